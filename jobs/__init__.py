@@ -1,0 +1,1 @@
+"""Commands. Each file is a docstring with the exact command, a recipe and one call."""

@@ -1,0 +1,1 @@
+"""The PERSE avatar (P A.1, Figure 2)."""

@@ -1,0 +1,17 @@
+"""Records that cross the borders between boxes. Frozen dataclasses of arrays; no dict of tensors ever does."""
+
+from perse.data.attachment import Attachment
+from perse.data.clip import PortraitClip
+from perse.data.masks import PartMasks
+from perse.data.portrait import EditedPortrait, TrackedPortrait, Underlay
+from perse.data.prompt import AttributePrompt
+
+__all__ = [
+    "Attachment",
+    "AttributePrompt",
+    "EditedPortrait",
+    "PartMasks",
+    "PortraitClip",
+    "TrackedPortrait",
+    "Underlay",
+]

@@ -1,0 +1,46 @@
+"""A 3D thing that an edit puts on the head: a hat, headphones, an earring, a shell of hair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.attributes import Part
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A textured triangle mesh in the rest pose of the fitted head (its world space before skinning, metres).
+
+    Attributes:
+        name: for people, such as "beanie dome" or "hair shell 2".
+        part: the part its pixels are labelled with.
+        vertices: [v, 3] float32.
+        normals: [v, 3] float32, unit.
+        tangents: [v, 3] float32, unit; direction of hair strands (any direction where `anisotropy` is 0).
+        faces: [t, 3] int32; drawn from both sides.
+        uvs: [v, 2] float32; u wraps around, v is clamped to [0, 1].
+        texture: [h, w, 4] uint8 RGBA, straight alpha: albedo before lighting; alpha is blended.
+        head_weight: [v] float32 in [0, 1]; 1 follows the neck joint, 0 stays with the body (ends of long hair).
+        occlusion: [v] float32 in [0, 1]; baked ambient shading.
+        gloss, gloss_exponent: strength and exponent of the isotropic highlight.
+        anisotropy: strength of the strand highlight along `tangents` (Kajiya–Kay).
+        casts_shadow: whether it darkens head and other attachments.
+    """
+
+    name: str
+    part: Part
+    vertices: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    tangents: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    uvs: NDArray[np.float32]
+    texture: NDArray[np.uint8]
+    head_weight: NDArray[np.float32]
+    occlusion: NDArray[np.float32]
+    gloss: float = 0.0
+    gloss_exponent: float = 30.0
+    anisotropy: float = 0.0
+    casts_shadow: bool = True

@@ -1,0 +1,37 @@
+"""A subject's training video: the animated portrait with its exact head parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.geometry.camera import Camera
+from perse.head.parameters import HeadParameters
+
+
+@dataclass(frozen=True)
+class PortraitClip:
+    """Frames of one subject along the shared motion.
+
+    Attributes:
+        key: the edited portrait's key, or the identity's for the reference clip.
+        frame_numbers: [f] int32, positions in the shared motion; the same number means the same pose for all subjects.
+        images: [f, h, w, 3] uint8 RGB, composited on white.
+        alphas: [f, h, w] uint8.
+        parts: [f, h, w] uint8, values of `Part`.
+        parameters: head parameters with a leading [f].
+        camera: one static camera.
+    """
+
+    key: str
+    frame_numbers: NDArray[np.int32]
+    images: NDArray[np.uint8]
+    alphas: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+    parameters: HeadParameters
+    camera: Camera
+
+    def __len__(self) -> int:
+        return len(self.frame_numbers)

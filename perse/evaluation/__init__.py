@@ -1,0 +1,1 @@
+"""Metrics on unseen poses and on interpolations."""

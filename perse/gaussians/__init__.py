@@ -1,0 +1,5 @@
+"""The record that the avatar makes and the rasterizers draw."""
+
+from perse.gaussians.gaussians import Gaussians
+
+__all__ = ["Gaussians"]

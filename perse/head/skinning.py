@@ -1,0 +1,74 @@
+"""Blendshapes and linear blend skinning (FLAME; P Eq. 21–22). Differentiable, batched over leading dimensions.
+
+Paper's slip: Eq. 22 writes J(ψ); joints depend on the shape β, and so they do here.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from perse.geometry.rotations import axis_angle_to_matrix
+from perse.head.model import HeadModel, PosedHead
+from perse.head.parameters import HeadParameters
+
+
+def rest_vertices(model: HeadModel, parameters: HeadParameters) -> Tensor:
+    """The identity without expression or pose: template + shape blendshapes + offsets, [v, 3] metres."""
+    return model.template + model.shape_basis @ parameters.betas + parameters.vertex_offsets
+
+
+def joint_transforms(joints: Tensor, pose: Tensor, parents: Tensor) -> Tensor:
+    """Rest-to-posed transforms along the kinematic chain.
+
+    Args:
+        joints: [j, 3] rest positions, metres.
+        pose: [..., j, 3] axis-angle, radians, relative to the parent.
+        parents: [j], -1 for the root; parents come before their children.
+
+    Returns:
+        [..., j, 4, 4]; applied to a rest-pose point rigidly attached to the joint, gives its posed position.
+    """
+    rotations = axis_angle_to_matrix(pose)
+    world_rotations: list[Tensor] = []
+    world_positions: list[Tensor] = []
+    for index, parent in enumerate(parents.tolist()):
+        if parent < 0:
+            rotation, position = rotations[..., index, :, :], joints[index].expand(*pose.shape[:-2], 3)
+        else:
+            offset = joints[index] - joints[parent]
+            rotation = world_rotations[parent] @ rotations[..., index, :, :]
+            position = world_positions[parent] + (world_rotations[parent] @ offset[:, None])[..., 0]
+        world_rotations.append(rotation)
+        world_positions.append(position)
+    rotation = torch.stack(world_rotations, -3)
+    translation = torch.stack(world_positions, -2) - (rotation @ joints[..., None])[..., 0]
+    top = torch.cat([rotation, translation[..., None]], -1)
+    bottom = torch.zeros_like(top[..., :1, :])
+    bottom[..., 3] = 1
+    return torch.cat([top, bottom], -2)
+
+
+def blend_transforms(transforms: Tensor, weights: Tensor) -> Tensor:
+    """Linear blend skinning matrices: transforms [..., j, 4, 4] and weights [n, j] to [..., n, 4, 4]."""
+    flat = transforms.reshape(*transforms.shape[:-2], 16)
+    return (weights @ flat).reshape(*flat.shape[:-2], weights.shape[0], 4, 4)
+
+
+def pose_head(model: HeadModel, parameters: HeadParameters) -> PosedHead:
+    """Blendshapes, pose correctives and skinning for one frame or a batch of frames.
+
+    Returns:
+        vertices [..., v, 3] where ... is the frame dimension of the parameters (absent for a single frame).
+    """
+    rest = rest_vertices(model, parameters)
+    joints = model.joint_regressor @ rest
+    shaped = rest + torch.einsum("vce,...e->...vc", model.expression_basis, parameters.expression)
+    if model.pose_basis.shape[-1]:
+        identity = torch.eye(3, dtype=rest.dtype, device=rest.device)
+        feature = (axis_angle_to_matrix(parameters.pose[..., 1:, :]) - identity).flatten(-3)
+        shaped = shaped + torch.einsum("vcp,...p->...vc", model.pose_basis, feature)
+    transforms = joint_transforms(joints, parameters.pose, model.parents)
+    matrices = blend_transforms(transforms, model.skinning_weights)
+    vertices = (matrices[..., :3, :3] @ shaped[..., None])[..., 0] + matrices[..., :3, 3]
+    return PosedHead(vertices, joints, transforms)

@@ -1,0 +1,1 @@
+"""Face descriptors: is it still the same person?"""

@@ -1,0 +1,1 @@
+"""Image losses and regularisers."""

@@ -1,0 +1,1 @@
+"""A run is a recipe: a function that returns one frozen configuration."""

@@ -1,0 +1,1 @@
+"""Gaussian rasterizers and the mesh z-buffer."""

@@ -1,0 +1,1 @@
+"""Contact sheets, curves and the page that shows them."""

@@ -1,0 +1,1 @@
+"""From a photograph to a fitted head, a camera and part masks."""

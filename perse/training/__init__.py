@@ -1,0 +1,1 @@
+"""The training step, schedules and checkpoints; nothing of Ray."""

@@ -1,0 +1,1 @@
+"""Orchestration on Ray: data pipeline, training, morph actors, serving, MLflow. Holds no mathematics."""
