@@ -1,0 +1,124 @@
+"""A z-buffer for triangle meshes: which triangle is seen at which pixel, and where inside it.
+
+Used to animate and to edit portraits, never inside the avatar. One thread by design: the pipeline runs one animator
+per core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.geometry.camera import Camera
+
+
+@dataclass(frozen=True)
+class MeshFragments:
+    """The nearest surface at every pixel.
+
+    Attributes:
+        depth: [h, w] float32, camera z in metres; +inf where nothing is seen.
+        face: [h, w] int32, triangle index; -1 where nothing is seen.
+        weights: [h, w, 3] float32, perspective-correct barycentric weights; zeros where nothing is seen.
+    """
+
+    depth: NDArray[np.float32]
+    face: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+    def interpolate(self, faces: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Per-vertex values [v, c] at every pixel: [h, w, c], zeros where nothing is seen."""
+        out = np.zeros((*self.face.shape, values.shape[1]), np.float32)
+        _interpolate(self.face, self.weights, faces, np.ascontiguousarray(values, np.float32), out)
+        return out
+
+
+def project_vertices(vertices: NDArray[np.float32], camera: Camera) -> NDArray[np.float32]:
+    """World vertices [v, 3] in metres to [v, 3]: pixel x, pixel y, camera depth in metres."""
+    world_to_camera = camera.world_to_camera.numpy().astype(np.float64)
+    intrinsics = camera.intrinsics.numpy().astype(np.float64)
+    in_camera = vertices @ world_to_camera[:3, :3].T + world_to_camera[:3, 3]
+    pixels = in_camera @ intrinsics.T
+    return np.stack([pixels[:, 0] / pixels[:, 2], pixels[:, 1] / pixels[:, 2], in_camera[:, 2]], 1).astype(np.float32)
+
+
+def rasterize_mesh(
+    vertices_px: NDArray[np.float32],
+    faces: NDArray[np.int32],
+    width: int,
+    height: int,
+    *,
+    cull_backfaces: bool = True,
+) -> MeshFragments:
+    """Draw triangles into a z-buffer.
+
+    Args:
+        vertices_px: [v, 3] from `project_vertices`. Triangles with a corner at depth ≤ 1 mm are dropped.
+        faces: [t, 3] int32, counter-clockwise seen from outside.
+        cull_backfaces: leave out triangles seen from behind.
+    """
+    depth = np.full((height, width), np.inf, np.float32)
+    face = np.full((height, width), -1, np.int32)
+    weights = np.zeros((height, width, 3), np.float32)
+    _rasterize(
+        np.ascontiguousarray(vertices_px, np.float32), np.ascontiguousarray(faces, np.int32),
+        cull_backfaces, depth, face, weights,
+    )  # fmt: skip
+    return MeshFragments(depth, face, weights)
+
+
+@numba.njit(cache=True, nogil=True)
+def _rasterize(vertices, faces, cull, depth, face, weights):  # type: ignore[no-untyped-def]
+    height, width = depth.shape
+    for t in range(faces.shape[0]):
+        a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
+        x0, y0, z0 = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        x1, y1, z1 = vertices[b, 0], vertices[b, 1], vertices[b, 2]
+        x2, y2, z2 = vertices[c, 0], vertices[c, 1], vertices[c, 2]
+        if z0 <= 1e-3 or z1 <= 1e-3 or z2 <= 1e-3:
+            continue
+        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        # y points down, so a counter-clockwise triangle seen from outside has a negative area.
+        if area == 0 or (cull and area > 0) or not np.isfinite(area):
+            continue
+        left = max(int(np.ceil(min(x0, x1, x2) - 0.5)), 0)
+        right = min(int(np.floor(max(x0, x1, x2) - 0.5)), width - 1)
+        top = max(int(np.ceil(min(y0, y1, y2) - 0.5)), 0)
+        bottom = min(int(np.floor(max(y0, y1, y2) - 0.5)), height - 1)
+        inverse_area = 1.0 / area
+        for y in range(top, bottom + 1):
+            py = y + 0.5
+            for x in range(left, right + 1):
+                px = x + 0.5
+                w0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse_area
+                w1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) * inverse_area
+                w2 = 1.0 - w0 - w1
+                if w0 < 0 or w1 < 0 or w2 < 0:
+                    continue
+                q0, q1, q2 = w0 / z0, w1 / z1, w2 / z2
+                z = 1.0 / (q0 + q1 + q2)
+                if z < depth[y, x]:
+                    depth[y, x] = z
+                    face[y, x] = t
+                    weights[y, x, 0] = q0 * z
+                    weights[y, x, 1] = q1 * z
+                    weights[y, x, 2] = q2 * z
+
+
+@numba.njit(cache=True, nogil=True)
+def _interpolate(face, weights, faces, values, out):  # type: ignore[no-untyped-def]
+    height, width = face.shape
+    for y in range(height):
+        for x in range(width):
+            t = face[y, x]
+            if t < 0:
+                continue
+            for k in range(values.shape[1]):
+                out[y, x, k] = (
+                    weights[y, x, 0] * values[faces[t, 0], k]
+                    + weights[y, x, 1] * values[faces[t, 1], k]
+                    + weights[y, x, 2] * values[faces[t, 2], k]
+                )

@@ -1,0 +1,68 @@
+"""The seams of the synthesis pipeline: what an editor, a screen and an animator of one's own must offer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.data import AttributePrompt, EditedPortrait, PortraitClip, TrackedPortrait
+from perse.head import HeadParameters
+
+
+class PortraitEditor(Protocol):
+    """Changes one attribute of a portrait."""
+
+    def edit(self, portrait: TrackedPortrait, prompt: AttributePrompt) -> EditedPortrait:
+        """The portrait as the prompt describes it. Deterministic in (portrait, prompt).
+
+        Raises:
+            PromptError: the prompt asks for something this editor cannot do; the message lists what it knows.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the screen thinks of an edit.
+
+    Attributes:
+        accepted: whether it may become a subject.
+        reasons: why not; empty when accepted.
+        scores: sorted (name, value) pairs, for the report.
+    """
+
+    accepted: bool
+    reasons: tuple[str, ...]
+    scores: tuple[tuple[str, float], ...]
+
+
+class QualityScreen(Protocol):
+    """Decides whether an edit is good enough to train on."""
+
+    def screen(self, portrait: TrackedPortrait, edited: EditedPortrait) -> Verdict: ...
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What an animator is to film: frames of the shared motion, at an image size.
+
+    Attributes:
+        frame_numbers: [f] int32, positions in the motion.
+        motion: expression and pose with a leading [f]; betas and offsets are ignored (the portrait's are used).
+        size_px: width and height of the frames; the portrait's camera, resized.
+    """
+
+    frame_numbers: NDArray[np.int32]
+    motion: HeadParameters
+    size_px: int
+
+
+class PortraitAnimator(Protocol):
+    """Turns a picture of a head into a video of it."""
+
+    def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
+        """The edited portrait (or, with None, the portrait itself) performing the motion. Deterministic."""
+        ...
