@@ -1,0 +1,5 @@
+"""Editing a portrait from a structured prompt: paint for what lies in the skin, 3D attachments for what is worn."""
+
+from perse.synthesis.editing.painted import PaintedEdit
+
+__all__ = ["PaintedEdit"]

@@ -1,0 +1,35 @@
+"""What a 2D edit hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.data import PartMasks
+
+
+@dataclass(frozen=True)
+class PaintedEdit:
+    """A portrait with one attribute repainted.
+
+    Attributes:
+        image: [h, w, 3] uint8 RGB; equals the portrait to the pixel where `edit_mask` is 0.
+        masks: part masks of `image`; like the portrait's own where `edit_mask` is 0.
+        edit_mask: [h, w] uint8, everything that may differ: the edit, its shadow and its feather.
+    """
+
+    image: NDArray[np.uint8]
+    masks: PartMasks
+    edit_mask: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        shape = self.image.shape[:2]
+        if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
+            raise ValueError(f"image must be uint8 [h, w, 3], got {self.image.dtype} {self.image.shape}")
+        if self.edit_mask.dtype != np.uint8 or self.edit_mask.shape != shape or self.masks.person.shape != shape:
+            raise ValueError(
+                f"image {shape}, edit_mask {self.edit_mask.dtype} {self.edit_mask.shape} and masks "
+                f"{self.masks.person.shape} must agree in size, the mask in uint8"
+            )
