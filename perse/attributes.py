@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 
-class Category(str, Enum):
+class Category(StrEnum):
     """A facial attribute that the avatar's latent space edits (P 4.2, Table 4). The order fixes the rows of z."""
 
     BEARD = "beard"
