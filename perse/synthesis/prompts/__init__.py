@@ -1,0 +1,17 @@
+"""Prompts: what to edit, as structured records and as sentences (P 4.2, Table 4)."""
+
+from perse.synthesis.prompts.plan import PAPER_COUNTS, PromptPlan, plan_prompts
+from perse.synthesis.prompts.stream import prompt_stream
+from perse.synthesis.prompts.table import read_prompts_csv
+from perse.synthesis.prompts.vocabulary import NATURAL, complete, vocabulary
+
+__all__ = [
+    "NATURAL",
+    "PAPER_COUNTS",
+    "PromptPlan",
+    "complete",
+    "plan_prompts",
+    "prompt_stream",
+    "read_prompts_csv",
+    "vocabulary",
+]
