@@ -1,0 +1,19 @@
+"""The scene around a head: its light, and the drawing of attachments with their shadows."""
+
+from perse.synthesis.scene.buffers import FrameBuffers
+from perse.synthesis.scene.draw import draw_attachments
+from perse.synthesis.scene.light import Light, fit_light
+from perse.synthesis.scene.prepare import PreparedAttachments, prepare_attachments
+from perse.synthesis.scene.shadows import ShadowConfig, bake_occlusion, shadows_on
+
+__all__ = [
+    "FrameBuffers",
+    "Light",
+    "PreparedAttachments",
+    "ShadowConfig",
+    "bake_occlusion",
+    "draw_attachments",
+    "fit_light",
+    "prepare_attachments",
+    "shadows_on",
+]

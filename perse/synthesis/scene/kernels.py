@@ -1,0 +1,227 @@
+"""The inner loops of drawing: collect surface fragments pixel by pixel, then sort, shade and blend them.
+
+One thread by design: the pipeline runs one animator per core.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+MAX_LAYERS = 24
+"""Surfaces looked at in one pixel; what lies behind the first 24 is not seen through them anyway."""
+
+
+@numba.njit(cache=True, nogil=True)
+def _texel(texels, start, rows, columns, u, v, out):  # type: ignore[no-untyped-def]
+    """Bilinear RGBA at (u, v); u wraps, v is clamped. Colours are mixed by alpha, so clear texels do not bleed."""
+    x = u * columns - 0.5
+    y = min(max(v, 0.0), 1.0) * rows - 0.5
+    x0 = int(np.floor(x))
+    y0 = int(np.floor(y))
+    fx = x - x0
+    fy = y - y0
+    left = x0 % columns
+    right = (x0 + 1) % columns
+    top = min(max(y0, 0), rows - 1)
+    bottom = min(max(y0 + 1, 0), rows - 1)
+    r = g = b = a = 0.0
+    for corner in range(4):
+        row = top if corner < 2 else bottom
+        column = left if corner % 2 == 0 else right
+        share = (1 - fy if corner < 2 else fy) * (1 - fx if corner % 2 == 0 else fx)
+        index = start + row * columns + column
+        weight = share * texels[index, 3]
+        r += weight * texels[index, 0]
+        g += weight * texels[index, 1]
+        b += weight * texels[index, 2]
+        a += weight
+    inverse = 1.0 / a if a > 1e-6 else 0.0
+    out[0] = r * inverse
+    out[1] = g * inverse
+    out[2] = b * inverse
+    out[3] = a / 255.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _mip_level(pixels, uvs, a, b, c, rows, columns, n_levels):  # type: ignore[no-untyped-def]
+    """The level whose texels are about as large as pixels on this triangle."""
+    area_px = abs(
+        (pixels[b, 0] - pixels[a, 0]) * (pixels[c, 1] - pixels[a, 1])
+        - (pixels[c, 0] - pixels[a, 0]) * (pixels[b, 1] - pixels[a, 1])
+    )
+    area_uv = abs((uvs[b, 0] - uvs[a, 0]) * (uvs[c, 1] - uvs[a, 1]) - (uvs[c, 0] - uvs[a, 0]) * (uvs[b, 1] - uvs[a, 1]))
+    ratio = area_uv * rows * columns / max(area_px, 1e-6)
+    if ratio <= 1.0:
+        return 0
+    return min(int(0.5 * np.log2(ratio) + 0.4), n_levels - 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def collect_fragments(pixels, faces, owner, opaque, uvs, texels, levels, depth, alpha, solid, capacity):  # type: ignore[no-untyped-def]
+    """Every fragment in front of what is opaque already, as one linked list per pixel.
+
+    Returns heads [h, w], links [n], triangles [n], perspective-correct weights [n, 2], depths [n], the depth [h, w] of
+    the nearest opaque thing, and the mip level [t] of each triangle.
+    """
+    height, width = depth.shape
+    heads = np.full((height, width), -1, np.int32)
+    links = np.empty(capacity, np.int32)
+    triangles = np.empty(capacity, np.int32)
+    weights = np.empty((capacity, 2), np.float32)
+    depths = np.empty(capacity, np.float32)
+    mips = np.zeros(faces.shape[0], np.int32)
+    nearest = np.empty((height, width), np.float32)
+    for y in range(height):
+        for x in range(width):
+            nearest[y, x] = depth[y, x] if alpha[y, x] >= solid else np.inf
+    colour = np.empty(4, np.float64)
+    count = 0
+    for t in range(faces.shape[0]):
+        a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
+        x0, y0, z0 = pixels[a, 0], pixels[a, 1], pixels[a, 2]
+        x1, y1, z1 = pixels[b, 0], pixels[b, 1], pixels[b, 2]
+        x2, y2, z2 = pixels[c, 0], pixels[c, 1], pixels[c, 2]
+        if z0 <= 1e-3 or z1 <= 1e-3 or z2 <= 1e-3:
+            continue
+        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        if area == 0 or not np.isfinite(area):
+            continue
+        left = max(int(np.ceil(min(x0, x1, x2) - 0.5)), 0)
+        right = min(int(np.floor(max(x0, x1, x2) - 0.5)), width - 1)
+        top = max(int(np.ceil(min(y0, y1, y2) - 0.5)), 0)
+        bottom = min(int(np.floor(max(y0, y1, y2) - 0.5)), height - 1)
+        k = owner[t]
+        mips[t] = _mip_level(pixels, uvs, a, b, c, levels[k, 0, 1], levels[k, 0, 2], levels.shape[1])
+        start, rows, columns = levels[k, mips[t], 0], levels[k, mips[t], 1], levels[k, mips[t], 2]
+        inverse_area = 1.0 / area
+        for y in range(top, bottom + 1):
+            py = y + 0.5
+            for x in range(left, right + 1):
+                px = x + 0.5
+                w0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse_area
+                w1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) * inverse_area
+                w2 = 1.0 - w0 - w1
+                if w0 < 0 or w1 < 0 or w2 < 0:
+                    continue
+                q0, q1, q2 = w0 / z0, w1 / z1, w2 / z2
+                z = 1.0 / (q0 + q1 + q2)
+                if z > nearest[y, x]:
+                    continue
+                w0, w1 = q0 * z, q1 * z
+                if opaque[k]:
+                    nearest[y, x] = z
+                else:
+                    w2 = 1.0 - w0 - w1
+                    u = w0 * uvs[a, 0] + w1 * uvs[b, 0] + w2 * uvs[c, 0]
+                    v = w0 * uvs[a, 1] + w1 * uvs[b, 1] + w2 * uvs[c, 1]
+                    _texel(texels, start, rows, columns, u, v, colour)
+                    if colour[3] < 0.004:
+                        continue
+                    if colour[3] >= solid:
+                        nearest[y, x] = z
+                links[count] = heads[y, x]
+                heads[y, x] = count
+                triangles[count] = t
+                weights[count, 0] = w0
+                weights[count, 1] = w1
+                depths[count] = z
+                count += 1
+    return heads, links[:count], triangles[:count], weights[:count], depths[:count], nearest, mips
+
+
+@numba.njit(cache=True, nogil=True)
+def resolve_fragments(  # type: ignore[no-untyped-def]
+    heads, links, triangles, weights, depths, nearest, mips,
+    faces, owner, winding, part_of, pixels, uvs, texels, levels, gloss, diffuse, highlight,
+    rgb, alpha, parts, depth,
+):  # fmt: skip
+    """Sort each pixel's fragments, shade them and blend them from the front; writes rgb, alpha, parts, depth."""
+    height, width = heads.shape
+    order = np.empty(MAX_LAYERS, np.int32)
+    colour = np.empty(4, np.float64)
+    for y in range(height):
+        for x in range(width):
+            if heads[y, x] < 0:
+                continue
+            n = 0
+            fragment = heads[y, x]
+            while fragment >= 0:
+                z = depths[fragment]
+                if z <= nearest[y, x] and (n < MAX_LAYERS or z < depths[order[n - 1]]):
+                    slot = n if n < MAX_LAYERS else n - 1
+                    # Ties are broken by the triangle, so that the outcome does not hang on the order of drawing.
+                    while slot > 0 and (
+                        depths[order[slot - 1]] > z
+                        or (depths[order[slot - 1]] == z and triangles[order[slot - 1]] > triangles[fragment])
+                    ):
+                        order[slot] = order[slot - 1]
+                        slot -= 1
+                    order[slot] = fragment
+                    n = min(n + 1, MAX_LAYERS)
+                fragment = links[fragment]
+
+            base_alpha = alpha[y, x]
+            base_depth = depth[y, x]
+            base_pending = base_alpha > 0
+            left = 1.0
+            r = g = b = 0.0
+            median_part = -1
+            median_depth = np.float32(np.inf)
+            last_z, last_owner = np.float32(-1.0), -1
+            i = 0
+            while left > 0.004 and (i < n or base_pending):
+                if base_pending and (i >= n or base_depth < depths[order[i]]):
+                    share = left * base_alpha
+                    white = 255.0 * (1.0 - base_alpha)
+                    r += share * (rgb[y, x, 0] - white) / base_alpha
+                    g += share * (rgb[y, x, 1] - white) / base_alpha
+                    b += share * (rgb[y, x, 2] - white) / base_alpha
+                    left -= share
+                    base_pending = False
+                    if median_part < 0 and left < 0.5:
+                        median_part = parts[y, x]
+                        median_depth = base_depth
+                    continue
+                fragment = order[i]
+                i += 1
+                t = triangles[fragment]
+                k = owner[t]
+                z = depths[fragment]
+                if k == last_owner and z - last_z < 1e-7 * z:
+                    continue  # the edge shared by two triangles must not count twice
+                last_owner, last_z = k, z
+                p0, p1, p2 = faces[t, 0], faces[t, 1], faces[t, 2]
+                w0, w1 = weights[fragment, 0], weights[fragment, 1]
+                w2 = 1.0 - w0 - w1
+                level = mips[t]
+                _texel(
+                    texels, levels[k, level, 0], levels[k, level, 1], levels[k, level, 2],
+                    w0 * uvs[p0, 0] + w1 * uvs[p1, 0] + w2 * uvs[p2, 0],
+                    w0 * uvs[p0, 1] + w1 * uvs[p1, 1] + w2 * uvs[p2, 1],
+                    colour,
+                )  # fmt: skip
+                area = (pixels[p1, 0] - pixels[p0, 0]) * (pixels[p2, 1] - pixels[p0, 1]) - (
+                    pixels[p2, 0] - pixels[p0, 0]
+                ) * (pixels[p1, 1] - pixels[p0, 1])
+                # y points down: counter-clockwise from outside has a negative area.
+                side = 0 if area * winding[t] < 0 else 1
+                lit = w0 * diffuse[p0, side] + w1 * diffuse[p1, side] + w2 * diffuse[p2, side]
+                shine = w0 * highlight[p0, side] + w1 * highlight[p1, side] + w2 * highlight[p2, side]
+                metal = min(gloss[p0], 1.0)
+                share = left * colour[3]
+                r += share * min(colour[0] * lit + shine * (255.0 * (1 - metal) + metal * colour[0]), 255.0)
+                g += share * min(colour[1] * lit + shine * (255.0 * (1 - metal) + metal * colour[1]), 255.0)
+                b += share * min(colour[2] * lit + shine * (255.0 * (1 - metal) + metal * colour[2]), 255.0)
+                left -= share
+                if median_part < 0 and left < 0.5:
+                    median_part = part_of[k]
+                    median_depth = z
+            left = max(left, 0.0) if left > 0.004 else 0.0
+            rgb[y, x, 0] = r + 255.0 * left
+            rgb[y, x, 1] = g + 255.0 * left
+            rgb[y, x, 2] = b + 255.0 * left
+            alpha[y, x] = 1.0 - left
+            if median_part >= 0:
+                parts[y, x] = median_part
+                depth[y, x] = median_depth
