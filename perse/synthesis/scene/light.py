@@ -48,7 +48,7 @@ class Light:
         Raised a little: chin and brow shade the skin that would show a high light, so a fit sees it too low.
         """
         towards = self.coefficients[1:4].astype(np.float64)
-        length = np.linalg.norm(towards)
+        length = float(np.linalg.norm(towards))
         if length < 1e-6:
             towards, length = np.array([0.2, 0.5, 1.0]), 1.0
         towards = towards / length + [0.0, 0.15, 0.0]
