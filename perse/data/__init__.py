@@ -5,6 +5,7 @@ from perse.data.clip import PortraitClip
 from perse.data.masks import PartMasks
 from perse.data.portrait import EditedPortrait, TrackedPortrait, Underlay
 from perse.data.prompt import AttributePrompt
+from perse.data.verdict import Verdict
 
 __all__ = [
     "Attachment",
@@ -14,4 +15,5 @@ __all__ = [
     "PortraitClip",
     "TrackedPortrait",
     "Underlay",
+    "Verdict",
 ]

@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from perse.data import AttributePrompt, EditedPortrait, PortraitClip, TrackedPortrait
+from perse.data import AttributePrompt, EditedPortrait, PortraitClip, TrackedPortrait, Verdict
 from perse.head import HeadParameters
+
+__all__ = ["PortraitAnimator", "PortraitEditor", "QualityScreen", "Shot", "Verdict"]
 
 
 class PortraitEditor(Protocol):
@@ -22,21 +24,6 @@ class PortraitEditor(Protocol):
             PromptError: the prompt asks for something this editor cannot do; the message lists what it knows.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the screen thinks of an edit.
-
-    Attributes:
-        accepted: whether it may become a subject.
-        reasons: why not; empty when accepted.
-        scores: sorted (name, value) pairs, for the report.
-    """
-
-    accepted: bool
-    reasons: tuple[str, ...]
-    scores: tuple[tuple[str, float], ...]
 
 
 class QualityScreen(Protocol):

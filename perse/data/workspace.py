@@ -1,0 +1,330 @@
+"""The workspace: everything that one identity's avatar is made of, on any pyarrow filesystem.
+
+::
+
+    workspace.json   what this folder is, and whose
+    portrait/        the tracked photograph
+    prompts/         the planned prompts
+    edits/           <edit key>.parquet; verdicts/<verdict key>.parquet
+    clips/           <clip key>.parquet, one row a frame, one row group a clip
+    quarantine/      <key>.parquet, one a failed row; attempts/ while work is under way
+    morphs/          content-addressed cache of interpolation targets
+    checkpoints/     training state (written by `perse.training`)
+    avatar/          safetensors + JSON: what is registered and served
+    report/          metrics, contact sheets, report.html
+    manifests/       <stage>.json, written last: a stage is finished exactly when its manifest is there
+
+Files carry their content key as their name, so writing one twice is harmless. A local file appears whole or not at
+all: temporary name, fsync, rename, fsync of the folder. Object stores put whole objects anyway.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from perse.errors import WorkspaceError
+
+FOLDERS = (
+    "portrait",
+    "prompts",
+    "edits",
+    "clips",
+    "quarantine",
+    "morphs",
+    "checkpoints",
+    "avatar",
+    "report",
+    "manifests",
+)
+
+MARKER = "workspace.json"
+FORMAT = "perse-workspace"
+VERSION = 1
+
+_TEMPORARY = ".part-"
+_LEAVES_ON_DISK = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "permission is denied",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EFBIG: "the file would exceed the size limit",
+    errno.ENAMETOOLONG: "the path is too long",
+}
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder on a pyarrow filesystem. A small value: it travels to other processes and opens the filesystem there.
+
+    Attributes:
+        location: a local path or a URI (``s3://bucket/me``, ``gs://bucket/me``).
+    """
+
+    location: str
+
+    @classmethod
+    def open(cls, location: str | Path) -> Workspace:
+        """The workspace at a place, made if there is none.
+
+        Raises:
+            WorkspaceError: the place cannot be written, or holds something that is not a workspace.
+        """
+        text = str(location)
+        workspace = cls(text if "://" in text else str(Path(text).expanduser().absolute()))
+        with workspace._explained("open"):
+            workspace._found()
+        return workspace
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self._place[0], fs.LocalFileSystem)
+
+    @property
+    def path(self) -> Path:
+        """The local folder.
+
+        Raises:
+            WorkspaceError: the workspace is not on a local disk.
+        """
+        if not self.is_local:
+            raise WorkspaceError(f"{self.location} is not a local folder; this step needs one")
+        return Path(self._place[1])
+
+    def local_path(self, name: str) -> Path:
+        """Where a file or folder of a local workspace lies; its parents exist."""
+        target = self.path / _checked(name)
+        with self._explained(f"write {name}"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    # Bytes
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file, whole or not at all; an existing one is replaced.
+
+        Raises:
+            WorkspaceError: the place cannot be written; the message says why.
+        """
+        filesystem, root = self._place
+        target = f"{root}/{_checked(name)}"
+        with self._explained(f"write {name}"):
+            if self.is_local:
+                write_file_atomically(Path(target), content)
+            else:
+                with filesystem.open_output_stream(target) as stream:
+                    stream.write(content)
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes.
+
+        Raises:
+            WorkspaceError: it is not there or cannot be read.
+        """
+        filesystem, root = self._place
+        with self._explained(f"read {name}"), filesystem.open_input_stream(f"{root}/{_checked(name)}") as stream:
+            return bytes(stream.read())
+
+    def has(self, name: str) -> bool:
+        filesystem, root = self._place
+        with self._explained(f"look for {name}"):
+            return filesystem.get_file_info(f"{root}/{_checked(name)}").type != fs.FileType.NotFound
+
+    def names(self, folder: str, suffix: str = "") -> list[str]:
+        """Sorted file names in a folder (without the suffix), left-overs of interrupted writes excluded."""
+        filesystem, root = self._place
+        selector = fs.FileSelector(f"{root}/{_checked(folder)}", allow_not_found=True)
+        with self._explained(f"list {folder}"):
+            found = [info.base_name for info in filesystem.get_file_info(selector) if info.type == fs.FileType.File]
+        kept = [name for name in found if name.endswith(suffix) and _TEMPORARY not in name]
+        return sorted(name.removesuffix(suffix) for name in kept)
+
+    def remove(self, name: str) -> None:
+        """Delete a file or folder; nothing happens if it is not there."""
+        filesystem, root = self._place
+        target = f"{root}/{_checked(name)}"
+        with self._explained(f"delete {name}"):
+            kind = filesystem.get_file_info(target).type
+            if kind == fs.FileType.Directory:
+                filesystem.delete_dir(target)
+            elif kind == fs.FileType.File:
+                filesystem.delete_file(target)
+
+    # Tables and JSON
+
+    def write_table(self, name: str, table: pa.Table, dictionary: tuple[str, ...] = ()) -> None:
+        """A table as one Parquet file with a single row group."""
+        buffer = io.BytesIO()
+        pq.write_table(
+            table,
+            buffer,
+            compression="zstd",
+            row_group_size=max(len(table), 1),
+            use_dictionary=list(dictionary) or False,
+            write_statistics=False,
+        )
+        self.write(name, buffer.getvalue())
+
+    def read_table(self, name: str) -> pa.Table:
+        try:
+            return pq.read_table(pa.BufferReader(self.read(name)))
+        except pa.ArrowInvalid as error:
+            raise WorkspaceError(
+                f"{self.location}/{name} is not a Parquet file we wrote; delete it and run again"
+            ) from error
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        self.write(name, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        try:
+            value = json.loads(self.read(name))
+        except ValueError as error:
+            raise WorkspaceError(f"{self.location}/{name} is not JSON we wrote; delete it and run again") from error
+        if not isinstance(value, dict):
+            raise WorkspaceError(f"{self.location}/{name} is not JSON we wrote; delete it and run again")
+        return value
+
+    # Commits
+
+    def commit(self, stage: str, manifest: Mapping[str, Any]) -> None:
+        """Declare a stage finished. Written last; whoever finds it may trust everything it names."""
+        self.write_json(f"manifests/{stage}.json", manifest)
+
+    def manifest(self, stage: str) -> dict[str, Any] | None:
+        """What a finished stage wrote, or None while it is not finished."""
+        name = f"manifests/{stage}.json"
+        return self.read_json(name) if self.has(name) else None
+
+    def claim(self, identity: str) -> None:
+        """Tie the workspace to one identity.
+
+        Raises:
+            WorkspaceError: it already belongs to another.
+        """
+        owner = self.read_json(MARKER).get("identity")
+        if owner not in (None, identity):
+            raise WorkspaceError(
+                f"{self.location} holds the avatar of another portrait (identity {owner}, this one is {identity}); "
+                "choose another --workspace"
+            )
+        if owner is None:
+            self.write_json(MARKER, {"format": FORMAT, "version": VERSION, "identity": identity})
+
+    # Inside
+
+    @cached_property
+    def _place(self) -> tuple[fs.FileSystem, str]:
+        try:
+            if "://" not in self.location:
+                return fs.LocalFileSystem(), self.location
+            filesystem, root = fs.FileSystem.from_uri(self.location)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise WorkspaceError(
+                f"cannot use {self.location} as a workspace: expected a local path or an s3:// or gs:// address "
+                f"({_one_line(error)})"
+            ) from error
+        if not root.strip("/"):
+            raise WorkspaceError(f"{self.location} names no folder; expected something like s3://bucket/folder")
+        return filesystem, root.rstrip("/")
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"location": self.location}
+
+    def _found(self) -> None:
+        """Check the marker, or found the workspace in an empty or absent folder."""
+        filesystem, root = self._place
+        if self.has(MARKER):
+            marker = self.read_json(MARKER)
+            if marker.get("format") != FORMAT or marker.get("version") != VERSION:
+                raise WorkspaceError(
+                    f"{self.location} was made by another version of this project; choose another --workspace"
+                )
+        else:
+            kind = filesystem.get_file_info(root).type
+            if kind == fs.FileType.File:
+                raise WorkspaceError(f"{self.location} is a file; a workspace is a folder")
+            entries = filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True))
+            if any(_TEMPORARY not in entry.base_name for entry in entries):
+                raise WorkspaceError(
+                    f"{self.location} holds other files and no {MARKER}; choose an empty or new folder as --workspace"
+                )
+            for folder in FOLDERS:
+                filesystem.create_dir(f"{root}/{folder}", recursive=True)
+        self._prove_writable()
+
+    def _prove_writable(self) -> None:
+        """Fail now rather than after an hour of work."""
+        if not self.has(MARKER):
+            self.write_json(MARKER, {"format": FORMAT, "version": VERSION, "identity": None})
+        else:
+            self.write("manifests/.probe", b"")
+            self.remove("manifests/.probe")
+
+    @contextmanager
+    def _explained(self, action: str) -> Iterator[None]:
+        """Turn what a filesystem raises into one line that says what to do."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise WorkspaceError(f"cannot {action} in {self.location}: there is no such file") from error
+        except pa.ArrowInvalid as error:
+            raise WorkspaceError(f"cannot {action} in {self.location}: {_one_line(error)}") from error
+        except OSError as error:
+            reason = _LEAVES_ON_DISK.get(error.errno or 0, _one_line(error))
+            raise WorkspaceError(
+                f"cannot {action} in {self.location}: {reason}. What is finished is kept: make room or choose "
+                "another --workspace, then run the same command again"
+            ) from error
+
+
+def write_file_atomically(target: Path, content: bytes) -> None:
+    """Write a local file so that after a crash at any moment either the old or the new content is there.
+
+    Raises:
+        OSError: as the filesystem says; no temporary file is left behind.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{_TEMPORARY}{secrets.token_hex(6)}")
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _checked(name: str) -> str:
+    """Names inside a workspace are relative and never climb out of it."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or re.search(r"[\x00-\x1f\\]", name):
+        raise ValueError(f"{name!r} is not a name inside a workspace")
+    return name
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
