@@ -96,7 +96,7 @@ LEFT_CHEEK = 454
 NOSE_BRIDGE: Loop = (168, 6, 197, 195, 5, 4, 1)
 """Ridge line from root to tip."""
 
-NOSE_WINGS: tuple[int, int] = (358, 129)
+NOSE_WINGS: tuple[int, int] = (294, 64)
 """Outermost points of the left and right wing."""
 
 NOSE: Loop = (
