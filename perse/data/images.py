@@ -1,0 +1,114 @@
+"""Pictures in and out: strangers' photographs read safely, our own frames encoded and decoded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from perse.errors import PortraitError
+
+ImageFormat = Literal["png", "jpeg", "webp"]
+
+ALLOWED_FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_PIXELS = 25_000_000
+MAX_SIDE_PX = 8192
+MAX_FILE_BYTES = 64 * 1024 * 1024
+"""A 20 kB PNG can decode to 800 MB: sizes are read from the header before any pixel is (REFERENCE §5)."""
+
+SIXTEEN_BIT_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+# What Pillow's decoders raise on damaged data. Their text can quote the file and is never passed on.
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError)
+
+
+def read_portrait(path: Path | str) -> NDArray[np.uint8]:
+    """Read a photograph from outside: [h, w, 3] uint8 RGB, upright.
+
+    EXIF rotation is applied, CMYK and 16-bit pictures are converted, transparency is put on white, and nothing of the
+    metadata is kept.
+
+    Raises:
+        PortraitError: missing, not a PNG, JPEG or WebP, damaged, or larger than 25 Mpx or 8192 px a side.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise PortraitError(f"{path.name} has {size / 2**20:.0f} MiB; give a picture file of at most 64 MiB")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise PortraitError(f"there is no file {path}; give the path of a PNG, JPEG or WebP photograph") from None
+    except OSError as error:
+        raise PortraitError(f"{path} cannot be read ({error.strerror}); give a readable photograph") from None
+    return read_portrait_bytes(data, name=path.name)
+
+
+def read_portrait_bytes(data: bytes, *, name: str = "the picture") -> NDArray[np.uint8]:
+    """`read_portrait` for bytes that arrived some other way; `name` is used in messages."""
+    try:
+        picture = Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS)
+    except UnidentifiedImageError:
+        raise PortraitError(f"{name} is not a PNG, JPEG or WebP picture; convert it to one of these") from None
+    except _DECODER_ERRORS:
+        raise PortraitError(f"{name} cannot be decoded: its header is damaged; export the picture again") from None
+    width, height = picture.size
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
+        raise PortraitError(
+            f"{name} has {width} x {height} px; at most 25 megapixels and {MAX_SIDE_PX} px a side are read, "
+            "scale it down"
+        )
+    try:
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        return _to_rgb(upright if upright is not None else picture)
+    except _DECODER_ERRORS:
+        raise PortraitError(f"{name} cannot be decoded: it is truncated or damaged; export it again") from None
+
+
+def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    if picture.mode in SIXTEEN_BIT_MODES:
+        return _from_deep_gray(np.asarray(picture))
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, rgba)
+    return np.array(picture.convert("RGB"))
+
+
+def _from_deep_gray(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """16-bit (or deeper) grey to three bytes; Pillow's own conversion would clip everything above 255 to white."""
+    gray = values.astype(np.float64)
+    top = 65535.0 if gray.max() > 255 else 255.0
+    byte = np.clip(gray / top * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.repeat(byte[..., None], 3, axis=2)
+
+
+def encode_image(image: NDArray[np.uint8], format: ImageFormat = "png", *, quality: int = 90) -> bytes:
+    """Encode [h, w], [h, w, 3] or [h, w, 4] uint8 without metadata.
+
+    PNG is lossless; for WebP, `quality` 100 means lossless. The same array gives the same bytes.
+    """
+    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+        raise ValueError(f"expected uint8 [h, w] or [h, w, c], got {image.dtype} {image.shape}")
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    buffer = io.BytesIO()
+    if format == "png":
+        picture.save(buffer, "PNG", compress_level=4)
+    elif format == "jpeg":
+        picture.save(buffer, "JPEG", quality=quality, subsampling=0)
+    elif format == "webp":
+        picture.save(buffer, "WEBP", quality=quality, lossless=quality >= 100, method=4)
+    else:
+        raise ValueError(f"unknown image format {format!r}; known: png, jpeg, webp")
+    return buffer.getvalue()
+
+
+def decode_image(data: bytes) -> NDArray[np.uint8]:
+    """Decode bytes that `encode_image` made: [h, w], [h, w, 3] or [h, w, 4] uint8. Trusted input only."""
+    with Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS) as picture:
+        return np.array(picture)
