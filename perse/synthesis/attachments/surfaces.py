@@ -1,0 +1,228 @@
+"""Grid surfaces and their way into an `Attachment`: domes over the skull, lathed and swept shapes.
+
+Everything is made of grids of points, rows × columns, because normals, texture coordinates and triangles follow from
+a grid by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.attributes import Part
+from perse.data import Attachment
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A grid of points.
+
+    Attributes:
+        points: [r, c, 3], metres; strands, where there are any, run along the rows' axis.
+        uvs: [r, c, 2]; u may exceed 1 (it wraps), v stays within [0, 1].
+        inner: [3] or [r, c, 3]; normals point away from it.
+        shade: [r, c], baked ambient shading.
+    """
+
+    points: FloatArray
+    uvs: FloatArray
+    inner: FloatArray
+    shade: FloatArray
+
+    def shaded(self, factor: FloatArray | float) -> Surface:
+        """The same surface, darker: a lining, the underside of a brim."""
+        return replace(self, shade=self.shade * factor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """How a material answers to light."""
+
+    gloss: float = 0.0
+    """Strength of the highlight, 0 (cloth) to 1 (polished metal)."""
+    exponent: float = 24.0
+    """Sharpness of the highlight."""
+
+
+def surface(
+    points: FloatArray,
+    inner: FloatArray,
+    *,
+    repeat_u: float = 1.0,
+    v_range: tuple[float, float] = (0.0, 1.0),
+) -> Surface:
+    """A grid with texture coordinates that run evenly: u `repeat_u` times around, v from row to row."""
+    rows, columns = points.shape[:2]
+    u = np.broadcast_to(np.linspace(0, repeat_u, columns)[None], (rows, columns))
+    v = np.broadcast_to(np.linspace(*v_range, rows)[:, None], (rows, columns))
+    return Surface(points, np.stack([u, v], -1), np.asarray(inner, float), np.ones((rows, columns)))
+
+
+def lathe(
+    base: FloatArray,
+    axis: FloatArray,
+    profile: Sequence[tuple[float, float]],
+    *,
+    segments: int = 40,
+    stretch: tuple[float, float] = (1.0, 1.0),
+    upright: FloatArray | None = None,
+    repeat_u: float = 1.0,
+) -> Surface:
+    """Turn a profile round an axis.
+
+    Args:
+        base: [3], where the axis starts. axis: [3].
+        profile: pairs (distance along the axis, radius), metres.
+        stretch: factors of the two directions across the axis; the second is the one nearest to `upright`.
+    """
+    axis = unit(np.asarray(axis, float))
+    upright = np.array([0.0, 1.0, 0.0]) if upright is None else upright
+    across = unit(np.cross(upright, axis))
+    along = np.cross(axis, across)
+    turn = np.linspace(0, 2 * np.pi, segments + 1)
+    circle = stretch[0] * np.cos(turn)[:, None] * across + stretch[1] * np.sin(turn)[:, None] * along
+    distance, radius = np.array(profile, float).T
+    points = base + distance[:, None, None] * axis + radius[:, None, None] * circle
+    inner = base + axis * (distance.max() + distance.min()) / 2
+    return surface(points, inner, repeat_u=repeat_u)
+
+
+def ball(centre: FloatArray, radii: tuple[float, float, float], *, rings: int = 14, segments: int = 24) -> Surface:
+    """An ellipsoid with half axes along x, y, z."""
+    polar = np.linspace(0, np.pi, rings)[:, None]
+    turn = np.linspace(0, 2 * np.pi, segments + 1)[None]
+    points = np.stack([np.sin(polar) * np.cos(turn), np.cos(polar) + 0 * turn, np.sin(polar) * np.sin(turn)], -1)
+    return surface(centre + points * np.array(radii), centre, repeat_u=2.0)
+
+
+def sweep(
+    path: FloatArray,
+    wide: FloatArray,
+    thick: FloatArray,
+    half_width: FloatArray | float,
+    half_thickness: FloatArray | float,
+    *,
+    segments: int = 16,
+    roundness: float = 0.6,
+    repeat_u: float = 1.0,
+) -> Surface:
+    """A bar with a rounded rectangular section along a path.
+
+    Args:
+        path: [n, 3]. wide, thick: [n, 3] or [3] unit axes of the section.
+        half_width, half_thickness: metres, one or [n].
+        roundness: 1 is an ellipse, towards 0 the section becomes a rectangle.
+    """
+    turn = np.linspace(0, 2 * np.pi, segments + 1)
+    cosine = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** roundness
+    sine = np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** roundness
+    wide = np.broadcast_to(wide, path.shape) * np.broadcast_to(half_width, len(path))[:, None]
+    thick = np.broadcast_to(thick, path.shape) * np.broadcast_to(half_thickness, len(path))[:, None]
+    points = path[:, None] + wide[:, None] * cosine[None, :, None] + thick[:, None] * sine[None, :, None]
+    return surface(points, np.repeat(path[:, None], segments + 1, 1), repeat_u=repeat_u)
+
+
+def tube(path: FloatArray, radius: FloatArray | float, *, segments: int = 10, repeat_u: float = 1.0) -> Surface:
+    """A round wire along a path [n, 3]; a path that ends where it starts makes a ring."""
+    tangent = unit(np.gradient(path, axis=0))
+    closed = np.allclose(path[0], path[-1])
+    if closed:
+        tangent[0] = tangent[-1] = unit(path[1] - path[-2])
+    side = np.zeros_like(path)
+    reference = unit(np.cross(tangent[0], tangent[len(path) // 3]) + 1e-6)
+    for index, forward in enumerate(tangent):  # carry the frame along, so that it does not twist
+        reference = unit(reference - forward * (reference @ forward))
+        side[index] = reference
+    if closed:
+        side[-1] = side[0]
+    return sweep(
+        path, side, np.cross(tangent, side), radius, radius, segments=segments, roundness=1.0, repeat_u=repeat_u
+    )
+
+
+def ring(centre: FloatArray, normal: FloatArray, radius: float, *, stretch: float = 1.0, steps: int = 48) -> FloatArray:
+    """A closed circle [steps + 1, 3] that starts at its highest point; `stretch` lengthens it downwards."""
+    normal = unit(np.asarray(normal, float))
+    up = unit(np.array([0.0, 1.0, 0.0]) - normal * normal[1])
+    across = np.cross(up, normal)
+    turn = np.linspace(0, 2 * np.pi, steps + 1)[:, None]
+    return centre + radius * (np.sin(turn) * across + stretch * np.cos(turn) * up)
+
+
+def join(
+    name: str,
+    part: Part,
+    pieces: Sequence[Surface],
+    texture: NDArray[np.uint8],
+    finish: Finish | None = None,
+    *,
+    casts_shadow: bool = True,
+) -> Attachment:
+    """Surfaces that share a texture and a finish, rigid with the head, as one attachment."""
+    finish = finish or Finish()
+    vertices, normals, tangents, faces, uvs, shade = [], [], [], [], [], []
+    start = 0
+    for piece in pieces:
+        normal, along = _frames(piece)
+        rows, columns = piece.points.shape[:2]
+        vertices.append(piece.points.reshape(-1, 3))
+        normals.append(normal.reshape(-1, 3))
+        tangents.append(along.reshape(-1, 3))
+        uvs.append(piece.uvs.reshape(-1, 2))
+        shade.append(piece.shade.ravel())
+        faces.append(_oriented(_grid_faces(rows, columns), vertices[-1], normals[-1]) + start)
+        start += rows * columns
+    return Attachment(
+        name=name,
+        part=part,
+        vertices=np.concatenate(vertices).astype(np.float32),
+        normals=np.concatenate(normals).astype(np.float32),
+        tangents=np.concatenate(tangents).astype(np.float32),
+        faces=np.concatenate(faces).astype(np.int32),
+        uvs=np.concatenate(uvs).astype(np.float32),
+        texture=texture,
+        head_weight=np.ones(start, np.float32),
+        occlusion=np.clip(np.concatenate(shade), 0, 1).astype(np.float32),
+        gloss=finish.gloss,
+        gloss_exponent=finish.exponent,
+        casts_shadow=casts_shadow,
+    )
+
+
+def unit(vectors: FloatArray) -> FloatArray:
+    """Vectors [..., 3] at length one."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def _frames(piece: Surface) -> tuple[FloatArray, FloatArray]:
+    """Outward normals and the direction along the columns, [r, c, 3] each."""
+    along, across = np.gradient(piece.points, axis=0), np.gradient(piece.points, axis=1)
+    if np.allclose(piece.points[:, 0], piece.points[:, -1], atol=1e-7):
+        across[:, 0] = across[:, -1] = piece.points[:, 1] - piece.points[:, -2]
+    for row, inward in ((0, 1), (-1, -2)):  # at a pole the row is one point: borrow its neighbour's direction
+        if np.ptp(piece.points[row], axis=0).max() < 1e-7:
+            across[row] = across[inward]
+    normal = unit(np.cross(along, across))
+    outward = ((piece.points - piece.inner) * normal).sum(-1)
+    # One vote for the whole sheet: single points of a curled rim may well look inwards.
+    return normal * np.sign(outward.sum() + 1e-12), unit(along)
+
+
+def _grid_faces(rows: int, columns: int) -> NDArray[np.int64]:
+    index = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
+    return np.concatenate([np.stack([a, d, c], 1), np.stack([a, c, b], 1)])
+
+
+def _oriented(faces: NDArray[np.int64], vertices: FloatArray, normals: FloatArray) -> NDArray[np.int64]:
+    """Counter-clockwise seen from where the normals point; collapsed triangles (at poles) are dropped."""
+    corners = vertices[faces]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    keep = np.linalg.norm(cross, axis=1) > 1e-14
+    flipped = (cross * normals[faces].sum(1)).sum(1) < 0
+    return np.where(flipped[:, None], faces[:, ::-1], faces)[keep]
