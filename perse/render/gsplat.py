@@ -1,0 +1,74 @@
+"""The CUDA backend: an adapter to gsplat's rasterizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from perse.gaussians import Gaussians
+from perse.geometry import Camera
+from perse.render.rasterization import DILATION_PX2, NEAR_M, Rendering
+
+
+@dataclass(frozen=True)
+class GsplatRasterizer:
+    """Draws with gsplat on a CUDA device.
+
+    gsplat is imported, and its kernels are compiled if they have not been, at the first call. Its tiles follow the
+    3-sigma radius, so that the faintest rim of a Gaussian (alpha just above 1/255) may be missing against the twins.
+    """
+
+    def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
+        """See `perse.render.Rasterizer`.
+
+        Raises:
+            RuntimeError: gsplat is not installed, or the tensors are not on a CUDA device.
+        """
+        if gaussians.means.device.type != "cuda":
+            raise RuntimeError(
+                f"GsplatRasterizer draws on CUDA devices only, got tensors on {gaussians.means.device}; "
+                "move them there, or use CpuRasterizer"
+            )
+        if cameras.world_to_camera.requires_grad or cameras.intrinsics.requires_grad:
+            raise ValueError("cameras get gradients from ReferenceRasterizer only; detach them")
+        try:
+            from gsplat import rasterization
+        except ImportError as error:
+            raise RuntimeError("GsplatRasterizer needs the gsplat package: pip install gsplat==1.5.3") from error
+
+        usable = _finite(gaussians)
+        values, alphas, _ = rasterization(
+            means=_kept(gaussians.means, usable).float(),
+            quats=torch.where(usable[..., None], gaussians.quats, torch.ones_like(gaussians.quats)).float(),
+            scales=_kept(gaussians.scales, usable).float(),
+            opacities=torch.where(
+                usable, gaussians.opacities.clamp(max=1), torch.zeros_like(gaussians.opacities)
+            ).float(),
+            colors=gaussians.colors.float(),
+            viewmats=cameras.world_to_camera.float()[:, None],
+            Ks=cameras.intrinsics.float()[:, None],
+            width=cameras.width,
+            height=cameras.height,
+            near_plane=NEAR_M,
+            eps2d=DILATION_PX2,
+            packed=False,
+            render_mode="RGB+D",
+        )  # [b, 1, h, w, c + 1], [b, 1, h, w, 1]
+        colors, alphas = values[:, 0, ..., :-1], alphas[:, 0, ..., 0]
+        if background is not None:
+            colors = colors + (1 - alphas[..., None]) * background.to(colors)
+        dtype = gaussians.means.dtype
+        return Rendering(colors.to(dtype), alphas.to(dtype), values[:, 0, ..., -1].to(dtype))
+
+
+def _finite(gaussians: Gaussians) -> Tensor:
+    """Which Gaussians gsplat may see: bool [b, n]."""
+    geometry = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities[..., None])
+    finite = torch.stack([values.isfinite().all(-1) for values in geometry]).all(0)
+    return finite & (gaussians.quats.norm(dim=-1) > 0)
+
+
+def _kept(values: Tensor, usable: Tensor) -> Tensor:
+    return torch.where(usable[..., None], values, torch.zeros_like(values))

@@ -1,0 +1,142 @@
+"""`rasterize`: draw 3D Gaussians with any backend. Usable without the rest of the project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from perse.gaussians import Gaussians
+from perse.geometry import Camera
+
+NEAR_M = 0.01
+"""Gaussians whose centre is nearer to the camera plane than this (or behind it) are not drawn; gsplat's value."""
+
+DILATION_PX2 = 0.3
+"""Added to both variances of a projected Gaussian, so that none is thinner than a pixel (3DGS, gsplat)."""
+
+MIN_ALPHA = 1 / 255
+"""A Gaussian is skipped at the pixels where its alpha is smaller (3DGS, gsplat)."""
+
+MAX_ALPHA = 0.999
+"""Alpha is clamped here, with zero gradient beyond, so that light never reaches exactly zero (gsplat)."""
+
+MIN_TRANSMITTANCE = 1e-4
+"""A pixel is finished before the Gaussian that would leave less light than this (3DGS, gsplat)."""
+
+FRUSTUM_MARGIN = 0.3
+"""The local affine projection of a Gaussian is taken no farther outside of the image than this share of half its size
+(3DGS, gsplat); beyond, the tangent would be meaningless."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What the cameras see. Leading dimensions are those of gaussians and cameras, broadcast.
+
+    Attributes:
+        colors: [..., h, w, c], over the background (premultiplied colours when the background was None).
+        alphas: [..., h, w], in [0, 1].
+        depths: [..., h, w], metres: the sum of weight × camera z, **not** divided by alpha.
+    """
+
+    colors: Tensor
+    alphas: Tensor
+    depths: Tensor
+
+
+class Rasterizer(Protocol):
+    """A way of drawing Gaussians. Called by `rasterize`, which checks and broadcasts the arguments first."""
+
+    def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
+        """Draw a batch.
+
+        Args:
+            gaussians: one leading dimension [b], floating point, all on one device.
+            cameras: the same leading dimension [b], same device and dtype.
+            background: [c], or None for black.
+        """
+        ...
+
+
+def rasterize(
+    gaussians: Gaussians, cameras: Camera, *, background: Tensor | None = None, rasterizer: Rasterizer
+) -> Rendering:
+    """Draw 3D Gaussians by EWA splatting (Eq. 3; Zwicker et al. 2001; Kerbl et al. 2023), in gsplat's conventions.
+
+    Front to back by camera z of the centre, a pixel gathers ``C = Σ_i T_i α_i c_i`` with ``T_i = Π_{j<i} (1 − α_j)``
+    and ``α_i = o_i exp(−½ dᵀ Σ'⁻¹ d)`` sampled at the pixel's centre.
+
+    Args:
+        gaussians: n Gaussians with leading dimensions [...]. World space, metres; colours with any number c ≥ 1 of
+            channels. Opacities above 1 count as 1. n may be 0.
+        cameras: pinhole cameras with leading dimensions that broadcast against those of the Gaussians: several cameras
+            and one set, one camera and several sets, or one each. No lens distortion. Skew is ignored.
+        background: [c] colour behind the Gaussians, a constant (gets no gradient); None is black. For a picture behind
+            them take None and add ``(1 − alpha) · picture``.
+        rasterizer: who draws: `ReferenceRasterizer`, `CpuRasterizer` or `GsplatRasterizer`.
+
+    Returns:
+        Colours, alphas and depths; all are differentiable with respect to every field of ``gaussians`` (colours,
+        opacities, means, scales, quaternions). Cameras get gradients from the reference only; the others refuse cameras
+        that require them.
+
+    Not drawn, without error and with zero gradient: a Gaussian nearer than 1 cm or behind the camera; outside the image;
+    with opacity below 1/255; with a NaN or infinity anywhere in its geometry; with a zero quaternion; so large that its
+    projection overflows float32. A NaN in a colour shows where that Gaussian does.
+
+    Raises:
+        ValueError: shapes, devices or dtypes do not fit together.
+    """
+    lead = torch.broadcast_shapes(gaussians.means.shape[:-2], cameras.world_to_camera.shape[:-2])
+    channels = gaussians.colors.shape[-1]
+    _check(gaussians, cameras, background)
+
+    def flat(values: Tensor, own: int) -> Tensor:
+        return values.expand(*lead, *values.shape[values.dim() - own :]).reshape(
+            -1, *values.shape[values.dim() - own :]
+        )
+
+    drawn = rasterizer.draw(
+        Gaussians(
+            means=flat(gaussians.means, 2),
+            quats=flat(gaussians.quats, 2),
+            scales=flat(gaussians.scales, 2),
+            opacities=flat(gaussians.opacities, 1),
+            colors=flat(gaussians.colors, 2),
+        ),
+        Camera(
+            world_to_camera=flat(cameras.world_to_camera, 2).to(gaussians.means.dtype),
+            intrinsics=flat(cameras.intrinsics, 2).to(gaussians.means.dtype),
+            width=cameras.width,
+            height=cameras.height,
+        ),
+        background,
+    )
+    size = (cameras.height, cameras.width)
+    return Rendering(
+        colors=drawn.colors.reshape(*lead, *size, channels),
+        alphas=drawn.alphas.reshape(*lead, *size),
+        depths=drawn.depths.reshape(*lead, *size),
+    )
+
+
+def _check(gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> None:
+    channels = gaussians.colors.shape[-1]
+    fields = {name: getattr(gaussians, name) for name in ("means", "quats", "scales", "opacities", "colors")}
+    if any(not values.is_floating_point() for values in fields.values()):
+        raise ValueError(f"Gaussians must be floating point, got { {k: v.dtype for k, v in fields.items()} }")
+    devices = {str(values.device) for values in (*fields.values(), cameras.world_to_camera, cameras.intrinsics)}
+    if len(devices) > 1:
+        raise ValueError(
+            f"Gaussians and cameras must be on one device, got {sorted(devices)}; move them with .to(device)"
+        )
+    if channels < 1:
+        raise ValueError("colors must have at least one channel, got 0")
+    if cameras.width < 1 or cameras.height < 1:
+        raise ValueError(f"the image must have at least one pixel, got {cameras.width} x {cameras.height}")
+    if background is not None and tuple(background.shape) != (channels,):
+        raise ValueError(f"background must have shape ({channels},) like the colours, got {tuple(background.shape)}")
+    if background is not None and background.requires_grad:
+        raise ValueError("the background is a constant; for a gradient, draw on None and add (1 - alpha) * background")

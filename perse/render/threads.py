@@ -1,0 +1,37 @@
+"""How many threads the kernels use, and from which pool.
+
+numba's default pool (``workqueue``) crashes when two threads of a server enter it at once; ``tbb`` and ``omp`` do not.
+``threadsafe`` makes numba take one of these or refuse.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numba
+import torch
+
+if "NUMBA_THREADING_LAYER" not in os.environ:
+    numba.config.THREADING_LAYER = "threadsafe"
+
+
+def thread_count(threads: int | None) -> int:
+    """The number asked for, or as many as torch uses in this process (Ray gives its workers their share that way).
+
+    Never more than numba started with (``NUMBA_NUM_THREADS``, by default the CPUs of this process).
+    """
+    wanted = torch.get_num_threads() if threads is None else threads
+    return max(1, min(wanted, numba.config.NUMBA_NUM_THREADS))
+
+
+@contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Run numba's parallel regions of the calling thread on so many threads."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
