@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +26,17 @@ def astronaut() -> NDArray[np.uint8]:
     import skimage.data
 
     return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """The one local Ray that all tests share: more logical CPUs than the machine has, no dashboard, little memory."""
+    from perse_ray.session import LocalRay, ray_session
+
+    fakes = str(Path(__file__).parent / "perse_ray")  # workers import the fakes by name
+    os.environ["PYTHONPATH"] = os.pathsep.join([fakes, *filter(None, [os.environ.get("PYTHONPATH")])])
+    with ray_session(LocalRay(num_cpus=8, object_store_mib=200)):
+        yield
 
 
 @pytest.fixture(autouse=True)

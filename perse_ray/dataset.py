@@ -1,0 +1,129 @@
+"""Stages on Ray Data: one actor pool a stage, rows streaming through all of them side by side."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy, Dataset
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import RayError
+
+from perse.errors import PerseError, StageError
+from perse_ray.guard import GuardedWork, one_line
+from perse_ray.ledger import AttemptLedger
+from perse_ray.stage import (
+    ERROR,
+    FAILED_STAGE,
+    OK,
+    STATUS,
+    TRACEBACK,
+    UNBUILT,
+    Row,
+    Stage,
+    Value,
+    check_chain,
+    with_status,
+)
+
+log = logging.getLogger(__name__)
+
+
+def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger) -> Dataset:
+    """The dataset with one more stage. Nothing runs yet."""
+    low, high = stage.workers
+    resources = stage.resources
+    return dataset.map_batches(
+        _Worker,
+        fn_constructor_args=(stage, ledger),
+        batch_size=stage.batch_size,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(min_size=low, max_size=high),
+        num_cpus=resources.num_cpus,
+        num_gpus=resources.num_gpus or None,
+        memory=resources.memory_gib * 2**30 or None,
+        udf_modifying_row_count=False,
+    )
+
+
+def run(rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: AttemptLedger) -> Iterator[Row]:
+    """Every row through every stage, in whatever order they finish. Needs a running Ray with free logical CPUs.
+
+    Raises:
+        StageError: a worker cannot be built (the message says why), or the execution makes no progress.
+    """
+    started = [with_status(row) for row in rows]
+    if not started:
+        return
+    check_chain(set(started[0]), stages)
+    block_rows = max(stage.batch_size for stage in stages)
+    dataset: Dataset = ray.data.from_items(started, override_num_blocks=-(-len(started) // block_rows))
+    for stage in stages:
+        dataset = apply(dataset, stage, ledger)
+    dataset.context.enable_progress_bars = False
+    dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
+    try:
+        for row in dataset.iter_rows():
+            if row[STATUS] == UNBUILT:
+                raise _unbuilt(row)
+            yield row
+    except (RayError, ExecutionTimeoutError) as error:
+        raise StageError(f"the pipeline stopped: {readable(error)}") from error
+
+
+class _Worker:
+    """The actor: threads set, work loaded, rows one by one."""
+
+    def __init__(self, stage: Stage, ledger: AttemptLedger) -> None:
+        limit_threads(stage.resources.threads)
+        self.stage = stage
+        self.guarded: GuardedWork | None = None
+        try:
+            self.guarded = GuardedWork(stage, ledger, watched=True)
+        except Exception as error:  # an actor that dies while it is built is tried again and loses the cause
+            known = isinstance(error, PerseError)
+            self.problem = (one_line(error), "" if known else traceback.format_exc())
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return pa.Table.from_pylist([self._row(row) for row in batch.to_pylist()])
+
+    def _row(self, row: Row) -> Row:
+        if self.guarded is not None:
+            return self.guarded(row)
+        error, trace = self.problem
+        passed = {**dict(self.stage.writes), **row}
+        if row[STATUS] != OK:
+            return passed
+        return {**passed, STATUS: UNBUILT, FAILED_STAGE: self.stage.name, ERROR: error, TRACEBACK: trace}
+
+
+def _unbuilt(row: Row) -> StageError:
+    """What to raise for a stage whose worker cannot be built; an unexpected cause is logged with its stack."""
+    if row[TRACEBACK]:
+        log.error("%s", row[TRACEBACK])
+    return StageError(f"stage {row[FAILED_STAGE]} cannot start: {row[ERROR]}")
+
+
+def readable(error: BaseException, length: int = 400) -> str:
+    """Ray's long, coloured messages as one line."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", one_line(error))[:length]
+
+
+def limit_threads(threads: int) -> None:
+    """Let numerical libraries of this process use that many threads, whether or not they are imported yet."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, str(threads))
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _patience_s(stages: tuple[Stage, ...]) -> float:
+    """How long an execution may stand still: every attempt of a hanging row, and slow starts of workers."""
+    return 300.0 + max(stage.time_limit_s * (stage.max_attempts + 1) for stage in stages)
