@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from perse.attributes import Part
 from perse.data import TrackedPortrait
 from perse.synthesis.editing.canvas import Field, blur, polygon, to_lab
-from perse.tracking.landmarks import CHIN, FACE_OVAL, LIPS_OUTER
+from perse.tracking.landmarks import CHIN, FACE_OVAL, LIPS_INNER, LIPS_OUTER
 
 _EYE_CORNERS = (33, 263)
 """Outer corners of the person's right and left eye; the line between them hardly moves with expression."""
@@ -72,6 +72,11 @@ class FaceFrame:
         """Mask of the mouth with everything between the lips."""
         return polygon(self.shape, self.points[list(LIPS_OUTER)], 0.6)
 
+    @cached_property
+    def between_lips(self) -> Field:
+        """Mask of what is seen between the lips: teeth, tongue, or nothing when the mouth is closed."""
+        return polygon(self.shape, self.points[list(LIPS_INNER)], 0.6)
+
     def local(self, pixels: ArrayLike, origin: ArrayLike) -> NDArray[np.float32]:
         """Pixels [..., 2] to face coordinates [..., 2] around an origin in pixels."""
         return (np.asarray(pixels, np.float32) - np.asarray(origin, np.float32)) @ self.axes.T / np.float32(self.unit)
@@ -83,7 +88,9 @@ class FaceFrame:
 
     def at(self, origin: ArrayLike, u: float, v: float) -> NDArray[np.float32]:
         """The pixel position at (u, v) from an origin in pixels."""
-        return np.asarray(origin, np.float32) + (np.float32(u) * self.axes[0] + np.float32(v) * self.axes[1]) * self.unit
+        return (
+            np.asarray(origin, np.float32) + (np.float32(u) * self.axes[0] + np.float32(v) * self.axes[1]) * self.unit
+        )
 
     def between(self, a: int, b: int, t: float) -> NDArray[np.float32]:
         """The point a fraction t of the way from landmark a to landmark b."""
