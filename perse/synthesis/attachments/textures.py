@@ -52,13 +52,13 @@ def fluff(color: Rgb, *, coverage: float = 1.0, seed: int = 2) -> Texture:
     """Loose wool ends of a pompom; `coverage` below 1 leaves gaps for an outer shell."""
     shape = (128, 128)
     clumps = _grain(shape, 2.2, 2.2, seed)
-    tone = 0.82 + 0.17 * clumps + 0.10 * _grain(shape, 0.8, 0.8, seed + 1)
+    tone = 0.95 + 0.10 * clumps + 0.06 * _grain(shape, 0.8, 0.8, seed + 1)
     alpha = np.ones(shape)
     if coverage < 1:
         ends = _grain(shape, 1.2, 1.2, seed + 2) + 0.5 * clumps
         edge = np.quantile(ends, 1 - coverage)
         alpha = np.clip((ends - edge) / 0.5 + 0.5, 0, 1)
-    return _texture(np.clip(tone, 0.4, 1.15), _color(color), alpha)
+    return _texture(np.clip(tone, 0.6, 1.15), _color(color), alpha)
 
 
 def panels(color: Rgb, front: Rgb | None = None, *, seed: int = 3) -> Texture:
