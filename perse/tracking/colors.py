@@ -1,0 +1,105 @@
+"""Colour models of regions: small Gaussian mixtures in CIELAB, and edge-aware smoothing of masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+
+def to_lab(image: Image) -> Floats:
+    """RGB uint8 [h, w, 3] to CIELAB float32 (L 0…100)."""
+    return np.asarray(cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB), np.float32)
+
+
+def blur(values: Floats, sigma: float) -> Floats:
+    """Gaussian blur of [h, w] or [h, w, c]."""
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)
+
+
+def smoothstep(values: Floats, low: float, high: float) -> Floats:
+    """0 below `low`, 1 above `high` (or the reverse if low > high), smooth between."""
+    t = np.clip((values - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def guided_filter(guide: Floats, mask: Floats, radius: int, epsilon: float) -> Floats:
+    """Edge-aware smoothing (He et al. 2010): `mask` [h, w] takes over the edges of a grey `guide` [h, w] in [0, 1]."""
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(values: Floats) -> Floats:
+        return np.asarray(cv2.blur(values, size, borderType=cv2.BORDER_REFLECT), np.float32)
+
+    mean_guide, mean_mask = mean(guide), mean(mask)
+    slope = (mean(guide * mask) - mean_guide * mean_mask) / (mean(guide * guide) - mean_guide**2 + epsilon)
+    offset = mean_mask - slope * mean_guide
+    return np.clip(mean(slope) * guide + mean(offset), 0, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ColorMixture:
+    """Gaussians in CIELAB.
+
+    Attributes:
+        shares: [k]; means: [k, 3]; precisions: [k, 3, 3]; log_norms: [k].
+    """
+
+    shares: NDArray[np.float64]
+    means: NDArray[np.float64]
+    precisions: NDArray[np.float64]
+    log_norms: NDArray[np.float64]
+
+    def log_likelihood(self, lab: Floats) -> Floats:
+        """[..., 3] colours to [...]."""
+        flat = lab.reshape(-1, 3).astype(np.float64)
+        terms = np.empty((len(self.shares), len(flat)))
+        for index, (share, mean, precision, norm) in enumerate(
+            zip(self.shares, self.means, self.precisions, self.log_norms, strict=True)
+        ):
+            away = flat - mean
+            terms[index] = np.log(share) + norm - 0.5 * ((away @ precision) * away).sum(1)
+        return np.logaddexp.reduce(terms, 0).reshape(lab.shape[:-1]).astype(np.float32)
+
+
+def fit_mixture(colors: Floats, components: int, *, max_samples: int = 4000) -> ColorMixture | None:
+    """k-means followed by one Gaussian a cluster; None with fewer than 30 samples. Deterministic.
+
+    Args:
+        colors: [n, 3] CIELAB.
+    """
+    if len(colors) < 30:
+        return None
+    samples = colors[:: max(1, len(colors) // max_samples)].astype(np.float32)
+    labels = _k_means(samples, components)
+    shares, means, precisions, norms = [], [], [], []
+    for label in range(components):
+        cluster = samples[labels == label].astype(np.float64)
+        if len(cluster) < 10:
+            continue
+        covariance = np.cov(cluster.T) + 6.0 * np.eye(3)  # 6: JPEG noise; keeps flat regions from becoming spikes
+        shares.append(len(cluster) / len(samples))
+        means.append(cluster.mean(0))
+        precisions.append(np.linalg.inv(covariance))
+        norms.append(-0.5 * np.log(np.linalg.det(2 * np.pi * covariance)))
+    return ColorMixture(np.array(shares), np.array(means), np.array(precisions), np.array(norms))
+
+
+def _k_means(samples: Floats, components: int) -> NDArray[np.int64]:
+    """Lloyd's algorithm from evenly spaced quantiles of lightness: no random start."""
+    order = np.argsort(samples[:, 0], kind="stable")
+    centres = samples[order[((np.arange(components) + 0.5) / components * len(samples)).astype(int)]]
+    labels = np.zeros(len(samples), np.int64)
+    for _ in range(12):
+        labels = ((samples[:, None] - centres) ** 2).sum(-1).argmin(1)
+        centres = np.stack(
+            [
+                samples[labels == index].mean(0) if (labels == index).any() else centres[index]
+                for index in range(components)
+            ]
+        )
+    return labels

@@ -1,0 +1,87 @@
+"""The square window of the photograph that the whole pipeline works in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.tracking.detection import face_width
+from perse.tracking.landmarks import N_SURFACE
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropConfig:
+    """The portrait's framing, in face widths (the width of the landmarks' bounding box)."""
+
+    size_px: int = 512
+    """Side of the crop, pixels."""
+    widths: float = 3.2
+    """Side of the crop in face widths: room for hats, long hair and shoulders."""
+    headroom: float = 1.1
+    """Face widths between the crop's upper edge and the top of the face's bounding box."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square window, magnified.
+
+    Attributes:
+        image: [s, s, 3] uint8.
+        inside: [s, s] uint8, 255 where real pixels of the photograph are seen.
+        left, top: of the window, pixels of the photograph.
+        scale: pixels of the crop per pixel of the photograph.
+    """
+
+    image: Image
+    inside: NDArray[np.uint8]
+    left: float
+    top: float
+    scale: float
+
+    def points(self, photo_px: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points [n, 2 or 3] of the photograph in pixels of the crop; z is scaled along."""
+        origin = np.zeros(photo_px.shape[1], np.float32)
+        origin[:2] = self.left, self.top
+        return ((photo_px - origin) * self.scale).astype(np.float32)
+
+
+def crop_portrait(image: Image, landmarks_px: NDArray[np.float32], config: CropConfig) -> Crop:
+    """Cut the window around a face; what lies beyond the photograph's border is continued softly."""
+    width = face_width(landmarks_px)
+    face = landmarks_px[:N_SURFACE]
+    side = config.widths * width
+    left = float(face[:, 0].min() + face[:, 0].max()) / 2 - side / 2
+    top = float(face[:, 1].min()) - config.headroom * width
+    scale = config.size_px / side
+    # Affine maps act on pixel indices; pixel centres stand at index + 0.5.
+    matrix = np.array([[scale, 0, (0.5 - left) * scale - 0.5], [0, scale, (0.5 - top) * scale - 0.5]])
+    size = (config.size_px, config.size_px)
+    source = cv2.GaussianBlur(image, (0, 0), 0.45 / scale) if scale < 0.9 else image
+    enlarging = cv2.INTER_CUBIC if scale >= 0.9 else cv2.INTER_LINEAR
+    picture = cv2.warpAffine(source, matrix, size, flags=enlarging, borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(
+        np.full(image.shape[:2], 255, np.uint8), matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
+    )
+    continued = _soften_outside(np.asarray(picture, np.uint8), np.asarray(inside, np.uint8))
+    return Crop(continued, np.asarray(inside, np.uint8), left, top, scale)
+
+
+def _soften_outside(image: Image, inside: NDArray[np.uint8]) -> Image:
+    """Repeated border pixels make streaks: they are blurred more and more away from the border."""
+    if inside.all():
+        return image
+    distance = cv2.distanceTransform((inside == 0).astype(np.uint8), cv2.DIST_L2, 5)
+    result = image.astype(np.float32)
+    blurred_before = result
+    for sigma, reach in ((3.0, 4.0), (9.0, 20.0), (25.0, 60.0)):
+        blurred = cv2.GaussianBlur(blurred_before, (0, 0), sigma)
+        amount = np.clip(distance / reach, 0, 1)[..., None]
+        result = result * (1 - amount) + blurred * amount
+        blurred_before = blurred
+    outside = (inside == 0)[..., None]
+    return np.where(outside, np.clip(result + 0.5, 0, 255).astype(np.uint8), image)

@@ -1,0 +1,109 @@
+"""The head model reduced to its landmarks: parameters in, pixels out, derivatives by forward mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from perse.geometry import axis_angle_to_matrix
+from perse.head import HeadModel, blend_transforms, joint_transforms
+from perse.head.model import Joint
+
+
+@dataclass(frozen=True)
+class FitLayout:
+    """Where each quantity stands in the fit's parameter vector.
+
+    neck rotation 3 | translation 3, metres | jaw opening 1 | gaze 4 (left x y, right x y) | betas | expression
+    """
+
+    n_shape: int
+    n_expression: int
+
+    rotation = slice(0, 3)
+    translation = slice(3, 6)
+    jaw = 6
+    gaze = slice(7, 11)
+
+    @property
+    def betas(self) -> slice:
+        return slice(11, 11 + self.n_shape)
+
+    @property
+    def expression(self) -> slice:
+        return slice(11 + self.n_shape, self.size)
+
+    @property
+    def size(self) -> int:
+        return 11 + self.n_shape + self.n_expression
+
+    def pose(self, vector: Tensor) -> Tensor:
+        """[5, 3] axis-angle: neck, jaw and eyes filled in, the global joint at rest."""
+        zero = torch.zeros(3, dtype=vector.dtype)
+        jaw = torch.cat([vector[self.jaw, None], zero[:2]])
+        gaze = vector[self.gaze]
+        left, right = torch.cat([gaze[:2], zero[:1]]), torch.cat([gaze[2:], zero[:1]])
+        return torch.stack([zero, vector[self.rotation], jaw, left, right])
+
+
+class LandmarkModel:
+    """Blendshapes and skinning of the landmarks' triangle corners only, in float64 on the CPU.
+
+    Args:
+        model: a head with embedded landmarks.
+        focal_px, centre_px: intrinsics of the (square-pixel) camera, whose axes are aligned with the photograph.
+        offsets: [v, 3] metres, identity residual.
+    """
+
+    def __init__(
+        self, model: HeadModel, focal_px: float, centre_px: tuple[float, float], offsets: Tensor | None = None
+    ) -> None:
+        if model.n_joints != len(Joint):
+            raise ValueError(f"tracking needs the joints {[j.name for j in Joint]}, the head has {model.joint_names}")
+        self.layout = FitLayout(model.n_shape, model.n_expression)
+        self.focal_px = focal_px
+        self.centre_px = torch.tensor(centre_px, dtype=torch.float64)
+        rest = model.template if offsets is None else model.template + offsets
+        corners = model.faces[model.landmark_faces].reshape(-1)  # [3 l]
+        regressor = model.joint_regressor.double()
+        self._rest = rest.double()[corners]
+        self._shape = model.shape_basis.double()[corners]
+        self._expression = model.expression_basis.double()[corners]
+        self._pose_basis = model.pose_basis.double()[corners]
+        self._skinning = model.skinning_weights.double()[corners]
+        self._weights = model.landmark_weights.double()
+        self._joints = regressor @ rest.double()
+        self._joint_shape = torch.einsum("jv,vcs->jcs", regressor, model.shape_basis.double())
+        self._parents = model.parents
+
+    def positions(self, vector: Tensor) -> Tensor:
+        """Posed landmarks in world space, [l, 3] metres (the translation is the camera's)."""
+        layout = self.layout
+        betas, pose = vector[layout.betas], layout.pose(vector)
+        shaped = self._rest + self._shape @ betas + self._expression @ vector[layout.expression]
+        if self._pose_basis.shape[-1]:
+            feature = (axis_angle_to_matrix(pose[1:]) - torch.eye(3, dtype=pose.dtype)).flatten()
+            shaped = shaped + self._pose_basis @ feature
+        transforms = joint_transforms(self._joints + self._joint_shape @ betas, pose, self._parents)
+        matrices = blend_transforms(transforms, self._skinning)
+        posed = (matrices[:, :3, :3] @ shaped[..., None])[..., 0] + matrices[:, :3, 3]
+        return (posed.reshape(-1, 3, 3) * self._weights[..., None]).sum(1)
+
+    def pixels(self, vector: Tensor) -> Tensor:
+        """Projected landmarks, [l, 2] pixels."""
+        world = self.positions(vector)
+        flip = torch.tensor([1.0, -1.0, -1.0], dtype=world.dtype)
+        in_camera = world * flip + vector[self.layout.translation]
+        return self.focal_px * in_camera[:, :2] / in_camera[:, 2:] + self.centre_px
+
+    def jacobian(self, vector: Tensor, free: Tensor) -> Tensor:
+        """d pixels / d vector[free], [l, 2, n]; only the columns of the free entries ([size] bool) are computed."""
+
+        place = torch.eye(len(vector), dtype=vector.dtype)[:, free]
+
+        def pixels_of(part: Tensor) -> Tensor:
+            return self.pixels(torch.where(free, torch.zeros_like(vector), vector) + place @ part)
+
+        return torch.func.jacfwd(pixels_of)(vector[free])

@@ -1,0 +1,134 @@
+"""Skin, hair or clothes? Colour mixtures learned from the picture itself, with where each can be as a prior."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep
+from perse.tracking.frame import FaceFrame
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+ROUNDS = 4
+COMPONENTS = {0: 3, 1: 4, 2: 5}
+IMPOSSIBLE = -40.0
+COLOR_TRUST = 0.6
+"""Neighbouring pixels repeat each other's evidence, so one pixel's log-likelihood counts less than in full."""
+
+
+class Material(IntEnum):
+    """What the person's pixels can be made of."""
+
+    SKIN = 0
+    HAIR = 1
+    CLOTHES = 2
+
+
+def estimate_materials(
+    image: Image, lab: Floats, person: Floats, hull: Floats, frame: FaceFrame
+) -> dict[Material, Floats]:
+    """Probabilities [h, w] that sum to one; only meaningful where there is a person.
+
+    Args:
+        lab: [h, w, 3] CIELAB.
+        person, hull: [h, w] in [0, 1], matte and face contour.
+    """
+    height, width = person.shape
+    half = (width // 2, height // 2)
+
+    def shrink(values: Floats) -> Floats:
+        return np.asarray(cv2.resize(values, half, interpolation=cv2.INTER_AREA), np.float32)
+
+    priors = np.stack([shrink(prior) for prior in _priors(hull, frame)])
+    colors, present, face = shrink(lab), shrink(person) > 0.6, shrink(hull)
+    gray = shrink(lab[..., 0]) / 100
+    seeds = _seeds(colors, present, face, shrink(frame.across), shrink(frame.down), frame)
+    posterior = _estimate(colors, gray, priors, seeds, present, max(2, round(0.02 * frame.width_px / 2)))
+    full = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    radius = max(2, round(0.02 * frame.width_px))
+    sharp = np.stack(
+        [
+            guided_filter(full, np.asarray(cv2.resize(layer, (width, height)), np.float32), radius, 5e-4)
+            for layer in posterior
+        ]
+    )
+    sharp = smoothstep(sharp, 0.1, 0.9)
+    sharp /= np.maximum(sharp.sum(0), 1e-6)
+    return {material: sharp[material].astype(np.float32) for material in Material}
+
+
+def _priors(hull: Floats, frame: FaceFrame) -> list[Floats]:
+    """Log prior of each material at each pixel, from anatomy alone."""
+    across, down = np.abs(frame.across), frame.down
+    face = smoothstep(hull, 0.3, 0.9)
+    below_brow = smoothstep(down, frame.brow - 0.02, frame.brow + 0.06)
+    inner = face * below_brow
+    # Skin: the face, the ears, the throat; elsewhere it would be a hand or a bald head.
+    neck = (
+        smoothstep(across, 0.6, 0.4)
+        * smoothstep(down, frame.mouth, frame.chin)
+        * smoothstep(down, frame.chin + 0.75, frame.chin + 0.35)
+    )
+    ears = smoothstep(across, 0.75, 0.6) * smoothstep(down, -0.4, -0.25) * smoothstep(down, 0.65, 0.5)
+    skin = -4.5 * (1 - np.maximum.reduce([face, neck, 0.75 * ears])) + 2.0 * inner
+    # Hair: anywhere around the head; not on the face below the brows, rarely far below the chin.
+    far = smoothstep(np.hypot(across, np.maximum(-down, 0) * 0.9), 0.75, 1.3)
+    depth = np.clip((down - frame.chin) / 1.0, 0, 2)
+    throat = smoothstep(across, 0.45, 0.3) * smoothstep(down, frame.mouth, frame.chin)
+    hair = -3.0 * far - 4.0 * depth - 5.0 * throat - 9.0 * inner
+    # Clothes: from the jaw downwards; high collars may reach the ears' lobes at the sides.
+    above = smoothstep(down, frame.chin + 0.15, frame.mouth - 0.1)
+    clothes = -12.0 * above - 9.0 * face + 0.5 * smoothstep(down, frame.chin + 0.2, frame.chin + 0.5)
+    return [np.asarray(prior, np.float32) for prior in (skin, hair, clothes)]
+
+
+def _seeds(
+    colors: Floats, present: NDArray[np.bool_], face: Floats, across: Floats, down: Floats, frame: FaceFrame
+) -> list[NDArray[np.bool_]]:
+    """Pixels that can be trusted to begin with."""
+    # Cheeks and nose between eyes and nose tip: free of beards, brows and lips.
+    skin = present & (face > 0.95) & (down > 0.1) & (down < frame.nose) & (np.abs(across) < 0.36)
+    skin_model = fit_mixture(colors[skin], 3)
+    around = present & (face < 0.05) & (down < frame.nose)
+    clothes = present & (down > frame.chin + 0.5)
+    if skin_model is not None:
+        likelihood = skin_model.log_likelihood(blur(colors, 1.0))
+        floor = float(np.percentile(likelihood[skin], 2))
+        around &= likelihood < floor
+        clothes &= (likelihood < floor) | (down > frame.chin + 0.9)
+    return [skin, around, clothes]
+
+
+def _estimate(
+    colors: Floats,
+    gray: Floats,
+    priors: Floats,
+    seeds: list[NDArray[np.bool_]],
+    present: NDArray[np.bool_],
+    radius: int,
+) -> Floats:
+    """Alternate between posteriors and colour mixtures; edge-aware smoothing stands for a neighbourhood prior."""
+    members = seeds
+    posterior = np.full(priors.shape, 1 / len(priors), np.float32)
+    smooth = blur(colors, 0.8)
+    for _ in range(ROUNDS):
+        evidence = np.stack([_evidence(fit_mixture(smooth[m], COMPONENTS[k]), smooth) for k, m in enumerate(members)])
+        logits = COLOR_TRUST * evidence + priors
+        raw = np.exp(logits - logits.max(0))
+        raw /= raw.sum(0)
+        posterior = np.stack([guided_filter(gray, layer.astype(np.float32), radius, 2e-3) for layer in raw])
+        posterior /= np.maximum(posterior.sum(0), 1e-6)
+        members = [(layer > 0.85) & present for layer in posterior]
+        members[Material.SKIN] |= seeds[Material.SKIN]
+    return posterior.astype(np.float32)
+
+
+def _evidence(mixture: ColorMixture | None, colors: Floats) -> Floats:
+    if mixture is None:
+        return np.full(colors.shape[:2], IMPOSSIBLE, np.float32)
+    return np.maximum(mixture.log_likelihood(colors), -30.0)

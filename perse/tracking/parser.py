@@ -1,0 +1,151 @@
+"""Part masks without a trained parser: landmarks, the person's matte, and colour models learned from this picture.
+
+Every pixel of the person gets probabilities for a few *materials* (skin, hair, clothes, headwear), from colour
+mixtures that are re-estimated a few times and from where such material can be; contours from the landmarks then split
+the skin into its parts. Working resolution is halved for the estimation; edges come back by a guided filter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.attributes import Part
+from perse.data import PartMasks
+from perse.tracking import landmarks as marks
+from perse.tracking.beard import beard_mask
+from perse.tracking.colors import blur, guided_filter, smoothstep, to_lab
+from perse.tracking.frame import FaceFrame
+from perse.tracking.headwear import split_headwear
+from perse.tracking.materials import Material, estimate_materials
+from perse.tracking.person import person_matte
+from perse.tracking.polygons import contour_mask, landmark_mask
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+class FaceParser(Protocol):
+    """Tells the parts of a portrait apart."""
+
+    def parse(self, image: Image, landmarks_px: NDArray[np.float32]) -> PartMasks:
+        """Part masks of a picture [h, w, 3] with one face, whose 478 landmarks are given in its pixels."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProceduralParser:
+    """The parser that needs no weights but mediapipe's person mask."""
+
+    brow_darkness: float = 7.0
+    """How much darker than the skin around it (CIELAB L) a pixel of a brow is, at half strength."""
+
+    def parse(self, image: Image, landmarks_px: NDArray[np.float32]) -> PartMasks:
+        shape = image.shape[:2]
+        frame = FaceFrame.of(landmarks_px, shape)
+        hull = landmark_mask(landmarks_px, marks.FACE_OVAL, shape)
+        person = person_matte(image, frame.width_px, smoothstep(hull, 0.4, 0.9))
+        lab = to_lab(image)
+        materials = estimate_materials(image, lab, person, hull, frame)
+        hair, headwear = split_headwear(lab, materials[Material.HAIR], frame)
+        beard = beard_mask(image, lab, landmarks_px, frame, person, materials[Material.HAIR])
+        skin_parts = self._split_skin(image, lab, landmarks_px, frame, hull)
+        return _compose(person, materials, hair, headwear, beard, skin_parts)
+
+    def _split_skin(
+        self, image: Image, lab: Floats, points: Floats, frame: FaceFrame, hull: Floats
+    ) -> dict[Part, Floats]:
+        """Soft masks inside the skin; what none of them claims is `Part.SKIN`."""
+        shape = image.shape[:2]
+        feather = 0.008 * frame.width_px
+
+        def loop(indices: tuple[int, ...], grow: float) -> Floats:
+            return landmark_mask(points, indices, shape, grow=grow, feather_px=feather)
+
+        eyes = np.maximum(loop(marks.LEFT_EYE, 1.12), loop(marks.RIGHT_EYE, 1.12))
+        brows = np.maximum(
+            self._brow(lab, points, marks.LEFT_BROW, frame), self._brow(lab, points, marks.RIGHT_BROW, frame)
+        )
+        return {
+            Part.MOUTH: loop(marks.LIPS_OUTER, 1.03),
+            Part.EYES: eyes,
+            Part.BROWS: brows,
+            Part.NOSE: landmark_mask(points, marks.NOSE, shape, grow=1.04, feather_px=2 * feather),
+            Part.EARS: _ear_zone(frame, hull),
+            Part.NECK: _neck_zone(points, frame, hull),
+        }
+
+    def _brow(self, lab: Floats, points: Floats, loop: tuple[int, ...], frame: FaceFrame) -> Floats:
+        """The brow's hairs: dark against the skin around, inside a generous contour."""
+        shape = lab.shape[:2]
+        zone = landmark_mask(points, loop, shape, grow=1.25, feather_px=0.012 * frame.width_px)
+        core = landmark_mask(points, loop, shape, feather_px=0.008 * frame.width_px)
+        ring = (landmark_mask(points, loop, shape, grow=1.7) > 0.5) & (zone < 0.2)
+        lightness = blur(lab[..., 0], 0.6)
+        around = float(np.percentile(lightness[ring], 60)) if ring.any() else float(lightness.mean())
+        dark = smoothstep(around - lightness, 0.35 * self.brow_darkness, 1.8 * self.brow_darkness)
+        # Inside the contour proper half a mask is given even where no hair is seen: thin brows are still brows.
+        return np.maximum(zone * dark, 0.5 * core).astype(np.float32)
+
+
+def _ear_zone(frame: FaceFrame, hull: Floats) -> Floats:
+    """Beside the face, from the brows to the mouth."""
+    beside = smoothstep(np.abs(frame.across), 0.40, 0.46) * smoothstep(np.abs(frame.across), 0.85, 0.75)
+    height = smoothstep(frame.down, -0.32, -0.22) * smoothstep(frame.down, 0.62, 0.52)
+    return (beside * height * (1 - smoothstep(hull, 0.2, 0.8))).astype(np.float32)
+
+
+def _neck_zone(points: Floats, frame: FaceFrame, hull: Floats) -> Floats:
+    """Below the jaw line and outside the face."""
+    jaw = points[list(marks.JAW_LINE), :2]
+    jaw = jaw[4:-4]  # without the part beside the ears
+    height, width = hull.shape
+    below = np.concatenate([jaw, [[jaw[-1, 0] - 2 * width, height * 2]], [[jaw[0, 0] + 2 * width, height * 2]]])
+    zone = contour_mask(below.astype(np.float32), hull.shape, feather_px=0.01 * frame.width_px, smooth=False)
+    return (zone * (1 - smoothstep(hull, 0.3, 0.9))).astype(np.float32)
+
+
+def _compose(
+    person: Floats,
+    materials: dict[Material, Floats],
+    hair: Floats,
+    headwear: Floats,
+    beard: Floats,
+    skin_parts: dict[Part, Floats],
+) -> PartMasks:
+    """Materials divide the person, contours divide the skin; every pixel's parts sum to 255."""
+    soft = np.zeros((len(Part), *person.shape), np.float32)
+    soft[Part.BACKGROUND] = 1 - person
+    soft[Part.HAIR] = person * hair
+    soft[Part.HEADWEAR] = person * headwear
+    soft[Part.CLOTHES] = person * materials[Material.CLOTHES]
+    skin = np.clip(person - soft[Part.HAIR] - soft[Part.HEADWEAR] - soft[Part.CLOTHES], 0, 1)
+    lips = skin_parts[Part.MOUTH]
+    soft[Part.BEARD] = skin * beard * (1 - lips)
+    rest = skin - soft[Part.BEARD]
+    for part in (Part.MOUTH, Part.EYES, Part.BROWS, Part.NOSE, Part.EARS, Part.NECK):
+        soft[part] = rest * skin_parts[part]
+        rest = rest - soft[part]
+    soft[Part.SKIN] = rest
+    return PartMasks(_quantise(soft), np.round(person * 255).astype(np.uint8))
+
+
+def _quantise(soft: Floats) -> NDArray[np.uint8]:
+    """To bytes that sum to 255 exactly: the rounding error goes to each pixel's strongest part."""
+    whole = np.round(soft / np.maximum(soft.sum(0), 1e-6) * 255).astype(np.int32)
+    strongest = whole.argmax(0)[None]
+    missing = 255 - whole.sum(0)
+    np.put_along_axis(whole, strongest, np.take_along_axis(whole, strongest, 0) + missing, 0)
+    return np.clip(whole, 0, 255).astype(np.uint8)
+
+
+def refine_edges(mask: Floats, image: Image, radius_px: float) -> Floats:
+    """Bring a half-resolution mask back to the picture's size and edges: [h, w] in [0, 1]."""
+    height, width = image.shape[:2]
+    large = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    return guided_filter(gray, large, max(2, round(radius_px)), 5e-4)

@@ -1,0 +1,75 @@
+"""The person's alpha matte: a coarse network mask, sharpened by the picture's own colours and edges."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.tracking.colors import guided_filter, smoothstep
+from perse.tracking.detection import person_probability
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+WORK_PX = 256
+GRABCUT_SEED = 1
+GRABCUT_ROUNDS = 3
+UNSURE_WIDTHS = 0.07
+"""Half-width of the band around the network's outline that is decided by colour, in face widths."""
+
+
+def disk(radius: float) -> NDArray[np.uint8]:
+    """Structuring element of a radius in pixels."""
+    size = 2 * max(1, round(radius)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+
+
+def person_matte(image: Image, face_width_px: float, face_hull: Floats) -> Floats:
+    """How much of each pixel is the person (hair and headwear included): [h, w] in [0, 1].
+
+    Args:
+        face_hull: [h, w] in [0, 1], certainly person.
+    """
+    height, width = image.shape[:2]
+    scale = WORK_PX / max(height, width)
+    small_size = (round(width * scale), round(height * scale))
+    small = np.asarray(cv2.resize(image, small_size, interpolation=cv2.INTER_AREA), np.uint8)
+    probability = np.asarray(cv2.resize(person_probability(image), small_size, interpolation=cv2.INTER_AREA))
+    hull = np.asarray(cv2.resize(face_hull, small_size, interpolation=cv2.INTER_AREA)) > 0.5
+    rough = _grab_cut(small, probability, hull, UNSURE_WIDTHS * face_width_px * scale)
+    large = np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    soft = guided_filter(gray, np.clip(large, 0, 1), radius=max(3, round(0.03 * face_width_px)), epsilon=4e-4)
+    # The filter leaves a haze over flat regions; the ends are pulled to 0 and 1, the edge stays soft.
+    matte = smoothstep(soft, 0.08, 0.92)
+    return np.maximum(matte, face_hull).astype(np.float32)
+
+
+def _grab_cut(image: Image, probability: Floats, hull: NDArray[np.bool_], unsure: float) -> Floats:
+    """Binary person mask [h, w] float32 after GrabCut in a band around the network's outline."""
+    likely = (probability > 0.5).astype(np.uint8)
+    likely[hull] = 1
+    inner, outer = cv2.erode(likely, disk(unsure)), cv2.dilate(likely, disk(unsure))
+    labels = np.where(likely > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[outer == 0] = cv2.GC_BGD
+    labels[(inner > 0) | hull] = cv2.GC_FGD
+    if (labels == cv2.GC_BGD).any() or (labels == cv2.GC_PR_BGD).any():
+        cv2.setRNGSeed(GRABCUT_SEED)  # its k-means starts from OpenCV's own generator
+        models = np.zeros((2, 1, 65))
+        cv2.grabCut(image[..., ::-1].copy(), labels, None, models[0], models[1], GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+    mask = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
+    return _main_component(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk(1)), hull).astype(np.float32)
+
+
+def _main_component(mask: NDArray[np.uint8], hull: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The component that the face belongs to, with its small holes filled."""
+    _, labels = cv2.connectedComponents(mask)
+    inside = labels[hull & (labels > 0)]
+    if not len(inside):
+        return mask > 0
+    person = labels == np.bincount(inside).argmax()
+    count, holes, stats, _ = cv2.connectedComponentsWithStats((~person).astype(np.uint8), connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] < 0.004 * mask.size
+    small[0] = False
+    return person | (small[holes] if count > 1 else False)

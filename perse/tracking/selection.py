@@ -1,0 +1,91 @@
+"""Which face of a picture is meant, and whether it can be used. Every refusal says what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.errors import PortraitError
+from perse.tracking.detection import FaceBox, detect_faces
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionConfig:
+    """Which faces are accepted."""
+
+    min_face_px: int = 48
+    """Narrowest usable face, pixels (the width of its landmarks)."""
+    min_brightness: float = 28.0
+    """Darkest usable face: median of its brightest colour channel, 0…255."""
+    max_yaw_deg: float = 50.0
+    """A head turned further hides half of the face."""
+    rival_size: float = 0.45
+    """Other faces count as several when they are at least this wide relative to the widest."""
+
+
+def choose_face(image: Image, face: int | None, config: SelectionConfig) -> FaceBox:
+    """The face to track.
+
+    Args:
+        image: [h, w, 3] uint8 RGB.
+        face: counted from 1 at the picture's left, or None.
+
+    Raises:
+        PortraitError: no face; several without a choice; a number that does not exist; too small; too dark.
+    """
+    faces = detect_faces(image)
+    if not faces:
+        raise PortraitError(_why_no_face(image))
+    rivals = [box for box in faces if box.width >= config.rival_size * faces[0].width]
+    chosen = _pick(rivals, face)
+    if 0.9 * chosen.width < config.min_face_px:
+        raise PortraitError(
+            f"the face is about {chosen.width:.0f} px wide, at least {config.min_face_px} px are needed; "
+            "give a larger picture or a closer crop"
+        )
+    brightness = _brightness(image, chosen)
+    if brightness < config.min_brightness:
+        raise PortraitError(
+            f"the face is too dark (median brightness {brightness:.0f} of 255, at least {config.min_brightness:.0f} "
+            "is needed); give a better lit picture"
+        )
+    return chosen
+
+
+def _pick(rivals: list[FaceBox], face: int | None) -> FaceBox:
+    ordered = sorted(rivals, key=lambda box: box.left + box.width / 2)
+    if face is None:
+        if len(ordered) > 1:
+            places = ", ".join(f"{n} at x = {box.left + box.width / 2:.0f}" for n, box in enumerate(ordered, 1))
+            raise PortraitError(
+                f"the picture shows {len(ordered)} faces ({places}); choose one with --face N, counted from the left"
+            )
+        return ordered[0]
+    if not 1 <= face <= len(ordered):
+        raise PortraitError(f"there is no face {face}: the picture shows {len(ordered)}, counted from 1 at the left")
+    return ordered[face - 1]
+
+
+def _brightness(image: Image, box: FaceBox) -> float:
+    """Median over the box's middle of the brightest channel: fair to every skin colour, and to coloured light."""
+    left, top = int(box.left + 0.2 * box.width), int(box.top + 0.2 * box.height)
+    right, bottom = int(box.left + 0.8 * box.width), int(box.top + 0.8 * box.height)
+    window = image[max(top, 0) : max(bottom, 1), max(left, 0) : max(right, 1)]
+    return float(np.median(window.max(-1))) if window.size else 0.0
+
+
+def _why_no_face(image: Image) -> str:
+    """A dark picture is brightened and searched again, only to name the reason."""
+    level = max(float(np.percentile(image, 99)), 1.0)
+    if level < 120:
+        brighter = np.clip(image.astype(np.float32) * (230 / level), 0, 255).astype(np.uint8)
+        if level < 40 or detect_faces(brighter):
+            return "no face can be seen because the picture is too dark; give a better lit one"
+    return (
+        "no face was found; give a photograph in which one face looks towards the camera "
+        "(a profile or a covered face is not recognised)"
+    )
