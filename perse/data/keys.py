@@ -44,9 +44,9 @@ def verdict_key(edit: str, screen: object, weights: str = "") -> str:
     return content_key("verdict", edit, screen, weights)
 
 
-def clip_key(subject: str, animator: object, frame_numbers: object, size_px: int, weights: str = "") -> str:
-    """Key of a clip: the edited portrait's key (or the identity's, for the reference), and how it was filmed."""
-    return content_key("clip", subject, animator, frame_numbers, size_px, weights)
+def clip_key(subject: str, animator: object, filming: object, weights: str = "") -> str:
+    """Key of a clip: the edited portrait's key (or the identity's, for the reference), who films it, and what."""
+    return content_key("clip", subject, animator, filming, weights)
 
 
 def _chunks(value: object) -> Iterator[bytes]:

@@ -5,10 +5,40 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import cast
 
+import numpy as np
+import torch
+
+from perse.attributes import Category, Part
+from perse.data import AttributePrompt, EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
+from perse.geometry.camera import Camera
+from perse.head import HeadModel, HeadParameters
+from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot, Verdict
 from perse_ray.stage import RowWork, Value
+from perse_ray.synthesis_stages import Pool, Studio
+
+
+def note(journal: str, line: str) -> None:
+    """Append a line to a file, so that tests can count what happened in other processes."""
+    with open(journal, "a") as stream:
+        stream.write(line + "\n")
+
+
+def suffer(mishap: str) -> None:
+    """Raise, exit, crash or hang, if that is what the word says."""
+    if mishap == "raise":
+        raise RuntimeError("two\nlines")
+    if mishap == "exit":
+        os._exit(7)
+    if mishap == "segfault":
+        ctypes.string_at(0)
+    if mishap == "hang":
+        time.sleep(3600)
 
 
 @dataclass(frozen=True)
@@ -25,17 +55,8 @@ class Square:
         return self._work
 
     def _work(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
-        with open(self.journal, "a") as stream:
-            stream.write(f"{row['name']}\n")
-        mishap = str(row["name"]).partition("-")[0]
-        if mishap == "raise":
-            raise RuntimeError("two\nlines")
-        if mishap == "exit":
-            os._exit(7)
-        if mishap == "segfault":
-            ctypes.string_at(0)
-        if mishap == "hang":
-            time.sleep(3600)
+        note(self.journal, str(row["name"]))
+        suffer(str(row["name"]).partition("-")[0])
         number = row["number"]
         assert isinstance(number, int)
         return {"square": number * number}
@@ -57,3 +78,135 @@ class Homeless:
         from perse.errors import MissingWeightsError
 
         raise MissingWeightsError("the model is not there; run `make models`")
+
+
+# A studio of fakes that obeys the Protocols of perse.synthesis.seams.
+
+
+def small_portrait(key: str = "someone") -> TrackedPortrait:
+    """A complete tracked portrait of 8 px."""
+    head = HeadParameters(torch.zeros(2), torch.zeros(3, 3), torch.zeros(2), torch.zeros(5, 3))
+    return TrackedPortrait(
+        key=key,
+        image=np.full((8, 8, 3), 90, np.uint8),
+        inside=np.full((8, 8), 255, np.uint8),
+        landmarks_px=np.zeros((478, 3), np.float32),
+        masks=_masks(),
+        head=head,
+        camera=Camera(torch.eye(4), torch.eye(3), 8, 8),
+        face_width_px=4.0,
+        fit_rms_px=0.0,
+    )
+
+
+def _masks() -> PartMasks:
+    soft = np.zeros((len(Part), 8, 8), np.uint8)
+    soft[Part.SKIN] = 255
+    return PartMasks(soft, np.full((8, 8), 255, np.uint8))
+
+
+@dataclass(frozen=True)
+class FakeHead:
+    """Stands for a head model; the fakes look at nothing of it."""
+
+    def load(self) -> HeadModel:
+        return cast(HeadModel, None)
+
+
+@dataclass(frozen=True)
+class FakeEditor:
+    """Paints the prompt's seed. A prompt whose text names a mishap suffers it."""
+
+    journal: str
+
+    def build(self, head: HeadModel) -> PortraitEditor:
+        return self
+
+    def edit(self, portrait: TrackedPortrait, prompt: AttributePrompt) -> EditedPortrait:
+        note(self.journal, f"edit {prompt.key}")
+        suffer(prompt.text)
+        image = portrait.image.copy()
+        image[2:4, 2:4] = prompt.seed % 251
+        mask = np.zeros((8, 8), np.uint8)
+        mask[2:4, 2:4] = 255
+        return EditedPortrait("its own", prompt, image, portrait.masks, mask, (), None, (("backend", "fake"),))
+
+
+@dataclass(frozen=True)
+class FakeScreen:
+    """Rejects what its text asks it to."""
+
+    def build(self, head: HeadModel) -> QualityScreen:
+        return self
+
+    def screen(self, portrait: TrackedPortrait, edited: EditedPortrait) -> Verdict:
+        bad = "reject" in edited.prompt.text
+        return Verdict(not bad, ("asked to",) if bad else (), (("identity", 0.1),))
+
+
+@dataclass(frozen=True)
+class FakeAnimator:
+    """The same picture in every frame, after a pause."""
+
+    journal: str
+    pause_s: float = 0.0
+
+    def build(self, head: HeadModel) -> PortraitAnimator:
+        return self
+
+    def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
+        note(self.journal, f"animate {edited.prompt.key if edited else 'reference'}")
+        time.sleep(self.pause_s)
+        frames = len(shot.frame_numbers)
+        image = (edited or portrait).image
+        return PortraitClip(
+            key="its own",
+            frame_numbers=shot.frame_numbers,
+            images=np.repeat(image[None], frames, 0),
+            alphas=np.full((frames, 8, 8), 255, np.uint8),
+            parts=np.full((frames, 8, 8), int(Part.SKIN), np.uint8),
+            parameters=shot.motion.with_identity(portrait.head),
+            camera=portrait.camera,
+        )
+
+
+@dataclass(frozen=True)
+class FakeFilming:
+    """Frames 0, 8, 400."""
+
+    def shot(self, head: HeadModel) -> Shot:
+        motion = HeadParameters(torch.zeros(2), torch.zeros(3, 3), torch.zeros(3, 2), torch.zeros(3, 5, 3))
+        return Shot(np.array([0, 8, 400], np.int32), motion, 8)
+
+
+@dataclass(frozen=True)
+class FakeSupply:
+    """`count` prompts each of hats and noses; texts by key say what happens to them. Twenty reserves each."""
+
+    count: int
+    texts: tuple[tuple[str, str], ...] = ()
+
+    def plan(self) -> list[AttributePrompt]:
+        return [prompt for c in (Category.HAT, Category.NOSE) for prompt in islice(self._stream(c), self.count)]
+
+    def reserves(self, category: Category) -> Iterator[AttributePrompt]:
+        return islice(self._stream(category), self.count, self.count + 20)
+
+    def _stream(self, category: Category) -> Iterator[AttributePrompt]:
+        for number in range(1000):
+            key = f"{category.value}-{number:04d}"
+            yield AttributePrompt(key, category, (), dict(self.texts).get(key, "fine"), number)
+
+
+def fake_studio(journal: Path, pause_s: float = 0.0) -> Studio:
+    pool = Pool(time_limit_s=20.0, max_attempts=2)
+    return Studio(
+        head=FakeHead(),
+        editor=FakeEditor(str(journal)),
+        screen=FakeScreen(),
+        animator=FakeAnimator(str(journal), pause_s),
+        filming=FakeFilming(),
+        edit_pool=pool,
+        screen_pool=pool,
+        animate_pool=pool,
+    )

@@ -1,0 +1,119 @@
+"""Progress for people: a live bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+LOG_EVERY_S = 10.0
+"""Between two lines of a log; the first and the last are always written."""
+
+
+class Progress:
+    """Counts finished items and tells how long the rest will take.
+
+    Args:
+        title: what is being done.
+        total: how many items; may grow.
+        write: where log lines go; standard output by default. Given explicitly, no live bar is drawn.
+        clock: seconds; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        *,
+        write: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.title = title
+        self.total = total
+        self.done = 0
+        self.note = ""
+        self._clock = clock
+        self._start = clock()
+        self._last = -LOG_EVERY_S
+        self._write = write or _print
+        self._bar = _live_bar(title, total) if write is None and sys.stdout.isatty() else None
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds that the rest will take at the average pace so far; None before the first item."""
+        if self.done == 0:
+            return None
+        return (self._clock() - self._start) / self.done * max(self.total - self.done, 0)
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Some items are finished; `note` says what else is worth knowing ("2 rejected")."""
+        self.done += count
+        self.note = note
+        self._show()
+
+    def expect(self, more: int) -> None:
+        """More items than thought."""
+        self.total += more
+        self._show()
+
+    def line(self) -> str:
+        """The state as a line of text."""
+        eta = self.eta_s
+        rest = f", {readable_s(eta)} to go" if eta is not None and self.done < self.total else ""
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.title}: {self.done}/{self.total}{rest}{note}"
+
+    def __enter__(self) -> Progress:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+        elif self._last >= 0 and self.done < self.total:
+            self._write(self.line())
+
+    def _show(self) -> None:
+        if self._bar:
+            eta = self.eta_s
+            rest = readable_s(eta) if eta is not None else "–"
+            self._bar.update(self._bar.task_ids[0], completed=self.done, total=self.total, eta=rest, note=self.note)
+            return
+        elapsed = self._clock() - self._start
+        if self.done >= self.total or elapsed - self._last >= LOG_EVERY_S:
+            self._last = elapsed
+            self._write(self.line())
+
+
+def readable_s(seconds: float) -> str:
+    """90.0 as "1:30 min", 12.0 as "12 s"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def _live_bar(title: str, total: int) -> RichProgress:
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[eta]} to go {task.fields[note]}"),
+    )
+    bar = RichProgress(*columns, console=Console(file=sys.stdout))
+    bar.add_task(title, total=total, eta="–", note="")
+    return bar
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,49 @@
+"""Progress tells the truth about what is left."""
+
+from __future__ import annotations
+
+from perse_ray.progress import Progress, readable_s
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_lines_are_few_and_the_last_is_always_there() -> None:
+    lines: list[str] = []
+    clock = Clock()
+    with Progress("edits", 100, write=lines.append, clock=clock) as progress:
+        for _ in range(100):
+            clock.now += 0.5
+            progress.advance(note="2 rejected")
+    assert lines[0] == "edits: 1/100, 50 s to go (2 rejected)"
+    assert lines[-1] == "edits: 100/100 (2 rejected)"
+    assert 5 <= len(lines) <= 8
+
+
+def test_the_rest_is_estimated_from_the_pace_so_far() -> None:
+    clock = Clock()
+    progress = Progress("x", 10, write=lambda _: None, clock=clock)
+    assert progress.eta_s is None
+    clock.now = 8.0
+    progress.advance(4)
+    assert progress.eta_s == 12.0
+    progress.expect(5)
+    assert progress.eta_s == 22.0
+
+
+def test_an_interrupted_run_says_how_far_it_came() -> None:
+    lines: list[str] = []
+    clock = Clock()
+    with Progress("x", 10, write=lines.append, clock=clock) as progress:
+        progress.advance()
+        clock.now = 1.0
+        progress.advance(2)
+    assert lines[-1].startswith("x: 3/10")
+
+
+def test_durations_read_well() -> None:
+    assert [readable_s(s) for s in (0.4, 59.4, 90, 3600 + 120)] == ["0 s", "59 s", "1:30 min", "1:02 h"]
