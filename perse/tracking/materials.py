@@ -58,8 +58,21 @@ def estimate_materials(
         ]
     )
     sharp = smoothstep(sharp, 0.1, 0.9)
+    loose = _loose_hair(sharp[Material.HAIR], person, frame)
+    sharp[Material.CLOTHES] += loose
+    sharp[Material.HAIR] -= loose
     sharp /= np.maximum(sharp.sum(0), 1e-6)
     return {material: sharp[material].astype(np.float32) for material in Material}
+
+
+def _loose_hair(hair: Floats, person: Floats, frame: FaceFrame) -> Floats:
+    """Hair [h, w] in pieces that lie low and hang together with nothing on the head: dark clothes, most likely."""
+    _, labels = cv2.connectedComponents(((hair > 0.4) & (person > 0.5)).astype(np.uint8))
+    on_head = np.unique(labels[(labels > 0) & (frame.down < 0.1)])
+    low = (frame.down > frame.nose) & ~np.isin(labels, on_head)
+    # Pixels next to a piece belong to it; soft hair around the head's own hair does not.
+    near_head = cv2.dilate(np.isin(labels, on_head).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return np.where(low & ~near_head, hair, 0).astype(np.float32)
 
 
 def _priors(hull: Floats, frame: FaceFrame) -> list[Floats]:

@@ -48,8 +48,9 @@ class ProceduralParser:
         shape = image.shape[:2]
         frame = FaceFrame.of(landmarks_px, shape)
         hull = landmark_mask(landmarks_px, marks.FACE_OVAL, shape)
-        person = person_matte(image, frame.width_px, smoothstep(hull, 0.4, 0.9))
         lab = to_lab(image)
+        certain = landmark_mask(landmarks_px, marks.FACE_OVAL, shape, grow=0.97)
+        person = person_matte(image, lab, frame.width_px, smoothstep(certain, 0.4, 0.9))
         materials = estimate_materials(image, lab, person, hull, frame)
         hair, headwear = split_headwear(lab, materials[Material.HAIR], frame)
         beard = beard_mask(image, lab, landmarks_px, frame, person, materials[Material.HAIR])

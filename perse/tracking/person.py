@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from perse.tracking.colors import guided_filter, smoothstep
 from perse.tracking.detection import person_probability
+from perse.tracking.matting import refine_alpha
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -25,10 +26,16 @@ def disk(radius: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
 
 
-def person_matte(image: Image, face_width_px: float, face_hull: Floats) -> Floats:
+BAND_WIDTHS = 0.035
+"""Half-width of the band whose alpha is measured from colours, in face widths."""
+
+
+def person_matte(image: Image, lab: Floats, face_width_px: float, face_hull: Floats) -> Floats:
     """How much of each pixel is the person (hair and headwear included): [h, w] in [0, 1].
 
     Args:
+        image: [h, w, 3] uint8 RGB; lab: the same in CIELAB.
+        face_width_px: natural unit of distances.
         face_hull: [h, w] in [0, 1], certainly person.
     """
     height, width = image.shape[:2]
@@ -42,7 +49,7 @@ def person_matte(image: Image, face_width_px: float, face_hull: Floats) -> Float
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     soft = guided_filter(gray, np.clip(large, 0, 1), radius=max(3, round(0.03 * face_width_px)), epsilon=4e-4)
     # The filter leaves a haze over flat regions; the ends are pulled to 0 and 1, the edge stays soft.
-    matte = smoothstep(soft, 0.08, 0.92)
+    matte = refine_alpha(lab, smoothstep(soft, 0.08, 0.92), BAND_WIDTHS * face_width_px)
     return np.maximum(matte, face_hull).astype(np.float32)
 
 

@@ -97,7 +97,8 @@ class MediapipeTracker:
         width, least = face_width(points), self._config.selection.min_face_px
         if width < least:
             raise PortraitError(
-                f"the face is {width:.0f} px wide, at least {least} px are needed; give a larger picture or a closer crop"
+                f"the face is {width:.0f} px wide, at least {least} px are needed; "
+                "give a larger picture or a closer crop"
             )
 
     def _check_turn(self, fit: HeadFit) -> None:

@@ -1,0 +1,56 @@
+"""Soft edges for a binary mask: alpha by how far a pixel lies between the colours on either side."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.tracking.colors import blur
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+TRUSTED_CONTRAST = 25.0
+"""Distance between foreground and background colour (CIELAB) at which the colour decides as much as the mask."""
+
+
+def refine_alpha(lab: Floats, alpha: Floats, band_px: float) -> Floats:
+    """Redraw an alpha matte inside a band around its edge.
+
+    Local foreground and background colours are averaged from either side of the band; a pixel's alpha is its
+    position on the line between them (the compositing equation, least squares), trusted by their contrast.
+
+    Args:
+        lab: [h, w, 3] CIELAB.
+        alpha: [h, w] in [0, 1].
+        band_px: half-width of the band.
+    """
+    size = 2 * max(1, round(band_px)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    inner = cv2.erode((alpha > 0.5).astype(np.uint8), kernel) > 0
+    outer = cv2.dilate((alpha > 0.5).astype(np.uint8), kernel) == 0
+    front, back = _spread_color(lab, inner, 1.5 * band_px), _spread_color(lab, outer, 1.5 * band_px)
+    difference = front - back
+    contrast = (difference * difference).sum(-1)
+    along = ((lab - back) * difference).sum(-1) / np.maximum(contrast, 1e-3)
+    trust = contrast / (contrast + TRUSTED_CONTRAST**2)
+    # A highlight in the hair may have the wall's colour: the mask is corrected, never overruled.
+    measured = np.clip(along, np.maximum(alpha - 0.5, 0), np.minimum(alpha + 0.5, 1))
+    mixed = trust * measured + (1 - trust) * alpha
+    band = ~inner & ~outer
+    return np.where(band, np.clip(mixed, 0, 1), alpha).astype(np.float32)
+
+
+def _spread_color(lab: Floats, region: NDArray[np.bool_], sigma: float) -> Floats:
+    """Colours of a region continued beyond it by normalised blurs, near pixels first."""
+    weight = region.astype(np.float32)
+    result = np.zeros_like(lab)
+    missing = np.ones(region.shape, np.float32)
+    for spread in (sigma, 3 * sigma, 12 * sigma):
+        amount = blur(weight, spread)
+        color = blur(lab * weight[..., None], spread) / np.maximum(amount, 1e-6)[..., None]
+        share = missing * np.clip(amount / 0.05, 0, 1)
+        result += color * share[..., None]
+        missing -= share
+    return result + missing[..., None] * lab
