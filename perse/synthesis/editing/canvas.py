@@ -105,9 +105,7 @@ def line(shape: tuple[int, ...], points: ArrayLike, width_px: float) -> Field:
     return cv2.resize(canvas, (shape[1], shape[0]), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-def noise(
-    shape: tuple[int, ...], rng: np.random.Generator, sigma_px: float, sigma_y_px: float | None = None
-) -> Field:
+def noise(shape: tuple[int, ...], rng: np.random.Generator, sigma_px: float, sigma_y_px: float | None = None) -> Field:
     """Smooth noise of unit variance; its grains are about `sigma_px` wide (and `sigma_y_px` high)."""
     field = blur(rng.standard_normal(shape[:2], np.float32), sigma_px, sigma_y_px)
     return field / max(float(field.std()), 1e-6)
@@ -144,6 +142,40 @@ def grain(portrait: TrackedPortrait, rng: np.random.Generator) -> Field:
     # The median is not moved by eyelashes and wrinkles; 0.6745 turns it into a standard deviation.
     strength = float(np.median(np.abs(fine[skin]))) / 0.6745 if skin.any() else 1.0
     return (noise(luminance.shape, rng, 0.7) * min(strength, 6.0))[..., None]
+
+
+def fill_hole(picture: Field, hole: Field, sigma_px: float, octaves: int = 5) -> Field:
+    """A picture with a hole closed smoothly from its rim.
+
+    Inverse-distance blending of the surroundings at several scales: near its rim the filling is what lies beside it,
+    in its middle the average of everything around.
+
+    Args:
+        hole: [h, w] in 0..1; what is to be replaced.
+        sigma_px: the finest scale; each octave is twice as coarse.
+    """
+    rows, columns = np.nonzero(hole > 0)
+    if not len(rows):
+        return picture
+    margin = round(3 * sigma_px * 2 ** (octaves - 1))
+    window = (
+        slice(max(0, rows.min() - margin), rows.max() + margin + 1),
+        slice(max(0, columns.min() - margin), columns.max() + margin + 1),
+    )
+    known = 1 - hole[window]
+    stack = np.concatenate([picture[window] * known[..., None], known[..., None]], -1)
+    total = np.zeros_like(stack)
+    for octave in range(octaves):
+        # Coarse scales are blurred on a small copy: what they lose in sharpness they do not have.
+        shrink = 2 ** max(0, octave - 1)
+        size = (max(1, stack.shape[1] // shrink), max(1, stack.shape[0] // shrink))
+        small = cv2.resize(stack, size, interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(small, (0, 0), sigma_px * 2**octave / shrink)
+        total += cv2.resize(small, (stack.shape[1], stack.shape[0]), interpolation=cv2.INTER_LINEAR) * 16.0**-octave
+    result = picture.copy()
+    filling = total[..., :3] / np.maximum(total[..., 3:], 1e-9)
+    result[window] = mix(picture[window], filling, hole[window])
+    return result
 
 
 def put_part(masks: PartMasks, part: Part, alpha: Field, replaced: Sequence[Part] = tuple(Part)) -> PartMasks:

@@ -14,6 +14,7 @@ from perse.synthesis.editing.canvas import (
     Field,
     blur,
     curve,
+    fill_hole,
     finish,
     grain,
     lab_of,
@@ -105,8 +106,9 @@ def _erase(frame: FaceFrame, rng: np.random.Generator) -> tuple[Field, Field]:
     allowed = near * clear * (1 - foreign)
     found = np.maximum(dark, 0.5 * frame.portrait.masks[Part.BROWS]) * allowed
     erased = smooth_step(blur(found, frame.px(0.012)), 0.08, 0.35) * smooth_step(allowed, 0.0, 0.5)
-    hole = (smooth_step(blur(found, frame.px(0.018)), 0.03, 0.1) * (1 - foreign) > 0.3).astype(np.uint8)
-    return erased, _filled(frame, hole, rng)
+    hole = (smooth_step(blur(found, frame.px(0.018)), 0.03, 0.1) * (1 - foreign) > 0.3).astype(np.float32)
+    cleaned = fill_hole(frame.rgb, hole, frame.px(0.012)) + grain(frame.portrait, rng) * hole[..., None]
+    return erased, cleaned
 
 
 def _around_old_brows(frame: FaceFrame, reach: float) -> Field:
@@ -129,31 +131,6 @@ def _crosses_border(dark: NDArray[np.bool_], near: NDArray[np.bool_]) -> Field:
     outside = share < 0.65
     outside[0] = False
     return smooth_step(blur(outside[labels].astype(np.float32), 1.2), 0.05, 0.3)
-
-
-def _filled(frame: FaceFrame, hole: NDArray[np.uint8], rng: np.random.Generator) -> Field:
-    """The picture with a hole closed by a membrane stretched from its rim, and the photograph's grain on it."""
-    rows, columns = np.nonzero(hole)
-    if not len(rows):
-        return frame.rgb
-    margin = round(frame.px(0.06))
-    top, bottom = max(0, rows.min() - margin), rows.max() + margin
-    left, right = max(0, columns.min() - margin), columns.max() + margin
-    window = (slice(top, bottom), slice(left, right))
-    known = 1 - hole[window].astype(np.float32)
-    # Rims are often tinted by the hair: what is known is taken a little away from it.
-    source = frame.rgb[window]
-    filled = source.copy()
-    total, weight = np.zeros_like(source), np.zeros_like(known)
-    for sigma in (0.012, 0.025, 0.05, 0.1):
-        near = blur(known, frame.px(sigma))
-        pull = (0.02 / sigma) ** 4
-        total += blur(source * known[..., None], frame.px(sigma)) * pull
-        weight += near * pull
-    filled = mix(filled, total / np.maximum(weight, 1e-6)[..., None], 1 - known)
-    result = frame.rgb.copy()
-    result[window] = filled
-    return result + grain(frame.portrait, rng) * hole[..., None]
 
 
 def _shapes(frame: FaceFrame, shape: str, half_height: float) -> tuple[_Brow, ...]:

@@ -115,3 +115,9 @@ class FaceFrame:
         total = blur(weight * lightness, near) + 0.02 * blur(weight * lightness, far) + 1e-3 * median
         norm = blur(weight, near) + 0.02 * blur(weight, far) + 1e-3
         return (total / norm / median).clip(0.4, 1.35).astype(np.float32)
+
+
+def landmark_values(frame: FaceFrame, origin: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """u and v of every landmark, two [478] arrays."""
+    local = frame.local(frame.points, origin)
+    return local[:, 0], local[:, 1]
