@@ -216,7 +216,7 @@ def _cuff(rim: _Rim) -> Surface:
 def _pompom(centre: FloatArray, radius: float, color: Rgb) -> list[Attachment]:
     rng = np.random.default_rng(5)
     made = ball(centre, (radius, radius, radius), rings=18, segments=32)
-    bumps = 1 + 0.09 * gaussian_filter(rng.standard_normal(made.points.shape[:2]), 1.0, mode="wrap") / 0.28
+    bumps = 1 + 0.05 * gaussian_filter(rng.standard_normal(made.points.shape[:2]), 1.5, mode="wrap") / 0.19
     bumps[:, -1] = bumps[:, 0]
     bumps[[0, -1]] = 1
     layers = []
@@ -342,7 +342,7 @@ def _bow(rim: _Rim, height: float) -> list[Surface]:
 
 
 def _top_hat(rim: _Rim, color: Rgb, band: Rgb) -> tuple[Attachment, ...]:
-    tall = 116.0
+    tall = 100.0
     way = np.linspace(0, 1, 18)
     waist = 1.0 - 0.055 * np.sin(np.pi * way) + 0.045 * way
     side = rim.stiff(list(zip(tall * way, waist, strict=True)), 9.0)

@@ -6,7 +6,7 @@ angular cups with a lit ring, a double band and a microphone on a boom. The band
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +107,7 @@ class _Fit:
         return sweep(path, forward, self.outwards[part], width, thickness, segments=18)
 
     def turned(
-        self, side: int, profile: list[tuple[float, float]], stretch: tuple[float, float] = (0.88, 1.06)
+        self, side: int, profile: Sequence[tuple[float, float]], stretch: tuple[float, float] = (0.88, 1.06)
     ) -> Surface:
         """A lathed shape on a cup's axis: pairs (millimetres outwards, radius in millimetres)."""
         scaled = [(along * self.mm, radius * self.mm) for along, radius in profile]

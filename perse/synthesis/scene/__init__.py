@@ -4,7 +4,7 @@ from perse.synthesis.scene.buffers import FrameBuffers
 from perse.synthesis.scene.draw import draw_attachments
 from perse.synthesis.scene.light import Light, fit_light
 from perse.synthesis.scene.prepare import PreparedAttachments, prepare_attachments
-from perse.synthesis.scene.shadows import ShadowConfig, bake_occlusion, shadows_on
+from perse.synthesis.scene.shadows import ShadowConfig, bake_occlusion, self_occlusion, shadows_on
 
 __all__ = [
     "FrameBuffers",
@@ -15,5 +15,6 @@ __all__ = [
     "draw_attachments",
     "fit_light",
     "prepare_attachments",
+    "self_occlusion",
     "shadows_on",
 ]

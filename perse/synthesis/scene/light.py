@@ -57,7 +57,7 @@ class Light:
     @classmethod
     def studio(cls) -> Light:
         """Soft light from the upper front, for pictures that show too little skin to tell."""
-        return cls(np.array([0.68, 0.04, 0.12, 0.26, 0, 0.02, 0, 0, 0], np.float32))
+        return cls(np.array([0.68, 0.04, 0.16, 0.26, 0, 0, 0, 0, 0], np.float32))
 
 
 def fit_light(image: NDArray[np.uint8], masks: PartMasks, normals_px: NDArray[np.float32]) -> Light:
@@ -89,15 +89,16 @@ def fit_light(image: NDArray[np.uint8], masks: PartMasks, normals_px: NDArray[np
 def _robust_fit(basis: NDArray[np.float64], luminance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cauchy-weighted ridge regression: moles, brows' edges, highlights and cast shadows lose their say.
 
-    A face shows little more than a half sphere of normals, from which the second order is poorly determined: it is
-    held back harder than the first.
+    A face shows little more than a half sphere of normals, and few that point up: the fit is held to studio light, its
+    second order harder than its first.
     """
-    ridge = np.diag([0, 2e-3, 2e-3, 2e-3, 2e-2, 2e-2, 2e-2, 2e-2, 2e-2]) * len(basis)
+    ridge = np.diag([0, 5e-3, 2e-2, 5e-3, 3e-2, 3e-2, 3e-2, 3e-2, 3e-2]) * len(basis)
+    usual = Light.studio().coefficients * float(np.median(luminance))
     weights = np.ones(len(basis))
     coefficients = np.zeros(9)
     for _ in range(6):
         weighted = basis * weights[:, None]
-        coefficients = np.linalg.solve(weighted.T @ basis + ridge, weighted.T @ luminance)
+        coefficients = np.linalg.solve(weighted.T @ basis + ridge, weighted.T @ luminance + ridge @ usual)
         residual = luminance - basis @ coefficients
         scale = max(1.5 * float(np.median(np.abs(residual))), 0.01)
         weights = 1 / (1 + (residual / scale) ** 2)

@@ -89,6 +89,21 @@ def bake_occlusion(
     return tuple(baked)
 
 
+def self_occlusion(
+    vertices: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    faces: NDArray[np.int32],
+    light: Light,
+    *,
+    strength: float = 0.5,
+    config: ShadowConfig | None = None,
+) -> NDArray[np.float32]:
+    """How much light a surface leaves itself: folds of the ear, under the chin; [v] multipliers in (0, 1]."""
+    config = config or ShadowConfig(bias_m=0.006, blur_px=1.0, resolution_px=192)
+    ambient, _ = _blocked(vertices, normals, vertices, faces, light, config)
+    return (1 - strength * ambient).astype(np.float32)
+
+
 def _joined_surfaces(
     surfaces: Sequence[tuple[NDArray[np.float32], NDArray[np.int32]]],
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
