@@ -1,0 +1,117 @@
+"""Closed lids: a second texture around the eyes, blended in as the eyes close.
+
+With open eyes the upper lid is folded away, a few smeared texels in the photograph. Closed, it is a patch of skin
+lit like its surroundings, with a soft crease above and the lashes along its edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from perse.attributes import Part
+from perse.synthesis.animator.fill import smoothstep
+from perse.synthesis.animator.harmonic import extend
+from perse.synthesis.animator.own_pose import sample
+from perse.synthesis.animator.projection import Picture, Projection
+from perse.synthesis.animator.skin_and_hair import Complexion
+from perse.synthesis.animator.surface import HeadSurface, Kind
+
+Array = NDArray[np.float32]
+
+BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
+_LASH_COLOR = np.array([52.0, 38.0, 34.0], np.float32)
+
+
+@dataclass(frozen=True)
+class ClosedLid:
+    """The closed lids of one eye.
+
+    Attributes:
+        expression: index of the blink in the head model's expressions.
+        top, left: position of the patch in the texture.
+        rgb: [h, w, 3] float32, the texture with closed lids.
+        weight: [h, w, 1] float32, how much of it is blended in when the eye is shut.
+    """
+
+    expression: int
+    top: int
+    left: int
+    rgb: Array
+    weight: Array
+
+
+def close_lids(
+    surface: HeadSurface, picture: Picture, seen: Projection, complexion: Complexion
+) -> tuple[ClosedLid, ...]:
+    """One patch for each blink that the head model knows; none for a model without named blinks."""
+    lids = []
+    names = surface.model.expression_names
+    basis = surface.model.expression_basis.numpy()
+    rim = surface.outer & surface.of_kind(Kind.SOCKET)
+    for name in BLINKS:
+        if name in names and rim.any():
+            index = names.index(name)
+            motion = surface.mixture @ basis[..., index]
+            lids.append(_close(surface, picture, seen, complexion, index, motion, rim))
+    return tuple(lids)
+
+
+def _close(
+    surface: HeadSurface,
+    picture: Picture,
+    seen: Projection,
+    complexion: Complexion,
+    index: int,
+    motion: Array,
+    rim: NDArray[np.bool_],
+) -> ClosedLid:
+    amount = np.linalg.norm(motion, axis=1)
+    amount /= max(float(amount.max()), 1e-9)
+    skin = _lid_skin(surface, picture, seen, complexion, amount)
+    side = np.sign(surface.rest[amount > 0.5, 0].mean())
+    own_rim = rim & (np.sign(surface.rest[:, 0]) == side)
+    upper = own_rim & (motion[:, 1] < -0.3 * np.abs(motion[:, 1]).max())
+    lower = own_rim & ~upper
+    to_upper = _distance(surface, upper)
+    to_lower = _distance(surface, lower)
+    fields = surface.on_texels(
+        np.concatenate([skin, amount[:, None], to_upper[:, None], to_lower[:, None], _crease(to_upper)[:, None]], 1)
+    )
+    inside = (surface.atlas.face >= 0) & (fields[..., 3] > 0.02)
+    rows, columns = np.nonzero(inside)
+    box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    patch = fields[box]
+    lashes = 0.8 * (1 - smoothstep(patch[..., 4], 0.0004, 0.0016)) + 0.35 * (1 - smoothstep(patch[..., 5], 0.0, 0.0012))
+    lashes = np.clip(lashes, 0, 0.85)[..., None] * (patch[..., 3:4] > 0.02)
+    rgb = patch[..., :3] * (1 - 0.16 * patch[..., 6:7])
+    rgb = rgb * (1 - lashes) + _LASH_COLOR * lashes
+    weight = smoothstep(patch[..., 3:4], 0.06, 0.35)
+    weight = np.maximum(weight, lashes) * inside[box][..., None]
+    return ClosedLid(index, int(rows.min()), int(columns.min()), rgb.astype(np.float32), weight.astype(np.float32))
+
+
+def _lid_skin(
+    surface: HeadSurface, picture: Picture, seen: Projection, complexion: Complexion, amount: Array
+) -> Array:
+    """Skin around the eye continued over the lids, without brows, lashes and the eye itself: [n, 3]."""
+    avoid = np.clip(picture.masks[Part.EYES] + picture.masks[Part.BROWS], 0, 1)
+    clean = (sample(avoid, seen.pixels) < 0.1) & (seen.trust > 0.3)
+    known = 4.0 * (clean & (amount < 0.08)) * (1 - complexion.cover)
+    tone = extend(complexion.skin, known, surface.average, surface.outer, softness=0.5)
+    return tone * np.array([0.97, 0.93, 0.92], np.float32)
+
+
+def _distance(surface: HeadSurface, chosen: NDArray[np.bool_]) -> Array:
+    """Rest-pose distance of every vertex from the chosen ones, metres."""
+    if not chosen.any():
+        return np.ones(len(surface.rest), np.float32)
+    return cKDTree(surface.rest[chosen]).query(surface.rest)[0].astype(np.float32)
+
+
+def _crease(to_upper: Array) -> Array:
+    """Where the upper lid folds: a soft band about 9 mm above its edge."""
+    return np.exp(-(((to_upper - 0.0085) / 0.0022) ** 2)).astype(np.float32)

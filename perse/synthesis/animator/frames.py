@@ -1,0 +1,151 @@
+"""Draws a lifted portrait in any pose: body, head, attachments; supersampled, over white."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perse.geometry import Camera
+from perse.head import HeadParameters, Joint, pose_head
+from perse.render.mesh import project_vertices, rasterize_mesh
+from perse.synthesis.animator.body import BodyLayer
+from perse.synthesis.animator.canvas import paint_head, reduce_buffers, vertex_normals
+from perse.synthesis.animator.fill import smoothstep
+from perse.synthesis.animator.lifted import LiftedPortrait
+from perse.synthesis.scene import FrameBuffers, Light, PreparedAttachments, draw_attachments
+
+Array = NDArray[np.float32]
+
+_BATCH = 32  # frames skinned at once: a few tens of megabytes
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One finished frame: image [h, w, 3] over white, alpha [h, w], parts [h, w]; all uint8."""
+
+    image: NDArray[np.uint8]
+    alpha: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What stays the same for all frames of a clip.
+
+    Attributes:
+        lifted: the portrait.
+        camera: at the supersampled size; supersampling: its factor.
+        body: the body layer at that size.
+        texture: [h, w, 4] uint8, a copy of the lifted texture into which the lids are drawn.
+        shade: [n] multipliers, shadows of attachments included.
+        attachments: what the head wears, or None.
+        light: of the scene.
+    """
+
+    lifted: LiftedPortrait
+    camera: Camera
+    supersampling: int
+    body: BodyLayer
+    texture: NDArray[np.uint8]
+    shade: Array
+    attachments: PreparedAttachments | None
+    light: Light
+
+
+def set_stage(
+    lifted: LiftedPortrait,
+    size_px: int,
+    supersampling: int,
+    *,
+    shadows: Array | None = None,
+    attachments: PreparedAttachments | None = None,
+) -> Stage:
+    """Prepare a clip of frames `size_px` wide and high."""
+    side = size_px * supersampling
+    return Stage(
+        lifted=lifted,
+        camera=lifted.camera.resized(side, side),
+        supersampling=supersampling,
+        body=lifted.body.resized(side, side),
+        texture=lifted.texture.copy(),
+        shade=lifted.shade if shadows is None else (lifted.shade * shadows).astype(np.float32),
+        attachments=attachments,
+        light=lifted.light,
+    )
+
+
+def draw_frames(stage: Stage, motion: HeadParameters) -> Iterator[Frame]:
+    """Draw every frame of a motion (leading [f]); its identity is replaced by the portrait's."""
+    motion = motion.with_identity(stage.lifted.head)
+    for start in range(0, len(motion), _BATCH):
+        batch = motion.frame(slice(start, start + _BATCH))
+        posed = pose_head(stage.lifted.surface.model, batch)
+        for index in range(len(batch)):
+            transforms = posed.transforms[index].numpy()
+            vertices = _drawn_vertices(stage.lifted, posed.vertices[index].numpy(), transforms)
+            _draw_lids(stage, batch.expression[index])
+            yield draw_frame(stage, vertices, transforms[Joint.NECK])
+
+
+def _drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) -> Array:
+    """Refine the posed head and carry the displacement along with its skinning: [n, 3]."""
+    surface = lifted.surface
+    drawn = surface.mixture @ vertices
+    for joint in range(transforms.shape[0]):
+        rotated = lifted.displacement @ transforms[joint, :3, :3].T
+        drawn += surface.weights[:, joint : joint + 1] * rotated
+    return drawn.astype(np.float32)
+
+
+def _draw_lids(stage: Stage, expression: torch.Tensor) -> None:
+    """Blend the closed lids into the texture by how far each eye is shut."""
+    for lid in stage.lifted.lids:
+        height, width = lid.rgb.shape[:2]
+        box = slice(lid.top, lid.top + height), slice(lid.left, lid.left + width)
+        shut = float(smoothstep(np.float32(expression[lid.expression]), 0.25, 0.9))
+        opened = stage.lifted.texture[box][..., :3]
+        blend = shut * lid.weight
+        stage.texture[box][..., :3] = np.round(opened * (1 - blend) + lid.rgb * blend)
+
+
+def draw_frame(stage: Stage, vertices: Array, neck_transform: Array) -> Frame:
+    """Draw one frame from posed vertices [n, 3] in the world."""
+    buffers = draw_buffers(stage, vertices, neck_transform)
+    size = buffers.height // stage.supersampling
+    image = np.empty((size, size, 3), np.uint8)
+    alpha, parts = np.empty((size, size), np.uint8), np.empty((size, size), np.uint8)
+    reduce_buffers(buffers.rgb, buffers.alpha, buffers.parts, stage.supersampling, image, alpha, parts)
+    return Frame(image, alpha, parts)
+
+
+def draw_buffers(stage: Stage, vertices: Array, neck_transform: Array) -> FrameBuffers:
+    """Body, then head, then attachments, at the supersampled size."""
+    lifted, surface, body = stage.lifted, stage.lifted.surface, stage.body
+    cover = body.alpha[..., None]
+    buffers = FrameBuffers(
+        rgb=(body.rgb * cover + 255 * (1 - cover)).astype(np.float32),
+        alpha=body.alpha.copy(),
+        parts=np.where(body.alpha > 0.5, body.labels, 0).astype(np.uint8),
+        depth=np.where(body.alpha > 0.5, body.depth, np.inf).astype(np.float32),
+    )
+    pixels = project_vertices(vertices, stage.camera)
+    fragments = rasterize_mesh(pixels, surface.faces, stage.camera.width, stage.camera.height)
+    paint_head(
+        fragments.depth, fragments.face, fragments.weights, surface.faces, lifted.corner_uvs, stage.texture,
+        lifted.rim, lifted.labels, _facing(stage, vertices), stage.shade,
+        buffers.rgb, buffers.alpha, buffers.parts, buffers.depth,
+    )  # fmt: skip
+    if stage.attachments is not None:
+        draw_attachments(buffers, stage.attachments, neck_transform, stage.camera, stage.light)
+    return buffers
+
+
+def _facing(stage: Stage, vertices: Array) -> Array:
+    matrix = stage.camera.world_to_camera.numpy()
+    view = -matrix[:3, :3].T @ matrix[:3, 3] - vertices
+    normals = vertex_normals(vertices, stage.lifted.surface.faces)
+    return ((normals * view).sum(1) / np.linalg.norm(view, axis=1)).astype(np.float32)

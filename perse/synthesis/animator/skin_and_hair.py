@@ -1,0 +1,202 @@
+"""The head's texture: the photograph where it shows the surface, a plausible continuation where it does not.
+
+Skin and hair are continued separately, since a mixture of both is neither: skin as albedo under the fitted light,
+hair as its own colours with strands combed from the crown. Both continuations are harmonic on the mesh, so that they
+meet the photograph without a step and know no seams of the texture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.attributes import Part
+from perse.synthesis.animator.fill import blurred_within, grain, smoothstep, strand_noise
+from perse.synthesis.animator.harmonic import extend
+from perse.synthesis.animator.own_pose import OwnPose, sample
+from perse.synthesis.animator.projection import Picture, Projection
+from perse.synthesis.animator.surface import HeadSurface
+from perse.synthesis.scene import Light
+
+Array = NDArray[np.float32]
+
+_FACE_PARTS = (Part.BROWS, Part.EYES, Part.MOUTH)
+_NOISE_SEED = 20
+_WORN = (Part.HEADWEAR, Part.BEARD, Part.CLOTHES)
+
+
+@dataclass(frozen=True)
+class Complexion:
+    """What the hidden parts of the head look like, by vertex.
+
+    Attributes:
+        skin: [n, 3] colours 0…255; hair: [n, 3].
+        cover: [n] in [0, 1], hair rather than skin; smooth_cover: [n], how much of the cover is smooth headwear.
+        beard, clothes: [n] in [0, 1].
+        hair_contrast: deviation of the hair's luminance from its local mean, relative.
+    """
+
+    skin: Array
+    hair: Array
+    cover: Array
+    smooth_cover: Array
+    beard: Array
+    clothes: Array
+    hair_contrast: float
+
+
+def read_complexion(
+    surface: HeadSurface, pose: OwnPose, picture: Picture, seen: Projection, cover: Array, light: Light
+) -> Complexion:
+    """Read colours off the photograph where vertices are seen and continue them over the hidden ones."""
+    soft = {part: picture.masks[part] for part in Part}
+    skin_mask = np.clip(soft[Part.SKIN] + soft[Part.NOSE] + soft[Part.EARS] + soft[Part.NECK] + soft[Part.BEARD], 0, 1)
+    skin_mask = skin_mask * picture.solid
+    hair_mask = picture.cover * picture.solid
+    shade = light.shade(pose.normals)[:, None]
+    skin, skin_known = _read(picture, skin_mask, seen)
+    hair, hair_known = _read(picture, hair_mask, seen)
+    skin_known *= smoothstep(pose.facing, 0.25, 0.6)
+    hair_known *= smoothstep(pose.facing, 0.15, 0.4)
+    albedo = extend(skin / np.maximum(shade, 0.3), skin_known, surface.average, surface.outer, softness=0.3)
+    worn = np.stack([sample(picture.masks[part], seen.pixels) for part in _WORN], 1)
+    worn_known = 4 * seen.trust
+    low = surface.outer & (surface.head_share < 0.06)
+    worn[low & (seen.trust < 0.1)] = [0, 0, 1]  # further down there is clothing even where nothing is seen
+    worn_known[low] = np.maximum(worn_known[low], 0.5)
+    worn = extend(worn, worn_known, surface.average, surface.outer)
+    headwear = worn[:, 0] / np.maximum(worn[:, 0] + 0.5 * cover, 0.3)
+    return Complexion(
+        skin=np.clip(albedo * np.clip(shade, 0.3, 1.2), 0, 255).astype(np.float32),
+        hair=extend(hair, hair_known, surface.average, surface.outer, softness=0.3),
+        cover=cover,
+        smooth_cover=np.clip(headwear, 0, 1).astype(np.float32),
+        beard=worn[:, 1],
+        clothes=worn[:, 2],
+        hair_contrast=_contrast(picture, hair_mask),
+    )
+
+
+def _read(picture: Picture, mask: Array, seen: Projection) -> tuple[Array, Array]:
+    mean, amount = blurred_within(picture.rgb, mask, sigma_px=2.5)
+    color = sample(mean, seen.pixels)
+    known = seen.trust * np.clip(2 * sample(amount, seen.pixels) - 0.8, 0, 1)
+    return color, 4 * known
+
+
+def _contrast(picture: Picture, mask: Array) -> float:
+    gray = picture.rgb.mean(-1)
+    mean, amount = blurred_within(gray[..., None], mask, sigma_px=4)
+    inside = (amount > 0.9) & (mask > 0.9)
+    if inside.sum() < 100:
+        return 0.1
+    return float(np.clip(np.std((gray - mean[..., 0])[inside] / np.maximum(mean[..., 0][inside], 12)), 0.03, 0.3))
+
+
+@dataclass(frozen=True)
+class PaintedAtlas:
+    """The texture of the outer skin.
+
+    Attributes:
+        rgb: [h, w, 3] float32, 0…255.
+        alpha: [h, w] float32, 0 where clothes of the body layer take over from the neck.
+        rim: [h, w] float32, alpha while the texel lies on the head's outline; 1 on skin.
+        labels: [h, w] uint8, values of `Part`.
+        skin: [h, w, 3] float32, the continued skin alone.
+    """
+
+    rgb: Array
+    alpha: Array
+    rim: Array
+    labels: NDArray[np.uint8]
+    skin: Array
+
+
+def paint_atlas(
+    surface: HeadSurface, pose: OwnPose, picture: Picture, texels: Projection, complexion: Complexion
+) -> PaintedAtlas:
+    """Blend the projected photograph with the continuation."""
+    rng = np.random.default_rng(_NOISE_SEED)
+    c = complexion
+    stack = [c.skin, c.hair, c.cover[:, None], c.smooth_cover[:, None], c.beard[:, None], c.clothes[:, None]]
+    fields = surface.on_texels(np.concatenate([*stack, surface.head_share[:, None]], 1))
+    cover, smooth_cover, beard, clothes, share = (fields[..., k] for k in range(6, 11))
+    strands = _strands(surface, rng)
+    height, width = surface.atlas_size
+    skin = fields[..., :3] * (1 + 0.012 * grain(rng, height, width, 1.2))[..., None]
+    relief = c.hair_contrast * (1 - 0.75 * smooth_cover) * strands
+    hair = fields[..., 3:6] * (1 + np.clip(relief, -0.45, 0.6))[..., None]
+    trust = texels.trust[..., None]
+    photo = sample(picture.rgb, texels.pixels, sharp=True)
+    hairy_hidden = smoothstep(cover + 0.12 * strands, 0.42, 0.58)
+    hairy = texels.trust * sample(picture.cover, texels.pixels) + (1 - texels.trust) * hairy_hidden
+    hidden = hair * hairy_hidden[..., None] + skin * (1 - hairy_hidden[..., None])
+    rgb = np.clip(trust * photo + (1 - trust) * hidden, 0, 255).astype(np.float32)
+    return PaintedAtlas(
+        rgb=rgb,
+        alpha=_neck_alpha(picture, texels, clothes, share),
+        rim=_rim(picture, texels, hairy, strands, smooth_cover),
+        labels=_labels(surface, picture, texels, hairy_hidden, smooth_cover, beard, share),
+        skin=skin.astype(np.float32),
+    )
+
+
+def _strands(surface: HeadSurface, rng: np.random.Generator) -> Array:
+    """Strand noise combed from the crown downwards, on every texel."""
+    across, along = 1024, 384
+    noise = strand_noise(rng, across, along)
+    outer = surface.rest[surface.outer]
+    middle = 0.5 * (outer.max(0) + outer[outer[:, 1] > np.median(outer[:, 1])].min(0))
+    crown = np.array([0.0, 0.9, -0.44])
+    side = np.array([1.0, 0.0, 0.0])
+    front = np.cross(side, crown)
+    direction = surface.on_texels((surface.rest - middle).astype(np.float32))
+    direction /= np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
+    polar = np.arccos(np.clip(direction @ crown, -1, 1))
+    azimuth = np.arctan2(direction @ side, direction @ front)
+    wobble = 14 * np.sin(5 * polar + 2 * azimuth) + 9 * np.sin(11 * polar - 3 * azimuth)
+    u = (azimuth / (2 * np.pi) * across + wobble * np.sin(polar)) % across
+    v = polar / np.pi * (along - 1)
+    padded = np.concatenate([noise, noise[:, :1]], 1)
+    return cv2.remap(padded, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR)
+
+
+def _neck_alpha(picture: Picture, texels: Projection, clothes: Array, share: Array) -> Array:
+    """Skin of the neck is drawn with the head, clothes on it are left to the body layer."""
+    dressed = texels.trust * np.clip(sample(picture.clothes, texels.pixels), 0, 1)
+    dressed = dressed + (1 - texels.trust) * smoothstep(clothes, 0.4, 0.6)
+    dressed = cv2.GaussianBlur(dressed, (0, 0), 1.5) * (1 - smoothstep(share, 0.85, 0.97))
+    return ((1 - smoothstep(dressed, 0.3, 0.7)) * smoothstep(share, 0.05, 0.16)).astype(np.float32)
+
+
+def _rim(picture: Picture, texels: Projection, hairy: Array, strands: Array, smooth_cover: Array) -> Array:
+    """Soft outline of hair: the photograph's matte where it shows the outline, tips of strands elsewhere."""
+    matte = sample(picture.matte, texels.pixels)
+    seen = smoothstep(texels.trust, 0.0, 0.05)
+    tips = np.clip(0.62 + 0.42 * strands, 0, 1)
+    tips = tips + (1 - tips) * smooth_cover
+    soft = seen * matte + (1 - seen) * tips
+    return (1 - hairy * (1 - soft)).astype(np.float32)
+
+
+def _labels(
+    surface: HeadSurface,
+    picture: Picture,
+    texels: Projection,
+    hairy: Array,
+    smooth_cover: Array,
+    beard: Array,
+    share: Array,
+) -> NDArray[np.uint8]:
+    ears = surface.on_texels(surface.ears[:, None].astype(np.float32))[..., 0] > 0.5
+    label = np.where(share < 0.9, Part.NECK, np.where(ears, Part.EARS, Part.SKIN))
+    label = np.where(beard > 0.5, Part.BEARD, label)
+    label = np.where(hairy > 0.5, np.where(smooth_cover > 0.5, Part.HEADWEAR, Part.HAIR), label)
+    column = np.clip(texels.pixels[..., 0].astype(int), 0, picture.matte.shape[1] - 1)
+    row = np.clip(texels.pixels[..., 1].astype(int), 0, picture.matte.shape[0] - 1)
+    shown = picture.masks.labels[row, column]
+    usable = (texels.trust > 0.3) & (shown != Part.BACKGROUND) & ((shown != Part.CLOTHES) | (share < 0.9))
+    return np.where(usable, shown, label).astype(np.uint8)
