@@ -11,6 +11,7 @@ from perse.attributes import Part
 from perse.data import AttributePrompt, TrackedPortrait
 from perse.synthesis.editing.canvas import (
     Field,
+    as_field,
     blur,
     bump,
     curve,
@@ -284,7 +285,8 @@ def _relief(frame: FaceFrame, cut: BeardCut, coverage: Field) -> Field:
     u, _ = frame.fields(frame.chin)
     lit = frame.oval > 0.5
     brighter_side = np.sign(np.corrcoef(frame.light[lit], u[lit])[0, 1]) if lit.any() else 0.0
-    return (1 + 0.42 * down + 0.22 * brighter_side * -right).clip(0.62, 1.3).astype(np.float32)
+    relief: Field = 1 + 0.42 * down + 0.22 * brighter_side * -right
+    return as_field(relief.clip(0.62, 1.3))
 
 
 def _compose(

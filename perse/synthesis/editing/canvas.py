@@ -23,9 +23,14 @@ _POLYGON_OVERSAMPLING = 4
 _SUBPIXEL_BITS = 4
 
 
+def as_field(values: ArrayLike) -> Field:
+    """The values as float32, without a copy where they are already."""
+    return np.asarray(values, np.float32)
+
+
 def to_lab(rgb: ArrayLike) -> Field:
     """sRGB [h, w, 3] in 0..255 to CIE L*a*b* (L in 0..100), float32."""
-    return cv2.cvtColor(np.asarray(rgb, np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
+    return as_field(cv2.cvtColor(as_field(rgb) / np.float32(255), cv2.COLOR_RGB2LAB))
 
 
 def to_rgb(lab: Field) -> Field:
@@ -53,14 +58,15 @@ def bump(values: ArrayLike, center: float, width: float) -> Field:
 def blur(field: ArrayLike, sigma_px: float, sigma_y_px: float | None = None) -> Field:
     """Gaussian blur, anisotropic when a second width is given."""
     sigma_y = sigma_px if sigma_y_px is None else sigma_y_px
-    return cv2.GaussianBlur(np.asarray(field, np.float32), (0, 0), sigmaX=sigma_px, sigmaY=sigma_y)
+    return as_field(cv2.GaussianBlur(as_field(field), (0, 0), sigmaX=sigma_px, sigmaY=sigma_y))
 
 
 def shifted(field: Field, right_px: float, down_px: float) -> Field:
     """The field moved by a fraction of pixels, its border repeated."""
     matrix = np.array([[1, 0, right_px], [0, 1, down_px]], np.float32)
     size = (field.shape[1], field.shape[0])
-    return cv2.warpAffine(field, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(field, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return as_field(moved)
 
 
 def curve(points: ArrayLike, samples: int = 64, closed: bool = False) -> NDArray[np.float32]:
@@ -91,7 +97,7 @@ def polygon(shape: tuple[int, ...], points: ArrayLike, soften_px: float = 0.0) -
     fixed = np.round(corners * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     cv2.fillPoly(canvas, [fixed], 255, shift=_SUBPIXEL_BITS)
     mask = cv2.resize(canvas, (shape[1], shape[0]), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    return blur(mask, soften_px) if soften_px > 0 else mask
+    return as_field(blur(mask, soften_px) if soften_px > 0 else mask)
 
 
 def line(shape: tuple[int, ...], points: ArrayLike, width_px: float) -> Field:
@@ -102,7 +108,7 @@ def line(shape: tuple[int, ...], points: ArrayLike, width_px: float) -> Field:
     fixed = np.round(corners * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     thickness = max(1, round(width_px * scale))
     cv2.polylines(canvas, [fixed], False, 255, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
-    return cv2.resize(canvas, (shape[1], shape[0]), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return as_field(cv2.resize(canvas, (shape[1], shape[0]), interpolation=cv2.INTER_AREA) / np.float32(255))
 
 
 def noise(shape: tuple[int, ...], rng: np.random.Generator, sigma_px: float, sigma_y_px: float | None = None) -> Field:
@@ -116,7 +122,7 @@ def guided_filter(guide: Field, field: Field, radius_px: int, epsilon: float) ->
     size = (2 * radius_px + 1, 2 * radius_px + 1)
 
     def mean(values: Field) -> Field:
-        return cv2.blur(values, size)
+        return as_field(cv2.blur(values, size))
 
     guide_mean, field_mean = mean(guide), mean(field)
     slope = (mean(guide * field) - guide_mean * field_mean) / (mean(guide * guide) - guide_mean**2 + epsilon)
@@ -125,7 +131,7 @@ def guided_filter(guide: Field, field: Field, radius_px: int, epsilon: float) ->
 
 def distance_inside(mask: Field) -> Field:
     """Distance in pixels of each pixel in the mask (> 0.5) to its border; 0 outside."""
-    return cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    return as_field(cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5))
 
 
 def mix(below: Field, above: ArrayLike, alpha: Field) -> Field:

@@ -12,6 +12,7 @@ from perse.attributes import Part
 from perse.data import AttributePrompt, TrackedPortrait
 from perse.synthesis.editing.canvas import (
     Field,
+    as_field,
     blur,
     curve,
     fill_hole,
@@ -165,7 +166,7 @@ def _brow(
     normal *= np.sign(normal @ -frame.axes[1])[:, None]
     blunt = 1.0 if shape == "unibrow" else 0.62
     profile = (blunt + (1 - blunt) * smooth_step(along, 0.0, 0.25)) * (1 - 0.86 * smooth_step(along, 0.45, 1.0))
-    return _Brow(line, normal.astype(np.float32), frame.px(half_height) * profile)
+    return _Brow(line, normal.astype(np.float32), as_field(frame.px(half_height) * profile))
 
 
 def _hairs(frame: FaceFrame, brows: tuple[_Brow, ...], rng: np.random.Generator) -> Strands:

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from perse.synthesis.editing.canvas import Field
+from perse.synthesis.editing.canvas import Field, as_field
 
 _OVERSAMPLING = 2
 
@@ -57,7 +57,7 @@ def sample(field: Field, points: NDArray[np.float32]) -> NDArray[np.float32]:
     padded[: len(points)] = points
     at = padded.reshape(-1, columns, 2)
     read = cv2.remap(field, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return read.reshape(-1, *field.shape[2:])[: len(points)]
+    return as_field(read.reshape(-1, *field.shape[2:])[: len(points)])
 
 
 def grow(
@@ -129,7 +129,7 @@ def draw(shape: tuple[int, ...], strands: Strands) -> tuple[Field, Field]:
     size = (shape[1], shape[0])
     coverage = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     weighted = cv2.resize(tone, size, interpolation=cv2.INTER_AREA)
-    return coverage, weighted / np.maximum(coverage, 1e-4)
+    return as_field(coverage), as_field(weighted / np.maximum(coverage, 1e-4))
 
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:

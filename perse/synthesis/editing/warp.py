@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +85,7 @@ def moved_region(field: Field) -> Field:
     return (np.abs(field).max(-1) > _STILL_PX).astype(np.float32)
 
 
-def warp(picture: NDArray[np.generic], field: Field, *, soft: bool = False) -> NDArray[np.generic]:
+def warp(picture: NDArray[np.float32] | NDArray[np.uint8], field: Field, *, soft: bool = False) -> NDArray[Any]:
     """A picture or mask, [h, w] or [h, w, c], seen through a backward displacement.
 
     Args:
