@@ -7,7 +7,7 @@ as domes of the skull's own shape (soft hats) or as the rim's own outline pushed
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,12 +220,18 @@ def _pompom(centre: FloatArray, radius: float, color: Rgb) -> list[Attachment]:
     bumps[:, -1] = bumps[:, 0]
     bumps[[0, -1]] = 1
     layers = []
-    for number, (size, coverage) in enumerate(((0.90, 1.0), (1.0, 0.62), (1.09, 0.34))):
+    for number, (size, coverage) in enumerate(((0.92, 1.0), (1.0, 0.55), (1.06, 0.25))):
         points = centre + (made.points - centre) * (bumps * size)[..., None]
-        shell = surface(points, centre, repeat_u=2.0).shaded(0.86 + 0.07 * number)
+        shell = surface(points, centre, repeat_u=2.0).shaded(0.90 + 0.05 * number)
         texture = textures.fluff(color, coverage=coverage, seed=20 + number)
-        layers.append(join(f"pompom {number}", Part.HEADWEAR, [shell], texture, casts_shadow=number == 0))
+        layer = join(f"pompom {number}", Part.HEADWEAR, [shell], texture, casts_shadow=number == 0)
+        layers.append(replace(layer, normals=_scattering(layer.normals)))
     return layers
+
+
+def _scattering(normals: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Wool ends point everywhere and pass light on: their normals lean towards where light usually comes from."""
+    return unit(0.55 * normals + np.array([0.0, 0.35, 0.5])).astype(np.float32)
 
 
 def _cap(rim: _Rim, color: Rgb, detail: str) -> tuple[Attachment, ...]:
@@ -262,7 +268,7 @@ def _visor(rim: _Rim) -> list[Surface]:
     lower = upper - np.array([0.0, 2.6, 0.0]) * mm
     far = np.array([0.0, 1.0, 0.0])
     return [
-        surface(upper, root.mean(0) - far),
+        surface(upper, root.mean(0) - far).shaded(0.55 + 0.45 * _smooth(way / 0.16)),  # the crease at the crown
         surface(lower, root.mean(0) + far).shaded(0.62),
         surface(np.stack([upper[-1], lower[-1]]), root.mean(0), v_range=(0.9, 1.0)),
     ]

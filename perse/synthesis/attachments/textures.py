@@ -57,7 +57,7 @@ def fluff(color: Rgb, *, coverage: float = 1.0, seed: int = 2) -> Texture:
     if coverage < 1:
         ends = _grain(shape, 1.2, 1.2, seed + 2) + 0.5 * clumps
         edge = np.quantile(ends, 1 - coverage)
-        alpha = np.clip((ends - edge) / 0.5 + 0.5, 0, 1)
+        alpha = np.clip((ends - edge) / 1.4 + 0.5, 0, 1)
     return _texture(np.clip(tone, 0.6, 1.15), _color(color), alpha)
 
 

@@ -110,7 +110,7 @@ def put_on(
         underlay: the portrait without what is in the way.
         seed: of the grain.
         hair_depth_m: camera depth of hair that is seen beside the head, where it may hide attachments; None: never.
-        body_depth_m: camera depth of clothes, which hide what hangs behind them (long hair); None: they hide nothing.
+        body_depth_m: camera depth of clothes and neck, which hide what hangs behind them (long hair); None: never.
     """
     baked = bake_occlusion(attachments, view.rest, view.faces, view.light)
     shadow = view.spread(shadows_on(view.rest, view.rest_normals, baked, view.light))
@@ -170,11 +170,13 @@ def _outline_ratio(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> F
 
 def _hair_over_lobes(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> float:
     """How far earrings must stand off the lobes to hang in front of hair, metres; 0 where the ears are free."""
-    pixels = view.project(skull.lobes)[:, :2]
-    hair = portrait.masks[Part.HAIR]
-    rows = np.clip(pixels[:, 1].astype(int), 0, hair.shape[0] - 1)
-    columns = np.clip(pixels[:, 0].astype(int), 0, hair.shape[1] - 1)
-    return 0.010 * skull.scale if bool((hair[rows, columns] > 0.5).any()) else 0.0
+    radius = 0.05 * portrait.face_width_px
+    rows, columns = np.mgrid[0 : portrait.image.shape[0], 0 : portrait.image.shape[1]] + 0.5
+    for x, y, _ in view.project(skull.lobes):
+        near = np.hypot(columns - x, rows - y) < radius
+        if portrait.masks[Part.HAIR][near].sum() > 2 * portrait.masks[Part.EARS][near].sum() + 0.25 * near.sum():
+            return 0.010 * skull.scale
+    return 0.0
 
 
 def _depth_of(view: HeadView, rest_point: NDArray[np.floating]) -> float:
@@ -195,8 +197,8 @@ def _buffers(
         hair = _enlarged(np.maximum(masks[Part.HAIR], masks[Part.EARS])) > 0.5
         depth = np.where(hair, np.minimum(depth, np.float32(hair_depth_m)), depth)
     if body_depth_m is not None:
-        clothes = _enlarged(masks[Part.CLOTHES]) > 0.5
-        depth = np.where(clothes, np.minimum(depth, np.float32(body_depth_m)), depth)
+        body = _enlarged(np.clip(masks[Part.CLOTHES] + masks[Part.NECK] + masks[Part.SKIN], 0, 1)) > 0.5
+        depth = np.where(body, np.minimum(depth, np.float32(body_depth_m)), depth)
     # No part yet, whatever the photograph shows: afterwards every part that is there is an attachment's.
     none = np.full(depth.shape, Part.BACKGROUND, np.uint8)
     return FrameBuffers(fine, np.ones(depth.shape, np.float32), none, depth.astype(np.float32))
