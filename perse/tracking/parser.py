@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,11 +17,11 @@ from perse.attributes import Part
 from perse.data import PartMasks
 from perse.tracking import landmarks as marks
 from perse.tracking.beard import beard_mask
-from perse.tracking.colors import blur, guided_filter, smoothstep, to_lab
+from perse.tracking.colors import blur, smoothstep, to_lab
 from perse.tracking.frame import FaceFrame
 from perse.tracking.headwear import split_headwear
 from perse.tracking.materials import Material, estimate_materials
-from perse.tracking.person import person_matte
+from perse.tracking.person import person_matte, soften_hair_edge
 from perse.tracking.polygons import contour_mask, landmark_mask
 
 Image = NDArray[np.uint8]
@@ -50,9 +49,10 @@ class ProceduralParser:
         hull = landmark_mask(landmarks_px, marks.FACE_OVAL, shape)
         lab = to_lab(image)
         certain = landmark_mask(landmarks_px, marks.FACE_OVAL, shape, grow=0.97)
-        person = person_matte(image, lab, frame.width_px, smoothstep(certain, 0.4, 0.9))
+        person = person_matte(image, frame.width_px, smoothstep(certain, 0.4, 0.9))
         materials = estimate_materials(image, lab, person, hull, frame)
         hair, headwear = split_headwear(lab, materials[Material.HAIR], frame)
+        person = soften_hair_edge(lab, person, hair, frame.width_px)
         beard = beard_mask(image, lab, landmarks_px, frame, person, materials[Material.HAIR])
         skin_parts = self._split_skin(image, lab, landmarks_px, frame, hull)
         return _compose(person, materials, hair, headwear, beard, skin_parts)
@@ -142,11 +142,3 @@ def _quantise(soft: Floats) -> NDArray[np.uint8]:
     missing = 255 - whole.sum(0)
     np.put_along_axis(whole, strongest, np.take_along_axis(whole, strongest, 0) + missing, 0)
     return np.clip(whole, 0, 255).astype(np.uint8)
-
-
-def refine_edges(mask: Floats, image: Image, radius_px: float) -> Floats:
-    """Bring a half-resolution mask back to the picture's size and edges: [h, w] in [0, 1]."""
-    height, width = image.shape[:2]
-    large = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    return guided_filter(gray, large, max(2, round(radius_px)), 5e-4)

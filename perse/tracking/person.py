@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perse.tracking.colors import guided_filter, smoothstep
+from perse.tracking.colors import blur, guided_filter, smoothstep
 from perse.tracking.detection import person_probability
 from perse.tracking.matting import refine_alpha
 
@@ -30,11 +30,11 @@ BAND_WIDTHS = 0.035
 """Half-width of the band whose alpha is measured from colours, in face widths."""
 
 
-def person_matte(image: Image, lab: Floats, face_width_px: float, face_hull: Floats) -> Floats:
+def person_matte(image: Image, face_width_px: float, face_hull: Floats) -> Floats:
     """How much of each pixel is the person (hair and headwear included): [h, w] in [0, 1].
 
     Args:
-        image: [h, w, 3] uint8 RGB; lab: the same in CIELAB.
+        image: [h, w, 3] uint8 RGB.
         face_width_px: natural unit of distances.
         face_hull: [h, w] in [0, 1], certainly person.
     """
@@ -49,8 +49,22 @@ def person_matte(image: Image, lab: Floats, face_width_px: float, face_hull: Flo
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     soft = guided_filter(gray, np.clip(large, 0, 1), radius=max(3, round(0.03 * face_width_px)), epsilon=4e-4)
     # The filter leaves a haze over flat regions; the ends are pulled to 0 and 1, the edge stays soft.
-    matte = refine_alpha(lab, smoothstep(soft, 0.08, 0.92), BAND_WIDTHS * face_width_px)
-    return np.maximum(matte, face_hull).astype(np.float32)
+    return np.maximum(smoothstep(soft, 0.08, 0.92), face_hull).astype(np.float32)
+
+
+def soften_hair_edge(lab: Floats, person: Floats, hair: Floats, face_width_px: float) -> Floats:
+    """The matte with loose strands measured from colours, only where hair meets the background: [h, w] in [0, 1].
+
+    Skin and cloth end in a line; there the colours on either side are often alike and would only add a haze.
+
+    Args:
+        hair: [h, w] in [0, 1], hair among the person's pixels.
+    """
+    band = BAND_WIDTHS * face_width_px
+    inner = hair * (person > 0.5)
+    nearby = blur(inner, band) / np.maximum(blur((person > 0.5).astype(np.float32), band), 1e-3)
+    amount = smoothstep(nearby, 0.75, 0.97)
+    return (person + amount * (refine_alpha(lab, person, band) - person)).astype(np.float32)
 
 
 def _grab_cut(image: Image, probability: Floats, hull: NDArray[np.bool_], unsure: float) -> Floats:
