@@ -22,7 +22,7 @@ def afro(scalp: Scalp, request: HairRequest) -> list[Attachment]:
     """Nested caps of curls, sparser outwards, with single coils lying over them."""
     rng = np.random.default_rng(request.seed)
     hair = [painted_scalp(scalp, request.color, rng)]
-    radius = 0.030 if request.short else 0.066
+    radius = 0.028 if request.short else 0.060
     field = curl_field(rng, 20 if request.short else 22)
     n_layers = 4
     for number in range(n_layers):
@@ -49,7 +49,7 @@ def _puff(radius: float, rng: np.random.Generator) -> Thickness:
 
     def thickness(t: FloatArray, azimuth: FloatArray, elevation: FloatArray) -> FloatArray:
         lumps = gaussian_filter(rng.standard_normal(t.shape), (1.1, 1.5), mode=("nearest", "wrap"))
-        lumps *= 0.08 / lumps.std()
+        lumps *= 0.05 / lumps.std()
         lumps[:, -1] = lumps[:, 0]
         front = 0.5 + 0.5 * np.cos(azimuth)
         # A ball, not a cylinder: the outline rises steeply at the rim and is rounded off towards the crown.

@@ -124,10 +124,10 @@ def combed_texture(
     around, away = polar_angles(_densely(sheet, size), pole)
     x = (around / (2 * np.pi) * repeats * strands.shape[1]) % strands.shape[1]
     y = np.clip(away / np.pi * 1.1, 0, 1) * (size - 1)
-    texture = cv2.remap(
+    combed = cv2.remap(
         strands, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
     )
-    texture = np.ascontiguousarray(texture, np.uint8)
+    texture = combed.astype(np.uint8)
     texture[..., 3] = np.clip(255 * _edge_alpha(around, edge, size, rng), 0, 255)
     return texture
 

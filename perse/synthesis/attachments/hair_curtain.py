@@ -124,11 +124,18 @@ def _fall(scalp: Scalp, shape: CurtainShape, lying: FloatArray, u: FloatArray) -
     for index in range(_FALL_STEPS):
         done = (index + 1) / _FALL_STEPS
         drift = shape.flare * done - 2.2 * shape.inward * ramp(np.float64((done - 0.5) / 0.5)) * done
-        target = unit(np.array([0.0, -1.0, 0.0]) + drift * outward)
+        # Long hair parts over the shoulder: what comes from the temple falls before it, the rest behind.
+        before = 0.30 * _over_shoulder(scalp, position) * (0.46 - u)[:, None] / 0.46
+        target = unit(np.array([0.0, -1.0, 0.0]) + drift * outward + before * np.array([0.0, 0.0, 1.0]))
         heading = unit(stiffness * heading + (1 - stiffness) * target)
         position = _pushed_out(scalp, position + step * heading, gap)
         path.append(position)
     return np.stack(path)
+
+
+def _over_shoulder(scalp: Scalp, points: FloatArray) -> FloatArray:
+    """How far points [n, 3] are on their way from the chin down to the shoulders: [n, 1] in [0, 1]."""
+    return ramp((scalp.chin_y + 0.03 - points[:, 1:2]) / 0.09)
 
 
 def _pushed_out(scalp: Scalp, points: FloatArray, gap: float) -> FloatArray:

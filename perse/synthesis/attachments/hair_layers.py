@@ -13,9 +13,9 @@ from perse.synthesis.attachments.hair_colors import HairColor
 from perse.synthesis.attachments.hair_scalp import Scalp
 from perse.synthesis.attachments.hair_sheets import HairFinish, hair_attachment, ramp
 from perse.synthesis.attachments.hair_textures import StrandLook, strand_texture
-from perse.synthesis.attachments.surfaces import FloatArray, Surface
+from perse.synthesis.attachments.surfaces import FloatArray, Surface, unit
 
-SHELLS = ((0.0, 1.0), (0.0016, 0.78), (0.0030, 0.50))
+SHELLS = ((0.0, 1.0), (0.0014, 0.76), (0.0026, 0.48))
 """Height above the innermost shell in metres, and coverage. Farther shells look like wire (prototype's finding)."""
 
 
@@ -26,7 +26,7 @@ def painted_scalp(
     *,
     pole: FloatArray | None = None,
     coverage: float = 0.97,
-    softness: float = 0.20,
+    softness: float = 0.24,
 ) -> Attachment:
     """The scalp in the colour of the roots, softly fading out at the hairline."""
     pole = whorl() if pole is None else pole
@@ -34,7 +34,7 @@ def painted_scalp(
     red, green, blue = (round(c * (0.50 + 0.42 * color.root)) for c in color.albedo)
     roots = replace(color, albedo=(red, green, blue), root=1.0)
     look = StrandLook(contrast=0.18, clumps=50, tip_raggedness=0.0, tip_taper=1e-3)
-    edge = CapEdge(softness=softness, jaggedness=0.10, coverage=coverage)
+    edge = CapEdge(softness=softness, jaggedness=0.07, coverage=coverage)
     texture = combed_texture(strand_texture(roots, look, rng), sheet, pole, edge, rng)
     finish = HairFinish(anisotropy=0.0, casts_shadow=False)
     return hair_attachment("scalp", [sheet], texture, scalp, finish)
@@ -49,10 +49,24 @@ def combed_cap(
 
 
 def strand_finish(color: HairColor, number: int) -> HairFinish:
-    return HairFinish(anisotropy=color.highlight / 255 * (0.8 if number == 0 else 1.0), casts_shadow=number == 0)
+    return HairFinish(anisotropy=color.highlight / 255 * (0.75 if number == 0 else 0.95), casts_shadow=number == 0)
 
 
 def shell_height(sheet: Surface, height: float) -> FloatArray:
     """Shells part from each other below the root: at the parting and the hairline all lie on the same line."""
     v = sheet.uvs[..., 1]
     return height * ramp(v / 0.12)
+
+
+def soft_parting(made: Attachment, scalp: Scalp) -> Attachment:
+    """Normals and tangents that agree on both sides of a parting (v = 0): light must not split the hair in two tones.
+
+    At the parting strands leave to either side at a right angle, whatever their way further down.
+    """
+    own = ramp(made.uvs[:, 1].astype(float) / 0.30)[:, None]
+    radial = unit(made.vertices - scalp.origin)
+    normals = unit(radial + own * (made.normals - radial))
+    aside = np.sign(made.tangents[:, :1] + 1e-9) * np.array([1.0, 0.0, 0.0])
+    aside = unit(aside - (aside * normals).sum(1, keepdims=True) * normals)
+    tangents = unit(aside + own * (made.tangents - aside))
+    return replace(made, normals=normals.astype(np.float32), tangents=tangents.astype(np.float32))

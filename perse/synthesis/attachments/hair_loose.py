@@ -9,7 +9,7 @@ import numpy as np
 from perse.data import Attachment
 from perse.synthesis.attachments.hair_curtain import CurtainShape, curtain
 from perse.synthesis.attachments.hair_fringe import FringeShape, fringe
-from perse.synthesis.attachments.hair_layers import SHELLS, painted_scalp, shell_height, strand_finish
+from perse.synthesis.attachments.hair_layers import SHELLS, painted_scalp, shell_height, soft_parting, strand_finish
 from perse.synthesis.attachments.hair_locks import LockShape, locks
 from perse.synthesis.attachments.hair_scalp import Scalp
 from perse.synthesis.attachments.hair_sheets import hair_attachment, lifted
@@ -27,7 +27,7 @@ def loose_hair(scalp: Scalp, request: HairRequest) -> list[Attachment]:
         textures.append(texture)
         shells = [lifted(side, shell_height(side, height)) for side in sides]
         finish = strand_finish(request.color, number)
-        hair.append(hair_attachment(f"hair shell {number}", shells, texture, scalp, finish))
+        hair.append(soft_parting(hair_attachment(f"hair shell {number}", shells, texture, scalp, finish), scalp))
     hair.append(painted_scalp(scalp, request.color, rng))
     single = _lock_shape(request)
     ribbons = [lock for share, side in zip((0.0, 0.5), sides, strict=True)

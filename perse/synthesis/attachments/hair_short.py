@@ -9,7 +9,14 @@ import numpy as np
 from perse.data import Attachment
 from perse.synthesis.attachments.hair_cap import CapEdge, CapRim, cap, combed_texture, whorl
 from perse.synthesis.attachments.hair_curtain import CurtainShape, curtain
-from perse.synthesis.attachments.hair_layers import SHELLS, combed_cap, painted_scalp, shell_height, strand_finish
+from perse.synthesis.attachments.hair_layers import (
+    SHELLS,
+    combed_cap,
+    painted_scalp,
+    shell_height,
+    soft_parting,
+    strand_finish,
+)
 from perse.synthesis.attachments.hair_scalp import Scalp
 from perse.synthesis.attachments.hair_sheets import HairFinish, hair_attachment, lifted, ramp
 from perse.synthesis.attachments.hair_styles import HairRequest
@@ -43,7 +50,7 @@ def cropped_hair(scalp: Scalp, request: HairRequest) -> list[Attachment]:
         texture = strand_texture(request.color, replace(look, coverage=coverage), rng)
         shells = [lifted(side, shell_height(side, 1.5 * height)) for side in sides]
         finish = strand_finish(request.color, number)
-        hair.append(hair_attachment(f"hair on top {number}", shells, texture, scalp, finish))
+        hair.append(soft_parting(hair_attachment(f"hair on top {number}", shells, texture, scalp, finish), scalp))
     return hair
 
 

@@ -75,15 +75,15 @@ def wrapped_noise(rng: np.random.Generator, across: float, rows: int, columns: i
 def strand_texture(color: HairColor, look: StrandLook, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Strands gathered into locks: [STRAND_SIZE, look.columns, 4] uint8."""
     columns = look.columns
-    v: FloatImage = np.linspace(0, 1, STRAND_SIZE, dtype=np.float32)[:, None]
+    v = np.linspace(0, 1, STRAND_SIZE, dtype=np.float32)[:, None]
     across, length = _clumps(look, rng)
-    strands = 0.62 * wrapped_noise(rng, 0.8, 7, columns)
-    strands += 0.45 * wrapped_noise(rng, 2.4, 6, columns) + 0.32 * wrapped_noise(rng, 8.0, 5, columns)
+    strands: FloatImage = 0.62 * wrapped_noise(rng, 0.8, 7, columns)
+    strands = strands + 0.45 * wrapped_noise(rng, 2.4, 6, columns) + 0.32 * wrapped_noise(rng, 8.0, 5, columns)
     # Locks grow apart towards their tips, so the valleys between them deepen along the strand.
     valley = look.clump_depth * np.abs(across) ** 3 * (0.35 + 0.65 * smoothstep(v / 0.6))
     root = 1 - look.root_darkness * (1 - color.root) * (1 - smoothstep(v / 0.30))
     brightness = np.clip((1 + look.contrast * strands) * (1 - valley) * root, 0.12, 1.5)
-    alpha = _tip_alpha(v, across, length, look, rng) * _root_alpha(v, look, rng)
+    alpha: FloatImage = _tip_alpha(v, across, length, look, rng) * _root_alpha(v, look, rng)
     if look.coverage < 1:
         alpha = alpha * _sparse(look, rng)
     alpha = np.broadcast_to(alpha, brightness.shape)
@@ -135,6 +135,8 @@ def curl_texture(
     alpha = np.ones_like(height)
     if coverage < 1:
         alpha = smoothstep((score - np.quantile(score, 1 - coverage)) / 0.25 + 0.5)
+    v = np.linspace(0, 1, STRAND_SIZE, dtype=np.float32)[:, None]
+    alpha = alpha * smoothstep((v + 0.012 * (score - 1)) / 0.035)  # curls, not a line, end at the hairline
     return _pack(color, brightness, alpha, rng)
 
 
@@ -211,7 +213,8 @@ def _waved(picture: FloatImage, drift: FloatImage, look: StrandLook) -> FloatIma
     x = (np.arange(columns, dtype=np.float32)[None] + look.wave_swing * columns * swing) % columns
     y = np.broadcast_to(np.arange(rows, dtype=np.float32)[:, None], x.shape)
     padded = np.concatenate([picture, picture[:, :1]], 1)  # so that the last column blends into the first
-    return cv2.remap(np.ascontiguousarray(padded, np.float32), x.astype(np.float32), y.copy(), cv2.INTER_LINEAR)
+    swung = cv2.remap(np.ascontiguousarray(padded, np.float32), x.astype(np.float32), y.copy(), cv2.INTER_LINEAR)
+    return np.asarray(swung, np.float32)
 
 
 def _band_noise(rng: np.random.Generator, sigma: float) -> FloatImage:

@@ -1,0 +1,44 @@
+"""Change the hair: another style in 3D, a bald head, or the portrait's own hair in another colour."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perse.data import AttributePrompt, TrackedPortrait
+from perse.head import HeadModel
+from perse.synthesis.attachments.hair import build_hair
+from perse.synthesis.attachments.skull import Skull
+from perse.synthesis.editing.hair_dye import dye_hair
+from perse.synthesis.editing.head_view import HeadView
+from perse.synthesis.editing.painted import PaintedEdit
+from perse.synthesis.editing.shortcut import remove_hair
+from perse.synthesis.editing.worn import WornEdit, put_on
+
+OWN_STYLE = "natural"
+"""The style of a prompt that leaves the hair as it is and only asks for a colour."""
+
+_SHOULDER_FRONT_M = -0.012
+"""Where clothes are taken to stand, before the skull's centre: hair from the temples falls over them, hair from the
+back of the head behind them."""
+
+
+def style_hair(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit | PaintedEdit:
+    """The portrait with the hair that the prompt describes.
+
+    Returns:
+        For a style: the old hair removed (P 4.2, the shortcut step) and 3D hair put on. For a bald head: a painted
+        edit without any hair. For a colour alone: a painted edit of the portrait's own hair.
+
+    Raises:
+        PromptError: a slot or value that is not in the vocabulary.
+    """
+    if prompt.get("style") == OWN_STYLE:
+        return dye_hair(portrait, prompt)
+    view = HeadView.of(portrait, head_model)
+    bald = remove_hair(portrait, head_model, view=view)
+    skull = Skull.fit(head_model, portrait.head)
+    hair = build_hair(skull, prompt)
+    if not hair:
+        return bald
+    shoulders = skull.centre + np.array([0.0, 0.0, _SHOULDER_FRONT_M * skull.scale])
+    return put_on(portrait, bald, hair, view, seed=prompt.seed, body_depth_m=float(view.project(shoulders[None])[0, 2]))
