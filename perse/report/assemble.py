@@ -114,7 +114,7 @@ def _unseen(inputs: ReportInputs, codes: Tensor) -> Section:
 
 
 def _walks(inputs: ReportInputs, codes: Tensor) -> list[Section]:
-    rows = []
+    rows: list[tuple[str, list[NDArray[np.uint8]]]] = []
     frame = _frontal(inputs)
     for category in WALKED:
         members = [i for i, s in enumerate(inputs.avatar.subjects) if s.category is category]
