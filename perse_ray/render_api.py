@@ -1,0 +1,139 @@
+"""What may be asked of the render service, and how a request is checked before anything is computed."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from perse.attributes import Category
+from perse.data.images import encode_image
+from perse.errors import InputError
+
+AVATAR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""An avatar's id in a URL. It is looked up in a table and never becomes a path."""
+
+MAX_SIDE_PX = 1024
+MAX_BODY_BYTES = 64 * 1024
+MAX_ENTRIES = 256
+"""Of any mapping in a request."""
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=-0.5, le=1.5, allow_inf_nan=False)]
+Angle = Annotated[float, Field(ge=-3.2, le=3.2, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OrbitCamera(_Strict):
+    """The portrait's own camera, moved around the head."""
+
+    yaw_deg: float = Field(default=0.0, ge=-180, le=180, allow_inf_nan=False, description="to the person's left")
+    pitch_deg: float = Field(default=0.0, ge=-89, le=89, allow_inf_nan=False, description="upwards")
+    zoom: float = Field(default=1.0, ge=0.25, le=4, allow_inf_nan=False)
+
+
+class PinholeCamera(_Strict):
+    """A camera of one's own, OpenCV convention, metres and pixels of the requested size."""
+
+    world_to_camera: Annotated[list[Annotated[list[Number], Field(min_length=4, max_length=4)]], Field(
+        min_length=4, max_length=4)]  # fmt: skip
+    intrinsics: Annotated[list[Annotated[list[Number], Field(min_length=3, max_length=3)]], Field(
+        min_length=3, max_length=3)]  # fmt: skip
+
+    @field_validator("world_to_camera")
+    @classmethod
+    def _rigid(cls, value: list[list[float]]) -> list[list[float]]:
+        matrix = np.asarray(value)
+        turn = matrix[:3, :3]
+        if not np.allclose(turn @ turn.T, np.eye(3), atol=1e-3) or not np.allclose(matrix[3], [0, 0, 0, 1]):
+            raise ValueError("must be a rigid transform: a rotation, a translation in metres, last row 0 0 0 1")
+        return value
+
+    @field_validator("intrinsics")
+    @classmethod
+    def _pinhole(cls, value: list[list[float]]) -> list[list[float]]:
+        matrix = np.asarray(value)
+        if min(matrix[0, 0], matrix[1, 1]) <= 0 or not np.allclose(matrix[2], [0, 0, 1]):
+            raise ValueError("must have positive focal lengths and the last row 0 0 1")
+        return value
+
+
+class RenderRequest(_Strict):
+    """One picture of one avatar. An empty request shows the person as in the portrait, from the front, at rest."""
+
+    attributes: dict[Category, dict[Name, Weight]] = Field(
+        default_factory=dict,
+        description="by category: subjects and their weights. One subject with weight 1 wears that edit, weights "
+        "between interpolate: towards the person as in the portrait, or between several subjects.",
+    )
+    expression: dict[Name, Number] = Field(default_factory=dict, description="expression coefficients by name")
+    pose: dict[Name, tuple[Angle, Angle, Angle]] = Field(
+        default_factory=dict, description="joint rotations by name, axis-angle in radians"
+    )
+    camera: OrbitCamera | PinholeCamera = OrbitCamera()
+    width: int = Field(256, ge=16, le=MAX_SIDE_PX)
+    height: int = Field(256, ge=16, le=MAX_SIDE_PX)
+    background: tuple[int, int, int] = Field((255, 255, 255), description="RGB, 0 to 255")
+    format: Literal["png", "jpeg"] = "png"
+    quality: int = Field(90, ge=1, le=100, description="of JPEG")
+
+    @field_validator("attributes", "expression", "pose")
+    @classmethod
+    def _not_endless(cls, value: dict[str, object]) -> dict[str, object]:
+        entries = sum(len(inner) if isinstance(inner, dict) else 1 for inner in value.values())
+        if entries > MAX_ENTRIES:
+            raise ValueError(f"has {entries} entries; {MAX_ENTRIES} are allowed")
+        return value
+
+    @field_validator("background")
+    @classmethod
+    def _bytes(cls, value: tuple[int, int, int]) -> tuple[int, int, int]:
+        if not all(0 <= channel <= 255 for channel in value):
+            raise ValueError("must be three numbers from 0 to 255")
+        return value
+
+
+class SubjectInfo(BaseModel):
+    """One edit that an avatar has learned."""
+
+    id: str
+    category: Category
+    text: str
+
+
+class AvatarInfo(BaseModel):
+    """What can be asked of an avatar."""
+
+    id: str
+    identity: str
+    subjects: list[SubjectInfo]
+    expressions: list[str]
+    joints: list[str]
+    gaussians: int
+
+
+class UnknownName(InputError):
+    """A request names something that the avatar does not have."""
+
+
+def check_names(kind: str, asked: set[str], known: list[str]) -> None:
+    """
+    Raises:
+        UnknownName: something asked for is not known; the message lists what is.
+    """
+    unknown = sorted(asked - set(known))
+    if unknown:
+        some = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+        raise UnknownName(f"unknown {kind} {', '.join(unknown[:5])}; known are {some or 'none'}")
+
+
+def encode_picture(picture: NDArray[np.uint8], request: RenderRequest) -> bytes:
+    """The picture in the format that was asked for."""
+    return encode_image(picture, request.format, quality=request.quality)
