@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from perse.synthesis.attachments.hair_scalp import Scalp
 from perse.synthesis.attachments.hair_sheets import ramp
 from perse.synthesis.attachments.hair_textures import smoothstep, wrapped_noise
-from perse.synthesis.attachments.skull import directions
+from perse.synthesis.attachments.skull import angles, directions
 from perse.synthesis.attachments.surfaces import FloatArray, Surface, unit
 
 _COLUMNS = 72
@@ -61,7 +61,7 @@ def cap(
     azimuth, elevation, t = _chart(scalp, rim, rng, rows)
     towards = directions(azimuth, elevation)
     radius = (scalp.covered_radius if over_ears else scalp.bare_radius)(towards)
-    radius = gaussian_filter(radius, (0.8, 1.2), mode=("nearest", "wrap"))
+    radius = np.maximum(radius, gaussian_filter(radius, (0.8, 1.2), mode=("nearest", "wrap")))
     height = thickness(t, azimuth, elevation)
     total = radius + height
     total[-1] = total[-1, :-1].mean()
@@ -90,12 +90,12 @@ def _chart(scalp: Scalp, rim: CapRim, rng: np.random.Generator, rows: int) -> tu
 
 @dataclass(frozen=True, kw_only=True)
 class CapEdge:
-    """How cap hair begins at the hairline."""
+    """How cap hair begins at the hairline. Angles in degrees, seen from the skull's centre."""
 
-    softness: float = 0.07
-    """Width of the transition, as a share of the way from hairline to crown."""
-    jaggedness: float = 0.05
-    """How far single strands reach into the skin, as a share of the same way."""
+    softness: float = 5.0
+    """Width of the transition from skin to hair."""
+    jaggedness: float = 3.0
+    """How far single strands reach into the skin."""
     coverage: float = 1.0
     """Alpha in the middle of the scalp."""
 
@@ -121,14 +121,15 @@ def combed_texture(
         [s, s, 4] uint8.
     """
     size = strands.shape[0]
-    around, away = polar_angles(_densely(sheet, size), pole)
+    points = _densely(sheet, size)
+    around, away = polar_angles(points, pole)
     x = (around / (2 * np.pi) * repeats * strands.shape[1]) % strands.shape[1]
     y = np.clip(away / np.pi * 1.1, 0, 1) * (size - 1)
     combed = cv2.remap(
         strands, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
     )
     texture = combed.astype(np.uint8)
-    texture[..., 3] = np.clip(255 * _edge_alpha(around, edge, size, rng), 0, 255)
+    texture[..., 3] = np.clip(255 * _edge_alpha(points, around, edge, rng), 0, 255)
     return texture
 
 
@@ -152,13 +153,16 @@ def _densely(sheet: Surface, size: int) -> FloatArray:
     return cv2.resize(sheet.points.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR).astype(float)
 
 
-def _edge_alpha(around: FloatArray, edge: CapEdge, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Alpha [size, size]: strands (lines of equal longitude about the pole) start at their own distance."""
-    v = np.linspace(0, 1, size, dtype=np.float32)[:, None]
+def _edge_alpha(
+    points: FloatArray, around: FloatArray, edge: CapEdge, rng: np.random.Generator
+) -> NDArray[np.floating]:
+    """Alpha [s, s]: strands (lines of equal longitude about the pole) start at their own distance from the rim."""
+    elevation = np.rad2deg(angles(points)[1])
+    above = elevation - elevation[:1]
     profile = 0.6 * wrapped_noise(rng, 0.7, 1)[0] + 0.7 * wrapped_noise(rng, 2.5, 1)[0]
-    start = profile[(around * (2.5 * size / (2 * np.pi))).astype(int) % len(profile)]
+    start = profile[(around * (2.5 * len(profile) / (2 * np.pi))).astype(int) % len(profile)]
     begin = edge.jaggedness * np.clip(1.0 + start, 0, 3) * 0.5
-    return edge.coverage * smoothstep((v - begin) / edge.softness)
+    return edge.coverage * smoothstep((above - begin) / edge.softness)
 
 
 def whorl() -> FloatArray:

@@ -32,7 +32,7 @@ class CurtainShape:
     """Length below the ears."""
     volume: float = 0.012
     """Distance from skull and ears where hair is fullest."""
-    root_lift: float = 0.007
+    root_lift: float = 0.009
     """Distance from the skull at the parting."""
     parting: float = 0.0
     """Azimuth of the parting at the forehead; 0 is the middle, ±28 a side parting."""
@@ -95,11 +95,12 @@ def _over_skull(scalp: Scalp, shape: CurtainShape, side: int, u: FloatArray) -> 
     t = np.linspace(0, 1, _OVER_SKULL)[:, None, None]
     towards = unit((1 - t) ** 2 * root + 2 * t * (1 - t) * middle + t**2 * end)
     height = shape.root_lift + (shape.volume - shape.root_lift) * ramp(t[..., 0] / 0.35)
-    height = height + 0.35 * shape.volume * np.sin(np.pi * np.clip(t[..., 0], 0, 1))
+    height = height + 0.22 * shape.volume * np.sin(np.pi * t[..., 0])
     if shape.end_lift is not None:
         height = height + (shape.end_lift - shape.volume) * ramp((t[..., 0] - 0.4) / 0.6)
     height = height * (0.5 + 0.5 * ramp(u / 0.16))  # strands that frame the face lie close to it
-    radius = gaussian_filter(scalp.covered_radius(towards), (0.8, 0.8), mode="nearest")
+    radius = scalp.covered_radius(towards)
+    radius = np.maximum(radius, gaussian_filter(radius, 0.8, mode="nearest"))
     return towards * (radius + height)[..., None]
 
 

@@ -26,7 +26,7 @@ def painted_scalp(
     *,
     pole: FloatArray | None = None,
     coverage: float = 0.97,
-    softness: float = 0.24,
+    softness: float = 10.0,
 ) -> Attachment:
     """The scalp in the colour of the roots, softly fading out at the hairline."""
     pole = whorl() if pole is None else pole
@@ -34,7 +34,7 @@ def painted_scalp(
     red, green, blue = (round(c * (0.50 + 0.42 * color.root)) for c in color.albedo)
     roots = replace(color, albedo=(red, green, blue), root=1.0)
     look = StrandLook(contrast=0.18, clumps=50, tip_raggedness=0.0, tip_taper=1e-3)
-    edge = CapEdge(softness=softness, jaggedness=0.07, coverage=coverage)
+    edge = CapEdge(softness=softness, jaggedness=3.5, coverage=coverage)
     texture = combed_texture(strand_texture(roots, look, rng), sheet, pole, edge, rng)
     finish = HairFinish(anisotropy=0.0, casts_shadow=False)
     return hair_attachment("scalp", [sheet], texture, scalp, finish)

@@ -58,7 +58,7 @@ def _lock(
     length = float(np.linalg.norm(np.diff(strand, axis=0), axis=-1).sum()) * (end - begin)
     coiled = shape.coil_radius > 0
     turns = length / shape.coil_pitch
-    rows = int(np.clip(round(8 * turns), 12, 80)) if coiled else 14
+    rows = int(np.clip(round(11 * turns), 12, 100)) if coiled else 14
     along = np.linspace(begin, end, rows)
     path, out = _at(strand, along), unit(_at(outward, along))
     heading = unit(np.gradient(path, axis=0))

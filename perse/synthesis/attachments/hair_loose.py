@@ -67,7 +67,7 @@ def _strand_look(request: HairRequest) -> StrandLook:
 
 def _lock_shape(request: HairRequest) -> LockShape:
     if request.texture == "curly":
-        return LockShape(count=38, width=0.0092, lift=0.001, spread=0.010, start=(0.06, 0.42), coil_radius=0.0072)
+        return LockShape(count=32, width=0.0098, lift=0.001, spread=0.010, start=(0.06, 0.42), coil_radius=0.0072)
     if request.texture == "wavy":
         return LockShape(count=20, width=0.009, lift=0.003, spread=0.006)
     return LockShape(count=20, width=0.007, spread=0.003)

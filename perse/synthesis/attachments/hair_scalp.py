@@ -17,7 +17,7 @@ from perse.synthesis.attachments.skull import Skull, angles, directions
 from perse.synthesis.attachments.surfaces import FloatArray
 
 _HAIRLINE_AZIMUTH = np.deg2rad([0, 24, 40, 50, 57, 64, 70, 75, 82, 95, 110, 122, 138, 180.0])
-_HAIRLINE_HEIGHT = np.array([0.60, 0.62, 0.65, 0.60, 0.49, 0.40, 0.20, 0.00, 0.12, 0.25, 0.16, -0.20, -0.42, -0.50])
+_HAIRLINE_HEIGHT = np.array([0.57, 0.59, 0.61, 0.55, 0.45, 0.35, 0.18, 0.00, 0.12, 0.25, 0.16, -0.20, -0.42, -0.50])
 """Hairline: height above the eyes as a share of the crown's, by azimuth. High temples, a sideburn before the ear, an
 arc over it, the nape. By eye, from photographs of shaved heads."""
 
@@ -81,6 +81,11 @@ class Scalp:
     def hairline(self, azimuth: FloatArray | float) -> FloatArray:
         """Elevation of the hairline at an azimuth, radians."""
         return np.interp(np.abs(azimuth), self.hairline_azimuth, self.hairline_elevation)
+
+    def above_hairline(self, towards: FloatArray) -> FloatArray:
+        """Signed angle [...] of directions [..., 3] above the hairline, radians."""
+        azimuth, elevation = angles(towards)
+        return elevation - self.hairline(azimuth)
 
     def elevation_at(self, azimuth: FloatArray | float, height: FloatArray | float) -> FloatArray:
         """Elevation at which the skin reaches a height (metres) at an azimuth, radians."""

@@ -31,7 +31,7 @@ def cropped_hair(scalp: Scalp, request: HairRequest) -> list[Attachment]:
     for number, (height, coverage) in enumerate(((0.005, 1.0), (0.0085, 0.62))):
         sheet = cap(scalp, lambda t, *_, top=height: top * ramp(t / 0.3 + 0.15), CapRim(), rng)
         strands = strand_texture(request.color, replace(look, tip_raggedness=0.0, tip_taper=1e-3), rng)
-        edge = CapEdge(softness=0.10, jaggedness=0.09 + 0.05 * number, coverage=coverage)
+        edge = CapEdge(softness=5.0, jaggedness=4.0 + 2.5 * number, coverage=coverage)
         texture = combed_texture(strands, sheet, whorl(), edge, rng, repeats=2.0)
         hair.append(combed_cap(f"short hair {number}", sheet, texture, scalp, -whorl(), request.color, number))
     top = CurtainShape(
@@ -56,7 +56,7 @@ def cropped_hair(scalp: Scalp, request: HairRequest) -> list[Attachment]:
 
 def buzz_cut(scalp: Scalp, request: HairRequest) -> list[Attachment]:
     rng = np.random.default_rng(request.seed)
-    hair = [painted_scalp(scalp, request.color, rng, coverage=0.72, softness=0.20)]
+    hair = [painted_scalp(scalp, request.color, rng, coverage=0.72, softness=9.0)]
     for number, height in enumerate((0.0022, 0.0036, 0.0050)):
         sheet = cap(scalp, lambda t, *_, top=height: top * ramp(t / 0.12), CapRim(irregularity=0.6), rng)
         sheet = replace(sheet, uvs=sheet.uvs * [2.0, 1.0])

@@ -51,7 +51,7 @@ def _combed_back(scalp: Scalp, request: HairRequest, pole: FloatArray, rng: np.r
     for number, (height, coverage) in enumerate(((0.0050, 1.0), (0.0066, 0.55))):
         sheet = cap(scalp, lambda t, *_, top=height: top * ramp(t / 0.35 + 0.08), CapRim(irregularity=0.5), rng)
         strands = strand_texture(request.color, _tied_look(), rng)
-        edge = CapEdge(softness=0.08, jaggedness=0.05 + 0.05 * number, coverage=coverage)
+        edge = CapEdge(softness=5.0, jaggedness=3.0 + 2.5 * number, coverage=coverage)
         texture = combed_texture(strands, sheet, pole, edge, rng)
         hair.append(combed_cap(f"combed hair {number}", sheet, texture, scalp, pole, request.color, number))
     return hair
