@@ -37,10 +37,12 @@ class RimPlane:
 
     Attributes:
         front, back: heights at the forehead and at the back of the head, as fractions of the way from eyes to crown.
+        cuff_m: how far the hat stands off the head at its rim, on an average head; hair can hide behind that much.
     """
 
     front: float
     back: float
+    cuff_m: float = 0.005
 
     def height_above(self, skull: Skull, points: FloatArray) -> FloatArray:
         """Metres by which points [..., 3] lie above the plane, measured straight up."""
@@ -51,7 +53,7 @@ class RimPlane:
 
 
 RIM_PLANES: dict[str, RimPlane] = {
-    "beanie": RimPlane(front=0.47, back=-0.35),
+    "beanie": RimPlane(front=0.47, back=-0.35, cuff_m=0.014),
     "cap": RimPlane(front=0.56, back=0.02),
     "wide brim": RimPlane(front=0.50, back=0.20),
     "top hat": RimPlane(front=0.53, back=0.27),

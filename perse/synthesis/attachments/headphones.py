@@ -154,8 +154,8 @@ def _studio(fit: _Fit, color: Rgb, accent: Rgb) -> tuple[Attachment, ...]:
     plate = [(31, 29.5), (32.3, 27), (31.5, 24.5), (32.5, 20), (33, 0.0)]
     both = (0, 1)
     return (
-        join("headband", Part.HEADPHONES, [fit.bar(13, 4.5, 5)], textures.plain(color), _PLASTIC),
-        join("headband pad", Part.HEADPHONES, [fit.bar(11, 4, 0, slice(14, 55))], textures.plain(_LEATHER), _PADDING),
+        join("headband", Part.HEADPHONES, [fit.bar(13, 4.5, 7)], textures.plain(color), _PLASTIC),
+        join("headband pad", Part.HEADPHONES, [fit.bar(11, 4, 1.5, slice(14, 55))], textures.plain(_LEATHER), _PADDING),
         join("yokes", Part.HEADPHONES, [fit.yoke(side, 24, 6, 3) for side in both], textures.plain(_STEEL), _METAL),
         join(
             "cushions",
@@ -175,8 +175,8 @@ def _retro(fit: _Fit, color: Rgb, accent: Rgb) -> tuple[Attachment, ...]:
     dot = [(21, 12.5), (23.2, 11.5), (23.6, 0.0)]
     both, round_ = (0, 1), (1.0, 1.0)
     return (
-        join("headband", Part.HEADPHONES, [fit.bar(5.5, 1.8, 3)], textures.plain(_STEEL), _METAL),
-        join("sleeve", Part.HEADPHONES, [fit.bar(8.5, 3.2, 3, slice(24, 45))], textures.plain(accent), _PLASTIC),
+        join("headband", Part.HEADPHONES, [fit.bar(6.5, 2.2, 6)], textures.plain(_STEEL), _METAL),
+        join("sleeve", Part.HEADPHONES, [fit.bar(9.5, 3.6, 6, slice(22, 47))], textures.plain(accent), _PLASTIC),
         join("yokes", Part.HEADPHONES, [fit.yoke(side, 17, 3.5, 1.6) for side in both], textures.plain(_STEEL), _METAL),
         join("foam", Part.HEADPHONES, [fit.turned(side, pad, round_) for side in both], textures.foam(color), _PADDING),
         join(
@@ -195,10 +195,10 @@ def _gaming(fit: _Fit, color: Rgb, accent: Rgb) -> tuple[Attachment, ...]:
     centre = [(30, 26), (31, 24), (31, 0.0)]
     both = (0, 1)
     black = textures.plain((34, 34, 38))
-    bands = [fit.bar(5, 4, 6, shift_mm=9), fit.bar(5, 4, 6, shift_mm=-9)]
+    bands = [fit.bar(6, 4, 8, shift_mm=8), fit.bar(6, 4, 8, shift_mm=-8)]
     return (
         join("headband", Part.HEADPHONES, bands, textures.plain(color), _PLASTIC),
-        join("headband pad", Part.HEADPHONES, [fit.bar(15, 4, 1, slice(12, 57))], textures.plain(_LEATHER), _PADDING),
+        join("headband pad", Part.HEADPHONES, [fit.bar(16, 4, 2.5, slice(6, 63))], textures.plain(_LEATHER), _PADDING),
         join("yokes", Part.HEADPHONES, [fit.yoke(side, 22, 9, 4) for side in both], textures.plain(color), _PLASTIC),
         join(
             "cushions",

@@ -78,9 +78,11 @@ def _kept_below(view: HeadView, skull: Skull, plane: RimPlane) -> Field:
     below = -plane.height_above(skull, points).astype(np.float32) / scale
     outside = cv2.distanceTransform((view.coverage < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     outside_m = outside * view.metres_per_pixel(skull.centre) / scale
-    room = 0.012 + 0.6 * np.maximum(below, 0)
+    room = plane.cuff_m + 0.6 * np.maximum(below, 0)
     # It begins a little inside the hat, so that no bare skin shows at the rim.
-    return smooth_step(below, -0.014, -0.006) * smooth_step(room - outside_m, -0.003, 0.003)
+    return smooth_step(below, -plane.cuff_m, 0.5 * (0.005 - plane.cuff_m)) * smooth_step(
+        room - outside_m, -0.003, 0.003
+    )
 
 
 def _without(portrait: TrackedPortrait, view: HeadView, gone: Field) -> PaintedEdit:
