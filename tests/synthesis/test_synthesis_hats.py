@@ -1,0 +1,107 @@
+"""Hats: every kind the vocabulary knows, closed and outside the skull."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from synthetic_head import neutral
+
+from perse.attributes import Category, Part
+from perse.data import Attachment, AttributePrompt
+from perse.errors import PromptError
+from perse.head import HeadModel, Region
+from perse.synthesis.attachments.hats import RIM_PLANES, build_hat, rim_plane
+from perse.synthesis.attachments.skull import Skull
+from perse.synthesis.prompts import complete
+
+KINDS = [
+    {"kind": "beanie", "detail": "pompom"},
+    {"kind": "beanie", "detail": "striped"},
+    {"kind": "cap", "detail": "two-tone"},
+    {"kind": "wide brim", "band": "red"},
+    {"kind": "top hat"},
+]
+
+
+def hat_prompt(**given: str) -> AttributePrompt:
+    slots = complete(Category.HAT, given)
+    return AttributePrompt("hat", Category.HAT, tuple(sorted(slots.items())), "", 3)
+
+
+@pytest.fixture(scope="module")
+def skull(head_model: HeadModel) -> Skull:
+    return Skull.fit(head_model, neutral(head_model))
+
+
+def same(one: Attachment, other: Attachment) -> bool:
+    return all(
+        np.array_equal(value, vars(other)[name]) if isinstance(value, np.ndarray) else value == vars(other)[name]
+        for name, value in vars(one).items()
+    )
+
+
+@pytest.mark.parametrize("given", KINDS)
+def test_hat_covers_the_head_and_nothing_pierces_it(head_model: HeadModel, skull: Skull, given: dict[str, str]) -> None:
+    prompt = hat_prompt(**given)
+    hat = build_hat(skull, prompt)
+    shell = hat[0]
+    assert all(item.part == Part.HEADWEAR for item in hat)
+    assert skull.height_above(shell.vertices.astype(float)).min() > 0.001
+    # From the centre, every scalp vertex above the rim looks at the inside of the hat, farther out than itself.
+    vertices = head_model.template.numpy()[(head_model.regions == Region.SKIN).numpy()].astype(float)
+    inside = vertices[rim_plane(prompt).height_above(skull, vertices) > 0.012]
+    for point in inside[::40]:
+        assert np.linalg.norm(point - skull.centre) < hit_distance(shell, skull.centre, point - skull.centre)
+
+
+def hit_distance(item: Attachment, origin: np.ndarray, towards: np.ndarray) -> float:
+    """Distance at which a ray leaves through a surface; infinite where it does not (Möller & Trumbore 1997)."""
+    a, b, c = item.vertices[item.faces].astype(float).transpose(1, 0, 2)
+    towards = towards / np.linalg.norm(towards)
+    across = np.cross(towards, c - a)
+    determinant = ((b - a) * across).sum(1)
+    safe = np.where(np.abs(determinant) < 1e-15, 1, determinant)
+    u = ((origin - a) * across).sum(1) / safe
+    q = np.cross(origin - a, b - a)
+    v = (q @ towards) / safe
+    distance = (q * (c - a)).sum(1) / safe
+    hits = (u >= -1e-6) & (v >= -1e-6) & (u + v <= 1 + 1e-6) & (distance > 0) & (np.abs(determinant) > 1e-15)
+    assert hits.any(), "a ray from inside the head escapes through a hole in the hat"
+    return float(distance[hits].max())
+
+
+def test_visor_drops_enough_to_be_seen_from_the_front(skull: Skull) -> None:
+    visor = next(item for item in build_hat(skull, hat_prompt(kind="cap")) if item.name == "cap brim")
+    middle = visor.vertices[np.abs(visor.vertices[:, 0]) < 0.01]
+    front, root = middle[middle[:, 2].argmax()], middle[middle[:, 2] < np.quantile(middle[:, 2], 0.2)]
+    assert root[:, 1].max() - front[1] > 0.026
+    assert front[2] > skull.centre[2] + 0.15
+
+
+def test_wide_brim_is_wider_than_a_top_hat_and_the_top_hat_taller(skull: Skull) -> None:
+    def box(kind: str) -> np.ndarray:
+        points = np.concatenate([item.vertices for item in build_hat(skull, hat_prompt(kind=kind))])
+        return np.ptp(points, axis=0)
+
+    assert box("wide brim")[0] > 1.3 * box("top hat")[0]
+    tops = {kind: build_hat(skull, hat_prompt(kind=kind))[0].vertices[:, 1].max() for kind in RIM_PLANES}
+    assert max(tops, key=lambda kind: tops[kind]) == "top hat"
+
+
+def test_colour_of_the_prompt_is_the_colour_of_the_hat(skull: Skull) -> None:
+    for kind in RIM_PLANES:
+        red = build_hat(skull, hat_prompt(kind=kind, color="red"))[0].texture[..., :3].mean((0, 1))
+        teal = build_hat(skull, hat_prompt(kind=kind, color="teal"))[0].texture[..., :3].mean((0, 1))
+        assert red[0] > 2 * red[2] and teal[2] > 2 * teal[0]
+
+
+def test_same_prompt_same_hat(skull: Skull) -> None:
+    one, other = (build_hat(skull, hat_prompt(kind="beanie", detail="pompom")) for _ in range(2))
+    assert len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_what_is_not_a_hat_is_refused(skull: Skull) -> None:
+    with pytest.raises(PromptError, match="fez"):
+        build_hat(skull, AttributePrompt("hat", Category.HAT, (("kind", "fez"),), "", 0))
+    with pytest.raises(PromptError, match="expected a hat"):
+        build_hat(skull, AttributePrompt("nose", Category.NOSE, (), "", 0))
