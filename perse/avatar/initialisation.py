@@ -1,0 +1,202 @@
+"""Where an avatar starts: points on the head, in the visual hull around it and on the body, coloured from the clips.
+
+Every subject's difference from the reference is guessed as well. Together with the region prior this lets training
+begin with every edit roughly in place instead of having to discover it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from perse.attributes import CATEGORIES, Category, Part
+from perse.avatar.body import BODY_PARTS, body_coverage, body_points
+from perse.avatar.canonical import COLOR, N_ATTRIBUTES, OPACITY, pack_attributes
+from perse.avatar.hull import VisualHull, carve
+from perse.avatar.motion import Skeleton
+from perse.avatar.observation import Observation, WatchedFrames, observe, watch
+from perse.avatar.points import (
+    IdentityMesh,
+    Layer,
+    MeshPrior,
+    StartingPoints,
+    quaternions_facing,
+    sample_triangles,
+    spacing,
+)
+from perse.data import PortraitClip
+from perse.head import HeadModel
+
+logger = logging.getLogger(__name__)
+
+SHELL_PARTS = (Part.HAIR, Part.BEARD, Part.HEADWEAR, Part.HEADPHONES, Part.EARRINGS, Part.EARS)
+"""Parts that stand off the head mesh."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartConfig:
+    """How many points start where."""
+
+    head_points: int = 7000
+    """On the head model's surface, denser around eyes, mouth and brows."""
+    shell_points: int = 5000
+    """In the visual hull around it: hair, hats, headphones, earrings, beards."""
+    body_points: int = 3000
+    """On neck, shoulders and clothes."""
+    watched_frames: int = 24
+    """Frames that the hull and the first colours are taken from."""
+    voxel_m: float = 0.006
+    """Edge of a hull voxel."""
+    changed_share: float = 0.15
+    """A point joins a category's region when one of its subjects differs there in this share of frames."""
+    region_growth_m: float = 0.008
+    """Regions grow by this, so that their border can move."""
+    absent_opacity: float = 0.02
+    """Opacity of points where a subject shows nothing. Not zero: they must keep a gradient."""
+    present_opacity: float = 0.88
+    """Opacity of points where it shows something."""
+
+
+def starting_points(
+    model: HeadModel,
+    reference: PortraitClip,
+    edited: Sequence[tuple[PortraitClip, Category]],
+    config: StartConfig,
+    seed: int,
+) -> tuple[StartingPoints, IdentityMesh]:
+    """Initialise from clips.
+
+    Args:
+        model: the head model of the clips' parameters.
+        reference: the unedited person.
+        edited: the subjects, each with the category of its edit.
+        seed: of the sampling; the same seed gives the same points.
+    """
+    rng = np.random.default_rng(seed)
+    mesh = IdentityMesh(model, reference.parameters)
+    skeleton = Skeleton(mesh.joints, model.parents, model.n_expression, correctives=mesh.correctives)
+    clips = [reference, *(clip for clip, _ in edited)]
+    categories = [-1, *(category.index for _, category in edited)]
+    watched = watch(clips, skeleton(reference.parameters), mesh, config.watched_frames)
+    hull = carve(mesh, watched.motion, watched.camera, watched.silhouettes, voxel_m=config.voxel_m)
+
+    head = mesh.on_surface(*sample_triangles(mesh.triangle_density(), config.head_points, rng))
+    shell = _shell(mesh, hull, watched, config, rng)
+    coverage = body_coverage(watched.parts)
+    body_count = config.body_points if coverage.any() else 0
+    body = body_points(mesh, watched.camera, coverage, body_count, rng)
+    layers = torch.cat([torch.full((len(p),), int(layer)) for p, layer in zip((head, shell, body), Layer, strict=True)])
+    prior = MeshPrior.joined([head, shell, body])
+    seen = observe(prior, watched)
+    present = _presence(layers, seen)
+    regions = _regions(prior.rest, seen, present, categories, config)
+    attributes = _attributes(prior, layers, seen, present, config)
+    edits = _edits(attributes, seen, present, regions, categories, config)
+    logger.info("points: %d head, %d shell, %d body; hull of %d voxels", len(head), len(shell), len(body),
+                len(hull.centres))  # fmt: skip
+    return StartingPoints(prior, attributes, layers, regions, edits), mesh
+
+
+def _shell(
+    mesh: IdentityMesh, hull: VisualHull, watched: WatchedFrames, config: StartConfig, rng: np.random.Generator
+) -> MeshPrior:
+    """Points in the hulls' voxels that mostly show something a head model lacks, fairly over the subjects."""
+    prior = mesh.near(hull.centres, rigid=True)
+    if len(hull.centres) == 0 or config.shell_points == 0:
+        return mesh.near(hull.centres[:0])
+    seen = observe(prior, watched)
+    wanted = hull.inside & np.isin(seen.parts, SHELL_PARTS)
+    # Every subject may claim the same number of points, however large its hat is.
+    share = wanted / np.maximum(wanted.sum(1, keepdims=True), 1)
+    density = torch.from_numpy(share.sum(0))
+    if not density.any():
+        return mesh.near(hull.centres[:0])
+    picked, _ = sample_triangles(density, config.shell_points, rng)
+    jitter = torch.from_numpy(rng.uniform(-0.5, 0.5, (config.shell_points, 3)).astype(np.float32))
+    return mesh.near(hull.centres[picked] + config.voxel_m * jitter)
+
+
+def _presence(layers: Tensor, seen: Observation) -> NDArray[np.bool_]:
+    """Whether subject s shows something at point i, [s, n]."""
+    shell = (layers == Layer.SHELL).numpy()
+    body = (layers == Layer.BODY).numpy()
+    solid = seen.inside > 0.9
+    present = np.ones_like(solid)
+    present[:, shell] = (solid & np.isin(seen.parts, SHELL_PARTS))[:, shell]
+    present[:, body] = (solid | np.isin(seen.parts, BODY_PARTS))[:, body]
+    return present
+
+
+def _regions(
+    positions: Tensor, seen: Observation, present: NDArray[np.bool_], categories: Sequence[int], config: StartConfig
+) -> Tensor:
+    """The region prior [n, k]: where the clips of a category differ from the reference, grown a little."""
+    regions = np.zeros((len(positions), len(CATEGORIES)), np.bool_)
+    for subject, category in enumerate(categories):
+        if category >= 0:
+            appears = (present[subject] != present[0]) & (seen.changed[subject] > 0)
+            regions[:, category] |= (seen.changed[subject] > config.changed_share) | appears
+    tree = cKDTree(positions.numpy())
+    for column in range(regions.shape[1]):
+        members = np.flatnonzero(regions[:, column])
+        if len(members):
+            distance, _ = cKDTree(positions.numpy()[members]).query(
+                tree.data, distance_upper_bound=config.region_growth_m
+            )
+            regions[:, column] = np.isfinite(distance)
+    return torch.from_numpy(regions)
+
+
+def _attributes(
+    prior: MeshPrior, layers: Tensor, seen: Observation, present: NDArray[np.bool_], config: StartConfig
+) -> Tensor:
+    size = spacing(prior.rest).clamp(0.0005, 0.02)
+    flatness = torch.where(layers == Layer.SHELL, 0.8, 0.4)  # shells have no known normal
+    scales = 0.9 * torch.stack([size, size, size * flatness], 1)
+    colors = _logit(torch.from_numpy(seen.colors[0]))
+    # A shell point that the reference lacks would start in the colour of what is behind it: take its owners' instead.
+    borrowed = (layers == Layer.SHELL).numpy() & ~present[0] & present.any(0)
+    owners = present[:, borrowed, None] / present[:, borrowed, None].sum(0, keepdims=True)
+    colors[torch.from_numpy(borrowed)] = _logit(torch.from_numpy((owners * seen.colors[:, borrowed]).sum(0)))
+    unseen = torch.from_numpy(seen.seen == 0)
+    if unseen.any() and not unseen.all():
+        nearest = cKDTree(prior.rest[~unseen].numpy()).query(prior.rest[unseen].numpy())[1]
+        colors[unseen] = colors[~unseen][torch.from_numpy(nearest)]
+    return pack_attributes(
+        prior.rest, quaternions_facing(prior.normals), scales.log(), _opacity_logits(present[0], config), colors
+    )
+
+
+def _edits(
+    attributes: Tensor, seen: Observation, present: NDArray[np.bool_], regions: Tensor, categories: Sequence[int],
+    config: StartConfig,
+) -> Tensor:  # fmt: skip
+    """First guess of what each subject changes: opacity where something comes or goes, colour where it looks
+    different."""
+    edits = torch.zeros(len(categories), len(attributes), N_ATTRIBUTES)
+    for subject, category in enumerate(categories):
+        if category < 0:
+            continue
+        region = regions[:, category]
+        edits[subject, :, OPACITY] = _opacity_logits(present[subject], config) - attributes[:, OPACITY]
+        visible = torch.from_numpy(present[subject] & (seen.seen > 0))
+        change = _logit(torch.from_numpy(seen.colors[subject])) - attributes[:, COLOR]
+        edits[subject, :, COLOR] = torch.where(visible[:, None], change, 0.0)
+        edits[subject, ~region] = 0
+    return edits
+
+
+def _opacity_logits(present: NDArray[np.bool_], config: StartConfig) -> Tensor:
+    opacity = np.where(present, config.present_opacity, config.absent_opacity)
+    return _logit(torch.from_numpy(opacity.astype(np.float32)))
+
+
+def _logit(value: Tensor) -> Tensor:
+    return torch.logit(value.float().clamp(0.02, 0.98))

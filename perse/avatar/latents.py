@@ -1,0 +1,194 @@
+"""Latent codes: what makes two subjects of one person different (P 4.1, Eq. 4 and 5).
+
+::
+
+    f_I, f_T ──MLP_z──► z_k          the edited part of a subject, from its picture and its prompt     Eq. 5
+    z_ref                            one row per category: learned, or the shared z_zero where the
+                                     portrait has no such part (no beard, no hat, ...)
+    z = z_ref with row k ← z_k       a subject                                                        Eq. 4
+    z = z_ref with several rows      a mix of edits
+    (1 − α) z_a + α z_b              an interpolation                                                 Eq. 13
+
+A code is a tensor [..., k, d]: k categories in the order of `CATEGORIES`, d latent dimensions. Everything here
+works on such tensors and is differentiable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from perse.attributes import CATEGORIES, Category
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentConfig:
+    """Sizes and starting values of the latent space."""
+
+    dimensions: int = 32
+    """d, latent dimensions of one part (P Fig. 11)."""
+    features: int = 512
+    """Width of f_I and of f_T, each (CLIP ViT-B/32; the embedded encoder has the same)."""
+    hidden: int = 512
+    """Width of the two hidden layers of MLP_z (P Fig. 11); 128 does as well for a few dozen subjects."""
+    reference_std: float = 0.05
+    """Standard deviation of the learned rows of z_ref and of z_zero at the start (REFERENCE: released code)."""
+    subject_spread: float = 1.0
+    """Standard deviation, a dimension, of z_k between the subjects of one category at the start."""
+    subject_offset: float = 1.0
+    """Root mean square, a dimension, of what the subjects' z_k have in common at the start. Without it the middle
+    between two edits would lie beside the reference, and a morph of two beards would pass through a shaven chin."""
+
+
+@dataclass(frozen=True)
+class SubjectFeatures:
+    """What the encoder said about some subjects.
+
+    Attributes:
+        image: [s, 512], f_I of the edited picture.
+        text: [s, 512], f_T of the prompt.
+        categories: [s] int64, row of z that the edit replaces; -1 for the reference, which has no features.
+    """
+
+    image: Tensor
+    text: Tensor
+    categories: Tensor
+
+    def __post_init__(self) -> None:
+        if self.image.shape != self.text.shape or self.image.ndim != 2:
+            raise ValueError(
+                f"image and text features must both be [s, w], got {tuple(self.image.shape)} "
+                f"and {tuple(self.text.shape)}"
+            )
+        if self.categories.shape != self.image.shape[:1]:
+            raise ValueError(f"categories must be [{self.image.shape[0]}], got {tuple(self.categories.shape)}")
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    def __getitem__(self, index: Tensor | slice) -> SubjectFeatures:
+        return SubjectFeatures(self.image[index], self.text[index], self.categories[index])
+
+
+class LatentSpace(nn.Module):
+    """MLP_z, z_ref and z_zero.
+
+    MLP_z sees features as deviations from the mean of their category's training subjects, in units of their root
+    mean square. Raw CLIP features of two edits of one portrait agree to within a few per cent, and a randomly
+    initialised MLP would map them to nearly one code. The statistics are buffers: a new subject is encoded with the
+    same ones.
+    """
+
+    feature_mean: Tensor
+    feature_scale: Tensor
+    absent: Tensor
+
+    def __init__(self, config: LatentConfig, absent: Sequence[Category], statistics: SubjectFeatures) -> None:
+        """
+        Args:
+            config: sizes.
+            absent: categories that the portrait does not show; their row of z_ref is z_zero.
+            statistics: training subjects, for the normalisation and the scale of the first codes.
+        """
+        super().__init__()
+        self.config = config
+        width = 2 * config.features
+        self.encoder = nn.Sequential(
+            nn.Linear(width, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.dimensions),
+        )
+        self.learned_reference = nn.Parameter(
+            config.reference_std * torch.randn(len(CATEGORIES), config.dimensions)
+        )  # fmt: skip
+        self.zero = nn.Parameter(config.reference_std * torch.randn(config.dimensions))
+        self.register_buffer("absent", torch.tensor([c in absent for c in CATEGORIES]))
+        self.register_buffer("feature_mean", torch.zeros(len(CATEGORIES), width))
+        self.register_buffer("feature_scale", torch.ones(len(CATEGORIES)))
+        self._measure(statistics)
+        self._calibrate(statistics)
+
+    @property
+    def reference(self) -> Tensor:
+        """z_ref [k, d]: the unedited person. Rows of absent parts are z_zero itself."""
+        return torch.where(self.absent[:, None], self.zero, self.learned_reference)
+
+    def encode(self, features: SubjectFeatures) -> Tensor:
+        """Eq. 5: z_k = MLP_z(f_I, f_T) for edited subjects, [s, d]."""
+        return self.encoder(self._normalised(features))
+
+    def forward(self, features: SubjectFeatures) -> Tensor:
+        """Codes z [s, k, d] of subjects: Eq. 5 into Eq. 4. The reference (category -1) gets exactly `reference`."""
+        reference = self.reference
+        edited = torch.nonzero(features.categories >= 0)[:, 0]
+        codes = reference.expand(len(features), -1, -1)
+        if len(edited) == 0:
+            return codes
+        own = self.encode(features[edited])
+        rows = features.categories[edited]
+        return codes.index_put((edited, rows), own)
+
+    def _normalised(self, features: SubjectFeatures) -> Tensor:
+        joined = torch.cat([features.image, features.text], -1)
+        rows = features.categories
+        return (joined - self.feature_mean[rows]) / self.feature_scale[rows, None]
+
+    @torch.no_grad()
+    def _measure(self, subjects: SubjectFeatures) -> None:
+        joined = torch.cat([subjects.image, subjects.text], -1)
+        edited = joined[subjects.categories >= 0]
+        if len(edited) == 0:
+            return
+        for row in range(len(CATEGORIES)):
+            members = joined[subjects.categories == row]
+            # One subject says nothing about spread, and none not even about the mean: fall back on all subjects.
+            self.feature_mean[row] = (members if len(members) else edited).mean(0)
+            deviation = (members if len(members) > 1 else edited) - (members if len(members) > 1 else edited).mean(0)
+            self.feature_scale[row] = deviation.square().mean().sqrt().clamp_min(1e-6)
+
+    @torch.no_grad()
+    def _calibrate(self, subjects: SubjectFeatures) -> None:
+        """Scale the last layer so that codes start with the spread and the common offset of the configuration."""
+        final = self.encoder[-1]
+        assert isinstance(final, nn.Linear)
+        final.bias.zero_()
+        edited = subjects[torch.nonzero(subjects.categories >= 0)[:, 0]]
+        if len(edited) > 1:
+            spread = (self.encode(edited) - self.encode(edited).mean(0)).square().mean().sqrt()
+            final.weight.mul_(self.config.subject_spread / spread.clamp_min(1e-6))
+            final.bias.sub_(self.encode(edited).mean(0))
+        offset = torch.randn(self.config.dimensions)
+        final.bias.add_(self.config.subject_offset * offset / offset.square().mean().sqrt())
+
+
+def swap_parts(code: Tensor, donor: Tensor, categories: Sequence[Category]) -> Tensor:
+    """Eq. 4: the code [..., k, d] with the rows of some categories taken from a donor of the same shape."""
+    chosen = torch.zeros(code.shape[-2], dtype=torch.bool, device=code.device)
+    chosen[[category.index for category in categories]] = True
+    return torch.where(chosen[:, None], donor, code)
+
+
+def mix_edits(reference: Tensor, edits: Mapping[Category, Tensor]) -> Tensor:
+    """Several edits at once: z_ref [k, d] with row k replaced by edits[k] [d] for each given category."""
+    mixed = reference
+    for category, code in edits.items():
+        row = torch.zeros_like(reference)
+        row[category.index] = code
+        mixed = swap_parts(mixed, row, [category])
+    return mixed
+
+
+def interpolate(start: Tensor, end: Tensor, alpha: Tensor | float) -> Tensor:
+    """Eq. 13: (1 − α) z_a + α z_b. The ends are exact: α = 0 gives z_a and α = 1 gives z_b, to the bit.
+
+    Args:
+        start, end: [..., k, d].
+        alpha: a number, or [...] for the leading dimensions.
+    """
+    weight = torch.as_tensor(alpha, dtype=start.dtype, device=start.device)[..., None, None]
+    return (1 - weight) * start + weight * end

@@ -1,0 +1,139 @@
+"""An avatar on disk: safetensors and JSON, no pickle. This folder is what is registered and served."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from perse.attributes import CATEGORIES, Category
+from perse.avatar.avatar import Avatar, AvatarCard, AvatarConfig, Subject
+from perse.avatar.canonical import N_ATTRIBUTES
+from perse.avatar.latents import LatentConfig, SubjectFeatures
+from perse.avatar.motion import Skeleton
+from perse.avatar.networks import NetworksConfig
+from perse.avatar.part_bases import PartBasesConfig
+from perse.avatar.points import MeshPrior, StartingPoints
+from perse.errors import InputError
+from perse.geometry import Camera
+
+FORMAT_VERSION = 1
+TENSORS_FILE = "avatar.safetensors"
+DESCRIPTION_FILE = "avatar.json"
+
+_DECODERS: dict[str, type[PartBasesConfig] | type[NetworksConfig]] = {
+    "part_bases": PartBasesConfig,
+    "networks": NetworksConfig,
+}
+
+
+def save_avatar(avatar: Avatar, directory: Path) -> None:
+    """Write an avatar. The description is written last: a folder without one is not an avatar."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / TENSORS_FILE).write_bytes(avatar_tensors(avatar))
+    (directory / DESCRIPTION_FILE).write_text(json.dumps(describe(avatar), indent=1, sort_keys=True))
+
+
+def load_avatar(directory: Path) -> Avatar:
+    """Read an avatar.
+
+    Raises:
+        InputError: the folder holds no avatar, one of another format version, or a damaged one.
+    """
+    try:
+        description = json.loads((directory / DESCRIPTION_FILE).read_text())
+        tensors = load((directory / TENSORS_FILE).read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(f"{directory} holds no avatar: {Path(error.filename).name} is missing") from error
+    except Exception as error:  # safetensors raises its own kind, json another
+        raise InputError(f"the avatar in {directory} cannot be read; train it again or copy it again") from error
+    return restore(description, tensors)
+
+
+def avatar_tensors(avatar: Avatar) -> bytes:
+    """All parameters and buffers as one safetensors file."""
+    return save({name: value.detach().cpu().contiguous() for name, value in avatar.state_dict().items()})
+
+
+def describe(avatar: Avatar) -> dict[str, Any]:
+    """Everything about an avatar but its tensors, for JSON."""
+    kind = next(name for name, config in _DECODERS.items() if isinstance(avatar.config.decoder, config))
+    card = avatar.card
+    return {
+        "format": FORMAT_VERSION,
+        "key": card.key,
+        "decoder": {"kind": kind, **asdict(avatar.config.decoder)},
+        "latents": asdict(avatar.config.latents),
+        "camera": {
+            "world_to_camera": card.camera.world_to_camera.tolist(),
+            "intrinsics": card.camera.intrinsics.tolist(),
+            "width": card.camera.width,
+            "height": card.camera.height,
+        },
+        "expression_names": list(card.expression_names),
+        "joint_names": list(card.joint_names),
+        "absent": [category.value for category in card.absent],
+        "n_expression": avatar.skeleton.n_expression,
+        "correctives": avatar.skeleton.correctives,
+        "subjects": [
+            {"key": s.key, "category": s.category.value if s.category else None, "text": s.text}
+            for s in avatar.subjects
+        ],
+    }  # fmt: skip
+
+
+def restore(description: dict[str, Any], tensors: dict[str, Tensor]) -> Avatar:
+    """An avatar from its description and tensors.
+
+    Raises:
+        InputError: the two do not fit together, or the format is another version's.
+    """
+    if description.get("format") != FORMAT_VERSION:
+        raise InputError(f"expected avatar format {FORMAT_VERSION}, got {description.get('format')}; train it again")
+    try:
+        avatar = _empty_avatar(description, tensors)
+        avatar.load_state_dict(tensors)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError("the avatar's description and tensors do not fit together; copy both again") from error
+    return avatar
+
+
+def _empty_avatar(description: dict[str, Any], tensors: dict[str, Tensor]) -> Avatar:
+    decoder = dict(description["decoder"])
+    config = AvatarConfig(
+        latents=LatentConfig(**description["latents"]), decoder=_DECODERS[decoder.pop("kind")](**decoder)
+    )
+    view = description["camera"]
+    card = AvatarCard(
+        description["key"],
+        Camera(torch.tensor(view["world_to_camera"]), torch.tensor(view["intrinsics"]), view["width"], view["height"]),
+        tuple(description["expression_names"]),
+        tuple(description["joint_names"]),
+        tuple(Category(name) for name in description["absent"]),
+    )
+    subjects = [
+        Subject(row["key"], Category(row["category"]) if row["category"] else None, row["text"])
+        for row in description["subjects"]
+    ]
+    skeleton = Skeleton(
+        tensors["skeleton.joints"], tensors["skeleton.parents"], description["n_expression"],
+        correctives=description["correctives"],
+    )  # fmt: skip
+    features = SubjectFeatures(*(tensors[f"features_{name}"] for name in ("image", "text", "categories")))
+    return Avatar(config, card, skeleton, _placeholders(tensors), subjects, features, seed=0)
+
+
+def _placeholders(tensors: dict[str, Tensor]) -> StartingPoints:
+    """Points of the right number and sizes, all zero: the state overwrites what decoders make of them."""
+    basis, regions = tensors["decoder.blend_basis"], tensors["decoder.regions"]
+    n, joints = len(basis), tensors["decoder.skinning_logits"].shape[1]
+    rest = torch.zeros(n, 3)
+    prior = MeshPrior(rest, rest, rest, torch.zeros_like(basis), torch.zeros(n, joints))
+    assert regions.shape[1] == len(CATEGORIES)
+    nothing = torch.zeros(n, dtype=torch.long)
+    return StartingPoints(prior, torch.zeros(n, N_ATTRIBUTES), nothing, regions, torch.zeros(0, n, N_ATTRIBUTES))

@@ -1,0 +1,117 @@
+"""Checkpoints that survive a kill at any moment.
+
+::
+
+    step-00001200.tmp/   files written and fsynced
+                         manifest.json with their sha256, written last, fsynced
+    step-00001200/       the folder renamed, its parent fsynced: only now does the checkpoint exist
+
+Loading takes the newest folder whose manifest verifies, and passes over damaged ones. Files are bytes to this module:
+what is in them is the trainer's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from perse.errors import WorkspaceError
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+_PREFIX, _UNFINISHED = "step-", ".tmp"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint.
+
+    Attributes:
+        step: number of finished steps.
+        files: contents by name.
+    """
+
+    step: int
+    files: Mapping[str, bytes]
+
+
+def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
+    """Write a checkpoint and drop all but the newest `keep` (at least 2, lest the only good one be lost).
+
+    Returns:
+        the checkpoint's folder.
+
+    Raises:
+        WorkspaceError: the folder cannot be written (permissions, full disk). Older checkpoints are untouched.
+    """
+    final = directory / f"{_PREFIX}{checkpoint.step:08d}"
+    working = final.with_name(final.name + _UNFINISHED)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for leftover in directory.glob(f"{_PREFIX}*{_UNFINISHED}"):
+            shutil.rmtree(leftover)
+        working.mkdir()
+        for name, content in checkpoint.files.items():
+            _write(working / name, content)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(checkpoint.files.items())}
+        _write(working / MANIFEST, json.dumps({"step": checkpoint.step, "sha256": digests}, indent=1).encode())
+        _sync_folder(working)
+        if final.exists():
+            shutil.rmtree(final)
+        working.rename(final)
+        _sync_folder(directory)
+    except OSError as error:
+        raise WorkspaceError(
+            f"the checkpoint of step {checkpoint.step} could not be written to {directory} ({error.strerror}); "
+            "free some space or choose another workspace, then run again: training resumes"
+        ) from error
+    for old in _finished(directory)[max(keep, 2) :]:
+        shutil.rmtree(old)
+    return final
+
+
+def load_checkpoint(directory: Path) -> Checkpoint | None:
+    """The newest checkpoint that verifies, or None if there is none."""
+    for folder in _finished(directory) if directory.is_dir() else []:
+        try:
+            return _verified(folder)
+        except (OSError, ValueError, KeyError) as error:
+            logger.warning("checkpoint %s is damaged (%s); trying the one before it", folder.name, error)
+    return None
+
+
+def _verified(folder: Path) -> Checkpoint:
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    files = {name: (folder / name).read_bytes() for name in manifest["sha256"]}
+    for name, content in files.items():
+        if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
+            raise ValueError(f"{name} does not have the content that was written")
+    return Checkpoint(int(manifest["step"]), files)
+
+
+def _finished(directory: Path) -> list[Path]:
+    """Folders of complete checkpoints, newest first."""
+    folders = [p for p in directory.glob(f"{_PREFIX}*") if p.is_dir() and not p.name.endswith(_UNFINISHED)]
+    return sorted(folders, reverse=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

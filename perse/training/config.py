@@ -1,0 +1,85 @@
+"""The recipe's numbers for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from perse.attributes import Category
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the losses (P Eq. 11, 12, 31). The defaults are the laptop's."""
+
+    l1: float = 0.8
+    """Mean absolute difference of RGB on white [M, REFERENCE §7; the paper's recipe: 1]."""
+    ssim: float = 0.2
+    """1 − SSIM [M; the paper's recipe: 0.25]."""
+    alpha: float = 0.2
+    """Mean absolute difference of alpha [M]."""
+    perceptual: float = 0.0
+    """VGG features where weights exist, otherwise multi-scale SSIM (the paper's recipe: 0.1)."""
+    latent: float = 0.0
+    """Mean square of the edited subjects' codes (the paper's recipe: 0.1)."""
+    blendshapes: float = 0.0
+    """How strongly `networks` keeps expressions, correctives and skinning near the head model's (the FLAME term)."""
+    identity: float = 0.0
+    """Distance of a differentiable face embedding from the reference's; needs an embedder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRates:
+    """Adam's rates before the schedule. Points are in `part_bases.attribute_units`."""
+
+    points: float = 2e-2
+    """Attributes of the points."""
+    features: float = 5e-3
+    """Learned features of the points."""
+    bases: float = 1e-2
+    """Part bases."""
+    directions: float = 2e-4
+    """W_k: nearly fixed, against latent collapse (REFERENCE §7)."""
+    response: float = 5e-3
+    """Pose response of the points."""
+    skinning: float = 5e-3
+    """Skinning weights of the points, logits."""
+    networks: float = 2e-3
+    """All other networks (the paper's recipe: 1e-4)."""
+    latents: float = 2e-5
+    """MLP_z and the reference codes (the paper's recipe: 5e-4). With a few dozen subjects the codes only have to stay
+    apart; moving them moves all their attributes at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """One training run."""
+
+    steps: int = 2400
+    """Steps of stage 1; all schedules run over them and never over time."""
+    edits_per_step: int = 3
+    """Edited subjects a step, besides the reference. More subjects a second beat more frames a subject [M]."""
+    warmup_steps: int = 50
+    """The rate rises linearly over these."""
+    flat_share: float = 0.1
+    """Share of the steps with the full rate; from there it falls exponentially."""
+    final_rate: float = 0.05
+    """The rate at the end, relative to the full one."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Adam's moments: short memory, because a subject is seen every dozen steps [M]."""
+    losses: LossConfig = field(default_factory=LossConfig)
+    """Weights of the losses."""
+    rates: LearningRates = field(default_factory=LearningRates)
+    """Learning rates."""
+    curriculum: tuple[tuple[float, tuple[Category, ...]], ...] = ()
+    """(progress, categories that join then); empty: all from the beginning."""
+    pose_networks_from: float = 0.01
+    """Progress at which MLP_pose of the `networks` decoder joins (P A.1.2: after the first epoch, of 112)."""
+    seed: int = 0
+    """Of the sampler and of densification."""
+
+
+def rate_factor(config: TrainingConfig, step: int) -> float:
+    """Learning rate of a step relative to the full one: warm-up, flat, exponential decay."""
+    progress = step / max(config.steps, 1)
+    decaying = max(0.0, (progress - config.flat_share) / (1 - config.flat_share))
+    return min(1.0, (step + 1) / max(config.warmup_steps, 1)) * config.final_rate ** min(decaying, 1.0)
