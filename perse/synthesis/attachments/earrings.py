@@ -6,6 +6,7 @@ millimetres would be three pixels. Each earring hangs straight down at rest and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +98,7 @@ class _Hanger:
         return self.lobe + self.mm * (out_mm * self.outwards + down_mm * _DOWN)
 
     def hanging(
-        self, down_mm: float, profile: list[tuple[float, float]], *, shift: FloatArray | None = None
+        self, down_mm: float, profile: Sequence[tuple[float, float]], *, shift: FloatArray | None = None
     ) -> Surface:
         """A shape turned about the vertical: pairs (millimetres further down, radius in millimetres)."""
         base = self.below(down_mm) + (0 if shift is None else shift)
