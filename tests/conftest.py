@@ -29,6 +29,14 @@ def astronaut() -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="session")
+def tracked_astronaut(head_model, astronaut):  # type: ignore[no-untyped-def]
+    """The sample portrait after tracking: crop, landmarks, masks, head fit."""
+    from perse.tracking import MediapipeTracker, MediapipeTrackerConfig
+
+    return MediapipeTracker(MediapipeTrackerConfig(), head_model).track(astronaut)
+
+
+@pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """The one local Ray that all tests share: more logical CPUs than the machine has, no dashboard, little memory."""
     from perse_ray.session import LocalRay, ray_session

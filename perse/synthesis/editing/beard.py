@@ -285,8 +285,8 @@ def _relief(frame: FaceFrame, cut: BeardCut, coverage: Field) -> Field:
     u, _ = frame.fields(frame.chin)
     lit = frame.oval > 0.5
     brighter_side = np.sign(np.corrcoef(frame.light[lit], u[lit])[0, 1]) if lit.any() else 0.0
-    relief: Field = 1 + 0.42 * down + 0.22 * brighter_side * -right
-    return as_field(relief.clip(0.62, 1.3))
+    relief = 1 + 0.42 * down - 0.22 * np.float32(brighter_side) * right
+    return as_field(np.clip(relief, 0.62, 1.3))
 
 
 def _compose(

@@ -200,10 +200,7 @@ def put_part(masks: PartMasks, part: Part, alpha: Field, replaced: Sequence[Part
             soft[other] -= lost
     soft[part] += gained
     rounded = np.round(soft).clip(0, 255).astype(np.uint8)
-    person = masks.person
-    if part != Part.BACKGROUND and Part.BACKGROUND in replaced:
-        person = np.maximum(person, np.round(alpha * 255).astype(np.uint8))
-    return PartMasks(rounded, person)
+    return PartMasks(rounded, 255 - rounded[Part.BACKGROUND])
 
 
 def finish(portrait: TrackedPortrait, painted: Field, coverage: Field, masks: PartMasks) -> PaintedEdit:
@@ -220,5 +217,5 @@ def finish(portrait: TrackedPortrait, painted: Field, coverage: Field, masks: Pa
     untouched = edit_mask == 0
     image[untouched] = portrait.image[untouched]
     soft = np.where(untouched[None], portrait.masks.soft, masks.soft)
-    person = np.where(untouched, portrait.masks.person, masks.person)
+    person = np.where(untouched, portrait.masks.person, 255 - soft[Part.BACKGROUND])
     return PaintedEdit(image, PartMasks(soft, person), edit_mask)

@@ -79,7 +79,7 @@ class Cloth:
     def _slip(self, axis: int) -> Field:
         """How far a fold carries the pattern sideways, face widths."""
         slope = np.gradient(blur(self.folds, 2.0), axis=axis) * self._unit
-        return (0.16 * slope).clip(-0.06, 0.06)
+        return (0.10 * slope).clip(-0.03, 0.03)
 
     @cached_property
     def armhole(self) -> Field:

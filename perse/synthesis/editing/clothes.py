@@ -110,6 +110,11 @@ def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painted
 
 def _in_front(portrait: TrackedPortrait, body: BodyFrame) -> Field:
     total = portrait.masks.soft[list(_IN_FRONT)].astype(np.float32).sum(0) / 255
+    # A rim of the old garment may pass for skin: skin is never as thin as a thread.
+    skin = portrait.masks[Part.SKIN] + portrait.masks[Part.EARS]
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+    threads = skin - cv2.dilate(cv2.morphologyEx(skin, cv2.MORPH_OPEN, kernel), np.ones((3, 3)))
+    total = total - threads.clip(0, 1)
     # Dark cloth beside the neck is easily taken for hair: only hair that hangs together with the head's counts.
     hair = portrait.masks[Part.HAIR]
     number, labels = cv2.connectedComponents((hair > 0.4).astype(np.uint8))
@@ -123,9 +128,7 @@ def _in_front(portrait: TrackedPortrait, body: BodyFrame) -> Field:
 
 def _masks(old: PartMasks, gone: Field, neck: Field, garment: Field) -> PartMasks:
     dressed_parts = (Part.CLOTHES, Part.NECK, Part.BACKGROUND, Part.HAIR)
-    masks = put_part(old, Part.BACKGROUND, gone, (Part.CLOTHES, Part.NECK, Part.HAIR))
-    person = masks.person.astype(np.float32) * (1 - gone)
-    masks = PartMasks(masks.soft, np.round(person).astype(np.uint8))
+    masks = put_part(old, Part.BACKGROUND, gone, (Part.CLOTHES, Part.NECK, Part.HAIR, Part.SKIN, Part.EARS))
     masks = put_part(masks, Part.NECK, neck, dressed_parts)
     return put_part(masks, Part.CLOTHES, garment, dressed_parts)
 
@@ -138,12 +141,18 @@ def _photographed_neck(frame: FaceFrame) -> Field:
 
 def _undress(frame: FaceFrame, front: Field) -> tuple[Field, Field]:
     """The picture without the old clothes, the background continued behind them; and where they were."""
-    clothes = frame.portrait.masks[Part.CLOTHES] + frame.portrait.masks[Part.NECK] + frame.portrait.masks[Part.HAIR]
-    gone = smooth_step(blur(clothes * (1 - front), frame.px(0.02)), 0.01, 0.15)
+    person = frame.portrait.masks.person.astype(np.float32) / 255
+    gone = smooth_step(blur(person * (1 - front), frame.px(0.02)), 0.01, 0.15) * _below_ears(frame)
     gone = gone * (1 - front) * (1 - _photographed_neck(frame))
-    person = blur((frame.portrait.masks.person > 20).astype(np.float32), frame.px(0.02))
-    hole = np.maximum(smooth_step(person, 0.0, 0.2), gone)
+    around = blur((person > 0.08).astype(np.float32), frame.px(0.02))
+    hole = np.maximum(smooth_step(around, 0.0, 0.2), gone)
     return mix(frame.rgb, fill_hole(frame.rgb, hole, frame.px(0.03), 6), gone), gone
+
+
+def _below_ears(frame: FaceFrame) -> Field:
+    """Where clothes may be: not around the upper head, whose soft outline is the hair's own."""
+    _, v = frame.fields(frame.points[[234, 454]].mean(0))
+    return smooth_step(v, 0.0, 0.12)
 
 
 def _silhouette(body: BodyFrame, kind: str) -> Field:

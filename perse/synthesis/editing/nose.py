@@ -25,7 +25,7 @@ from perse.synthesis.editing.reshape import Reshaped, reshape, restore_detail
 from perse.synthesis.prompts.vocabulary import NATURAL
 from perse.tracking.landmarks import CHIN, FACE_OVAL, LIPS, LIPS_BETWEEN, NASION, NOSE, NOSE_BASE, NOSE_WINGS
 
-_LENGTH = {"long": 0.30, "short": -0.20, NATURAL: 0.0}
+_LENGTH = {"long": 0.27, "short": -0.20, NATURAL: 0.0}
 """How far the base of the nose moves down, in lengths of the nose."""
 _WIDTH = {"wide": 1.42, "narrow": 0.72, NATURAL: 1.0}
 """Factor on the width at the wings."""
@@ -125,7 +125,8 @@ def _window(frame: FaceFrame, length: float, lower_face: bool) -> Field:
     vertical = smooth_step(v, -0.12, 0.05) * smooth_step(v, bottom, 0.86 * bottom)
     half = 0.40 if lower_face else 0.36
     contour = smooth_step(distance_inside(frame.oval), 0.0, frame.px(0.05))
-    return vertical * smooth_step(np.abs(u), half, half - 0.12) * contour
+    eyes = smooth_step(blur(frame.portrait.masks[Part.EYES], frame.px(0.02)), 0.25, 0.02)
+    return vertical * smooth_step(np.abs(u), half, half - 0.12) * contour * eyes
 
 
 def _relief(frame: FaceFrame, shaped: Reshaped, traits: dict[str, str]) -> Field:

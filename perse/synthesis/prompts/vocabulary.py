@@ -63,6 +63,11 @@ def _bold_nose(nose: Mapping[str, str]) -> bool:
     return len(changed) in (2, 3) or changed in (["length"], ["width"])
 
 
+def _visible_brows(brows: Mapping[str, str]) -> bool:
+    """A thin line of pale hair is not seen at all."""
+    return brows["thickness"] != "thin" or brows["color"] not in ("blonde", "white")
+
+
 def _visible_mouth(mouth: Mapping[str, str]) -> bool:
     """A lipstick, or a changed shape; close-to-skin lipstick only on a changed shape."""
     shaped = mouth["fullness"] != NATURAL or mouth["width"] != NATURAL
@@ -140,6 +145,7 @@ VOCABULARIES: dict[Category, Vocabulary] = {
             {"shape": ("unibrow",), "thickness": ("thick", "medium"), "color": ("black", "brown", "auburn", "grey")},
             {"shape": ("angled",), "thickness": ("thin", "thick", "medium"), "color": NATURAL_HAIR},
         ),
+        allows=_visible_brows,
         quiet=frozenset({"medium"}),
     ),
     Category.HAIR: Vocabulary(
