@@ -21,7 +21,7 @@ from perse.synthesis.animator.surface import HeadSurface
 
 Array = NDArray[np.float32]
 
-_COLLAR_STRIP = (0.16, 0.06)
+_COLLAR_STRIP = (0.12, 0.06)
 """Static neck fades out between these distances above the collar, in face widths."""
 _FAR_HAIR = 0.10
 """Hair this far (face widths) from the lifted head hangs on the shoulders and stays with them."""
@@ -48,17 +48,20 @@ class BodyLayer:
         size = (width, height)
         soft = cv2.INTER_LINEAR if width >= self.alpha.shape[1] else cv2.INTER_AREA
         labels = cv2.resize(self.labels, size, interpolation=cv2.INTER_NEAREST)
-        rgb, alpha, depth = (cv2.resize(layer, size, interpolation=soft) for layer in (self.rgb, self.alpha, self.depth))
+        rgb, alpha, depth = (
+            cv2.resize(layer, size, interpolation=soft) for layer in (self.rgb, self.alpha, self.depth)
+        )
         return BodyLayer(rgb, alpha, labels, depth)
 
 
 def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width_px: float) -> BodyLayer:
     """Cut the body out of the photograph. `pose` is the lifted head, hair included, in the portrait's own pose."""
     drawn = (pose.fragments.face >= 0) & (surface.head_share[surface.faces].min(1) > 0.5)[pose.fragments.face]
-    clothes = picture.masks[Part.CLOTHES] * picture.matte
-    neck = picture.masks[Part.NECK] * picture.matte * _neck_stays(surface, pose, picture, face_width_px)
+    clothes = picture.masks[Part.CLOTHES]
+    neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
     hair = _hair_on_shoulders(picture, drawn, face_width_px)
     hole = _behind_the_head(picture, drawn)
+    alpha = _without_crumbs(np.clip(np.maximum(clothes + neck + hair, hole), 0, 1))
     known = (clothes > 0.6).astype(np.float32)
     filled = push_pull(picture.rgb, np.maximum(known * (1 - hole), 1e-5))
     inside = cv2.GaussianBlur(hole, (0, 0), 0.8)[..., None]
@@ -66,20 +69,36 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     labels = np.where(hair > np.maximum(neck, clothes), Part.HAIR, labels)
     return BodyLayer(
         rgb=(picture.rgb * (1 - inside) + filled * inside).astype(np.float32),
-        alpha=np.clip(np.maximum(clothes + neck + hair, hole), 0, 1).astype(np.float32),
+        alpha=alpha,
         labels=np.where(hole > 0.5, Part.CLOTHES, labels).astype(np.uint8),
         depth=_relief(surface, pose),
     )
 
 
+def _without_crumbs(alpha: Array) -> Array:
+    """Only what hangs together with the torso: stray flecks of the masks would float beside a turned head."""
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.1).astype(np.uint8))
+    if count < 3:
+        return alpha.astype(np.float32)
+    sizes = stats[1:, cv2.CC_STAT_AREA]
+    kept = 1 + np.nonzero(sizes >= 0.05 * sizes.max())[0]
+    near = cv2.dilate(np.isin(pieces, kept).astype(np.uint8), np.ones((5, 5), np.uint8))
+    return (alpha * near).astype(np.float32)
+
+
 def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width_px: float) -> Array:
     """Where the photograph's neck remains in the layer: near the collar, and where the skinned neck fades."""
     clothes = (picture.masks[Part.CLOTHES] > 0.5).astype(np.uint8)
-    away = cv2.distanceTransform(1 - clothes, cv2.DIST_L2, 5) / face_width_px if clothes.any() else np.ones(clothes.shape)
+    away = (
+        cv2.distanceTransform(1 - clothes, cv2.DIST_L2, 5) / face_width_px if clothes.any() else np.ones(clothes.shape)
+    )
     near_collar = 1 - smoothstep(away, _COLLAR_STRIP[1], _COLLAR_STRIP[0])
     share = pose.fragments.interpolate(surface.faces, surface.head_share[:, None])[..., 0]
-    fading = (pose.fragments.face >= 0) * (1 - smoothstep(share, 0.2, 0.45))
-    return np.maximum(near_collar, fading).astype(np.float32)
+    drawn = (pose.fragments.face >= 0).astype(np.float32)
+    fading = drawn * (1 - smoothstep(share, 0.2, 0.45))
+    # Beside the skinned neck a strip would stay behind as a wedge when the neck turns.
+    inside = np.clip(2 * cv2.blur(cv2.erode(drawn, np.ones((5, 5), np.uint8)), (5, 5)) - 0.5, 0, 1)
+    return np.maximum(near_collar * inside, fading).astype(np.float32)
 
 
 def _hair_on_shoulders(picture: Picture, drawn: NDArray[np.bool_], face_width_px: float) -> Array:

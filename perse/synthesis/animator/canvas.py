@@ -34,9 +34,23 @@ def vertex_normals(vertices, faces):  # type: ignore[no-untyped-def]
     return normals
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=True)
 def paint_head(  # type: ignore[no-untyped-def]
-    depth, face, weights, faces, corner_uvs, texture, rim, labels, facing, shade, out_rgb, out_alpha, out_parts, out_depth
+    depth,
+    face,
+    weights,
+    faces,
+    corner_uvs,
+    texture,
+    rim,
+    labels,
+    facing,
+    shade,
+    outline,
+    out_rgb,
+    out_alpha,
+    out_parts,
+    out_depth,
 ):
     """Composite the head's fragments over the buffers, in place.
 
@@ -44,6 +58,7 @@ def paint_head(  # type: ignore[no-untyped-def]
         depth, face, weights: mesh fragments [h, w], [h, w], [h, w, 3].
         faces [t, 3], corner_uvs [t, 3, 2], texture [th, tw, 4] uint8, rim and labels [th, tw] uint8.
         facing: [n] cosine of normal and view; shade: [n] multipliers.
+        outline: [h, w], 1 along the head's outline and 0 inside it.
         out_rgb, out_alpha, out_parts, out_depth: the buffers; rgb is composited over white already.
     """
     height, width = face.shape
@@ -66,8 +81,8 @@ def paint_head(  # type: ignore[no-untyped-def]
             alpha = k00 * texture[i, j, 3] + k01 * texture[i, j + 1, 3]
             alpha = (alpha + k10 * texture[i + 1, j, 3] + k11 * texture[i + 1, j + 1, 3]) / 255.0
             cosine = w0 * facing[a] + w1 * facing[b] + w2 * facing[c]
-            if cosine < _RIM_START:
-                edge = min((_RIM_START - cosine) / (_RIM_START - _RIM_END), 1.0)
+            if cosine < _RIM_START and outline[y, x] > 0:
+                edge = outline[y, x] * min((_RIM_START - cosine) / (_RIM_START - _RIM_END), 1.0)
                 soft = k00 * rim[i, j] + k01 * rim[i, j + 1] + k10 * rim[i + 1, j] + k11 * rim[i + 1, j + 1]
                 alpha *= 1 - edge * (1 - soft / 255.0)
             if alpha <= 0.004:
@@ -84,29 +99,29 @@ def paint_head(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def reduce_buffers(rgb, alpha, parts, factor, out_rgb, out_alpha, out_parts):  # type: ignore[no-untyped-def]
-    """Box-filter supersampled buffers; the part of a pixel is the most frequent one, BACKGROUND below half alpha."""
-    height, width = out_alpha.shape
-    scale = 1.0 / (factor * factor)
+def reduce_parts(parts, alpha, factor, out_parts):  # type: ignore[no-untyped-def]
+    """The most frequent part of every block of factor × factor; BACKGROUND where alpha [h, w] (reduced) is below half.
+
+    A block that is half covered takes the label of its covered half.
+    """
+    height, width = out_parts.shape
     counts = np.zeros(32, np.int32)
     for y in range(height):
         for x in range(width):
-            red, green, blue, cover = 0.0, 0.0, 0.0, 0.0
+            first = parts[y * factor, x * factor]
+            if alpha[y, x] <= 127:
+                out_parts[y, x] = 0
+                continue
+            same = True
+            for i in range(y * factor, (y + 1) * factor):
+                for j in range(x * factor, (x + 1) * factor):
+                    same &= parts[i, j] == first
+            if same:
+                out_parts[y, x] = first
+                continue
             counts[:] = 0
             for i in range(y * factor, (y + 1) * factor):
                 for j in range(x * factor, (x + 1) * factor):
-                    red += rgb[i, j, 0]
-                    green += rgb[i, j, 1]
-                    blue += rgb[i, j, 2]
-                    cover += alpha[i, j]
                     counts[parts[i, j]] += 1
-            cover *= scale
-            out_rgb[y, x, 0] = min(max(red * scale + 0.5, 0.0), 255.0)
-            out_rgb[y, x, 1] = min(max(green * scale + 0.5, 0.0), 255.0)
-            out_rgb[y, x, 2] = min(max(blue * scale + 0.5, 0.0), 255.0)
-            out_alpha[y, x] = min(cover * 255.0 + 0.5, 255.0)
-            best = 0
-            for label in range(1, 32):
-                if counts[label] > counts[best] or (best == 0 and cover > 0.5 and counts[label] > 0):
-                    best = label
-            out_parts[y, x] = best if cover > 0.5 else 0
+            counts[0] = 0
+            out_parts[y, x] = counts.argmax()

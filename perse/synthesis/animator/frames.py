@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from perse.geometry import Camera
 from perse.head import HeadParameters, Joint, pose_head
-from perse.render.mesh import project_vertices, rasterize_mesh
+from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
 from perse.synthesis.animator.body import BodyLayer
-from perse.synthesis.animator.canvas import paint_head, reduce_buffers, vertex_normals
+from perse.synthesis.animator.canvas import paint_head, reduce_parts, vertex_normals
 from perse.synthesis.animator.fill import smoothstep
 from perse.synthesis.animator.lifted import LiftedPortrait
 from perse.synthesis.scene import FrameBuffers, Light, PreparedAttachments, draw_attachments
@@ -39,7 +40,7 @@ class Stage:
     Attributes:
         lifted: the portrait.
         camera: at the supersampled size; supersampling: its factor.
-        body: the body layer at that size.
+        blank: buffers with nothing but the body in them.
         texture: [h, w, 4] uint8, a copy of the lifted texture into which the lids are drawn.
         shade: [n] multipliers, shadows of attachments included.
         attachments: what the head wears, or None.
@@ -49,7 +50,7 @@ class Stage:
     lifted: LiftedPortrait
     camera: Camera
     supersampling: int
-    body: BodyLayer
+    blank: FrameBuffers
     texture: NDArray[np.uint8]
     shade: Array
     attachments: PreparedAttachments | None
@@ -70,11 +71,22 @@ def set_stage(
         lifted=lifted,
         camera=lifted.camera.resized(side, side),
         supersampling=supersampling,
-        body=lifted.body.resized(side, side),
+        blank=_with_body(lifted.body.resized(side, side)),
         texture=lifted.texture.copy(),
         shade=lifted.shade if shadows is None else (lifted.shade * shadows).astype(np.float32),
         attachments=attachments,
         light=lifted.light,
+    )
+
+
+def _with_body(body: BodyLayer) -> FrameBuffers:
+    cover = body.alpha[..., None]
+    solid = body.alpha > 0.5
+    return FrameBuffers(
+        rgb=(body.rgb * cover + 255 * (1 - cover)).astype(np.float32),
+        alpha=body.alpha.astype(np.float32),
+        parts=np.where(solid, body.labels, 0).astype(np.uint8),
+        depth=np.where(solid, body.depth, np.inf).astype(np.float32),
     )
 
 
@@ -116,32 +128,38 @@ def draw_frame(stage: Stage, vertices: Array, neck_transform: Array) -> Frame:
     """Draw one frame from posed vertices [n, 3] in the world."""
     buffers = draw_buffers(stage, vertices, neck_transform)
     size = buffers.height // stage.supersampling
-    image = np.empty((size, size, 3), np.uint8)
-    alpha, parts = np.empty((size, size), np.uint8), np.empty((size, size), np.uint8)
-    reduce_buffers(buffers.rgb, buffers.alpha, buffers.parts, stage.supersampling, image, alpha, parts)
+    image = cv2.resize(buffers.rgb, (size, size), interpolation=cv2.INTER_AREA)
+    alpha = cv2.resize(buffers.alpha, (size, size), interpolation=cv2.INTER_AREA)
+    image, alpha = _bytes(image), _bytes(255 * alpha)
+    parts = np.empty((size, size), np.uint8)
+    reduce_parts(buffers.parts, alpha, stage.supersampling, parts)
     return Frame(image, alpha, parts)
+
+
+def _bytes(values: Array) -> NDArray[np.uint8]:
+    return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
 def draw_buffers(stage: Stage, vertices: Array, neck_transform: Array) -> FrameBuffers:
     """Body, then head, then attachments, at the supersampled size."""
-    lifted, surface, body = stage.lifted, stage.lifted.surface, stage.body
-    cover = body.alpha[..., None]
-    buffers = FrameBuffers(
-        rgb=(body.rgb * cover + 255 * (1 - cover)).astype(np.float32),
-        alpha=body.alpha.copy(),
-        parts=np.where(body.alpha > 0.5, body.labels, 0).astype(np.uint8),
-        depth=np.where(body.alpha > 0.5, body.depth, np.inf).astype(np.float32),
-    )
+    lifted, surface, blank = stage.lifted, stage.lifted.surface, stage.blank
+    buffers = FrameBuffers(blank.rgb.copy(), blank.alpha.copy(), blank.parts.copy(), blank.depth.copy())
     pixels = project_vertices(vertices, stage.camera)
     fragments = rasterize_mesh(pixels, surface.faces, stage.camera.width, stage.camera.height)
     paint_head(
         fragments.depth, fragments.face, fragments.weights, surface.faces, lifted.corner_uvs, stage.texture,
-        lifted.rim, lifted.labels, _facing(stage, vertices), stage.shade,
+        lifted.rim, lifted.labels, _facing(stage, vertices), stage.shade, _outline(fragments),
         buffers.rgb, buffers.alpha, buffers.parts, buffers.depth,
     )  # fmt: skip
     if stage.attachments is not None:
         draw_attachments(buffers, stage.attachments, neck_transform, stage.camera, stage.light)
     return buffers
+
+
+def _outline(fragments: MeshFragments) -> Array:
+    """1 along the head's outline in the picture, 0 inside: soft hair must not let the background through a fold."""
+    drawn = (fragments.face >= 0).astype(np.float32)
+    return np.clip(4 * (1 - cv2.blur(drawn, (15, 15))), 0, 1)
 
 
 def _facing(stage: Stage, vertices: Array) -> Array:

@@ -96,7 +96,8 @@ def _flatten_covered_ears(surface: HeadSurface, portrait: TrackedPortrait, cover
     shift = np.zeros_like(rest)
     for side in (-1, 1):
         ear = surface.ears & (np.sign(rest[:, 0]) == side)
-        if ear.any() and cover[ear].mean() > 0.5:
+        ear &= (cover > 0.5) | (cover[ear].mean() > 0.9 if ear.any() else False)
+        if ear.any():
             pinned = np.where(ear, 0.0, 1e6).astype(np.float32)
             shift += np.where(ear[:, None], extend(rest, pinned, surface.average, surface.outer) - rest, 0)
     return shift

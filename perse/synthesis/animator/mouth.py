@@ -76,7 +76,7 @@ def place_teeth(surface: HeadSurface, pose: OwnPose, opening: MouthOpening) -> A
     upper = surface.of_kind(Kind.UPPER_TEETH)
     if not opening.shows_teeth or not upper.any():
         return shift
-    rows, columns = np.nonzero(opening.teeth)
+    rows = np.nonzero(opening.teeth)[0]
     pixels, metres = pose.pixels[upper], pose.metres_per_pixel(pose.vertices[upper].mean(0))
     # The sheet hangs from the gums: stretch it downwards from its upper edge rather than moving it.
     top, bottom = pixels[:, 1].min(), pixels[:, 1].max()
@@ -126,25 +126,24 @@ def _drawn_teeth(front: FrontMap, widths: tuple[float, ...], upper: bool) -> Arr
     bottom = np.where(inside, xy[..., 1], 1.0).min(0)
     t = np.clip((top - xy[..., 1]) / np.maximum(top - bottom, 1e-4), 0, 1)  # 0 at the upper edge, 1 at the lower
     root = t if upper else 1 - t  # 0 at the gums
-    crevice = 1 - 0.34 * np.exp(-((gap / 0.0006) ** 2))
+    crevice = 1 - 0.22 * np.exp(-((gap / 0.0005) ** 2))
     round_edge = 1 - 0.25 * smoothstep(root, 0.88, 1.0)
     back = 1 - 0.55 * smoothstep(x / half, 0.45, 0.95)
     gums = (1 - smoothstep(root + 8 * np.minimum(gap, 0.0025) - 0.02, 0.16, 0.24))[..., None]
     shade = (crevice * round_edge * back)[..., None]
-    level = (1.0 if upper else 0.86) * shade
+    level = (1.0 if upper else 0.92) * shade
     return ((1 - gums) * _IVORY * level + gums * np.array([168.0, 96.0, 92.0]) * level).astype(np.float32)
 
 
 def inner_shade(surface: HeadSurface) -> Array:
     """Ambient light inside the mouth, [n]: falls off towards the throat."""
     shade = np.ones(len(surface.rest), np.float32)
-    inner = surface.of_kind(Kind.CAVITY, Kind.TONGUE, Kind.LOWER_TEETH, Kind.UPPER_TEETH) & ~surface.outer
+    inner = surface.of_kind(Kind.CAVITY, Kind.TONGUE) & ~surface.outer
     if not inner.any():
         return shade
     depth = surface.rest[inner, 2]
-    front = depth.max()
-    fall = np.clip((front - depth) / 0.05, 0, 1)
+    fall = np.clip((depth.max() - depth) / 0.05, 0, 1)
     shade[inner] = 1 - 0.85 * fall
-    for kind, level in ((Kind.LOWER_TEETH, 0.86), (Kind.TONGUE, 0.9)):
-        shade[surface.of_kind(kind)] *= level
+    # Teeth bring their shading in their texture, the upper ones that of the photograph.
+    shade[surface.of_kind(Kind.UPPER_TEETH, Kind.LOWER_TEETH)] = 1
     return shade

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -66,10 +66,12 @@ class Projection:
     Attributes:
         pixels: [..., 2] positions in the picture.
         trust: [...] in [0, 1]; 0 where the picture does not show the point.
+        facing: [...] cosine between normal and view.
     """
 
     pixels: Array
     trust: Array
+    facing: Array
 
 
 def project_points(pose: OwnPose, picture: Picture, points: Array, facing: Array, share: Array) -> Projection:
@@ -88,7 +90,8 @@ def project_points(pose: OwnPose, picture: Picture, points: Array, facing: Array
     solid = np.clip(2 * sample(picture.solid, pixels) - 1 + 0.6 * covered, 0, 1)
     clothes = np.clip(2 * sample(picture.clothes, pixels), 0, 1) * smoothstep(share, 0.85, 0.97)
     inside = (pixels > 0.5).all(-1) & (pixels < [pose.camera.width - 0.5, pose.camera.height - 0.5]).all(-1)
-    return Projection(pixels, (ramp * solid * (1 - clothes) * (seen & inside)).astype(np.float32))
+    trust = ramp * solid * (1 - clothes) * (seen & inside)
+    return Projection(pixels, trust.astype(np.float32), np.asarray(facing, np.float32))
 
 
 def project_texels(surface: HeadSurface, pose: OwnPose, picture: Picture) -> Projection:
@@ -101,10 +104,10 @@ def project_texels(surface: HeadSurface, pose: OwnPose, picture: Picture) -> Pro
     # Visibility is decided texel by texel: close pinholes, then let the trust fall off instead of ending.
     closed = cv2.morphologyEx(hard, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     soft = np.minimum(closed, cv2.blur(cv2.erode(closed, np.ones((5, 5), np.uint8)), (5, 5)))
-    return Projection(projection.pixels, np.where(inside, soft, 0).astype(np.float32))
+    return replace(projection, trust=np.where(inside, soft, 0).astype(np.float32))
 
 
 def project_mesh(surface: HeadSurface, pose: OwnPose, picture: Picture) -> Projection:
     """Every vertex of the drawn mesh: [n, …]; trust is 0 for inner surfaces."""
     projection = project_points(pose, picture, pose.vertices, pose.facing, surface.head_share)
-    return Projection(projection.pixels, projection.trust * surface.outer)
+    return replace(projection, trust=projection.trust * surface.outer)

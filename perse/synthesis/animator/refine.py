@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix, identity
 
-
 _PATTERNS = {
     1: ((0, 3, 2), (3, 1, 2)),
     2: ((0, 3, 2), (3, 4, 2), (3, 1, 4)),

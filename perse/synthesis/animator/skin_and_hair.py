@@ -7,15 +7,17 @@ meet the photograph without a step and know no seams of the texture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from perse.attributes import Part
 from perse.synthesis.animator.fill import blurred_within, grain, smoothstep, strand_noise
-from perse.synthesis.animator.harmonic import extend
+from perse.synthesis.animator.hair_volume import sum_of
+from perse.synthesis.animator.harmonic import extend, smooth
 from perse.synthesis.animator.own_pose import OwnPose, sample
 from perse.synthesis.animator.projection import Picture, Projection
 from perse.synthesis.animator.surface import HeadSurface
@@ -25,7 +27,7 @@ Array = NDArray[np.float32]
 
 _FACE_PARTS = (Part.BROWS, Part.EYES, Part.MOUTH)
 _NOISE_SEED = 20
-_WORN = (Part.HEADWEAR, Part.BEARD, Part.CLOTHES)
+_WORN = (Part.BEARD, Part.CLOTHES)
 
 
 @dataclass(frozen=True)
@@ -65,19 +67,58 @@ def read_complexion(
     worn = np.stack([sample(picture.masks[part], seen.pixels) for part in _WORN], 1)
     worn_known = 4 * seen.trust
     low = surface.outer & (surface.head_share < 0.06)
-    worn[low & (seen.trust < 0.1)] = [0, 0, 1]  # further down there is clothing even where nothing is seen
+    worn[low & (seen.trust < 0.1)] = [0, 1]  # further down there is clothing even where nothing is seen
     worn_known[low] = np.maximum(worn_known[low], 0.5)
     worn = extend(worn, worn_known, surface.average, surface.outer)
-    headwear = worn[:, 0] / np.maximum(worn[:, 0] + 0.5 * cover, 0.3)
+    smooth_cover = _smooth_cover(surface, picture, seen)
     return Complexion(
         skin=np.clip(albedo * np.clip(shade, 0.3, 1.2), 0, 255).astype(np.float32),
-        hair=extend(hair, hair_known, surface.average, surface.outer, softness=0.3),
+        hair=_hair_tone(surface, hair, hair_known, smooth_cover),
         cover=cover,
-        smooth_cover=np.clip(headwear, 0, 1).astype(np.float32),
-        beard=worn[:, 1],
-        clothes=worn[:, 2],
+        smooth_cover=smooth_cover,
+        beard=worn[:, 0],
+        clothes=worn[:, 1],
         hair_contrast=_contrast(picture, hair_mask),
     )
+
+
+def _smooth_cover(surface: HeadSurface, picture: Picture, seen: Projection) -> Array:
+    """Headwear as a share of the cover: read where the cover is seen, continued around the head, [n]."""
+    cover = sample(picture.cover, seen.pixels)
+    share = np.clip(sample(picture.masks[Part.HEADWEAR], seen.pixels) / np.maximum(cover, 0.1), 0, 1)
+    known = 4 * seen.trust * (cover > 0.5)
+    return np.clip(_around(surface, share[:, None], known, rounds=3)[:, 0], 0, 1)
+
+
+def _around(surface: HeadSurface, values: Array, known: Array, rounds: int) -> Array:
+    """Values [n, c] continued around the head: hidden vertices take those of the nearest seen ones of their height."""
+    seen = surface.outer & (known > 1)
+    if not seen.any():
+        return np.asarray(values, np.float32)
+    outer = surface.rest[surface.outer]
+    middle = 0.5 * (outer.min(0) + outer.max(0))
+    azimuth = np.arctan2(surface.rest[:, 0] - middle[0], surface.rest[:, 2] - middle[2])
+    place = np.stack([surface.rest[:, 1] / 0.015, 1.2 * np.sin(azimuth), 1.2 * np.cos(azimuth)], 1)
+    away, nearest = cKDTree(place[seen]).query(place, k=6)
+    weight = 1 / (away**2 + 0.05)
+    weight /= weight.sum(1, keepdims=True)
+    taken = (values[seen][nearest] * weight[..., None]).sum(1)
+    share = np.clip(known, 0, 1)[:, None]
+    return smooth(share * values + (1 - share) * taken, surface.average, rounds)
+
+
+def _hair_tone(surface: HeadSurface, hair: Array, known: Array, smooth_cover: Array) -> Array:
+    """Hidden hair: halfway between the nearest hair that is seen, often dark at the outline, and all of it.
+
+    Headwear continues as it is, each height around the head.
+    """
+    if known.sum() < 4:
+        return np.broadcast_to(hair.mean(0), hair.shape)
+    near = _around(surface, hair, known, rounds=3)
+    typical = (known[:, None] * hair).sum(0) / known.sum()
+    stays = smoothstep(extend(known, 1 + 0 * known, surface.average, surface.outer, softness=30.0), 0.0, 1.0)[:, None]
+    stays = np.maximum(stays, smooth_cover[:, None])
+    return (stays * near + (1 - stays) * (0.45 * near + 0.55 * typical)).astype(np.float32)
 
 
 def _read(picture: Picture, mask: Array, seen: Projection) -> tuple[Array, Array]:
@@ -127,11 +168,12 @@ def paint_atlas(
     strands = _strands(surface, rng)
     height, width = surface.atlas_size
     skin = fields[..., :3] * (1 + 0.012 * grain(rng, height, width, 1.2))[..., None]
-    relief = c.hair_contrast * (1 - 0.75 * smooth_cover) * strands
+    relief = c.hair_contrast * (1 - 0.9 * smooth_cover) * strands
     hair = fields[..., 3:6] * (1 + np.clip(relief, -0.45, 0.6))[..., None]
-    trust = texels.trust[..., None]
     photo = sample(picture.rgb, texels.pixels, sharp=True)
-    hairy_hidden = smoothstep(cover + 0.12 * strands, 0.42, 0.58)
+    texels = replace(texels, trust=texels.trust * (1 - _foreign(picture, texels, photo, fields[..., :3])))
+    trust = texels.trust[..., None]
+    hairy_hidden = smoothstep(cover + 0.04 * strands, 0.4, 0.6)
     hairy = texels.trust * sample(picture.cover, texels.pixels) + (1 - texels.trust) * hairy_hidden
     hidden = hair * hairy_hidden[..., None] + skin * (1 - hairy_hidden[..., None])
     rgb = np.clip(trust * photo + (1 - trust) * hidden, 0, 255).astype(np.float32)
@@ -142,6 +184,15 @@ def paint_atlas(
         labels=_labels(surface, picture, texels, hairy_hidden, smooth_cover, beard, share),
         skin=skin.astype(np.float32),
     )
+
+
+def _foreign(picture: Picture, texels: Projection, photo: Array, skin: Array) -> Array:
+    """Skin seen at a slant that does not look like skin, [h, w] in [0, 1]: hair, spectacles or background beyond it."""
+    slanted = 1 - smoothstep(texels.facing, 0.45, 0.65)
+    bare = sum_of(picture.masks, (Part.SKIN, Part.EARS))
+    color = cv2.GaussianBlur(photo, (0, 0), 1.5)
+    difference = np.abs(color - skin).mean(-1) / np.maximum(skin.mean(-1), 20)
+    return slanted * smoothstep(difference, 0.18, 0.35) * sample(bare, texels.pixels)
 
 
 def _strands(surface: HeadSurface, rng: np.random.Generator) -> Array:
@@ -157,7 +208,7 @@ def _strands(surface: HeadSurface, rng: np.random.Generator) -> Array:
     direction /= np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
     polar = np.arccos(np.clip(direction @ crown, -1, 1))
     azimuth = np.arctan2(direction @ side, direction @ front)
-    wobble = 14 * np.sin(5 * polar + 2 * azimuth) + 9 * np.sin(11 * polar - 3 * azimuth)
+    wobble = 7 * np.sin(4 * polar + 2 * azimuth) + 3 * np.sin(9 * polar - 3 * azimuth)
     u = (azimuth / (2 * np.pi) * across + wobble * np.sin(polar)) % across
     v = polar / np.pi * (along - 1)
     padded = np.concatenate([noise, noise[:, :1]], 1)
@@ -169,7 +220,7 @@ def _neck_alpha(picture: Picture, texels: Projection, clothes: Array, share: Arr
     dressed = texels.trust * np.clip(sample(picture.clothes, texels.pixels), 0, 1)
     dressed = dressed + (1 - texels.trust) * smoothstep(clothes, 0.4, 0.6)
     dressed = cv2.GaussianBlur(dressed, (0, 0), 1.5) * (1 - smoothstep(share, 0.85, 0.97))
-    return ((1 - smoothstep(dressed, 0.3, 0.7)) * smoothstep(share, 0.05, 0.16)).astype(np.float32)
+    return ((1 - smoothstep(dressed, 0.1, 0.4)) * smoothstep(share, 0.05, 0.16)).astype(np.float32)
 
 
 def _rim(picture: Picture, texels: Projection, hairy: Array, strands: Array, smooth_cover: Array) -> Array:

@@ -115,13 +115,14 @@ def build_surface(model: HeadModel, atlas_scale_px: float, longest_edge_m: float
     corner_uvs, size = _pack(model.uvs.numpy(), uv_faces, kinds, charts, atlas_scale_px)
     fine = refine(vertices, faces, corner_uvs, kinds == Kind.OUTER, longest_edge_m, rounds=2)
     mixture, kinds = fine.mixture, kinds[fine.origin]
-    outer = np.zeros(mixture.shape[0], bool)
+    rest = (mixture @ vertices).astype(np.float32)
+    outer = np.zeros(len(rest), bool)
     outer[fine.faces[kinds == Kind.OUTER]] = True
     weights = (mixture @ model.skinning_weights.numpy()).astype(np.float32)
     return HeadSurface(
         model=model,
         mixture=mixture,
-        rest=(mixture @ vertices).astype(np.float32),
+        rest=rest,
         faces=fine.faces,
         kinds=kinds,
         corner_uvs=fine.corner_uvs,
@@ -129,7 +130,7 @@ def build_surface(model: HeadModel, atlas_scale_px: float, longest_edge_m: float
         head_share=1 - weights[:, Joint.GLOBAL],
         outer=outer,
         ears=np.asarray(mixture @ (model.regions.numpy() == Region.EARS).astype(np.float32)) > 0.5,
-        average=_average(fine.faces[kinds == Kind.OUTER], mixture.shape[0]),
+        average=_average(fine.faces[kinds == Kind.OUTER], len(rest)),
         atlas=_rasterize_atlas(fine.faces, fine.corner_uvs, kinds, size),
     )
 
@@ -182,11 +183,12 @@ def _pack(
 
 
 def _average(faces: NDArray[np.int32], n: int) -> csr_matrix:
+    """Row-normalised adjacency."""
     first, second = faces.ravel(), np.roll(faces, 1, 1).ravel()
     rows, columns = np.concatenate([first, second]), np.concatenate([second, first])
     adjacency = coo_matrix((np.ones(len(rows), np.float32), (rows, columns)), (n, n)).tocsr()
     adjacency.data[:] = 1
-    degree = np.maximum(np.asarray(adjacency.sum(1)).ravel(), 1)
+    degree = np.maximum(np.asarray(adjacency.sum(1)).ravel(), 1e-6)
     return csr_matrix(adjacency.multiply(1 / degree[:, None]), dtype=np.float32)
 
 

@@ -68,7 +68,7 @@ def assemble(surface: HeadSurface, atlas: PaintedAtlas, patches: list[Patch]) ->
         rows, columns = slice(top, top + h), slice(width + 2, width + 2 + w)
         texture[rows, columns, :3] = _bytes(patch.rgb)
         labels[rows, columns] = patch.part
-        uvs[patch.chosen] = patch.corner_uvs + [width + 2, top]
+        uvs[patch.chosen] = patch.corner_uvs + np.array([width + 2, top], np.float32)
         top += h + 4
     return TextureSheet(texture, rim, labels, uvs)
 
