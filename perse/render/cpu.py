@@ -11,6 +11,7 @@ tile lists. Gradients are linear in the cotangents, so the passes' gradients add
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,37 +67,66 @@ def _array(values: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(values.detach().to(torch.float32).numpy())
 
 
+_memory = threading.local()
+
+
+def _scratch(size: int) -> NDArray[np.float32]:
+    """Uninitialised float32 that this thread may use until its next call: fresh pages cost as much as filling them."""
+    if getattr(_memory, "block", None) is None or len(_memory.block) < size:
+        _memory.block = np.empty(size, np.float32)
+    return _memory.block[:size]
+
+
 @dataclass(frozen=True)
 class _TileLists:
-    """See `perse.render.binning_kernels.fill_pairs`; starts [f · tiles + 1] delimit the tiles in members."""
+    """Which splats are in which tile, front to back; see `perse.render.binning_kernels`."""
 
+    order: NDArray[np.int32]
     starts: NDArray[np.int32]
     members: NDArray[np.int32]
     places: NDArray[np.int32]
-    first_place: NDArray[np.int32]
+    place_starts: NDArray[np.int32]
 
 
 def _list_tiles(
-    splats: NDArray[np.float32], keys: NDArray[np.uint32], size: tuple[int, int], chunks: int
+    depths: NDArray[np.float32],
+    columns: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    tiles_across: int,
+    tiles_down: int,
+    chunks: int,
 ) -> _TileLists:
     from perse.render import binning_kernels as binning
 
-    frames, count = keys.shape
-    width, height = size
-    tiles = -(-width // binning.TILE) * -(-height // binning.TILE)
-    order = np.empty((frames, count), np.int32)
-    binning.sort_by_depth(keys, chunks, order)
-    counts = np.empty((frames, chunks, tiles), np.int32)
-    chunk_pairs = np.empty((frames, chunks), np.int32)
-    binning.count_pairs(splats, keys, order, width, height, chunks, counts, chunk_pairs)
+    frames, padded = depths.shape
+    tiles = tiles_across * tiles_down
+    order = np.empty((frames, padded), np.int32)
+    binning.sort_by_depth(depths, order)
+    counts, chunk_pairs = np.empty((frames, chunks, tiles), np.int32), np.empty((frames, chunks), np.int32)
+    binning.count_pairs(columns, rows, order, tiles_across, chunks, counts, chunk_pairs)
     starts = np.empty(frames * tiles + 1, np.int32)
     pairs = binning.place_pairs(counts, chunk_pairs, starts)
     members, places = np.empty(pairs, np.int32), np.empty(pairs, np.int32)
-    first_place = np.empty((frames, count, 2), np.int32)
+    place_starts = np.empty(frames * padded + 1, np.int32)
     binning.fill_pairs(
-        splats, keys, order, width, height, chunks, counts, chunk_pairs, members, places, first_place
+        columns, rows, order, tiles_across, chunks, counts, chunk_pairs, members, places, place_starts
     )  # fmt: skip
-    return _TileLists(starts, members, places, first_place)
+    return _TileLists(order, starts, members, places, place_starts)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What the backward pass needs of the forward pass, beside the tensors."""
+
+    views: NDArray[np.float32]
+    intrinsics: NDArray[np.float32]
+    size: tuple[int, int]
+    threads: int
+    chunks: int
+    splats: NDArray[np.float32]
+    depths: NDArray[np.float32]
+    lists: _TileLists
+    passes: list[tuple[NDArray[np.int32], NDArray[np.int32]]]
 
 
 class _Splatting(torch.autograd.Function):
@@ -119,60 +149,63 @@ class _Splatting(torch.autograd.Function):
 
         frames, count, channels = colors.shape
         width, height = size
-        chunks = -(-threads // max(frames, 1))
+        chunks = max(1, -(-threads // max(frames, 1)))
+        padded = -(-count // projection.WIDTH) * projection.WIDTH
+        across, down = -(-width // projection.TILE), -(-height // projection.TILE)
         geometry = [values.detach().numpy() for values in (means, quats, scales, opacities)]
-        values = colors.detach().numpy()
         images = [torch.empty(frames, height, width, channels)] + [torch.empty(frames, height, width) for _ in range(2)]
-        image_arrays = tuple(image.numpy() for image in images)
-        splats = np.empty((frames, count, projection.SPLAT_SIZE), np.float32)
-        depths, keys = np.empty((frames, count), np.float32), np.empty((frames, count), np.uint32)
+        splats = np.empty(frames * padded * projection.SPLAT_SIZE, np.float32)
+        depths = np.empty((frames, padded), np.float32)
+        columns, rows = np.empty((frames, padded), np.int32), np.empty((frames, padded), np.int32)
+        passes = []
         with limited_threads(threads):
-            projection.project_splats(*geometry, views, intrinsics, width, height, chunks, splats, depths, keys)
-            lists = _list_tiles(splats, keys, size, chunks)
-            passes = []
+            projection.project_splats(
+                *geometry, views, intrinsics, width, height, chunks, splats, depths, columns, rows
+            )  # fmt: skip
+            lists = _list_tiles(depths, columns, rows, across, down, chunks)
             for group in range(channels // tiles.GROUP + 1):
-                tiles.load_planes(values, depths, group, splats)
-                masks = np.empty(len(lists.members), np.int32)
-                ends = np.empty(len(lists.starts) - 1, np.int32)
+                tiles.load_planes(colors.detach().numpy(), depths, group, chunks, splats)
+                masks, ends = np.empty(len(lists.members), np.int32), np.empty(len(lists.starts) - 1, np.int32)
                 tiles.blend(
-                    splats.reshape(-1, projection.SPLAT_SIZE), lists.members, lists.starts, group, background, threads,
-                    masks, ends, image_arrays,
+                    splats, lists.members, lists.starts, group, background, threads, masks, ends,
+                    *(image.numpy() for image in images),
                 )  # fmt: skip
                 passes.append((masks, ends))
         ctx.save_for_backward(means, quats, scales, opacities, colors, *images)
-        ctx.constants = (views, intrinsics, background, size, threads, splats, depths, lists, passes)
+        ctx.drawn = _Drawn(views, intrinsics, size, threads, chunks, splats, depths, lists, passes)
         return images[0], images[1], images[2]
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        from perse.render import projection_kernels as projection
         from perse.render import tile_kernels as tiles
 
-        views, intrinsics, background, (width, height), threads, splats, depths, lists, passes = ctx.constants
+        drawn: _Drawn = ctx.drawn
+        lists = drawn.lists
         means, quats, scales, opacities, colors, *images = ctx.saved_tensors
         geometry = [values.detach().numpy() for values in (means, quats, scales, opacities)]
-        values = colors.detach().numpy()
-        frames, count, _ = values.shape
-        chunks = -(-threads // max(frames, 1))
-        image_arrays = tuple(image.detach().numpy() for image in images)
-        g_images = tuple(cotangent.contiguous().numpy() for cotangent in cotangents)
-        gradients = [torch.empty_like(v) for v in (means, quats, scales, opacities, colors)]
-        g_geometry = [gradient.numpy() for gradient in gradients[:4]]
-        g_depths = np.empty((frames, count), np.float32)
-        moments = np.zeros((frames, count, 6), np.float32)
-        slots = np.empty(len(lists.members) * tiles.SLOT, np.float32)
-        with limited_threads(threads):
-            for group, (masks, ends) in enumerate(passes):
-                if len(passes) > 1:
-                    tiles.load_planes(values, depths, group, splats)
+        pictures = [image.detach().numpy() for image in images]
+        g_pictures = [cotangent.contiguous().numpy() for cotangent in cotangents]
+        gradients = [torch.empty_like(values) for values in (means, quats, scales, opacities, colors)]
+        *g_geometry, g_colors = (gradient.numpy() for gradient in gradients)
+        g_depths = np.empty(drawn.depths.shape, np.float32)
+        moments = np.empty(drawn.depths.size * projection.MOMENTS, np.float32)
+        slots = _scratch(len(lists.members) * tiles.SLOT)
+        with limited_threads(drawn.threads):
+            for group, (masks, ends) in enumerate(drawn.passes):
+                if len(drawn.passes) > 1:
+                    tiles.load_planes(colors.detach().numpy(), drawn.depths, group, drawn.chunks, drawn.splats)
                 tiles.unblend(
-                    splats.reshape(-1, splats.shape[-1]), lists.members, lists.starts, group, background, threads,
-                    masks, ends, image_arrays, g_images, slots,
+                    drawn.splats, lists.members, lists.starts, group, drawn.threads, masks, ends,
+                    *pictures, *g_pictures, slots,
                 )  # fmt: skip
                 tiles.gather_slots(
-                    slots, lists.places, lists.first_place, group, chunks, moments, gradients[4].numpy(), g_depths
-                )
-            tiles.unproject(
-                *geometry, views, intrinsics, width, height, chunks, splats, depths, moments, g_depths, *g_geometry
-            )
+                    slots, lists.order, lists.places, lists.place_starts, group, drawn.chunks,
+                    moments, g_colors, g_depths,
+                )  # fmt: skip
+            projection.unproject(
+                *geometry, drawn.views, drawn.intrinsics, *drawn.size, drawn.chunks, drawn.splats, drawn.depths,
+                moments, g_depths, *g_geometry,
+            )  # fmt: skip
         return (*gradients, None, None, None, None, None)

@@ -12,10 +12,10 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 WIDTH = 16
@@ -152,7 +152,51 @@ exp2 = _elementwise(1, _emit_exp2)
 """exp2(x): 2^x for -126 < x <= 0, relative error 5e-6. Garbage, but no trap, outside: select it away."""
 
 
-def constant(values: Sequence[float]) -> Callable[[], Any]:
+def _log2_polynomial(degree: int = 7) -> list[float]:
+    """log2(1 + t) / t for 1 + t in [0.7, 1.42], highest power first; absolute error of the logarithm below 1e-6."""
+    t = np.cos((2 * np.arange(64) + 1) * math.pi / 128) * 0.36 + 0.06
+    return [float(c) for c in np.polyfit(t, np.log2(1 + t) / t, degree, w=t)]
+
+
+_LOG2 = _log2_polynomial()
+
+
+def _emit_log2(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """Split x into 2^k (1 + t) with 1 + t around 1, so that log2 x = k + log2(1 + t)."""
+
+    def fixed(value: int) -> ir.Constant:
+        return ir.Constant(_INT_VECTOR, [value] * WIDTH)
+
+    bits = builder.bitcast(x, _INT_VECTOR)
+    # Subtracting the bits of sqrt(1/2) makes the exponent field change at sqrt(1/2) instead of 1.
+    offset = builder.and_(builder.sub(bits, fixed(0x3F3504F3)), fixed(-0x00800000))
+    mantissa = builder.bitcast(builder.sub(bits, offset), _VECTOR)
+    exponent = builder.sitofp(builder.ashr(offset, fixed(23)), _VECTOR)
+    t = builder.fsub(mantissa, _constant(1.0), flags=_FLAGS)
+    value: ir.Value = _constant(_LOG2[0])
+    for coefficient in _LOG2[1:]:
+        value = builder.fadd(builder.fmul(value, t, flags=_FLAGS), _constant(coefficient), flags=_FLAGS)
+    return builder.fadd(builder.fmul(value, t, flags=_FLAGS), exponent, flags=_FLAGS)
+
+
+log2 = _elementwise(1, _emit_log2)
+"""log2(x) for normal positive x, absolute error 1e-6. Garbage, but no trap, outside."""
+
+
+def _llvm(name: str) -> Callable[..., Any]:
+    def emit(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
+        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{WIDTH}f32"), [a])
+
+    return _elementwise(1, emit)
+
+
+square_root = _llvm("sqrt")
+floor = _llvm("floor")
+ceiling = _llvm("ceil")
+
+
+def constant(values: Sequence[float]) -> Any:
     """An intrinsic without arguments that yields fixed lanes."""
 
     @intrinsic
@@ -202,6 +246,132 @@ def store(typing, array, start, value):  # type: ignore[no-untyped-def]
     return types.none(array, start, value), lower
 
 
+def _clamped_offsets(builder: ir.IRBuilder, start: ir.Value, stride: ir.Value, valid: ir.Value) -> list[ir.Value]:
+    """start + stride · min(lane, valid - 1) for every lane."""
+    last = builder.sub(valid, ir.Constant(valid.type, 1))
+    offsets = []
+    for lane in range(WIDTH):
+        index = ir.Constant(valid.type, lane)
+        index = builder.select(builder.icmp_signed("<", index, last), index, last)
+        offsets.append(builder.add(start, builder.mul(index, stride)))
+    return offsets
+
+
+def _intp(context: Any, builder: ir.IRBuilder, signature: Any, args: Any, *positions: int) -> list[ir.Value]:
+    return [context.cast(builder, args[p], signature.args[p], types.intp) for p in positions]
+
+
+@intrinsic
+def gather(typing, array, start, stride, valid):  # type: ignore[no-untyped-def]
+    """gather(array, start, stride, valid): array[start + stride · lane]; from lane `valid` on, the one before."""
+    if not _is_flat(array):
+        return None
+
+    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        value = ir.Constant(_VECTOR, ir.Undefined)
+        offsets = _clamped_offsets(builder, *_intp(context, builder, signature, args, 1, 2, 3))
+        for lane, offset in enumerate(offsets):
+            number = builder.load(builder.gep(data, [offset]))
+            value = builder.insert_element(value, number, ir.Constant(ir.IntType(32), lane))
+        return value
+
+    return LANES(array, start, stride, valid), lower
+
+
+@intrinsic
+def scatter(typing, array, start, stride, valid, value):  # type: ignore[no-untyped-def]
+    """scatter(array, start, stride, valid, lanes): the reverse of `gather`; lanes from `valid` on must repeat, too."""
+    if not _is_flat(array) or not isinstance(value, LanesType):
+        return None
+
+    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        offsets = _clamped_offsets(builder, *_intp(context, builder, signature, args, 1, 2, 3))
+        for lane, offset in enumerate(offsets):
+            number = builder.extract_element(args[4], ir.Constant(ir.IntType(32), lane))
+            builder.store(number, builder.gep(data, [offset]))
+        return context.get_dummy_value()
+
+    return types.none(array, start, stride, valid, value), lower
+
+
+@intrinsic
+def store_columns(typing, array, start, a, b, c, d, e, f, g, h, i, j, k, l):  # type: ignore[no-untyped-def]
+    """store_columns(array, start, *twelve): lane r of column c goes to array[start + 16 r + c]; the rest becomes 0."""
+    columns = (a, b, c, d, e, f, g, h, i, j, k, l)
+    if not _is_flat(array) or not all(isinstance(v, LanesType) for v in columns):
+        return None
+
+    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        (start,) = _intp(context, builder, signature, args, 1)
+        rows = list(args[2:]) + [_constant(0.0)] * (WIDTH - len(columns))
+        index_type = ir.VectorType(ir.IntType(32), WIDTH)
+        # Transposition by four rounds of interleaving: the r-th vector is zipped with the (r + 8)-th.
+        low = ir.Constant(index_type, [lane // 2 + WIDTH * (lane % 2) for lane in range(WIDTH)])
+        high = ir.Constant(index_type, [WIDTH // 2 + lane // 2 + WIDTH * (lane % 2) for lane in range(WIDTH)])
+        for _ in range(4):
+            pairs = [(rows[r], rows[r + WIDTH // 2]) for r in range(WIDTH // 2)]
+            rows = [builder.shuffle_vector(x, y, pick) for x, y in pairs for pick in (low, high)]
+        for r, row in enumerate(rows):
+            offset = builder.add(start, ir.Constant(start.type, WIDTH * r))
+            pointer = _lane_pointer(context, builder, signature.args[0], args[0], offset, _VECTOR)
+            builder.store(row, pointer, align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, start, *columns), lower
+
+
+@intrinsic
+def store_packed(typing, array, start, low, high):  # type: ignore[no-untyped-def]
+    """store_packed(array, start, low, high): sixteen int32, low + 65536 high, of numbers in [0, 32767]."""
+    if not isinstance(array, types.Array) or array.dtype != types.int32 or array.layout != "C":
+        return None
+
+    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        (start,) = _intp(context, builder, signature, args, 1)
+        low, high = builder.fptosi(args[2], _INT_VECTOR), builder.fptosi(args[3], _INT_VECTOR)
+        packed = builder.or_(low, builder.shl(high, ir.Constant(_INT_VECTOR, [16] * WIDTH)))
+        pointer = _lane_pointer(context, builder, signature.args[0], args[0], start, _INT_VECTOR)
+        builder.store(packed, pointer, align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, start, low, high), lower
+
+
+@intrinsic
+def bits_above(typing, value, limit):  # type: ignore[no-untyped-def]
+    """bits_above(value, limit): an integer whose bit k says whether value > limit in lane k."""
+    if not isinstance(value, LanesType) or not isinstance(limit, LanesType):
+        return None
+
+    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        bits = builder.bitcast(builder.fcmp_ordered(">", args[0], args[1]), ir.IntType(16))
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.int64(value, limit), lower
+
+
+@intrinsic
+def prefetch(typing, array, start):  # type: ignore[no-untyped-def]
+    """prefetch(array, start): ask for the cache line of array[start] (flat order), which will be read soon."""
+    if not _is_flat(array):
+        return None
+
+    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        (start,) = _intp(context, builder, signature, args, 1)
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        pointer = builder.bitcast(builder.gep(data, [start]), ir.IntType(8).as_pointer())
+        i32 = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # read, keep in all caches, data
+        builder.call(function, [pointer, ir.Constant(i32, 0), ir.Constant(i32, 3), ir.Constant(i32, 1)])
+        return context.get_dummy_value()
+
+    return types.none(array, start), lower
+
+
 def _emit_folded(builder: ir.IRBuilder, vectors: list[ir.Value]) -> ir.Value:
     """Lane k of the result is the sum over the lanes of vectors[k].
 
@@ -230,7 +400,7 @@ def _emit_folded(builder: ir.IRBuilder, vectors: list[ir.Value]) -> ir.Value:
 
 @intrinsic
 def store_sums(typing, array, start, a, b, c, d, e, f, g, h, i, j):  # type: ignore[no-untyped-def]
-    """store_sums(array, start, *ten): array[start + k] = the sum over the lanes of the k-th, and two zeros: 12 numbers."""
+    """store_sums(array, start, *ten): array[start + k] = the sum of the k-th's lanes; then two zeros."""
     ten = (a, b, c, d, e, f, g, h, i, j)
     if not _is_flat(array) or not all(isinstance(v, LanesType) for v in ten):
         return None
@@ -285,7 +455,7 @@ def lowest_set_bit(typing, bits):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def take_ticket(typing, counter):  # type: ignore[no-untyped-def]
-    """take_ticket(counter): counter[0] before adding one to it atomically; deals work out to whichever thread is free."""
+    """take_ticket(counter): counter[0] before adding one to it atomically: deals work out to whoever is free."""
     if not isinstance(counter, types.Array) or counter.dtype != types.int64:
         return None
 

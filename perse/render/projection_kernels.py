@@ -1,12 +1,13 @@
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 """Fused EWA projection, forward and backward, for numba: what `perse.render.reference.project` says, in one pass.
 
-A projected Gaussian is one *splat*: a row of sixteen float32, one cache line, laid out for the tile kernels.
-The exponent of alpha is kept in base 2 with the opacity folded in,
+Sixteen Gaussians at a time, one to a lane. A projected Gaussian is one *splat*: a row of sixteen float32, one cache
+line, laid out for the tile kernels. The exponent of alpha is kept in base 2 with the opacity folded in,
 
     log2 α(d) = LOG2_OPACITY + QUAD_XX dx² + QUAD_XY dx dy + QUAD_YY dy²,
 
-and the region where α ≥ 1/255 is an ellipse whose extents are kept beside it.
+and the region where α ≥ 1/255 is an ellipse whose extents are kept beside it. Rows are padded to a multiple of sixteen
+per frame with splats that are not drawn.
 """
 
 from __future__ import annotations
@@ -16,82 +17,106 @@ import math
 import numba
 import numpy as np
 
+from perse.render.compiled import kernel, parallel_kernel
+from perse.render.lanes import (
+    WIDTH,
+    ceiling,
+    choose,
+    constant,
+    floor,
+    gather,
+    larger,
+    log2,
+    scatter,
+    smaller,
+    spread,
+    square_root,
+    store,
+    store_columns,
+    store_packed,
+)
 from perse.render.rasterization import DILATION_PX2, FRUSTUM_MARGIN, MIN_ALPHA, NEAR_M
+
+TILE = 16
+"""Tiles are 16 × 16 pixels."""
 
 SPLAT_SIZE = 16
 MEAN_X, MEAN_Y = 0, 1
 QUAD_XX, QUAD_XY, QUAD_YY = 2, 3, 4
 LOG2_OPACITY = 5
-HALF_WIDTH, HALF_HEIGHT = 6, 7  # of the ellipse's bounding box, pixels
-RIGHTMOST_Y = 8  # dy of the ellipse's rightmost point; the leftmost is its mirror image
-SHEAR, REACH, SHRINK = 9, 10, 11  # the ellipse's right edge at dy: SHEAR dy + sqrt(REACH - SHRINK dy²)
+HALF_HEIGHT = 6  # of the ellipse, pixels
+RIGHTMOST_Y = 7  # dy of the ellipse's rightmost point; the leftmost is its mirror image
+SHEAR, REACH, SHRINK = 8, 9, 10  # the ellipse's right edge at dy: SHEAR dy + sqrt(REACH - SHRINK dy²)
 PLANES = 12  # four values to blend: channels or depth
 
-CULLED = np.uint32(0xFFFFFFFF)
-"""Depth key of a Gaussian that is not drawn. No finite positive float has these bits."""
+MOMENTS = 8
+"""Numbers a Gaussian gathers from the picture about its shape: see `unproject`; two are padding."""
+
+NOT_DRAWN = np.float32(np.inf)
+"""Depth of a Gaussian that is not drawn: its bits are greater than those of any finite positive float."""
 
 _f4 = np.float32
+_ZERO, _ONE, _TWO, _HALF = _f4(0), _f4(1), _f4(2), _f4(0.5)
 _LOG2_E = _f4(math.log2(math.e))
 _LOG2_255 = _f4(math.log2(1 / MIN_ALPHA))
 # Rounding must never exclude a pixel that the test of alpha would accept: the ellipse is drawn at log2 alpha - 0.004.
 _SLACK = _f4(0.004)
-_DILATION, _NEAR, _MARGIN = _f4(DILATION_PX2), _f4(NEAR_M), _f4(0.5 * FRUSTUM_MARGIN)
-_MIN_ALPHA = _f4(MIN_ALPHA)
+_DILATION, _MARGIN = _f4(DILATION_PX2), _f4(0.5 * FRUSTUM_MARGIN)
+# `choose` compares strictly; one step below makes it "at least".
+_BELOW_NEAR = np.nextafter(_f4(NEAR_M), _f4(-1))
+_BELOW_MIN_ALPHA = np.nextafter(_f4(MIN_ALPHA), _f4(-1))
 _HUGE = _f4(1e30)
-_ONE, _TWO, _HALF, _ZERO = _f4(1), _f4(2), _f4(0.5), _f4(0)
+_PER_TILE = _f4(1 / TILE)
 
-_kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-_parallel_kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, parallel=True)
+_lane_numbers = constant(list(range(WIDTH)))
 
 
-@_kernel
-def _rotation(qw, qx, qy, qz):
+@kernel
+def _load_vectors(array, row, valid):
+    at = row * 3
+    return gather(array, at, 3, valid), gather(array, at + 1, 3, valid), gather(array, at + 2, 3, valid)
+
+
+@kernel
+def _load_unit_quaternions(quats, row, valid):
+    """Normalised w, x, y, z, the inverse of the norm, and its square."""
+    at = row * 4
+    w, x = gather(quats, at, 4, valid), gather(quats, at + 1, 4, valid)
+    y, z = gather(quats, at + 2, 4, valid), gather(quats, at + 3, 4, valid)
+    squared = w * w + x * x + y * y + z * z
+    inverse = _ONE / square_root(squared)
+    return w * inverse, x * inverse, y * inverse, z * inverse, inverse, squared
+
+
+@kernel
+def _rotation(w, x, y, z):
     """Rows of the rotation matrix of a unit quaternion."""
     return (
-        _ONE - _TWO * (qy * qy + qz * qz), _TWO * (qx * qy - qw * qz), _TWO * (qx * qz + qw * qy),
-        _TWO * (qx * qy + qw * qz), _ONE - _TWO * (qx * qx + qz * qz), _TWO * (qy * qz - qw * qx),
-        _TWO * (qx * qz - qw * qy), _TWO * (qy * qz + qw * qx), _ONE - _TWO * (qx * qx + qy * qy),
+        _ONE - _TWO * (y * y + z * z), _TWO * (x * y - w * z), _TWO * (x * z + w * y),
+        _TWO * (x * y + w * z), _ONE - _TWO * (x * x + z * z), _TWO * (y * z - w * x),
+        _TWO * (x * z - w * y), _TWO * (y * z + w * x), _ONE - _TWO * (x * x + y * y),
     )  # fmt: skip
 
 
-@_kernel
+@kernel
 def _to_camera(view, x, y, z):
     return (
-        view[0, 0] * x + view[0, 1] * y + view[0, 2] * z + view[0, 3],
-        view[1, 0] * x + view[1, 1] * y + view[1, 2] * z + view[1, 3],
-        view[2, 0] * x + view[2, 1] * y + view[2, 2] * z + view[2, 3],
+        x * view[0, 0] + y * view[0, 1] + z * view[0, 2] + view[0, 3],
+        x * view[1, 0] + y * view[1, 1] + z * view[1, 2] + view[1, 3],
+        x * view[2, 0] + y * view[2, 1] + z * view[2, 2] + view[2, 3],
     )
 
 
-@_kernel
+@kernel
 def _clamped(slope, focal, centre, size):
+    """x/z, no farther outside of the image than the frustum margin."""
     margin = _MARGIN * size / focal
-    return min(max(slope, -centre / focal - margin), (size - centre) / focal + margin)
+    return smaller(larger(slope, -centre / focal - margin), (size - centre) / focal + margin)
 
 
-@_kernel
-def _turned(row0, row1, row2, r):
-    """A row vector times the rotation r."""
-    return (
-        row0 * r[0] + row1 * r[3] + row2 * r[6],
-        row0 * r[1] + row1 * r[4] + row2 * r[7],
-        row0 * r[2] + row1 * r[5] + row2 * r[8],
-    )
-
-
-@_kernel
-def _turned_back(row0, row1, row2, r):
-    """A row vector times the rotation's transpose."""
-    return (
-        row0 * r[0] + row1 * r[1] + row2 * r[2],
-        row0 * r[3] + row1 * r[4] + row2 * r[5],
-        row0 * r[6] + row1 * r[7] + row2 * r[8],
-    )
-
-
-@_kernel
-def _image_rows(view, intrinsics, x, y, inverse_z, width, height):
-    """J W of the local affine projection: the two rows without their factor f / z, and the slopes they were taken at."""
+@kernel
+def _image_axes(view, intrinsics, x, y, inverse_z, width, height):
+    """The two rows of J W, each without its factor f / z (6 numbers): W_0 - slope W_2 and W_1 - slope W_2."""
     slope_x = _clamped(x * inverse_z, intrinsics[0, 0], intrinsics[0, 2], _f4(width))
     slope_y = _clamped(y * inverse_z, intrinsics[1, 1], intrinsics[1, 2], _f4(height))
     return (
@@ -100,155 +125,206 @@ def _image_rows(view, intrinsics, x, y, inverse_z, width, height):
     )  # fmt: skip
 
 
-@_kernel
-def _project_one(mean, quat, scale, opacity, view, intrinsics, width, height, splat):
-    """Fill one splat; returns its depth, or a negative number where it is not drawn."""
-    x, y, z = _to_camera(view, mean[0], mean[1], mean[2])
-    norm2 = quat[0] * quat[0] + quat[1] * quat[1] + quat[2] * quat[2] + quat[3] * quat[3]
-    # Each comparison is false for NaN.
-    if not (z >= _NEAR and z < _HUGE and norm2 > _ZERO and norm2 < _HUGE and opacity >= _MIN_ALPHA and opacity < _HUGE):
-        return -_ONE
-    fx, fy = intrinsics[0, 0], intrinsics[1, 1]
-    inverse_z, inverse_norm = _ONE / z, _ONE / math.sqrt(norm2)
-    mx, my = fx * x * inverse_z + intrinsics[0, 2], fy * y * inverse_z + intrinsics[1, 2]
-    r = _rotation(quat[0] * inverse_norm, quat[1] * inverse_norm, quat[2] * inverse_norm, quat[3] * inverse_norm)
-    u = _image_rows(view, intrinsics, x, y, inverse_z, width, height)
+@kernel
+def _turned(a, b, c, r):
+    """The row vector (a, b, c) times the rotation r."""
+    return a * r[0] + b * r[3] + c * r[6], a * r[1] + b * r[4] + c * r[7], a * r[2] + b * r[5] + c * r[8]
+
+
+@kernel
+def _turned_back(a, b, c, r):
+    """The row vector (a, b, c) times the rotation's transpose."""
+    return a * r[0] + b * r[1] + c * r[2], a * r[3] + b * r[4] + c * r[5], a * r[6] + b * r[7] + c * r[8]
+
+
+@kernel
+def _store_range(array, to, drawn, first, last):
+    """The tiles from that of pixel ``first`` to that of pixel ``last``, packed; an empty range where not drawn."""
+    begin = choose(drawn, _ZERO, floor(first * _PER_TILE), _ZERO)
+    end = choose(drawn, _ZERO, floor(last * _PER_TILE) + _ONE, _ZERO)
+    store_packed(array, to, begin, end)
+
+
+@kernel
+def _project_strip(
+    means, quats, scales, opacities, row, valid, view, intrinsics, width, height, to, splats, depths, columns, rows
+):  # fmt: skip
+    """Project Gaussians row … row + 15 into splats to … to + 15."""
+    x, y, z = _to_camera(view, *_load_vectors(means, row, valid))
+    qw, qx, qy, qz, _, squared_norm = _load_unit_quaternions(quats, row, valid)
+    s0, s1, s2 = _load_vectors(scales, row, valid)
+    opacity = gather(opacities, row, 1, valid)
+    inverse_z = _ONE / z
+    to_px_x, to_px_y = intrinsics[0, 0] * inverse_z, intrinsics[1, 1] * inverse_z
+    mx, my = to_px_x * x + intrinsics[0, 2], to_px_y * y + intrinsics[1, 2]
+
+    # Σ' = P Pᵀ + ε I, P = J W R diag(s) with rows p and k.
+    r = _rotation(qw, qx, qy, qz)
+    u = _image_axes(view, intrinsics, x, y, inverse_z, width, height)
     p0, p1, p2 = _turned(u[0], u[1], u[2], r)
     k0, k1, k2 = _turned(u[3], u[4], u[5], r)
-    to_px_x, to_px_y = fx * inverse_z, fy * inverse_z
-    p0, p1, p2 = p0 * to_px_x * scale[0], p1 * to_px_x * scale[1], p2 * to_px_x * scale[2]
-    k0, k1, k2 = k0 * to_px_y * scale[0], k1 * to_px_y * scale[1], k2 * to_px_y * scale[2]
-
-    pp, pk, kk = p0 * p0 + p1 * p1 + p2 * p2, p0 * k0 + p1 * k1 + p2 * k2, k0 * k0 + k1 * k1 + k2 * k2
-    # det(P Pᵀ + εI) = ε² + ε (|p|² + |k|²) + |p × k|²: no cancellation, so never negative for flat or huge Gaussians.
+    p0, p1, p2 = p0 * to_px_x * s0, p1 * to_px_x * s1, p2 * to_px_x * s2
+    k0, k1, k2 = k0 * to_px_y * s0, k1 * to_px_y * s1, k2 * to_px_y * s2
+    pp, xy, kk = p0 * p0 + p1 * p1 + p2 * p2, p0 * k0 + p1 * k1 + p2 * k2, k0 * k0 + k1 * k1 + k2 * k2
+    xx, yy = pp + _DILATION, kk + _DILATION
+    # det = ε² + ε (|p|² + |k|²) + |p × k|²: no cancellation, so never negative for flat or huge Gaussians.
     n0, n1, n2 = p1 * k2 - p2 * k1, p2 * k0 - p0 * k2, p0 * k1 - p1 * k0
-    determinant = _DILATION * (_DILATION + pp + kk) + n0 * n0 + n1 * n1 + n2 * n2
-    xx, xy, yy = pp + _DILATION, pk, kk + _DILATION
-
-    clear = min(opacity, _ONE)
-    log2_opacity = math.log2(clear)
-    # α ≥ 1/255 inside dᵀ Σ⁻¹ d ≤ reach2; the box of that ellipse is sqrt(reach2 · variance).
-    reach2 = _TWO * (log2_opacity + _LOG2_255 + _SLACK) / _LOG2_E
-    half_width, half_height = math.sqrt(reach2 * xx), math.sqrt(reach2 * yy)
-    left, right = math.ceil(mx - half_width - _HALF), math.floor(mx + half_width - _HALF)
-    top, bottom = math.ceil(my - half_height - _HALF), math.floor(my + half_height - _HALF)
-    inside = left <= right and top <= bottom and right >= _ZERO and left < width and bottom >= _ZERO and top < height
-    if not (inside and half_width < _HUGE and half_height < _HUGE and determinant > _ZERO and determinant < _HUGE):
-        return -_ONE
-
+    determinant = (pp + kk + _DILATION) * _DILATION + n0 * n0 + n1 * n1 + n2 * n2
     inverse = _ONE / determinant
-    splat[MEAN_X], splat[MEAN_Y] = mx, my
-    splat[QUAD_XX] = -_HALF * _LOG2_E * yy * inverse
-    splat[QUAD_XY] = _LOG2_E * xy * inverse
-    splat[QUAD_YY] = -_HALF * _LOG2_E * xx * inverse
-    splat[LOG2_OPACITY] = log2_opacity
-    splat[HALF_WIDTH], splat[HALF_HEIGHT] = half_width, half_height
-    splat[RIGHTMOST_Y] = xy / xx * half_width
-    splat[SHEAR] = xy / yy
-    splat[REACH] = reach2 * determinant / yy
-    splat[SHRINK] = determinant / (yy * yy)
-    return z
+
+    # α ≥ 1/255 inside dᵀ Σ'⁻¹ d ≤ reach²; the half sizes of that ellipse are reach times the standard deviations.
+    log2_opacity = log2(smaller(opacity, _ONE))
+    squared_reach = (log2_opacity + (_LOG2_255 + _SLACK)) * (_TWO / _LOG2_E)
+    half_width, half_height = square_root(squared_reach * xx), square_root(squared_reach * yy)
+    per_yy = _ONE / yy
+    store_columns(
+        splats, to * SPLAT_SIZE, mx, my,
+        yy * inverse * (-_HALF * _LOG2_E), xy * inverse * _LOG2_E, xx * inverse * (-_HALF * _LOG2_E), log2_opacity,
+        half_height, xy / xx * half_width, xy * per_yy, squared_reach * determinant * per_yy,
+        determinant * per_yy * per_yy, spread(_ZERO),
+    )  # fmt: skip
+
+    # The pixels inside the image whose centres may be inside the ellipse's box. Comparisons are false for NaN.
+    left, right = ceiling(mx - half_width - _HALF), floor(mx + half_width - _HALF)
+    top, bottom = ceiling(my - half_height - _HALF), floor(my + half_height - _HALF)
+    left, right = larger(left, _ZERO), smaller(right, _f4(width - 1))
+    top, bottom = larger(top, _ZERO), smaller(bottom, _f4(height - 1))
+    drawn = choose(_f4(valid), _lane_numbers(), _ONE, _ZERO)
+    drawn = choose(z, _BELOW_NEAR, drawn, _ZERO)
+    drawn = choose(_HUGE, z, drawn, _ZERO)
+    drawn = choose(squared_norm, _ZERO, drawn, _ZERO)
+    drawn = choose(_HUGE, squared_norm, drawn, _ZERO)
+    drawn = choose(opacity, _BELOW_MIN_ALPHA, drawn, _ZERO)
+    drawn = choose(_HUGE, opacity, drawn, _ZERO)
+    drawn = choose(_HUGE, determinant, drawn, _ZERO)
+    drawn = choose(_HUGE, half_width + half_height, drawn, _ZERO)
+    drawn = choose(right + _HALF, left, drawn, _ZERO)
+    drawn = choose(bottom + _HALF, top, drawn, _ZERO)
+    store(depths, to, choose(drawn, _ZERO, z, NOT_DRAWN))
+    _store_range(columns, to, drawn, left, right)
+    _store_range(rows, to, drawn, top, bottom)
 
 
-@_parallel_kernel
-def project_splats(means, quats, scales, opacities, views, intrinsics, width, height, chunks, splats, depths, keys):
-    """Project [f, n] Gaussians into splats [f, n, 16], depths [f, n] (0 where culled) and sort keys [f, n] uint32."""
+@parallel_kernel
+def project_splats(
+    means, quats, scales, opacities, views, intrinsics, width, height, chunks, splats, depths, columns, rows
+):  # fmt: skip
+    """Project [f, n] Gaussians, with m = n rounded up to a multiple of sixteen.
+
+    Args:
+        splats: [f, m, 16] float32 out.
+        depths: [f, m] float32 out, camera z, `NOT_DRAWN` where culled.
+        columns, rows: [f, m] int32 out, first tile + 65536 × end tile of the box; zero where culled.
+    """
     frames, count = means.shape[0], means.shape[1]
+    strips = (count + WIDTH - 1) // WIDTH
     for unit in numba.prange(frames * chunks):
         f, chunk = unit // chunks, unit % chunks
-        bits = depths.view(np.uint32)
-        for i in range(chunk * count // chunks, (chunk + 1) * count // chunks):
-            depth = _project_one(
-                means[f, i], quats[f, i], scales[f, i], opacities[f, i],
-                views[f], intrinsics[f], width, height, splats[f, i],
+        for strip in range(chunk * strips // chunks, (chunk + 1) * strips // chunks):
+            first = strip * WIDTH
+            _project_strip(
+                means, quats, scales, opacities, f * count + first, min(count - first, WIDTH),
+                views[f], intrinsics[f], width, height, f * strips * WIDTH + first, splats, depths, columns, rows,
             )  # fmt: skip
-            depths[f, i] = max(depth, _ZERO)
-            keys[f, i] = bits[f, i] if depth > _ZERO else CULLED
 
 
-@_kernel
-def _quaternion_gradient(w, x, y, z, inverse_norm, g, out):
+@kernel
+def _quaternion_gradient(w, x, y, z, inverse_norm, g):
     """From the gradient g of the rotation matrix (rows) to that of the unnormalised quaternion."""
     gw = _TWO * (x * (g[7] - g[5]) + y * (g[2] - g[6]) + z * (g[3] - g[1]))
     gx = _TWO * (w * (g[7] - g[5]) + y * (g[1] + g[3]) + z * (g[2] + g[6]) - _TWO * x * (g[4] + g[8]))
     gy = _TWO * (w * (g[2] - g[6]) + x * (g[1] + g[3]) + z * (g[5] + g[7]) - _TWO * y * (g[0] + g[8]))
     gz = _TWO * (w * (g[3] - g[1]) + x * (g[2] + g[6]) + y * (g[5] + g[7]) - _TWO * z * (g[0] + g[4]))
     radial = gw * w + gx * x + gy * y + gz * z
-    out[0] = (gw - radial * w) * inverse_norm
-    out[1] = (gx - radial * x) * inverse_norm
-    out[2] = (gy - radial * y) * inverse_norm
-    out[3] = (gz - radial * z) * inverse_norm
+    return (
+        (gw - radial * w) * inverse_norm, (gx - radial * x) * inverse_norm,
+        (gy - radial * y) * inverse_norm, (gz - radial * z) * inverse_norm,
+    )  # fmt: skip
 
 
-@_kernel
-def project_one_backward(
-    mean, quat, scale, view, intrinsics, width, height, splat, moments, g_depth, g_mean, g_quat, g_scale
-):  # fmt: skip
-    """Chain rule through `_project_one`.
-
-    ``moments`` are the sums over pixels of u, u dx, u dy, u dx², u dx dy, u dy², where u is the derivative of the loss
-    by ln α: everything that the shape of a splat needs to know about the picture.
-    """
-    # Inverse covariance [a b; b c] in natural units, and derivatives of the loss by a, b, c and by the centre.
-    a = -_TWO * splat[QUAD_XX] / _LOG2_E
-    b = -splat[QUAD_XY] / _LOG2_E
-    c = -_TWO * splat[QUAD_YY] / _LOG2_E
-    g_px, g_py = a * moments[1] + b * moments[2], b * moments[1] + c * moments[2]
-    g_a, g_b, g_c = -_HALF * moments[3], -moments[4], -_HALF * moments[5]
-
+@kernel
+def _screen_gradients(splats, at, moments, moment_at, valid):
+    """Derivatives by the centre (2) and by the covariance (xx, xy, yy) on the screen, from a splat's moments."""
+    a = gather(splats, at + QUAD_XX, SPLAT_SIZE, valid) * (-_TWO / _LOG2_E)
+    b = gather(splats, at + QUAD_XY, SPLAT_SIZE, valid) * (-_ONE / _LOG2_E)
+    c = gather(splats, at + QUAD_YY, SPLAT_SIZE, valid) * (-_TWO / _LOG2_E)
+    u_x, u_y = gather(moments, moment_at + 1, MOMENTS, valid), gather(moments, moment_at + 2, MOMENTS, valid)
+    g_a = gather(moments, moment_at + 3, MOMENTS, valid) * -_HALF
+    g_b = gather(moments, moment_at + 4, MOMENTS, valid) * -_ONE
+    g_c = gather(moments, moment_at + 5, MOMENTS, valid) * -_HALF
     # d(Σ⁻¹) = -Σ⁻¹ dΣ Σ⁻¹, written out for the three numbers of a symmetric matrix.
-    g_xx = -(a * a * g_a + a * b * g_b + b * b * g_c)
-    g_xy = -(_TWO * a * b * g_a + (a * c + b * b) * g_b + _TWO * b * c * g_c)
-    g_yy = -(b * b * g_a + b * c * g_b + c * c * g_c)
+    return (
+        a * u_x + b * u_y,
+        b * u_x + c * u_y,
+        _ZERO - (a * a * g_a + a * b * g_b + b * b * g_c),
+        _ZERO - (_TWO * a * b * g_a + (a * c + b * b) * g_b + _TWO * b * c * g_c),
+        _ZERO - (b * b * g_a + b * c * g_b + c * c * g_c),
+    )
 
-    # The forward pass again, up to the covariance.
-    x, y, z = _to_camera(view, mean[0], mean[1], mean[2])
+
+@kernel
+def _scatter_drawn(array, start, stride, valid, drawn, value):
+    scatter(array, start, stride, valid, choose(drawn, _ZERO, value, _ZERO))
+
+
+@kernel
+def _unproject_strip(
+    means, quats, scales, opacities, row, valid, view, intrinsics, width, height, to, splats, depths, moments, g_depths,
+    g_means, g_quats, g_scales, g_opacities,
+):  # fmt: skip
+    """Chain rule through `_project_strip`."""
+    drawn = choose(_HUGE, gather(depths, to, 1, valid), _ONE, _ZERO)
+    opacity = gather(opacities, row, 1, valid)
+    g_opacity = gather(moments, to * MOMENTS, MOMENTS, valid) / opacity
+    _scatter_drawn(g_opacities, row, 1, valid, drawn, choose(opacity, _ONE, _ZERO, g_opacity))
+    g_px, g_py, g_xx, g_xy, g_yy = _screen_gradients(splats, to * SPLAT_SIZE, moments, to * MOMENTS, valid)
+
+    # The forward pass again, up to P.
+    x, y, z = _to_camera(view, *_load_vectors(means, row, valid))
+    qw, qx, qy, qz, inverse_norm, _ = _load_unit_quaternions(quats, row, valid)
+    s0, s1, s2 = _load_vectors(scales, row, valid)
     fx, fy = intrinsics[0, 0], intrinsics[1, 1]
     inverse_z = _ONE / z
-    inverse_norm = _ONE / math.sqrt(quat[0] * quat[0] + quat[1] * quat[1] + quat[2] * quat[2] + quat[3] * quat[3])
-    qw, qx, qy, qz = quat[0] * inverse_norm, quat[1] * inverse_norm, quat[2] * inverse_norm, quat[3] * inverse_norm
-    r = _rotation(qw, qx, qy, qz)
-    u = _image_rows(view, intrinsics, x, y, inverse_z, width, height)
     to_px_x, to_px_y = fx * inverse_z, fy * inverse_z
-    e0, e1, e2 = _turned(u[0] * to_px_x, u[1] * to_px_x, u[2] * to_px_x, r)
-    h0, h1, h2 = _turned(u[3] * to_px_y, u[4] * to_px_y, u[5] * to_px_y, r)
-    s0, s1, s2 = scale[0], scale[1], scale[2]
+    r = _rotation(qw, qx, qy, qz)
+    u = _image_axes(view, intrinsics, x, y, inverse_z, width, height)
+    u0, u1, u2 = u[0] * to_px_x, u[1] * to_px_x, u[2] * to_px_x
+    v0, v1, v2 = u[3] * to_px_y, u[4] * to_px_y, u[5] * to_px_y
+    e0, e1, e2 = _turned(u0, u1, u2, r)
+    h0, h1, h2 = _turned(v0, v1, v2, r)
 
-    # Σ' = P Pᵀ with rows p = e s, k = h s.
-    g_p0 = _TWO * g_xx * e0 * s0 + g_xy * h0 * s0
-    g_p1 = _TWO * g_xx * e1 * s1 + g_xy * h1 * s1
-    g_p2 = _TWO * g_xx * e2 * s2 + g_xy * h2 * s2
-    g_k0 = _TWO * g_yy * h0 * s0 + g_xy * e0 * s0
-    g_k1 = _TWO * g_yy * h1 * s1 + g_xy * e1 * s1
-    g_k2 = _TWO * g_yy * h2 * s2 + g_xy * e2 * s2
-    g_scale[0] = g_p0 * e0 + g_k0 * h0
-    g_scale[1] = g_p1 * e1 + g_k1 * h1
-    g_scale[2] = g_p2 * e2 + g_k2 * h2
+    # Σ' = P Pᵀ + ε I with rows p = e s and k = h s; g_e and g_h are the gradients by e and h.
+    g_p0, g_k0 = (_TWO * g_xx * e0 + g_xy * h0) * s0, (_TWO * g_yy * h0 + g_xy * e0) * s0
+    g_p1, g_k1 = (_TWO * g_xx * e1 + g_xy * h1) * s1, (_TWO * g_yy * h1 + g_xy * e1) * s1
+    g_p2, g_k2 = (_TWO * g_xx * e2 + g_xy * h2) * s2, (_TWO * g_yy * h2 + g_xy * e2) * s2
+    _scatter_drawn(g_scales, row * 3, 3, valid, drawn, g_p0 * e0 + g_k0 * h0)
+    _scatter_drawn(g_scales, row * 3 + 1, 3, valid, drawn, g_p1 * e1 + g_k1 * h1)
+    _scatter_drawn(g_scales, row * 3 + 2, 3, valid, drawn, g_p2 * e2 + g_k2 * h2)
     g_e0, g_e1, g_e2 = g_p0 * s0, g_p1 * s1, g_p2 * s2
     g_h0, g_h1, g_h2 = g_k0 * s0, g_k1 * s1, g_k2 * s2
 
-    # e = (f/z) u r, so the rotation receives u ⊗ g_e and u receives g_e rᵀ.
-    u0, u1, u2 = u[0] * to_px_x, u[1] * to_px_x, u[2] * to_px_x
-    v0, v1, v2 = u[3] * to_px_y, u[4] * to_px_y, u[5] * to_px_y
+    # e = u r: the rotation receives u ⊗ g_e, and u receives g_e rᵀ.
     g_rotation = (
         u0 * g_e0 + v0 * g_h0, u0 * g_e1 + v0 * g_h1, u0 * g_e2 + v0 * g_h2,
         u1 * g_e0 + v1 * g_h0, u1 * g_e1 + v1 * g_h1, u1 * g_e2 + v1 * g_h2,
         u2 * g_e0 + v2 * g_h0, u2 * g_e1 + v2 * g_h1, u2 * g_e2 + v2 * g_h2,
     )  # fmt: skip
-    _quaternion_gradient(qw, qx, qy, qz, inverse_norm, g_rotation, g_quat)
+    g_quat = _quaternion_gradient(qw, qx, qy, qz, inverse_norm, g_rotation)
+    _scatter_drawn(g_quats, row * 4, 4, valid, drawn, g_quat[0])
+    _scatter_drawn(g_quats, row * 4 + 1, 4, valid, drawn, g_quat[1])
+    _scatter_drawn(g_quats, row * 4 + 2, 4, valid, drawn, g_quat[2])
+    _scatter_drawn(g_quats, row * 4 + 3, 4, valid, drawn, g_quat[3])
     gu0, gu1, gu2 = _turned_back(g_e0, g_e1, g_e2, r)
     gv0, gv1, gv2 = _turned_back(g_h0, g_h1, g_h2, r)
 
-    # u = W_0 - slope W_2; the slope is x/z unless it was clamped.
-    g_slope_x = -to_px_x * (gu0 * view[2, 0] + gu1 * view[2, 1] + gu2 * view[2, 2])
-    g_slope_y = -to_px_y * (gv0 * view[2, 0] + gv1 * view[2, 1] + gv2 * view[2, 2])
+    # u = (f / z) (W_0 - slope W_2); the slope is x / z unless it was clamped. The centre is f · x / z.
     slope_x, slope_y = x * inverse_z, y * inverse_z
-    if _clamped(slope_x, fx, intrinsics[0, 2], _f4(width)) != slope_x:
-        g_slope_x = _ZERO
-    if _clamped(slope_y, fy, intrinsics[1, 2], _f4(height)) != slope_y:
-        g_slope_y = _ZERO
-    g_slope_x += fx * g_px
-    g_slope_y += fy * g_py
+    off_x = _clamped(slope_x, fx, intrinsics[0, 2], _f4(width)) - slope_x
+    off_y = _clamped(slope_y, fy, intrinsics[1, 2], _f4(height)) - slope_y
+    g_slope_x = _ZERO - to_px_x * (gu0 * view[2, 0] + gu1 * view[2, 1] + gu2 * view[2, 2])
+    g_slope_y = _ZERO - to_px_y * (gv0 * view[2, 0] + gv1 * view[2, 1] + gv2 * view[2, 2])
+    g_slope_x = choose(off_x * off_x, _ZERO, _ZERO, g_slope_x) + fx * g_px
+    g_slope_y = choose(off_y * off_y, _ZERO, _ZERO, g_slope_y) + fy * g_py
     g_inverse_z = (
         fx * (gu0 * u[0] + gu1 * u[1] + gu2 * u[2])
         + fy * (gv0 * u[3] + gv1 * u[4] + gv2 * u[5])
@@ -256,7 +332,32 @@ def project_one_backward(
         + g_slope_y * y
     )
     g_x, g_y = g_slope_x * inverse_z, g_slope_y * inverse_z
-    g_z = g_depth - g_inverse_z * inverse_z * inverse_z
-    g_mean[0] = view[0, 0] * g_x + view[1, 0] * g_y + view[2, 0] * g_z
-    g_mean[1] = view[0, 1] * g_x + view[1, 1] * g_y + view[2, 1] * g_z
-    g_mean[2] = view[0, 2] * g_x + view[1, 2] * g_y + view[2, 2] * g_z
+    g_z = gather(g_depths, to, 1, valid) - g_inverse_z * inverse_z * inverse_z
+    for axis in range(3):
+        g_mean = g_x * view[0, axis] + g_y * view[1, axis] + g_z * view[2, axis]
+        _scatter_drawn(g_means, row * 3 + axis, 3, valid, drawn, g_mean)
+
+
+@parallel_kernel
+def unproject(
+    means, quats, scales, opacities, views, intrinsics, width, height, chunks, splats, depths, moments, g_depths,
+    g_means, g_quats, g_scales, g_opacities,
+):  # fmt: skip
+    """Gradients of the Gaussians, zero where culled, from what they gathered on the screen.
+
+    Args:
+        moments: [f, m, 8] sums over pixels of u, u dx, u dy, u dx², u dx dy, u dy² (and padding), where u is the
+            derivative of the loss by ln α: all that the shape of a splat needs to know about the picture.
+        g_depths: [f, m] derivatives by camera z.
+    """
+    frames, count = opacities.shape
+    strips = (count + WIDTH - 1) // WIDTH
+    for unit in numba.prange(frames * chunks):
+        f, chunk = unit // chunks, unit % chunks
+        for strip in range(chunk * strips // chunks, (chunk + 1) * strips // chunks):
+            first = strip * WIDTH
+            _unproject_strip(
+                means, quats, scales, opacities, f * count + first, min(count - first, WIDTH),
+                views[f], intrinsics[f], width, height, f * strips * WIDTH + first, splats, depths, moments, g_depths,
+                g_means, g_quats, g_scales, g_opacities,
+            )  # fmt: skip

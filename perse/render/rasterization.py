@@ -82,9 +82,9 @@ def rasterize(
         opacities, means, scales, quaternions). Cameras get gradients from the reference only; the others refuse cameras
         that require them.
 
-    Not drawn, without error and with zero gradient: a Gaussian nearer than 1 cm or behind the camera; outside the image;
-    with opacity below 1/255; with a NaN or infinity anywhere in its geometry; with a zero quaternion; so large that its
-    projection overflows float32. A NaN in a colour shows where that Gaussian does.
+    Not drawn, without error and with zero gradient: a Gaussian nearer than 1 cm or behind the camera; outside of the
+    image; with opacity below 1/255; with a NaN or infinity anywhere in its geometry; with a zero quaternion; so large
+    that its projection overflows float32. A NaN in a colour shows where that Gaussian does.
 
     Raises:
         ValueError: shapes, devices or dtypes do not fit together.
@@ -94,9 +94,8 @@ def rasterize(
     _check(gaussians, cameras, background)
 
     def flat(values: Tensor, own: int) -> Tensor:
-        return values.expand(*lead, *values.shape[values.dim() - own :]).reshape(
-            -1, *values.shape[values.dim() - own :]
-        )
+        shape = values.shape[values.dim() - own :]
+        return values.expand(*lead, *shape).reshape(lead.numel(), *shape)
 
     drawn = rasterizer.draw(
         Gaussians(

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 """Blending a tile, forward and backward, sixteen pixels at a time.
 
 A tile of 16 × 16 pixels is sixteen blocks of 4 × 4, a block is one SIMD register. Splats are taken front to back; each
@@ -18,8 +18,9 @@ import math
 import numba
 import numpy as np
 
-from perse.render.binning_kernels import TILE, edges_between
+from perse.render.compiled import kernel, parallel_kernel
 from perse.render.lanes import (
+    bits_above,
     choose,
     constant,
     exp2,
@@ -27,8 +28,10 @@ from perse.render.lanes import (
     largest,
     load,
     lowest_set_bit,
+    prefetch,
     smaller,
     spread,
+    square_root,
     store,
     store_sums,
     take_ticket,
@@ -38,11 +41,17 @@ from perse.render.projection_kernels import (
     LOG2_OPACITY,
     MEAN_X,
     MEAN_Y,
+    MOMENTS,
     PLANES,
     QUAD_XX,
     QUAD_XY,
     QUAD_YY,
-    project_one_backward,
+    REACH,
+    RIGHTMOST_Y,
+    SHEAR,
+    SHRINK,
+    SPLAT_SIZE,
+    TILE,
 )
 from perse.render.rasterization import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 
@@ -50,67 +59,90 @@ GROUP = 4
 """Values blended in one pass: RGB and depth."""
 
 SLOT = 12
-"""Numbers that one splat gathers in one tile: four for its planes, six moments of its shape, two unused."""
+"""Numbers that one splat gathers in one tile: four for its planes, six moments of its shape, two of padding."""
+
+_SIDE = 4
+_BLOCK = _SIDE * _SIDE
+_BLOCKS = TILE * TILE // _BLOCK
+_PIXELS = TILE * TILE
+_ALL_BLOCKS = 0xFFFF
+_CHECK_EVERY = 16  # splats between two looks at which blocks are finished
+_AHEAD = 4  # splats that are fetched before they are needed
+_PLACES_AHEAD = 24  # slots, likewise
 
 _f4 = np.float32
-_SIDE = 4
-_BLOCKS = 16
-_BLOCK = 16
-_PIXELS = _BLOCKS * _BLOCK
-_ALL = 0xFFFF
-_CHECK_EVERY = 16  # splats between two looks at which blocks are finished
-
 _ZERO, _ONE, _TWO, _HALF = _f4(0), _f4(1), _f4(2), _f4(0.5)
-_LOG2_MIN_ALPHA = np.nextafter(_f4(math.log2(MIN_ALPHA)), _f4(-100))  # a strict > against it admits equality
+_LAST = _f4(_SIDE - 1)  # from a block's first pixel centre to its last
+_BELOW_MIN_ALPHA = np.nextafter(_f4(math.log2(MIN_ALPHA)), _f4(-100))  # `choose` compares strictly
 _MAX_ALPHA, _MIN_LIGHT = _f4(MAX_ALPHA), _f4(MIN_TRANSMITTANCE)
 
-_x_of_lane = [lane % _SIDE for lane in range(_BLOCK)]
-_y_of_lane = [lane // _SIDE for lane in range(_BLOCK)]
-_lane_x = constant(_x_of_lane)
-_lane_y = constant(_y_of_lane)
-_lane_xx = constant([x * x for x in _x_of_lane])
-_lane_xy = constant([x * y for x, y in zip(_x_of_lane, _y_of_lane, strict=True)])
-_lane_yy = constant([y * y for y in _y_of_lane])
+_x_in_block = [lane % _SIDE for lane in range(_BLOCK)]
+_y_in_block = [lane // _SIDE for lane in range(_BLOCK)]
+_pixel_x = constant(_x_in_block)
+_pixel_y = constant(_y_in_block)
+_pixel_xx = constant([x * x for x in _x_in_block])
+_pixel_xy = constant([x * y for x, y in zip(_x_in_block, _y_in_block, strict=True)])
+_pixel_yy = constant([y * y for y in _y_in_block])
+_block_x = constant([_SIDE * x for x in _x_in_block])  # blocks lie in a tile as pixels do in a block
+_block_y = constant([_SIDE * y for y in _y_in_block])
 
-_kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-_parallel_kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, parallel=True)
+_rows, _columns = np.divmod(np.arange(_PIXELS), TILE)
+_LANE_OF_PIXEL = (
+    ((_rows // _SIDE) * _SIDE + _columns // _SIDE) * _BLOCK + (_rows % _SIDE) * _SIDE + _columns % _SIDE
+).astype(np.int64)
+"""Where a tile's pixel y·16 + x lies in a plane that is stored block by block."""
 
-
-@_kernel
-def _blocks_touched(splat, left, top):
-    """Bit 4·row + column is set for each block, of the tile whose corner is at (left, top), that the ellipse touches."""
-    mask = 0
-    x = _f4(left) + _HALF - splat[MEAN_X]
-    height = splat[HALF_HEIGHT]
-    for row in range(_SIDE):
-        y = _f4(top + _SIDE * row) + _HALF - splat[MEAN_Y]
-        if y <= height and y + _f4(3) >= -height:
-            from_x, to_x = edges_between(splat, y, y + _f4(3))
-            # A block is touched if its last pixel centre is right of from_x and its first is left of to_x.
-            first = int(math.ceil(min(max((from_x - x - _f4(3)) * _f4(0.25), _ZERO), _f4(4))))
-            end = int(math.floor(min(max((to_x - x) * _f4(0.25), -_ONE), _f4(3)))) + 1
-            if end > first:
-                mask |= ((1 << end) - (1 << first)) << (_SIDE * row)
-    return mask
+# Rows of a tile's scratch memory beside its planes: what each block needs to know about the splat at hand.
+_AT_CORNER, _SLOPE_X, _SLOPE_Y, _CORNER_X, _CORNER_Y = 0, 16, 32, 48, 64
+_SCRATCH = 80
 
 
-@_kernel
-def _log2_alpha(splat, curvature, block, left, top):
-    """log2 α at the pixels of a block, expanded about the block's corner; ``curvature`` is its quadratic part."""
-    dx = _f4(left + _SIDE * (block & 3)) + _HALF - splat[MEAN_X]
-    dy = _f4(top + _SIDE * (block >> 2)) + _HALF - splat[MEAN_Y]
-    xx, xy, yy = splat[QUAD_XX], splat[QUAD_XY], splat[QUAD_YY]
-    at_corner = splat[LOG2_OPACITY] + dx * (xx * dx + xy * dy) + yy * dy * dy
-    slope_x, slope_y = _TWO * xx * dx + xy * dy, xy * dx + _TWO * yy * dy
-    return (curvature + at_corner) + _lane_x() * slope_x + _lane_y() * slope_y
+@kernel
+def _blocks_touched(splats, at, left, top):
+    """Bit k is set if the ellipse of the splat at ``at`` touches block k of the tile with this corner.
+
+    All blocks at once, one to a lane. The right edge x(dy) of an ellipse is concave with its maximum at RIGHTMOST_Y, so
+    its extreme over a block's rows is there or at the end nearest to it; the left edge is the right one turned by 180°.
+    """
+    x = _block_x() + (left + _HALF - splats[at + MEAN_X])
+    y = _block_y() + (top + _HALF - splats[at + MEAN_Y])
+    height, rightmost = splats[at + HALF_HEIGHT], splats[at + RIGHTMOST_Y]
+    shear, reach, shrink = splats[at + SHEAR], splats[at + REACH], splats[at + SHRINK]
+    first, last = larger(y, -height), smaller(y + _LAST, height)
+    right_y = smaller(larger(rightmost, first), last)
+    left_y = smaller(larger(-rightmost, first), last)
+    right_edge = right_y * shear + square_root(larger(reach - right_y * right_y * shrink, _ZERO))
+    left_edge = left_y * shear - square_root(larger(reach - left_y * left_y * shrink, _ZERO))
+    return bits_above(last, first) & bits_above(right_edge, x) & bits_above(x + _LAST, left_edge)
 
 
-@_kernel
-def _curvature(splat):
-    return _lane_xx() * splat[QUAD_XX] + _lane_xy() * splat[QUAD_XY] + _lane_yy() * splat[QUAD_YY]
+@kernel
+def _expand(splats, at, left, top, scratch):
+    """Taylor coefficients of log2 α about every block's first pixel, into ``scratch``."""
+    x = _block_x() + (left + _HALF - splats[at + MEAN_X])
+    y = _block_y() + (top + _HALF - splats[at + MEAN_Y])
+    xx, xy, yy = splats[at + QUAD_XX], splats[at + QUAD_XY], splats[at + QUAD_YY]
+    along_x, along_y = x * xx + y * xy, y * yy
+    store(scratch, _AT_CORNER, (x * along_x + y * along_y) + splats[at + LOG2_OPACITY])
+    store(scratch, _SLOPE_X, along_x + x * xx)
+    store(scratch, _SLOPE_Y, x * xy + along_y + along_y)
+    store(scratch, _CORNER_X, x)
+    store(scratch, _CORNER_Y, y)
 
 
-@_kernel
+@kernel
+def _curvature(splats, at):
+    """The quadratic part of log2 α inside of a block: the same for all blocks."""
+    return _pixel_xx() * splats[at + QUAD_XX] + _pixel_xy() * splats[at + QUAD_XY] + _pixel_yy() * splats[at + QUAD_YY]
+
+
+@kernel
+def _log2_alpha(scratch, block, curvature):
+    linear = _pixel_x() * scratch[_SLOPE_X + block] + _pixel_y() * scratch[_SLOPE_Y + block]
+    return linear + (curvature + scratch[_AT_CORNER + block])
+
+
+@kernel
 def _blocks_with_light(state):
     """The blocks with a pixel whose transmittance (plane 0) is still positive."""
     mask = 0
@@ -120,8 +152,8 @@ def _blocks_with_light(state):
     return mask
 
 
-@_kernel
-def _blend_tile(left, top, begin, end, splats, members, masks, state):
+@kernel
+def _blend_tile(left, top, begin, end, splats, members, masks, state, scratch):
     """Blend a tile's splats into ``state``: transmittance (negative once finished) and four planes, block by block.
 
     Returns one past the last splat looked at; ``masks`` remember which blocks each visited.
@@ -130,23 +162,28 @@ def _blend_tile(left, top, begin, end, splats, members, masks, state):
         store(state, block * _BLOCK, spread(_ONE))
         for plane in range(1, GROUP + 1):
             store(state, plane * _PIXELS + block * _BLOCK, spread(_ZERO))
-    lit = _ALL
+    lit = _ALL_BLOCKS
     for position in range(begin, end):
         if (position - begin) % _CHECK_EVERY == _CHECK_EVERY - 1:
             lit = _blocks_with_light(state)
             if lit == 0:
                 return position
-        splat = splats[members[position]]
-        mask = _blocks_touched(splat, left, top) & lit
+        prefetch(splats, members[min(position + _AHEAD, end - 1)] * SPLAT_SIZE)
+        splat = members[position] * SPLAT_SIZE
+        mask = _blocks_touched(splats, splat, left, top) & lit
         masks[position] = mask
-        curvature = _curvature(splat)
-        c0, c1, c2, c3 = splat[PLANES], splat[PLANES + 1], splat[PLANES + 2], splat[PLANES + 3]
+        if mask == 0:
+            continue
+        _expand(splats, splat, left, top, scratch)
+        curvature = _curvature(splats, splat)
+        c0, c1 = spread(splats[splat + PLANES]), spread(splats[splat + PLANES + 1])
+        c2, c3 = spread(splats[splat + PLANES + 2]), spread(splats[splat + PLANES + 3])
         while mask != 0:
             block = lowest_set_bit(mask)
             mask &= mask - 1
             at = block * _BLOCK
-            exponent = _log2_alpha(splat, curvature, block, left, top)
-            alpha = choose(exponent, _LOG2_MIN_ALPHA, smaller(exp2(exponent), _MAX_ALPHA), _ZERO)
+            exponent = _log2_alpha(scratch, block, curvature)
+            alpha = choose(exponent, _BELOW_MIN_ALPHA, smaller(exp2(exponent), _MAX_ALPHA), _ZERO)
             light = load(state, at)
             before = larger(light, _ZERO)
             weight = alpha * before
@@ -160,17 +197,24 @@ def _blend_tile(left, top, begin, end, splats, members, masks, state):
     return end
 
 
-@_kernel
-def _unblend_tile(left, top, begin, end, splats, members, masks, state, slots):
+@kernel
+def _unblend_tile(left, top, begin, end, splats, members, masks, state, scratch, slots):
     """The backward pass of `_blend_tile` over the splats it looked at.
 
-    ``state``: transmittance, the rest S, and the cotangents of the four planes.
+    ``state``: transmittance (zero once finished), the rest S, and the cotangents of the four planes.
     """
     for position in range(begin, end):
-        splat = splats[members[position]]
+        prefetch(splats, members[min(position + _AHEAD, end - 1)] * SPLAT_SIZE)
+        splat = members[position] * SPLAT_SIZE
         mask = np.int64(masks[position])
-        curvature = _curvature(splat)
-        c0, c1, c2, c3 = splat[PLANES], splat[PLANES + 1], splat[PLANES + 2], splat[PLANES + 3]
+        if mask == 0:
+            for k in range(SLOT):
+                slots[position * SLOT + k] = _ZERO
+            continue
+        _expand(splats, splat, left, top, scratch)
+        curvature = _curvature(splats, splat)
+        c0, c1 = spread(splats[splat + PLANES]), spread(splats[splat + PLANES + 1])
+        c2, c3 = spread(splats[splat + PLANES + 2]), spread(splats[splat + PLANES + 3])
         nothing = spread(_ZERO)
         sum0, sum1, sum2, sum3 = nothing, nothing, nothing, nothing
         u_1, u_x, u_y, u_xx, u_xy, u_yy = nothing, nothing, nothing, nothing, nothing, nothing
@@ -178,8 +222,8 @@ def _unblend_tile(left, top, begin, end, splats, members, masks, state, slots):
             block = lowest_set_bit(mask)
             mask &= mask - 1
             at = block * _BLOCK
-            exponent = _log2_alpha(splat, curvature, block, left, top)
-            raw = choose(exponent, _LOG2_MIN_ALPHA, exp2(exponent), _ZERO)
+            exponent = _log2_alpha(scratch, block, curvature)
+            raw = choose(exponent, _BELOW_MIN_ALPHA, exp2(exponent), _ZERO)
             alpha = smaller(raw, _MAX_ALPHA)
             before = load(state, at)
             weight = alpha * before
@@ -201,8 +245,8 @@ def _unblend_tile(left, top, begin, end, splats, members, masks, state, slots):
             u = alpha * (before * own - rest / (_ONE - alpha))
             u = choose(after, _MIN_LIGHT, u, _ZERO)
             u = choose(raw, _MAX_ALPHA, _ZERO, u)
-            dx = _lane_x() + (_f4(left + _SIDE * (block & 3)) + _HALF - splat[MEAN_X])
-            dy = _lane_y() + (_f4(top + _SIDE * (block >> 2)) + _HALF - splat[MEAN_Y])
+            dx = _pixel_x() + scratch[_CORNER_X + block]
+            dy = _pixel_y() + scratch[_CORNER_Y + block]
             along_x, along_y = u * dx, u * dy
             u_1 = u_1 + u
             u_x = u_x + along_x
@@ -213,17 +257,13 @@ def _unblend_tile(left, top, begin, end, splats, members, masks, state, slots):
         store_sums(slots, position * SLOT, sum0, sum1, sum2, sum3, u_1, u_x, u_y, u_xx, u_xy, u_yy)
 
 
-@_kernel
+@kernel
 def _write_tile(left, top, state, group, background, colors, alphas, depths):
     """Copy a blended tile into the pictures."""
     height, width, channels = colors.shape
     for y in range(top, min(top + TILE, height)):
         for x in range(left, min(left + TILE, width)):
-            at = (
-                ((y - top) // _SIDE * _SIDE + (x - left) // _SIDE) * _BLOCK
-                + (y - top) % _SIDE * _SIDE
-                + (x - left) % _SIDE
-            )
+            at = _LANE_OF_PIXEL[(y - top) * TILE + x - left]
             light = abs(state[at])
             if group == 0:
                 alphas[y, x] = _ONE - light
@@ -236,24 +276,18 @@ def _write_tile(left, top, state, group, background, colors, alphas, depths):
                     depths[y, x] = value
 
 
-@_kernel
-def _read_cotangents(left, top, state, group, background, images, cotangents):
+@kernel
+def _read_cotangents(left, top, state, group, colors, alphas, depths, g_colors, g_alphas, g_depths):
     """Prepare ``state`` for `_unblend_tile` from the pictures and their cotangents."""
-    colors, alphas, depths = images
-    g_colors, g_alphas, g_depths = cotangents
     height, width, channels = colors.shape
-    for k in range(6 * _PIXELS):
-        state[k] = _ZERO
+    if left + TILE > width or top + TILE > height:
+        state[:] = _ZERO
     for y in range(top, min(top + TILE, height)):
         for x in range(left, min(left + TILE, width)):
-            at = (
-                ((y - top) // _SIDE * _SIDE + (x - left) // _SIDE) * _BLOCK
-                + (y - top) % _SIDE * _SIDE
-                + (x - left) % _SIDE
-            )
-            light = _ONE - alphas[y, x]
+            at = _LANE_OF_PIXEL[(y - top) * TILE + x - left]
             state[at] = _ONE
-            rest = -light * g_alphas[y, x] if group == 0 else _ZERO
+            # The background is part of the colours, so its share of S is too.
+            rest = (alphas[y, x] - _ONE) * g_alphas[y, x] if group == 0 else _ZERO
             for plane in range(GROUP):
                 channel = group * GROUP + plane
                 cotangent = _ZERO
@@ -267,78 +301,90 @@ def _read_cotangents(left, top, state, group, background, images, cotangents):
             state[_PIXELS + at] = rest
 
 
-@_parallel_kernel
-def load_planes(colors, depths, group, splats):
+@parallel_kernel
+def load_planes(colors, depths, group, chunks, splats):
     """Put the four planes of a group into the splats: channels 4g … 4g + 3, the depth after the last, then zeros."""
     frames, count, channels = colors.shape
-    for i in numba.prange(frames * count):
-        f, n = i // count, i % count
-        for plane in range(GROUP):
-            channel = group * GROUP + plane
-            value = _ZERO
-            if channel < channels:
-                value = colors[f, n, channel]
-            elif channel == channels:
-                value = depths[f, n]
-            splats[f, n, PLANES + plane] = value
+    padded = depths.shape[1]
+    for unit in numba.prange(frames * chunks):
+        f, chunk = unit // chunks, unit % chunks
+        for i in range(chunk * count // chunks, (chunk + 1) * count // chunks):
+            at = (f * padded + i) * SPLAT_SIZE + PLANES
+            for plane in range(GROUP):
+                channel = group * GROUP + plane
+                value = _ZERO
+                if channel < channels:
+                    value = colors[f, i, channel]
+                elif channel == channels:
+                    value = depths[f, i]
+                splats[at + plane] = value
 
 
-@_parallel_kernel
-def blend(splats, members, starts, group, background, workers, masks, ends, images):
-    """Forward pass over all tiles of all frames; splats [f·n, 16], images = (colors, alphas, depths)."""
-    colors, alphas, depths = images
+@parallel_kernel
+def blend(splats, members, starts, group, background, workers, masks, ends, colors, alphas, depths):
+    """Forward pass over all tiles of all frames. Flat splats; pictures [f, h, w, c], [f, h, w], [f, h, w]."""
     frames, height, width = alphas.shape
-    columns = (width + TILE - 1) // TILE
-    tiles = columns * ((height + TILE - 1) // TILE)
+    across = (width + TILE - 1) // TILE
+    tiles = across * ((height + TILE - 1) // TILE)
     counter = np.zeros(1, np.int64)
     for _ in numba.prange(workers):
         state = np.empty((1 + GROUP) * _PIXELS, np.float32)
+        scratch = np.empty(_SCRATCH, np.float32)
         ticket = take_ticket(counter)
         while ticket < frames * tiles:
             f, tile = ticket // tiles, ticket % tiles
-            left, top = tile % columns * TILE, tile // columns * TILE
-            ends[ticket] = _blend_tile(left, top, starts[ticket], starts[ticket + 1], splats, members, masks, state)
+            left, top = tile % across * TILE, tile // across * TILE
+            begin, end = starts[ticket], starts[ticket + 1]
+            ends[ticket] = _blend_tile(_f4(left), _f4(top), begin, end, splats, members, masks, state, scratch)
             _write_tile(left, top, state, group, background, colors[f], alphas[f], depths[f])
             ticket = take_ticket(counter)
 
 
-@_parallel_kernel
-def unblend(splats, members, starts, group, background, workers, masks, ends, images, cotangents, slots):
+@parallel_kernel
+def unblend(
+    splats, members, starts, group, workers, masks, ends, colors, alphas, depths, g_colors, g_alphas, g_depths, slots
+):  # fmt: skip
     """Backward pass over all tiles; fills slots [pairs · SLOT], with zeros where a tile stopped before a splat."""
-    colors, alphas, depths = images
-    g_colors, g_alphas, g_depths = cotangents
     frames, height, width = alphas.shape
-    columns = (width + TILE - 1) // TILE
-    tiles = columns * ((height + TILE - 1) // TILE)
+    across = (width + TILE - 1) // TILE
+    tiles = across * ((height + TILE - 1) // TILE)
     counter = np.zeros(1, np.int64)
     for _ in numba.prange(workers):
         state = np.empty((2 + GROUP) * _PIXELS, np.float32)
+        scratch = np.empty(_SCRATCH, np.float32)
         ticket = take_ticket(counter)
         while ticket < frames * tiles:
             f, tile = ticket // tiles, ticket % tiles
-            left, top = tile % columns * TILE, tile // columns * TILE
+            left, top = tile % across * TILE, tile // across * TILE
             begin, end = starts[ticket], ends[ticket]
             if end > begin:
                 _read_cotangents(
-                    left, top, state, group, background,
-                    (colors[f], alphas[f], depths[f]), (g_colors[f], g_alphas[f], g_depths[f]),
+                    left, top, state, group,
+                    colors[f], alphas[f], depths[f], g_colors[f], g_alphas[f], g_depths[f],
                 )  # fmt: skip
-                _unblend_tile(left, top, begin, end, splats, members, masks, state, slots)
+                _unblend_tile(_f4(left), _f4(top), begin, end, splats, members, masks, state, scratch, slots)
             for k in range(end * SLOT, starts[ticket + 1] * SLOT):
                 slots[k] = _ZERO
             ticket = take_ticket(counter)
 
 
-@_parallel_kernel
-def gather_slots(slots, places, first_place, group, chunks, moments, g_colors, g_depths):
-    """Sum every Gaussian's slots: moments [f, n, 6] are added to, its planes' gradients written."""
-    frames, count, channels = g_colors.shape
+@parallel_kernel
+def gather_slots(slots, order, places, place_starts, group, chunks, moments, g_colors, g_depths):
+    """Sum every Gaussian's slots: its moments [f, m, 8], added to those of earlier groups, and its planes' gradients.
+
+    In depth order, because slots lie in depth order in every tile: each tile's are read as a stream.
+    """
+    frames, padded = order.shape
+    count, channels = g_colors.shape[1], g_colors.shape[2]
+    last = places.shape[0] - 1
     for unit in numba.prange(frames * chunks):
         f, chunk = unit // chunks, unit % chunks
-        for i in range(chunk * count // chunks, (chunk + 1) * count // chunks):
+        for rank in range(chunk * padded // chunks, (chunk + 1) * padded // chunks):
+            i = order[f, rank]
             s0, s1, s2, s3 = _ZERO, _ZERO, _ZERO, _ZERO
             m0, m1, m2, m3, m4, m5 = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
-            for k in range(first_place[f, i, 0], first_place[f, i, 1]):
+            for k in range(place_starts[f * padded + rank], place_starts[f * padded + rank + 1]):
+                prefetch(slots, places[min(k + _PLACES_AHEAD, last)] * SLOT)
                 at = places[k] * SLOT
                 s0 += slots[at]
                 s1 += slots[at + 1]
@@ -350,43 +396,14 @@ def gather_slots(slots, places, first_place, group, chunks, moments, g_colors, g
                 m3 += slots[at + 7]
                 m4 += slots[at + 8]
                 m5 += slots[at + 9]
-            total = moments[f, i]
-            total[0] += m0
-            total[1] += m1
-            total[2] += m2
-            total[3] += m3
-            total[4] += m4
-            total[5] += m5
+            at = (f * padded + i) * MOMENTS
+            sums = (m0, m1, m2, m3, m4, m5)
+            for k in range(6):
+                moments[at + k] = sums[k] if group == 0 else moments[at + k] + sums[k]
             planes = (s0, s1, s2, s3)
             for plane in range(GROUP):
                 channel = group * GROUP + plane
-                if channel < channels:
+                if channel < channels and i < count:
                     g_colors[f, i, channel] = planes[plane]
                 elif channel == channels:
                     g_depths[f, i] = planes[plane]
-
-
-@_parallel_kernel
-def unproject(
-    means, quats, scales, opacities, views, intrinsics, width, height, chunks, splats, depths, moments, g_depths,
-    g_means, g_quats, g_scales, g_opacities,
-):  # fmt: skip
-    """From moments on the screen to gradients of the Gaussians; zero where culled."""
-    frames, count = opacities.shape
-    for unit in numba.prange(frames * chunks):
-        f, chunk = unit // chunks, unit % chunks
-        for i in range(chunk * count // chunks, (chunk + 1) * count // chunks):
-            if depths[f, i] > _ZERO:
-                opacity = opacities[f, i]
-                g_opacities[f, i] = moments[f, i, 0] / opacity if opacity <= _ONE else _ZERO
-                project_one_backward(
-                    means[f, i], quats[f, i], scales[f, i], views[f], intrinsics[f], width, height,
-                    splats[f, i], moments[f, i], g_depths[f, i], g_means[f, i], g_quats[f, i], g_scales[f, i],
-                )  # fmt: skip
-            else:
-                g_opacities[f, i] = _ZERO
-                for k in range(3):
-                    g_means[f, i, k] = _ZERO
-                    g_scales[f, i, k] = _ZERO
-                for k in range(4):
-                    g_quats[f, i, k] = _ZERO

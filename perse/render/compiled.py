@@ -1,0 +1,41 @@
+"""The decorators of all numba kernels: compiled once, kept on disk between processes, and never stale."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+
+# Multiply-adds may be fused. Nothing else is relaxed: NaN must stay NaN, and a sum must keep its order.
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that runs on one thread and holds no lock."""
+    return _stamped(numba.njit(**_OPTIONS)(function), function)
+
+
+def parallel_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function whose `numba.prange` loops are shared by the threads (see `perse.render.threads`)."""
+    return _stamped(numba.njit(parallel=True, **_OPTIONS)(function), function)
+
+
+def _stamped(dispatcher: Any, function: Callable[..., Any]) -> Any:
+    """numba compiles again when a kernel's own file changes, but not for a file it takes helpers or constants from.
+
+    So the stamp that it keeps beside the compiled code becomes a digest of the whole package and of this one.
+    """
+    here, there = Path(__file__).parent, Path(inspect.getfile(function)).parent
+    dispatcher._cache._cache_file._source_stamp = (_digest(here), _digest(there))
+    return dispatcher
+
+
+@cache
+def _digest(folder: Path) -> str:
+    files = sorted(folder.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
