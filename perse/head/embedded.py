@@ -66,11 +66,10 @@ def build_embedded_arrays() -> dict[str, NDArray[np.generic]]:
         "expression_basis": expression * METRES_PER_DM,
         "pose_basis": parts.pose_basis(folder, cut, hinge, opened, weights) * METRES_PER_DM,
         "joint_regressor": parts.joint_regressor(cut, hinge),
-        "skinning_weights": weights,
+        "skinning_weights": weights / weights.sum(1, keepdims=True),
         "uvs": cut.uvs,
     }
     floats: dict[str, NDArray[np.generic]] = {name: value.astype(np.float32) for name, value in arrays.items()}
-    floats["skinning_weights"] /= floats["skinning_weights"].sum(1, keepdims=True)
     return floats | {
         "faces": cut.faces,
         "uv_faces": cut.uv_faces,

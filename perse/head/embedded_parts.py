@@ -192,10 +192,10 @@ def head_share(folder: Path, cut: HeadCut) -> Floats:
     weights = json.loads((folder / "mpfb2/rigs/standard/weights.default.json").read_text())["weights"]
     body = np.zeros(cut.n_total)
     for bone, entries in weights.items():
-        share = 1.0 if bone.startswith(BODY_BONES) else 1 - NECK_SHARE.get(bone, 1.0)
-        if share and entries:
+        to_body = 1.0 if bone.startswith(BODY_BONES) else 1 - NECK_SHARE.get(bone, 1.0)
+        if to_body and entries:
             table = np.array(entries, np.float64)
-            body[table[:, 0].astype(np.int64)] += share * table[:, 1]
+            body[table[:, 0].astype(np.int64)] += to_body * table[:, 1]
     share = 1 - np.clip(body[cut.kept], 0, 1)
     share[~cut.of(Region.SKIN)] = 1
     average = neighbour_average(cut.faces, len(share))

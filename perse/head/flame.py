@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
     ALLOWED[(_module, "scalar")] = lambda: _numpy_core("scalar")
 for _kind in ("csc", "csr", "coo"):
     for _module in (f"scipy.sparse.{_kind}", f"scipy.sparse._{_kind}"):
-        ALLOWED[(_module, f"{_kind}_matrix")] = lambda kind=_kind: _sparse(f"{kind}_matrix")
+        ALLOWED[(_module, f"{_kind}_matrix")] = partial(_sparse, f"{_kind}_matrix")
 
 
 def _reconstruct_plain(kind: type, base: type, state: object) -> object:

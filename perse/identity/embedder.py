@@ -61,7 +61,7 @@ class DlibEmbedder:
         scale = self.work_px / max(image.shape[:2])
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        picture = np.ascontiguousarray(cv2.resize(image, size, interpolation=shrinking))
+        picture = np.ascontiguousarray(cv2.resize(image, size, interpolation=shrinking), np.uint8)
         box = _surest(detector, picture)
         if box is None:
             return None

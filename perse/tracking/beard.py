@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.tracking import landmarks as marks
-from perse.tracking.colors import blur, guided_filter, smoothstep
+from perse.tracking.colors import blur, guided_filter, smoothstep, to_gray
 from perse.tracking.frame import FaceFrame
 from perse.tracking.person import disk
 from perse.tracking.polygons import landmark_mask
@@ -21,7 +21,7 @@ DARKER_BY = 14.0
 """CIELAB lightness below the cheeks at which skin becomes beard, at half strength."""
 
 
-def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceFrame, person: Floats, hair: Floats) -> Floats:
+def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceFrame, person: Floats) -> Floats:
     """[h, w] in [0, 1]; all zeros for a shaved face.
 
     Dark and less coloured than the cheeks: shadows keep the skin's chroma, hair does not.
@@ -44,7 +44,7 @@ def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceFrame, pers
     if share < MIN_SHARE:
         return np.zeros(shape, np.float32)
     closed = cv2.morphologyEx(likely.astype(np.float32), cv2.MORPH_CLOSE, disk(0.015 * frame.width_px))
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    gray = to_gray(image)
     return (
         guided_filter(gray, np.asarray(closed, np.float32), max(2, round(0.015 * frame.width_px)), 1e-3) * zone
     ).astype(np.float32)

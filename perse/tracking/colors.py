@@ -17,6 +17,12 @@ def to_lab(image: Image) -> Floats:
     return np.asarray(cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB), np.float32)
 
 
+def to_gray(image: Image) -> Floats:
+    """RGB uint8 [h, w, 3] to grey float32 in [0, 1]."""
+    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
+    return np.asarray(gray / np.float32(255), np.float32)
+
+
 def blur(values: Floats, sigma: float) -> Floats:
     """Gaussian blur of [h, w] or [h, w, c]."""
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)

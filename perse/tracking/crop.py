@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.tracking.colors import blur
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import N_SURFACE
 
@@ -79,9 +80,9 @@ def _soften_outside(image: Image, inside: NDArray[np.uint8]) -> Image:
     result = image.astype(np.float32)
     blurred_before = result
     for sigma, reach in ((3.0, 4.0), (9.0, 20.0), (25.0, 60.0)):
-        blurred = cv2.GaussianBlur(blurred_before, (0, 0), sigma)
+        blurred = blur(blurred_before, sigma)
         amount = np.clip(distance / reach, 0, 1)[..., None]
-        result = result * (1 - amount) + blurred * amount
+        result = np.asarray(result * (1 - amount) + blurred * amount, np.float32)
         blurred_before = blurred
     outside = (inside == 0)[..., None]
     return np.where(outside, np.clip(result + 0.5, 0, 255).astype(np.uint8), image)

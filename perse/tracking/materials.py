@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep
+from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep, to_gray
 from perse.tracking.frame import FaceFrame
 
 Image = NDArray[np.uint8]
@@ -46,10 +46,10 @@ def estimate_materials(
 
     priors = np.stack([shrink(prior) for prior in _priors(hull, frame)])
     colors, present, face = shrink(lab), shrink(person) > 0.6, shrink(hull)
-    gray = shrink(lab[..., 0]) / 100
+    gray = np.asarray(shrink(lab[..., 0]) / 100, np.float32)
     seeds = _seeds(colors, present, face, shrink(frame.across), shrink(frame.down), frame)
     posterior = _estimate(colors, gray, priors, seeds, present, max(2, round(0.02 * frame.width_px / 2)))
-    full = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    full = to_gray(image)
     radius = max(2, round(0.02 * frame.width_px))
     sharp = np.stack(
         [

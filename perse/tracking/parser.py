@@ -52,8 +52,12 @@ class ProceduralParser:
         person = person_matte(image, frame.width_px, smoothstep(certain, 0.4, 0.9))
         materials = estimate_materials(image, lab, person, hull, frame)
         hair, headwear = split_headwear(lab, materials[Material.HAIR], frame)
+        if headwear.any():
+            # A hat taught the hair model wrong colours: learn again from what is left.
+            materials = estimate_materials(image, lab, person * (1 - headwear), hull, frame)
+            hair = materials[Material.HAIR] * (1 - headwear)
         person = soften_hair_edge(lab, person, hair, frame.width_px)
-        beard = beard_mask(image, lab, landmarks_px, frame, person, materials[Material.HAIR])
+        beard = beard_mask(image, lab, landmarks_px, frame, person)
         skin_parts = self._split_skin(image, lab, landmarks_px, frame, hull)
         return _compose(person, materials, hair, headwear, beard, skin_parts)
 
@@ -123,7 +127,7 @@ def _compose(
     soft[Part.BACKGROUND] = 1 - person
     soft[Part.HAIR] = person * hair
     soft[Part.HEADWEAR] = person * headwear
-    soft[Part.CLOTHES] = person * materials[Material.CLOTHES]
+    soft[Part.CLOTHES] = person * materials[Material.CLOTHES] * (1 - headwear)
     skin = np.clip(person - soft[Part.HAIR] - soft[Part.HEADWEAR] - soft[Part.CLOTHES], 0, 1)
     lips = skin_parts[Part.MOUTH]
     soft[Part.BEARD] = skin * beard * (1 - lips)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perse.tracking.colors import blur, guided_filter, smoothstep
+from perse.tracking.colors import blur, guided_filter, smoothstep, to_gray
 from perse.tracking.detection import person_probability
 from perse.tracking.matting import refine_alpha
 
@@ -42,12 +42,16 @@ def person_matte(image: Image, face_width_px: float, face_hull: Floats) -> Float
     scale = WORK_PX / max(height, width)
     small_size = (round(width * scale), round(height * scale))
     small = np.asarray(cv2.resize(image, small_size, interpolation=cv2.INTER_AREA), np.uint8)
-    probability = np.asarray(cv2.resize(person_probability(image), small_size, interpolation=cv2.INTER_AREA))
+    probability = np.asarray(
+        cv2.resize(person_probability(image), small_size, interpolation=cv2.INTER_AREA), np.float32
+    )
     hull = np.asarray(cv2.resize(face_hull, small_size, interpolation=cv2.INTER_AREA)) > 0.5
     rough = _grab_cut(small, probability, hull, UNSURE_WIDTHS * face_width_px * scale)
     large = np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    soft = guided_filter(gray, np.clip(large, 0, 1), radius=max(3, round(0.03 * face_width_px)), epsilon=4e-4)
+    gray = to_gray(image)
+    soft = guided_filter(
+        gray, np.clip(large, 0, 1).astype(np.float32), radius=max(3, round(0.03 * face_width_px)), epsilon=4e-4
+    )
     # The filter leaves a haze over flat regions; the ends are pulled to 0 and 1, the edge stays soft.
     return np.maximum(smoothstep(soft, 0.08, 0.92), face_hull).astype(np.float32)
 
@@ -62,8 +66,8 @@ def soften_hair_edge(lab: Floats, person: Floats, hair: Floats, face_width_px: f
     """
     band = BAND_WIDTHS * face_width_px
     inner = hair * (person > 0.5)
-    nearby = blur(inner, band) / np.maximum(blur((person > 0.5).astype(np.float32), band), 1e-3)
-    amount = smoothstep(nearby, 0.75, 0.97)
+    nearby = blur(inner.astype(np.float32), band) / np.maximum(blur((person > 0.5).astype(np.float32), band), 1e-3)
+    amount = smoothstep(nearby.astype(np.float32), 0.75, 0.97)
     return (person + amount * (refine_alpha(lab, person, band) - person)).astype(np.float32)
 
 
@@ -78,9 +82,12 @@ def _grab_cut(image: Image, probability: Floats, hull: NDArray[np.bool_], unsure
     if (labels == cv2.GC_BGD).any() or (labels == cv2.GC_PR_BGD).any():
         cv2.setRNGSeed(GRABCUT_SEED)  # its k-means starts from OpenCV's own generator
         models = np.zeros((2, 1, 65))
-        cv2.grabCut(image[..., ::-1].copy(), labels, None, models[0], models[1], GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(
+            image[..., ::-1].copy(), labels, (0, 0, 1, 1), models[0], models[1], GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK
+        )
     mask = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
-    return _main_component(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk(1)), hull).astype(np.float32)
+    opened = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk(1)), np.uint8)
+    return _main_component(opened, hull).astype(np.float32)
 
 
 def _main_component(mask: NDArray[np.uint8], hull: NDArray[np.bool_]) -> NDArray[np.bool_]:

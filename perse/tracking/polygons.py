@@ -33,7 +33,7 @@ def contour_mask(points_px: Floats, shape: tuple[int, int], *, feather_px: float
     canvas = np.zeros((height * SUBPIXELS, width * SUBPIXELS), np.uint8)
     fixed = np.round((contour * SUBPIXELS - 0.5) * 2**_SHIFT_BITS).astype(np.int32)
     cv2.fillPoly(canvas, [fixed], 255, shift=_SHIFT_BITS)
-    mask = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    mask = np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255), np.float32)
     return blur(mask, feather_px) if feather_px else mask
 
 

@@ -14,6 +14,7 @@ from perse.errors import PortraitError
 from perse.head import HeadModel, Joint
 from perse.tracking.crop import CropConfig, crop_portrait
 from perse.tracking.detection import face_width, landmarks_in_window
+from perse.tracking.ears import EarConfig, align_ears
 from perse.tracking.fit import FitConfig, HeadFit, fit_head
 from perse.tracking.landmarks import N_SURFACE
 from perse.tracking.parser import FaceParser, ProceduralParser
@@ -53,6 +54,8 @@ class MediapipeTrackerConfig:
     """Penalties of the head fit."""
     residual: ResidualConfig = field(default_factory=ResidualConfig)
     """Smoothness of the identity's vertex offsets."""
+    ears: EarConfig = field(default_factory=EarConfig)
+    """How ears are brought to the photograph's."""
 
 
 class MediapipeTracker:
@@ -81,13 +84,14 @@ class MediapipeTracker:
         fit = fit_head(self._model, landmarks, size, size, self._config.fit, self._config.residual)
         self._check_turn(fit)
         masks = self._parser.parse(crop.image, landmarks)
+        head = align_ears(self._model, fit.head, fit.camera, masks, landmarks, self._config.ears)
         return TrackedPortrait(
             key=self._key(crop.image),
             image=crop.image,
             inside=crop.inside,
             landmarks_px=landmarks,
             masks=masks,
-            head=fit.head,
+            head=head,
             camera=fit.camera,
             face_width_px=face_width(landmarks),
             fit_rms_px=fit.rms_px,
