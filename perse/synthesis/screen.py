@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perse.data import EditedPortrait, TrackedPortrait, Verdict
+from perse.identity import SAME_PERSON_DISTANCE, DlibEmbedder, FaceEmbedder, identity_distance
 from perse.tracking.landmarks import N_SURFACE
 
 # Grey levels (mean of the channels) above which a changed pixel counts as seen.
@@ -19,10 +19,6 @@ _SEEN_CHANGE = 10.0
 Finding = tuple[str, float, str | None]
 
 
-class _Embedder(Protocol):
-    def embed(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None: ...
-
-
 LandmarkFinder = Callable[[NDArray[np.uint8]], NDArray[np.float32] | None]
 
 
@@ -30,7 +26,7 @@ LandmarkFinder = Callable[[NDArray[np.uint8]], NDArray[np.float32] | None]
 class ProceduralScreenConfig:
     """Where the screen draws its lines."""
 
-    max_identity_distance: float = 0.6
+    max_identity_distance: float = SAME_PERSON_DISTANCE
     """dlib's own threshold for "the same person"; other people are usually beyond 0.65."""
 
     min_seen_share: float = 0.0015
@@ -52,12 +48,12 @@ class ProceduralScreen:
     def __init__(
         self,
         config: ProceduralScreenConfig,
-        embedder: _Embedder | None = None,
+        embedder: FaceEmbedder | None = None,
         find_landmarks: LandmarkFinder | None = None,
     ) -> None:
-        """Without an embedder dlib's is loaded at the first edit; likewise mediapipe's landmarks."""
+        """Without an embedder it is dlib's, without a finder mediapipe's; both load at the first edit."""
         self._config = config
-        self._embedder = embedder
+        self._embedder = embedder or DlibEmbedder()
         self._find_landmarks = find_landmarks
         self._known: tuple[str, NDArray[np.float32] | None] | None = None
 
@@ -117,11 +113,11 @@ class ProceduralScreen:
 
     def _same_person(self, portrait: TrackedPortrait, edited: EditedPortrait) -> Finding:
         original = self._portrait_descriptor(portrait)
-        descriptor = self._embed(edited.image)
+        descriptor = self._embedder.embed(edited.image)
         if original is None or descriptor is None:
             where = "edit" if descriptor is None else "portrait"
             return "identity_distance", float("inf"), f"no face descriptor could be computed for the {where}"
-        distance = float(np.linalg.norm(original - descriptor))
+        distance = identity_distance(original, descriptor)
         limit = self._config.max_identity_distance
         if distance < limit:
             return "identity_distance", distance, None
@@ -130,15 +126,8 @@ class ProceduralScreen:
     def _portrait_descriptor(self, portrait: TrackedPortrait) -> NDArray[np.float32] | None:
         # A run screens one portrait's edits one after the other; its descriptor costs as much as each of theirs.
         if self._known is None or self._known[0] != portrait.key:
-            self._known = (portrait.key, self._embed(portrait.image))
+            self._known = (portrait.key, self._embedder.embed(portrait.image))
         return self._known[1]
-
-    def _embed(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        if self._embedder is None:
-            from perse.identity import DlibEmbedder
-
-            self._embedder = DlibEmbedder()
-        return self._embedder.embed(image)
 
     def _landmarks(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         if self._find_landmarks is None:
