@@ -26,11 +26,11 @@ from perse.synthesis.prompts.palette import FABRIC
 FloatArray = NDArray[np.float64]
 Cover = Callable[[FloatArray], FloatArray]
 
-_STEEL: Rgb = (176, 180, 188)
+_STEEL: Rgb = (118, 122, 130)
 _LEATHER: Rgb = (42, 40, 42)
 _PLASTIC = Finish(gloss=0.26, exponent=18)
 _PADDING = Finish(gloss=0.08, exponent=8)
-_METAL = Finish(gloss=0.75, exponent=22)
+_METAL = Finish(gloss=0.55, exponent=20)
 
 
 def build_headphones(skull: Skull, prompt: AttributePrompt, cover: Cover | None = None) -> tuple[Attachment, ...]:

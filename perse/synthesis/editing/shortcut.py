@@ -42,15 +42,21 @@ def remove_hair(portrait: TrackedPortrait, head_model: HeadModel, *, view: HeadV
 
 
 def trim_hair_under_hat(
-    portrait: TrackedPortrait, head_model: HeadModel, plane: RimPlane, *, view: HeadView | None = None
+    portrait: TrackedPortrait,
+    head_model: HeadModel,
+    plane: RimPlane,
+    *,
+    view: HeadView | None = None,
+    skull: Skull | None = None,
 ) -> PaintedEdit:
     """The portrait with hair only below a hat's rim, pressed to the head right under it.
 
     Args:
         plane: where the hat ends.
+        view, skull: where the caller has them already.
     """
     view = view or HeadView.of(portrait, head_model)
-    skull = Skull.fit(head_model, portrait.head)
+    skull = skull or Skull.fit(head_model, portrait.head)
     kept = _kept_below(view, skull, plane) * portrait.masks[Part.HAIR]
     return _without(portrait, view, np.clip(_growing_here(_hair(portrait.masks), view, skull) - kept, 0, 1))
 

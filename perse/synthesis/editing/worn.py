@@ -59,7 +59,7 @@ def wear_hat(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: Hea
     """
     view = HeadView.of(portrait, head_model)
     skull = Skull.fit(head_model, portrait.head)
-    trimmed = trim_hair_under_hat(portrait, head_model, rim_plane(prompt), view=view)
+    trimmed = trim_hair_under_hat(portrait, head_model, rim_plane(prompt), view=view, skull=skull)
     hat = build_hat(skull, prompt)
     # Hair beside the head, below the rim, hides the far side of a brim.
     return put_on(portrait, trimmed, hat, view, seed=prompt.seed, hair_depth_m=_depth_of(view, skull.centre))

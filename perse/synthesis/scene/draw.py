@@ -20,7 +20,7 @@ from perse.data.attachment import Attachment
 from perse.geometry.camera import Camera
 from perse.render.mesh import project_vertices
 from perse.synthesis.scene.buffers import FrameBuffers
-from perse.synthesis.scene.kernels import collect_fragments, resolve_fragments
+from perse.synthesis.scene.kernels import collect_fragments, fragment_bound, resolve_fragments
 from perse.synthesis.scene.light import Light
 from perse.synthesis.scene.prepare import PreparedAttachments, prepare_attachments
 
@@ -59,7 +59,7 @@ def draw_attachments(
     positions, normals, tangents = _skinned(prepared, np.asarray(neck_transform, np.float32))
     diffuse, highlight = _shaded(prepared, positions, normals, tangents, _camera_centre(camera), light)
     pixels = project_vertices(positions, camera)
-    capacity = _fragment_bound(pixels, prepared.faces, camera.width, camera.height)
+    capacity = fragment_bound(pixels, prepared.faces, camera.width, camera.height)
     heads, links, triangles, weights, depths, nearest_opaque, mips = collect_fragments(
         pixels, prepared.faces, prepared.owner, prepared.opaque, prepared.uvs, prepared.texels, prepared.levels,
         buffers.depth, buffers.alpha, np.float32(OPAQUE), capacity,
@@ -121,13 +121,6 @@ def _surroundings(directions: NDArray[np.float32]) -> NDArray[np.float32]:
 def _camera_centre(camera: Camera) -> NDArray[np.float32]:
     world_to_camera = camera.world_to_camera.numpy()
     return (-world_to_camera[:3, :3].T @ world_to_camera[:3, 3]).astype(np.float32)
-
-
-def _fragment_bound(pixels: NDArray[np.float32], faces: NDArray[np.int32], width: int, height: int) -> int:
-    """No more fragments than this can arise: the sum of the triangles' boxes inside the picture."""
-    corners = np.clip(np.nan_to_num(pixels[faces, :2]), 0, [width, height])
-    span = corners.max(1) - corners.min(1) + 1
-    return int(np.ceil(span[:, 0] * span[:, 1]).sum()) + 1
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

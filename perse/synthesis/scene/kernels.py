@@ -58,6 +58,24 @@ def _mip_level(pixels, uvs, a, b, c, rows, columns, n_levels):  # type: ignore[n
 
 
 @numba.njit(cache=True, nogil=True)
+def fragment_bound(pixels, faces, width, height):  # type: ignore[no-untyped-def]
+    """No more fragments than this can arise: the sum of the triangles' boxes inside the picture."""
+    total = 1
+    for t in range(faces.shape[0]):
+        left = top = np.inf
+        right = bottom = -np.inf
+        for corner in range(3):
+            x, y = pixels[faces[t, corner], 0], pixels[faces[t, corner], 1]
+            left, right, top, bottom = min(left, x), max(right, x), min(top, y), max(bottom, y)
+        if right > 0 and bottom > 0 and left < width and top < height:
+            across = min(right, float(width)) - max(left, 0.0) + 1
+            down = min(bottom, float(height)) - max(top, 0.0) + 1
+            if np.isfinite(across * down):
+                total += int(np.ceil(across * down))
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
 def collect_fragments(pixels, faces, owner, opaque, uvs, texels, levels, depth, alpha, solid, capacity):  # type: ignore[no-untyped-def]
     """Every fragment in front of what is opaque already, as one linked list per pixel.
 
