@@ -128,8 +128,7 @@ class Workspace:
             if self.is_local:
                 write_file_atomically(Path(target), content)
             else:
-                with filesystem.open_output_stream(target) as stream:
-                    stream.write(content)
+                _put(filesystem, target, content)
 
     def read(self, name: str) -> bytes:
         """A file's bytes.
@@ -316,6 +315,17 @@ def write_file_atomically(target: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _put(filesystem: fs.FileSystem, target: str, content: bytes) -> None:
+    """Write a whole object. Object stores need no folders; a filesystem that does is given them."""
+    try:
+        stream = filesystem.open_output_stream(target)
+    except FileNotFoundError:
+        filesystem.create_dir(str(PurePosixPath(target).parent), recursive=True)
+        stream = filesystem.open_output_stream(target)
+    with stream:
+        stream.write(content)
 
 
 def _checked(name: str) -> str:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import safetensors.torch
 import torch
 
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
+from perse.errors import RecipeError
 from perse.geometry.camera import Camera
 from perse.head import HeadModel, HeadParameters
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot, Verdict
+from perse.training import Checkpoint, Trainer
+from perse_ray.loops import TrainingLoop
 from perse_ray.stage import RowWork, Value
 from perse_ray.synthesis_stages import Pool, Studio
 
@@ -210,3 +215,81 @@ def fake_studio(journal: Path, pause_s: float = 0.0) -> Studio:
         screen_pool=pool,
         animate_pool=pool,
     )
+
+
+# A training whose whole state is a chain of hashes: any step that is skipped, repeated or out of order shows.
+
+
+@dataclass(frozen=True)
+class ChainReport:
+    step: int
+    loss: float
+
+
+@dataclass
+class Chain:
+    """Link n is the hash of link n − 1 and n."""
+
+    step_number: int
+    link: bytes
+    config: ChainConfig
+
+    def step(self) -> ChainReport:
+        mishap = Path(self.config.once) if self.config.once else None
+        if mishap and self.step_number == 7 and not mishap.exists():
+            mishap.touch()
+            os._exit(9)
+        time.sleep(self.config.pause_s)
+        self.link = hashlib.sha256(self.link + str(self.step_number).encode()).digest()
+        self.step_number += 1
+        return ChainReport(self.step_number - 1, 1.0 / self.step_number)
+
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(self.step_number, {"link": self.link})
+
+
+@dataclass(frozen=True)
+class ChainConfig:
+    """`once` names a file; while it is absent, step 7 makes it and ends the process."""
+
+    steps: int = 20
+    pause_s: float = 0.0
+    once: str = ""
+    error: str = ""
+
+    def build(self, start: Checkpoint, rank: int, world: int, reduce: Any) -> Chain:
+        if self.error:
+            raise RecipeError(self.error)
+        return Chain(start.step, start.files["link"], self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientsOnly:
+    """A real training that looks at its gradients once and writes them to a file instead of stepping."""
+
+    loop: TrainingLoop
+    target: str
+    steps: int = 1
+
+    def build(self, start: Checkpoint, rank: int, world: int, reduce: Any) -> GradientProbe:
+        return GradientProbe(self.loop.build(start, rank, world, reduce), reduce, f"{self.target}-{rank}", start)
+
+
+@dataclass
+class GradientProbe:
+    trainer: Trainer
+    reduce: Any
+    target: str
+    start: Checkpoint
+    step_number: int = 0
+
+    def step(self) -> ChainReport:
+        self.trainer.gradients(self.trainer.sample())
+        self.reduce([p for p in self.trainer.avatar.parameters() if p.numel()])
+        found = {name: p.grad for name, p in self.trainer.avatar.named_parameters() if p.grad is not None}
+        Path(self.target).write_bytes(safetensors.torch.save(found))
+        self.step_number = 1
+        return ChainReport(0, 0.0)
+
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(1, self.start.files)

@@ -1,0 +1,78 @@
+"""Checkpoints of a workspace, wherever it lies.
+
+`perse.training.checkpoint` writes local folders. For a workspace on an object store they are written beside it, in a
+temporary folder, and mirrored: files first, the manifest last, which is the commit there too.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from perse.data.workspace import Workspace
+from perse.training.checkpoint import MANIFEST, Checkpoint, load_checkpoint, save_checkpoint
+
+INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """Checkpoints of one stage.
+
+    Attributes:
+        workspace: where.
+        stage: folder below ``checkpoints/``.
+    """
+
+    workspace: Workspace
+    stage: str
+
+    def load(self) -> Checkpoint | None:
+        """The newest checkpoint that verifies."""
+        if not self.workspace.is_local:
+            self._fetch()
+        return load_checkpoint(self._local)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """
+        Raises:
+            WorkspaceError: the folder cannot be written; older checkpoints are untouched.
+        """
+        folder = save_checkpoint(self._local, checkpoint)
+        if not self.workspace.is_local:
+            self._push(folder)
+
+    def clear(self) -> None:
+        """Forget all of them: what they continue was made of other ingredients."""
+        self.workspace.remove(f"checkpoints/{self.stage}")
+
+    @cached_property
+    def _local(self) -> Path:
+        if self.workspace.is_local:
+            return self.workspace.local_path(f"checkpoints/{self.stage}")
+        return Path(tempfile.mkdtemp(prefix="perse-checkpoints-"))
+
+    def _push(self, folder: Path) -> None:
+        names = sorted(path.name for path in folder.iterdir())
+        for name in [*(n for n in names if n != MANIFEST), MANIFEST]:
+            self.workspace.write(f"checkpoints/{self.stage}/{folder.name}/{name}", (folder / name).read_bytes())
+        before = self._remote()
+        keep = sorted({*before, folder.name})[-2:]
+        self.workspace.write_json(f"checkpoints/{self.stage}/{INDEX}", {"checkpoints": keep})
+        for old in set(before) - set(keep):
+            self.workspace.remove(f"checkpoints/{self.stage}/{old}")
+
+    def _fetch(self) -> None:
+        for name in self._remote():
+            source = f"checkpoints/{self.stage}/{name}"
+            target = self._local / name
+            if not target.exists():
+                target.mkdir(parents=True)
+                for file in self.workspace.names(source):
+                    (target / file).write_bytes(self.workspace.read(f"{source}/{file}"))
+
+    def _remote(self) -> list[str]:
+        index = f"checkpoints/{self.stage}/{INDEX}"
+        return list(self.workspace.read_json(index)["checkpoints"]) if self.workspace.has(index) else []

@@ -1,0 +1,196 @@
+"""The training loop: in process, in workers, killed and resumed; and gradients that do not know how many worked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from ray_fakes import ChainConfig, GradientsOnly
+
+from perse.avatar import AvatarConfig, LatentConfig, PartBasesConfig, StartConfig, Subject, create_avatar
+from perse.data import archive
+from perse.data.workspace import Workspace
+from perse.errors import StageError
+from perse.render import CpuRasterizer
+from perse.synthesis.motion import load_motion
+from perse.training import Checkpoint, ClipStore, Trainer, TrainingConfig, joined, sample_step
+from perse_ray.checkpoints import CheckpointFolder
+from perse_ray.loops import TrainingLoop
+from perse_ray.train import TrainTask, WorkerGroup, first_checkpoint, train
+
+START = Checkpoint(0, {"link": b""})
+
+
+def quiet(_: str) -> None:
+    """No progress in the test's output."""
+
+
+def link_after(steps: int) -> bytes:
+    link = b""
+    for step in range(steps):
+        link = hashlib.sha256(link + str(step).encode()).digest()
+    return link
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace.open(tmp_path / "w")
+    first_checkpoint(workspace, "train", START)
+    return workspace
+
+
+def task(workspace: Workspace, **config: object) -> TrainTask:
+    return TrainTask(workspace=workspace, stage="train", loop=ChainConfig(**config))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_in_this_process_all_steps_are_made_once_and_told(workspace: Workspace) -> None:
+    lines: list[str] = []
+    final = train(task(workspace), WorkerGroup(checkpoint_every=8), show=lines.append)
+    assert final.step == 20 and final.files["link"] == link_after(20)
+    assert lines[-1].startswith("train: 20/20 (loss 0.05")
+    again = train(task(workspace), WorkerGroup(), show=lines.append)
+    assert again.files == final.files and len(lines) == 1
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_worker_that_dies_is_replaced_and_nothing_is_skipped(workspace: Workspace, tmp_path: Path) -> None:
+    group = WorkerGroup(workers=1, num_cpus=0.5, checkpoint_every=3)
+    final = train(task(workspace, once=str(tmp_path / "died")), group, show=quiet)
+    assert (tmp_path / "died").exists()
+    assert final.files["link"] == link_after(20)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_what_a_worker_raises_on_purpose_arrives_in_one_line(workspace: Workspace) -> None:
+    with pytest.raises(StageError, match=r"^the recipe does not fit$"):
+        train(task(workspace, error="the recipe does not fit"), WorkerGroup(), show=quiet)
+
+
+def test_without_a_start_there_is_nothing_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="no checkpoint to start train from"):
+        train(task(Workspace.open(tmp_path)), WorkerGroup(), show=quiet)
+
+
+DRIVER = """
+import sys
+from ray_fakes import ChainConfig
+from perse.data.workspace import Workspace
+from perse_ray.train import TrainTask, WorkerGroup, train
+if __name__ == "__main__":
+    loop = ChainConfig(steps=200, pause_s=0.02)
+    task = TrainTask(workspace=Workspace.open(sys.argv[1]), stage="train", loop=loop)
+    train(task, WorkerGroup(checkpoint_every=10))
+"""
+
+
+def test_killed_and_started_again_it_ends_where_an_uninterrupted_run_ends(workspace: Workspace, tmp_path: Path) -> None:
+    program = tmp_path / "driver.py"
+    program.write_text(DRIVER)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    driver = subprocess.Popen([sys.executable, program, workspace.location], env=environment)
+    folder = CheckpointFolder(workspace, "train")
+    deadline = time.monotonic() + 60
+    while (found := folder.load()) is None or found.step < 30:
+        assert driver.poll() is None and time.monotonic() < deadline, "the driver should still be working"
+        time.sleep(0.02)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    found = folder.load()
+    assert found is not None and 30 <= found.step < 200
+    final = train(task(workspace, steps=200), WorkerGroup(), show=quiet)
+    assert final.files["link"] == link_after(200)
+
+
+def test_a_remote_workspace_gets_its_checkpoints_too() -> None:
+    workspace = Workspace.open("mock:///bucket/me")
+    folder = CheckpointFolder(workspace, "train")
+    assert folder.load() is None
+    for step in (10, 20, 30):
+        folder.save(Checkpoint(step, {"link": bytes([step])}))
+    elsewhere = CheckpointFolder(workspace, "train").load()
+    assert elsewhere is not None and (elsewhere.step, elsewhere.files["link"]) == (30, bytes([30]))
+    assert not workspace.has("checkpoints/train/step-00000010/manifest.json")
+    folder.clear()
+    assert CheckpointFolder(workspace, "train").load() is None
+
+
+TRAINING = TrainingConfig(steps=10, edits_per_step=2)
+
+
+@pytest.fixture(scope="module")
+def small_training(head_model, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingLoop, Trainer]:  # type: ignore[no-untyped-def]
+    """A real avatar of a few hundred points on clips of 48 px, in a workspace, and its trainer."""
+    from synthetic_subjects import film, looks
+
+    motion = load_motion(head_model)
+    numbers = np.array([0, 100, 200, 300])
+    clips = [film(head_model, look, motion, numbers, 48) for look in looks(1)]
+    subjects = [
+        Subject(clip.key, look.category, "" if look.category is None else clip.key)
+        for clip, look in zip(clips, looks(1), strict=True)
+    ]
+    workspace = Workspace.open(tmp_path_factory.mktemp("small") / "w")
+    for number, clip in enumerate(clips):
+        archive.save_clip(workspace, str(number), clip)
+    features = torch.randn(2, len(clips), 16, generator=torch.Generator().manual_seed(0))
+    avatar = create_avatar(
+        head_model,
+        clips,
+        subjects,
+        *features,
+        absent=(),
+        config=AvatarConfig(latents=LatentConfig(dimensions=8, features=16, hidden=16), decoder=PartBasesConfig()),
+        start=StartConfig(head_points=300, shell_points=200, body_points=100, watched_frames=4),
+        seed=0,
+    )
+    trainer = Trainer(avatar, ClipStore(clips), TRAINING, rasterizer=CpuRasterizer())
+    first_checkpoint(workspace, "train", trainer.checkpoint())
+    keys = tuple(str(number) for number in range(len(clips)))
+    loop = TrainingLoop(
+        workspace=workspace, clips=keys, frames=range(400), training=TRAINING, rasterizer=CpuRasterizer(threads=1)
+    )
+    return loop, trainer
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_gradients_of_two_workers_are_those_of_one_on_the_joined_batch(
+    small_training: tuple[TrainingLoop, Trainer], tmp_path: Path
+) -> None:
+    loop, alone = small_training
+    probe = GradientsOnly(loop=loop, target=str(tmp_path / "gradients"))
+    together = TrainTask(workspace=loop.workspace, stage="train", loop=probe)
+    train(together, WorkerGroup(workers=2, num_cpus=0.5, threads=1), show=quiet)
+    first, second = (safetensors.torch.load_file(tmp_path / f"gradients-{rank}") for rank in range(2))
+
+    pool = list(range(1, len(alone.avatar.subjects)))
+    shares = [sample_step(TRAINING.seed, 0, pool, 4, TRAINING.edits_per_step, rank=r, world=2) for r in range(2)]
+    assert shares[0] != shares[1]
+    alone.gradients(joined(shares))
+    expected = {name: p.grad for name, p in alone.avatar.named_parameters() if p.grad is not None}
+    assert first.keys() == second.keys() == expected.keys() and len(expected) > 5
+    for name, gradient in expected.items():
+        assert torch.equal(first[name], second[name]), name
+        # Sums in another order: relative to the largest entry, float32 leaves about 1e-5.
+        error = (first[name] - gradient).abs().max() / gradient.abs().max().clamp(min=1e-12)
+        assert error < 1e-4, f"{name}: {error}"
+    assert any(gradient.abs().max() > 0 for gradient in expected.values())
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_real_training_runs_in_this_process(small_training: tuple[TrainingLoop, Trainer]) -> None:
+    loop, trainer = small_training
+    workspace = loop.workspace
+    first_checkpoint(workspace, "again", trainer.checkpoint())
+    final = train(TrainTask(workspace=workspace, stage="again", loop=loop), WorkerGroup(threads=1), show=quiet)
+    assert final.step == TRAINING.steps
+    assert final.files["avatar.safetensors"] != trainer.checkpoint().files["avatar.safetensors"]
