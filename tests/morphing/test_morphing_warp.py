@@ -1,0 +1,92 @@
+"""A morph's ends are exact, shapes move instead of fading, and what is alike stays put."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from perse.morphing import MorphEnd, WarpMorpher, WarpMorpherConfig
+
+SIZE = 128
+
+
+def _disc(x: float, y: float, radius: float) -> NDArray[np.bool_]:
+    rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
+    return np.hypot(columns - x, rows - y) < radius
+
+
+def _end(hat: NDArray[np.bool_], color: tuple[int, int, int], shift_px: float = 0.0) -> MorphEnd:
+    """A grey head with a coloured hat on white."""
+    head = _disc(64 + shift_px, 84, 24)
+    image = np.full((SIZE, SIZE, 3), 255, np.uint8)
+    image[head] = 150
+    image[hat] = color
+    alpha = np.where(head | hat, 255, 0).astype(np.uint8)
+    landmarks = np.array([[64 + shift_px, 84], [56 + shift_px, 80], [72 + shift_px, 80]], np.float32)
+    return MorphEnd(image, alpha, hat, landmarks)
+
+
+@pytest.fixture
+def morpher() -> WarpMorpher:
+    return WarpMorpherConfig().build()
+
+
+def test_ends_are_exact(morpher: WarpMorpher) -> None:
+    first, second = _end(_disc(60, 50, 16), (200, 30, 30)), _end(_disc(68, 44, 20), (30, 60, 200))
+    morph = morpher.morph(first, second, [0, 0.5, 1])
+    assert np.array_equal(morph.images[0], first.image) and np.array_equal(morph.alphas[0], first.alpha)
+    assert np.array_equal(morph.images[2], second.image) and np.array_equal(morph.alphas[2], second.alpha)
+
+
+def test_a_moved_disc_is_half_way_in_the_middle(morpher: WarpMorpher) -> None:
+    first, second = _end(_disc(58, 48, 16), (200, 30, 30)), _end(_disc(70, 48, 16), (200, 30, 30))
+    image = morpher.morph(first, second, [0.5]).images[0].astype(int)
+    red = (image[..., 0] - image[..., 1]) > 60
+    _, columns = np.nonzero(red)
+    assert abs(columns.mean() - 64) < 1.5
+    # A fade would leave the union of both discs, wider by the displacement.
+    assert columns.max() - columns.min() < 2 * 16 + 7
+
+
+def test_a_growing_shape_grows_evenly(morpher: WarpMorpher) -> None:
+    first, second = _end(_disc(64, 50, 12), (30, 90, 30)), _end(_disc(64, 50, 22), (30, 90, 30))
+    alphas = morpher.morph(first, second, np.linspace(0, 1, 6)).alphas
+    areas = (alphas > 127).sum((1, 2))
+    assert (np.diff(areas) > 0).all()
+    assert np.diff(areas).max() < 0.5 * (areas[-1] - areas[0])
+
+
+def test_what_is_alike_stays(morpher: WarpMorpher) -> None:
+    first, second = _end(_disc(60, 40, 14), (200, 30, 30)), _end(_disc(66, 38, 18), (30, 60, 200))
+    image = morpher.morph(first, second, [0.5]).images[0]
+    chin = np.s_[96:108]
+    assert np.abs(image[chin].astype(int) - first.image[chin]).max() <= 1
+
+
+def test_landmarks_guide_the_flow(morpher: WarpMorpher) -> None:
+    nothing = np.zeros((SIZE, SIZE), bool)
+    first, second = _end(nothing, (0, 0, 0)), _end(nothing, (0, 0, 0), shift_px=8)
+    alpha = morpher.morph(first, second, [0.5]).alphas[0] > 127
+    assert abs(np.nonzero(alpha)[1].mean() - 67.5) < 1
+
+
+def test_same_in_same_out(morpher: WarpMorpher) -> None:
+    first, second = _end(_disc(60, 50, 16), (200, 30, 30)), _end(_disc(68, 44, 20), (30, 60, 200))
+    again = morpher.morph(first, second, [0.3, 0.7])
+    assert np.array_equal(morpher.morph(first, second, [0.3, 0.7]).images, again.images)
+
+
+def test_a_part_that_one_end_lacks_fades(morpher: WarpMorpher) -> None:
+    first, second = _end(np.zeros((SIZE, SIZE), bool), (0, 0, 0)), _end(_disc(64, 50, 16), (30, 60, 200))
+    images = morpher.morph(first, second, np.linspace(0, 1, 5)).images.astype(int)
+    blueness = (images[..., 2] - images[..., 0]).clip(0).sum((1, 2))
+    assert (np.diff(blueness) > 0).all()
+
+
+def test_bad_arguments_are_refused(morpher: WarpMorpher) -> None:
+    end = _end(_disc(60, 50, 16), (200, 30, 30))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        morpher.morph(end, end, [1.5])
+    with pytest.raises(ValueError, match="must agree"):
+        MorphEnd(end.image, end.alpha[1:], end.shape, end.landmarks_px)
