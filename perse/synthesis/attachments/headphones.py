@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt
@@ -144,8 +144,9 @@ def _band_path(skull: Skull, clear: Cover, cups: FloatArray, depth: float) -> tu
         reach *= clear(offset) / np.linalg.norm(offset, axis=1)
     half_width = np.abs(cups[:, 0] - skull.centre[0]).max() + 0.016 * skull.scale
     arch = 1 / np.sqrt((np.sin(angle) / half_width) ** 2 + (np.cos(angle) / (reach[len(angle) // 2] + 0.002)) ** 2)
-    reach = np.maximum(gaussian_filter1d(np.maximum(reach, 0.94 * arch), 5, mode="nearest"), arch)
-    return origin + outwards * reach[:, None], outwards
+    # Springy steel spans the hollows of a hairdo: the arch, grown gently where something stands out of it.
+    grown = gaussian_filter1d(maximum_filter1d(np.maximum(reach / arch, 1.0), 9, mode="nearest"), 5, mode="nearest")
+    return origin + outwards * (arch * grown)[:, None], outwards
 
 
 def _studio(fit: _Fit, color: Rgb, accent: Rgb) -> tuple[Attachment, ...]:
