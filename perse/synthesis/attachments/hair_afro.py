@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from perse.data import Attachment
 from perse.synthesis.attachments.hair_cap import CapRim, Thickness, cap
 from perse.synthesis.attachments.hair_coils import CoilShape, scattered_coils
-from perse.synthesis.attachments.hair_layers import painted_scalp, strand_finish
+from perse.synthesis.attachments.hair_layers import as_one_mass, painted_scalp, strand_finish
 from perse.synthesis.attachments.hair_scalp import Scalp
 from perse.synthesis.attachments.hair_sheets import HairFinish, hair_attachment, ramp
 from perse.synthesis.attachments.hair_styles import HairRequest
@@ -40,7 +40,7 @@ def afro(scalp: Scalp, request: HairRequest) -> list[Attachment]:
             ribbons = scattered_coils(sheet, CoilShape(count=200 if request.short else 260), rng)
             texture = strand_texture(request.color, StrandLook(tip_raggedness=0.0, tip_taper=1e-3), rng)
             finish = replace(strand_finish(request.color, 1), casts_shadow=False)
-            hair.append(hair_attachment("coils", ribbons, texture, scalp, finish))
+            hair.append(as_one_mass(hair_attachment("coils", ribbons, texture, scalp, finish), scalp))
     return hair
 
 

@@ -55,5 +55,5 @@ def _coil(middle: FloatArray, up: FloatArray, shape: CoilShape, rng: np.random.G
     inner = np.repeat(core[:, None], 2, 1)
     u = rng.uniform(0, 0.9) + 0.06 * np.array([0.0, 1.0])[None]
     v = np.broadcast_to(0.35 + 0.5 * s, ribbon.shape[:2])
-    shade = np.broadcast_to(0.80 + 0.20 * (ring @ up)[:, None], ribbon.shape[:2])
+    shade = np.broadcast_to(0.84 + 0.16 * (ring @ up)[:, None], ribbon.shape[:2])
     return Surface(ribbon, np.stack([np.broadcast_to(u, v.shape), v], -1), inner, shade)

@@ -158,7 +158,7 @@ def _waves(shape: CurtainShape, points: FloatArray, arc: FloatArray, rng: np.ran
     turns = 2 * np.pi * arc / shape.wavelength + phase[None] + rng.uniform(0, 2 * np.pi)
     outward = unit((points - _axis(points)) * [1, 0, 1])
     sideways = np.stack([outward[..., 2], np.zeros_like(outward[..., 0]), -outward[..., 0]], -1)
-    swing = shape.wave * ramp((arc - 0.05) / 0.10)
+    swing = shape.wave * ramp((arc - 0.045) / 0.08)
     away = (1 + np.sin(turns)) * swing  # only away from the head, or the wave would dip into the face
     return outward * (0.7 * away)[..., None] + sideways * (swing * np.cos(turns + 0.6))[..., None]
 

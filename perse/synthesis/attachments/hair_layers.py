@@ -70,3 +70,11 @@ def soft_parting(made: Attachment, scalp: Scalp) -> Attachment:
     aside = unit(aside - (aside * normals).sum(1, keepdims=True) * normals)
     tangents = unit(aside + own * (made.tangents - aside))
     return replace(made, normals=normals.astype(np.float32), tangents=tangents.astype(np.float32))
+
+
+def as_one_mass(made: Attachment, scalp: Scalp, share: float = 0.55) -> Attachment:
+    """Normals bent towards those of the whole head of hair: light scatters between coils, so none is lit by itself."""
+    radial = unit(made.vertices - scalp.origin)
+    facing = np.sign((radial * made.normals).sum(1, keepdims=True) + 1e-9)
+    normals = unit((1 - share) * made.normals * facing + share * radial)
+    return replace(made, normals=normals.astype(np.float32))

@@ -9,7 +9,14 @@ import numpy as np
 from perse.data import Attachment
 from perse.synthesis.attachments.hair_curtain import CurtainShape, curtain
 from perse.synthesis.attachments.hair_fringe import FringeShape, fringe
-from perse.synthesis.attachments.hair_layers import SHELLS, painted_scalp, shell_height, soft_parting, strand_finish
+from perse.synthesis.attachments.hair_layers import (
+    SHELLS,
+    as_one_mass,
+    painted_scalp,
+    shell_height,
+    soft_parting,
+    strand_finish,
+)
 from perse.synthesis.attachments.hair_locks import LockShape, locks
 from perse.synthesis.attachments.hair_scalp import Scalp
 from perse.synthesis.attachments.hair_sheets import hair_attachment, lifted
@@ -33,7 +40,8 @@ def loose_hair(scalp: Scalp, request: HairRequest) -> list[Attachment]:
     ribbons = [lock for share, side in zip((0.0, 0.5), sides, strict=True)
                for lock in locks(side, single, rng, texture_side=share)]  # fmt: skip
     finish = replace(strand_finish(request.color, 1), casts_shadow=False)
-    hair.append(hair_attachment("hair locks", ribbons, textures[0], scalp, finish))
+    ringlets = hair_attachment("hair locks", ribbons, textures[0], scalp, finish)
+    hair.append(as_one_mass(ringlets, scalp) if single.coil_radius > 0 else ringlets)
     if request.style == "fringe":
         hair.extend(_fringe(scalp, request, rng))
     return hair
@@ -48,9 +56,11 @@ def _curtain_shape(request: HairRequest) -> CurtainShape:
     if request.style == "fringe":
         shape = replace(shape, framing=0.9)
     if request.texture == "wavy":
-        shape = replace(shape, wave=0.0065, wavelength=0.062, volume=shape.volume + 0.004, flare=0.10, inward=0.0)
+        shape = replace(shape, wave=0.0095, wavelength=0.060, volume=shape.volume + 0.004, flare=0.14, inward=0.0)
+        shape = replace(shape, root_lift=0.012)
     if request.texture == "curly":
-        shape = replace(shape, wave=0.005, wavelength=0.026, volume=shape.volume + 0.009, flare=0.20, inward=0.0)
+        shape = replace(shape, wave=0.005, wavelength=0.026, volume=shape.volume + 0.008, flare=0.20, inward=0.0)
+        shape = replace(shape, root_lift=0.016)
     return shape
 
 

@@ -16,8 +16,10 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from perse.synthesis.attachments.skull import Skull, angles, directions
 from perse.synthesis.attachments.surfaces import FloatArray
 
-_HAIRLINE_AZIMUTH = np.deg2rad([0, 24, 40, 50, 57, 64, 70, 75, 82, 95, 110, 122, 138, 180.0])
-_HAIRLINE_HEIGHT = np.array([0.57, 0.59, 0.61, 0.55, 0.45, 0.35, 0.18, 0.00, 0.12, 0.25, 0.16, -0.20, -0.42, -0.50])
+_HAIRLINE_AZIMUTH = np.deg2rad([0, 24, 40, 48, 54, 59, 63, 69, 75, 81, 92, 101, 108, 118, 138, 180.0])
+_HAIRLINE_HEIGHT = np.array(
+    [0.57, 0.59, 0.61, 0.57, 0.49, 0.38, 0.24, 0.10, 0.00, 0.10, 0.24, 0.12, -0.12, -0.33, -0.45, -0.50]
+)
 """Hairline: height above the eyes as a share of the crown's, by azimuth. High temples, a sideburn before the ear, an
 arc over it, the nape. By eye, from photographs of shaved heads."""
 

@@ -233,6 +233,9 @@ def _pack(color: HairColor, brightness: FloatImage, alpha: FloatImage, rng: np.r
     warm = cv2.resize(wrapped_noise(rng, 5.0, 4, columns), (columns, rows))[..., None] * np.array(
         [0.035, 0.010, -0.025], np.float32
     )
+    # Pale hair lets light through: its shadows are shallow, or white hair would look grey.
+    luminance = float(np.dot(color.albedo, (0.299, 0.587, 0.114))) / 255
+    brightness = brightness + 0.6 * luminance**2 * np.maximum(1 - brightness, 0)
     rgb = brightness[..., None] * (1 + warm) * np.array(color.albedo, np.float32)
     texture = np.empty((rows, columns, 4), np.uint8)
     texture[..., :3] = np.clip(rgb, 0, 255)

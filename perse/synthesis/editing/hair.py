@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from perse.data import AttributePrompt, TrackedPortrait
+from perse.attributes import Part
+from perse.data import AttributePrompt, PartMasks, TrackedPortrait
 from perse.head import HeadModel
 from perse.synthesis.attachments.hair import build_hair
 from perse.synthesis.attachments.skull import Skull
@@ -39,6 +40,17 @@ def style_hair(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: H
     skull = Skull.fit(head_model, portrait.head)
     hair = build_hair(skull, prompt)
     if not hair:
-        return bald
+        return _without_traces(bald)
     shoulders = skull.centre + np.array([0.0, 0.0, _SHOULDER_FRONT_M * skull.scale])
     return put_on(portrait, bald, hair, view, seed=prompt.seed, body_depth_m=float(view.project(shoulders[None])[0, 2]))
+
+
+def _without_traces(bald: PaintedEdit) -> PaintedEdit:
+    """A bald head has no hair in its masks either, not even where an ear or a brow kept a wisp from being painted."""
+    soft = bald.masks.soft.copy()
+    traces = soft[Part.HAIR] > 0
+    together = soft[Part.SKIN].astype(np.uint16) + soft[Part.HAIR]
+    soft[Part.SKIN] = np.minimum(together, 255).astype(np.uint8)
+    soft[Part.HAIR] = 0
+    edit_mask = np.where(traces, np.uint8(255), bald.edit_mask)
+    return PaintedEdit(bald.image, PartMasks(soft, bald.masks.person), edit_mask)
