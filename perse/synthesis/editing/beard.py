@@ -108,7 +108,7 @@ def paint_beard(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEd
     frame = FaceFrame(portrait)
     shape = prompt.get("shape", "full")
     cut = _STUBBLE if shape == "stubble" else _CUTS[prompt.get("length", "medium")]
-    color = lab_of(HAIR[prompt.get("color", "brown")])
+    color = lab_of(HAIR[prompt.get("color", "brown")]) + frame.tint
     areas = _areas(frame)
     density = _density(shape, areas, frame, rng)
     strands = _hairs(frame, shape, cut, density, areas, rng)
@@ -190,7 +190,7 @@ def _density(shape: str, areas: _Areas, frame: FaceFrame, rng: np.random.Generat
     else:
         area = np.maximum(areas.cheeks * (1 - 0.75 * areas.bare), areas.moustache)
         area = np.maximum(area, areas.under_jaw * 0.9)
-        soften = 0.02 if shape == "full" else 0.035
+        soften = 0.026 if shape == "full" else 0.04
     _, from_ear = frame.fields(frame.points[[234, 454]].mean(0))
     sideburn = 0.1 + 0.9 * smooth_step(from_ear, -0.02, 0.22)
     patchy = (1 + 0.12 * noise(frame.shape, rng, frame.px(0.03))).clip(0.5, 1.15)

@@ -27,9 +27,9 @@ from perse.synthesis.editing.canvas import (
 )
 from perse.synthesis.editing.face_frame import FaceFrame
 from perse.synthesis.editing.painted import PaintedEdit
-from perse.synthesis.editing.strands import Strands, draw
+from perse.synthesis.editing.strands import Strands, draw, sample
 from perse.synthesis.prompts.palette import HAIR
-from perse.tracking.landmarks import LEFT_BROW_LOWER, LEFT_BROW_UPPER, RIGHT_BROW_LOWER, RIGHT_BROW_UPPER
+from perse.tracking.landmarks import LEFT_BROW_LOWER, LEFT_BROW_UPPER, NASION, RIGHT_BROW_LOWER, RIGHT_BROW_UPPER
 
 _HALF_HEIGHT = {"thin": 0.0125, "medium": 0.026, "thick": 0.046}
 """Half the height of a brow at its fullest, face widths."""
@@ -41,6 +41,10 @@ _LIFTS: dict[str, tuple[tuple[float, float], ...]] = {
     "angled": ((0.0, -0.03), (0.5, 0.045), (0.7, 0.078), (0.84, 0.045), (1.0, -0.005)),
     "unibrow": ((0.0, 0.0), (0.5, 0.028), (1.0, 0.0)),
 }
+
+# Colour difference over 0.02 face widths along the bridge of the nose: 3.4 on bare skin, 29 with glasses (measured on
+# two portraits).
+_GLASSES_EDGE = 11.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def paint_eyebrows(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painte
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     shape, thickness = prompt.get("shape", "straight"), prompt.get("thickness", "medium")
-    color = lab_of(HAIR[prompt.get("color", "brown")])
+    color = lab_of(HAIR[prompt.get("color", "brown")]) + frame.tint
     erased, cleaned = _erase(frame, rng)
     brows = _shapes(frame, shape, _HALF_HEIGHT[thickness])
     visible = 1 - np.maximum(portrait.masks[Part.HAIR], portrait.masks[Part.HEADWEAR])
@@ -96,6 +100,9 @@ def _sides(frame: FaceFrame) -> tuple[tuple[NDArray[np.float32], NDArray[np.floa
 
 def _erase(frame: FaceFrame, rng: np.random.Generator) -> tuple[Field, Field]:
     """The region of the old brows, and the picture with skin in their place."""
+    if _wears_glasses(frame):
+        # The upper rims lie on the brows: erasing one would take the other along.
+        return np.zeros(frame.shape, np.float32), frame.rgb
     near, wide = _around_old_brows(frame, 0.055), _around_old_brows(frame, 0.13)
     eyes = frame.portrait.masks[Part.EYES]
     hair = np.maximum(frame.portrait.masks[Part.HAIR], frame.portrait.masks[Part.HEADWEAR])
@@ -110,6 +117,15 @@ def _erase(frame: FaceFrame, rng: np.random.Generator) -> tuple[Field, Field]:
     hole = (smooth_step(blur(found, frame.px(0.018)), 0.03, 0.1) * (1 - foreign) > 0.3).astype(np.float32)
     cleaned = fill_hole(frame.rgb, hole, frame.px(0.012)) + grain(frame.portrait, rng) * hole[..., None]
     return erased, cleaned
+
+
+def _wears_glasses(frame: FaceFrame) -> bool:
+    """Whether the bridge of glasses crosses the nose: an edge at the height of the eyes, where skin has none."""
+    down, across = np.linspace(-0.1, 0.16, 53), np.linspace(-0.04, 0.04, 9)
+    points = np.array([[frame.at(frame.points[NASION], u, v) for u in across] for v in down], np.float32)
+    colors = sample(blur(frame.lab, 1.0), points.reshape(-1, 2)).reshape(len(down), len(across), 3).mean(1)
+    edges = np.linalg.norm(colors[4:] - colors[:-4], axis=-1)
+    return bool(edges.max() > _GLASSES_EDGE)
 
 
 def _around_old_brows(frame: FaceFrame, reach: float) -> Field:

@@ -16,6 +16,9 @@ from perse.tracking.landmarks import CHIN, FACE_OVAL, LIPS_INNER, LIPS_OUTER
 _EYE_CORNERS = (33, 263)
 """Outer corners of the person's right and left eye; the line between them hardly moves with expression."""
 
+_NEUTRAL_SKIN = np.array([13.0, 18.0], np.float32)
+"""a*, b* of skin of most people in white light; they differ in L* far more."""
+
 
 @dataclass(frozen=True)
 class FaceFrame:
@@ -103,6 +106,15 @@ class FaceFrame:
     @property
     def chin(self) -> NDArray[np.float32]:
         return self.points[CHIN]
+
+    @cached_property
+    def tint(self) -> NDArray[np.float32]:
+        """[3] L*a*b* to add to a painted colour so that it seems lit like the skin: warm photographs warm it too."""
+        skin = self.portrait.masks[Part.SKIN] * self.oval > 0.9
+        if not skin.any():
+            return np.zeros(3, np.float32)
+        shift = (np.median(self.lab[skin], 0)[1:] - _NEUTRAL_SKIN) * 0.35
+        return np.array([0, *shift.clip(0, 8)], np.float32)
 
     @cached_property
     def light(self) -> Field:
