@@ -9,7 +9,7 @@ import torch
 from perse.attributes import Part
 from perse.data import PartMasks, TrackedPortrait
 from perse.geometry import Camera
-from perse.head import HeadModel, HeadParameters
+from perse.head import HeadModel, HeadParameters, Joint
 from perse.synthesis.editing.head_view import HeadView
 from perse.synthesis.scene import Light
 
@@ -36,8 +36,10 @@ def portrait_camera(size: int = SIZE) -> Camera:
     return Camera(world_to_camera, torch.tensor([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1.0]]), size, size)
 
 
-def synthetic_portrait(model: HeadModel, *, hair: bool = True) -> TrackedPortrait:
-    """A neutral, frontal head under `LIGHT`; hair reaches from the brow over the crown and past the ears."""
+def synthetic_portrait(model: HeadModel, *, hair: bool = True, yaw: float = 0.0) -> TrackedPortrait:
+    """A neutral head under `LIGHT`, turned by `yaw` radians, with or without a helmet of hair."""
+    head = neutral(model)
+    head.pose[Joint.NECK, 1] = yaw
     blank = np.zeros((SIZE, SIZE, 3), np.uint8)
     empty = PartMasks(np.zeros((len(Part), SIZE, SIZE), np.uint8), np.zeros((SIZE, SIZE), np.uint8))
     bare = TrackedPortrait(
@@ -46,7 +48,7 @@ def synthetic_portrait(model: HeadModel, *, hair: bool = True) -> TrackedPortrai
         inside=np.full((SIZE, SIZE), 255, np.uint8),
         landmarks_px=np.zeros((478, 3), np.float32),
         masks=empty,
-        head=neutral(model),
+        head=head,
         camera=portrait_camera(),
         face_width_px=FACE_WIDTH_PX,
         fit_rms_px=0.0,

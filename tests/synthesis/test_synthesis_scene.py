@@ -13,9 +13,11 @@ from perse.geometry import Camera
 from perse.synthesis.scene import (
     FrameBuffers,
     Light,
+    bake_occlusion,
     draw_attachments,
     fit_light,
     prepare_attachments,
+    self_occlusion,
     shadows_on,
 )
 from perse.synthesis.scene.light import harmonics
@@ -222,3 +224,24 @@ def test_shadows_fall_under_a_roof_and_nowhere_else() -> None:
     in_front = wall + np.array([0, 0, 0.06], np.float32)
     assert (shadows_on(in_front, normals, [roof], WHITE_LIGHT) == 1).all()
     assert (shadows_on(wall, normals, [], WHITE_LIGHT) == 1).all()
+
+
+def test_baking_darkens_what_lies_under_something_and_keeps_what_is_open() -> None:
+    roof, floor = quad(0.05, (0, 0, 0, 255), half=0.2), quad(0.0, (0, 0, 0, 255), half=0.1)
+    wall = quad(-0.5, (0, 0, 0, 255), half=0.01)
+    baked_roof, baked_floor = bake_occlusion([roof, floor], wall.vertices, wall.faces, WHITE_LIGHT)
+    assert baked_floor.occlusion.max() < 0.7
+    assert baked_roof.occlusion.min() > 0.96  # its own border may touch it through a coarse depth map
+    assert np.array_equal(baked_floor.vertices, floor.vertices)
+
+
+def test_a_sheet_does_not_shade_itself_but_a_ditch_does() -> None:
+    flat = quad(0.0, (0, 0, 0, 255))
+    assert self_occlusion(flat.vertices, flat.normals, flat.faces, WHITE_LIGHT).min() > 0.99
+    left, right = quad(0.0, (0, 0, 0, 255), half=0.2, tilt=-2.0), quad(0.0, (0, 0, 0, 255), half=0.2, tilt=2.0)
+    aside = np.array([0.2, 0, 0])
+    vertices = np.concatenate([left.vertices - aside, right.vertices + aside, [[0, 0, -0.39]]])
+    normals = np.tile(np.array([0, 0, 1], np.float32), (9, 1))
+    faces = np.concatenate([left.faces, right.faces + 4]).astype(np.int32)
+    open_ = self_occlusion(vertices.astype(np.float32), normals, faces, WHITE_LIGHT)
+    assert open_[8] < 0.9

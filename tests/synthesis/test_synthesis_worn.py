@@ -109,3 +109,13 @@ def test_cover_follows_the_hair_and_is_the_skull_where_there_is_none(
     assert cover(down) == pytest.approx(skull.radius(down))
     bare = synthetic_portrait(head_model, hair=False)
     assert hair_cover(bare, view, skull)(up) == pytest.approx(skull.radius(up), rel=0.04)
+
+
+def test_on_a_turned_head_the_far_cup_is_hidden(head_model: HeadModel) -> None:
+    turned = synthetic_portrait(head_model, hair=False, yaw=0.6)  # towards the person's left: their right ear shows
+    worn = wear_headphones(turned, prompt_for(Category.HEADPHONES, kind="studio"), head_model)
+    view, skull = HeadView.of(turned, head_model), Skull.fit(head_model, turned.head)
+    (left, row, _), (right, _, _) = view.project(skull.canals)
+    rows, columns = np.nonzero(worn.masks[Part.HEADPHONES] > 0.5)
+    near = (np.abs(columns - right) < np.abs(columns - left))[rows > row]  # below the band
+    assert near.sum() > 2 * (~near).sum() > 0

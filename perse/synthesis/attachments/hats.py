@@ -54,7 +54,7 @@ class RimPlane:
 
 RIM_PLANES: dict[str, RimPlane] = {
     "beanie": RimPlane(front=0.47, back=-0.35, cuff_m=0.014),
-    "cap": RimPlane(front=0.56, back=0.02),
+    "cap": RimPlane(front=0.64, back=0.06),
     "wide brim": RimPlane(front=0.50, back=0.20),
     "top hat": RimPlane(front=0.53, back=0.27),
 }
