@@ -29,17 +29,19 @@ class ProceduralScreenConfig:
     max_identity_distance: float = SAME_PERSON_DISTANCE
     """dlib's own threshold for "the same person"; other people are usually beyond 0.65."""
 
-    min_seen_share: float = 0.0015
-    """Area that must visibly change, in squared face widths: 0.0015 is 38 pixels for a face 160 pixels wide."""
+    min_seen_share: float = 0.008
+    """Area that must visibly change, in squared face widths: 0.008 is 200 pixels for a face 160 pixels wide, or two
+    spots as large as an eye's iris. The least that our own edits changed was 0.034 (thin eyebrows)."""
 
-    min_mean_change: float = 2.0
-    """Mean change inside the edit mask, grey levels of 255: less cannot be learned from a clip."""
+    min_mean_change: float = 4.0
+    """Mean change inside the edit mask, grey levels of 255; the least that our own edits changed was 10."""
 
     max_mask_share: float = 0.75
     """Largest part of the picture that an edit may touch."""
 
-    max_landmark_distance: float = 0.06
-    """Median distance of landmarks found in the edit from the portrait's, in face widths."""
+    max_landmark_distance: float = 0.05
+    """Median distance of landmarks found in the edit from the portrait's, in face widths; a long or short nose, which
+    takes the mouth along, reaches 0.031."""
 
 
 class ProceduralScreen:

@@ -27,7 +27,7 @@ from perse.tracking.landmarks import CHIN, FACE_OVAL, LIPS, LIPS_BETWEEN, NASION
 
 _LENGTH = {"long": 0.27, "short": -0.20, NATURAL: 0.0}
 """How far the base of the nose moves down, in lengths of the nose."""
-_WIDTH = {"wide": 1.42, "narrow": 0.72, NATURAL: 1.0}
+_WIDTH = {"wide": 1.38, "narrow": 0.72, NATURAL: 1.0}
 """Factor on the width at the wings."""
 # Of a longer nose's way the lips go so much, and the chin none: an unmoved mouth would swallow the upper lip.
 _LIPS_FOLLOW = 0.62
@@ -83,7 +83,8 @@ def _reshape_nose(frame: FaceFrame, traits: dict[str, str]) -> Reshaped:
         new_u += 0.62 * tip_u * near_tip
         new_along += 0.45 * (tip_v / length) * near_tip
     elif traits["tip"] == "upturned":
-        new_along -= 0.15 * smooth_step(along, 0.55, 0.95)
+        # A short nose has little left to turn up.
+        new_along -= (0.07 if traits["length"] == "short" else 0.15) * smooth_step(along, 0.55, 0.95)
     new_along += _LENGTH[traits["length"]] * smooth_step(along, 0.0, 1.0) * np.where(along < 1.1, 1, 0)
     moving = nose.copy()
     drop = _LENGTH[traits["length"]] * length
