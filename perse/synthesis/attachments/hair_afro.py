@@ -24,20 +24,20 @@ def afro(scalp: Scalp, request: HairRequest) -> list[Attachment]:
     hair = [painted_scalp(scalp, request.color, rng)]
     radius = 0.028 if request.short else 0.060
     field = curl_field(rng, 20 if request.short else 22)
-    n_layers = 4
+    n_layers = 3
     for number in range(n_layers):
         outer = number / (n_layers - 1)
         rim = CapRim(
             overhang=-3.0 * outer, side_overhang=(2.0 if request.short else 12.0) - 3 * outer, nape_overhang=-20.0
         )
-        sheet = cap(scalp, _puff(radius * (0.70 + 0.30 * outer), rng), rim, rng, rows=26)
+        sheet = cap(scalp, _puff(radius * (0.74 + 0.26 * outer), rng), rim, rng, rows=34)
         sheet = replace(sheet, uvs=_even_uvs(sheet), shade=_puff_shade(sheet))
-        coverage = 1.0 if number == 0 else 0.80 - 0.45 * outer
+        coverage = 1.0 if number == 0 else 0.80 - 0.40 * outer
         texture = curl_texture(request.color, field, rng, coverage=coverage, shade=0.72 + 0.36 * outer)
-        finish = HairFinish(anisotropy=0.0, gloss=0.05, exponent=8, casts_shadow=number in (0, 2))
+        finish = HairFinish(anisotropy=0.0, gloss=0.05, exponent=8, casts_shadow=number in (0, n_layers - 1))
         hair.append(hair_attachment(f"curls {number}", [sheet], texture, scalp, finish))
-        if number == 1:
-            ribbons = scattered_coils(sheet, CoilShape(count=200 if request.short else 260), rng)
+        if number == n_layers - 1:
+            ribbons = scattered_coils(sheet, CoilShape(count=260 if request.short else 400), rng)
             texture = strand_texture(request.color, StrandLook(tip_raggedness=0.0, tip_taper=1e-3), rng)
             finish = replace(strand_finish(request.color, 1), casts_shadow=False)
             hair.append(as_one_mass(hair_attachment("coils", ribbons, texture, scalp, finish), scalp))

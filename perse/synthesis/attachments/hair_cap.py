@@ -49,7 +49,6 @@ def cap(
     rim: CapRim,
     rng: np.random.Generator,
     *,
-    over_ears: bool = False,
     rows: int = _ROWS,
 ) -> Surface:
     """Hair over the whole skull above the hairline.
@@ -60,7 +59,7 @@ def cap(
     """
     azimuth, elevation, t = _chart(scalp, rim, rng, rows)
     towards = directions(azimuth, elevation)
-    radius = (scalp.covered_radius if over_ears else scalp.bare_radius)(towards)
+    radius = scalp.bare_radius(towards)
     radius = np.maximum(radius, gaussian_filter(radius, (0.8, 1.2), mode=("nearest", "wrap")))
     height = thickness(t, azimuth, elevation)
     total = radius + height

@@ -16,9 +16,9 @@ class CoilShape:
 
     count: int
     """On the whole cap."""
-    radius: float = 0.0065
+    radius: float = 0.0072
     """Of the helix."""
-    width: float = 0.0055
+    width: float = 0.0062
     """Of the ribbon."""
     turns: float = 2.2
     """Turns of one coil."""
@@ -29,12 +29,12 @@ class CoilShape:
 def scattered_coils(sheet: Surface, shape: CoilShape, rng: np.random.Generator) -> list[Surface]:
     """Coils on a cap, evenly over its area, none at the very rim."""
     away = outward(sheet)
-    rows, columns = sheet.points.shape[:2]
-    ring = np.linalg.norm(np.diff(sheet.points, axis=1), axis=-1).sum(1)
-    ring[: max(rows // 12, 1)] = 0
-    row = rng.choice(rows, shape.count, p=ring / ring.sum())
-    column = rng.integers(0, columns - 1, shape.count)
-    middle = sheet.points[row, column] + away[row, column] * rng.uniform(-0.001, 0.005, (shape.count, 1))
+    columns = sheet.points.shape[1]
+    across, along = np.gradient(sheet.points, axis=1), np.gradient(sheet.points, axis=0)
+    area = np.linalg.norm(np.cross(across, along), axis=-1)[:, :-1]
+    area[0] = 0
+    row, column = np.divmod(rng.choice(area.size, shape.count, p=area.ravel() / area.sum()), columns - 1)
+    middle = sheet.points[row, column] + away[row, column] * rng.uniform(-0.004, 0.004, (shape.count, 1))
     return [_coil(at, up, shape, rng) for at, up in zip(middle, away[row, column], strict=True)]
 
 
@@ -44,7 +44,7 @@ def _coil(middle: FloatArray, up: FloatArray, shape: CoilShape, rng: np.random.G
     first = unit(np.cross(axis, up))
     second = np.cross(first, axis)
     turns = shape.turns * rng.uniform(0.7, 1.3)
-    s = np.linspace(0, 1, round(8 * turns) + 2)[:, None]
+    s = np.linspace(0, 1, round(7 * turns) + 2)[:, None]
     turn = 2 * np.pi * turns * s + rng.uniform(0, 2 * np.pi)
     radius = shape.radius * rng.uniform(0.7, 1.3) * (0.7 + 0.3 * np.sin(np.pi * s))
     core = middle + shape.length * (s - 0.5) * axis + 0.006 * np.sin(np.pi * s) * up

@@ -16,7 +16,7 @@ from perse.synthesis.attachments.hair_textures import StrandLook, strand_texture
 from perse.synthesis.attachments.surfaces import FloatArray, Surface, unit
 
 SHELLS = ((0.0, 1.0), (0.0014, 0.76), (0.0026, 0.48))
-"""Height above the innermost shell in metres, and coverage. Farther shells look like wire (prototype's finding)."""
+"""Height above the innermost shell in metres, and coverage. Farther shells look like wire (seen, by eye)."""
 
 
 def painted_scalp(
