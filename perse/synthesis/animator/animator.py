@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.attributes import Category
 from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
 from perse.head import HeadModel, rest_vertices
 from perse.synthesis.animator.canvas import vertex_normals
@@ -17,8 +18,11 @@ from perse.synthesis.animator.lift import LiftConfig, lift_portrait
 from perse.synthesis.animator.lifted import LiftedPortrait
 from perse.synthesis.animator.press import press_hair
 from perse.synthesis.animator.surface import build_surface
-from perse.synthesis.scene import prepare_attachments, shadows_on
+from perse.synthesis.scene import shadows_on
 from perse.synthesis.seams import Shot
+
+_RESHAPING = (Category.MOUTH, Category.NOSE)
+"""Edits that move features; the others leave the face's shape alone, and landmarks found through a beard mislead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +84,8 @@ class ProceduralAnimator:
         if edited is None:
             return reference
         below = edited.underlay if edited.underlay is not None else edited
-        picture = EditedPicture(below.image, below.masks, edited.edit_mask)
+        reshaped = edited.prompt.category in _RESHAPING
+        picture = EditedPicture(below.image, below.masks, edited.edit_mask, reshaped)
         return press_hair(lift_edit(portrait, reference, picture, self._config.lift), edited.attachments)
 
     def _reference(self, portrait: TrackedPortrait) -> LiftedPortrait:
@@ -101,7 +106,7 @@ class ProceduralAnimator:
             size_px,
             self._config.supersampling,
             shadows=shadows_on(rest, normals, edited.attachments, lifted.light),
-            attachments=prepare_attachments(edited.attachments),
+            attachments=edited.attachments,
         )
 
 

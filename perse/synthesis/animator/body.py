@@ -23,8 +23,6 @@ Array = NDArray[np.float32]
 
 _COLLAR_STRIP = (0.12, 0.06)
 """Static neck fades out between these distances above the collar, in face widths."""
-_FAR_HAIR = 0.10
-"""Hair this far (face widths) from the lifted head hangs on the shoulders and stays with them."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +57,12 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     drawn = (pose.fragments.face >= 0) & (surface.head_share[surface.faces].min(1) > 0.5)[pose.fragments.face]
     clothes = picture.masks[Part.CLOTHES]
     neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
-    hair = _hair_on_shoulders(picture, drawn, face_width_px)
     hole = _behind_the_head(picture, drawn)
-    alpha = _without_crumbs(np.clip(np.maximum(clothes + neck + hair, hole), 0, 1))
+    alpha = _without_crumbs(np.clip(np.maximum(clothes + neck, hole), 0, 1))
     known = (clothes > 0.6).astype(np.float32)
     filled = push_pull(picture.rgb, np.maximum(known * (1 - hole), 1e-5))
     inside = cv2.GaussianBlur(hole, (0, 0), 0.8)[..., None]
     labels = np.where(neck > clothes, Part.NECK, Part.CLOTHES)
-    labels = np.where(hair > np.maximum(neck, clothes), Part.HAIR, labels)
     return BodyLayer(
         rgb=(picture.rgb * (1 - inside) + filled * inside).astype(np.float32),
         alpha=alpha,
@@ -96,26 +92,10 @@ def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_widt
     share = pose.fragments.interpolate(surface.faces, surface.head_share[:, None])[..., 0]
     drawn = (pose.fragments.face >= 0).astype(np.float32)
     fading = drawn * (1 - smoothstep(share, 0.2, 0.45))
-    # Beside the skinned neck a strip would stay behind as a wedge when the neck turns.
-    inside = np.clip(2 * cv2.blur(cv2.erode(drawn, np.ones((5, 5), np.uint8)), (5, 5)) - 0.5, 0, 1)
+    # Where the neck's outline stands against the background, a strip would stay behind as a wedge when it turns.
+    open_air = (picture.masks.labels == Part.BACKGROUND).astype(np.uint8)
+    inside = smoothstep(cv2.distanceTransform(1 - open_air, cv2.DIST_L2, 5), 3.0, 9.0)
     return np.maximum(near_collar * inside, fading).astype(np.float32)
-
-
-def _hair_on_shoulders(picture: Picture, drawn: NDArray[np.bool_], face_width_px: float) -> Array:
-    """Long hair that the lifted head does not reach; thin leftovers along the head's outline are no hair."""
-    away = cv2.distanceTransform((~drawn).astype(np.uint8), cv2.DIST_L2, 5)
-    far = (picture.cover > 0.5) & (away > _FAR_HAIR * face_width_px)
-    if not far.any() or not drawn.any():
-        return np.zeros(drawn.shape, np.float32)
-    below = np.arange(len(drawn))[:, None] > np.quantile(np.nonzero(drawn)[0], 0.6)
-    core = cv2.morphologyEx((far & below).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    if not core.any():
-        return np.zeros(drawn.shape, np.float32)
-    reach = int(_FAR_HAIR * face_width_px) + 3
-    grown = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
-    return (picture.cover * picture.matte * cv2.GaussianBlur((grown * below).astype(np.float32), (0, 0), 2)).astype(
-        np.float32
-    )
 
 
 def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_]) -> Array:

@@ -18,6 +18,8 @@ from perse.data import PartMasks, TrackedPortrait
 from perse.synthesis.animator.body import BodyLayer
 from perse.synthesis.animator.eyelids import ClosedLid
 from perse.synthesis.animator.fill import smoothstep
+from perse.synthesis.animator.follow import follow_landmarks
+from perse.synthesis.animator.hair_volume import sum_of
 from perse.synthesis.animator.harmonic import extend
 from perse.synthesis.animator.lift import Geometry, LiftConfig, dress, shape_head
 from perse.synthesis.animator.lifted import LiftedPortrait
@@ -34,11 +36,17 @@ _CLOTHES_CHANGED = 0.05
 
 @dataclass(frozen=True)
 class EditedPicture:
-    """An edit as an image: [h, w, 3] uint8, its part masks, and [h, w] uint8 where it may differ."""
+    """An edit as an image.
+
+    Attributes:
+        image: [h, w, 3] uint8; masks: its part masks; edit_mask: [h, w] uint8, where it may differ.
+        reshaped: whether it moves features of the face, which the mesh must follow.
+    """
 
     image: NDArray[np.uint8]
     masks: PartMasks
     edit_mask: NDArray[np.uint8]
+    reshaped: bool = False
 
 
 def lift_edit(
@@ -49,6 +57,10 @@ def lift_edit(
     picture = prepare_picture(edited.image, edited.masks)
     mask = cv2.dilate((edited.edit_mask > 0).astype(np.float32), np.ones((2 * _REACH_PX + 1,) * 2, np.uint8))
     shape = shape_head(surface, portrait, picture, config)
+    if edited.reshaped:
+        pose = take_own_pose(surface, portrait.head, portrait.camera, reference.displacement)
+        follow = follow_landmarks(surface, portrait, pose, edited.image, mask)
+        shape = replace(shape, displacement=shape.displacement + follow)
     touched = _touched_vertices(portrait, reference, shape, picture, mask)
     geometry = Geometry(
         cover=_mixed(reference.cover, shape.cover, touched),
@@ -82,7 +94,11 @@ def _touched_vertices(
     for displacement in (reference.displacement, shape.displacement):
         pose = take_own_pose(surface, portrait.head, portrait.camera, displacement)
         seen = surface.outer & (pose.facing > 0.1) & pose.visible(pose.pixels)
-        value = np.maximum(value, seen * sample_nearest(mask, pose.pixels[:, :2], outside=0.0))
+        inside = sample_nearest(mask, pose.pixels[:, :2], outside=0.0)
+        # A neck behind new hair or a new beard is hidden, not changed.
+        hidden = sample_nearest(picture.hanging, pose.pixels[:, :2], outside=0.0)
+        inside = inside * (1 - (hidden > 0.02) * (surface.head_share < 0.8))
+        value = np.maximum(value, seen * inside)
         known = np.maximum(known, seen.astype(np.float32))
     continued = smoothstep(extend(value, 4 * known, surface.average, surface.outer), 0.3, 0.7)
     return np.where(known > 0, value, continued).astype(np.float32)
@@ -125,7 +141,10 @@ def _mixed_body(reference: LiftedPortrait, body: BodyLayer, picture: Picture, ma
     """The body changes inside the mask; what it hides behind the head changes along with the clothes."""
     before = reference.body
     clothes = picture.masks[Part.CLOTHES]
-    share = mask.copy()
+    # What hair, beard or hat hide of the body is known from the reference.
+    own = sum_of(picture.masks, (Part.CLOTHES, Part.NECK, Part.BACKGROUND))
+    worn = cv2.dilate((own < 0.97).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    share = np.where(worn, 0, mask).astype(np.float32)
     if float((clothes * mask).sum()) > _CLOTHES_CHANGED * float(clothes.sum()):
         share = np.maximum(share, (before.labels == Part.CLOTHES) & (clothes < 0.5))
     return BodyLayer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from perse.data import Attachment
 from perse.geometry import Camera
 from perse.head import HeadParameters, Joint, pose_head
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
 from perse.synthesis.animator.body import BodyLayer
 from perse.synthesis.animator.canvas import paint_head, reduce_parts, vertex_normals
 from perse.synthesis.animator.fill import smoothstep
+from perse.synthesis.animator.hanging import AS_PHOTOGRAPHED
 from perse.synthesis.animator.lifted import LiftedPortrait
-from perse.synthesis.scene import FrameBuffers, Light, PreparedAttachments, draw_attachments
+from perse.synthesis.scene import FrameBuffers, Light, PreparedAttachments, draw_attachments, prepare_attachments
 
 Array = NDArray[np.float32]
 
@@ -43,8 +45,7 @@ class Stage:
         blank: buffers with nothing but the body in them.
         texture: [h, w, 4] uint8, a copy of the lifted texture into which the lids are drawn.
         shade: [n] multipliers, shadows of attachments included.
-        attachments: what the head wears, or None.
-        light: of the scene.
+        attachments: what is drawn onto the head: the joint that carries it, the things, and their light.
     """
 
     lifted: LiftedPortrait
@@ -53,8 +54,7 @@ class Stage:
     blank: FrameBuffers
     texture: NDArray[np.uint8]
     shade: Array
-    attachments: PreparedAttachments | None
-    light: Light
+    attachments: tuple[tuple[Joint, PreparedAttachments, Light], ...]
 
 
 def set_stage(
@@ -63,7 +63,7 @@ def set_stage(
     supersampling: int,
     *,
     shadows: Array | None = None,
-    attachments: PreparedAttachments | None = None,
+    attachments: Sequence[Attachment] = (),
 ) -> Stage:
     """Prepare a clip of frames `size_px` wide and high."""
     side = size_px * supersampling
@@ -74,9 +74,21 @@ def set_stage(
         blank=_with_body(lifted.body.resized(side, side)),
         texture=lifted.texture.copy(),
         shade=lifted.shade if shadows is None else (lifted.shade * shadows).astype(np.float32),
-        attachments=attachments,
-        light=lifted.light,
+        attachments=_by_joint(lifted, attachments),
     )
+
+
+def _by_joint(
+    lifted: LiftedPortrait, attachments: Sequence[Attachment]
+) -> tuple[tuple[Joint, PreparedAttachments, Light], ...]:
+    """Attachments follow the neck; sheets that hang off the head the joint they name, with the light they show."""
+    groups = []
+    for joint in sorted({sheet.joint for sheet in lifted.sheets}):
+        items = [sheet.attachment for sheet in lifted.sheets if sheet.joint == joint]
+        groups.append((joint, prepare_attachments(items), AS_PHOTOGRAPHED))
+    if attachments:
+        groups.append((Joint.NECK, prepare_attachments(attachments), lifted.light))
+    return tuple(groups)
 
 
 def _with_body(body: BodyLayer) -> FrameBuffers:
@@ -100,7 +112,7 @@ def draw_frames(stage: Stage, motion: HeadParameters) -> Iterator[Frame]:
             transforms = posed.transforms[index].numpy()
             vertices = _drawn_vertices(stage.lifted, posed.vertices[index].numpy(), transforms)
             _draw_lids(stage, batch.expression[index])
-            yield draw_frame(stage, vertices, transforms[Joint.NECK])
+            yield draw_frame(stage, vertices, transforms)
 
 
 def _drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) -> Array:
@@ -124,9 +136,9 @@ def _draw_lids(stage: Stage, expression: torch.Tensor) -> None:
         stage.texture[box][..., :3] = np.round(opened * (1 - blend) + lid.rgb * blend)
 
 
-def draw_frame(stage: Stage, vertices: Array, neck_transform: Array) -> Frame:
-    """Draw one frame from posed vertices [n, 3] in the world."""
-    buffers = draw_buffers(stage, vertices, neck_transform)
+def draw_frame(stage: Stage, vertices: Array, transforms: Array) -> Frame:
+    """Draw one frame from posed vertices [n, 3] and joint transforms [j, 4, 4]."""
+    buffers = draw_buffers(stage, vertices, transforms)
     size = buffers.height // stage.supersampling
     image = cv2.resize(buffers.rgb, (size, size), interpolation=cv2.INTER_AREA)
     alpha = cv2.resize(buffers.alpha, (size, size), interpolation=cv2.INTER_AREA)
@@ -140,7 +152,7 @@ def _bytes(values: Array) -> NDArray[np.uint8]:
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
-def draw_buffers(stage: Stage, vertices: Array, neck_transform: Array) -> FrameBuffers:
+def draw_buffers(stage: Stage, vertices: Array, transforms: Array) -> FrameBuffers:
     """Body, then head, then attachments, at the supersampled size."""
     lifted, surface, blank = stage.lifted, stage.lifted.surface, stage.blank
     buffers = FrameBuffers(blank.rgb.copy(), blank.alpha.copy(), blank.parts.copy(), blank.depth.copy())
@@ -151,8 +163,8 @@ def draw_buffers(stage: Stage, vertices: Array, neck_transform: Array) -> FrameB
         lifted.rim, lifted.labels, _facing(stage, vertices), stage.shade, _outline(fragments),
         buffers.rgb, buffers.alpha, buffers.parts, buffers.depth,
     )  # fmt: skip
-    if stage.attachments is not None:
-        draw_attachments(buffers, stage.attachments, neck_transform, stage.camera, stage.light)
+    for joint, attachments, light in stage.attachments:
+        draw_attachments(buffers, attachments, transforms[joint], stage.camera, light)
     return buffers
 
 

@@ -21,8 +21,10 @@ from perse.synthesis.animator.harmonic import extend, smooth
 from perse.synthesis.animator.own_pose import OwnPose, moved, sample
 from perse.synthesis.animator.surface import HeadSurface
 
-COVERS = (Part.HAIR, Part.HEADWEAR, Part.HEADPHONES)
-"""Parts that stand off the skull."""
+COVERS = (Part.HAIR, Part.HEADWEAR)
+"""Parts that stand off the skull all around."""
+ATOP = (Part.HEADPHONES, Part.EARRINGS)
+"""Parts that hide what is below them without saying what it is."""
 HEAD_PARTS = (*COVERS, Part.SKIN, Part.BROWS, Part.EYES, Part.NOSE, Part.MOUTH, Part.EARS, Part.BEARD)
 
 _N_ANGLES = 240
@@ -72,7 +74,7 @@ def lift_hair(surface: HeadSurface, pose: OwnPose, masks: PartMasks, config: Hai
         nothing = np.zeros(len(surface.rest), np.float32)
         return HairVolume(nothing, np.zeros((len(nothing), 3), np.float32))
     centre = head_centre(surface, pose)
-    cover = find_cover(surface, pose, soft, config)
+    cover = find_cover(surface, pose, soft, sum_of(masks, ATOP), config)
     target = _outline(sum_of(masks, HEAD_PARTS) > 0.5, *_pixel(pose, centre), covered=soft)
     displacement = np.zeros_like(pose.vertices)
     current = pose
@@ -90,10 +92,15 @@ def sum_of(masks: PartMasks, parts: tuple[Part, ...]) -> NDArray[np.float32]:
 
 
 def find_cover(
-    surface: HeadSurface, pose: OwnPose, soft: NDArray[np.float32], config: HairVolumeConfig
+    surface: HeadSurface,
+    pose: OwnPose,
+    soft: NDArray[np.float32],
+    atop: NDArray[np.float32],
+    config: HairVolumeConfig,
 ) -> NDArray[np.float32]:
     """How surely each vertex is covered: read off the mask where it is seen, continued elsewhere, [n]."""
     seen = surface.outer & (pose.facing > 0.2) & pose.visible(pose.pixels)
+    seen &= sample(atop, pose.pixels[:, :2]) < 0.3
     read = sample(soft, pose.pixels[:, :2])
     up, back = _directions(surface)
     skull = surface.outer & (up > 0.25)
@@ -167,12 +174,14 @@ def _growth(
     drawn = _outline(_drawn_head(surface, pose), x, y)
     gap = target.radius + config.margin_px - drawn.radius
     limit = config.thickest_m / pose.metres_per_pixel(centre)
-    gap = np.clip(gap, -limit, limit) * np.clip(3 * target.covered - 0.5, 0, 1)
+    # Hair that falls below the jaw is no volume of the skull (see `hanging`).
+    down = np.sin(2 * np.pi * np.arange(_N_ANGLES) / _N_ANGLES)
+    gap = np.clip(gap, -limit, limit) * np.clip(3 * target.covered - 0.5, 0, 1) * np.clip((0.85 - down) / 0.3, 0, 1)
     gap_m = gaussian_filter1d(gap, 2.0, mode="wrap").astype(np.float32) * pose.metres_per_pixel(centre)
     relative = pose.vertices - centre
     angle = np.arctan2(pose.pixels[:, 1] - y, pose.pixels[:, 0] - x).astype(np.float32) % np.float32(2 * np.pi)
     rho = np.hypot(pose.pixels[:, 0] - x, pose.pixels[:, 1] - y) / np.maximum(drawn.at(angle, drawn.radius), 1)
-    weight = target.covered * (np.sin(2 * np.pi * np.arange(_N_ANGLES) / _N_ANGLES) < 0.3)
+    weight = target.covered * (down < 0.3)
     mean_gap = float((gap_m * weight).sum() / max(weight.sum(), 1e-6))
     at_rim = np.clip(rho, 0, 1) ** 2
     inward = np.where(pose.facing > 0, config.front_share, 1.0) * mean_gap

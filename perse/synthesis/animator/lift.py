@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import PartMasks, TrackedPortrait
-from perse.head import rest_vertices
+from perse.head import pose_head, rest_vertices
 from perse.synthesis.animator.body import build_body
 from perse.synthesis.animator.eyelids import close_lids
 from perse.synthesis.animator.eyes import paint_eye
 from perse.synthesis.animator.front_map import make_front_map
 from perse.synthesis.animator.hair_volume import HairVolumeConfig, lift_hair
+from perse.synthesis.animator.hanging import hang_sheets
 from perse.synthesis.animator.harmonic import extend
 from perse.synthesis.animator.lifted import LiftedPortrait
 from perse.synthesis.animator.mouth import (
@@ -140,8 +141,13 @@ def dress(
         labels=sheet.labels,
         lids=close_lids(surface, picture, seen, complexion),
         body=build_body(surface, pose, picture, portrait.face_width_px),
+        sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait)),
         light=light,
     )
+
+
+def _joints(surface: HeadSurface, portrait: TrackedPortrait) -> Array:
+    return pose_head(surface.model, portrait.head).transforms.numpy()
 
 
 def light_of(surface: HeadSurface, pose: OwnPose, picture: Picture, image: NDArray[np.uint8]) -> Light:

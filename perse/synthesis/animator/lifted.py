@@ -11,6 +11,7 @@ from perse.geometry import Camera
 from perse.head import HeadParameters
 from perse.synthesis.animator.body import BodyLayer
 from perse.synthesis.animator.eyelids import ClosedLid
+from perse.synthesis.animator.hanging import HangingSheet
 from perse.synthesis.animator.surface import HeadSurface
 from perse.synthesis.scene import Light
 
@@ -33,6 +34,7 @@ class LiftedPortrait:
         labels: [h, w] uint8, values of `Part`.
         lids: closed lids, blended into the texture while the eyes close.
         body: the still layer.
+        sheets: what hangs off the head.
         light: fitted to the photograph's skin.
     """
 
@@ -48,4 +50,5 @@ class LiftedPortrait:
     labels: NDArray[np.uint8]
     lids: tuple[ClosedLid, ...]
     body: BodyLayer
+    sheets: tuple[HangingSheet, ...]
     light: Light

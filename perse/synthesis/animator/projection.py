@@ -30,6 +30,7 @@ class Picture:
         solid: [h, w] float32, 1 well inside the person.
         cover: [h, w] float32, hair and headwear.
         clothes: [h, w] float32.
+        hanging: [h, w] float32, hair and beard.
     """
 
     rgb: Array
@@ -38,6 +39,7 @@ class Picture:
     solid: Array
     cover: Array
     clothes: Array
+    hanging: Array
 
 
 def prepare_picture(image: NDArray[np.uint8], masks: PartMasks) -> Picture:
@@ -56,6 +58,7 @@ def prepare_picture(image: NDArray[np.uint8], masks: PartMasks) -> Picture:
         solid=cv2.GaussianBlur(core, (0, 0), 0.7),
         cover=sum_of(masks, COVERS),
         clothes=masks[Part.CLOTHES],
+        hanging=sum_of(masks, (Part.HAIR, Part.BEARD)),
     )
 
 
@@ -89,8 +92,10 @@ def project_points(pose: OwnPose, picture: Picture, points: Array, facing: Array
     ramp = covered * smoothstep(facing, 0.04, 0.22) + (1 - covered) * smoothstep(facing, 0.12, 0.42)
     solid = np.clip(2 * sample(picture.solid, pixels) - 1 + 0.6 * covered, 0, 1)
     clothes = np.clip(2 * sample(picture.clothes, pixels), 0, 1) * smoothstep(share, 0.85, 0.97)
+    # Hair and beard before the neck hang from the head (see `hanging`): they are not painted on the neck.
+    clothes = clothes + sample(picture.hanging, pixels) * (1 - smoothstep(share, 0.75, 0.9))
     inside = (pixels > 0.5).all(-1) & (pixels < [pose.camera.width - 0.5, pose.camera.height - 0.5]).all(-1)
-    trust = ramp * solid * (1 - clothes) * (seen & inside)
+    trust = ramp * solid * np.clip(1 - clothes, 0, 1) * (seen & inside)
     return Projection(pixels, trust.astype(np.float32), np.asarray(facing, np.float32))
 
 

@@ -54,25 +54,33 @@ def read_complexion(
     surface: HeadSurface, pose: OwnPose, picture: Picture, seen: Projection, cover: Array, light: Light
 ) -> Complexion:
     """Read colours off the photograph where vertices are seen and continue them over the hidden ones."""
-    soft = {part: picture.masks[part] for part in Part}
-    skin_mask = np.clip(soft[Part.SKIN] + soft[Part.NOSE] + soft[Part.EARS] + soft[Part.NECK] + soft[Part.BEARD], 0, 1)
-    skin_mask = skin_mask * picture.solid
+    skin_mask = sum_of(picture.masks, (Part.SKIN, Part.NOSE, Part.EARS, Part.NECK)) * picture.solid
+    beard_mask = picture.masks[Part.BEARD] * picture.solid
     hair_mask = picture.cover * picture.solid
     shade = light.shade(pose.normals)[:, None]
     skin, skin_known = _read(picture, skin_mask, seen)
     hair, hair_known = _read(picture, hair_mask, seen)
     skin_known *= smoothstep(pose.facing, 0.25, 0.6)
     hair_known *= smoothstep(pose.facing, 0.15, 0.4)
+    beard_color, beard_known = _read(picture, beard_mask, seen)
     albedo = extend(skin / np.maximum(shade, 0.3), skin_known, surface.average, surface.outer, softness=0.3)
     worn = np.stack([sample(picture.masks[part], seen.pixels) for part in _WORN], 1)
     worn_known = 4 * seen.trust
     low = surface.outer & (surface.head_share < 0.06)
     worn[low & (seen.trust < 0.1)] = [0, 1]  # further down there is clothing even where nothing is seen
     worn_known[low] = np.maximum(worn_known[low], 0.5)
+    throat = surface.outer & (surface.head_share < 0.8) & (seen.trust < 0.1)
+    worn[throat, 0] = 0  # beards grow on the jaw; what hangs before the neck hangs from there
+    worn_known[throat] = np.maximum(worn_known[throat], 0.2)
     worn = extend(worn, worn_known, surface.average, surface.outer)
     smooth_cover = _smooth_cover(surface, picture, seen)
+    tone = np.clip(albedo * np.clip(shade, 0.3, 1.2), 0, 255)
+    if beard_known.sum() > 8:
+        bearded = smoothstep(worn[:, 0], 0.4, 0.7)[:, None]
+        beard_tone = extend(beard_color, beard_known, surface.average, surface.outer, softness=0.3)
+        tone = tone * (1 - bearded) + beard_tone * bearded
     return Complexion(
-        skin=np.clip(albedo * np.clip(shade, 0.3, 1.2), 0, 255).astype(np.float32),
+        skin=tone.astype(np.float32),
         hair=_hair_tone(surface, hair, hair_known, smooth_cover),
         cover=cover,
         smooth_cover=smooth_cover,
