@@ -114,7 +114,7 @@ def _hoop(hanger: _Hanger) -> Pieces:
     radius = 19 * hanger.mm
     normal = unit(np.array([hanger.sign * 0.72, 0.0, 0.70]))
     centre = hanger.below(0.0, 2.0) + _DOWN * radius * 0.96
-    return [tube(ring(centre, normal, radius), 2.4 * hanger.mm, segments=12)], []
+    return [tube(ring(centre, normal, radius), 2.8 * hanger.mm, segments=12)], []
 
 
 def _stud(hanger: _Hanger) -> Pieces:

@@ -238,9 +238,7 @@ def _scattering(normals: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _cap(rim: _Rim, color: Rgb, detail: str) -> tuple[Attachment, ...]:
     mm, skull = rim.unit_m, rim.skull
-    front = textures.contrasting(color) if detail == "two-tone" else None
-    if front is not None and textures.luminance(color) <= 150:
-        front = _WHITE
+    front = _WHITE if detail == "two-tone" else None  # as the prompt's sentence says
 
     def lift(way: FloatArray, azimuth: FloatArray) -> FloatArray:
         tall_front = 0.55 + 0.45 * np.cos(azimuth)

@@ -121,7 +121,7 @@ def silk(color: Rgb, *, seed: int = 8) -> Texture:
     """Brushed silk plush: long soft streaks along v."""
     shape = (256, 256)
     streaks = _grain(shape, 1.2, 18, seed)
-    return _texture(1 + 0.10 * streaks + 0.05 * _grain(shape, 7, 30, seed + 1), _color(color))
+    return _texture(1 + 0.055 * streaks + 0.025 * _grain(shape, 7, 30, seed + 1), _color(color))
 
 
 def plain(color: Rgb, *, mottle: float = 0.015, seed: int = 9) -> Texture:
