@@ -1,0 +1,78 @@
+"""Regularisers of latents and of the learned head deformation (Eq. 12 and 31)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def latent_loss(z: Tensor) -> Tensor:
+    """Mean square of latent codes [..., k, d] (Eq. 12): z ~ N(0, small) keeps the space compact."""
+    return z.square().mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeformationLossConfig:
+    """How firmly the learned deformation is held to that of the head model (Eq. 31)."""
+
+    expression: float = 1000.0
+    """Of the squared difference of expression blendshapes, in metres² (IMavatar's value, whose loss this is)."""
+    pose: float = 1000.0
+    """Of the squared difference of pose blendshapes, in metres²."""
+    skinning: float = 0.1
+    """Of the squared difference of skinning weights."""
+
+
+def deformation_loss(
+    expression_basis: Tensor,
+    pose_basis: Tensor,
+    skinning_weights: Tensor,
+    *,
+    head_expression_basis: Tensor,
+    head_pose_basis: Tensor,
+    head_skinning_weights: Tensor,
+    point_weights: Tensor | None = None,
+    config: DeformationLossConfig | None = None,
+) -> Tensor:
+    """Eq. 31: distance of each point's E, P, W from those of its place on the head model. Scalar.
+
+    Args:
+        expression_basis, head_expression_basis: [n, 3, e] metres; the head's averaged over the nearest vertices.
+        pose_basis, head_pose_basis: [n, 3, p] metres.
+        skinning_weights, head_skinning_weights: [n, j], rows that sum to one.
+        point_weights: [n] ≥ 0, e.g. less for points far from the head; None is equal ones.
+    """
+    config = config or DeformationLossConfig()
+    pairs = (
+        (config.expression, expression_basis, head_expression_basis),
+        (config.pose, pose_basis, head_pose_basis),
+        (config.skinning, skinning_weights, head_skinning_weights),
+    )
+    total = skinning_weights.new_zeros(())
+    for weight, learned, given in pairs:
+        if learned.shape != given.shape:
+            raise ValueError(f"learned and given must have one shape, got {tuple(learned.shape)}, {tuple(given.shape)}")
+        per_point = (learned - given.detach()).square().flatten(1).mean(1)  # [n]
+        if point_weights is not None:
+            per_point = per_point * point_weights / point_weights.mean().clamp(min=1e-12)
+        total = total + weight * per_point.mean()
+    return total
+
+
+def decayed(weight: float, epoch: int, *, halve_at: Sequence[int] = (10, 20, 30, 40)) -> float:
+    """A weight that is halved at the given epochs (REFERENCE §1, the FLAME terms)."""
+    return float(weight * 0.5 ** sum(epoch >= milestone for milestone in halve_at))
+
+
+def nearest_mean(values: Tensor, points: Tensor, vertices: Tensor, *, neighbours: int = 3) -> Tensor:
+    """Values of mesh vertices [v, ...] at points [n, 3]: the mean over the nearest vertices [v, 3], inverse-distance
+    weighted. What `deformation_loss` compares with."""
+    with torch.no_grad():
+        distances, indices = torch.cdist(points.detach(), vertices).topk(neighbours, largest=False)
+        weights = 1 / distances.clamp(min=1e-9)
+        weights = weights / weights.sum(-1, keepdim=True)  # [n, k]
+    picked = values[indices]  # [n, k, ...]
+    return (picked * weights.reshape(*weights.shape, *([1] * (picked.dim() - 2)))).sum(1)
