@@ -23,7 +23,7 @@ class ShadowConfig:
 
     key: float = 0.28
     """Light lost where the key light does not reach; much more makes a grey mask of the face (measured)."""
-    ambient: float = 0.36
+    ambient: float = 0.30
     """Light lost where attachments hide the whole sky."""
     resolution_px: int = 144
     """Side of a depth map."""
