@@ -52,3 +52,14 @@ def _seed() -> Iterator[None]:
     """No test depends on the ones before it through a random state."""
     torch.manual_seed(0)
     yield
+
+
+@pytest.fixture(scope="session")
+def tiny_clips(head_model):  # type: ignore[no-untyped-def]
+    """Six synthetic subjects, 12 frames of 64², frame by frame with their categories (None: the reference)."""
+    from synthetic_subjects import film, looks
+
+    from perse.synthesis.motion import load_motion
+
+    motion, frames = load_motion(head_model), np.arange(0, 480, 40)
+    return [(film(head_model, look, motion, frames, 64), look.category) for look in looks(1)]

@@ -82,6 +82,15 @@ class CanonicalGaussians:
         return CanonicalGaussians(*(getattr(self, f.name).detach() for f in fields(self)))
 
 
+def per_frame(values: Tensor, rank: int, of_frame: Tensor) -> Tensor:
+    """A field of `CanonicalGaussians` for each frame: indexed by subject if it has subjects, else as it is.
+
+    Args:
+        rank: number of dimensions that the field has for a single subject.
+    """
+    return values[of_frame] if values.ndim > rank else values
+
+
 def pack_attributes(means: Tensor, quats: Tensor, log_scales: Tensor, opacity_logits: Tensor, colors: Tensor) -> Tensor:
     """Join attributes [..., n, 3 | 4 | 3 | – | 3] into [..., n, 14]."""
     return torch.cat([means, quats, log_scales, opacity_logits[..., None], colors], -1)

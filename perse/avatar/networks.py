@@ -1,14 +1,174 @@
-"""placeholder while the part-bases path is brought up"""
+"""The *networks* decoder: the paper's (P A.1, Eq. 18–29).
 
+::
+
+    x_gc, z ── MLP_d ──► O_gc→sc, O_sc→fc, E, P, W            per subject
+    x_sc, z ── MLP_c ──► o, r, s, c                           per subject      x_sc = x_gc + O_gc→sc
+    x_d − x_fc, z ── MLP_pose ──► Δo, Δr, Δs, Δc              per frame        x_fc = x_sc + O_sc→fc
+
+Where the authors' released code differs, the paper is followed: points start on the head model with its mouth open,
+O_gc→sc is real, and the LBS rotation turns the quaternions (as the nearest rotation).
+
+E, P and W are predicted as *differences* from what the head model says at the point, and x_fc starts at the closed
+rest pose (O_sc→fc starts at "close the mouth"). The paper's FLAME term, which pulls them towards the nearest vertices'
+(Eq. 31, `perse.losses.deformation_loss`), then pulls the differences to zero, and the first image is a head instead
+of a cloud.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from perse.attributes import CATEGORIES
+from perse.avatar.canonical import COLOR, LOG_SCALE, OPACITY, QUAT, CanonicalGaussians, pack_attributes, per_frame
+from perse.avatar.deformation import deform
+from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding, softplus_100
+from perse.avatar.motion import FrameMotion
+from perse.avatar.points import StartingPoints, spacing
+from perse.avatar.posing import LOG_SCALE_RANGE
+from perse.gaussians import Gaussians
+
+HEAD_RADIUS_M = 0.15
+"""Points are divided by this before a network sees them."""
+
+SKINNING_TEMPERATURE = 20.0
+"""Factor on the skinning logits before the softmax (REFERENCE §1)."""
+
+FIRST_OPACITY_LOGIT = 2.0
+"""Points start nearly opaque (0.88)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworksConfig:
-    """."""
+    """Widths and depths; the defaults are the paper's."""
+
+    deform_width: int = 128
+    """Width of MLP_d."""
+    deform_depth: int = 4
+    """Hidden layers of MLP_d."""
+    color_width: int = 512
+    """Width of MLP_c."""
+    color_depth: int = 9
+    """Hidden layers of MLP_c."""
+    color_skip: int = 4
+    """Hidden layer of MLP_c that sees its input again."""
+    color_octaves: int = 6
+    """Octaves of the positional encoding of x_sc."""
+    pose_width: int = 128
+    """Width of MLP_pose."""
+    pose_depth: int = 3
+    """Hidden layers of MLP_pose."""
 
 
 class Networks(nn.Module):
-    """."""
+    """MLP_d, MLP_c and MLP_pose over learned points.
+
+    Attributes:
+        positions: [n, 3] x_gc, metres; learned.
+        pose_active: whether MLP_pose takes part; off during the first epoch (P A.1.2).
+    """
+
+    closing: Tensor
+    blend_basis: Tensor
+    skinning_logits: Tensor
+    regions: Tensor
+    first_log_scale: Tensor
+
+    def __init__(self, config: NetworksConfig, latent_dimensions: int, start: StartingPoints) -> None:
+        super().__init__()
+        self.config = config
+        self.pose_active = True
+        prior = start.prior
+        code_width = len(CATEGORIES) * latent_dimensions
+        m, j = prior.blend_basis.shape[-1], prior.skinning.shape[-1]
+        self.positions = nn.Parameter(prior.open_mouth.clone())
+        self.register_buffer("closing", prior.rest - prior.open_mouth)
+        self.register_buffer("blend_basis", prior.blend_basis.contiguous())
+        ghost = torch.full((len(prior), 1), 1e-4)
+        self.register_buffer("skinning_logits", torch.log(torch.cat([prior.skinning, ghost], -1).clamp_min(1e-4)))
+        self.register_buffer("regions", start.regions)
+        size = spacing(prior.rest).clamp(0.0005, 0.02).mean() if len(prior) > 4 else torch.tensor(0.004)
+        self.register_buffer("first_log_scale", size.log())
+        self.deform = ConditionedMLP(
+            3, code_width, 6 + 3 * m + j + 1, hidden=config.deform_width, depth=config.deform_depth,
+            activation=softplus_100, out_gain=0.0,
+        )  # fmt: skip
+        self.color = ConditionedMLP(
+            encoding_width(config.color_octaves), code_width, 11, hidden=config.color_width, depth=config.color_depth,
+            activation=softplus_100, skip_at=config.color_skip,
+        )  # fmt: skip
+        self.response = ConditionedMLP(
+            3, code_width, 11, hidden=config.pose_width, depth=config.pose_depth, activation=torch.relu, out_gain=0.05
+        )
+
+    def __len__(self) -> int:
+        """Number of points n."""
+        return self.positions.shape[0]
+
+    def canonicalise(self, codes: Tensor, reference: Tensor, *, naive: bool = False) -> CanonicalGaussians:
+        """Eq. 18–20 and 23 for codes [s, k, d]; z_ref is not needed here.
+
+        `naive` evaluates the networks with the condition copied to every point: the twin for tests and benchmarks.
+        """
+        z = codes.flatten(1)
+        deform, color = (net.naive_forward if naive else net for net in (self.deform, self.color))
+        m = self.blend_basis.shape[-1]
+        out = deform(self.positions / HEAD_RADIUS_M, z)  # [s, n, ·]
+        to_subject, to_flame, basis, skinning = out.split([3, 3, 3 * m, self.skinning_logits.shape[1]], -1)
+        x_sc = self.positions + HEAD_RADIUS_M * to_subject
+        x_fc = x_sc + HEAD_RADIUS_M * to_flame + self.closing
+        seen = color(positional_encoding(x_sc / HEAD_RADIUS_M, self.config.color_octaves), z)
+        opacity, quats, scales, colors = seen.split([1, 4, 3, 3], -1)
+        upright = torch.zeros_like(quats)
+        upright[..., 0] = 1
+        condition = self.response.first.of_point.bias.expand(len(z), -1)
+        if self.response.first.of_code is not None:
+            condition = condition + self.response.first.of_code(z)
+        return CanonicalGaussians(
+            pack_attributes(
+                x_fc, upright + quats, self.first_log_scale + scales, FIRST_OPACITY_LOGIT + opacity[..., 0], colors
+            ),
+            self.blend_basis + HEAD_RADIUS_M * basis.unflatten(-1, (3, m)),
+            torch.softmax(self.skinning_logits + SKINNING_TEMPERATURE * skinning, -1),
+            condition[:, None],
+        )  # fmt: skip
+
+    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+        """Eq. 21–22 and 24–29 for f frames: [f, n]. The pose network sees x_d − x_fc without its gradient."""
+        attributes = canonical.attributes[of_frame]
+        basis, skinning = per_frame(canonical.blend_basis, 3, of_frame), per_frame(canonical.skinning, 2, of_frame)
+        x_fc, quats = attributes[..., :3], attributes[..., QUAT]
+        x_d, turned, _, _ = deform(x_fc, quats, basis, skinning, with_ghost(motion))
+        log_scales, opacity, color = attributes[..., LOG_SCALE], attributes[..., OPACITY], attributes[..., COLOR]
+        if self.pose_active:
+            moved = ((x_d - x_fc) / HEAD_RADIUS_M).detach()
+            entered = moved @ self.response.first.of_point.weight.T + per_frame(canonical.pose_condition, 2, of_frame)
+            change = self.response.tail(entered)
+            opacity = opacity + change[..., 0]
+            turned = turned + change[..., 1:5]
+            log_scales = log_scales + change[..., 5:8]
+            color = color + change[..., 8:]
+        scales = torch.exp(log_scales.clamp(*LOG_SCALE_RANGE))
+        return Gaussians(x_d, turned, scales, torch.sigmoid(opacity), torch.sigmoid(color))
+
+    def prior_skinning(self) -> Tensor:
+        """The head model's skinning weights [n, j + 1], the ghost's last."""
+        return torch.softmax(self.skinning_logits, -1)
+
+    def point_tensors(self) -> Sequence[str]:
+        """Names of the parameters and buffers with one row a point, for densification."""
+        return ("positions", "closing", "blend_basis", "skinning_logits", "regions")
+
+
+def with_ghost(motion: FrameMotion) -> FrameMotion:
+    """The motion with one more joint that never moves: the "ghost" bone for what follows neither head nor body."""
+    frames = len(motion)
+    still = torch.eye(4).to(motion.transforms).expand(frames, 1, 4, 4)
+    upright = torch.tensor([1.0, 0, 0, 0]).to(motion.turns).expand(frames, 1, 4)
+    return FrameMotion(
+        motion.coefficients, torch.cat([motion.transforms, still], 1), torch.cat([motion.turns, upright], 1)
+    )

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, N_ATTRIBUTES, OPACITY, QUAT, CanonicalGaussians
+from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, N_ATTRIBUTES, OPACITY, QUAT, CanonicalGaussians, per_frame
 from perse.avatar.deformation import POWER_STEPS, deform
 from perse.avatar.motion import FrameMotion
 from perse.gaussians import Gaussians
@@ -49,8 +49,7 @@ def pose_points(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Te
 def pose_plain(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
     """`pose_points`, written for the reader."""
     attributes = canonical.attributes[of_frame]  # [f, n, 14]
-    basis = canonical.blend_basis if canonical.blend_basis.ndim == 3 else canonical.blend_basis[of_frame]
-    skinning = canonical.skinning if canonical.skinning.ndim == 2 else canonical.skinning[of_frame]
+    basis, skinning = per_frame(canonical.blend_basis, 3, of_frame), per_frame(canonical.skinning, 2, of_frame)
     means, quats, shift, turn = deform(attributes[..., MEAN], attributes[..., QUAT], basis, skinning, motion)
     opacity, color = attributes[..., OPACITY], attributes[..., COLOR]
     if canonical.pose_condition.shape[-1]:

@@ -131,7 +131,7 @@ def _empty_avatar(description: dict[str, Any], tensors: dict[str, Tensor]) -> Av
 def _placeholders(tensors: dict[str, Tensor]) -> StartingPoints:
     """Points of the right number and sizes, all zero: the state overwrites what decoders make of them."""
     basis, regions = tensors["decoder.blend_basis"], tensors["decoder.regions"]
-    n, joints = len(basis), tensors["decoder.skinning_logits"].shape[1]
+    n, joints = len(basis), len(tensors["skeleton.joints"])
     rest = torch.zeros(n, 3)
     prior = MeshPrior(rest, rest, rest, torch.zeros_like(basis), torch.zeros(n, joints))
     assert regions.shape[1] == len(CATEGORIES)

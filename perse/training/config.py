@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from perse.attributes import Category
+from perse.avatar.densification import DensificationConfig
+from perse.losses import DeformationLossConfig, PictureLossConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """Weights of the losses (P Eq. 11, 12, 31). The defaults are the laptop's."""
 
-    l1: float = 0.8
-    """Mean absolute difference of RGB on white [M, REFERENCE §7; the paper's recipe: 1]."""
-    ssim: float = 0.2
-    """1 − SSIM [M; the paper's recipe: 0.25]."""
-    alpha: float = 0.2
-    """Mean absolute difference of alpha [M]."""
+    picture: PictureLossConfig = field(default_factory=lambda: PictureLossConfig(l1=0.8, ssim=0.2, alpha=0.2))
+    """L1, SSIM and alpha [M, REFERENCE §7]; `PictureLossConfig()` has the paper's weights."""
     perceptual: float = 0.0
-    """VGG features where weights exist, otherwise multi-scale SSIM (the paper's recipe: 0.1)."""
+    """Of VGG features (the paper's recipe: 0.1). Without weights, SSIM is taken of three octaves instead."""
+    vgg_checkpoint: Path | None = None
+    """Where VGG-16's weights are, if they are."""
     latent: float = 0.0
     """Mean square of the edited subjects' codes (the paper's recipe: 0.1)."""
-    blendshapes: float = 0.0
-    """How strongly `networks` keeps expressions, correctives and skinning near the head model's (the FLAME term)."""
+    deformation: DeformationLossConfig | None = None
+    """How firmly `networks` keeps E, P and W to the head model's (Eq. 31); halves at epochs 10, 20, 30, 40 of 112."""
     identity: float = 0.0
     """Distance of a differentiable face embedding from the reference's; needs an embedder."""
 
@@ -33,6 +34,8 @@ class LearningRates:
 
     points: float = 2e-2
     """Attributes of the points."""
+    positions: float = 1e-4
+    """x_gc of the `networks` decoder, metres (REFERENCE §1)."""
     features: float = 5e-3
     """Learned features of the points."""
     bases: float = 1e-2
@@ -74,8 +77,14 @@ class TrainingConfig:
     """(progress, categories that join then); empty: all from the beginning."""
     pose_networks_from: float = 0.01
     """Progress at which MLP_pose of the `networks` decoder joins (P A.1.2: after the first epoch, of 112)."""
+    densification: DensificationConfig | None = None
+    """Growing and pruning of the `networks` decoder's points; None keeps the points it starts with."""
     seed: int = 0
     """Of the sampler and of densification."""
+
+
+EPOCHS = 112
+"""The paper's epochs (A.1.2). Its schedules are stated in them; ours run over the share of the steps done."""
 
 
 def rate_factor(config: TrainingConfig, step: int) -> float:

@@ -1,15 +1,21 @@
-"""The loss of rendered frames against their targets (P Eq. 11, 12, 31)."""
+"""The loss of rendered frames against their targets (P Eq. 11-15, 31)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from perse.losses import PictureLossConfig, VggLoss, picture_loss
 from perse.render import Rendering
 from perse.training.clips import FrameBatch
 from perse.training.config import LossConfig
+
+logger = logging.getLogger(__name__)
+
+OCTAVES_INSTEAD_OF_VGG = 3
+"""SSIM's octaves where VGG's weights are missing."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,7 @@ class LossTerms:
 
     Attributes:
         total: the weighted sum; the only one that carries a gradient.
-        l1, ssim, alpha: unweighted, for curves; `ssim` is the similarity, not 1 − SSIM.
+        l1, ssim, alpha: unweighted, for curves; `ssim` is 1 - SSIM.
     """
 
     total: Tensor
@@ -27,26 +33,44 @@ class LossTerms:
     alpha: float
 
 
-def image_terms(rendering: Rendering, target: FrameBatch, config: LossConfig) -> LossTerms:
-    """Eq. 11 over a batch of frames rendered on white: RGB and alpha against uint8 targets."""
-    images = target.images.to(rendering.colors.device).float() / 255
-    alphas = target.alphas.to(rendering.alphas.device).float() / 255
-    l1 = (rendering.colors - images).abs().mean()
-    similarity = ssim(rendering.colors, images)
-    alpha = (rendering.alphas - alphas).abs().mean()
-    total = config.l1 * l1 + config.ssim * (1 - similarity) + config.alpha * alpha
-    return LossTerms(total, float(l1.detach()), float(similarity.detach()), float(alpha.detach()))
+class ImageObjective(nn.Module):
+    """Eq. 11: the picture loss, and the perceptual term with or without weights.
 
+    Attributes:
+        perceptual_term: what stands for the paper's VGG term: "vgg16", "multi-scale SSIM" or "none". For the report.
+    """
 
-def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """temporary: until perse.losses"""
-    w = torch.exp(-((torch.arange(11.0) - 5) ** 2) / (2 * 1.5**2))
-    w = w / w.sum()
-    x = torch.cat([a, b, a * a, b * b, a * b], -1).permute(0, 3, 1, 2)
-    c = x.shape[1]
-    conv = torch.nn.functional.conv2d
-    x = conv(conv(x, w.view(1, 1, 1, 11).expand(c, 1, 1, 11), groups=c), w.view(1, 1, 11, 1).expand(c, 1, 11, 1),
-             groups=c)  # fmt: skip
-    ma, mb, aa, bb, ab = x.split(3, 1)
-    top = (2 * ma * mb + 1e-4) * (2 * (ab - ma * mb) + 9e-4)
-    return (top / ((ma * ma + mb * mb + 1e-4) * (aa - ma * ma + bb - mb * mb + 9e-4))).mean()
+    def __init__(self, config: LossConfig) -> None:
+        super().__init__()
+        self.picture: PictureLossConfig = config.picture
+        self.weight = config.perceptual
+        self.perceptual_term = "none"
+        self.vgg: VggLoss | None = None
+        if config.perceptual and config.vgg_checkpoint is not None:
+            self.vgg, self.perceptual_term = VggLoss(config.vgg_checkpoint), "vgg16"
+        elif config.perceptual:
+            self.picture = replace(config.picture, scales=max(config.picture.scales, OCTAVES_INSTEAD_OF_VGG))
+            self.perceptual_term = "multi-scale SSIM"
+            logger.warning("no VGG weights were given: SSIM of %d octaves stands in for them", self.picture.scales)
+
+    def forward(self, rendering: Rendering, target: FrameBatch) -> LossTerms:
+        """Frames rendered on white against uint8 targets."""
+        images, alphas = target.images.to(rendering.colors.device), target.alphas.to(rendering.colors.device)
+        loss = picture_loss(rendering.colors, rendering.alphas, images, alphas, config=self.picture)
+        total = loss.total
+        if self.vgg is not None:
+            total = total + self.weight * self.vgg(rendering.colors, images.float() / 255)
+        return LossTerms(total, float(loss.l1), float(loss.ssim), float(loss.alpha))
+
+    def of_part(self, rendering: Rendering, targets: Tensor, mask: Tensor) -> Tensor:
+        """Eq. 14-15: RGB losses that only see a part; the mean is over the part, whatever its size.
+
+        Args:
+            targets: [b, h, w, 3] uint8. They have no alpha of their own: a morph is a picture.
+            mask: [h, w] bool.
+        """
+        masks = mask.float().expand(rendering.alphas.shape)
+        config = replace(self.picture, alpha=0.0)
+        # Alpha's weight is zero; its own picture is as good a target as any.
+        own = rendering.alphas.detach()
+        return picture_loss(rendering.colors, rendering.alphas, targets, own, masks=masks, config=config).total

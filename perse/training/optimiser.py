@@ -16,9 +16,9 @@ from perse.training.config import LearningRates, TrainingConfig, rate_factor
 _RATE_OF_PREFIX: tuple[tuple[str, str], ...] = (
     ("latents.", "latents"),
     ("decoder.base", "points"),  # and not "decoder.bases", which is matched before
+    ("decoder.positions", "positions"),
     ("decoder.features", "features"),
     ("decoder.directions", "directions"),
-    ("decoder.response", "response"),
     ("decoder.skinning_residual", "skinning"),
     ("decoder.", "networks"),
 )
@@ -28,6 +28,8 @@ def rate_of(name: str, rates: LearningRates) -> float:
     """Full learning rate of a parameter by its name in the avatar."""
     if name.startswith("decoder.bases."):
         return rates.bases
+    if name == "decoder.response":  # a tensor in part bases; a network of this name is a network
+        return rates.response
     for prefix, kind in _RATE_OF_PREFIX:
         if name.startswith(prefix):
             return float(getattr(rates, kind))

@@ -13,24 +13,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from perse.avatar import Avatar
+from perse.avatar import Avatar, CanonicalGaussians
+from perse.avatar.densification import carried_moments, carry_out, plan_growth, plan_prune, shrink_scales
 from perse.avatar.motion import FrameMotion
+from perse.avatar.networks import Networks
 from perse.avatar.storage import avatar_tensors, describe, restore
 from perse.errors import RecipeError
 from perse.geometry import Camera
+from perse.losses import DeformationLossConfig, decayed, deformation_loss, latent_loss
 from perse.render import Rasterizer, Rendering, rasterize
 from perse.training.checkpoint import Checkpoint
 from perse.training.clips import ClipStore
-from perse.training.config import TrainingConfig, rate_factor
-from perse.training.objective import LossTerms, image_terms
+from perse.training.config import EPOCHS, TrainingConfig, rate_factor
+from perse.training.objective import ImageObjective, LossTerms
 from perse.training.optimiser import Optimiser
 from perse.training.sampler import StepSample, curriculum_pool, sample_step
+
+_DENSIFICATION = 20
+"""Stream of random numbers, apart from the sampler's."""
 
 GradientReduction = Callable[[Sequence[nn.Parameter]], None]
 """Called between backward and update; `reduction.average_gradients` in a distributed run."""
@@ -43,7 +50,7 @@ class StepReport:
     Attributes:
         step: its number, from 0.
         loss: the weighted total.
-        l1, ssim, alpha: unweighted terms.
+        l1, ssim, alpha: unweighted terms; `ssim` is 1 - SSIM.
         rate: factor on the learning rates.
         n_gaussians: points after the step.
     """
@@ -64,6 +71,8 @@ class Trainer:
         avatar: the one that is trained; densification may replace its points.
         clips: training frames; its subjects are the rows of the avatar's table.
         step_number: number of the next step, which is the number of finished ones.
+        device: where everything lives.
+        objective: the image losses.
     """
 
     def __init__(
@@ -92,10 +101,11 @@ class Trainer:
         self.step_number = 0
         self._rasterizer, self._rank, self._world, self._reduce = rasterizer, rank, world, reduce_gradients
         self._optimiser = Optimiser(avatar.named_parameters(), config)
-        device = avatar.features_categories.device
+        self.device = avatar.features_categories.device
+        self.objective = ImageObjective(config.losses).to(self.device)
         self._motion: FrameMotion = avatar.skeleton(clips.parameters)
-        self._camera: Camera = clips.camera.to(device)
-        self._white = torch.ones(3, device=device)
+        self._camera: Camera = clips.camera.to(self.device)
+        self._white = torch.ones(3, device=self.device)
 
     def step(self) -> StepReport:
         """One step on this worker's sample."""
@@ -114,33 +124,64 @@ class Trainer:
             rank=self._rank, world=self._world,
         )  # fmt: skip
 
+    def zero_gradients(self) -> None:
+        """Forget all gradients; parameters that the next backward does not touch will have none."""
+        self._optimiser.zero_gradients()
+
     def gradients(self, sample: StepSample) -> LossTerms:
         """Forward and backward: leaves gradients in the avatar's parameters, nothing else changes."""
-        self._optimiser.zero_gradients()
-        codes = self.avatar.subject_codes(torch.tensor(sample.subjects, device=self._white.device))
-        rendering = self.render(codes, sample.of_frame, sample.frames)
-        target = self.clips.batch(sample.subject_of_frame, sample.frames)
-        terms = image_terms(rendering, target, self.config.losses)
-        total = terms.total
-        if self.config.losses.latent:
-            total = total + self.config.losses.latent * (codes - self.avatar.latents.reference).square().mean()
-        total.backward()
-        return terms
-
-    def render(self, codes: Tensor, of_frame: Sequence[int], frames: Sequence[int]) -> Rendering:
-        """Frames of the training motion on white: codes [s, k, d], frame i of subject of_frame[i] at frames[i]."""
-        device = self._white.device
+        self.zero_gradients()
+        codes = self.avatar.subject_codes(torch.tensor(sample.subjects, device=self.device))
         canonical = self.avatar.canonicalise(codes)
-        gaussians = self.avatar.pose(
-            canonical, self._motion[torch.tensor(frames, device=device)], torch.tensor(of_frame, device=device)
-        )
+        rendering = self.draw(canonical, sample.of_frame, sample.frames)
+        target = self.clips.batch(sample.subject_of_frame, sample.frames)
+        terms = self.objective(rendering, target)
+        total = terms.total + self._regularisers(codes, canonical)
+        total.backward()
+        return LossTerms(total, terms.l1, terms.ssim, terms.alpha)
+
+    def draw(self, canonical: CanonicalGaussians, of_frame: Sequence[int], frames: Sequence[int]) -> Rendering:
+        """Frames of the training motion on white: picture i shows subject of_frame[i] at frame frames[i]."""
+        decoder = self.avatar.decoder
+        if isinstance(decoder, Networks):
+            decoder.pose_active = self.progress >= self.config.pose_networks_from
+        motion = self._motion[torch.tensor(frames, device=self.device)]
+        gaussians = self.avatar.pose(canonical, motion, torch.tensor(of_frame, device=self.device))
         return rasterize(gaussians, self._camera, background=self._white, rasterizer=self._rasterizer)
+
+    @property
+    def progress(self) -> float:
+        """Share of the steps that are done, in [0, 1]."""
+        return self.step_number / max(self.config.steps, 1)
+
+    def _regularisers(self, codes: Tensor, canonical: CanonicalGaussians) -> Tensor:
+        """Eq. 12 and the latents' term, as far as the recipe weighs them."""
+        losses, total = self.config.losses, torch.zeros((), device=self.device)
+        if losses.latent:
+            total = total + losses.latent * latent_loss(codes)
+        if losses.deformation is not None and isinstance(self.avatar.decoder, Networks):
+            weight = decayed(1.0, int(self.progress * EPOCHS))
+            total = total + weight * self._deformation(self.avatar.decoder, canonical, losses.deformation)
+        return total
+
+    def _deformation(self, decoder: Networks, canonical: CanonicalGaussians, config: DeformationLossConfig) -> Tensor:
+        """Eq. 31 over all subjects of the step."""
+        e = self.avatar.skeleton.n_expression
+        basis = canonical.blend_basis.flatten(0, 1)
+        copies = len(canonical.blend_basis)
+        given = decoder.blend_basis.repeat(copies, 1, 1)
+        return deformation_loss(
+            basis[..., :e], basis[..., e:], canonical.skinning.flatten(0, 1),
+            head_expression_basis=given[..., :e], head_pose_basis=given[..., e:],
+            head_skinning_weights=decoder.prior_skinning().repeat(copies, 1), config=config,
+        )  # fmt: skip
 
     def apply(self, terms: LossTerms) -> StepReport:
         """Reduce gradients over workers, update, advance."""
         if self._reduce is not None:
             self._reduce([p for p in self.avatar.parameters() if p.numel()])
         self._optimiser.apply(self.step_number)
+        self._densify()
         report = StepReport(
             self.step_number, float(terms.total.detach()), terms.l1, terms.ssim, terms.alpha,
             rate_factor(self.config, self.step_number), self.avatar.n_gaussians,
@@ -148,9 +189,39 @@ class Trainer:
         self.step_number += 1
         return report
 
+    def _densify(self) -> None:
+        """The event that is due after this step, if any. Adam's moments go with the points."""
+        config, decoder = self.config.densification, self.avatar.decoder
+        if config is None or not isinstance(decoder, Networks):
+            return
+        period = max(1, round(config.every * self.config.steps))
+        done = self.step_number + 1
+        if done % period or done > config.until * self.config.steps:
+            return
+        rng = np.random.default_rng((self.config.seed, _DENSIFICATION, self.step_number))
+        if len(decoder) < config.target:
+            plan = plan_growth(len(decoder), min(config.target, round(config.grow_factor * len(decoder))), rng)
+        else:
+            shrink_scales(decoder, config.shrink)
+            plan = plan_prune(self._largest_opacities(rng), config.prune_opacity, config.target, rng)
+        moments = carried_moments(self._optimiser.moments(), "decoder.", tuple(decoder.point_tensors()), plan)
+        carry_out(decoder, plan, config.radius_m, rng)
+        self._optimiser = Optimiser(self.avatar.named_parameters(), self.config)
+        self._optimiser.restore(moments)
+
+    @torch.no_grad()
+    def _largest_opacities(self, rng: np.random.Generator, subjects: int = 16) -> Tensor:
+        """Opacity [n] of every point in the subject, of a few, that needs it most."""
+        rows = rng.permutation(len(self.avatar.subjects))[:subjects]
+        logits = [
+            self.avatar.canonicalise(self.avatar.subject_codes(torch.tensor([row], device=self.device))).opacity_logits
+            for row in rows.tolist()
+        ]
+        return torch.sigmoid(torch.cat(logits)).amax(0).cpu()
+
     def checkpoint(self) -> Checkpoint:
         """Everything that a resumed run needs to equal this one."""
-        state = {"step": self.step_number, "config": asdict(self.config)}
+        state = {"step": self.step_number, "config": repr(self.config)}
         return Checkpoint(
             self.step_number,
             {
@@ -169,13 +240,12 @@ class Trainer:
         """
         files: Mapping[str, bytes] = checkpoint.files
         state = json.loads(files["state.json"])
-        if state["config"] != json.loads(json.dumps(asdict(self.config))):
+        if state["config"] != repr(self.config):
             raise RecipeError(
                 "the checkpoint was made with another training configuration; resume with the same one, or start "
                 "in a new workspace"
             )
-        device = self._white.device
-        self.avatar = restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"])).to(device)
+        self.avatar = restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"])).to(self.device)
         self._optimiser = Optimiser(self.avatar.named_parameters(), self.config)
         self._optimiser.restore(load(files["optimiser.safetensors"]))
         self.step_number = int(state["step"])

@@ -1,0 +1,60 @@
+"""A small avatar of the synthetic subjects, for tests of training, evaluation and storage."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from perse.attributes import Category
+from perse.avatar import (
+    Avatar,
+    AvatarCard,
+    AvatarConfig,
+    LatentConfig,
+    NetworksConfig,
+    PartBasesConfig,
+    Skeleton,
+    StartConfig,
+    Subject,
+    SubjectFeatures,
+)
+from perse.avatar.initialisation import starting_points
+from perse.avatar.points import IdentityMesh, StartingPoints
+
+START = StartConfig(head_points=900, shell_points=500, body_points=200, watched_frames=8, voxel_m=0.012)
+PART_BASES = PartBasesConfig(rank=4, features=4, encoding_octaves=2, hidden=8, depth=1)
+NETWORKS = NetworksConfig(
+    deform_width=16, deform_depth=2, color_width=16, color_depth=4, color_skip=2, color_octaves=3, pose_width=8,
+    pose_depth=2,
+)  # fmt: skip
+ABSENT = (Category.BEARD, Category.EARRINGS, Category.HAT, Category.HEADPHONES)
+_started: dict[int, tuple[StartingPoints, IdentityMesh]] = {}
+
+
+def started(head_model, tiny_clips) -> tuple[StartingPoints, IdentityMesh]:  # type: ignore[no-untyped-def]
+    """Starting points of the tiny clips, made once."""
+    if id(tiny_clips) not in _started:
+        edited = [(clip, category) for clip, category in tiny_clips[1:]]
+        _started[id(tiny_clips)] = starting_points(head_model, tiny_clips[0][0], edited, START, seed=0)
+    return _started[id(tiny_clips)]
+
+
+@lru_cache
+def random_features(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """f_I and f_T [count, 64] of imaginary subjects."""
+    image, text = torch.randn(2, count, 64, generator=torch.Generator().manual_seed(2))
+    return image, text
+
+
+def synthetic_avatar(head_model, tiny_clips, decoder=PART_BASES) -> Avatar:  # type: ignore[no-untyped-def]
+    """An untrained avatar of the tiny clips."""
+    start, mesh = started(head_model, tiny_clips)
+    subjects = [Subject(clip.key, category, "a prompt" if category else "") for clip, category in tiny_clips]
+    rows = torch.tensor([-1 if category is None else category.index for _, category in tiny_clips])
+    reference = tiny_clips[0][0]
+    card = AvatarCard(reference.key, reference.camera, head_model.expression_names, head_model.joint_names, ABSENT)
+    skeleton = Skeleton(mesh.joints, head_model.parents, head_model.n_expression, correctives=mesh.correctives)
+    config = AvatarConfig(latents=LatentConfig(features=64, hidden=32, dimensions=8), decoder=decoder)
+    features = SubjectFeatures(*random_features(len(subjects)), rows)
+    return Avatar(config, card, skeleton, start, subjects, features, seed=0)
