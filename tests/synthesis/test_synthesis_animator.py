@@ -1,0 +1,214 @@
+"""The procedural animator on the sample portrait: faithful at its own pose, plausible elsewhere, edits stay local."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from perse.attributes import Category, Part
+from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait
+from perse.errors import RecipeError
+from perse.head import HeadModel, HeadParameters, Joint, pose_head
+from perse.synthesis.animator import LiftedPortrait, ProceduralAnimator, ProceduralAnimatorConfig
+from perse.synthesis.animator.surface import HeadSurface, build_surface
+from perse.synthesis.seams import Shot
+from perse.tracking import MediapipeTracker, MediapipeTrackerConfig, detect_landmarks
+from perse.tracking.landmarks import FACE_OVAL
+
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def portrait(head_model: HeadModel, astronaut: np.ndarray) -> TrackedPortrait:
+    return MediapipeTracker(MediapipeTrackerConfig(), head_model).track(astronaut)
+
+
+@pytest.fixture(scope="module")
+def animator(head_model: HeadModel) -> ProceduralAnimator:
+    return ProceduralAnimator(ProceduralAnimatorConfig(), head_model)
+
+
+@pytest.fixture(scope="module")
+def lifted(animator: ProceduralAnimator, portrait: TrackedPortrait) -> LiftedPortrait:
+    return animator.lift(portrait)
+
+
+def _shot(portrait: TrackedPortrait, *angles: tuple[float, float, float] | None, size: int = SIZE, **actions) -> Shot:  # type: ignore[no-untyped-def]
+    """Frames at (yaw, pitch, roll) in degrees with the portrait's own expression; None is its own pose."""
+    own = portrait.head
+    pose = own.pose.repeat(len(angles), 1, 1)
+    for index, angle in enumerate(angles):
+        if angle is not None:
+            vector = Rotation.from_euler("YXZ", angle, degrees=True).as_rotvec()
+            pose[index, Joint.NECK] = torch.from_numpy(vector).float()
+    expression = own.expression.repeat(len(angles), 1)
+    for index, value in actions.items():
+        expression[:, int(index.removeprefix("e"))] = value
+    motion = HeadParameters(own.betas, own.vertex_offsets, expression, pose)
+    return Shot(np.arange(len(angles), dtype=np.int32), motion, size)
+
+
+def _edited(portrait: TrackedPortrait, category: Category, image, masks, mask) -> EditedPortrait:  # type: ignore[no-untyped-def]
+    prompt = AttributePrompt("test-0", category, (), "a test", 0)
+    return EditedPortrait("edited", prompt, image, masks, mask, (), None, ())
+
+
+def _repainted(portrait: TrackedPortrait, inside: np.ndarray, color, part: Part) -> tuple[np.ndarray, PartMasks]:  # type: ignore[no-untyped-def]
+    image, soft = portrait.image.copy(), portrait.masks.soft.copy()
+    image[inside] = color
+    soft[:, inside] = 0
+    soft[part, inside] = 255
+    person = portrait.masks.person.copy()
+    person[inside] = 255
+    return image, PartMasks(soft, person)
+
+
+def test_own_pose_gives_the_photograph_back(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    clip = animator.animate(portrait, None, _shot(portrait, None, size=portrait.image.shape[0]))
+    face = np.isin(portrait.masks.labels, (Part.SKIN, Part.NOSE, Part.MOUTH, Part.EYES, Part.BROWS)).astype(np.uint8)
+    face = cv2.erode(face, np.ones((7, 7), np.uint8)) > 0
+    error = (clip.images[0].astype(float) - portrait.image)[face]
+    assert 10 * np.log10(255**2 / (error**2).mean()) >= 30
+
+
+def test_outline_of_the_hair_agrees_with_the_matte(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    clip = animator.animate(portrait, None, _shot(portrait, None))
+    matte = cv2.resize(portrait.masks.person, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    chin = int(portrait.landmarks_px[152, 1] * SIZE / portrait.image.shape[0])
+    drawn, true = clip.alphas[0, :chin] > 127, matte[:chin] > 127
+    assert (drawn & true).sum() / (drawn | true).sum() > 0.97
+    soft = (clip.alphas[0, :chin] > 20) & (clip.alphas[0, :chin] < 235)
+    assert soft.sum() > 50  # hair has no cut-out edge
+
+
+def test_frames_are_over_white_and_labelled(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    clip = animator.animate(portrait, None, _shot(portrait, (30, 0, 0), (-30, 10, 5)))
+    assert clip.images.shape == (2, SIZE, SIZE, 3) and clip.images.dtype == np.uint8
+    assert (clip.images[clip.alphas == 0] == 255).all()
+    assert ((clip.parts == Part.BACKGROUND) == (clip.alphas <= 127)).all()
+    for part in (Part.SKIN, Part.HAIR, Part.EYES, Part.NOSE, Part.MOUTH, Part.BROWS, Part.CLOTHES):
+        assert (clip.parts == part).any((1, 2)).all(), part
+    assert (clip.camera.width, clip.camera.height) == (SIZE, SIZE)
+    torch.testing.assert_close(clip.parameters.betas, portrait.head.betas)
+
+
+def test_the_same_shot_gives_the_same_bytes(head_model: HeadModel, portrait: TrackedPortrait) -> None:
+    shot = _shot(portrait, (20, -10, 5), size=128)
+    clips = [ProceduralAnimator(ProceduralAnimatorConfig(), head_model).animate(portrait, None, shot) for _ in range(2)]
+    assert (clips[0].images == clips[1].images).all() and (clips[0].parts == clips[1].parts).all()
+
+
+def test_frames_do_not_depend_on_their_company(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    together = animator.animate(portrait, None, _shot(portrait, (25, 0, 0), None, size=128))
+    alone = animator.animate(portrait, None, _shot(portrait, None, size=128))
+    assert np.abs(together.images[1].astype(int) - alone.images[0]).max() <= 1  # batched skinning rounds differently
+
+
+@pytest.mark.parametrize("yaw", [-20, 20])
+def test_a_detector_finds_the_face_where_the_parameters_say(
+    animator: ProceduralAnimator, portrait: TrackedPortrait, head_model: HeadModel, yaw: float
+) -> None:
+    clip = animator.animate(portrait, None, _shot(portrait, (yaw, 0, 0), size=512))
+    found = detect_landmarks(clip.images[0])
+    assert found is not None
+    posed = pose_head(head_model, clip.parameters.frame(0))
+    expected, _ = clip.camera.project(head_model.landmarks(posed.vertices))
+    ids = head_model.landmark_ids.numpy()
+    inner = ~np.isin(ids, FACE_OVAL)  # the oval slides along the outline of a turned head
+    away = np.linalg.norm(found[ids][inner, :2] - expected.numpy()[inner], axis=1) * SIZE / 512
+    assert np.median(away) < 2.5
+
+
+def test_eyes_close_and_the_mouth_opens(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    names = animator.lift(portrait).surface.model.expression_names
+    blink = {f"e{names.index('eyeBlink' + side)}": 1.0 for side in ("Left", "Right")}
+    opened = animator.animate(portrait, None, _shot(portrait, (0, 0, 0)))
+    closed = animator.animate(portrait, None, _shot(portrait, (0, 0, 0), **blink))
+    assert (closed.parts == Part.EYES).sum() < 0.3 * (opened.parts == Part.EYES).sum()
+    shot = _shot(portrait, (0, 0, 0))
+    shot.motion.pose[:, Joint.JAW, 0] = 0.45
+    wide = animator.animate(portrait, None, shot)
+    assert (wide.parts == Part.MOUTH).sum() > 1.3 * (opened.parts == Part.MOUTH).sum()
+
+
+def test_an_edit_changes_nothing_outside_itself(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    lips = portrait.masks[Part.MOUTH] > 0.5
+    image, masks = _repainted(portrait, lips, (150, 20, 60), Part.MOUTH)
+    edited = _edited(portrait, Category.BEARD, image, masks, lips.astype(np.uint8) * 255)  # not a reshaping edit
+    shot = _shot(portrait, None, (30, 0, 0), (-20, 15, 5))
+    before, after = animator.animate(portrait, None, shot), animator.animate(portrait, edited, shot)
+    changed = (before.images != after.images).any(-1)
+    near_mouth = np.stack([cv2.dilate((p == Part.MOUTH).astype(np.uint8), np.ones((13, 13))) > 0 for p in before.parts])
+    assert changed.any((1, 2)).all()
+    assert not (changed & ~near_mouth).any()
+    assert (before.alphas == after.alphas).all()
+
+
+def test_a_painted_hat_gets_volume(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    """A tall hat in image and masks alone stands above the old outline in turned views as well."""
+    hair = portrait.masks[Part.HAIR] > 0.5
+    rows, columns = np.nonzero(hair)
+    yy, xx = np.mgrid[: hair.shape[0], : hair.shape[1]]
+    crown, middle = rows.min(), columns.mean()
+    dome = ((xx - middle) / (0.5 * np.ptp(columns))) ** 2 + ((yy - (crown + 40)) / 85.0) ** 2 < 1
+    dome &= yy < crown + 60
+    image, masks = _repainted(portrait, dome, (40, 90, 160), Part.HEADWEAR)
+    edited = _edited(portrait, Category.HAT, image, masks, dome.astype(np.uint8) * 255)
+    shot = _shot(portrait, (30, 0, 0), (-30, 0, 0))
+    before, after = animator.animate(portrait, None, shot), animator.animate(portrait, edited, shot)
+    for old, new, parts in zip(before.alphas, after.alphas, after.parts, strict=True):
+        assert np.nonzero((new > 127).any(1))[0].min() < np.nonzero((old > 127).any(1))[0].min() - 6
+        assert (parts == Part.HEADWEAR).sum() > 1500
+
+
+def test_without_hair_the_skull_stays_as_fitted(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    hair = portrait.masks.labels == Part.HAIR
+    soft, image = portrait.masks.soft.copy(), portrait.image.copy()
+    soft[Part.BACKGROUND, hair] = 255
+    soft[Part.HAIR] = 0
+    masks = PartMasks(soft, np.where(hair, 0, portrait.masks.person).astype(np.uint8))
+    mask = cv2.dilate(hair.astype(np.uint8) * 255, np.ones((5, 5), np.uint8))
+    bald = animator.lift(portrait, _edited(portrait, Category.HAIR, image, masks, mask))
+    reference = animator.lift(portrait)
+    assert reference.cover.max() > 0.9 and bald.cover[bald.surface.rest[:, 1] > 0.03].max() < 0.05
+    assert np.linalg.norm(reference.displacement, axis=1).max() > 0.015
+    crown = bald.surface.outer & (bald.surface.rest[:, 1] > 0.08)
+    assert np.linalg.norm(bald.displacement[crown], axis=1).max() < 1e-3
+
+
+def test_lids_cover_both_eyes(lifted: LiftedPortrait) -> None:
+    assert len(lifted.lids) == 2
+    for lid in lifted.lids:
+        assert lid.weight.max() > 0.95 and lid.rgb.shape[:2] == lid.weight.shape[:2]
+
+
+def test_a_model_without_texture_coordinates_is_refused(head_model: HeadModel) -> None:
+    bare = replace(head_model, uvs=torch.zeros(0, 2), uv_faces=torch.zeros(0, 3, dtype=torch.int64))
+    with pytest.raises(RecipeError, match="UV"):
+        ProceduralAnimator(ProceduralAnimatorConfig(), bare)
+
+
+def test_refinement_leaves_no_cracks(head_model: HeadModel) -> None:
+    """A T-junction would open edges inside the surface: the length of all open edges must stay what it was."""
+    coarse, fine = (build_surface(head_model, 400.0, longest) for longest in (1.0, 0.010))
+    assert len(fine.faces) > 1.3 * len(coarse.faces)
+    assert _open_length(fine) == pytest.approx(_open_length(coarse), rel=1e-4)
+    np.testing.assert_allclose(np.asarray(fine.mixture.sum(1)).ravel(), 1, atol=1e-5)
+
+
+def _open_length(surface: HeadSurface) -> float:
+    edges = np.sort(np.stack([surface.faces, np.roll(surface.faces, -1, 1)], -1).reshape(-1, 2), 1)
+    edges, counts = np.unique(edges, axis=0, return_counts=True)
+    lone = edges[counts == 1]
+    return float(np.linalg.norm(surface.rest[lone[:, 0]] - surface.rest[lone[:, 1]], axis=1).sum())
+
+
+def test_mismatched_shot_is_refused(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    shot = _shot(portrait, None, None)
+    with pytest.raises(ValueError, match="frame numbers"):
+        animator.animate(portrait, None, Shot(np.arange(3, dtype=np.int32), shot.motion, 64))
