@@ -13,7 +13,7 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, Dataset
 from ray.data.exceptions import ExecutionTimeoutError
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from perse.errors import PerseError, StageError
 from perse_ray.guard import GuardedWork, one_line
@@ -111,7 +111,9 @@ def _unbuilt(row: Row) -> StageError:
 
 
 def readable(error: BaseException, length: int = 400) -> str:
-    """Ray's long, coloured messages as one line."""
+    """Ray's long, coloured messages as one line; what a task raised, without Ray's account of where."""
+    if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
+        error = error.cause
     return re.sub(r"\x1b\[[0-9;]*m", "", one_line(error))[:length]
 
 

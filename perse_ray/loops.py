@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from safetensors.torch import load
 
@@ -11,9 +11,11 @@ from perse.avatar import Avatar
 from perse.avatar.storage import restore
 from perse.data.workspace import Workspace
 from perse.render import Rasterizer
-from perse.training import Checkpoint, Trainer, TrainingConfig
+from perse.training import Checkpoint, FineTuneConfig, FineTuner, StepReport, Trainer, TrainingConfig
 from perse.training.trainer import GradientReduction
+from perse_ray.ahead import AheadConfig
 from perse_ray.clips import load_clips, training_frames
+from perse_ray.morph_pool import MorphWork, PooledMorphs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class TrainingLoop:
     def steps(self) -> int:
         return self.training.steps
 
-    def build(self, start: Checkpoint, rank: int, world: int, reduce: GradientReduction | None) -> Trainer:
+    def build(self, start: Checkpoint, rank: int, world: int, reduce: GradientReduction | None) -> Training:
         """
         Raises:
             RecipeError: the checkpoint was made with another configuration.
@@ -55,10 +57,125 @@ class TrainingLoop:
             reduce_gradients=reduce,
         )
         trainer.resume(start)
-        return trainer
+        return Training(trainer)
+
+
+class Training:
+    """A training in progress."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    @property
+    def step_number(self) -> int:
+        return self.trainer.step_number
+
+    def step(self) -> StepReport:
+        return self.trainer.step()
+
+    def checkpoint(self) -> Checkpoint:
+        return self.trainer.checkpoint()
+
+    def close(self) -> None:
+        """It holds nothing."""
 
 
 def avatar_of(checkpoint: Checkpoint) -> Avatar:
     """The avatar inside a training checkpoint."""
     files = checkpoint.files
     return restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuningLoop:
+    """Stage 2: the trained avatar on interpolations, with morph actors working ahead."""
+
+    workspace: Workspace
+    """Where clips and morphs are."""
+
+    clips: tuple[str, ...]
+    """Content keys of the clips, in the order of the avatar's subjects."""
+
+    frames: range
+    """Frame numbers to train on."""
+
+    fine_tuning: FineTuneConfig
+    """The recipe's numbers."""
+
+    rasterizer: Rasterizer
+    """What draws."""
+
+    morphs: MorphWork
+    """How morphs are made."""
+
+    ahead: AheadConfig = field(default_factory=AheadConfig)
+    """The pool that makes them."""
+
+    @property
+    def steps(self) -> int:
+        return self.fine_tuning.training.steps
+
+    def build(self, start: Checkpoint, rank: int, world: int, reduce: GradientReduction | None) -> FineTuning:
+        """
+        Raises:
+            RecipeError: the checkpoint was made with another configuration.
+        """
+        clips = training_frames(load_clips(self.workspace, self.clips), self.frames)
+        trainer = Trainer(
+            avatar_of(start),
+            clips,
+            self.fine_tuning.training,
+            rasterizer=self.rasterizer,
+            rank=rank,
+            world=world,
+            reduce_gradients=reduce,
+        )
+        trainer.resume(start)
+        source = PooledMorphs(self.morphs, self.clips, clips, self.steps, self.ahead)
+        return FineTuning(FineTuner(trainer, source, self.fine_tuning), source)
+
+
+@dataclass(frozen=True)
+class FineTuneReport(StepReport):
+    """A step's report, and how the pool kept up.
+
+    Attributes:
+        waited_s: seconds that this step stood still for its morph.
+        morphs_found: share of morphs that lay in the cache, so far.
+        morph_retries, morphs_given_up: counts so far.
+    """
+
+    waited_s: float
+    morphs_found: float
+    morph_retries: int
+    morphs_given_up: int
+
+
+class FineTuning:
+    """A fine-tuning in progress, with its pool."""
+
+    def __init__(self, tuner: FineTuner, source: PooledMorphs) -> None:
+        self._tuner, self._source = tuner, source
+        source.serve(tuner)
+
+    @property
+    def step_number(self) -> int:
+        return self._tuner.trainer.step_number
+
+    def step(self) -> FineTuneReport:
+        before = self._source.stats.waited_s
+        report = self._tuner.step()
+        stats = self._source.stats
+        return FineTuneReport(
+            **vars(report),
+            waited_s=stats.waited_s - before,
+            morphs_found=stats.found / max(stats.found + stats.made, 1),
+            morph_retries=stats.retries,
+            morphs_given_up=stats.given_up,
+        )
+
+    def checkpoint(self) -> Checkpoint:
+        return self._tuner.trainer.checkpoint()
+
+    def close(self) -> None:
+        self._source.close()

@@ -69,13 +69,20 @@ class StepReport(Protocol):
 
 
 class Loop(Protocol):
-    """A training in progress, as `perse.training.Trainer` is one."""
+    """A training in progress."""
 
-    step_number: int
+    @property
+    def step_number(self) -> int:
+        """Finished steps."""
+        ...
 
     def step(self) -> Any: ...
 
     def checkpoint(self) -> Checkpoint: ...
+
+    def close(self) -> None:
+        """Let go of what it holds outside this process."""
+        ...
 
 
 class LoopConfig(Protocol):
@@ -177,13 +184,16 @@ def _run(task: TrainTask, group: WorkerGroup, beacon: Path) -> None:
     assert start is not None, "the driver has looked"
     loop = task.loop.build(start, rank, world, average_gradients if together else None)
     teller = _Teller(task.log, beacon) if rank == 0 else None
-    while loop.step_number < task.loop.steps:
-        report = loop.step()
-        finished = loop.step_number >= task.loop.steps
-        if teller:
-            teller.tell(report, last=finished)
-            if finished or loop.step_number % group.checkpoint_every == 0:
-                folder.save(loop.checkpoint())
+    try:
+        while loop.step_number < task.loop.steps:
+            report = loop.step()
+            finished = loop.step_number >= task.loop.steps
+            if teller:
+                teller.tell(report, last=finished)
+                if finished or loop.step_number % group.checkpoint_every == 0:
+                    folder.save(loop.checkpoint())
+    finally:
+        loop.close()
     if together:
         dist.barrier()
 

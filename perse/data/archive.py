@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pyarrow as pa
+
 from perse.data.clip import PortraitClip
 from perse.data.portrait import EditedPortrait, TrackedPortrait
 from perse.data.prompt import AttributePrompt
@@ -69,7 +71,12 @@ def save_clip(workspace: Workspace, key: str, clip: PortraitClip) -> None:
 
 
 def load_clip(workspace: Workspace, key: str) -> PortraitClip:
-    return table_to_clip(workspace.read_table(f"clips/{key}.parquet"))
+    return table_to_clip(load_clip_table(workspace, key))
+
+
+def load_clip_table(workspace: Workspace, key: str) -> pa.Table:
+    """A clip's rows, pictures still encoded; `table_to_clip` of a slice decodes only that."""
+    return workspace.read_table(f"clips/{key}.parquet")
 
 
 def save_quarantined(workspace: Workspace, row: QuarantinedRow) -> None:

@@ -247,6 +247,9 @@ class Chain:
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(self.step_number, {"link": self.link})
 
+    def close(self) -> None:
+        pass
+
 
 @dataclass(frozen=True)
 class ChainConfig:
@@ -272,7 +275,9 @@ class GradientsOnly:
     steps: int = 1
 
     def build(self, start: Checkpoint, rank: int, world: int, reduce: Any) -> GradientProbe:
-        return GradientProbe(self.loop.build(start, rank, world, reduce), reduce, f"{self.target}-{rank}", start)
+        return GradientProbe(
+            self.loop.build(start, rank, world, reduce).trainer, reduce, f"{self.target}-{rank}", start
+        )
 
 
 @dataclass
@@ -293,3 +298,31 @@ class GradientProbe:
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(1, self.start.files)
+
+    def close(self) -> None:
+        pass
+
+
+# Targets computed ahead.
+
+
+@dataclass(frozen=True)
+class Doubling:
+    """A target is its request's number, doubled. Notes its process in a journal; suffers mishaps by number."""
+
+    journal: str
+    mishaps: tuple[tuple[int, str], ...] = ()
+    pause_s: float = 0.0
+
+    @property
+    def ingredients(self) -> object:
+        return "doubling"
+
+    def build(self) -> Any:
+        return self._make
+
+    def _make(self, request: int) -> dict[str, Any]:
+        note(self.journal, f"{os.getpid()} {request}")
+        suffer(dict(self.mishaps).get(request, ""))
+        time.sleep(self.pause_s)
+        return {"doubled": np.full((2, 2), 2 * request, np.int64)}

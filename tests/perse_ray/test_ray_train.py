@@ -134,10 +134,10 @@ def small_training(head_model, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
     motion = load_motion(head_model)
     numbers = np.array([0, 100, 200, 300])
-    clips = [film(head_model, look, motion, numbers, 48) for look in looks(1)]
+    clips = [film(head_model, look, motion, numbers, 48) for look in looks(2)]
     subjects = [
         Subject(clip.key, look.category, "" if look.category is None else clip.key)
-        for clip, look in zip(clips, looks(1), strict=True)
+        for clip, look in zip(clips, looks(2), strict=True)
     ]
     workspace = Workspace.open(tmp_path_factory.mktemp("small") / "w")
     for number, clip in enumerate(clips):
@@ -178,10 +178,13 @@ def test_gradients_of_two_workers_are_those_of_one_on_the_joined_batch(
     alone.gradients(joined(shares))
     expected = {name: p.grad for name, p in alone.avatar.named_parameters() if p.grad is not None}
     assert first.keys() == second.keys() == expected.keys() and len(expected) > 5
+    largest = max(float(gradient.abs().max()) for gradient in expected.values())
     for name, gradient in expected.items():
         assert torch.equal(first[name], second[name]), name
-        # Sums in another order: relative to the largest entry, float32 leaves about 1e-5.
-        error = (first[name] - gradient).abs().max() / gradient.abs().max().clamp(min=1e-12)
+        # Sums in another order: float32 leaves about 1e-5 of the terms. Where they cancel (z_ref appears with both
+        # signs) the terms are larger than the sum, hence the floor.
+        scale = max(float(gradient.abs().max()), 1e-3 * largest)
+        error = float((first[name] - gradient).abs().max()) / scale
         assert error < 1e-4, f"{name}: {error}"
     assert any(gradient.abs().max() > 0 for gradient in expected.values())
 

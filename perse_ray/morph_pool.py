@@ -1,0 +1,151 @@
+"""Morphs between subjects' frames, made ahead of fine-tuning by a pool of actors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from perse.attributes import CATEGORY_PARTS, Category
+from perse.data import PortraitClip, archive
+from perse.data.tables import table_to_clip
+from perse.data.workspace import Workspace
+from perse.head import HeadModel, pose_head
+from perse.morphing import MorphEnd, Morpher
+from perse.training import ClipStore, FineTuner, MorphRequest
+from perse_ray.ahead import Ahead, AheadConfig, AheadStats
+from perse_ray.synthesis_stages import LoadsHead
+
+
+class MorpherConfig(Protocol):
+    """Describes a morpher; loaded in the actors."""
+
+    def build(self) -> Morpher: ...
+
+
+@dataclass(frozen=True)
+class MorphTask:
+    """A morph by content: which clips, not which rows of somebody's table.
+
+    Attributes:
+        first_clip, second_clip: content keys of the clips.
+        category: what they differ in.
+        frame_number: position in the shared motion.
+        alphas: where between the two.
+    """
+
+    first_clip: str
+    second_clip: str
+    category: Category
+    frame_number: int
+    alphas: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MorphWork:
+    """How morphs are made."""
+
+    workspace: Workspace
+    """Where the clips are."""
+
+    head: LoadsHead
+    """Whose landmarks guide the warp."""
+
+    morpher: MorpherConfig
+    """What makes the pictures."""
+
+    @property
+    def ingredients(self) -> object:
+        return self.head, self.morpher
+
+    def build(self) -> MorphMaker:
+        return MorphMaker(self.workspace, self.head.load(), self.morpher.build())
+
+
+class MorphMaker:
+    """Makes morphs; keeps the compressed clips it has read."""
+
+    def __init__(self, workspace: Workspace, head: HeadModel, morpher: Morpher) -> None:
+        self._workspace, self._head, self._morpher = workspace, head, morpher
+        self._table = lru_cache(maxsize=16)(self._read)
+
+    def __call__(self, request: MorphTask) -> dict[str, NDArray[Any]]:
+        """images [m, h, w, 3] uint8 on white, at the request's alphas."""
+        first, second = self._end(request.first_clip, request), self._end(request.second_clip, request)
+        return {"images": self._morpher.morph(first, second, request.alphas).images}
+
+    def _end(self, key: str, request: MorphTask) -> MorphEnd:
+        table = self._table(key)
+        row = table["frame"].to_pylist().index(request.frame_number)
+        return morph_end(table_to_clip(table.slice(row, 1)), request.category, self._head)
+
+    def _read(self, key: str) -> pa.Table:
+        return archive.load_clip_table(self._workspace, key)
+
+
+def morph_end(frame: PortraitClip, category: Category, head: HeadModel) -> MorphEnd:
+    """A clip of one frame as an end of an interpolation: the edited part's pixels and the posed head's landmarks."""
+    landmarks, _ = frame.camera.project(head.landmarks(pose_head(head, frame.parameters).vertices))
+    shape = np.isin(frame.parts[0], [int(part) for part in CATEGORY_PARTS[category]])
+    return MorphEnd(frame.images[0], frame.alphas[0], shape, landmarks[0].numpy().astype(np.float32))
+
+
+class PooledMorphs:
+    """The `MorphSource` of a fine-tuning run: always a few steps ahead of it.
+
+    Args:
+        work: how morphs are made.
+        clips: content keys of the clips by row of the subjects table.
+        store: their training frames, for the fallback.
+        stop: the last step.
+        config: pool and window.
+    """
+
+    def __init__(self, work: MorphWork, clips: Sequence[str], store: ClipStore, stop: int, config: AheadConfig) -> None:
+        self._work, self._clips, self._store, self._stop, self._config = work, tuple(clips), store, stop, config
+        self._tuner: FineTuner | None = None
+        self._ahead: Ahead[MorphTask] | None = None
+
+    def serve(self, tuner: FineTuner) -> None:
+        """Start working for a fine-tuning run, from its next step on."""
+        self._tuner = tuner
+        self._ahead = Ahead(
+            self._work,
+            lambda step: self.task(tuner.request(step)),
+            self._work.workspace,
+            start=tuner.trainer.step_number,
+            stop=self._stop,
+            config=self._config,
+        )
+
+    def task(self, request: MorphRequest) -> MorphTask:
+        """A request in terms of content."""
+        first, second = self._clips[request.first], self._clips[request.second]
+        return MorphTask(first, second, request.category, request.frame_number, request.alphas)
+
+    def get(self, requests: Sequence[MorphRequest]) -> list[NDArray[np.uint8]]:
+        """The pictures of the run's next step. A morph that could not be made becomes a cross-fade, and is counted."""
+        assert self._tuner is not None and self._ahead is not None, "serve() comes first"
+        arrays = self._ahead.get(self._tuner.trainer.step_number)
+        (request,) = requests
+        return [cross_fade(request, self._store) if arrays is None else arrays["images"]]
+
+    @property
+    def stats(self) -> AheadStats:
+        return self._ahead.stats if self._ahead else AheadStats()
+
+    def close(self) -> None:
+        if self._ahead:
+            self._ahead.close()
+
+
+def cross_fade(request: MorphRequest, store: ClipStore) -> NDArray[np.uint8]:
+    """The two frames blended: the poorest morph, but never a wrong one at the ends."""
+    ends = store.batch([request.first, request.second], [request.frame] * 2).images.numpy().astype(np.float32)
+    mixed = [(1 - alpha) * ends[0] + alpha * ends[1] for alpha in request.alphas]
+    return (np.stack(mixed) + 0.5).astype(np.uint8)
