@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from perse.attributes import Part
 from perse.synthesis.animator.fill import blurred_within, grain, smoothstep, strand_noise
+from perse.synthesis.animator.hair_detail import borrowed_detail, on_strands, strand_frame
 from perse.synthesis.animator.hair_volume import sum_of
 from perse.synthesis.animator.harmonic import extend, smooth
 from perse.synthesis.animator.own_pose import OwnPose, sample
@@ -173,16 +174,19 @@ def paint_atlas(
     stack = [c.skin, c.hair, c.cover[:, None], c.smooth_cover[:, None], c.beard[:, None], c.clothes[:, None]]
     fields = surface.on_texels(np.concatenate([*stack, surface.head_share[:, None]], 1))
     cover, smooth_cover, beard, clothes, share = (fields[..., k] for k in range(6, 11))
-    strands = _strands(surface, rng)
+    frame = strand_frame(surface)
+    strands = on_strands(frame, strand_noise(rng, 1024, 384))
     height, width = surface.atlas_size
     skin = fields[..., :3] * (1 + 0.012 * grain(rng, height, width, 1.2))[..., None]
-    relief = c.hair_contrast * (1 - 0.9 * smooth_cover) * strands
-    hair = fields[..., 3:6] * (1 + np.clip(relief, -0.45, 0.6))[..., None]
     photo = sample(picture.rgb, texels.pixels, sharp=True)
     texels = replace(texels, trust=texels.trust * (1 - _foreign(picture, texels, photo, fields[..., :3])))
     trust = texels.trust[..., None]
+    seen_hair = texels.trust * sample(picture.cover, texels.pixels)
+    relief = borrowed_detail(frame, photo, np.where(texels.facing > 0.35, seen_hair, 0))
+    relief = (relief + 0.3 * c.hair_contrast * strands[..., None]) * (1 - 0.9 * smooth_cover)[..., None]
+    hair = fields[..., 3:6] * (1 + np.clip(relief, -0.6, 0.8))
     hairy_hidden = smoothstep(cover + 0.04 * strands, 0.4, 0.6)
-    hairy = texels.trust * sample(picture.cover, texels.pixels) + (1 - texels.trust) * hairy_hidden
+    hairy = seen_hair + (1 - texels.trust) * hairy_hidden
     hidden = hair * hairy_hidden[..., None] + skin * (1 - hairy_hidden[..., None])
     rgb = np.clip(trust * photo + (1 - trust) * hidden, 0, 255).astype(np.float32)
     return PaintedAtlas(
@@ -201,26 +205,6 @@ def _foreign(picture: Picture, texels: Projection, photo: Array, skin: Array) ->
     color = cv2.GaussianBlur(photo, (0, 0), 1.5)
     difference = np.abs(color - skin).mean(-1) / np.maximum(skin.mean(-1), 20)
     return slanted * smoothstep(difference, 0.18, 0.35) * sample(bare, texels.pixels)
-
-
-def _strands(surface: HeadSurface, rng: np.random.Generator) -> Array:
-    """Strand noise combed from the crown downwards, on every texel."""
-    across, along = 1024, 384
-    noise = strand_noise(rng, across, along)
-    outer = surface.rest[surface.outer]
-    middle = 0.5 * (outer.max(0) + outer[outer[:, 1] > np.median(outer[:, 1])].min(0))
-    crown = np.array([0.0, 0.9, -0.44])
-    side = np.array([1.0, 0.0, 0.0])
-    front = np.cross(side, crown)
-    direction = surface.on_texels((surface.rest - middle).astype(np.float32))
-    direction /= np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
-    polar = np.arccos(np.clip(direction @ crown, -1, 1))
-    azimuth = np.arctan2(direction @ side, direction @ front)
-    wobble = 7 * np.sin(4 * polar + 2 * azimuth) + 3 * np.sin(9 * polar - 3 * azimuth)
-    u = (azimuth / (2 * np.pi) * across + wobble * np.sin(polar)) % across
-    v = polar / np.pi * (along - 1)
-    padded = np.concatenate([noise, noise[:, :1]], 1)
-    return cv2.remap(padded, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR)
 
 
 def _neck_alpha(picture: Picture, texels: Projection, clothes: Array, share: Array) -> Array:
