@@ -1,14 +1,7 @@
 """Encoders of attribute pictures and sentences (f_I, f_T of Eq. 5)."""
 
-from perse.features.embedded import EmbeddedEncoder, EmbeddedEncoderConfig
-from perse.features.encoder import Features, PromptImageEncoder
-from perse.features.open_clip import OpenClipEncoder, OpenClipEncoderConfig
+from perse.features.embedded import EmbeddedEncoder
+from perse.features.encoder import FEATURE_SIZE, Features, PromptImageEncoder
+from perse.features.open_clip import OpenClipEncoder
 
-__all__ = [
-    "EmbeddedEncoder",
-    "EmbeddedEncoderConfig",
-    "Features",
-    "OpenClipEncoder",
-    "OpenClipEncoderConfig",
-    "PromptImageEncoder",
-]
+__all__ = ["FEATURE_SIZE", "EmbeddedEncoder", "Features", "OpenClipEncoder", "PromptImageEncoder"]

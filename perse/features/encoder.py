@@ -1,4 +1,4 @@
-"""The seam: a picture and a sentence in, two unit vectors out."""
+"""The seam of the feature encoders: f_I and f_T of Eq. 5."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-WIDTH = 512
-"""Length of f_I and of f_T: CLIP ViT-B/32's (P Fig. 11)."""
+FEATURE_SIZE = 512
+"""Length of f_I and of f_T, CLIP ViT-B/32's."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder says about b subjects.
+    """What an encoder makes of subjects.
 
     Attributes:
         image: [b, 512] float32, unit length.
@@ -28,23 +28,24 @@ class Features:
 
 
 class PromptImageEncoder(Protocol):
-    """Describes edited portraits and their prompts. Deterministic."""
+    """Turns edited portraits and their prompts into the vectors that MLP_z maps to latents."""
 
     def encode(self, images: NDArray[np.uint8], texts: Sequence[str]) -> Features:
-        """Encode b pictures [b, h, w, 3] uint8 RGB and b sentences.
+        """Encode subjects. Deterministic, and each one independent of the others in the batch.
+
+        Args:
+            images: [b, h, w, 3] uint8 RGB.
+            texts: b sentences.
 
         Raises:
-            ValueError: there are not as many sentences as pictures, or the pictures are not uint8 RGB.
+            ValueError: the shapes do not fit together.
         """
         ...
 
 
-def check_batch(images: NDArray[np.uint8], texts: Sequence[str]) -> None:
-    """
-    Raises:
-        ValueError: see `PromptImageEncoder.encode`.
-    """
+def check_subjects(images: NDArray[np.uint8], texts: Sequence[str]) -> None:
+    """Raise ValueError unless the arguments are those of `PromptImageEncoder.encode`."""
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise ValueError(f"images must be uint8 [b, h, w, 3], got {images.dtype} {images.shape}")
-    if len(images) != len(texts):
-        raise ValueError(f"expected a sentence for each picture, got {len(texts)} for {len(images)}")
+    if len(texts) != len(images):
+        raise ValueError(f"there must be one text an image, got {len(texts)} texts and {len(images)} images")

@@ -1,92 +1,89 @@
-"""CLIP ViT-B/32 through open_clip, from a local checkpoint (the paper's encoder; P Fig. 11)."""
+"""CLIP ViT-B/32, the paper's encoder, by open_clip from a local file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from perse.errors import MissingWeightsError
-from perse.features.encoder import WIDTH, Features, check_batch
+from perse.features.encoder import FEATURE_SIZE, Features, check_subjects
 
-
-@dataclass(frozen=True, kw_only=True)
-class OpenClipEncoderConfig:
-    """Which CLIP, from where."""
-
-    checkpoint: Path
-    """Weights of the architecture as safetensors; a pickled checkpoint is refused."""
-    architecture: str = "ViT-B-32"
-    """open_clip's name of the architecture."""
-    device: str = "cpu"
-    """Where it runs."""
-
-    def build(self) -> OpenClipEncoder:
-        return OpenClipEncoder(self)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""What CLIP's pictures were normalised with (Radford et al. 2021). The paper's released code leaves this out."""
 
 
 class OpenClipEncoder:
-    """Loads once, encodes many. Pictures are padded to a white square, resized and normalised as CLIP was trained."""
+    """A CLIP model with 512-dimensional embeddings. Nothing is downloaded."""
 
-    def __init__(self, config: OpenClipEncoderConfig) -> None:
+    def __init__(
+        self, checkpoint: Path, *, architecture: str = "ViT-B-32-quickgelu", device: torch.device | str = "cpu"
+    ) -> None:
         """
+        Args:
+            checkpoint: weights as .pt, .bin or .safetensors. A pickle is read for its tensors only.
+            architecture: open_clip's name. OpenAI's weights belong to "ViT-B-32-quickgelu", LAION's to "ViT-B-32".
+            device: where the model runs.
+
         Raises:
-            MissingWeightsError: no checkpoint there, not safetensors, or of another architecture.
+            MissingWeightsError: open_clip or the file is not there, or the file does not hold this architecture.
         """
-        self._device = torch.device(config.device)
-        self._model, self._tokenizer, self._mean, self._std, self._side = _load(config)
-        self._model.to(self._device).eval()
+        if not checkpoint.is_file():
+            raise MissingWeightsError(
+                f"OpenClipEncoder needs CLIP weights, found no file {checkpoint}; download them, or use EmbeddedEncoder"
+            )
+        try:
+            import open_clip
+        except ImportError as error:
+            raise MissingWeightsError("OpenClipEncoder needs the package open_clip_torch: pip install it") from error
+        self._device = torch.device(device)
+        self._model: Any = _load(open_clip, architecture, checkpoint).to(self._device).eval().requires_grad_(False)
+        size = self._model.visual.image_size
+        self._size_px = int(size[0] if isinstance(size, tuple) else size)
+        self._tokenize = open_clip.tokenizer.SimpleTokenizer(context_length=self._model.context_length)
 
     @torch.inference_mode()
     def encode(self, images: NDArray[np.uint8], texts: Sequence[str]) -> Features:
-        """See `PromptImageEncoder.encode`."""
-        check_batch(images, texts)
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(self._device, torch.float32) / 255
-        height, width = pixels.shape[-2:]
-        missing = abs(height - width)
-        before, after = missing // 2, missing - missing // 2
-        padding = (before, after, 0, 0) if height > width else (0, 0, before, after)
-        pixels = torch.nn.functional.pad(pixels, padding, value=1.0)
-        pixels = torch.nn.functional.interpolate(
-            pixels, size=(self._side, self._side), mode="bicubic", antialias=True, align_corners=False
-        ).clamp(0, 1)
-        pixels = (pixels - self._mean.to(self._device)) / self._std.to(self._device)
-        image = self._model.encode_image(pixels, normalize=True)
-        text = self._model.encode_text(self._tokenizer(list(texts)).to(self._device), normalize=True)
-        return Features(image.float().cpu(), text.float().cpu())
+        """See `PromptImageEncoder.encode`. Pictures are resized to CLIP's size by their shorter side and cut square."""
+        check_subjects(images, texts)
+        if not len(images):
+            return Features(torch.zeros(0, FEATURE_SIZE), torch.zeros(0, FEATURE_SIZE))
+        image = self._model.encode_image(self.prepare(images), normalize=True)
+        text = self._model.encode_text(self._tokenize(list(texts)).to(self._device), normalize=True)
+        return Features(image.float().cpu().clone(), text.float().cpu().clone())
+
+    def prepare(self, images: NDArray[np.uint8]) -> Tensor:
+        """Pictures [b, h, w, 3] as CLIP's input [b, 3, s, s]."""
+        pictures = torch.from_numpy(np.ascontiguousarray(images)).movedim(-1, 1).to(self._device, torch.float32)
+        height, width = pictures.shape[-2:]
+        scale = self._size_px / min(height, width)
+        size = (max(self._size_px, round(height * scale)), max(self._size_px, round(width * scale)))
+        if (height, width) != size:
+            pictures = torch.nn.functional.interpolate(pictures, size, mode="bicubic", antialias=True)
+        top, left = (size[0] - self._size_px) // 2, (size[1] - self._size_px) // 2
+        pictures = pictures[..., top : top + self._size_px, left : left + self._size_px].clamp(0, 255) / 255
+        mean, std = pictures.new_tensor(CLIP_MEAN), pictures.new_tensor(CLIP_STD)
+        return (pictures - mean[:, None, None]) / std[:, None, None]
 
 
-def _load(config: OpenClipEncoderConfig) -> tuple[Any, Any, torch.Tensor, torch.Tensor, int]:
-    import open_clip
-    from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-    from safetensors.torch import load_file
-
-    if not config.checkpoint.is_file():
-        raise MissingWeightsError(
-            f"CLIP weights are expected at {config.checkpoint} and are not there; put the safetensors file of "
-            f"{config.architecture} there, or use the embedded encoder"
-        )
-    if config.checkpoint.suffix != ".safetensors":
-        raise MissingWeightsError(
-            f"{config.checkpoint.name} is not a .safetensors file; pickled checkpoints can run code and are refused"
-        )
-    model = open_clip.create_model(config.architecture, pretrained=None)
+def _load(open_clip: Any, architecture: str, checkpoint: Path) -> Any:
     try:
-        model.load_state_dict(load_file(config.checkpoint))
-    except Exception as error:  # safetensors and torch raise different kinds
+        model = open_clip.create_model(architecture, pretrained=None, load_weights=False, precision="fp32")
+    except RuntimeError as error:
         raise MissingWeightsError(
-            f"{config.checkpoint.name} does not hold the weights of {config.architecture}; give a matching file"
+            f"open_clip knows no architecture {architecture!r}; see open_clip.list_models()"
         ) from error
-    size = model.visual.image_size
-    width = getattr(model.visual, "output_dim", WIDTH)
-    if width != WIDTH:
-        raise MissingWeightsError(f"{config.architecture} gives {width} features, {WIDTH} are needed; use ViT-B-32")
-    mean = torch.tensor(OPENAI_DATASET_MEAN).reshape(3, 1, 1)
-    std = torch.tensor(OPENAI_DATASET_STD).reshape(3, 1, 1)
-    side = size[0] if isinstance(size, tuple) else size
-    return model, open_clip.get_tokenizer(config.architecture), mean, std, side
+    wrong = f"{checkpoint} does not hold the weights of {architecture}"
+    try:
+        open_clip.load_checkpoint(model, str(checkpoint), strict=True, weights_only=True)
+    except Exception as error:  # torch, safetensors and open_clip each have their own for a file they cannot use
+        raise MissingWeightsError(f"{wrong}; give the file that belongs to it") from error
+    if model.visual.output_dim != FEATURE_SIZE:
+        raise MissingWeightsError(f"{architecture} has {model.visual.output_dim} features, {FEATURE_SIZE} are needed")
+    return model
