@@ -85,7 +85,7 @@ def _close(
     rows, columns = np.nonzero(inside)
     box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
     patch = fields[box]
-    lashes = 0.9 * (1 - smoothstep(patch[..., 4], 0.0005, 0.0021)) + 0.3 * (1 - smoothstep(patch[..., 5], 0.0, 0.001))
+    lashes = 0.8 * (1 - smoothstep(patch[..., 4], 0.0005, 0.0021)) + 0.3 * (1 - smoothstep(patch[..., 5], 0.0, 0.001))
     lashes = np.clip(lashes, 0, 0.85)[..., None] * (patch[..., 3:4] > 0.02)
     rgb = patch[..., :3] * (1 - 0.14 * patch[..., 6:7])
     rgb = rgb * (1 - lashes) + _LASH_COLOR * lashes
@@ -119,10 +119,13 @@ def _lid_edge(surface: HeadSurface, loop: Loop) -> Array:
 
 
 def _distance(surface: HeadSurface, points: Array) -> Array:
-    """Rest-pose distance of every vertex from a set of points, metres."""
+    """Rest-pose distance of every vertex from the edge of a lid, metres; a little more near its corners."""
     if not len(points):
         return np.ones(len(surface.rest), np.float32)
-    return cKDTree(points).query(surface.rest)[0].astype(np.float32)
+    away, nearest = cKDTree(points).query(surface.rest)
+    along = nearest / (len(points) - 1)
+    corner = 0.0012 * (1 - np.sqrt(np.clip(4 * along * (1 - along), 0, 1)))  # lashes thin out towards the corners
+    return (away + corner).astype(np.float32)
 
 
 def _crease(to_upper: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.render.mesh import project_vertices
-from perse.synthesis.animator.fill import blurred_within, push_pull, smoothstep
+from perse.synthesis.animator.fill import push_pull, smoothstep
 from perse.synthesis.animator.front_map import FrontMap
 from perse.synthesis.animator.own_pose import OwnPose, sample
 from perse.synthesis.animator.projection import Picture
@@ -100,12 +100,11 @@ def paint_teeth(
     posed = front.fragments.interpolate(surface.faces, pose.vertices)
     pixels = project_vertices(posed.reshape(-1, 3), pose.camera)[:, :2].reshape(*posed.shape[:2], 2)
     drawn = _drawn_teeth(front, _UPPER_WIDTHS_M if upper else _LOWER_WIDTHS_M, upper)
+    if opening.shows_teeth:
+        seen = picture.rgb[opening.teeth > 0]
+        bright = seen[seen.mean(1) >= np.quantile(seen.mean(1), 0.5)].mean(0)
+        drawn = drawn * (0.5 * bright + 0.5 * _IVORY) / _IVORY
     if upper and opening.shows_teeth:
-        mean, amount = blurred_within(picture.rgb, opening.teeth, sigma_px=6)
-        local = sample(mean, pixels)
-        near = np.clip(sample(amount, pixels) * 4, 0, 1)[..., None]
-        typical = picture.rgb[opening.teeth > 0].mean(0)
-        drawn = drawn * (near * local + (1 - near) * typical * 0.9) / _IVORY
         # Trust whatever is between the lips, dark corners too: it is what the photograph shows there.
         shown = smoothstep(cv2.GaussianBlur(sample(opening.mask, pixels), (0, 0), 1.0), 0.3, 0.8)[..., None]
         drawn = shown * sample(picture.rgb, pixels, sharp=True) + (1 - shown) * drawn
@@ -126,12 +125,12 @@ def _drawn_teeth(front: FrontMap, widths: tuple[float, ...], upper: bool) -> Arr
     bottom = np.where(inside, xy[..., 1], 1.0).min(0)
     t = np.clip((top - xy[..., 1]) / np.maximum(top - bottom, 1e-4), 0, 1)  # 0 at the upper edge, 1 at the lower
     root = t if upper else 1 - t  # 0 at the gums
-    crevice = 1 - 0.22 * np.exp(-((gap / 0.0005) ** 2))
+    crevice = 1 - 0.16 * np.exp(-((gap / 0.0005) ** 2))
     round_edge = 1 - 0.25 * smoothstep(root, 0.88, 1.0)
-    back = 1 - 0.55 * smoothstep(x / half, 0.45, 0.95)
+    back = 1 - 0.5 * smoothstep(x / half, 0.5, 0.98)
     gums = (1 - smoothstep(root + 8 * np.minimum(gap, 0.0025) - 0.02, 0.16, 0.24))[..., None]
     shade = (crevice * round_edge * back)[..., None]
-    level = (1.0 if upper else 0.92) * shade
+    level = (1.0 if upper else 0.94) * shade
     return ((1 - gums) * _IVORY * level + gums * np.array([168.0, 96.0, 92.0]) * level).astype(np.float32)
 
 

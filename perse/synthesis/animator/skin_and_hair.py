@@ -182,7 +182,8 @@ def paint_atlas(
     texels = replace(texels, trust=texels.trust * (1 - _foreign(picture, texels, photo, fields[..., :3])))
     trust = texels.trust[..., None]
     seen_hair = texels.trust * sample(picture.cover, texels.pixels)
-    relief = borrowed_detail(frame, photo, np.where(texels.facing > 0.35, seen_hair, 0))
+    loose = sample(picture.masks[Part.HAIR], texels.pixels)
+    relief = borrowed_detail(frame, photo, np.where(texels.facing > 0.35, texels.trust * loose, 0))
     relief = (relief + 0.3 * c.hair_contrast * strands[..., None]) * (1 - 0.9 * smooth_cover)[..., None]
     hair = fields[..., 3:6] * (1 + np.clip(relief, -0.6, 0.8))
     hairy_hidden = smoothstep(cover + 0.04 * strands, 0.4, 0.6)
