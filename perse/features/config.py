@@ -1,0 +1,33 @@
+"""Which encoder, as a value that a recipe holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from perse.features.embedded import EmbeddedEncoder
+from perse.features.open_clip import OpenClipEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedEncoderConfig:
+    """The embedded descriptor; there is nothing to choose."""
+
+    version: int = 1
+    """Part of content keys: changes whenever the descriptor does."""
+
+    def build(self) -> EmbeddedEncoder:
+        return EmbeddedEncoder()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenClipEncoderConfig:
+    """CLIP through open_clip (the paper's encoder)."""
+
+    checkpoint: Path
+    """Weights of the architecture."""
+    architecture: str = "ViT-B-32"
+    """open_clip's name of the architecture."""
+
+    def build(self) -> OpenClipEncoder:
+        return OpenClipEncoder(self.checkpoint, architecture=self.architecture)

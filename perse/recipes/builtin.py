@@ -1,0 +1,63 @@
+"""The three built-in recipes. They differ in numbers and in who does the work, never in what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perse.attributes import CATEGORIES, Category
+from perse.avatar import AvatarConfig, LatentConfig, PartBasesConfig, StartConfig
+from perse.errors import RecipeError
+from perse.recipes.filming import Filming
+from perse.recipes.recipe import Recipe
+from perse.recipes.resources import ClusterUse, WorkerPool
+from perse.synthesis.prompts import PromptPlan
+from perse.training import FineTuneConfig, TrainingConfig
+
+
+def tiny() -> Recipe:
+    """Seconds, for tests: two categories of two prompts, a few frames of 64 px. The pictures are not worth a look."""
+    return Recipe(
+        name="tiny",
+        prompts=PromptPlan(((Category.BEARD, 2), (Category.HAT, 2))),
+        filming=Filming(stride=40, size_px=64),
+        avatar=AvatarConfig(
+            latents=LatentConfig(dimensions=8, hidden=32), decoder=PartBasesConfig(rank=4, hidden=16, features=8)
+        ),
+        start=StartConfig(head_points=700, shell_points=500, body_points=300, watched_frames=8, voxel_m=0.012),
+        training=TrainingConfig(steps=60, warmup_steps=5, edits_per_step=2),
+        finetuning=FineTuneConfig(steps=12),
+        cluster=ClusterUse(edit=WorkerPool(workers=(1, 2)), animate=WorkerPool(workers=(1, 2))),
+    )
+
+
+def laptop() -> Recipe:
+    """The embedded default: nine categories of four prompts, 256 px, about twelve minutes on two cores, no weights."""
+    return Recipe(
+        name="laptop",
+        prompts=PromptPlan(tuple((category, 4) for category in CATEGORIES)),
+        filming=Filming(stride=8, size_px=256),
+        avatar=AvatarConfig(latents=LatentConfig(hidden=128), decoder=PartBasesConfig()),
+        start=StartConfig(),
+        training=TrainingConfig(),
+        finetuning=FineTuneConfig(),
+        cluster=ClusterUse(
+            edit=WorkerPool(workers=(1, 2)),
+            screen=WorkerPool(workers=(1, 1)),
+            animate=WorkerPool(workers=(2, 2)),
+            morph=WorkerPool(workers=(1, 1)),
+        ),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"tiny": tiny, "laptop": laptop}
+
+
+def recipe_named(name: str) -> Recipe:
+    """A built-in recipe.
+
+    Raises:
+        RecipeError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise RecipeError(f"there is no recipe {name!r}; choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]()

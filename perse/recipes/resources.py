@@ -1,0 +1,43 @@
+"""What a run asks of a cluster. Plain numbers: this package knows no scheduler, and no result depends on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPool:
+    """Workers of one kind."""
+
+    workers: tuple[int, int] = (1, 1)
+    """Smallest and largest number of them."""
+    cpus: float = 0.1
+    """Logical CPUs that one claims. Small on one machine, where a pool that claims them all stalls the pipeline."""
+    gpus: float = 0.0
+    """GPUs that one claims, as fractions too."""
+    memory_gib: float = 0.0
+    """Memory set aside for one; 0 sets none aside."""
+    threads: int = 1
+    """Threads that numerical libraries may use in one."""
+    batch_size: int = 1
+    """Rows handed to one at once."""
+    time_limit_s: float = 300.0
+    """A row that takes longer is stopped and tried again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterUse:
+    """Workers of every stage."""
+
+    edit: WorkerPool = field(default_factory=WorkerPool)
+    """Editors."""
+    screen: WorkerPool = field(default_factory=WorkerPool)
+    """Quality screens."""
+    animate: WorkerPool = field(default_factory=WorkerPool)
+    """Animators."""
+    morph: WorkerPool = field(default_factory=WorkerPool)
+    """Morph actors, which feed the trainer during fine-tuning."""
+    train_workers: int = 0
+    """Data-parallel training workers; 0 trains in the driver's process with all its threads."""
+    train: WorkerPool = field(default_factory=WorkerPool)
+    """What one training worker claims."""
