@@ -15,8 +15,8 @@ from perse.tracking.polygons import landmark_mask
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-MIN_SHARE = 0.12
-"""A beard or moustache covers at least this share of where one can grow; less is a shadow or a fold."""
+MIN_MOUSTACHE_SHARE, MIN_CHIN_SHARE = 0.35, 0.2
+"""A beard covers at least one of these shares of the upper lip or of the chin; less is a shadow or a fold."""
 DARKER_BY = 14.0
 """CIELAB lightness below the cheeks at which skin becomes beard, at half strength."""
 
@@ -24,7 +24,7 @@ DARKER_BY = 14.0
 def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceFrame, person: Floats) -> Floats:
     """[h, w] in [0, 1]; all zeros for a shaved face.
 
-    Dark and less coloured than the cheeks: shadows keep the skin's chroma, hair does not.
+    Darker than the cheeks and of another chroma (shadows keep the skin's), or so dark that no shadow of a portrait is.
     """
     shape = lab.shape[:2]
     zone = _growing_zone(points, frame, shape) * person
@@ -39,10 +39,15 @@ def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceFrame, pers
     # Shaded skin darkens along its own hue: its chroma falls with its lightness, no faster.
     expected = skin_chroma * np.clip(smooth[..., 0] / max(skin_lightness, 1), 0.3, 1)
     grayer = smoothstep(expected - chroma, -0.02 * skin_chroma, 0.22 * skin_chroma)
-    likely = zone * darker * grayer
-    share = float(likely[zone > 0.5].mean()) if (zone > 0.5).any() else 0.0
-    if share < MIN_SHARE:
+    redder = smoothstep(chroma, 1.25 * skin_chroma, 1.6 * skin_chroma)
+    much_darker = smoothstep(skin_lightness - smooth[..., 0], 1.4 * DARKER_BY, 2.4 * DARKER_BY)
+    likely = zone * np.maximum(darker * np.maximum(grayer, redder), much_darker)
+    core = _core(points, frame, shape)
+    moustache = core & (frame.down < frame.mouth) & (np.abs(frame.across) < 0.2)
+    chin = core & (frame.down >= frame.mouth)
+    if _share(likely, moustache) < MIN_MOUSTACHE_SHARE and _share(likely, chin) < MIN_CHIN_SHARE:
         return np.zeros(shape, np.float32)
+    likely = likely * _pieces_touching(likely > 0.35, core)
     closed = cv2.morphologyEx(likely.astype(np.float32), cv2.MORPH_CLOSE, disk(0.015 * frame.width_px))
     gray = to_gray(image)
     return (
@@ -51,11 +56,34 @@ def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceFrame, pers
 
 
 def _growing_zone(points: Floats, frame: FaceFrame, shape: tuple[int, int]) -> Floats:
-    """Below the nose, inside the face and a little under the chin, without the lips."""
+    """Below the nose and along the cheeks' sides, inside the face and a little under the chin, without the lips."""
     face = landmark_mask(points, marks.FACE_OVAL, shape, grow=1.06)
-    lips = landmark_mask(points, marks.LIPS_OUTER, shape, grow=1.12)
-    below = smoothstep(frame.down, frame.nose + 0.02, frame.nose + 0.06)
+    lips = landmark_mask(points, marks.LIPS_OUTER, shape, grow=1.04)
+    lip_up = smoothstep(frame.down, frame.nose + 0.02, frame.nose + 0.06)
+    whiskers = smoothstep(np.abs(frame.across), 0.24, 0.32) * smoothstep(frame.down, 0.05, 0.15)
+    below = np.maximum(lip_up, whiskers)
     return (face * below * (1 - lips)).astype(np.float32)
+
+
+def _core(points: Floats, frame: FaceFrame, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Upper lip and chin without the face's rim, whose shadows look like beards."""
+    inner = landmark_mask(points, marks.FACE_OVAL, shape, grow=0.86)
+    lips = landmark_mask(points, marks.LIPS_OUTER, shape, grow=1.12)
+    return np.asarray((inner > 0.5) & (lips < 0.5) & (frame.down > frame.nose + 0.03) & (np.abs(frame.across) < 0.35))
+
+
+def _share(likely: Floats, region: NDArray[np.bool_]) -> float:
+    return float(likely[region].mean()) if region.any() else 0.0
+
+
+def _pieces_touching(mask: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Connected pieces of a mask that lie in the core by a quarter at least."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    size = np.bincount(labels.ravel(), minlength=count)
+    inside = np.bincount(labels[core], minlength=count)
+    keep = inside >= 0.25 * size
+    keep[0] = False
+    return np.asarray(keep[labels])
 
 
 def _cheeks(points: Floats, frame: FaceFrame, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -19,7 +19,13 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 UNNATURAL_SHARE = 0.4
-"""A hat if more than this share of the top of the head has colours that hair does not have."""
+"""A hat if more than this share of the top of the head has colours that hair does not have (dyed hair has texture)."""
+DYED_TEXTURE = 4.0
+VERY_SMOOTH_TEXTURE = 1.0
+"""Median local deviation of lightness that no hair falls below, however black."""
+LARGE_HEIGHT, LARGE_WIDTH, LARGE_TEXTURE = 0.95, 1.62, 3.2
+"""Something higher above the brows, or wider above them (face widths), is a hat if it is no rougher than this; an
+afro is much rougher."""
 EMPTY_MIDDLE_SHARE = 0.16
 """A hat if fewer pixels than this lie in the middle third between two very different tones."""
 TONE_DISTANCE = 45.0
@@ -40,6 +46,7 @@ class HeadwearSigns:
         middle_share: share of pixels in the middle third between them.
         texture: median local deviation of lightness, of the larger tone's area.
         sides_distance: CIELAB distance from the top's main tone to the hair beside the face; 0 where none is seen.
+        height, width: extent above the brows, face widths.
     """
 
     unnatural: float
@@ -47,29 +54,38 @@ class HeadwearSigns:
     middle_share: float
     texture: float
     sides_distance: float
+    height: float
+    width: float
 
     @property
     def is_headwear(self) -> bool:
         """The verdict."""
         two_tones = self.tone_distance > TONE_DISTANCE and self.middle_share < EMPTY_MIDDLE_SHARE
         other_hair = self.sides_distance > OTHER_HAIR_DISTANCE and self.texture < SMOOTH_TEXTURE
-        return self.unnatural > UNNATURAL_SHARE or (two_tones and self.texture < 2 * SMOOTH_TEXTURE) or other_hair
+        large = self.height > LARGE_HEIGHT or self.width > LARGE_WIDTH
+        return (
+            (self.unnatural > UNNATURAL_SHARE and self.texture < DYED_TEXTURE)
+            or (two_tones and self.texture < 2 * SMOOTH_TEXTURE)
+            or other_hair
+            or (large and self.texture < LARGE_TEXTURE)
+            or self.texture < VERY_SMOOTH_TEXTURE
+        )
 
 
-def split_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> tuple[Floats, Floats]:
-    """Divide what is not skin around the head into hair and headwear, each [h, w] in [0, 1].
+def find_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> Floats:
+    """How much of what looked like hair is headwear: [h, w] in [0, 1], zeros for a bare head.
 
     Args:
         lab: [h, w, 3] CIELAB.
-        hair: [h, w] in [0, 1], hair and headwear together.
+        hair: [h, w] in [0, 1], hair and headwear together, zero in the background.
     """
     top = (hair > 0.6) & (frame.down < frame.brow - 0.05)
     if top.mean() < 0.002:
-        return hair, np.zeros_like(hair)
+        return np.zeros_like(hair)
     if not measure_headwear(lab, hair, frame).is_headwear:
-        return hair, np.zeros_like(hair)
-    headwear = hair * _belongs_to_hat(lab, hair, top, frame)
-    return (hair - headwear).astype(np.float32), headwear.astype(np.float32)
+        return np.zeros_like(hair)
+    # Relative to the hair: the soft outline is the person's matte, which is multiplied in later.
+    return _belongs_to_hat(lab, hair, top, frame) * smoothstep(hair, 0.0, 0.3)
 
 
 def measure_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> HeadwearSigns:
@@ -94,6 +110,8 @@ def measure_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> HeadwearSig
         middle_share=middle,
         texture=float(np.median(texture[labels == main])),
         sides_distance=other,
+        height=frame.brow - float(np.percentile(frame.down[top], 1)),
+        width=float(np.subtract(*np.percentile(frame.across[top], [99, 1]))),
     )
 
 

@@ -19,7 +19,7 @@ from perse.tracking import landmarks as marks
 from perse.tracking.beard import beard_mask
 from perse.tracking.colors import blur, smoothstep, to_lab
 from perse.tracking.frame import FaceFrame
-from perse.tracking.headwear import split_headwear
+from perse.tracking.headwear import find_headwear
 from perse.tracking.materials import Material, estimate_materials
 from perse.tracking.person import person_matte, soften_hair_edge
 from perse.tracking.polygons import contour_mask, landmark_mask
@@ -51,7 +51,8 @@ class ProceduralParser:
         certain = landmark_mask(landmarks_px, marks.FACE_OVAL, shape, grow=0.97)
         person = person_matte(image, frame.width_px, smoothstep(certain, 0.4, 0.9))
         materials = estimate_materials(image, lab, person, hull, frame)
-        hair, headwear = split_headwear(lab, materials[Material.HAIR], frame)
+        headwear = find_headwear(lab, person * materials[Material.HAIR], frame)
+        hair = materials[Material.HAIR] * (1 - headwear)
         if headwear.any():
             # A hat taught the hair model wrong colours: learn again from what is left.
             materials = estimate_materials(image, lab, person * (1 - headwear), hull, frame)
