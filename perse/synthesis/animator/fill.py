@@ -32,7 +32,8 @@ def push_pull(colors: Image, weights: Image) -> Image:
 
 
 def _divide(color: Image, weight: Image) -> Image:
-    return color / np.maximum(weight.reshape(*weight.shape, *(1,) * (color.ndim - weight.ndim)), 1e-6)
+    divisor = np.maximum(weight.reshape(*weight.shape, *(1,) * (color.ndim - weight.ndim)), 1e-6)
+    return (color / divisor).astype(np.float32)
 
 
 def blurred_within(colors: Image, weights: Image, sigma_px: float) -> tuple[Image, Image]:

@@ -130,7 +130,7 @@ def _draw_lids(stage: Stage, expression: torch.Tensor) -> None:
     for lid in stage.lifted.lids:
         height, width = lid.rgb.shape[:2]
         box = slice(lid.top, lid.top + height), slice(lid.left, lid.left + width)
-        shut = float(smoothstep(np.float32(expression[lid.expression]), 0.25, 0.9))
+        shut = float(smoothstep(np.asarray(expression[lid.expression], np.float32), 0.25, 0.9))
         opened = stage.lifted.texture[box][..., :3]
         blend = shut * lid.weight
         stage.texture[box][..., :3] = np.round(opened * (1 - blend) + lid.rgb * blend)

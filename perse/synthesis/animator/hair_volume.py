@@ -101,6 +101,7 @@ def find_cover(
     """How surely each vertex is covered: read off the mask where it is seen, continued elsewhere, [n]."""
     seen = surface.outer & (pose.facing > 0.2) & pose.visible(pose.pixels)
     seen &= sample(atop, pose.pixels[:, :2]) < 0.3
+    seen &= surface.head_share > 0.8  # hair before the neck hangs there, it does not grow on it
     read = sample(soft, pose.pixels[:, :2])
     up, back = _directions(surface)
     skull = surface.outer & (up > 0.25)
@@ -194,8 +195,8 @@ def _drawn_head(surface: HeadSurface, pose: OwnPose) -> NDArray[np.bool_]:
     """Pixels on which the head, without its neck, is drawn."""
     face = pose.fragments.face
     up, _ = _directions(surface)
-    head = (up[surface.faces] > -1.3).all(1)
-    return (face >= 0) & head[np.maximum(face, 0)]
+    head = np.asarray((up[surface.faces] > -1.3).all(1))
+    return np.asarray((face >= 0) & head[np.maximum(face, 0)])
 
 
 def _pixel(pose: OwnPose, point: NDArray[np.float32]) -> tuple[float, float]:

@@ -45,8 +45,8 @@ class HangingSheet:
 
 def head_drawn(surface: HeadSurface, pose: OwnPose) -> NDArray[np.bool_]:
     """Pixels where the lifted head, without its neck, is seen in the portrait's own pose."""
-    head = (surface.head_share[surface.faces] > 0.85).all(1)
-    return (pose.fragments.face >= 0) & head[pose.fragments.face]
+    head = np.asarray((surface.head_share[surface.faces] > 0.85).all(1))
+    return np.asarray((pose.fragments.face >= 0) & head[pose.fragments.face])
 
 
 def hang_sheets(

@@ -44,7 +44,7 @@ class Picture:
 
 def prepare_picture(image: NDArray[np.uint8], masks: PartMasks) -> Picture:
     """Take the background out of the colours at the person's outline."""
-    matte = masks.person.astype(np.float32) / 255
+    matte = (masks.person / 255).astype(np.float32)
     core = cv2.erode((matte > 0.9).astype(np.float32), np.ones((3, 3), np.uint8))
     rgb = image.astype(np.float32)
     near = cv2.dilate((matte > 0.02).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0

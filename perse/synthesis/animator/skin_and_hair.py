@@ -95,8 +95,9 @@ def _smooth_cover(surface: HeadSurface, picture: Picture, seen: Projection) -> A
     """Headwear as a share of the cover: read where the cover is seen, continued around the head, [n]."""
     cover = sample(picture.cover, seen.pixels)
     share = np.clip(sample(picture.masks[Part.HEADWEAR], seen.pixels) / np.maximum(cover, 0.1), 0, 1)
-    known = 4 * seen.trust * (cover > 0.5)
-    return np.clip(_around(surface, share[:, None], known, rounds=3)[:, 0], 0, 1)
+    known = (4 * seen.trust * (cover > 0.5)).astype(np.float32)
+    around = _around(surface, share[:, None].astype(np.float32), known, rounds=3)
+    return np.clip(around[:, 0], 0, 1)
 
 
 def _around(surface: HeadSurface, values: Array, known: Array, rounds: int) -> Array:
