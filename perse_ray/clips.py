@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from perse.data import archive
 from perse.data.workspace import Workspace
-from perse.training.clips import ClipStore
+from perse.training import ClipStore
 
 
 @lru_cache(maxsize=1)
@@ -22,11 +23,12 @@ def load_clips(workspace: Workspace, keys: tuple[str, ...]) -> ClipStore:
     return ClipStore([archive.load_clip(workspace, key) for key in keys])
 
 
-def training_frames(clips: ClipStore, train: range) -> ClipStore:
-    """Only the frames whose numbers are in `train`."""
-    return clips.frames(np.isin(clips.frame_numbers, np.asarray(train)))
+@lru_cache(maxsize=1)
+def training_frames(clips: ClipStore, numbers: Sequence[int]) -> ClipStore:
+    """Only the frames with these numbers."""
+    return clips.frames(np.isin(clips.frame_numbers, np.asarray(numbers)))
 
 
-def unseen_frames(clips: ClipStore, train: range) -> frozenset[int]:
-    """Frame numbers that are never trained on."""
-    return frozenset(int(number) for number in clips.frame_numbers if number not in train)
+def unseen_frames(clips: ClipStore, trained: Sequence[int]) -> ClipStore:
+    """The frames that are never trained on."""
+    return clips.frames(~np.isin(clips.frame_numbers, np.asarray(trained)))

@@ -28,7 +28,7 @@ class TrainingLoop:
     clips: tuple[str, ...]
     """Content keys of the clips, in the order of the avatar's subjects."""
 
-    frames: range
+    frames: tuple[int, ...]
     """Frame numbers to train on."""
 
     training: TrainingConfig
@@ -96,7 +96,7 @@ class FineTuningLoop:
     clips: tuple[str, ...]
     """Content keys of the clips, in the order of the avatar's subjects."""
 
-    frames: range
+    frames: tuple[int, ...]
     """Frame numbers to train on."""
 
     fine_tuning: FineTuneConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from perse.attributes import CATEGORIES, Category
 from perse.avatar import AvatarConfig, LatentConfig, PartBasesConfig, StartConfig
@@ -25,7 +26,7 @@ def tiny() -> Recipe:
         ),
         start=StartConfig(head_points=700, shell_points=500, body_points=300, watched_frames=8, voxel_m=0.012),
         training=TrainingConfig(steps=60, warmup_steps=5, edits_per_step=2),
-        finetuning=FineTuneConfig(steps=12),
+        finetuning=FineTuneConfig(training=replace(FineTuneConfig().training, steps=12)),
         cluster=ClusterUse(edit=WorkerPool(workers=(1, 2)), animate=WorkerPool(workers=(1, 2))),
     )
 

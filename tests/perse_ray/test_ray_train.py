@@ -157,7 +157,11 @@ def small_training(head_model, tmp_path_factory: pytest.TempPathFactory) -> tupl
     first_checkpoint(workspace, "train", trainer.checkpoint())
     keys = tuple(str(number) for number in range(len(clips)))
     loop = TrainingLoop(
-        workspace=workspace, clips=keys, frames=range(400), training=TRAINING, rasterizer=CpuRasterizer(threads=1)
+        workspace=workspace,
+        clips=keys,
+        frames=tuple(range(400)),
+        training=TRAINING,
+        rasterizer=CpuRasterizer(threads=1),
     )
     return loop, trainer
 

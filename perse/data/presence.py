@@ -1,0 +1,31 @@
+"""Which of the edited parts a portrait shows at all."""
+
+from __future__ import annotations
+
+from perse.attributes import CATEGORIES, Category, Part
+from perse.data.portrait import TrackedPortrait
+
+DECIDING_PARTS: dict[Category, Part] = {
+    Category.BEARD: Part.BEARD,
+    Category.EARRINGS: Part.EARRINGS,
+    Category.HAIR: Part.HAIR,
+    Category.HAT: Part.HEADWEAR,
+    Category.HEADPHONES: Part.HEADPHONES,
+}
+"""Parts that a person may lack. Everybody has brows, a mouth, a nose and clothes."""
+
+LEAST_SHARE: dict[Category, float] = {Category.EARRINGS: 0.001}
+"""Smallest area that counts, as a share of the squared face width; 2 % where nothing else is said."""
+
+
+def absent_categories(portrait: TrackedPortrait) -> tuple[Category, ...]:
+    """Categories whose part is not in the picture: their reference latent is the shared z_zero (P 4.1)."""
+    absent = []
+    for category in CATEGORIES:
+        part = DECIDING_PARTS.get(category)
+        if part is None:
+            continue
+        area_px = portrait.masks.soft[part].sum(dtype=float) / 255
+        if area_px < LEAST_SHARE.get(category, 0.02) * portrait.face_width_px**2:
+            absent.append(category)
+    return tuple(absent)

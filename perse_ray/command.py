@@ -1,0 +1,68 @@
+"""What every command has in common: messages, exit codes, recipes by name."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+from perse.errors import PerseError, RecipeError
+from perse.recipes import Recipe, recipe_named
+
+EXIT_EXPECTED = 2
+EXIT_INTERRUPTED = 130
+
+
+def run_command(command: Callable[[], None]) -> int:
+    """Run a command and return its exit code. An expected error is one line on standard error and code 2; anything
+    else is our own mistake and keeps its traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("perse_ray").setLevel(logging.INFO)
+    try:
+        command()
+    except PerseError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return EXIT_EXPECTED
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; run the same command again to go on\n")
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def recipe_of(name: str, seed: int | None) -> Recipe:
+    """A built-in recipe by name, or one's own as "module:function" (no arguments, returns a `Recipe`).
+
+    Raises:
+        RecipeError: there is none of that name.
+    """
+    recipe = _own_recipe(name) if ":" in name else recipe_named(name)
+    return recipe if seed is None else with_seed(recipe, seed)
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe with another seed for prompts and trainings."""
+    finetuning = recipe.finetuning
+    if finetuning is not None:
+        finetuning = replace(finetuning, training=replace(finetuning.training, seed=seed))
+    return replace(
+        recipe,
+        prompts=replace(recipe.prompts, seed=seed),
+        training=replace(recipe.training, seed=seed),
+        finetuning=finetuning,
+    )
+
+
+def _own_recipe(name: str) -> Recipe:
+    module, _, function = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        made = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"cannot find the recipe {name}: expected module:function ({error})") from error
+    if not isinstance(made, Recipe):
+        raise RecipeError(f"{name} returned a {type(made).__name__}, expected a Recipe")
+    return made
