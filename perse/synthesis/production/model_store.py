@@ -1,0 +1,248 @@
+"""Where weights lie, whether they are complete, and what may be run with them.
+
+A store is a folder with one folder a row of `weights_table.WEIGHTS`. Nothing is downloaded unless somebody calls
+`fetch`; a complete folder is used without asking anybody. Only safetensors are loaded: a folder that offers a pickle
+is refused by name, because opening one can run whatever its author wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from perse.errors import MissingWeightsError, RecipeError
+from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry, entry_named
+
+FETCHED = "fetched.json"
+"""Beside the files: hub id, commit, and the sha256 of every file as it came."""
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+"""Suffixes of formats that can carry code."""
+
+Download = Callable[[WeightsEntry, Path], str]
+"""Brings an entry's files into a folder and returns the commit they are from."""
+
+
+def store_root() -> Path:
+    """``$PERSE_WEIGHTS``, or ``~/.cache/perse/weights``."""
+    return Path(os.environ.get("PERSE_WEIGHTS") or Path.home() / ".cache" / "perse" / "weights").expanduser()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A configuration's reference to weights. Small and picklable; the files are opened where they are used."""
+
+    name: str
+    """Row of the table, or a name of your own together with a folder."""
+    folder: Path | None = None
+    """A local folder; None looks in the store."""
+
+    @property
+    def entry(self) -> WeightsEntry | None:
+        """The row of the table, if it has one."""
+        return next((entry for entry in WEIGHTS if entry.name == self.name), None)
+
+    @property
+    def licence(self) -> str:
+        """The licence of the table's row. What a folder of one's own holds cannot be known."""
+        return self.entry.licence if self.entry and self.folder is None else "as its owner says (local folder)"
+
+    def place(self) -> Path:
+        """The folder where they are expected."""
+        return self.folder or store_root() / self.name
+
+    def locate(self) -> Path:
+        """The folder, complete and free of pickles.
+
+        Raises:
+            MissingWeightsError: one line with what is missing, its size, its licence and the command.
+        """
+        place = self.place()
+        if self.folder is not None:
+            if not place.is_dir():
+                raise MissingWeightsError(f"weights {self.name}: there is no folder {place}")
+            refuse_pickles(place, allowed=bool(self.entry and self.entry.tensor_pickles))
+            return place
+        entry = _entry(self.name)
+        if missing_patterns(entry, place):
+            raise MissingWeightsError(describe_missing(entry))
+        refuse_pickles(place, allowed=entry.tensor_pickles)
+        return place
+
+
+def describe_missing(entry: WeightsEntry) -> str:
+    """One line for somebody who has to get these weights."""
+    return (
+        f"weights {entry.name} ({entry.purpose}) are not in {store_root()}: {entry.size_gib:g} GiB, "
+        f"licence: {entry.licence}; get them with: python jobs/models.py fetch {entry.name}"
+    )
+
+
+def missing_patterns(entry: WeightsEntry, folder: Path) -> list[str]:
+    """What the entry needs and the folder has not: patterns without a match, and parts that an index names."""
+    missing = [pattern for pattern in entry.required if not any(folder.glob(pattern))]
+    for index in sorted(folder.rglob("*.safetensors.index.json")):
+        parts = set(json.loads(index.read_text()).get("weight_map", {}).values())
+        missing += [
+            str(index.parent.relative_to(folder) / part) for part in parts if not (index.parent / part).is_file()
+        ]
+    return sorted(missing)
+
+
+def refuse_pickles(folder: Path, *, allowed: bool = False) -> None:
+    """Refuse a folder in which a pickled checkpoint lies: a loader might prefer it.
+
+    Raises:
+        MissingWeightsError: naming the first such file.
+    """
+    found = [] if allowed else sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICKLES)
+    if found:
+        raise MissingWeightsError(
+            f"{found[0]} is a pickled checkpoint, which can run code when it is opened; only safetensors are loaded: "
+            "fetch or convert them and remove the pickle"
+        )
+
+
+def fetch(name: str, download: Download) -> Path:
+    """Bring a row's files into the store, and write down what came.
+
+    Raises:
+        MissingWeightsError: the table has no such row or no hub id, the download is incomplete, or a known digest
+            differs.
+    """
+    entry = _entry(name)
+    if not entry.hub_id:
+        raise MissingWeightsError(f"{name} is on no hub: put its files into {store_root() / name}")
+    folder = store_root() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    commit = download(entry, folder)
+    if missing := missing_patterns(entry, folder):
+        raise MissingWeightsError(f"{entry.hub_id} did not bring {', '.join(missing)} into {folder}; fetch again")
+    refuse_pickles(folder, allowed=entry.tensor_pickles)
+    digests = {path: sha256(folder / path) for path in _files(folder)}
+    _compare(entry.name, dict(entry.sha256), digests)
+    lock = {"hub_id": entry.hub_id, "revision": entry.revision, "commit": commit, "sha256": digests}
+    (folder / FETCHED).write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n")
+    return folder
+
+
+def from_hub(entry: WeightsEntry, folder: Path) -> str:
+    """Download from the model hub, with the user's own login where the repository asks for one."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    commit = HfApi().model_info(entry.hub_id, revision=entry.revision).sha or entry.revision
+    snapshot_download(entry.hub_id, revision=commit, local_dir=folder, allow_patterns=list(entry.patterns))
+    return commit
+
+
+def verify(name: str) -> None:
+    """Compare every file with the digests of its fetch and of the table. Reads everything: minutes for FLUX.
+
+    Raises:
+        MissingWeightsError: incomplete, a pickle, or a file that differs.
+    """
+    entry = _entry(name)
+    folder = Weights(name=name).locate()
+    known = dict(entry.sha256)
+    if (folder / FETCHED).is_file():
+        known |= json.loads((folder / FETCHED).read_text())["sha256"]
+    _compare(name, known, {path: sha256(folder / path) for path in known if (folder / path).is_file()})
+
+
+def digest(folder: Path) -> str:
+    """What provenance calls the weights: of the fetch's digests or, without a fetch, of names, sizes and headers.
+
+    A header lists every tensor's name, shape and place, so two exports differ in it; reading it costs nothing.
+    """
+    total = hashlib.sha256()
+    if (folder / FETCHED).is_file():
+        total.update((folder / FETCHED).read_bytes())
+        return total.hexdigest()[:16]
+    for path in _files(folder):
+        with open(folder / path, "rb") as stream:
+            total.update(f"{path}\0{(folder / path).stat().st_size}\0".encode() + stream.read(1 << 16))
+    return total.hexdigest()[:16]
+
+
+def sha256(path: Path) -> str:
+    """Of a whole file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def weights_in(config: object) -> Iterator[Weights]:
+    """Every `Weights` that a configuration mentions, at any depth, each once."""
+    seen: set[Weights] = set()
+    for weights in _walk(config):
+        if weights not in seen:
+            seen.add(weights)
+            yield weights
+
+
+def require(config: object, *, commercial_safe: bool = False) -> None:
+    """Refuse, before anything runs, a configuration whose weights are not there or may not be used.
+
+    Raises:
+        RecipeError: commercial use is asked for and a licence forbids it; names the alternatives.
+        MissingWeightsError: one line that names everything that is missing, its size, licence and command.
+    """
+    wanted = list(weights_in(config))
+    if commercial_safe:
+        refuse_non_commercial(wanted)
+    missing = [entry for weights in wanted if (entry := _absent(weights)) is not None]
+    if len(missing) > 1:
+        listed = "; ".join(f"{entry.name} ({entry.size_gib:g} GiB, {entry.licence})" for entry in missing)
+        names = " ".join(entry.name for entry in missing)
+        raise MissingWeightsError(f"{len(missing)} weights are missing: {listed}; python jobs/models.py fetch {names}")
+    for weights in wanted:
+        weights.locate()
+
+
+def refuse_non_commercial(wanted: Iterable[Weights]) -> None:
+    """Raise RecipeError for the weights whose licence forbids commercial use, with what to use instead."""
+    refused = [w.entry for w in wanted if w.entry is not None and w.folder is None and not w.entry.commercial]
+    if refused:
+        listed = "; ".join(f"{entry.name} ({entry.licence}): use {entry.alternative}" for entry in refused)
+        raise RecipeError(f"not for commercial use: {listed}")
+
+
+def _absent(weights: Weights) -> WeightsEntry | None:
+    entry = weights.entry
+    return entry if entry and weights.folder is None and missing_patterns(entry, weights.place()) else None
+
+
+def _walk(value: Any) -> Iterator[Weights]:
+    if isinstance(value, Weights):
+        yield value
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from _walk(getattr(value, field.name))
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _walk(item)
+    elif isinstance(value, dict):
+        yield from _walk(list(value.values()))
+
+
+def _entry(name: str) -> WeightsEntry:
+    try:
+        return entry_named(name)
+    except KeyError as error:
+        raise MissingWeightsError(str(error.args[0])) from error
+
+
+def _files(folder: Path) -> list[str]:
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != FETCHED)
+    relative = (path.relative_to(folder) for path in paths)
+    return sorted(str(path) for path in relative if not any(part.startswith(".") for part in path.parts))
+
+
+def _compare(name: str, known: dict[str, str], found: dict[str, str]) -> None:
+    wrong = [path for path, expected in sorted(known.items()) if found.get(path) != expected]
+    if wrong:
+        raise MissingWeightsError(f"{name}: {wrong[0]} is not the file that was fetched (sha256 differs); fetch again")

@@ -1,0 +1,192 @@
+"""Every weight that a production backend may load: where it comes from, how large it is, what its licence allows.
+
+Sizes are what `fetch` brings (the listed patterns only), rounded. Nothing here was downloaded by this project's
+tests; revisions are branches, and what a branch meant on the day of a fetch is written down beside the files (commit
+and sha256 of each file), which `check` compares from then on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsEntry:
+    """One row of the table."""
+
+    name: str
+    """How recipes and commands call it; also its folder in the store."""
+    hub_id: str
+    """Repository on the model hub; empty for files that only their user can supply."""
+    purpose: str
+    """What it is for, in a few words."""
+    size_gib: float
+    """Of the files that are fetched."""
+    licence: str
+    """Its name."""
+    commercial: bool
+    """Whether the licence allows commercial use."""
+    alternative: str = ""
+    """What to use instead where commercial use is required: another row, or a sentence."""
+    revision: str = "main"
+    """Branch, tag or commit."""
+    required: tuple[str, ...] = ()
+    """Patterns relative to the folder; each must match a file for the folder to be complete."""
+    patterns: tuple[str, ...] = ("*.json", "*.txt", "*.model", "*.safetensors")
+    """What is fetched."""
+    sha256: tuple[tuple[str, str], ...] = ()
+    """Known digests of files, (relative path, hexadecimal)."""
+    tensor_pickles: bool = False
+    """Whether its only format is torch's .pth; such files are opened for their tensors alone (weights_only)."""
+
+
+_FLUX_FOLDERS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "transformer", "vae", "scheduler")
+_FLUX_FILES = tuple(f"{folder}/{kind}" for folder in _FLUX_FOLDERS for kind in ("*.json", "*.txt", "*.safetensors"))
+_FLUX_NEEDS = (
+    "model_index.json", "scheduler/scheduler_config.json", "text_encoder/*.safetensors",
+    "text_encoder_2/*.safetensors", "tokenizer/*", "tokenizer_2/*", "transformer/*.safetensors", "vae/*.safetensors",
+)  # fmt: skip
+_SDXL_FOLDERS = ("text_encoder", "text_encoder_2", "unet", "vae")
+_SDXL_NEEDS = (
+    "model_index.json", "scheduler/scheduler_config.json", "text_encoder/*.safetensors",
+    "text_encoder_2/*.safetensors", "tokenizer/*", "tokenizer_2/*", "unet/*.safetensors", "vae/*.safetensors",
+)  # fmt: skip
+_SDXL_FP16 = (
+    "model_index.json", "*/config.json", "scheduler/*", "tokenizer/*", "tokenizer_2/*",
+    *(f"{folder}/*.fp16.safetensors" for folder in _SDXL_FOLDERS),
+)  # fmt: skip
+_FLUX_LICENCE = "FLUX.1 [dev] Non-Commercial License"
+_RAIL = "CreativeML Open RAIL++-M"
+
+WEIGHTS: tuple[WeightsEntry, ...] = (
+    WeightsEntry(
+        name="flux.1-dev",
+        hub_id="black-forest-labs/FLUX.1-dev",
+        purpose="inpainting, base model",
+        size_gib=31.4,
+        licence=_FLUX_LICENCE,
+        commercial=False,
+        alternative="sdxl-inpainting",
+        required=_FLUX_NEEDS,
+        patterns=("model_index.json", *_FLUX_FILES, "tokenizer_2/*.model"),
+    ),
+    WeightsEntry(
+        name="flux.1-dev-controlnet-inpainting-beta",
+        hub_id="alimama-creative/FLUX.1-dev-Controlnet-Inpainting-Beta",
+        purpose="inpainting, ControlNet",
+        size_gib=4.0,
+        licence=_FLUX_LICENCE,
+        commercial=False,
+        alternative="sdxl-inpainting",
+        required=("config.json", "*.safetensors"),
+        patterns=("config.json", "*.safetensors"),
+    ),
+    WeightsEntry(
+        name="flux.1-fill-dev",
+        hub_id="black-forest-labs/FLUX.1-Fill-dev",
+        purpose="inpainting",
+        size_gib=31.4,
+        licence=_FLUX_LICENCE,
+        commercial=False,
+        alternative="sdxl-inpainting",
+        required=_FLUX_NEEDS,
+        patterns=("model_index.json", *_FLUX_FILES, "tokenizer_2/*.model"),
+    ),
+    WeightsEntry(
+        name="sdxl-inpainting",
+        hub_id="diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
+        purpose="inpainting",
+        size_gib=6.5,
+        licence=_RAIL,
+        commercial=True,
+        required=_SDXL_NEEDS,
+        patterns=_SDXL_FP16,
+    ),
+    WeightsEntry(
+        name="sdxl-base-1.0",
+        hub_id="stabilityai/stable-diffusion-xl-base-1.0",
+        purpose="mask portraits, base model",
+        size_gib=6.5,
+        licence=_RAIL,
+        commercial=True,
+        required=_SDXL_NEEDS,
+        patterns=_SDXL_FP16,
+    ),
+    WeightsEntry(
+        name="sdxl-vae-fp16-fix",
+        hub_id="madebyollin/sdxl-vae-fp16-fix",
+        purpose="mask portraits, VAE for half precision",
+        size_gib=0.3,
+        licence="MIT",
+        commercial=True,
+        required=("config.json", "diffusion_pytorch_model.safetensors"),
+        patterns=("config.json", "diffusion_pytorch_model.safetensors"),
+    ),
+    WeightsEntry(
+        name="controlnet-union-sdxl-1.0",
+        hub_id="xinsir/controlnet-union-sdxl-1.0",
+        purpose="mask portraits, pose ControlNet (union)",
+        size_gib=2.4,
+        licence="Apache-2.0",
+        commercial=True,
+        required=("config.json", "diffusion_pytorch_model.safetensors"),
+        patterns=("config.json", "diffusion_pytorch_model.safetensors"),
+    ),
+    WeightsEntry(
+        name="controlnet-openpose-sdxl-1.0",
+        hub_id="xinsir/controlnet-openpose-sdxl-1.0",
+        purpose="mask portraits, pose ControlNet",
+        size_gib=2.4,
+        licence="Apache-2.0",
+        commercial=True,
+        required=("config.json", "diffusion_pytorch_model.safetensors"),
+        patterns=("config.json", "diffusion_pytorch_model.safetensors"),
+    ),
+    WeightsEntry(
+        name="openpose",
+        hub_id="lllyasviel/Annotators",
+        purpose="keypoints, controlnet-aux",
+        size_gib=0.5,
+        licence="CMU OpenPose, academic and non-commercial",
+        commercial=False,
+        alternative="LandmarkKeypointsConfig, which draws the tracked landmarks and needs no weights",
+        required=("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
+        patterns=("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
+        tensor_pickles=True,
+    ),
+    WeightsEntry(
+        name="segformer-face-parsing",
+        hub_id="jonathandinu/face-parsing",
+        purpose="face parsing, 19 classes of CelebAMask-HQ",
+        size_gib=0.3,
+        licence="NVIDIA SegFormer (non-commercial), trained on CelebAMask-HQ (non-commercial)",
+        commercial=False,
+        alternative="LandmarkSegmenterConfig, which needs no weights, or a segmenter of your own with its label map",
+        required=("config.json", "*.safetensors"),
+        patterns=("config.json", "preprocessor_config.json", "model.safetensors"),
+    ),
+    WeightsEntry(
+        name="clip-vit-b-32",
+        hub_id="timm/vit_base_patch32_clip_224.openai",
+        purpose="features f_I, f_T (Eq. 5) and the screen",
+        size_gib=0.6,
+        licence="MIT",
+        commercial=True,
+        required=("open_clip_model.safetensors",),
+        patterns=("open_clip_config.json", "open_clip_model.safetensors"),
+    ),
+)
+"""All rows. Face embedders have none: ArcFace-style files are supplied by their users, dlib's come in a pip package."""
+
+
+def entry_named(name: str) -> WeightsEntry:
+    """A row of the table.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    return next(iter(entry for entry in WEIGHTS if entry.name == name), None) or _unknown(name)
+
+
+def _unknown(name: str) -> WeightsEntry:
+    raise KeyError(f"there are no weights {name!r}; the table has {', '.join(entry.name for entry in WEIGHTS)}")

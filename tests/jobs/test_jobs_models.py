@@ -1,0 +1,137 @@
+"""The table of weights, the store and its job. Downloads are stand-ins; the hub is never asked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobs.models import Check, Fetch, List, run
+from perse.errors import MissingWeightsError, RecipeError
+from perse.synthesis.production import model_store
+from perse.synthesis.production.model_store import Weights, digest, refuse_pickles, require, weights_in
+from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry, entry_named
+
+VAE = "sdxl-vae-fp16-fix"
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights"
+
+
+def bring(entry: WeightsEntry, folder: Path) -> str:
+    for pattern in entry.required:
+        file = folder / pattern.replace("*", "x")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+    return "0123abcd"
+
+
+def test_names_are_unique_and_alternatives_exist() -> None:
+    names = [entry.name for entry in WEIGHTS]
+    assert len(set(names)) == len(names)
+    for entry in WEIGHTS:
+        assert entry.commercial or entry.alternative, f"{entry.name} proposes nothing for commercial use"
+        if entry.alternative in names:
+            assert entry_named(entry.alternative).commercial
+        assert entry.required and entry.licence and entry.size_gib > 0
+
+
+def test_missing_weights_are_one_line_with_size_licence_and_command() -> None:
+    with pytest.raises(MissingWeightsError) as caught:
+        Weights(name="flux.1-dev").locate()
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ("flux.1-dev", "31.4 GiB", "Non-Commercial", "python jobs/models.py fetch flux.1-dev"):
+        assert part in message
+
+
+def test_fetch_completes_a_folder_that_is_then_used_offline(store: Path) -> None:
+    said: list[str] = []
+    run(Fetch(names=(VAE,)), show=said.append, download=bring)
+    assert Weights(name=VAE).locate() == store / VAE
+    assert any("MIT" in line for line in said)
+
+    def never(entry: WeightsEntry, folder: Path) -> str:
+        raise AssertionError("a complete folder must not be downloaded again")
+
+    run(Fetch(names=(VAE,)), show=said.append, download=never)
+    run(Check(names=(VAE,), deep=True), show=said.append)
+    assert said[-1] == f"{VAE}: complete"
+
+
+def test_a_changed_file_is_noticed(store: Path) -> None:
+    run(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
+    before = digest(store / VAE)
+    (store / VAE / "config.json").write_text("{ }")
+    with pytest.raises(MissingWeightsError, match="sha256"):
+        model_store.verify(VAE)
+    assert before == digest(store / VAE), "the provenance names what was fetched"
+
+
+def test_an_incomplete_download_is_an_error() -> None:
+    with pytest.raises(MissingWeightsError, match="did not bring"):
+        run(Fetch(names=(VAE,)), show=lambda _: None, download=lambda entry, folder: "x")
+
+
+def test_a_part_that_an_index_names_must_be_there(store: Path) -> None:
+    entry = entry_named(VAE)
+    folder = store / VAE
+    folder.mkdir(parents=True)
+    bring(entry, folder)
+    index = {"weight_map": {"a": "part-1.safetensors"}}
+    (folder / "diffusion.safetensors.index.json").write_text(json.dumps(index))
+    assert model_store.missing_patterns(entry, folder) == ["part-1.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "unet/weights.PT", "model.ckpt", "x.pkl"])
+def test_pickles_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder" / name).parent.mkdir(parents=True)
+    (tmp_path / "folder" / name).write_bytes(b"x")
+    with pytest.raises(MissingWeightsError, match="safetensors") as caught:
+        Weights(name="mine", folder=tmp_path / "folder").locate()
+    assert Path(name).name in str(caught.value)
+    refuse_pickles(tmp_path / "folder", allowed=True)
+
+
+def test_commercial_use_refuses_before_anything_runs_and_proposes() -> None:
+    with pytest.raises(RecipeError, match="use sdxl-inpainting"):
+        run(Fetch(names=("flux.1-fill-dev",), commercial_safe=True), show=lambda _: None, download=bring)
+    assert not Weights(name="flux.1-fill-dev").place().exists()
+    run(Fetch(names=("sdxl-inpainting",), commercial_safe=True), show=lambda _: None, download=bring)
+
+
+def test_a_configuration_is_searched_at_any_depth() -> None:
+    @dataclass(frozen=True)
+    class Inner:
+        weights: Weights
+
+    @dataclass(frozen=True)
+    class Outer:
+        several: tuple[tuple[str, Inner], ...]
+        other: int = 1
+
+    first, second = Weights(name=VAE), Weights(name="flux.1-dev")
+    config = Outer((("a", Inner(first)), ("b", Inner(second)), ("c", Inner(first))))
+    assert list(weights_in(config)) == [first, second]
+    with pytest.raises(MissingWeightsError) as caught:
+        require(config)
+    assert "\n" not in str(caught.value) and f"fetch {VAE} flux.1-dev" in str(caught.value)
+
+
+def test_list_names_every_row_and_what_is_here() -> None:
+    said: list[str] = []
+    run(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
+    run(List(), show=said.append)
+    assert all(any(line.startswith(entry.name) for line in said) for entry in WEIGHTS)
+    here = next(line for line in said if line.startswith(VAE))
+    assert "  yes   " in here
+
+
+def test_unknown_names_list_the_table() -> None:
+    with pytest.raises(MissingWeightsError, match="the table has flux"):
+        run(Check(names=("flux.2",)), show=lambda _: None)
