@@ -11,9 +11,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from perse.attributes import Category, Part
-from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait
+from perse.data import Attachment, AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait, Underlay
 from perse.errors import RecipeError
-from perse.head import HeadModel, HeadParameters, Joint, pose_head
+from perse.head import HeadModel, HeadParameters, Joint, pose_head, rest_vertices
 from perse.synthesis.animator import LiftedPortrait, ProceduralAnimator, ProceduralAnimatorConfig
 from perse.synthesis.animator.surface import HeadSurface, build_surface
 from perse.synthesis.seams import Shot
@@ -179,6 +179,67 @@ def test_without_hair_the_skull_stays_as_fitted(animator: ProceduralAnimator, po
     assert np.linalg.norm(reference.displacement, axis=1).max() > 0.015
     crown = bald.surface.outer & (bald.surface.rest[:, 1] > 0.08)
     assert np.linalg.norm(bald.displacement[crown], axis=1).max() < 1e-3
+
+
+def test_a_long_beard_hangs_from_the_jaw(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    """Painted over neck and clothes, it moves with the opening jaw and leaves the body behind it as it was."""
+    x, y = portrait.landmarks_px[152, :2]
+    yy, xx = np.mgrid[: len(portrait.image), : len(portrait.image)]
+    beard = (np.abs(xx - x) < 30) & (yy > y - 15) & (yy < y + 60)
+    image, masks = _repainted(portrait, beard, (240, 240, 240), Part.BEARD)
+    edited = _edited(portrait, Category.BEARD, image, masks, beard.astype(np.uint8) * 255)
+    lifted = animator.lift(portrait, edited)
+    assert [sheet.joint for sheet in lifted.sheets] == [Joint.JAW]
+    assert (lifted.body.rgb == animator.lift(portrait).body.rgb)[beard].mean() > 0.99
+    shot = _shot(portrait, (0, 0, 0), (0, 0, 0))
+    shot.motion.pose[1, Joint.JAW, 0] += 0.3
+    shut, wide = (np.nonzero((p == Part.BEARD).any(1))[0].max() for p in animator.animate(portrait, edited, shot).parts)
+    assert wide > shut + 3
+
+
+def test_attachments_are_drawn_onto_the_underlay(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    """A plate before the forehead: labelled as it says, turning with the head; hair beneath a thing lies flat."""
+    plate = _plate(portrait, animator)
+    prompt = AttributePrompt("test-1", Category.HAT, (), "a test", 0)
+    mask = np.zeros(portrait.image.shape[:2], np.uint8)
+    underlay = Underlay(portrait.image, portrait.masks)
+    edited = EditedPortrait("worn", prompt, portrait.image, portrait.masks, mask, (plate,), underlay, ())
+    shot = _shot(portrait, (-25, 0, 0), (25, 0, 0))
+    before, after = animator.animate(portrait, None, shot), animator.animate(portrait, edited, shot)
+    centres = [np.nonzero(parts == Part.HEADWEAR)[1].mean() for parts in after.parts]
+    assert centres[1] > centres[0] + 10  # the nose, and the plate with it, turned to the picture's right
+    assert not (before.parts == Part.HEADWEAR).any()
+    feet = slice(int(0.8 * SIZE), None)
+    assert (before.images[:, feet] == after.images[:, feet]).all()
+    pressed = animator.lift(portrait, replace(edited, attachments=(_sunk(plate),)))
+    reference = animator.lift(portrait)
+    assert (np.linalg.norm(pressed.displacement, axis=1) <= np.linalg.norm(reference.displacement, axis=1) + 1e-6).all()
+    assert np.abs(pressed.displacement - reference.displacement).max() > 0.002
+
+
+def _plate(portrait: TrackedPortrait, animator: ProceduralAnimator) -> Attachment:
+    model = animator.lift(portrait).surface.model
+    top = rest_vertices(model, portrait.head)[model.regions == 0].max(0).values.numpy()
+    x, y = np.meshgrid([-0.03, 0.0, 0.03], [top[1] - 0.05, top[1] - 0.02])
+    vertices = np.stack([x, y, np.full_like(x, top[2] + 0.02)], -1).reshape(-1, 3).astype(np.float32)
+    forward = np.repeat(np.array([[0, 0, 1]], np.float32), 6, 0)
+    return Attachment(
+        name="plate",
+        part=Part.HEADWEAR,
+        vertices=vertices,
+        normals=forward,
+        tangents=np.repeat(np.array([[1, 0, 0]], np.float32), 6, 0),
+        faces=np.array([[0, 1, 4], [0, 4, 3], [1, 2, 5], [1, 5, 4]], np.int32),
+        uvs=np.full((6, 2), 0.5, np.float32),
+        texture=np.full((4, 4, 4), (200, 30, 30, 255), np.uint8),
+        head_weight=np.ones(6, np.float32),
+        occlusion=np.ones(6, np.float32),
+    )
+
+
+def _sunk(plate: Attachment) -> Attachment:
+    """The plate moved into the hair."""
+    return replace(plate, vertices=(0.8 * plate.vertices).astype(np.float32))
 
 
 def test_lids_cover_both_eyes(lifted: LiftedPortrait) -> None:

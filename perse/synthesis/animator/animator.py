@@ -32,7 +32,7 @@ class ProceduralAnimatorConfig:
     lift: LiftConfig = field(default_factory=LiftConfig)
     """How a picture becomes a textured head and a body layer."""
     supersampling: int = 2
-    """Frames are drawn this many times wider and higher, then averaged."""
+    """Frames are drawn this many times wider and higher, then averaged; small frames more."""
     kept_references: int = 2
     """Lifted portraits that are remembered, since all edits of a person build on the same one."""
 

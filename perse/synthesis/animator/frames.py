@@ -23,6 +23,7 @@ from perse.synthesis.scene import FrameBuffers, Light, PreparedAttachments, draw
 
 Array = NDArray[np.float32]
 
+_LEAST_SHARE = 0.75  # of the photograph's resolution, which the texture is made for
 _BATCH = 32  # frames skinned at once: a few tens of megabytes
 
 
@@ -65,7 +66,11 @@ def set_stage(
     shadows: Array | None = None,
     attachments: Sequence[Attachment] = (),
 ) -> Stage:
-    """Prepare a clip of frames `size_px` wide and high."""
+    """Prepare a clip of frames `size_px` wide and high.
+
+    Small frames are supersampled more than asked for, so that no texel of the head is skipped.
+    """
+    supersampling = max(supersampling, int(np.ceil(_LEAST_SHARE * lifted.camera.width / size_px)))
     side = size_px * supersampling
     return Stage(
         lifted=lifted,

@@ -64,7 +64,8 @@ def borrowed_detail(frame: StrandFrame, photo: Array, hairy: Array) -> Array:
     """
     color, weight = _unrolled(frame, photo, hairy)
     broad, _ = blurred_within(color, weight, _BROAD_PX)
-    detail = np.clip(color / np.maximum(broad, 8.0) - 1, -0.7, 1.0) * (weight > 0.3)[..., None]
+    # Deep shadows, as in a parting, would be recognised in their reflection: keep to the middle of the range.
+    detail = np.clip(color / np.maximum(broad, 8.0) - 1, -0.45, 0.6) * (weight > 0.3)[..., None]
     source, usable = _reflected(weight > 0.3)
     rows = np.arange(_ALONG, dtype=np.float32)[:, None] * np.ones((1, _ACROSS), np.float32)
     continued = cv2.remap(detail.astype(np.float32), source, rows, cv2.INTER_LINEAR) * usable[:, None, None]

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from perse.synthesis.animator.harmonic import extend
 from perse.synthesis.animator.lifted import LiftedPortrait
 from perse.synthesis.animator.mouth import (
     CAVITY_COLOR,
+    GUM_COLOR,
     TONGUE_COLOR,
     find_opening,
     inner_shade,
@@ -97,11 +99,23 @@ def _flatten_covered_ears(surface: HeadSurface, portrait: TrackedPortrait, cover
     shift = np.zeros_like(rest)
     for side in (-1, 1):
         ear = surface.ears & (np.sign(rest[:, 0]) == side)
-        ear &= (cover > 0.5) | (cover[ear].mean() > 0.9 if ear.any() else False)
+        ear &= rest[:, 1] > _bare_below(rest[ear, 1], cover[ear])
         if ear.any():
             pinned = np.where(ear, 0.0, 1e6).astype(np.float32)
             shift += np.where(ear[:, None], extend(rest, pinned, surface.average, surface.outer) - rest, 0)
     return shift
+
+
+def _bare_below(heights: Array, cover: Array) -> float:
+    """Up to which height an ear shows below the hair: its lobe, all of it (+inf) or nothing (-inf)."""
+    if not len(heights):
+        return np.inf
+    steps = np.linspace(heights.min(), heights.max(), 7)
+    for low, high in pairwise(steps):
+        here = (heights >= low) & (heights <= high)
+        if here.any() and cover[here].mean() > 0.5:
+            return float(low) if low > steps[0] else -np.inf
+    return np.inf
 
 
 def lift_portrait(
@@ -155,6 +169,13 @@ def light_of(surface: HeadSurface, pose: OwnPose, picture: Picture, image: NDArr
     return fit_light(image, picture.masks, pose.fragments.interpolate(surface.faces, pose.normals))
 
 
+def _turned_away(rest: Array, faces: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Triangles that do not face the front at rest, [t]: the inner sides of teeth, which a front view cannot paint."""
+    corners = rest[faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return np.asarray(normal[:, 2] < 0.15 * np.linalg.norm(normal, axis=1))
+
+
 def _patches(
     surface: HeadSurface, portrait: TrackedPortrait, pose: OwnPose, picture: Picture, geometry: Geometry
 ) -> list[Patch]:
@@ -175,6 +196,7 @@ def _patches(
             front = make_front_map(surface, rest, (kind,), _TEETH_TEXELS_PER_M)
             rgb = paint_teeth(surface, pose, picture, front, opening, upper=kind is Kind.UPPER_TEETH)
             patches.append(Patch(rgb, front.chosen, front.corner_uvs, Part.MOUTH))
+            patches.append(flat_patch(surface, kind, GUM_COLOR, Part.MOUTH, among=_turned_away(rest, surface.faces)))
     patches.append(flat_patch(surface, Kind.TONGUE, TONGUE_COLOR, Part.MOUTH))
     patches.append(flat_patch(surface, Kind.CAVITY, CAVITY_COLOR, Part.MOUTH))
     patches.append(flat_patch(surface, Kind.SOCKET, _SOCKET_COLOR, Part.EYES))

@@ -25,6 +25,7 @@ _LOWER_WIDTHS_M = (0.0053, 0.0059, 0.0069, 0.0069, 0.0070, 0.0105)
 averages (Wheeler's Dental Anatomy)."""
 
 CAVITY_COLOR = (58.0, 22.0, 22.0)
+GUM_COLOR = (126.0, 74.0, 70.0)
 TONGUE_COLOR = (150.0, 78.0, 76.0)
 
 
@@ -143,6 +144,10 @@ def inner_shade(surface: HeadSurface) -> Array:
     depth = surface.rest[inner, 2]
     fall = np.clip((depth.max() - depth) / 0.05, 0, 1)
     shade[inner] = 1 - 0.85 * fall
-    # Teeth bring their shading in their texture, the upper ones that of the photograph.
-    shade[surface.of_kind(Kind.UPPER_TEETH, Kind.LOWER_TEETH)] = 1
+    # Front teeth bring their shading in their texture, the upper ones that of the photograph.
+    for row in (Kind.UPPER_TEETH, Kind.LOWER_TEETH):
+        teeth = surface.of_kind(row)
+        if teeth.any():
+            behind = surface.rest[teeth, 2].max() - surface.rest[teeth, 2]
+            shade[teeth] = 1 - 0.7 * np.clip((behind - 0.008) / 0.028, 0, 1)
     return shade

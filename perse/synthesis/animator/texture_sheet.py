@@ -31,9 +31,15 @@ class Patch:
     part: Part
 
 
-def flat_patch(surface: HeadSurface, kind: Kind, color: tuple[float, float, float], part: Part) -> Patch:
-    """A patch of one colour for all triangles of a kind."""
-    chosen = np.nonzero(surface.kinds == kind)[0]
+def flat_patch(
+    surface: HeadSurface,
+    kind: Kind,
+    color: tuple[float, float, float],
+    part: Part,
+    among: NDArray[np.bool_] | None = None,
+) -> Patch:
+    """A patch of one colour for the triangles of a kind: all of them, or those in `among` [t]."""
+    chosen = np.nonzero((surface.kinds == kind) & (True if among is None else among))[0]
     return Patch(np.full((8, 8, 3), color, np.float32), chosen, np.full((len(chosen), 3, 2), 4, np.float32), part)
 
 
