@@ -199,7 +199,9 @@ def head_share(folder: Path, cut: HeadCut) -> Floats:
     share = 1 - np.clip(body[cut.kept], 0, 1)
     share[~cut.of(Region.SKIN)] = 1
     average = neighbour_average(cut.faces, len(share))
-    return np.clip(smooth_values(share, average, rounds=6), 0, 1)
+    # Down to nothing at the cut, where the head model meets the body.
+    rise = np.clip((cut.vertices[:, 1] - CUT_HEIGHT_DM) / 0.4, 0, 1)
+    return np.clip(smooth_values(share, average, rounds=6), 0, 1) * rise * rise * (3 - 2 * rise)
 
 
 def jaw_hinge(folder: Path, cut: HeadCut) -> tuple[Hinge, Floats]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -194,8 +195,8 @@ def _read_npz(name: str, data: bytes) -> dict[str, Any]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError) as error:
-        raise HeadModelError(f"{name} cannot be read as plain arrays ({error}); convert it again") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        raise HeadModelError(f"{name} cannot be read as an npz of plain arrays; convert it again") from None
 
 
 def _read_pickle(name: str, data: bytes) -> dict[str, Any]:

@@ -10,12 +10,15 @@ open, where upper and lower lip are apart. Turned views were tried and put the o
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from perse.errors import HeadModelError
 from perse.geometry import Camera
@@ -33,6 +36,8 @@ Floats = NDArray[np.float32]
 
 SIZE_PX = 1024
 OVERSAMPLING = 2
+RIM_PX = 4
+"""Oversampled pixels kept free along the head's outline."""
 SKIN_COLOR = (214, 166, 142)
 LIP_COLOR = (178, 92, 92)
 BROW_COLOR = (70, 48, 36)
@@ -96,7 +101,7 @@ def draw(model: HeadModel, vertices: Floats) -> tuple[NDArray[np.uint8], MeshFra
     faces = model.faces.numpy().astype(np.int32)
     fragments = rasterize_mesh(project_vertices(vertices, camera), faces, size, size)
     normals = vertex_normals(vertices.astype(np.float64), faces.astype(np.int64))
-    shading = 0.35 + 0.6 * np.clip(normals @ np.array([0.25, 0.45, 0.86]), 0, 1) + 0.12 * np.clip(normals[:, 1], 0, 1)
+    shading = 0.35 + 0.6 * np.clip(normals @ np.array([0.0, 0.45, 0.89]), 0, 1) + 0.12 * np.clip(normals[:, 1], 0, 1)
     values = np.concatenate([make_up(model, vertices), shading[:, None], vertices], 1).astype(np.float32)
     image = fragments.interpolate(faces, values)
     color, light, position = image[..., :3], image[..., 3:4], image[..., 4:]
@@ -113,6 +118,8 @@ def lift(model: HeadModel, fragments: MeshFragments, points: Floats) -> tuple[ND
     """Triangles [l] and barycentric weights [l, 3] under image points [l, 2]; the nearest skin where they miss."""
     region_of_face = model.regions.numpy()[model.faces.numpy()[:, 0]]
     skin = (fragments.face >= 0) & np.isin(region_of_face[fragments.face], (Region.SKIN, Region.EARS))
+    # Off the silhouette by a few pixels: where the surface turns away a pixel more or less is a centimetre in depth.
+    skin = cv2.erode(skin.astype(np.uint8), np.ones((2 * RIM_PX + 1, 2 * RIM_PX + 1), np.uint8)) > 0
     _, nearest = cv2.distanceTransformWithLabels(
         (~skin).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -137,12 +144,38 @@ def pupil(model: HeadModel, region: Region) -> tuple[int, Floats]:
     return int(own[best]), np.clip(weights[best], 0, 1).astype(np.float32)
 
 
-def _landmarks_of_drawing(model: HeadModel, vertices: Floats) -> tuple[NDArray[np.uint8], MeshFragments, Floats]:
-    image, fragments = draw(model, vertices)
-    points = detect_landmarks(image)
-    if points is None:
-        raise HeadModelError("the face mesh finds no face in the drawn head: correspondence cannot be made")
-    return image, fragments, points
+@dataclass(frozen=True)
+class _Drawing:
+    """A drawn head with its z-buffer and the landmarks [478, 2] found on it and on its mirror image."""
+
+    image: NDArray[np.uint8]
+    fragments: MeshFragments
+    points: Floats
+    mirrored: Floats
+
+    @staticmethod
+    def of(model: HeadModel, parameters: HeadParameters) -> _Drawing:
+        image, fragments = draw(model, pose_head(model, parameters).vertices.numpy())
+        points, mirrored = detect_landmarks(image), detect_landmarks(image[:, ::-1])
+        if points is None or mirrored is None:
+            raise HeadModelError("the face mesh finds no face in the drawn head: correspondence cannot be made")
+        return _Drawing(image, fragments, points[:, :2], _flip(mirrored[:, :2]))
+
+    def symmetric(self, partner: NDArray[np.int64]) -> Floats:
+        """Landmarks as symmetric as the head is: the mean of all four sightings of a pair."""
+        own = (self.points + _flip(self.points[partner])) / 2
+        other = (self.mirrored[partner] + _flip(self.mirrored)) / 2
+        return ((own + other) / 2).astype(np.float32)
+
+
+def _flip(points: Floats) -> Floats:
+    return points * np.array([-1.0, 1.0], np.float32) + np.array([SIZE_PX, 0.0], np.float32)
+
+
+def _partners(drawings: Sequence[_Drawing]) -> NDArray[np.int64]:
+    """Which landmark is which one's mirror image: in the mirrored drawing, landmark i lies on i's partner."""
+    cost = sum(np.linalg.norm(d.points[None] - d.mirrored[:, None], axis=2) for d in drawings)
+    return np.asarray(linear_sum_assignment(cost)[1])
 
 
 def make_correspondence(model: HeadModel) -> tuple[dict[str, NDArray[np.generic]], list[NDArray[np.uint8]]]:
@@ -156,14 +189,13 @@ def make_correspondence(model: HeadModel) -> tuple[dict[str, NDArray[np.generic]
     opened = HeadParameters(neutral.betas, neutral.vertex_offsets, neutral.expression, opened_pose)
     faces, weights = np.zeros(N_SURFACE, np.int64), np.zeros((N_SURFACE, 3), np.float32)
     lips = np.array(sorted({*LIPS, *LIPS_BETWEEN}))
-    pictures = []
-    for parameters, chosen in ((neutral, np.arange(N_SURFACE)), (opened, lips)):
-        vertices = pose_head(model, parameters).vertices.numpy()
-        image, fragments, points = _landmarks_of_drawing(model, vertices)
-        faces[chosen], weights[chosen] = lift(model, fragments, points[chosen, :2])
-        for x, y in points[chosen, :2]:
-            cv2.circle(image, (int(x), int(y)), 2, (40, 90, 255), -1)
-        pictures.append(image)
+    drawings = [_Drawing.of(model, neutral), _Drawing.of(model, opened)]
+    partner = _partners(drawings)
+    for drawing, chosen in zip(drawings, (np.arange(N_SURFACE), lips), strict=True):
+        points = drawing.symmetric(partner)[chosen]
+        faces[chosen], weights[chosen] = lift(model, drawing.fragments, points)
+        for x, y in points:
+            cv2.circle(drawing.image, (int(x), int(y)), 2, (40, 90, 255), -1)
     eyes = [pupil(model, region) for region in (Region.RIGHT_EYE, Region.LEFT_EYE)]
     arrays: dict[str, NDArray[np.generic]] = {
         "landmark_ids": np.array([*range(N_SURFACE), RIGHT_IRIS_CENTER, LEFT_IRIS_CENTER], np.int64),
@@ -171,7 +203,7 @@ def make_correspondence(model: HeadModel) -> tuple[dict[str, NDArray[np.generic]
         "landmark_weights": np.concatenate([weights, [eye[1] for eye in eyes]]).astype(np.float32),
         "n_faces": np.array(model.faces.shape[0]),
     }
-    return arrays, pictures
+    return arrays, [drawing.image for drawing in drawings]
 
 
 def main(file: Path = LANDMARK_FILE) -> None:
