@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.render.mesh import project_vertices
 from perse.synthesis.animator.fill import push_pull, smoothstep
 from perse.synthesis.animator.front_map import FrontMap
 from perse.synthesis.animator.own_pose import OwnPose, sample
@@ -19,18 +20,13 @@ _IRIS_RADIUS_M = 0.0058  # horizontal visible iris diameter is 11.7 ± 0.5 mm in
 _DEFAULT_SCLERA = np.array([214.0, 204.0, 198.0], np.float32)
 
 
-def paint_eye(
-    surface: HeadSurface, pose: OwnPose, picture: Picture, front: FrontMap, iris_px: Array, rest: Array
-) -> Array:
+def paint_eye(surface: HeadSurface, pose: OwnPose, picture: Picture, front: FrontMap, iris_px: Array) -> Array:
     """Texture of one eyeball, [h, w, 3] float32.
 
     Args:
         front: front map of the eyeball.
         iris_px: [5, 2] mediapipe's iris landmarks: centre and four points around it, pixels of the picture.
-        rest: [n, 3] rest positions.
     """
-    from perse.render.mesh import project_vertices
-
     posed = front.fragments.interpolate(surface.faces, pose.vertices)
     pixels = project_vertices(posed.reshape(-1, 3), pose.camera)[:, :2].reshape(*posed.shape[:2], 2)
     opening = cv2.erode(picture.masks[Part.EYES], np.ones((3, 3), np.uint8))

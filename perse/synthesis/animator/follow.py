@@ -7,6 +7,7 @@ original: its bias cancels.
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from perse.data import TrackedPortrait
@@ -71,7 +72,5 @@ def _spread(points: Array, values: Array, targets: Array, sigma: float) -> Array
     return out
 
 
-def _torch(values: Array):  # type: ignore[no-untyped-def]
-    import torch
-
+def _torch(values: Array) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(values))

@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from perse.attributes import Part
 from perse.data import PartMasks
+from perse.render.mesh import project_vertices
 from perse.synthesis.animator.harmonic import extend, smooth
 from perse.synthesis.animator.own_pose import OwnPose, moved, sample
 from perse.synthesis.animator.surface import HeadSurface
@@ -200,7 +201,5 @@ def _drawn_head(surface: HeadSurface, pose: OwnPose) -> NDArray[np.bool_]:
 
 
 def _pixel(pose: OwnPose, point: NDArray[np.float32]) -> tuple[float, float]:
-    from perse.render.mesh import project_vertices
-
     x, y, _ = project_vertices(point[None], pose.camera)[0]
     return float(x), float(y)

@@ -189,7 +189,7 @@ def _patches(
     ):
         if (surface.kinds == kind).any():
             front = make_front_map(surface, rest, (kind,), _EYE_TEXELS_PER_M)
-            rgb = paint_eye(surface, pose, picture, front, portrait.landmarks_px[list(ids), :2], rest)
+            rgb = paint_eye(surface, pose, picture, front, portrait.landmarks_px[list(ids), :2])
             patches.append(Patch(rgb, front.chosen, front.corner_uvs, Part.EYES))
     for kind in (Kind.UPPER_TEETH, Kind.LOWER_TEETH):
         if (surface.kinds == kind).any():
