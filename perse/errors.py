@@ -9,6 +9,7 @@
     │   └── HeadModelError        a head-model file that cannot be read safely
     ├── RecipeError               an unknown recipe, or one whose parts contradict each other
     ├── MissingWeightsError       a backend needs files that are not there
+    ├── GenerationError           a model's picture cannot be used: black, filtered, without the part, out of memory
     ├── WorkspaceError            the workspace cannot be written, or holds something else
     └── StageError                a stage could not finish; what was done is kept
 
@@ -45,6 +46,10 @@ class RecipeError(PerseError):
 
 class MissingWeightsError(PerseError):
     """A backend needs weights that are not there."""
+
+
+class GenerationError(PerseError):
+    """A generative model returned something that cannot be used."""
 
 
 class WorkspaceError(PerseError):
