@@ -10,6 +10,7 @@ of it before choosing another --host.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 
 import tyro
@@ -47,7 +48,8 @@ def main(arguments: Arguments) -> None:
     with ray_session():
         print(f"serving {', '.join(sorted(names))} on http://{arguments.host}:{arguments.port}", flush=True)
         settings = ServeArguments(workspaces=",".join(absolute), replicas=arguments.replicas)
-        serve_forever(settings, arguments.host, arguments.port)
+        with suppress(KeyboardInterrupt):
+            serve_forever(settings, arguments.host, arguments.port)
 
 
 if __name__ == "__main__":

@@ -49,10 +49,10 @@ def synthesis_from_json(value: Mapping[str, Any]) -> Synthesis:
 
 
 def evaluation_to_json(measured: EvaluationReport) -> dict[str, Any]:
-    """An evaluation for metrics.json: a row for each category, by its name."""
+    """An evaluation for metrics.json: a row for each category, by its name; the reference's row stands apart."""
     values = measured.to_json()
-    values["by_category"] = {row["category"]: row for row in values["by_category"]}
-    return values
+    rows = {row["category"]: row for row in values["by_category"]}
+    return {**values, "reference": rows.pop("reference", None), "by_category": rows}
 
 
 def numbers_of(values: Mapping[str, Any]) -> dict[str, float]:

@@ -67,6 +67,7 @@ def run(rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: 
     for stage in stages:
         dataset = apply(dataset, stage, ledger)
     dataset.context.enable_progress_bars = False
+    dataset.context.issue_detectors_config.detectors = []  # our rows have time limits; the rest is advice in red
     dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
     try:
         for row in dataset.iter_rows():

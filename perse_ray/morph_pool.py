@@ -133,7 +133,8 @@ class PooledMorphs:
         assert self._tuner is not None and self._ahead is not None, "serve() comes first"
         arrays = self._ahead.get(self._tuner.trainer.step_number)
         (request,) = requests
-        return [cross_fade(request, self._store) if arrays is None else arrays["images"]]
+        # A copy: what comes out of Ray's shared memory cannot be written to, which torch does not like.
+        return [cross_fade(request, self._store) if arrays is None else arrays["images"].copy()]
 
     @property
     def stats(self) -> AheadStats:
