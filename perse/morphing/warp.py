@@ -1,157 +1,123 @@
 """The morpher that needs no weights: warp both ends towards each other, then blend.
 
-A cross-fade of two hats shows two hats. So both pictures are first moved: a dense flow carries each end's shape onto
-the other's, and at position t the first end is moved t of the way and the second the rest.
-
-The flow starts from the landmarks' displacements and is refined by dense inverse search (Kroeger et al. 2016) on
-*guide* pictures: signed distances to the edited part's outline and to the silhouette, plus some lightness. Distances
-have a gradient everywhere, so outlines find each other over many pixels, where colours of two different hats have
-nothing in common to be matched by.
-
-The flows of position t are taken from the flows between the ends as in Jiang et al. 2018 (Super SloMo, Eq. 4):
-``F_t→0 = −(1 − t) t F_0→1 + t² F_1→0`` and ``F_t→1 = (1 − t)² F_0→1 − t (1 − t) F_1→0``.
+A cross-fade of two hats shows two hats. So both pictures are first moved. On the way from one end to the other a point
+travels along a straight line (`perse.morphing.correspondence`). For a picture at position t the displacement of the
+point that passes each pixel is gathered from both ends: every pixel drops its vector where it is at t. Then the first
+end is sampled behind it and the second ahead of it, and they are blended with weights 1 - t and t in premultiplied
+colours, so that no white seeps in from the background.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.morphing.correspondence import CorrespondenceConfig, Field, correspondence, sampled
 from perse.morphing.morpher import Morph, MorphEnd
 
-Array = NDArray[np.float32]
+_STANDING = 0.05
+"""Weight of the background's vectors, which stand still, against the figure's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarpMorpherConfig:
-    """How far outlines look for each other, and how smooth the motion is. Lengths are shares of the picture's width."""
+    """How pictures are warped towards each other."""
 
-    reach: float = 0.14
-    """Signed distances are cut off here; outlines farther apart than about this fade instead of moving."""
-    smoothing: float = 0.012
-    """Standard deviation of the blur of the flow."""
-    border: float = 0.10
-    """The flow fades to zero over this distance from the pixels that differ."""
-    outline_weight: float = 0.5
-    """Share of the edited part's distances in the guide."""
-    silhouette_weight: float = 0.3
-    """Share of the silhouette's distances; lightness has what is left."""
-    seen_difference: float = 8.0
-    """Grey levels from which a pixel counts as different."""
+    version: int = 2
+    """Part of content keys: changes whenever the pictures do."""
+    correspondence: CorrespondenceConfig = field(default_factory=CorrespondenceConfig)
+    """What corresponds to what."""
+    tear: float = 0.01
+    """Standard deviation of the blur that closes what motion tears open, a share of the picture's width."""
 
     def build(self) -> WarpMorpher:
         return WarpMorpher(self)
 
 
 class WarpMorpher:
-    """See the module."""
+    """See the module. About ten milliseconds a picture of 256²."""
 
     def __init__(self, config: WarpMorpherConfig) -> None:
         self._config = config
 
     def morph(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> Morph:
-        """See `Morpher.morph`."""
-        at = np.asarray(positions, np.float32)
-        if first.image.shape != second.image.shape:
-            raise ValueError(f"the ends differ in size: {first.image.shape} and {second.image.shape}")
-        if at.ndim != 1 or ((at < 0) | (at > 1)).any():
-            raise ValueError(f"positions must lie between 0 and 1, got {list(positions)}")
-        forward, backward = self._flows(first, second)
-        pictures = _premultiplied(first), _premultiplied(second)
-        between = [_between(pictures, (forward, backward), float(t)) for t in at]
-        for index, t in enumerate(at):
-            if t in (0, 1):
+        """See `Morpher.morph`. Where the ends are alike, so is everything between them."""
+        _check(first, second, positions)
+        layers = _premultiplied(first), _premultiplied(second)
+        presences = _presence(first), _presence(second)
+        fields: tuple[Field, Field] | None = None
+        images, alphas = [], []
+        for t in map(float, positions):
+            if t in (0.0, 1.0):
                 end = first if t == 0 else second
-                between[index] = (end.image, end.alpha)
-        return Morph(at, np.stack([image for image, _ in between]), np.stack([alpha for _, alpha in between]))
+                images.append(end.image)
+                alphas.append(end.alpha)
+                continue
+            fields = fields or correspondence(first, second, self._config.correspondence)
+            image, alpha = self._between(layers, presences, fields, t)
+            images.append(image)
+            alphas.append(alpha)
+        h, w = first.alpha.shape
+        return Morph(
+            positions=np.asarray(positions, np.float32),
+            images=np.stack(images) if images else np.zeros((0, h, w, 3), np.uint8),
+            alphas=np.stack(alphas) if alphas else np.zeros((0, h, w), np.uint8),
+        )
 
-    def _flows(self, first: MorphEnd, second: MorphEnd) -> tuple[Array, Array]:
-        """Displacements [h, w, 2] in pixels that carry the first end onto the second, and back."""
-        guides = self._guide(first, second), self._guide(second, first)
-        moved = second.landmarks_px[:, :2] - first.landmarks_px[:, :2]
-        height, width = first.alpha.shape
-        forward = self._refined(*guides, _scattered(first.landmarks_px, moved, height, width))
-        backward = self._refined(*guides[::-1], _scattered(second.landmarks_px, -moved, height, width))
-        near = self._near_difference(first, second)[..., None]
-        return forward * near, backward * near
+    def _between(
+        self,
+        layers: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+        presences: tuple[NDArray[np.float32], NDArray[np.float32]],
+        fields: tuple[Field, Field],
+        t: float,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Image [h, w, 3] and alpha [h, w] at position t, strictly between the ends."""
+        passing = self._passing(fields, presences, t)
+        behind = sampled(layers[0], -t * passing, border=cv2.BORDER_REPLICATE)
+        ahead = sampled(layers[1], (1 - t) * passing, border=cv2.BORDER_REPLICATE)
+        mixed = (1 - t) * behind.astype(np.float32) + t * ahead.astype(np.float32)
+        alpha = np.round(mixed[..., 3])
+        # Rounding may leave a premultiplied colour above its alpha by one.
+        image = np.minimum(np.round(mixed[..., :3]) + (255 - alpha[..., None]), 255)
+        return image.astype(np.uint8), alpha.astype(np.uint8)
 
-    def _guide(self, end: MorphEnd, other: MorphEnd) -> NDArray[np.uint8]:
-        config = self._config
-        reach = config.reach * end.alpha.shape[1]
-        lightness = end.image.astype(np.float32).mean(-1) / 255
-        outline, silhouette = config.outline_weight, config.silhouette_weight
-        guide = silhouette * _signed_distance(end.alpha > 127, reach) + (1 - outline - silhouette) * lightness
-        # Without a part in both ends there is no outline to carry over; it can only fade.
-        if end.shape.any() and other.shape.any():
-            guide += outline * _signed_distance(end.shape, reach)
-        return (np.clip(guide, 0, 1) * 255 + 0.5).astype(np.uint8)
+    def _passing(
+        self, fields: tuple[Field, Field], presences: tuple[NDArray[np.float32], NDArray[np.float32]], t: float
+    ) -> Field:
+        """The displacement, from first to second, of the point that passes each pixel at position t."""
+        from perse.morphing.splat_kernels import drop_vectors
 
-    def _refined(self, source: NDArray[np.uint8], target: NDArray[np.uint8], start: Array) -> Array:
-        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        search.setFinestScale(1)
-        flow = search.calc(source, target, start.copy())
-        sigma = self._config.smoothing * source.shape[1]
-        return cv2.GaussianBlur(flow, (0, 0), sigma)
-
-    def _near_difference(self, first: MorphEnd, second: MorphEnd) -> Array:
-        """[h, w]: 1 where the ends differ, falling to 0 away from it, so that what is alike stays where it is."""
-        difference = np.abs(first.image.astype(np.float32) - second.image.astype(np.float32)).max(-1)
-        alike = (difference < self._config.seen_difference).astype(np.uint8)
-        if alike.all():
-            return np.zeros(alike.shape, np.float32)
-        distance = cv2.distanceTransform(alike, cv2.DIST_L2, 5)
-        return np.clip(1 - distance / (self._config.border * alike.shape[1]), 0, 1).astype(np.float32)
-
-
-def _between(
-    pictures: tuple[Array, Array], flows: tuple[Array, Array], t: float
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Image [h, w, 3] and alpha [h, w] at position t from the premultiplied ends and the flows between them."""
-    (first, second), (forward, backward) = pictures, flows
-    to_first = -(1 - t) * t * forward + t * t * backward
-    to_second = (1 - t) * (1 - t) * forward - t * (1 - t) * backward
-    mixed = (1 - t) * _warped(first, to_first) + t * _warped(second, to_second)
-    alpha = mixed[..., 3:]
-    image = mixed[..., :3] + (255 - alpha)
-    return _bytes(image), _bytes(alpha[..., 0])
+        (forth, back), (h, w) = fields, fields[0].shape[:2]
+        sums = np.zeros((h, w, 3), np.float32)
+        drop_vectors(forth, presences[0], t, 1 - t, 1.0, sums)
+        drop_vectors(back, presences[1], 1 - t, t, -1.0, sums)
+        # Narrow where vectors are dense; the wide blur speaks only where they are torn apart.
+        near = cv2.GaussianBlur(sums, (0, 0), 0.7)
+        far = cv2.GaussianBlur(sums, (0, 0), self._config.tear * w)
+        total = near + 0.02 * far
+        return np.asarray(total[..., :2] / (total[..., 2:] + 1e-6), np.float32)
 
 
-def _warped(picture: Array, flow: Array) -> Array:
-    height, width = flow.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return cv2.remap(picture, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def _check(first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> None:
+    if first.image.shape != second.image.shape:
+        raise ValueError(f"the ends differ in size: {first.image.shape} and {second.image.shape}")
+    if first.landmarks_px.shape != second.landmarks_px.shape:
+        raise ValueError(
+            f"the ends differ in their landmarks: {first.landmarks_px.shape} and {second.landmarks_px.shape}"
+        )
+    if any(not 0 <= t <= 1 for t in positions):
+        raise ValueError(f"positions must lie between 0 and 1, got {list(positions)}")
 
 
-def _premultiplied(end: MorphEnd) -> Array:
-    """[h, w, 4]: colours without the white behind them, and alpha, 0 to 255."""
-    alpha = end.alpha.astype(np.float32)[..., None]
-    return np.concatenate([end.image.astype(np.float32) - (255 - alpha), alpha], -1)
+def _presence(end: MorphEnd) -> NDArray[np.float32]:
+    return np.asarray(end.alpha / 255 + _STANDING, np.float32)
 
 
-def _signed_distance(shape: NDArray[np.bool_], reach_px: float) -> Array:
-    """[h, w] in [0, 1]: 0.5 on the outline, 1 at `reach_px` inside, 0 at `reach_px` outside."""
-    inside = cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, 5)
-    outside = cv2.distanceTransform((~shape).astype(np.uint8), cv2.DIST_L2, 5)
-    return (0.5 + 0.5 * np.clip((inside - outside) / reach_px, -1, 1)).astype(np.float32)
-
-
-def _scattered(points_px: NDArray[np.float32], moved: NDArray[np.float32], height: int, width: int) -> Array:
-    """Displacements of scattered points as a smooth field [h, w, 2]: Gaussian-weighted means, zero far from all."""
-    total = np.zeros((height, width, 2), np.float32)
-    weight = np.zeros((height, width), np.float32)
-    column = np.floor(points_px[:, 0]).astype(int)
-    row = np.floor(points_px[:, 1]).astype(int)
-    seen = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    np.add.at(total, (row[seen], column[seen]), moved[seen])
-    np.add.at(weight, (row[seen], column[seen]), 1)
-    sigma = 0.03 * width
-    total, weight = cv2.GaussianBlur(total, (0, 0), sigma), cv2.GaussianBlur(weight, (0, 0), sigma)
-    return total / np.maximum(weight, 1e-4)[..., None]
-
-
-def _bytes(values: Array) -> NDArray[np.uint8]:
-    return (np.clip(values, 0, 255) + 0.5).astype(np.uint8)
+def _premultiplied(end: MorphEnd) -> NDArray[np.uint8]:
+    """Colour times alpha, and alpha: [h, w, 4] uint8. The picture is this plus white times (1 - alpha)."""
+    colors = np.maximum(end.image.astype(np.int16) - (255 - end.alpha[..., None].astype(np.int16)), 0)
+    return np.dstack([colors.astype(np.uint8), end.alpha])

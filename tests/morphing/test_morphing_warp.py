@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from perse.morphing import MorphEnd, WarpMorpher, WarpMorpherConfig
 
 SIZE = 128
+INNER = [k / 6 for k in range(1, 6)]
 
 
 def _disc(x: float, y: float, radius: float) -> NDArray[np.bool_]:
@@ -90,3 +93,55 @@ def test_bad_arguments_are_refused(morpher: WarpMorpher) -> None:
         morpher.morph(end, end, [1.5])
     with pytest.raises(ValueError, match="must agree"):
         MorphEnd(end.image, end.alpha[1:], end.shape, end.landmarks_px)
+
+
+def test_what_is_equal_stays_equal(morpher: WarpMorpher) -> None:
+    end = _end(_disc(60, 50, 16), (200, 30, 30))
+    morph = morpher.morph(end, end, INNER)
+    assert np.abs(morph.images.astype(int) - end.image).max() <= 1
+    assert np.abs(morph.alphas.astype(int) - end.alpha).max() <= 1
+
+
+def test_turning_the_morph_around_changes_nothing(morpher: WarpMorpher) -> None:
+    first, second = _end(_disc(60, 50, 16), (200, 30, 30)), _end(_disc(68, 44, 20), (30, 60, 200), shift_px=2)
+    forth, back = morpher.morph(first, second, INNER), morpher.morph(second, first, INNER[::-1])
+    # Landmarks are spread from the first end's places: not quite the same field.
+    assert np.abs(forth.images.astype(int) - back.images).mean() < 0.3
+
+
+def test_steps_are_even_and_lead_away_from_the_start(morpher: WarpMorpher) -> None:
+    first, second = _end(_disc(64, 50, 14), (200, 30, 30)), _end(_disc(64, 44, 22), (30, 60, 200))
+    images = morpher.morph(first, second, [0.0, *INNER, 1.0]).images.astype(float)
+    from_start = [np.abs(image - first.image).mean() for image in images]
+    assert from_start == sorted(from_start)
+    steps = [np.abs(q - p).mean() for p, q in itertools.pairwise(images)]
+    assert max(steps) < 2.5 * min(steps)
+
+
+def test_a_colour_changes_without_motion(morpher: WarpMorpher) -> None:
+    first, second = _end(_disc(64, 50, 18), (200, 30, 30)), _end(_disc(64, 50, 18), (30, 60, 200))
+    morph = morpher.morph(first, second, [0.5])
+    blend = (first.image.astype(float) + second.image) / 2
+    assert np.abs(morph.images[0] - blend).mean() < 0.6
+    assert np.array_equal(morph.alphas[0] > 127, first.alpha > 127)
+
+
+def test_parts_that_hardly_overlap_do_not_drag_the_rest(morpher: WarpMorpher) -> None:
+    # A full beard and a moustache: what lies under the beard must not follow its outline.
+    beard, moustache = _disc(64, 98, 14), _disc(64, 88, 4)
+    first, second = _end(beard, (120, 40, 20)), _end(moustache, (40, 20, 10))
+    image = morpher.morph(first, second, [0.5]).images[0].astype(int)
+    forehead = np.s_[62:76, 50:78]
+    assert np.abs(image[forehead] - first.image[forehead]).max() <= 2
+
+
+def test_no_white_seeps_in(morpher: WarpMorpher) -> None:
+    first, second = _end(_disc(60, 50, 16), (200, 30, 30)), _end(_disc(68, 44, 20), (30, 60, 200))
+    morph = morpher.morph(first, second, INNER)
+    assert (morph.images.astype(int).min(-1) >= 255 - morph.alphas.astype(int)).all()
+    assert (morph.images[morph.alphas == 0] == 255).all()
+
+
+def test_no_positions_no_pictures(morpher: WarpMorpher) -> None:
+    end = _end(_disc(60, 50, 16), (200, 30, 30))
+    assert morpher.morph(end, end, []).images.shape == (0, SIZE, SIZE, 3)
