@@ -34,6 +34,10 @@ class EarConfig:
     """Least visible area of an ear, in squared face widths."""
     top_share: float = 0.35
     """How much of the lobe's shift the ear's upper rim takes part in: ears are longer more often than lower."""
+    held_m: float = 0.006
+    """Skin nearer than this to a landmark stays where it is, metres."""
+    free_m: float = 0.016
+    """Skin farther than this from every landmark moves along, metres."""
     spread_rounds: int = 6
     """Smoothing steps that let the skin around the ear follow."""
 
@@ -64,6 +68,7 @@ def align_ears(
     columns = np.arange(seen.shape[1]) + 0.5
     pixels, depth = camera.project(posed.vertices)
     move = torch.zeros_like(posed.vertices)
+    loose = _away_from_landmarks(model, posed.vertices, config)
     for on_picture_left in (True, False):
         side = (columns < middle) == on_picture_left
         shift = _lobe_shift(seen & side, drawn & side, width, config)
@@ -73,7 +78,7 @@ def align_ears(
         top, bottom = pixels[own, 1].min(), pixels[own, 1].max()
         share = config.top_share + (1 - config.top_share) * ((pixels[:, 1] - top) / (bottom - top)).clamp(0, 1)
         metres = shift * depth / camera.intrinsics[1, 1]
-        soft = _soften(own, model.faces, config.spread_rounds).to(share)
+        soft = _soften(own, model.faces, config.spread_rounds).to(share) * loose
         move[:, 1] -= soft * share * metres  # the picture's y points down
     if not move.any():
         return head
@@ -101,6 +106,13 @@ def _lobe_shift(seen: Bools, drawn: Bools, width: float, config: EarConfig) -> f
 def _bottom(mask: Bools) -> float:
     """Row below which 3 % of a mask lie: its lower end without stray pixels."""
     return float(np.percentile(np.nonzero(mask)[0], 97))
+
+
+def _away_from_landmarks(model: HeadModel, vertices: Tensor, config: EarConfig) -> Tensor:
+    """[v] in [0, 1]: 0 at the landmarks, which are fitted already, 1 far enough from them."""
+    nearest = torch.cdist(vertices, model.landmarks(vertices)).amin(1)
+    t = ((nearest - config.held_m) / (config.free_m - config.held_m)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _soften(own: Tensor, faces: Tensor, rounds: int) -> Tensor:

@@ -51,7 +51,7 @@ class FitConfig:
     """Focal length divided by the crop's width; 3.3 sees the crop from about 1.5 m, a usual portrait distance."""
     pose_rounds: int = 6
     """Gauss–Newton steps for rotation and translation alone."""
-    joint_rounds: int = 7
+    joint_rounds: int = 4
     """Gauss–Newton steps for everything."""
     shape_penalty: float = 0.5
     """Weight of a beta of 1 (one prior deviation)."""

@@ -21,7 +21,7 @@ class SelectionConfig:
     """Narrowest usable face, pixels (the width of its landmarks)."""
     min_brightness: float = 28.0
     """Darkest usable face: median of its brightest colour channel, 0…255."""
-    max_yaw_deg: float = 50.0
+    max_yaw_deg: float = 40.0
     """A head turned further hides half of the face."""
     rival_size: float = 0.45
     """Other faces count as several when they are at least this wide relative to the widest."""
