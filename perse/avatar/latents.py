@@ -146,10 +146,10 @@ class LatentSpace(nn.Module):
             return
         for row in range(len(CATEGORIES)):
             members = joined[subjects.categories == row]
-            # One subject says nothing about spread, and none not even about the mean: fall back on all subjects.
-            self.feature_mean[row] = (members if len(members) else edited).mean(0)
-            deviation = (members if len(members) > 1 else edited) - (members if len(members) > 1 else edited).mean(0)
-            self.feature_scale[row] = deviation.square().mean().sqrt().clamp_min(1e-6)
+            # One subject says nothing about how its category spreads; all edits together say a little.
+            known = members if len(members) > 1 else edited
+            self.feature_mean[row] = known.mean(0)
+            self.feature_scale[row] = (known - known.mean(0)).square().mean().sqrt().clamp_min(1e-6)
 
     @torch.no_grad()
     def _calibrate(self, subjects: SubjectFeatures) -> None:
@@ -160,7 +160,7 @@ class LatentSpace(nn.Module):
         edited = subjects[torch.nonzero(subjects.categories >= 0)[:, 0]]
         if len(edited) > 1:
             spread = (self.encode(edited) - self.encode(edited).mean(0)).square().mean().sqrt()
-            final.weight.mul_(self.config.subject_spread / spread.clamp_min(1e-6))
+            final.weight.mul_(self.config.subject_spread / spread.clamp_min(1e-3))
             final.bias.sub_(self.encode(edited).mean(0))
         offset = torch.randn(self.config.dimensions)
         final.bias.add_(self.config.subject_offset * offset / offset.square().mean().sqrt())

@@ -86,7 +86,7 @@ class PartBases(nn.Module):
             self.register_buffer(f"members_{k}", indices, persistent=False)
         self.bases = nn.ParameterList(nn.Parameter(torch.zeros(config.rank, len(m), N_ATTRIBUTES)) for m in members)
         directions = torch.randn(len(CATEGORIES), latent_dimensions, config.rank)
-        self.directions = nn.Parameter(torch.linalg.qr(directions)[0])
+        self.directions = nn.Parameter(torch.linalg.qr(directions)[0].contiguous())
 
     def __len__(self) -> int:
         """Number of points n."""

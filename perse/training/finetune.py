@@ -88,7 +88,7 @@ class FineTuner:
         interpolation = trainer.objective.of_part(_frames(drawn, slice(3, None)), morph, mask)
         total = terms.total + self._config.interpolation_weight * interpolation
         total.backward()
-        return LossTerms(total, terms.l1, terms.ssim, terms.alpha)
+        return LossTerms(total.detach(), terms.l1, terms.ssim, terms.alpha)
 
 
 def changed_mask(request: MorphRequest, clips: ClipStore) -> Tensor:

@@ -23,7 +23,7 @@ class LossTerms:
     """What a step's loss is made of.
 
     Attributes:
-        total: the weighted sum; the only one that carries a gradient.
+        total: the weighted sum; the only one that carries a gradient (until backward has run).
         l1, ssim, alpha: unweighted, for curves; `ssim` is 1 - SSIM.
     """
 
@@ -60,7 +60,7 @@ class ImageObjective(nn.Module):
         total = loss.total
         if self.vgg is not None:
             total = total + self.weight * self.vgg(rendering.colors, images.float() / 255)
-        return LossTerms(total, float(loss.l1), float(loss.ssim), float(loss.alpha))
+        return LossTerms(total, float(loss.l1.detach()), float(loss.ssim.detach()), float(loss.alpha.detach()))
 
     def of_part(self, rendering: Rendering, targets: Tensor, mask: Tensor) -> Tensor:
         """Eq. 14-15: RGB losses that only see a part; the mean is over the part, whatever its size.

@@ -65,12 +65,15 @@ class Optimiser:
                 out[f"{name}/{field}"] = value.detach().cpu().contiguous()
         return out
 
+    @torch.no_grad()
     def restore(self, moments: dict[str, Tensor]) -> None:
         """Take over moments of parameters with the same names and shapes."""
         for name, group in zip(self._names, self._adam.param_groups, strict=True):
             parameter = group["params"][0]
-            fields = ("step", "exp_avg", "exp_avg_sq")
             if f"{name}/step" in moments:
+                # In the parameter's own memory layout: the fused kernel walks both in memory order.
                 self._adam.state[parameter] = {
-                    field: moments[f"{name}/{field}"].clone().to(parameter.device) for field in fields
+                    "step": moments[f"{name}/step"].clone().to(parameter.device),
+                    "exp_avg": torch.empty_like(parameter).copy_(moments[f"{name}/exp_avg"]),
+                    "exp_avg_sq": torch.empty_like(parameter).copy_(moments[f"{name}/exp_avg_sq"]),
                 }

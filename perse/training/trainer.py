@@ -138,7 +138,7 @@ class Trainer:
         terms = self.objective(rendering, target)
         total = terms.total + self._regularisers(codes, canonical)
         total.backward()
-        return LossTerms(total, terms.l1, terms.ssim, terms.alpha)
+        return LossTerms(total.detach(), terms.l1, terms.ssim, terms.alpha)
 
     def draw(self, canonical: CanonicalGaussians, of_frame: Sequence[int], frames: Sequence[int]) -> Rendering:
         """Frames of the training motion on white: picture i shows subject of_frame[i] at frame frames[i]."""
@@ -183,7 +183,7 @@ class Trainer:
         self._optimiser.apply(self.step_number)
         self._densify()
         report = StepReport(
-            self.step_number, float(terms.total.detach()), terms.l1, terms.ssim, terms.alpha,
+            self.step_number, float(terms.total), terms.l1, terms.ssim, terms.alpha,
             rate_factor(self.config, self.step_number), self.avatar.n_gaussians,
         )  # fmt: skip
         self.step_number += 1

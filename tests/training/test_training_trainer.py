@@ -1,0 +1,182 @@
+"""The training step: it learns, it resumes exactly, and workers add up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from synthetic_avatar import NETWORKS, PART_BASES, synthetic_avatar
+
+from perse.avatar.densification import DensificationConfig
+from perse.errors import RecipeError, StageError
+from perse.render import CpuRasterizer
+from perse.training import (
+    ClipStore,
+    LearningRates,
+    LossConfig,
+    Trainer,
+    TrainingConfig,
+    joined,
+    load_checkpoint,
+    save_checkpoint,
+)
+
+CONFIG = TrainingConfig(steps=40, edits_per_step=2, warmup_steps=4)
+
+
+@pytest.fixture(scope="module")
+def store(tiny_clips) -> ClipStore:  # type: ignore[no-untyped-def]
+    return ClipStore([clip for clip, _ in tiny_clips])
+
+
+@pytest.fixture
+def make(head_model, tiny_clips, store):  # type: ignore[no-untyped-def]
+    def build(config: TrainingConfig = CONFIG, decoder=PART_BASES, **options) -> Trainer:  # type: ignore[no-untyped-def]
+        avatar = synthetic_avatar(head_model, tiny_clips, decoder=decoder)
+        return Trainer(avatar, store, config, rasterizer=CpuRasterizer(), **options)
+
+    return build
+
+
+def state(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in trainer.avatar.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("decoder", [PART_BASES, NETWORKS], ids=["part_bases", "networks"])
+def test_training_lowers_the_loss(make, decoder) -> None:  # type: ignore[no-untyped-def]
+    rates = LearningRates(networks=1e-3)
+    trainer = make(replace(CONFIG, rates=rates), decoder)
+    sample = trainer.sample(0)
+    before = float(trainer.gradients(sample).total)
+    reports = [trainer.step() for _ in range(25)]
+    assert [r.step for r in reports] == list(range(25))
+    assert float(trainer.gradients(sample).total) < 0.9 * before
+
+
+@pytest.mark.parametrize("decoder", [PART_BASES, NETWORKS], ids=["part_bases", "networks"])
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(make, decoder, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """With densification at step 4 for the networks: the point count must survive too."""
+    config = CONFIG
+    if decoder is NETWORKS:
+        config = replace(CONFIG, densification=DensificationConfig(target=2000, every=0.1, grow_factor=1.2))
+    straight = make(config, decoder)
+    for _ in range(9):
+        straight.step()
+    killed = make(config, decoder)
+    for _ in range(6):
+        killed.step()
+    save_checkpoint(tmp_path, killed.checkpoint())
+    resumed = make(config, decoder)
+    found = load_checkpoint(tmp_path)
+    assert found is not None
+    resumed.resume(found)
+    assert resumed.step_number == 6
+    for _ in range(3):
+        resumed.step()
+    assert same(state(straight), state(resumed))
+    assert straight.checkpoint().files.keys() == resumed.checkpoint().files.keys()
+    for name, content in straight.checkpoint().files.items():
+        assert content == resumed.checkpoint().files[name], name
+
+
+def test_two_runs_are_equal_to_the_bit(make) -> None:  # type: ignore[no-untyped-def]
+    runs = []
+    for _ in range(2):
+        trainer = make()
+        for _ in range(3):
+            trainer.step()
+        runs.append(state(trainer))
+    assert same(*runs)
+
+
+def test_workers_gradients_average_to_one_workers_on_the_joined_batch(make) -> None:  # type: ignore[no-untyped-def]
+    trainer = make()
+    samples = [replace_rank(trainer, rank).sample(0) for rank in range(2)]
+    sums: dict[str, torch.Tensor] = {}
+    for sample in samples:
+        trainer.gradients(sample)
+        for name, p in trainer.avatar.named_parameters():
+            if p.grad is not None:
+                sums[name] = sums.get(name, torch.zeros_like(p)) + p.grad / 2
+    trainer.gradients(joined(samples))
+    whole = {name: p.grad for name, p in trainer.avatar.named_parameters() if p.grad is not None}
+    assert whole.keys() == sums.keys()
+    for name, gradient in whole.items():
+        scale = gradient.abs().max().clamp_min(1e-8)
+        assert (gradient - sums[name]).abs().max() / scale < 2e-4, name  # float32 sums in another order
+
+
+def replace_rank(trainer: Trainer, rank: int) -> Trainer:
+    return Trainer(trainer.avatar, trainer.clips, trainer.config, rasterizer=CpuRasterizer(), rank=rank, world=2)
+
+
+def test_the_reduction_is_called_between_backward_and_update(make) -> None:  # type: ignore[no-untyped-def]
+    calls = []
+
+    def silence(parameters) -> None:  # type: ignore[no-untyped-def]
+        calls.append(sum(p.grad is not None for p in parameters))
+        for p in parameters:
+            p.grad = None
+
+    trainer = make(reduce_gradients=silence)
+    before = state(trainer)
+    trainer.step()
+    assert calls[0] > 0
+    assert same(before, state(trainer))
+
+
+def test_a_step_leaves_other_categories_bases_and_their_moments_alone(make) -> None:  # type: ignore[no-untyped-def]
+    trainer = make()
+    for _ in range(3):
+        trainer.step()
+    sample = trainer.sample()
+    drawn = {trainer.avatar.subjects[row].category for row in sample.subjects}
+    before = state(trainer)
+    trainer.step()
+    for row, subject in enumerate(trainer.avatar.subjects):
+        if subject.category is not None and subject.category not in drawn:
+            name = f"decoder.bases.{subject.category.index}"
+            assert torch.equal(before[name], trainer.avatar.state_dict()[name]), row
+
+
+def test_points_grow_and_are_pruned_on_schedule(make) -> None:  # type: ignore[no-untyped-def]
+    densification = DensificationConfig(target=2000, every=0.05, grow_factor=1.2)
+    trainer = make(replace(CONFIG, densification=densification), NETWORKS)
+    counts = [trainer.step().n_gaussians for _ in range(8)]
+    assert counts == [1600, 1920, 1920, 2000, 2000, 2000, 2000, 2000]
+
+
+def test_another_configurations_checkpoint_is_refused(make) -> None:  # type: ignore[no-untyped-def]
+    trainer = make()
+    with pytest.raises(RecipeError, match="another training configuration"):
+        make(replace(CONFIG, seed=1)).resume(trainer.checkpoint())
+
+
+def test_the_identity_loss_without_an_embedder_is_refused_at_the_start(make) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RecipeError, match="embedder"):
+        make(replace(CONFIG, losses=LossConfig(identity=0.1)))
+
+
+def test_the_perceptual_term_says_what_it_is(make) -> None:  # type: ignore[no-untyped-def]
+    assert make().objective.perceptual_term == "none"
+    assert make(replace(CONFIG, losses=LossConfig(perceptual=0.1))).objective.perceptual_term == "multi-scale SSIM"
+
+
+def test_clips_that_do_not_belong_together_are_refused(tiny_clips, store) -> None:  # type: ignore[no-untyped-def]
+    clip = tiny_clips[1][0]
+    moved = replace(clip, parameters=replace(clip.parameters, pose=clip.parameters.pose + 0.1))
+    with pytest.raises(StageError, match="motion"):
+        ClipStore([tiny_clips[0][0], moved])
+
+
+def test_selecting_frames_keeps_them_in_step(store) -> None:  # type: ignore[no-untyped-def]
+    chosen = store.frame_numbers < 200
+    part = store.frames(chosen)
+    assert part.n_frames == chosen.sum()
+    assert torch.equal(part.parameters.pose, store.parameters.pose[torch.from_numpy(chosen)])
+    assert torch.equal(part.batch([2], [1]).images, store.batch([2], [1]).images)
