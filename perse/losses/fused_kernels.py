@@ -20,7 +20,7 @@ import math
 import numba
 import numpy as np
 
-from perse.losses.images import SSIM_C1, SSIM_C2, SSIM_RADIUS_PX, SSIM_SIGMA_PX
+from perse.losses.constants import SSIM_C1, SSIM_C2, SSIM_RADIUS_PX, SSIM_SIGMA_PX
 from perse.render.compiled import kernel, parallel_kernel
 from perse.render.lanes import choose, larger, load, spread, store
 

@@ -10,10 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SSIM_SIGMA_PX = 1.5
-SSIM_RADIUS_PX = 5
-SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
-"""Window and constants of Wang et al. 2004 for a data range of 1."""
+from perse.losses.constants import SSIM_C1, SSIM_C2, SSIM_RADIUS_PX, SSIM_SIGMA_PX
 
 MULTISCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, finest first (Wang et al. 2003)."""

@@ -28,14 +28,18 @@ def parallel_kernel(function: Callable[..., Any]) -> Any:
 def _stamped(dispatcher: Any, function: Callable[..., Any]) -> Any:
     """numba compiles again when a kernel's own file changes, but not for a file it takes helpers or constants from.
 
-    So the stamp that it keeps beside the compiled code becomes a digest of the whole package and of this one.
+    So the stamp that it keeps beside the compiled code becomes a digest of all files that kernels are made of: in the
+    kernel's package and in this one, those named below.
     """
     here, there = Path(__file__).parent, Path(inspect.getfile(function)).parent
     dispatcher._cache._cache_file._source_stamp = (_digest(here), _digest(there))
     return dispatcher
 
 
+_MADE_OF = ("*_kernels.py", "constants.py", "lanes.py", "compiled.py")
+
+
 @cache
 def _digest(folder: Path) -> str:
-    files = sorted(folder.glob("*.py"))
+    files = sorted(path for pattern in _MADE_OF for path in folder.glob(pattern))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

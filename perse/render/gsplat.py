@@ -9,15 +9,16 @@ from torch import Tensor
 
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
-from perse.render.rasterization import DILATION_PX2, NEAR_M, Rendering
+from perse.render.constants import DILATION_PX2, NEAR_M
+from perse.render.rasterization import Rendering
 
 
 @dataclass(frozen=True)
 class GsplatRasterizer:
     """Draws with gsplat on a CUDA device.
 
-    gsplat is imported, and its kernels are compiled if they have not been, at the first call. Its tiles follow the
-    3-sigma radius, so that the faintest rim of a Gaussian (alpha just above 1/255) may be missing against the twins.
+    gsplat is imported, and its kernels are compiled if they have not been, at the first call. Its cut-offs (1/255,
+    0.999, 1e-4, 0.3 px², 1 cm) are those of the twins, so that the same contract tests hold.
     """
 
     def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:

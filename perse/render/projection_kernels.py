@@ -18,6 +18,7 @@ import numba
 import numpy as np
 
 from perse.render.compiled import kernel, parallel_kernel
+from perse.render.constants import DILATION_PX2, FRUSTUM_MARGIN, MIN_ALPHA, NEAR_M
 from perse.render.lanes import (
     WIDTH,
     ceiling,
@@ -35,7 +36,6 @@ from perse.render.lanes import (
     store_columns,
     store_packed,
 )
-from perse.render.rasterization import DILATION_PX2, FRUSTUM_MARGIN, MIN_ALPHA, NEAR_M
 
 TILE = 16
 """Tiles are 16 × 16 pixels."""

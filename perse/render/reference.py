@@ -12,15 +12,8 @@ from torch import Tensor
 
 from perse.gaussians import Gaussians
 from perse.geometry import Camera, quaternion_to_matrix
-from perse.render.rasterization import (
-    DILATION_PX2,
-    FRUSTUM_MARGIN,
-    MAX_ALPHA,
-    MIN_ALPHA,
-    MIN_TRANSMITTANCE,
-    NEAR_M,
-    Rendering,
-)
+from perse.render.constants import DILATION_PX2, FRUSTUM_MARGIN, MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, NEAR_M
+from perse.render.rasterization import Rendering
 
 
 @dataclass(frozen=True)

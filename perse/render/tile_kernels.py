@@ -19,6 +19,7 @@ import numba
 import numpy as np
 
 from perse.render.compiled import kernel, parallel_kernel
+from perse.render.constants import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 from perse.render.lanes import (
     bits_above,
     choose,
@@ -53,7 +54,6 @@ from perse.render.projection_kernels import (
     SPLAT_SIZE,
     TILE,
 )
-from perse.render.rasterization import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 
 GROUP = 4
 """Values blended in one pass: RGB and depth."""

@@ -258,3 +258,15 @@ def test_wrong_arguments_are_named() -> None:
         rasterize(gaussians, turning, rasterizer=CpuRasterizer())
     with pytest.raises(RuntimeError, match="CUDA devices only"):
         rasterize(gaussians, camera, rasterizer=GsplatRasterizer())
+
+
+def test_kernels_are_warm_after_warming_up() -> None:
+    from perse.render import tile_kernels
+    from perse.render.warm_up import warm_up
+
+    warm_up(threads=1)
+    compiled = len(tile_kernels.unblend.signatures)
+    gaussians = random_gaussians(30, frames=2)
+    leaves = Gaussians(*(getattr(gaussians, name).requires_grad_() for name in FIELDS))
+    rasterize(leaves, cameras_around(2, 24, 24), rasterizer=CpuRasterizer(1)).colors.sum().backward()
+    assert len(tile_kernels.unblend.signatures) == compiled == 1
