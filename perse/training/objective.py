@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from perse.losses import PictureLossConfig, VggLoss, picture_loss
@@ -70,7 +71,8 @@ class ImageObjective(nn.Module):
             mask: [h, w] bool.
         """
         masks = mask.float().expand(rendering.alphas.shape)
-        config = replace(self.picture, alpha=0.0)
-        # Alpha's weight is zero; its own picture is as good a target as any.
+        # Outside the part the picture is its own target, so that windows which overhang the border see no morph there.
+        wanted = torch.where(mask[..., None], targets.float() / 255, rendering.colors.detach())
         own = rendering.alphas.detach()
-        return picture_loss(rendering.colors, rendering.alphas, targets, own, masks=masks, config=config).total
+        config = replace(self.picture, alpha=0.0)
+        return picture_loss(rendering.colors, rendering.alphas, wanted, own, masks=masks, config=config).total
