@@ -7,11 +7,12 @@ again are not logged again.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,7 +226,12 @@ class BuildLog:
         """
         import mlflow
 
-        with self.stage("register") as child, _tracking(self.parent.store.uri), mlflow.start_run(run_id=child.run):
+        with (
+            self.stage("register") as child,
+            _tracking(self.parent.store.uri),
+            mlflow.start_run(run_id=child.run),
+            redirect_stderr(io.StringIO()),  # MLflow prints congratulations there
+        ):
             info = mlflow.pyfunc.log_model(
                 name="avatar",
                 python_model=str(Path(__file__).parent / "mlflow_model.py"),
@@ -243,7 +249,7 @@ def _tracking(uri: str) -> Iterator[None]:
     """MLflow's model functions know the store only as a global; put back what was there."""
     import mlflow
 
-    before = mlflow.get_tracking_uri()
+    before: Any = os.environ.get("MLFLOW_TRACKING_URI")  # setting the URI sets this too; None unsets it
     mlflow.set_tracking_uri(uri)
     try:
         yield

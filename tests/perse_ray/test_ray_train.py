@@ -10,19 +10,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from ray_fakes import ChainConfig, GradientsOnly
 
-from perse.avatar import AvatarConfig, LatentConfig, PartBasesConfig, StartConfig, Subject, create_avatar
-from perse.data import archive
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse.render import CpuRasterizer
-from perse.synthesis.motion import load_motion
-from perse.training import Checkpoint, ClipStore, Trainer, TrainingConfig, joined, sample_step
+from perse.training import Checkpoint, Trainer, joined, sample_step
 from perse_ray.checkpoints import CheckpointFolder
 from perse_ray.loops import TrainingLoop
 from perse_ray.train import TrainTask, WorkerGroup, first_checkpoint, train
@@ -124,48 +119,6 @@ def test_a_remote_workspace_gets_its_checkpoints_too() -> None:
     assert CheckpointFolder(workspace, "train").load() is None
 
 
-TRAINING = TrainingConfig(steps=10, edits_per_step=2)
-
-
-@pytest.fixture(scope="module")
-def small_training(head_model, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingLoop, Trainer]:  # type: ignore[no-untyped-def]
-    """A real avatar of a few hundred points on clips of 48 px, in a workspace, and its trainer."""
-    from synthetic_subjects import film, looks
-
-    motion = load_motion(head_model)
-    numbers = np.array([0, 100, 200, 300])
-    clips = [film(head_model, look, motion, numbers, 48) for look in looks(2)]
-    subjects = [
-        Subject(clip.key, look.category, "" if look.category is None else clip.key)
-        for clip, look in zip(clips, looks(2), strict=True)
-    ]
-    workspace = Workspace.open(tmp_path_factory.mktemp("small") / "w")
-    for number, clip in enumerate(clips):
-        archive.save_clip(workspace, str(number), clip)
-    features = torch.randn(2, len(clips), 16, generator=torch.Generator().manual_seed(0))
-    avatar = create_avatar(
-        head_model,
-        clips,
-        subjects,
-        *features,
-        absent=(),
-        config=AvatarConfig(latents=LatentConfig(dimensions=8, features=16, hidden=16), decoder=PartBasesConfig()),
-        start=StartConfig(head_points=300, shell_points=200, body_points=100, watched_frames=4),
-        seed=0,
-    )
-    trainer = Trainer(avatar, ClipStore(clips), TRAINING, rasterizer=CpuRasterizer())
-    first_checkpoint(workspace, "train", trainer.checkpoint())
-    keys = tuple(str(number) for number in range(len(clips)))
-    loop = TrainingLoop(
-        workspace=workspace,
-        clips=keys,
-        frames=tuple(range(400)),
-        training=TRAINING,
-        rasterizer=CpuRasterizer(threads=1),
-    )
-    return loop, trainer
-
-
 @pytest.mark.usefixtures("ray_session")
 def test_gradients_of_two_workers_are_those_of_one_on_the_joined_batch(
     small_training: tuple[TrainingLoop, Trainer], tmp_path: Path
@@ -177,7 +130,9 @@ def test_gradients_of_two_workers_are_those_of_one_on_the_joined_batch(
     first, second = (safetensors.torch.load_file(tmp_path / f"gradients-{rank}") for rank in range(2))
 
     pool = list(range(1, len(alone.avatar.subjects)))
-    shares = [sample_step(TRAINING.seed, 0, pool, 4, TRAINING.edits_per_step, rank=r, world=2) for r in range(2)]
+    shares = [
+        sample_step(loop.training.seed, 0, pool, 4, loop.training.edits_per_step, rank=r, world=2) for r in range(2)
+    ]
     assert shares[0] != shares[1]
     alone.gradients(joined(shares))
     expected = {name: p.grad for name, p in alone.avatar.named_parameters() if p.grad is not None}
@@ -199,5 +154,5 @@ def test_the_real_training_runs_in_this_process(small_training: tuple[TrainingLo
     workspace = loop.workspace
     first_checkpoint(workspace, "again", trainer.checkpoint())
     final = train(TrainTask(workspace=workspace, stage="again", loop=loop), WorkerGroup(threads=1), show=quiet)
-    assert final.step == TRAINING.steps
+    assert final.step == loop.training.steps
     assert final.files["avatar.safetensors"] != trainer.checkpoint().files["avatar.safetensors"]

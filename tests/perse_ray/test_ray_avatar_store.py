@@ -1,0 +1,141 @@
+"""A real avatar behind the render requests: what weights, expressions and cameras do to its picture."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from perse.attributes import Category
+from perse.avatar import save_avatar
+from perse.data.images import decode_image
+from perse.data.workspace import Workspace
+from perse.geometry.camera import Camera
+from perse.training import Trainer
+from perse_ray.avatar_store import FolderLibrary, LoadedAvatar, orbit
+from perse_ray.loops import TrainingLoop
+from perse_ray.mlflow_log import BuildLog
+from perse_ray.render_api import OrbitCamera, PinholeCamera, RenderRequest, UnknownName
+
+
+@pytest.fixture(scope="module")
+def folder(small_training: tuple[TrainingLoop, Trainer], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("avatar")
+    save_avatar(small_training[1].avatar, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> LoadedAvatar:
+    return LoadedAvatar.load(folder)
+
+
+def picture(loaded: LoadedAvatar, **fields: object) -> NDArray[np.int64]:
+    return loaded.render(RenderRequest(width=48, height=48, **fields)).astype(int)  # type: ignore[arg-type]
+
+
+def hats(loaded: LoadedAvatar) -> list[str]:
+    return [s.key for s in loaded.avatar.subjects if s.category is Category.HAT]
+
+
+def test_the_empty_request_is_the_reference_and_the_background_can_be_chosen(loaded: LoadedAvatar) -> None:
+    plain = picture(loaded)
+    assert plain.shape == (48, 48, 3) and plain.std() > 20
+    assert (plain[0, 0] >= 250).all()
+    assert np.abs(picture(loaded, background=(0, 80, 255))[0, 0] - [0, 80, 255]).max() < 10
+
+
+def test_weights_go_from_the_reference_to_the_subject_and_between_subjects(loaded: LoadedAvatar) -> None:
+    first, second = hats(loaded)
+    plain = picture(loaded)
+    worn = picture(loaded, attributes={Category.HAT: {first: 1.0}})
+    other = picture(loaded, attributes={Category.HAT: {second: 1.0}})
+    assert (picture(loaded, attributes={Category.HAT: {first: 0.0}}) == plain).all()
+    assert np.abs(worn - plain).max() > 20 and np.abs(worn - other).max() > 10
+    assert (picture(loaded, attributes={Category.HAT: {first: 1.0, second: 0.0}}) == worn).all()
+    half = picture(loaded, attributes={Category.HAT: {first: 0.5, second: 0.5}})
+    assert 0 < np.abs(half - worn).mean() < np.abs(other - worn).mean()
+
+
+def test_a_subjects_whole_weight_is_its_own_code(loaded: LoadedAvatar) -> None:
+    first = hats(loaded)[0]
+    own = loaded.avatar.subject_codes()[loaded.avatar.row(first)]
+    assert torch.allclose(loaded._code({Category.HAT: {first: 1.0}}), own, atol=1e-6)
+
+
+def test_expressions_and_joints_move_the_face(loaded: LoadedAvatar) -> None:
+    plain = picture(loaded)
+    joint = loaded.info("x").joints[1]
+    assert np.abs(picture(loaded, pose={joint: (0.0, 0.5, 0.0)}) - plain).mean() > 1
+    smile = next(name for name in loaded.info("x").expressions if "mile" in name)
+    assert np.abs(picture(loaded, expression={smile: 1.0}) - plain).max() > 5
+
+
+def test_a_camera_of_ones_own_equals_the_portraits_where_it_is_the_portraits(loaded: LoadedAvatar) -> None:
+    home = loaded.avatar.card.camera.resized(48, 48)
+    own = PinholeCamera(world_to_camera=home.world_to_camera.tolist(), intrinsics=home.intrinsics.tolist())
+    assert np.abs(picture(loaded, camera=own) - picture(loaded)).max() <= 1
+    assert np.abs(picture(loaded, camera=OrbitCamera(yaw_deg=40)) - picture(loaded)).mean() > 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"attributes": {Category.HAT: {"nobody": 1.0}}}, "unknown hat subject nobody; known are hat-"),
+        ({"attributes": {Category.NOSE: {"nobody": 1.0}}}, "known are none"),
+        ({"expression": {"sneeze": 1.0}}, "unknown expression sneeze"),
+        ({"pose": {"elbow": (0.0, 0.0, 0.0)}}, "unknown joint elbow"),
+    ],
+)
+def test_unknown_names_are_listed(loaded: LoadedAvatar, fields: dict[str, object], says: str) -> None:
+    with pytest.raises(UnknownName, match=says):
+        picture(loaded, **fields)
+
+
+def test_an_orbit_keeps_its_centre_in_place_and_goes_the_way_it_says() -> None:
+    intrinsics = torch.tensor([[90.0, 0, 30], [0, 90, 20], [0, 0, 1]])
+    home = Camera(torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0])), intrinsics, 64, 48)
+    home.world_to_camera[2, 3] = 2.0
+    centre = torch.tensor([0.02, 0.05, -0.03])
+    nose, left_ear, crown = (
+        centre + torch.eye(3)[2] * 0.1,
+        centre + torch.eye(3)[0] * 0.1,
+        centre + torch.eye(3)[1] * 0.1,
+    )
+    before, _ = home.project(centre[None])
+    for move in (OrbitCamera(yaw_deg=50), OrbitCamera(pitch_deg=-30, zoom=2), OrbitCamera(yaw_deg=-170, pitch_deg=60)):
+        after, _ = orbit(home, centre, move).project(centre[None])
+        assert torch.allclose(after, before, atol=1e-3)
+    _, depths = orbit(home, centre, OrbitCamera(yaw_deg=90)).project(torch.stack([nose, left_ear]))
+    assert depths[1] < depths[0] - 0.05, "from the person's left, the left ear is nearest"
+    _, depths = orbit(home, centre, OrbitCamera(pitch_deg=89)).project(torch.stack([nose, crown]))
+    assert depths[1] < depths[0] - 0.05, "from above, the crown is nearest"
+    wide, _ = home.project(torch.stack([centre, left_ear]))
+    near, _ = orbit(home, centre, OrbitCamera(zoom=2)).project(torch.stack([centre, left_ear]))
+    assert torch.allclose(near[1] - near[0], 2 * (wide[1] - wide[0]), atol=1e-3)
+
+
+def test_a_library_keeps_a_few_and_knows_the_others(folder: Path) -> None:
+    library = FolderLibrary({"a": folder, "b": folder}, capacity=1)
+    assert library.ids() == ["a", "b"]
+    assert library.info("a").id == "a" and library.info("b").gaussians == library.info("a").gaussians
+    assert len(library._loaded) == 1
+    assert library.render("b", RenderRequest(width=32, height=16)).shape == (16, 32, 3)
+
+
+def test_the_registered_model_renders(
+    folder: Path, loaded: LoadedAvatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    build = BuildLog.open(Workspace.open(tmp_path / "w"), "x")
+    build.register(folder, "perse-small", "champion")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", build.parent.store.uri)
+    model = mlflow.pyfunc.load_model("models:/perse-small@champion")
+    (answer,) = model.predict(['{"width": 48, "height": 48}'])
+    assert (decode_image(base64.b64decode(answer)) == picture(loaded)).all()
