@@ -49,6 +49,9 @@ RIGHTMOST_Y = 7  # dy of the ellipse's rightmost point; the leftmost is its mirr
 SHEAR, REACH, SHRINK = 8, 9, 10  # the ellipse's right edge at dy: SHEAR dy + sqrt(REACH - SHRINK dy²)
 PLANES = 12  # four values to blend: channels or depth
 
+GROUP = 4
+"""Values blended in one pass: RGB and depth."""
+
 MOMENTS = 8
 """Numbers a Gaussian gathers from the picture about its shape: see `unproject`; two are padding."""
 
@@ -205,27 +208,60 @@ def _project_strip(
     _store_range(rows, to, drawn, top, bottom)
 
 
+@kernel
+def _load_planes(colors, depths, group, f, begin, end, splats):
+    """Planes of the splats begin … end of a frame: channels 4g … 4g + 3, the depth after the last, then zeros."""
+    padded, channels = depths.shape[1], colors.shape[2]
+    for i in range(begin, min(end, colors.shape[1])):
+        at = (f * padded + i) * SPLAT_SIZE + PLANES
+        for plane in range(GROUP):
+            channel = group * GROUP + plane
+            value = _ZERO
+            if channel < channels:
+                value = colors[f, i, channel]
+            elif channel == channels:
+                value = depths[f, i]
+            splats[at + plane] = value
+
+
+@parallel_kernel
+def load_planes(colors, depths, group, chunks, splats):
+    """Put another group of values into the splats; `project_splats` puts the first."""
+    frames, padded = depths.shape
+    for unit in numba.prange(frames * chunks):
+        f, chunk = unit // chunks, unit % chunks
+        _load_planes(colors, depths, group, f, chunk * padded // chunks, (chunk + 1) * padded // chunks, splats)
+
+
 @parallel_kernel
 def project_splats(
-    means, quats, scales, opacities, views, intrinsics, width, height, chunks, splats, depths, columns, rows
+    means, quats, scales, opacities, colors, views, intrinsics, width, height, chunks,
+    splats, depths, columns, rows, pairs,
 ):  # fmt: skip
     """Project [f, n] Gaussians, with m = n rounded up to a multiple of sixteen.
 
     Args:
-        splats: [f, m, 16] float32 out.
+        splats: [f · m · 16] float32 out.
         depths: [f, m] float32 out, camera z, `NOT_DRAWN` where culled.
         columns, rows: [f, m] int32 out, first tile + 65536 × end tile of the box; zero where culled.
+        pairs: [f, chunks] int64 out, how many (splat, tile) there are.
     """
     frames, count = means.shape[0], means.shape[1]
     strips = (count + WIDTH - 1) // WIDTH
     for unit in numba.prange(frames * chunks):
         f, chunk = unit // chunks, unit % chunks
-        for strip in range(chunk * strips // chunks, (chunk + 1) * strips // chunks):
-            first = strip * WIDTH
+        begin, end = chunk * strips // chunks * WIDTH, (chunk + 1) * strips // chunks * WIDTH
+        for first in range(begin, end, WIDTH):
             _project_strip(
                 means, quats, scales, opacities, f * count + first, min(count - first, WIDTH),
                 views[f], intrinsics[f], width, height, f * strips * WIDTH + first, splats, depths, columns, rows,
             )  # fmt: skip
+        _load_planes(colors, depths, 0, f, begin, end, splats)
+        total = 0
+        for i in range(begin, end):
+            across, down = columns[f, i], rows[f, i]
+            total += ((across >> 16) - (across & 0xFFFF)) * ((down >> 16) - (down & 0xFFFF))
+        pairs[f, chunk] = total
 
 
 @kernel

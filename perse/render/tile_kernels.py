@@ -38,6 +38,7 @@ from perse.render.lanes import (
     take_ticket,
 )
 from perse.render.projection_kernels import (
+    GROUP,
     HALF_HEIGHT,
     LOG2_OPACITY,
     MEAN_X,
@@ -54,9 +55,6 @@ from perse.render.projection_kernels import (
     SPLAT_SIZE,
     TILE,
 )
-
-GROUP = 4
-"""Values blended in one pass: RGB and depth."""
 
 SLOT = 12
 """Numbers that one splat gathers in one tile: four for its planes, six moments of its shape, two of padding."""
@@ -299,25 +297,6 @@ def _read_cotangents(left, top, state, group, colors, alphas, depths, g_colors, 
                     rest += cotangent * depths[y, x]
                 state[(plane + 2) * _PIXELS + at] = cotangent
             state[_PIXELS + at] = rest
-
-
-@parallel_kernel
-def load_planes(colors, depths, group, chunks, splats):
-    """Put the four planes of a group into the splats: channels 4g … 4g + 3, the depth after the last, then zeros."""
-    frames, count, channels = colors.shape
-    padded = depths.shape[1]
-    for unit in numba.prange(frames * chunks):
-        f, chunk = unit // chunks, unit % chunks
-        for i in range(chunk * count // chunks, (chunk + 1) * count // chunks):
-            at = (f * padded + i) * SPLAT_SIZE + PLANES
-            for plane in range(GROUP):
-                channel = group * GROUP + plane
-                value = _ZERO
-                if channel < channels:
-                    value = colors[f, i, channel]
-                elif channel == channels:
-                    value = depths[f, i]
-                splats[at + plane] = value
 
 
 @parallel_kernel
