@@ -72,7 +72,9 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
 
 
 def _without_crumbs(alpha: Array) -> Array:
-    """Only what hangs together with the torso: stray flecks of the masks would float beside a turned head."""
+    """Only what hangs together with the torso: flecks and spikes of the masks would stay beside a turned head."""
+    block = np.ones((7, 7), np.uint8)
+    alpha = alpha * cv2.dilate(cv2.morphologyEx((alpha > 0.3).astype(np.uint8), cv2.MORPH_OPEN, block), block)
     count, pieces, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.1).astype(np.uint8))
     if count < 3:
         return alpha.astype(np.float32)

@@ -42,6 +42,7 @@ def paint_head(  # type: ignore[no-untyped-def]
     faces,
     corner_uvs,
     texture,
+    dressed,
     rim,
     labels,
     facing,
@@ -56,7 +57,8 @@ def paint_head(  # type: ignore[no-untyped-def]
 
     Args:
         depth, face, weights: mesh fragments [h, w], [h, w], [h, w, 3].
-        faces [t, 3], corner_uvs [t, 3, 2], texture [th, tw, 4] uint8, rim and labels [th, tw] uint8.
+        faces [t, 3], corner_uvs [t, 3, 2], texture [th, tw, 4] uint8, dressed, rim and labels [th, tw]
+            uint8.
         facing: [n] cosine of normal and view; shade: [n] multipliers.
         outline: [h, w], 1 along the head's outline and 0 inside it.
         out_rgb, out_alpha, out_parts, out_depth: the buffers; rgb is composited over white already.
@@ -80,6 +82,10 @@ def paint_head(  # type: ignore[no-untyped-def]
             k10, k11 = (1 - fu) * fv, fu * fv
             alpha = k00 * texture[i, j, 3] + k01 * texture[i, j + 1, 3]
             alpha = (alpha + k10 * texture[i + 1, j, 3] + k11 * texture[i + 1, j + 1, 3]) / 255.0
+            under = (
+                k00 * dressed[i, j] + k01 * dressed[i, j + 1] + k10 * dressed[i + 1, j] + k11 * dressed[i + 1, j + 1]
+            )
+            alpha *= 1 - under / 255.0 * out_alpha[y, x]
             cosine = w0 * facing[a] + w1 * facing[b] + w2 * facing[c]
             if cosine < _RIM_START and outline[y, x] > 0:
                 edge = outline[y, x] * min((_RIM_START - cosine) / (_RIM_START - _RIM_END), 1.0)

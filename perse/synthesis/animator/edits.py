@@ -69,14 +69,17 @@ def lift_edit(
     alone = dress(surface, portrait, picture, geometry, reference.light)
     texels = _touched_texels(portrait, reference, geometry, picture, mask, touched)
     texture, rim, labels = alone.texture.copy(), alone.rim.copy(), alone.labels.copy()
+    dressed = alone.dressed.copy()
     height, width = surface.atlas_size
     atlas = slice(0, height), slice(0, width)
     texture[atlas] = _mixed_bytes(reference.texture[atlas], alone.texture[atlas], texels)
+    dressed[atlas] = _mixed_bytes(reference.dressed[atlas], alone.dressed[atlas], texels)
     rim[atlas] = _mixed_bytes(reference.rim[atlas], alone.rim[atlas], texels)
     labels[atlas] = np.where(texels > 0.5, alone.labels[atlas], reference.labels[atlas])
     return replace(
         alone,
         texture=texture,
+        dressed=dressed,
         rim=rim,
         labels=labels,
         lids=tuple(_mixed_lid(before, after, texels) for before, after in zip(reference.lids, alone.lids, strict=True)),

@@ -165,7 +165,7 @@ def draw_buffers(stage: Stage, vertices: Array, transforms: Array) -> FrameBuffe
     fragments = rasterize_mesh(pixels, surface.faces, stage.camera.width, stage.camera.height)
     paint_head(
         fragments.depth, fragments.face, fragments.weights, surface.faces, lifted.corner_uvs, stage.texture,
-        lifted.rim, lifted.labels, _facing(stage, vertices), stage.shade, _outline(fragments),
+        lifted.dressed, lifted.rim, lifted.labels, _facing(stage, vertices), stage.shade, _outline(fragments),
         buffers.rgb, buffers.alpha, buffers.parts, buffers.depth,
     )  # fmt: skip
     for joint, attachments, light in stage.attachments:

@@ -151,6 +151,7 @@ def dress(
         shade=inner_shade(surface),
         corner_uvs=sheet.corner_uvs,
         texture=sheet.texture,
+        dressed=sheet.dressed,
         rim=sheet.rim,
         labels=sheet.labels,
         lids=close_lids(surface, picture, seen, complexion),

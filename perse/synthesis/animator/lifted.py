@@ -29,7 +29,8 @@ class LiftedPortrait:
         cover: [n] float32, covered by hair or headwear.
         shade: [n] float32 multipliers: darkness of the mouth's inside.
         corner_uvs: [t, 3, 2] float32, pixels of the texture, for triangles of every kind.
-        texture: [h, w, 4] uint8: colour, and alpha that leaves clothes on the neck to the body layer.
+        texture: [h, w, 4] uint8: colour, and alpha that ends the neck inside the clothes.
+        dressed: [h, w] uint8: how far a texel of the neck gives way to the body layer, where that shows anything.
         rim: [h, w] uint8: alpha of a texel while it lies on the outline.
         labels: [h, w] uint8, values of `Part`.
         lids: closed lids, blended into the texture while the eyes close.
@@ -46,6 +47,7 @@ class LiftedPortrait:
     shade: Array
     corner_uvs: Array
     texture: NDArray[np.uint8]
+    dressed: NDArray[np.uint8]
     rim: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     lids: tuple[ClosedLid, ...]

@@ -153,7 +153,8 @@ class PaintedAtlas:
 
     Attributes:
         rgb: [h, w, 3] float32, 0…255.
-        alpha: [h, w] float32, 0 where clothes of the body layer take over from the neck.
+        alpha: [h, w] float32, 0 at the lower end of the neck, inside the clothes.
+        dressed: [h, w] float32, how much clothes cover a texel of the neck wherever the body layer shows any.
         rim: [h, w] float32, alpha while the texel lies on the head's outline; 1 on skin.
         labels: [h, w] uint8, values of `Part`.
         skin: [h, w, 3] float32, the continued skin alone.
@@ -161,6 +162,7 @@ class PaintedAtlas:
 
     rgb: Array
     alpha: Array
+    dressed: Array
     rim: Array
     labels: NDArray[np.uint8]
     skin: Array
@@ -190,10 +192,13 @@ def paint_atlas(
     hairy_hidden = smoothstep(cover + 0.04 * strands, 0.4, 0.6)
     hairy = seen_hair + (1 - texels.trust) * hairy_hidden
     hidden = hair * hairy_hidden[..., None] + skin * (1 - hairy_hidden[..., None])
-    rgb = np.clip(trust * photo + (1 - trust) * hidden, 0, 255).astype(np.float32)
+    dressed = _dressed(picture, texels, clothes, share)
+    shown = trust * (1 - dressed[..., None])  # under a collar there is skin, which shows when the head turns
+    rgb = np.clip(shown * photo + (1 - shown) * hidden, 0, 255).astype(np.float32)
     return PaintedAtlas(
         rgb=rgb,
-        alpha=_neck_alpha(picture, texels, clothes, share),
+        alpha=smoothstep(share, 0.05, 0.16).astype(np.float32),
+        dressed=dressed,
         rim=_rim(picture, texels, hairy, strands, smooth_cover),
         labels=_labels(surface, picture, texels, hairy_hidden, smooth_cover, beard, share),
         skin=skin.astype(np.float32),
@@ -209,12 +214,12 @@ def _foreign(picture: Picture, texels: Projection, photo: Array, skin: Array) ->
     return slanted * smoothstep(difference, 0.18, 0.35) * sample(bare, texels.pixels)
 
 
-def _neck_alpha(picture: Picture, texels: Projection, clothes: Array, share: Array) -> Array:
-    """Skin of the neck is drawn with the head, clothes on it are left to the body layer."""
+def _dressed(picture: Picture, texels: Projection, clothes: Array, share: Array) -> Array:
+    """Skin of the neck is drawn with the head; clothes on it are left to the body layer, which stands still."""
     dressed = texels.trust * np.clip(sample(picture.clothes, texels.pixels), 0, 1)
     dressed = dressed + (1 - texels.trust) * smoothstep(clothes, 0.4, 0.6)
     dressed = cv2.GaussianBlur(dressed, (0, 0), 1.5) * (1 - smoothstep(share, 0.85, 0.97))
-    return ((1 - smoothstep(dressed, 0.1, 0.4)) * smoothstep(share, 0.05, 0.16)).astype(np.float32)
+    return smoothstep(dressed, 0.1, 0.4).astype(np.float32)
 
 
 def _rim(picture: Picture, texels: Projection, hairy: Array, strands: Array, smooth_cover: Array) -> Array:

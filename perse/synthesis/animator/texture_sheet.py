@@ -48,6 +48,7 @@ class TextureSheet:
     """See `LiftedPortrait` for the arrays."""
 
     texture: NDArray[np.uint8]
+    dressed: NDArray[np.uint8]
     rim: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     corner_uvs: Array
@@ -65,6 +66,8 @@ def assemble(surface: HeadSurface, atlas: PaintedAtlas, patches: list[Patch]) ->
     texture[:height, :width, :3] = _bytes(_bled(surface, atlas.rgb))
     inside = surface.atlas.face >= 0
     texture[:height, :width, 3] = _bytes(255 * _bled(surface, np.where(inside, atlas.alpha, 1)[..., None])[..., 0])
+    dressed = np.zeros_like(rim)
+    dressed[:height, :width] = _bytes(255 * _bled(surface, np.where(inside, atlas.dressed, 0)[..., None])[..., 0])
     rim[:height, :width] = _bytes(255 * atlas.rim)
     labels[:height, :width] = atlas.labels
     uvs = surface.corner_uvs.copy()
@@ -76,7 +79,7 @@ def assemble(surface: HeadSurface, atlas: PaintedAtlas, patches: list[Patch]) ->
         labels[rows, columns] = patch.part
         uvs[patch.chosen] = patch.corner_uvs + np.array([width + 2, top], np.float32)
         top += h + 4
-    return TextureSheet(texture, rim, labels, uvs)
+    return TextureSheet(texture, dressed, rim, labels, uvs)
 
 
 def _bled(surface: HeadSurface, values: Array) -> Array:
