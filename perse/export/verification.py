@@ -1,0 +1,106 @@
+"""What a file says about where it comes from, whatever its format."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from perse.errors import InputError
+from perse.export.c2pa_manifest import media_kind, read_manifest
+from perse.export.certificate import local_chain
+from perse.export.gltf import glb_chunks
+from perse.export.provenance import KEY, Provenance
+from perse.export.splat_readers import ply_header
+from perse.export.usd import usd_provenance
+
+MAX_FILE_BYTES = 2 * 1024**3
+
+_HTML_RECORD = re.compile(rb'<script type="application/json" id="provenance">(.{0,65536}?)</script>', re.S)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The answer.
+
+    Attributes:
+        provenance: our record, or None if the file carries none.
+        signed: a signature binds the record to the media.
+        intact: with a signature, whether it holds; without one, whether nothing contradicts itself.
+        ours: signed by this installation.
+        signer: the name in the certificate.
+        source_type: the IPTC digital source type that the file states.
+        problems: what does not hold.
+    """
+
+    provenance: Provenance | None
+    signed: bool = False
+    intact: bool = False
+    ours: bool = False
+    signer: str = ""
+    source_type: str = ""
+    problems: tuple[str, ...] = ()
+
+
+def sidecar(path: Path) -> Path:
+    """Where the record of a format without metadata lies."""
+    return path.with_name(f"{path.name}.provenance.json")
+
+
+def verify_file(path: Path, *, trusted: bytes | None = None) -> Verification:
+    """Read the provenance of a PNG, JPEG, WebP, MP4, PLY, .splat, GLB, USD or HTML file.
+
+    Args:
+        trusted: PEM certificates that count as this installation's; by default those it signs with.
+
+    Raises:
+        InputError: the file cannot be read, or its record is damaged.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"{path.name} is larger than 2 GiB; no export is")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    if media_kind(data):
+        return _from_manifest(data, local_chain() if trusted is None else trusted)
+    text = _stored_record(path, data)
+    if text is None:
+        return Verification(None)
+    provenance = Provenance.from_json(text)
+    return Verification(provenance, intact=True, source_type=provenance.source_type)
+
+
+def _from_manifest(data: bytes, trusted: bytes | None) -> Verification:
+    manifest = read_manifest(data, trusted)
+    if manifest is None:
+        return Verification(None)
+    return Verification(
+        provenance=Provenance.from_record(manifest.record) if manifest.record is not None else None,
+        signed=True,
+        intact=manifest.intact,
+        ours=manifest.ours,
+        signer=manifest.signer,
+        source_type=manifest.source_type,
+        problems=manifest.problems,
+    )
+
+
+def _stored_record(path: Path, data: bytes) -> str | bytes | None:
+    """The JSON of the record, from where the format keeps it."""
+    if data[:3] == b"ply":
+        lines = ply_header(data)[0].splitlines()
+        return next((line.split(" ", 2)[2] for line in lines if line.startswith(f"comment {KEY} ")), None)
+    if data[:4] == b"glTF":
+        extras = glb_chunks(data)[0].get("asset", {}).get("extras", {})
+        return Provenance.from_record(extras[KEY]).to_json() if KEY in extras else None
+    if data[:8] == b"PXR-USDC" or data[:5] == b"#usda":
+        return usd_provenance(path)
+    if data[:64].lstrip().lower().startswith(b"<!doctype html"):
+        found = _HTML_RECORD.search(data)
+        return found.group(1) if found else None
+    if path.suffix == ".splat":
+        return sidecar(path).read_bytes() if sidecar(path).exists() else None
+    raise InputError(
+        f"{path.name} is of no format that carries our provenance: PNG, JPEG, WebP, MP4, PLY, .splat, GLB, USD, HTML"
+    )

@@ -1,0 +1,40 @@
+"""Where the camera stands: the portrait's own view, moved around the head."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from perse.avatar import Avatar
+from perse.geometry import Camera
+from perse.head import Joint
+
+
+def head_centre(avatar: Avatar) -> Tensor:
+    """About the middle of the head [3], metres: between the eyes' joints and the neck's."""
+    joints = avatar.skeleton.joints.detach().cpu()
+    eyes = joints[[Joint.LEFT_EYE, Joint.RIGHT_EYE]].mean(0)
+    return (eyes + joints[Joint.NECK]) / 2
+
+
+def portrait_camera(avatar: Avatar, size_px: int) -> Camera:
+    """The portrait's view at another size, on the CPU."""
+    return avatar.card.camera.to("cpu", torch.float32).resized(size_px, size_px)
+
+
+def orbit(camera: Camera, centre: Tensor, yaw: float, pitch: float = 0.0) -> Camera:
+    """The camera turned around a point, which stays where it is in the picture.
+
+    Args:
+        centre: [3], metres, world.
+        yaw: radians, towards the person's left.
+        pitch: radians, upwards.
+    """
+    about_y = torch.tensor([[math.cos(yaw), 0, -math.sin(yaw)], [0, 1, 0], [math.sin(yaw), 0, math.cos(yaw)]])
+    about_x = torch.tensor([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
+    around = torch.eye(4)
+    around[:3, :3] = about_x @ about_y
+    around[:3, 3] = centre - around[:3, :3] @ centre
+    return Camera(camera.world_to_camera @ around, camera.intrinsics, camera.width, camera.height)
