@@ -1,0 +1,239 @@
+"""The picture of keypoints that makes a mask portrait stand like the input (Eq. 7).
+
+It is drawn in the portrait's own crop, so that what is generated from it lies over the portrait pixel for pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.data import TrackedPortrait
+from perse.errors import GenerationError, MissingWeightsError
+from perse.synthesis.production.model_store import Weights
+from perse.tracking import landmarks as marks
+
+_OPENPOSE = Weights(name="openpose")
+
+Image = NDArray[np.uint8]
+Point = tuple[float, float]
+
+
+class KeypointDrawer(Protocol):
+    """Draws keypoints."""
+
+    def draw(self, portrait: TrackedPortrait, size_px: int) -> Image:
+        """The keypoints of the portrait on black, [size, size, 3] uint8 RGB."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandmarkKeypointsConfig:
+    """The tracked landmarks in OpenPose's look. No weights, and aligned by construction."""
+
+    def build(self) -> KeypointDrawer:
+        return LandmarkKeypoints()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediapipeKeypointsConfig:
+    """controlnet-aux's mediapipe face, for ControlNets that were trained on that look."""
+
+    min_confidence: float = 0.5
+    """Of the detection."""
+
+    def build(self) -> KeypointDrawer:
+        return MediapipeKeypoints(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenposeKeypointsConfig:
+    """controlnet-aux's OpenPose: body, hands and face."""
+
+    weights: Weights = _OPENPOSE
+    """Its three .pth files, which torch opens for their tensors only."""
+
+    def build(self) -> KeypointDrawer:
+        return AuxKeypoints(_openpose(self.weights.locate()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DwposeKeypointsConfig:
+    """controlnet-aux's DWPose; needs mmpose, mmdet and mmcv, which this project does not install."""
+
+    detector: Path
+    """YOLOX checkpoint."""
+    pose: Path
+    """DWPose checkpoint."""
+
+    def build(self) -> KeypointDrawer:
+        return AuxKeypoints(_dwpose(self))
+
+
+KeypointsConfig = LandmarkKeypointsConfig | MediapipeKeypointsConfig | OpenposeKeypointsConfig | DwposeKeypointsConfig
+
+
+class LandmarkKeypoints:
+    """See `LandmarkKeypointsConfig`: the face as white dots, head and shoulders as OpenPose's coloured limbs."""
+
+    def draw(self, portrait: TrackedPortrait, size_px: int) -> Image:
+        """See `KeypointDrawer.draw`."""
+        scale = size_px / portrait.image.shape[1]
+        points = portrait.landmarks_px[:, :2] * scale
+        canvas = np.zeros((size_px, size_px, 3), np.uint8)
+        body = _body(points)
+        for number, (start, end) in enumerate(_LIMBS):
+            _limb(canvas, body[start], body[end], _PALETTE[number], size_px)
+        for number, point in enumerate(body.values()):
+            _dot(canvas, point, _PALETTE[number], max(2, size_px // 128))
+        for point in points[list(_FACE_DOTS)]:
+            _dot(canvas, (float(point[0]), float(point[1])), (255, 255, 255), max(1, size_px // 256))
+        return canvas
+
+
+class MediapipeKeypoints:
+    """See `MediapipeKeypointsConfig`."""
+
+    def __init__(self, config: MediapipeKeypointsConfig) -> None:
+        """
+        Raises:
+            MissingWeightsError: controlnet-aux or mediapipe is not installed.
+        """
+        self._detector = _aux("MediapipeFaceDetector")()
+        self._confidence = config.min_confidence
+
+    def draw(self, portrait: TrackedPortrait, size_px: int) -> Image:
+        """See `KeypointDrawer.draw`.
+
+        Raises:
+            GenerationError: no face.
+        """
+        drawn = self._detector(
+            portrait.image,
+            detect_resolution=max(size_px, 512),
+            image_resolution=size_px,
+            min_confidence=self._confidence,
+            output_type="np",
+        )
+        return _checked(np.asarray(drawn), size_px)
+
+
+class AuxKeypoints:
+    """A detector of controlnet-aux that draws body and face."""
+
+    def __init__(self, detector: Any) -> None:
+        self._detector = detector
+
+    def draw(self, portrait: TrackedPortrait, size_px: int) -> Image:
+        """See `KeypointDrawer.draw`.
+
+        Raises:
+            GenerationError: nobody was found.
+        """
+        drawn = self._detector(
+            portrait.image, detect_resolution=size_px, image_resolution=size_px, include_face=True, output_type="np"
+        )
+        return _checked(np.asarray(drawn), size_px)
+
+
+def _checked(drawn: NDArray[Any], size_px: int) -> Image:
+    if not drawn.any():
+        raise GenerationError("the keypoint detector found nobody in the portrait; use LandmarkKeypointsConfig")
+    return np.asarray(cv2.resize(drawn[..., :3], (size_px, size_px), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _aux(name: str) -> Any:
+    """A class of controlnet-aux.
+
+    Raises:
+        MissingWeightsError: the package, or one that the class needs, is not installed.
+    """
+    try:
+        return getattr(import_module("controlnet_aux"), name)
+    except ImportError as error:
+        raise MissingWeightsError(
+            f"{name} of controlnet-aux cannot be imported ({error}): pip install controlnet-aux"
+        ) from error
+
+
+def _openpose(folder: Path) -> Any:
+    return _aux("OpenposeDetector").from_pretrained(
+        str(folder),
+        filename="body_pose_model.pth",
+        hand_filename="hand_pose_model.pth",
+        face_filename="facenet.pth",
+        local_files_only=True,
+    )
+
+
+def _dwpose(config: DwposeKeypointsConfig) -> Any:
+    for file in (config.detector, config.pose):
+        if not file.is_file():
+            raise MissingWeightsError(f"DWPose needs {file}; get it, or use LandmarkKeypointsConfig")
+    try:
+        return _aux("DWposeDetector")(det_ckpt=str(config.detector), pose_ckpt=str(config.pose))
+    except ImportError as error:
+        raise MissingWeightsError(
+            f"DWPose needs mmpose, mmdet and mmcv ({error}); install them, or use LandmarkKeypointsConfig"
+        ) from error
+
+
+_FACE_DOTS = tuple(
+    dict.fromkeys(
+        (
+            *marks.JAW_LINE, *marks.LEFT_BROW_UPPER, *marks.RIGHT_BROW_UPPER, *marks.NOSE_BRIDGE, *marks.NOSE_WINGS,
+            *marks.LEFT_EYE[::2], *marks.RIGHT_EYE[::2], *marks.LIPS_OUTER[::2], *marks.LIPS_INNER[::2],
+            marks.LEFT_IRIS_CENTER, marks.RIGHT_IRIS_CENTER,
+        )
+    )
+)  # fmt: skip
+"""About the 70 dots of OpenPose's face."""
+
+_LIMBS = (
+    ("neck", "right shoulder"), ("neck", "left shoulder"), ("neck", "nose"), ("nose", "right eye"),
+    ("right eye", "right ear"), ("nose", "left eye"), ("left eye", "left ear"),
+)  # fmt: skip
+_PALETTE = (
+    (255, 0, 0), (255, 85, 0), (0, 0, 255), (85, 0, 255), (170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85),
+)  # fmt: skip
+"""OpenPose's colours for these limbs, which ControlNets have learned; ours to draw, theirs by convention."""
+
+
+def _body(points: NDArray[np.float32]) -> dict[str, Point]:
+    """OpenPose's keypoints of head and shoulders; neck and shoulders by proportion, along the face's own axes."""
+    right, left = points[marks.RIGHT_CHEEK], points[marks.LEFT_CHEEK]
+    chin, forehead = points[marks.CHIN], points[marks.FOREHEAD]
+    down, across = chin - forehead, left - right
+    # The body stays upright when the head tilts: only half of the tilt is taken along.
+    neck = chin + 0.45 * (0.5 * down + 0.5 * np.array([0, np.linalg.norm(down)], np.float32))
+    half = 1.05 * (0.5 * across + 0.5 * np.array([np.linalg.norm(across), 0], np.float32))
+    found = {
+        "nose": points[marks.NOSE_TIP],
+        "neck": neck,
+        "right shoulder": neck - half,
+        "left shoulder": neck + half,
+        "right eye": points[marks.RIGHT_IRIS_CENTER],
+        "left eye": points[marks.LEFT_IRIS_CENTER],
+        "right ear": right,
+        "left ear": left,
+    }
+    return {name: (float(point[0]), float(point[1])) for name, point in found.items()}
+
+
+def _limb(canvas: Image, start: Point, end: Point, color: tuple[int, int, int], size_px: int) -> None:
+    """An ellipse along the bone, as OpenPose draws it, dimmed to 60 %."""
+    middle = (round((start[0] + end[0]) / 2), round((start[1] + end[1]) / 2))
+    length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
+    angle = float(np.degrees(np.arctan2(end[1] - start[1], end[0] - start[0])))
+    dim = tuple(round(0.6 * channel) for channel in color)
+    cv2.ellipse(canvas, middle, (round(length / 2), max(2, size_px // 128)), angle, 0, 360, dim, -1, cv2.LINE_AA)
+
+
+def _dot(canvas: Image, point: Point, color: tuple[int, int, int], radius_px: int) -> None:
+    cv2.circle(canvas, (round(point[0]), round(point[1])), radius_px, color, -1, cv2.LINE_AA)
