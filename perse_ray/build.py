@@ -143,7 +143,8 @@ class _Build:
             self.export(final)
             metrics = self.metrics(before, after)
             self.report(metrics)
-            model = self.register(metrics)
+            model = self.register()
+            metrics = self.finish(metrics)
         return BuildResult(metrics, tuple(self.book.skipped), time.perf_counter() - begin, model)
 
     # Stages
@@ -334,7 +335,7 @@ class _Build:
 
         self.book.run("report", digest, work)
 
-    def register(self, metrics: dict[str, Any]) -> str:
+    def register(self) -> str:
         digest = self.book.digest("register", ("export",))
 
         def work() -> dict[str, Any]:
@@ -344,10 +345,14 @@ class _Build:
                 version = self.log.register(folder, name, REGISTERED_ALIAS)
             return {"model": f"{name} version {version}"}
 
-        found = self.book.run("register", digest, work)
-        self.log.parent.metrics(numbers_of(metrics))
-        self.workspace.write_json("report/metrics.json", metrics | {"seconds": self.timed()})
-        return str(found["model"])
+        return str(self.book.run("register", digest, work)["model"])
+
+    def finish(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        """The metrics with the seconds of every stage, where people and MLflow look for them."""
+        complete = metrics | {"seconds": self.timed()}
+        self.workspace.write_json("report/metrics.json", complete)
+        self.log.parent.metrics(numbers_of(complete))
+        return complete
 
     # What stages share
 

@@ -7,6 +7,7 @@ makes its stage again, and those behind it, and no others.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class Stagebook:
             self.skipped.append(stage)
         else:
             begin = time.perf_counter()
-            result = dict(work())
+            result = json.loads(json.dumps(dict(work())))  # what a later run will read, to the type
             manifest = {"inputs": digest, "seconds": time.perf_counter() - begin, "result": result}
             self.workspace.commit(stage, manifest)
         self.seconds[stage] = float(manifest["seconds"])
