@@ -19,7 +19,7 @@ class Category(StrEnum):
     NOSE = "nose"
 
     @property
-    def index(self) -> int:
+    def index(self) -> int:  # type: ignore[override]  # a row number is what every caller means
         """Row of this category in a latent code z of shape [k, d]."""
         return CATEGORIES.index(self)
 

@@ -100,7 +100,7 @@ class HeadModel:
                 return value
             return value.to(device=device, dtype=dtype if value.is_floating_point() else None)
 
-        return HeadModel(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
+        return HeadModel(**{f.name: move(getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from perse.errors import RecipeError
 from perse.head import HeadModel
@@ -41,4 +42,4 @@ class Filming:
     def shot(self, head: HeadModel) -> Shot:
         """What an animator is asked for."""
         numbers = np.array([*self.train_frames, *self.test_frames], np.int32)
-        return Shot(numbers, load_motion(head).frame(numbers), self.size_px)
+        return Shot(numbers, load_motion(head).frame(torch.from_numpy(numbers).long()), self.size_px)

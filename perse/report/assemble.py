@@ -122,7 +122,7 @@ def _walks(inputs: ReportInputs, codes: Tensor) -> list[Section]:
             start, end = members[0], members[1]
             alphas = torch.linspace(0, 1, INTERPOLATION_STEPS)
             images = [draw(inputs, interpolate(codes[start], codes[end], float(a)), frame) for a in alphas]
-            title = f"{inputs.avatar.subjects[start].text}  →  {inputs.avatar.subjects[end].text}"
+            title = f"{inputs.avatar.subjects[start].text}  to {inputs.avatar.subjects[end].text}"
             rows.append((title, images))
     return [interpolation_section(rows)] if rows else []
 
