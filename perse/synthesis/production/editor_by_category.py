@@ -1,0 +1,100 @@
+"""Several editors in one run: hair by FLUX, noses by the procedural one, as the recipe says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from perse.attributes import Category
+from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait
+from perse.errors import PerseError, RecipeError
+from perse.head import HeadModel
+from perse.synthesis.editing import ProceduralEditor, ProceduralEditorConfig
+from perse.synthesis.seams import PortraitEditor
+
+
+class EditorConfig(Protocol):
+    """Anything that builds an editor, for editors of one's own."""
+
+    def build(self, head: HeadModel) -> PortraitEditor: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditorByCategoryConfig:
+    """Who edits what."""
+
+    default: EditorConfig | ProceduralEditorConfig
+    """Edits every category that is not named below."""
+    by_category: tuple[tuple[Category, EditorConfig | ProceduralEditorConfig], ...] = ()
+    """Exceptions. A configuration that appears several times is built once."""
+
+    def __post_init__(self) -> None:
+        named = [category for category, _ in self.by_category]
+        if len(set(named)) < len(named):
+            raise RecipeError(f"each category can have one editor, got {', '.join(c.value for c in named)}")
+
+    def build(self, head: HeadModel) -> PortraitEditor:
+        """
+        Raises:
+            MissingWeightsError: one of the editors lacks weights.
+        """
+        return EditorByCategory(self, head)
+
+
+class EditorByCategory:
+    """See `EditorByCategoryConfig`."""
+
+    def __init__(self, config: EditorByCategoryConfig, head: HeadModel) -> None:
+        chosen = dict(config.by_category)
+        per_category = {category: chosen.get(category, config.default) for category in Category}
+        built: list[tuple[Any, PortraitEditor]] = []
+        self._editors: dict[Category, PortraitEditor] = {}
+        for category, one in per_category.items():
+            known = next((editor for other, editor in built if other == one), None)
+            if known is None:
+                known = _built(one, head)
+                built.append((one, known))
+            self._editors[category] = known
+
+    def edit(self, portrait: TrackedPortrait, prompt: AttributePrompt) -> EditedPortrait:
+        """By the editor of the prompt's category; see `PortraitEditor.edit`."""
+        return self._editors[prompt.category].edit(portrait, prompt)
+
+    def edit_many(
+        self, portrait: TrackedPortrait, prompts: Sequence[AttributePrompt]
+    ) -> list[EditedPortrait | PerseError]:
+        """Several edits; those of one editor go to it together."""
+        outcomes: dict[int, EditedPortrait | PerseError] = {}
+        for editor in {id(one): one for one in self._editors.values()}.values():
+            rows = [i for i, prompt in enumerate(prompts) if self._editors[prompt.category] is editor]
+            found = edit_many(editor, portrait, [prompts[i] for i in rows])
+            outcomes.update(zip(rows, found, strict=True))
+        return [outcomes[i] for i in range(len(prompts))]
+
+
+def edit_many(
+    editor: PortraitEditor, portrait: TrackedPortrait, prompts: Sequence[AttributePrompt]
+) -> list[EditedPortrait | PerseError]:
+    """Several edits by any editor: in batches where it has `edit_many`, one by one otherwise.
+
+    Only expected errors become outcomes; anything else is raised.
+    """
+    batched = getattr(editor, "edit_many", None)
+    if batched is not None:
+        found: list[EditedPortrait | PerseError] = batched(portrait, prompts)
+        return found
+    return [_outcome(editor, portrait, prompt) for prompt in prompts]
+
+
+def _outcome(editor: PortraitEditor, portrait: TrackedPortrait, prompt: AttributePrompt) -> EditedPortrait | PerseError:
+    try:
+        return editor.edit(portrait, prompt)
+    except PerseError as error:
+        return error
+
+
+def _built(config: EditorConfig | ProceduralEditorConfig, head: HeadModel) -> PortraitEditor:
+    if isinstance(config, ProceduralEditorConfig):
+        return ProceduralEditor(config, head)
+    return config.build(head)
