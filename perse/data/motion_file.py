@@ -24,6 +24,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -102,9 +103,10 @@ class Motion:
         ):
             missing = sorted(set(asked) - set(known))
             if missing:
+                close = get_close_matches(missing[0], known, n=3, cutoff=0.3) or sorted(known)[:5]
                 raise InputError(
                     f"the motion moves {kind} {', '.join(missing[:5])}, which this head does not have; "
-                    f"it has {', '.join(list(known)[:8])}, …"
+                    f"among its {len(known)} are {', '.join(close)}"
                 )
         expression = torch.zeros(len(self), len(expression_names))
         pose = torch.zeros(len(self), len(joint_names), 3)

@@ -21,6 +21,7 @@ from perse.export.formats import (
     export_file,
     format_of,
 )
+from perse.export.poses import BUILT_IN, motion_of, posed
 from perse.export.provenance import Edit, Provenance
 from perse.export.scene import SplatScene, freeze
 from perse.export.shots import Shot, at_rest, film, interpolation, reenactment, turntable
@@ -31,6 +32,7 @@ from perse.export.views import head_centre, orbit, portrait_camera
 
 __all__ = [
     "ANIMATED",
+    "BUILT_IN",
     "FORMATS",
     "MEDIA_TYPES",
     "SUFFIXES",
@@ -54,10 +56,12 @@ __all__ = [
     "local_identity",
     "make_identity",
     "mixed_code",
+    "motion_of",
     "mp4_bytes",
     "orbit",
     "parse_mix",
     "portrait_camera",
+    "posed",
     "read_splats",
     "reenactment",
     "sign_media",

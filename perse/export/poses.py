@@ -1,0 +1,65 @@
+"""Poses and motions as people give them: names with numbers, motion files, the built-in motion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from perse.avatar import Avatar
+from perse.data.motion_file import Motion, read_motion
+from perse.errors import InputError
+from perse.export.shots import at_rest
+from perse.head import HeadParameters
+
+BUILT_IN = "builtin"
+"""Instead of a motion file: the test part of the motion that all avatars are trained with (frames 400 to 512)."""
+
+
+def motion_of(avatar: Avatar, motion: str) -> tuple[HeadParameters, float]:
+    """Frames of a motion for an avatar, and their rate.
+
+    Args:
+        motion: path of a motion file, or `BUILT_IN`.
+
+    Raises:
+        InputError: the file is no motion, or moves what this avatar does not have.
+    """
+    named = _built_in_motion() if motion == BUILT_IN else read_motion(Path(motion))
+    return named.parameters(avatar.card.expression_names, avatar.card.joint_names), named.fps
+
+
+def posed(avatar: Avatar, expressions: Sequence[str], poses: Sequence[str]) -> HeadParameters:
+    """A single frame from ``name=strength`` and ``name=x,y,z`` sentences (axis-angle, degrees).
+
+    Raises:
+        InputError: a sentence cannot be read, or names what this avatar does not have.
+    """
+    if not expressions and not poses:
+        return at_rest(avatar)
+    strengths = {name: np.array(numbers, np.float32) for name, numbers in (_numbers(text, 1) for text in expressions)}
+    turns = {name: np.radians(np.array([angles], np.float32)) for name, angles in (_numbers(text, 3) for text in poses)}
+    return Motion(25.0, strengths, turns).parameters(avatar.card.expression_names, avatar.card.joint_names).frame(0)
+
+
+def _numbers(text: str, count: int) -> tuple[str, list[float]]:
+    name, _, rest = text.partition("=")
+    try:
+        numbers = [float(part) for part in rest.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        example = "mouthSmileLeft=0.8" if count == 1 else "neck=0,20,0"
+        raise InputError(f"expected a name and {count} number{'s' * (count > 1)}, as in {example}, got {text[:60]!r}")
+    return name.strip(), numbers
+
+
+def _built_in_motion() -> Motion:
+    from perse.head.embedded import embedded_head
+    from perse.synthesis.motion import TEST_FRAMES, load_motion
+
+    head = embedded_head()
+    shared = load_motion(head).frame(slice(TEST_FRAMES.start, TEST_FRAMES.stop))
+    return Motion.of_parameters(shared, head.expression_names, head.joint_names, fps=25.0)
