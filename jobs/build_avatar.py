@@ -49,6 +49,9 @@ class Arguments:
     seed: int | None = None
     """Seed of prompts and training; the recipe's if left out."""
 
+    retry_failed: bool = False
+    """Try prompts again that ended in quarantine."""
+
 
 def main(arguments: Arguments) -> None:
     """Read what was given, build, and say where everything is."""
@@ -62,7 +65,14 @@ def main(arguments: Arguments) -> None:
     prompts = tuple(read_prompts_csv(arguments.prompts)) if arguments.prompts else None
     workspace = Workspace.open(arguments.workspace)
     done = build(
-        BuildRequest(recipe=recipe, photograph=photograph, workspace=workspace, face=arguments.face, prompts=prompts)
+        BuildRequest(
+            recipe=recipe,
+            photograph=photograph,
+            workspace=workspace,
+            face=arguments.face,
+            prompts=prompts,
+            retry_failed=arguments.retry_failed,
+        )
     )
     metrics = done.metrics
     print(

@@ -86,6 +86,9 @@ class BuildRequest:
     prompts: tuple[AttributePrompt, ...] | None = None
     """One's own prompts instead of the recipe's plan."""
 
+    retry_failed: bool = False
+    """Whether to try prompts again that ended in quarantine."""
+
     local: LocalRay = field(default_factory=LocalRay)
     """The private Ray, where no cluster is joined."""
 
@@ -169,6 +172,11 @@ class _Build:
         studio = studio_of(self.recipe)
         makers = (studio.head, studio.editor, studio.screen, studio.animator, studio.filming)
         digest = self.book.digest("synthesize", ("track",), self.supply, makers)
+
+        if self.request.retry_failed:
+            for name in self.workspace.names("quarantine", ".parquet"):
+                self.workspace.remove(f"quarantine/{name}.parquet")
+                self.workspace.remove("manifests/synthesize.json")
 
         def work() -> dict[str, Any]:
             self.start_ray()

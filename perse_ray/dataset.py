@@ -16,15 +16,15 @@ from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError, RayTaskError
 
 from perse.errors import PerseError, StageError
-from perse_ray.guard import GuardedWork, one_line
+from perse_ray.guard import NOT_THE_ROWS_FAULT, GuardedWork, one_line
 from perse_ray.ledger import AttemptLedger
 from perse_ray.stage import (
     ERROR,
     FAILED_STAGE,
     OK,
     STATUS,
+    STOPPED,
     TRACEBACK,
-    UNBUILT,
     Row,
     Stage,
     Value,
@@ -56,7 +56,7 @@ def run(rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: 
     """Every row through every stage, in whatever order they finish. Needs a running Ray with free logical CPUs.
 
     Raises:
-        StageError: a worker cannot be built (the message says why), or the execution makes no progress.
+        StageError: a worker cannot be built, the disk is full (the message says why), or nothing moves any more.
     """
     started = [with_status(row) for row in rows]
     if not started:
@@ -71,8 +71,8 @@ def run(rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: 
     dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
     try:
         for row in dataset.iter_rows():
-            if row[STATUS] == UNBUILT:
-                raise _unbuilt(row)
+            if row[STATUS] == STOPPED:
+                raise _stopped(row)
             yield row
     except (RayError, ExecutionTimeoutError) as error:
         raise StageError(f"the pipeline stopped: {readable(error)}") from error
@@ -95,20 +95,23 @@ class _Worker:
         return pa.Table.from_pylist([self._row(row) for row in batch.to_pylist()])
 
     def _row(self, row: Row) -> Row:
-        if self.guarded is not None:
+        if self.guarded is None:
+            passed = {**dict(self.stage.writes), **row}
+            return passed if row[STATUS] != OK else self._stopped(passed, *self.problem)
+        try:
             return self.guarded(row)
-        error, trace = self.problem
-        passed = {**dict(self.stage.writes), **row}
-        if row[STATUS] != OK:
-            return passed
-        return {**passed, STATUS: UNBUILT, FAILED_STAGE: self.stage.name, ERROR: error, TRACEBACK: trace}
+        except NOT_THE_ROWS_FAULT as error:
+            return self._stopped({**dict(self.stage.writes), **row}, one_line(error), "")
+
+    def _stopped(self, row: Row, error: str, trace: str) -> Row:
+        return {**row, STATUS: STOPPED, FAILED_STAGE: self.stage.name, ERROR: error, TRACEBACK: trace}
 
 
-def _unbuilt(row: Row) -> StageError:
-    """What to raise for a stage whose worker cannot be built; an unexpected cause is logged with its stack."""
+def _stopped(row: Row) -> StageError:
+    """What to raise for a stage that cannot go on; an unexpected cause is logged with its stack."""
     if row[TRACEBACK]:
         log.error("%s", row[TRACEBACK])
-    return StageError(f"stage {row[FAILED_STAGE]} cannot start: {row[ERROR]}")
+    return StageError(f"stage {row[FAILED_STAGE]} stopped: {row[ERROR]}")
 
 
 def readable(error: BaseException, length: int = 400) -> str:

@@ -1,6 +1,7 @@
 """One row of one stage, with everything that can go wrong with it.
 
 ======================  ==========================================================================
+the place is at fault   (a full disk, missing weights) not caught: the run ends, no row is blamed
 the work raises         caught; error and traceback go into the row; never repeated
 the process dies        the ledger shows a start without an end; after `max_attempts` of them: quarantine
 the work hangs          after `time_limit_s` the process is ended by faulthandler's own thread, which needs no GIL;
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from perse.errors import PerseError
+from perse.errors import MissingWeightsError, PerseError, RecipeError, WorkspaceError
 from perse_ray.ledger import AttemptLedger
 from perse_ray.stage import (
     ATTEMPTS,
@@ -37,6 +38,9 @@ from perse_ray.stage import (
     Stage,
     Value,
 )
+
+NOT_THE_ROWS_FAULT = (WorkspaceError, MissingWeightsError, RecipeError)
+"""Errors that every row would meet. Quarantine is for rows that are at fault themselves."""
 
 TRACEBACK_LIMIT = 8_000
 """Characters of a traceback that are kept, from its end."""
@@ -70,6 +74,9 @@ class GuardedWork:
         try:
             with self._watch(key):
                 prepared |= self._checked(self.work(row))
+        except NOT_THE_ROWS_FAULT:
+            self.ledger.finish(self.stage.name, key)
+            raise
         except Exception as error:
             prepared = self._failed(prepared, one_line(error), traceback.format_exc(), attempts=earlier + 1)
         self.ledger.finish(self.stage.name, key)

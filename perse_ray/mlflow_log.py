@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perse.data.workspace import Workspace
-from perse.errors import WorkspaceError
+from perse.errors import StageError, WorkspaceError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -70,6 +70,7 @@ class Store:
     def client(self) -> MlflowClient:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("DO_NOT_TRACK", "true")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 7 take minutes to say that nobody answers
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow import MlflowClient
 
@@ -158,8 +159,25 @@ class BuildLog:
 
     @classmethod
     def open(cls, workspace: Workspace, title: str) -> BuildLog:
-        """The workspace's parent run: the one it has, or a new one."""
+        """The workspace's parent run: the one it has, or a new one.
+
+        Raises:
+            StageError: the tracking store cannot be used.
+        """
         store = Store.beside(workspace)
+        store.client()  # importing MLflow only after its environment is set
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return cls._opened(workspace, title, store)
+        except MlflowException as error:
+            reason = " ".join(str(error).split())[:200]
+            raise StageError(
+                f"MLflow at {store.uri} cannot be used; check MLFLOW_TRACKING_URI, or unset it ({reason})"
+            ) from error
+
+    @classmethod
+    def _opened(cls, workspace: Workspace, title: str, store: Store) -> BuildLog:
         client = store.client()
         note = _read_note(workspace)
         run = note.get("parent") if note.get("uri") == store.uri else None

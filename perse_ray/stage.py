@@ -26,8 +26,9 @@ ATTEMPTS = "attempts"
 
 OK = "ok"
 FAILED = "failed"
-UNBUILT = "unbuilt"
-"""The worker of a stage could not be built: no fault of the row; the driver ends the run."""
+STOPPED = "stopped"
+"""The stage cannot go on, through no fault of the row (its worker cannot be built, the disk is full): the driver ends
+the run."""
 
 STATUS_COLUMNS: Row = {STATUS: OK, FAILED_STAGE: "", ERROR: "", TRACEBACK: "", ATTEMPTS: 0}
 """Every row carries them. A row whose status is FAILED passes through the stages behind untouched."""

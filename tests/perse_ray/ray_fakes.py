@@ -18,7 +18,7 @@ import torch
 
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
-from perse.errors import RecipeError
+from perse.errors import RecipeError, WorkspaceError
 from perse.geometry.camera import Camera
 from perse.head import HeadModel, HeadParameters
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot, Verdict
@@ -35,9 +35,11 @@ def note(journal: str, line: str) -> None:
 
 
 def suffer(mishap: str) -> None:
-    """Raise, exit, crash or hang, if that is what the word says."""
+    """Raise, fill the disk, exit, crash or hang, if that is what the word says."""
     if mishap == "raise":
         raise RuntimeError("two\nlines")
+    if mishap == "full":
+        raise WorkspaceError("the disk is full")
     if mishap == "exit":
         os._exit(7)
     if mishap == "segfault":

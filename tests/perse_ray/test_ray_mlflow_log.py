@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from perse.data.workspace import Workspace
+from perse.errors import StageError
 from perse_ray.mlflow_log import BuildLog, Store
 
 
@@ -91,3 +92,12 @@ def test_an_avatar_is_registered_with_an_alias_and_without_pickle(workspace: Wor
     files = [path for path in (workspace.path.parent / "mlflow-artifacts").rglob("*") if path.is_file()]
     assert any(path.name == "avatar.json" for path in files)
     assert not [path for path in files if path.suffix in (".pkl", ".pickle")]
+
+
+def test_a_store_that_nobody_answers_for_is_an_error_in_one_line(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(StageError, match=r"MLflow at http://127\.0\.0\.1:9 cannot be used; check MLFLOW_TRACKING_URI"):
+        BuildLog.open(workspace, "x")

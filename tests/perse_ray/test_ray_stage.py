@@ -11,7 +11,7 @@ import pytest
 from ray_fakes import Homeless, Negate, Square
 
 from perse.data.workspace import Workspace
-from perse.errors import StageError
+from perse.errors import StageError, WorkspaceError
 from perse_ray import dataset, inline
 from perse_ray.ledger import AttemptLedger
 from perse_ray.stage import FAILED, OK, Row, Stage, check_chain
@@ -82,8 +82,17 @@ def test_rows_that_kill_or_hang_their_worker_are_quarantined_and_the_run_ends(
 @pytest.mark.usefixtures("ray_session")
 def test_a_worker_that_cannot_be_built_ends_the_run_with_its_own_message(workspace: Workspace) -> None:
     stage = Stage(name="homeless", work=Homeless(), reads=(), writes=())
-    with pytest.raises(StageError, match="homeless cannot start: the model is not there; run `make models`"):
+    with pytest.raises(StageError, match="homeless stopped: the model is not there; run `make models`"):
         list(dataset.run(rows(["good"]), (stage,), AttemptLedger(workspace, "homeless")))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_full_disk_ends_the_run_and_blames_no_row(workspace: Workspace, tmp_path: Path) -> None:
+    stages = chain(tmp_path / "journal")
+    with pytest.raises(StageError, match="stage square stopped: the disk is full"):
+        list(dataset.run(rows(["full-a", "full-b"]), stages, AttemptLedger(workspace, "there")))
+    with pytest.raises(WorkspaceError, match="the disk is full"):
+        list(inline.run(rows(["full-a"]), stages, AttemptLedger(workspace, "here")))
 
 
 def test_the_ledger_counts_only_starts_without_an_end_in_its_own_run(workspace: Workspace) -> None:

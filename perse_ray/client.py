@@ -1,0 +1,222 @@
+"""A small client of the render service. Needs httpx and nothing else of this project's dependencies.
+
+::
+
+    from perse_ray.client import AvatarClient
+
+    with AvatarClient("http://127.0.0.1:8000") as client:
+        avatar = client.avatars()[0]
+        hats = avatar.of("hat")
+        picture = client.render(avatar.id, attributes={"hat": {hats[0].id: 1.0}}, camera={"yaw_deg": 20})
+        with open("hat.png", "wb") as file:
+            file.write(picture)
+        strip = [client.render(avatar.id, attributes={"hat": {hats[0].id: step / 8}}) for step in range(9)]
+
+A render changes nothing on the service, so a request that a dying server dropped is sent once more; so is one that was
+refused with 429 or 503 and a short Retry-After. Then the error is raised. A timeout is not repeated: the work may still
+be under way, and asking again would double it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, TypedDict
+from urllib.parse import quote
+
+import httpx
+
+MAX_WAIT_S = 5.0
+"""A longer Retry-After is left to the caller."""
+
+_COME_BACK = frozenset({429, 502, 503, 504})
+
+Mix = Mapping[str, Mapping[str, float]]
+"""By category: ids of subjects and their weights."""
+
+
+class Orbit(TypedDict, total=False):
+    """The portrait's own camera, moved around the head."""
+
+    yaw_deg: float
+    pitch_deg: float
+    zoom: float
+
+
+class Pinhole(TypedDict):
+    """A camera of one's own, OpenCV convention, metres and pixels."""
+
+    world_to_camera: Sequence[Sequence[float]]
+    intrinsics: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One edit that an avatar has learned."""
+
+    id: str
+    category: str
+    text: str
+
+
+@dataclass(frozen=True)
+class AvatarDescription:
+    """What can be asked of an avatar."""
+
+    id: str
+    identity: str
+    subjects: tuple[Subject, ...]
+    expressions: tuple[str, ...]
+    joints: tuple[str, ...]
+    gaussians: int
+
+    def of(self, category: str) -> list[Subject]:
+        """The subjects of one category."""
+        return [subject for subject in self.subjects if subject.category == category]
+
+
+class ServiceError(Exception):
+    """The service answered with a refusal or not at all.
+
+    Attributes:
+        status: the HTTP status; 0 if there was no answer.
+        detail: what the service said.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(f"{status}: {detail}" if status else detail)
+        self.status = status
+        self.detail = detail
+
+
+class AvatarClient:
+    """A connection to a render service. Use it as a context manager, or call `close`. One thread at a time."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        timeout_s: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """
+        Args:
+            base_url: of the service, such as ``http://127.0.0.1:8000``.
+            token: sent as a bearer token, if the service asks for one.
+            timeout_s: for each attempt.
+            transport: another way to reach the service; for tests.
+        """
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(
+            base_url=base_url, headers=headers, timeout=timeout_s, transport=transport, follow_redirects=False
+        )  # fmt: skip
+
+    def healthy(self) -> bool:
+        """Whether the service answers."""
+        try:
+            return self._http.get("/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def avatars(self) -> list[AvatarDescription]:
+        """The avatars that are served.
+
+        Raises:
+            ServiceError: the service refused or is not there.
+        """
+        return [_description(value) for value in self._ask("GET", "/v1/avatars").json()]
+
+    def render(
+        self,
+        avatar: str,
+        *,
+        attributes: Mix | None = None,
+        expression: Mapping[str, float] | None = None,
+        pose: Mapping[str, Sequence[float]] | None = None,
+        camera: Orbit | Pinhole | None = None,
+        width: int = 256,
+        height: int = 256,
+        format: Literal["png", "jpeg", "webp"] = "png",
+        **others: Any,
+    ) -> bytes:
+        """A picture, encoded.
+
+        Args:
+            avatar: its id.
+            attributes: by category, subjects' ids and weights; the person as photographed if left out.
+            expression: strengths by name.
+            pose: joint rotations by name, axis-angle in radians.
+            camera: where to look from; the portrait's camera if left out.
+            others: further fields of a render request, such as ``background`` or ``quality``.
+
+        Raises:
+            ServiceError: there is no such avatar or name, or the service refused or is not there.
+        """
+        body: dict[str, Any] = {"width": width, "height": height, "format": format, **others}
+        given = {"attributes": attributes, "expression": expression, "pose": pose, "camera": camera}
+        body |= {name: value for name, value in given.items() if value is not None}
+        return self._ask("POST", f"/v1/avatars/{quote(avatar, safe='')}/render", json=body).content
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> AvatarClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, method: str, path: str, json: Any = None) -> httpx.Response:
+        """Ask, and once more if the first time was bad luck."""
+        try:
+            answer = self._http.request(method, path, json=json)
+            wait_s = _patience(answer)
+            if wait_s is None:
+                return _checked(answer)
+            time.sleep(wait_s)
+        except httpx.TimeoutException as error:
+            raise ServiceError(0, f"no answer in time from {self._http.base_url}") from error
+        except httpx.TransportError:
+            pass  # dropped: the service, or one of its machines, has just died
+        try:
+            return _checked(self._http.request(method, path, json=json))
+        except httpx.TransportError as error:
+            raise ServiceError(0, f"cannot reach {self._http.base_url}: {error}") from error
+
+
+def _patience(answer: httpx.Response) -> float | None:
+    """How long to wait before asking again; None if that is not wanted."""
+    if answer.status_code not in _COME_BACK:
+        return None
+    try:
+        wait_s = float(answer.headers.get("Retry-After", "0.1"))
+    except ValueError:
+        return None  # a date; nobody of ours sends one
+    return wait_s if 0 <= wait_s <= MAX_WAIT_S else None
+
+
+def _checked(answer: httpx.Response) -> httpx.Response:
+    if answer.is_success:
+        return answer
+    try:
+        detail = str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = answer.reason_phrase
+    raise ServiceError(answer.status_code, detail[:2000])
+
+
+def _description(value: Mapping[str, Any]) -> AvatarDescription:
+    subjects = tuple(Subject(str(s["id"]), str(s["category"]), str(s["text"])) for s in value["subjects"])
+    return AvatarDescription(
+        id=str(value["id"]),
+        identity=str(value["identity"]),
+        subjects=subjects,
+        expressions=tuple(value["expressions"]),
+        joints=tuple(value["joints"]),
+        gaussians=int(value["gaussians"]),
+    )

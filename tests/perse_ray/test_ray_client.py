@@ -1,0 +1,155 @@
+"""The client against the real application, in process; and against services that die or refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from perse.attributes import Category
+from perse.data.images import decode_image
+from perse_ray.client import AvatarClient, ServiceError
+from perse_ray.render_api import AvatarInfo, RenderRequest, SubjectInfo, check_names
+from perse_ray.serve_app import create_app
+
+
+class Library:
+    """One avatar whose pictures are as bright as its hat is worn."""
+
+    def ids(self) -> list[str]:
+        return ["me"]
+
+    def info(self, avatar: str) -> AvatarInfo:
+        hat = SubjectInfo(id="hat-a", category=Category.HAT, text="a red beanie")
+        return AvatarInfo(id=avatar, identity="x", subjects=[hat], expressions=["smile"], joints=["neck"], gaussians=5)
+
+    def render(self, avatar: str, request: RenderRequest) -> NDArray[np.uint8]:
+        worn = request.attributes.get(Category.HAT, {})
+        check_names("hat", set(worn), ["hat-a"])
+        return np.full((request.height, request.width, 3), round(100 * sum(worn.values())), np.uint8)
+
+
+class InProcess(httpx.BaseTransport):
+    """Carries requests to an ASGI application without a network."""
+
+    def __init__(self) -> None:
+        self.inner = httpx.ASGITransport(create_app(Library()))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        async def go() -> httpx.Response:
+            content = request.read()
+            again = httpx.Request(request.method, request.url, headers=request.headers, content=content)
+            answer = await self.inner.handle_async_request(again)
+            return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+        return asyncio.run(go())
+
+
+class Script(httpx.BaseTransport):
+    """Answers as told, one after another."""
+
+    def __init__(self, *steps: httpx.Response | Exception) -> None:
+        self.steps = list(steps)
+        self.asked: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        step = self.steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+def client(transport: httpx.BaseTransport, **options: str) -> AvatarClient:
+    return AvatarClient("http://service", transport=transport, **options)  # type: ignore[arg-type]
+
+
+def test_the_example_of_the_docstring() -> None:
+    with client(InProcess()) as service:
+        assert service.healthy()
+        avatar = service.avatars()[0]
+        (hat,) = avatar.of("hat")
+        assert (avatar.id, hat.text, avatar.expressions) == ("me", "a red beanie", ("smile",))
+        picture = service.render(avatar.id, attributes={"hat": {hat.id: 1.0}}, camera={"yaw_deg": 20}, width=32)
+        assert decode_image(picture).shape == (256, 32, 3)
+        strip = [service.render("me", attributes={"hat": {hat.id: step / 4}}, format="jpeg") for step in range(5)]
+        assert [round(decode_image(p).mean()) for p in strip] == [0, 25, 50, 75, 100]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "says"),
+    [
+        ({"avatar": "you"}, 404, "avatar"),
+        ({"avatar": "../me"}, 404, ""),
+        ({"avatar": "me", "attributes": {"hat": {"crown": 1}}}, 422, "crown"),
+        ({"avatar": "me", "attributes": {"wig": {"x": 1}}}, 422, "wig"),
+        ({"avatar": "me", "width": 9}, 422, "width"),
+        ({"avatar": "me", "colour": "red"}, 422, "colour"),
+    ],
+)
+def test_refusals_keep_what_the_service_said(asked: dict[str, object], status: int, says: str) -> None:
+    with client(InProcess()) as service, pytest.raises(ServiceError, match=says) as caught:
+        service.render(**asked)  # type: ignore[arg-type]
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("failure", [httpx.ConnectError("gone"), httpx.RemoteProtocolError("cut"), httpx.ReadError("")])
+def test_a_dropped_request_is_sent_once_more(failure: Exception) -> None:
+    transport = Script(failure, httpx.Response(200, content=b"png"))
+    assert client(transport).render("me", pose={"neck": (0, 0.3, 0)}) == b"png"
+    first, second = transport.asked
+    assert first.content == second.content and first.url == second.url
+
+
+def test_but_only_once() -> None:
+    transport = Script(httpx.ConnectError("gone"), httpx.ConnectError("gone"), httpx.Response(200))
+    with pytest.raises(ServiceError, match="cannot reach") as caught:
+        client(transport).render("me")
+    assert caught.value.status == 0 and len(transport.asked) == 2
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_service_is_asked_again_after_its_own_time(status: int) -> None:
+    busy = httpx.Response(status, headers={"Retry-After": "0"}, json={"detail": "busy"})
+    assert client(Script(busy, httpx.Response(200, content=b"png"))).render("me") == b"png"
+    with pytest.raises(ServiceError, match="busy"):
+        client(Script(busy, busy)).render("me")
+
+
+def test_a_long_wait_and_a_refusal_are_the_callers_business() -> None:
+    for answer in (
+        httpx.Response(503, headers={"Retry-After": "60"}, json={"detail": "later"}),
+        httpx.Response(503, headers={"Retry-After": "Fri, 20 Nov 2026 10:00:00 GMT"}),
+        httpx.Response(422, json={"detail": "no"}),
+        httpx.Response(500, content=b"<html>"),
+        httpx.Response(302, headers={"Location": "http://elsewhere"}),
+    ):
+        transport = Script(answer)
+        with pytest.raises(ServiceError) as caught:
+            client(transport).render("me")
+        assert caught.value.status == answer.status_code and len(transport.asked) == 1
+
+
+def test_a_timeout_is_not_repeated() -> None:
+    transport = Script(httpx.ReadTimeout("slow"), httpx.Response(200))
+    with pytest.raises(ServiceError, match="in time"):
+        client(transport).render("me")
+    assert len(transport.asked) == 1
+
+
+def test_the_token_is_sent() -> None:
+    transport = Script(httpx.Response(200, json=[]))
+    client(transport, token="secret").avatars()
+    assert transport.asked[0].headers["Authorization"] == "Bearer secret"
+    assert not client(Script(httpx.ConnectError("gone"))).healthy()
+
+
+def test_importing_the_client_is_light() -> None:
+    """No Ray, no torch, no FastAPI."""
+    code = "import sys, perse_ray.client; print([m for m in ('ray', 'torch', 'fastapi', 'numpy') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
