@@ -1,4 +1,4 @@
-"""The three built-in recipes. They differ in numbers and in who does the work, never in what is done."""
+"""The built-in recipes. They differ in numbers and in who does the work, never in what is done."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from perse.attributes import CATEGORIES, Category
-from perse.avatar import AvatarConfig, LatentConfig, PartBasesConfig, StartConfig
+from perse.avatar import AvatarConfig, HullConfig, LatentConfig, PartBasesConfig, StartConfig
 from perse.errors import RecipeError
 from perse.recipes.filming import Filming
+from perse.recipes.paper import paper, paper_hybrid, paper_permissive
 from perse.recipes.recipe import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
 from perse.synthesis.prompts import PromptPlan
@@ -24,7 +25,9 @@ def tiny() -> Recipe:
         avatar=AvatarConfig(
             latents=LatentConfig(dimensions=8, hidden=32), decoder=PartBasesConfig(rank=4, hidden=16, features=8)
         ),
-        start=StartConfig(head_points=700, shell_points=500, body_points=300, watched_frames=8, voxel_m=0.012),
+        start=StartConfig(
+            head_points=700, shell_points=500, body_points=300, watched_frames=8, hull=HullConfig(voxel_m=0.012)
+        ),
         training=TrainingConfig(steps=60, warmup_steps=5, edits_per_step=2),
         finetuning=FineTuneConfig(training=replace(FineTuneConfig().training, steps=12)),
         cluster=ClusterUse(edit=WorkerPool(workers=(1, 2)), animate=WorkerPool(workers=(1, 2))),
@@ -50,7 +53,13 @@ def laptop() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"tiny": tiny, "laptop": laptop}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "tiny": tiny,
+    "laptop": laptop,
+    "paper": paper,
+    "paper-permissive": paper_permissive,
+    "paper-hybrid": paper_hybrid,
+}
 
 
 def recipe_named(name: str) -> Recipe:

@@ -14,6 +14,7 @@ from perse.recipes.resources import ClusterUse
 from perse.render import CpuRasterizer, GsplatRasterizer, ReferenceRasterizer
 from perse.synthesis.animator import ProceduralAnimatorConfig
 from perse.synthesis.editing import ProceduralEditorConfig
+from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig, ProductionScreenConfig
 from perse.synthesis.prompts import PromptPlan
 from perse.synthesis.screen import ProceduralScreenConfig
 from perse.tracking import MediapipeTrackerConfig
@@ -35,9 +36,11 @@ class Recipe:
     """Finds the head in the photograph."""
     prompts: PromptPlan
     """Which attributes are asked for."""
-    editor: ProceduralEditorConfig = field(default_factory=ProceduralEditorConfig)
+    editor: ProceduralEditorConfig | DiffusionEditorConfig | EditorByCategoryConfig = field(
+        default_factory=ProceduralEditorConfig
+    )
     """Makes the edited portraits."""
-    screen: ProceduralScreenConfig = field(default_factory=ProceduralScreenConfig)
+    screen: ProceduralScreenConfig | ProductionScreenConfig = field(default_factory=ProceduralScreenConfig)
     """Decides which of them are good enough."""
     animator: ProceduralAnimatorConfig = field(default_factory=ProceduralAnimatorConfig)
     """Turns a portrait into a video."""

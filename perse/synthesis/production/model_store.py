@@ -176,7 +176,7 @@ def sha256(path: Path) -> str:
 
 
 def weights_in(config: object) -> Iterator[Weights]:
-    """Every `Weights` that a configuration mentions, at any depth, each once."""
+    """Every `Weights` that a configuration mentions, at any depth, each once; a path into the store counts as well."""
     seen: set[Weights] = set()
     for weights in _walk(config):
         if weights not in seen:
@@ -201,6 +201,14 @@ def require(config: object, *, commercial_safe: bool = False) -> None:
         raise MissingWeightsError(f"{len(missing)} weights are missing: {listed}; python jobs/models.py fetch {names}")
     for weights in wanted:
         weights.locate()
+    for path in files_in(config):
+        if not path.exists():
+            raise MissingWeightsError(f"the recipe names {path}, and there is no such file")
+
+
+def files_in(config: object) -> Iterator[Path]:
+    """Every path that a configuration mentions, at any depth."""
+    return (value for value in _leaves(config) if isinstance(value, Path))
 
 
 def refuse_non_commercial(wanted: Iterable[Weights]) -> None:
@@ -216,17 +224,27 @@ def _absent(weights: Weights) -> WeightsEntry | None:
     return entry if entry and weights.folder is None and missing_patterns(entry, weights.place()) else None
 
 
-def _walk(value: Any) -> Iterator[Weights]:
-    if isinstance(value, Weights):
-        yield value
-    elif is_dataclass(value) and not isinstance(value, type):
+def _walk(config: object) -> Iterator[Weights]:
+    root = store_root()
+    for value in _leaves(config):
+        if isinstance(value, Weights):
+            yield value
+        elif isinstance(value, Path) and value.is_relative_to(root) and value != root:
+            yield Weights(name=value.relative_to(root).parts[0])
+
+
+def _leaves(value: Any) -> Iterator[object]:
+    """The innermost values of nested records, tuples, lists and mappings; `Weights` are not taken apart."""
+    if is_dataclass(value) and not isinstance(value, (type, Weights)):
         for field in fields(value):
-            yield from _walk(getattr(value, field.name))
+            yield from _leaves(getattr(value, field.name))
     elif isinstance(value, (tuple, list)):
         for item in value:
-            yield from _walk(item)
+            yield from _leaves(item)
     elif isinstance(value, dict):
-        yield from _walk(list(value.values()))
+        yield from _leaves(list(value.values()))
+    else:
+        yield value
 
 
 def _entry(name: str) -> WeightsEntry:

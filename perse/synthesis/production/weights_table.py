@@ -175,6 +175,16 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
         required=("open_clip_model.safetensors",),
         patterns=("open_clip_config.json", "open_clip_model.safetensors"),
     ),
+    WeightsEntry(
+        name="vgg16",
+        hub_id="timm/vgg16.tv_in1k",
+        purpose="the perceptual term of the training loss (Eq. 11)",
+        size_gib=0.5,
+        licence="BSD-3-Clause (torchvision); trained on ImageNet",
+        commercial=True,
+        required=("model.safetensors",),
+        patterns=("model.safetensors",),
+    ),
 )
 """All rows. Face embedders have none: ArcFace-style files are supplied by their users, dlib's come in a pip package."""
 
