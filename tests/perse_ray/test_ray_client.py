@@ -85,7 +85,7 @@ def test_the_example_of_the_docstring() -> None:
     ("asked", "status", "says"),
     [
         ({"avatar": "you"}, 404, "avatar"),
-        ({"avatar": "../me"}, 404, ""),
+        ({"avatar": "../me"}, 404, "Not Found"),
         ({"avatar": "me", "attributes": {"hat": {"crown": 1}}}, 422, "crown"),
         ({"avatar": "me", "attributes": {"wig": {"x": 1}}}, 422, "wig"),
         ({"avatar": "me", "width": 9}, 422, "width"),
