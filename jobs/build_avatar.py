@@ -5,6 +5,7 @@
     python jobs/build_avatar.py --portrait party.jpg --face 2 --workspace runs/her
     python jobs/build_avatar.py --portrait me.jpg --prompts mine.csv --workspace runs/mine
     python jobs/build_avatar.py --recipe my_recipes:fast --workspace runs/fast
+    python jobs/build_avatar.py --recipe paper --plan                        what it would run, and what it costs
 
 or, on a cluster (tokens are on: export RAY_AUTH_MODE=token and RAY_AUTH_TOKEN first):
 
@@ -49,6 +50,12 @@ class Arguments:
     seed: int | None = None
     """Seed of prompts and training; the recipe's if left out."""
 
+    plan: bool = False
+    """Only say what would run, on how many workers, with which downloads, and for how long."""
+
+    commercial_safe: bool = False
+    """Refuse a recipe whose weights forbid commercial use, before anything runs."""
+
     retry_failed: bool = False
     """Try prompts again that ended in quarantine."""
 
@@ -56,11 +63,17 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Read what was given, build, and say where everything is."""
     from perse.data.workspace import Workspace
+    from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
     from perse_ray.build import BuildRequest, build
+    from perse_ray.plan import describe_plan
     from perse_ray.progress import readable_s
 
     recipe = recipe_of(arguments.recipe, arguments.seed)
+    if arguments.plan:
+        print(describe_plan(recipe))
+        return
+    require(recipe, commercial_safe=arguments.commercial_safe)
     photograph = read_photograph(arguments.portrait)
     prompts = tuple(read_prompts_csv(arguments.prompts)) if arguments.prompts else None
     workspace = Workspace.open(arguments.workspace)

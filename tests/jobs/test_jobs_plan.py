@@ -1,0 +1,100 @@
+"""The plan of a recipe, and the refusal of one that cannot run here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from perse.attributes import Category
+from perse.errors import MissingWeightsError, RecipeError
+from perse.recipes import recipe_named
+from perse.synthesis.editing import ProceduralEditorConfig
+from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig
+from perse.synthesis.production.model_store import require
+from perse_ray.command import EXIT_EXPECTED, run_command
+from perse_ray.plan import Rates, describe_plan, planned_stages
+
+
+@pytest.fixture(autouse=True)
+def empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path / "weights"))
+
+
+def test_the_papers_numbers() -> None:
+    paper = recipe_named("paper")
+    assert sum(count for _, count in paper.prompts.counts) == 957
+    assert len(paper.filming.train_frames) == 400 and len(paper.filming.test_frames) == 113
+    assert paper.filming.size_px == 512
+    decoder = paper.avatar.decoder
+    assert (decoder.color_depth, decoder.color_width, decoder.deform_depth, decoder.deform_width) == (9, 512, 4, 128)
+    losses = paper.training.losses
+    assert (losses.picture.l1, losses.picture.ssim, losses.perceptual, losses.latent) == (1.0, 0.25, 0.1, 0.1)
+    assert paper.training.rates.networks == 1e-4 and paper.training.rates.latents == 5e-4
+    assert paper.training.densification.target == 130_000
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-permissive", "paper-hybrid"])
+def test_without_weights_the_refusal_is_one_line_with_the_command(name: str) -> None:
+    with pytest.raises(MissingWeightsError) as caught:
+        require(recipe_named(name))
+    message = str(caught.value)
+    assert "\n" not in message and "python jobs/models.py fetch" in message and "sdxl-base-1.0" in message
+
+
+def test_commercial_use_is_decided_before_weights_are_looked_for() -> None:
+    with pytest.raises(RecipeError, match=r"flux\.1-dev .*use sdxl-inpainting"):
+        require(recipe_named("paper"), commercial_safe=True)
+    with pytest.raises(MissingWeightsError):
+        require(recipe_named("paper-permissive"), commercial_safe=True)
+    require(replace(recipe_named("laptop"), name="mine"), commercial_safe=True)
+
+
+def test_the_plan_names_stages_workers_downloads_and_disk() -> None:
+    text = describe_plan(recipe_named("paper"))
+    for part in (
+        "957 prompts", "958 clips of 513 frames", "395 hair", "by DiffusionEditor (FluxControlNetInpainter)",
+        "50000 steps of 8 × 4 images", "fetch  31.4 GiB  flux.1-dev", "NON-COMMERCIAL", "GPU-hours", "disk: clips",
+        "training needs 8 GPU",
+    ):  # fmt: skip
+        assert part in text, f"{part!r} is not in\n{text}"
+
+
+def test_a_laptop_downloads_nothing_and_uses_no_gpu() -> None:
+    recipe = recipe_named("laptop")
+    assert "downloads: none" in describe_plan(recipe)
+    assert all(stage.gpu_hours == 0 for stage in planned_stages(recipe))
+
+
+def test_costs_follow_the_work() -> None:
+    paper = recipe_named("paper")
+    edit, _, animate, train, *_ = planned_stages(paper)
+    halved = replace(paper, prompts=replace(paper.prompts, counts=((Category.HAIR, 395),)))
+    assert planned_stages(halved)[0].gpu_hours == pytest.approx(edit.gpu_hours * 395 / 957)
+    assert planned_stages(halved)[3].gpu_hours == train.gpu_hours
+    slower = planned_stages(paper, Rates(diffusion_step_s=0.7))
+    assert slower[0].gpu_hours == pytest.approx(2 * edit.gpu_hours)
+    assert slower[2].core_hours == animate.core_hours
+    mixed = EditorByCategoryConfig(
+        default=DiffusionEditorConfig(), by_category=((Category.HAIR, ProceduralEditorConfig()),)
+    )
+    assert planned_stages(replace(paper, editor=mixed))[0].gpu_hours < edit.gpu_hours
+
+
+def test_the_job_plans_and_refuses_without_making_anything(
+    build_avatar: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = tmp_path / "w"
+    arguments = build_avatar.Arguments(recipe="paper", workspace=str(workspace), plan=True)
+    assert run_command(lambda: build_avatar.main(arguments)) == 0
+    assert "957 prompts" in capsys.readouterr().out
+    refused = build_avatar.Arguments(recipe="paper", workspace=str(workspace))
+    assert run_command(lambda: build_avatar.main(refused)) == EXIT_EXPECTED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and "jobs/models.py fetch" in line
+    safe = build_avatar.Arguments(recipe="paper", workspace=str(workspace), commercial_safe=True)
+    assert run_command(lambda: build_avatar.main(safe)) == EXIT_EXPECTED
+    assert "use sdxl-inpainting" in capsys.readouterr().err
+    assert not workspace.exists()
