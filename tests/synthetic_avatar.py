@@ -11,6 +11,7 @@ from perse.avatar import (
     Avatar,
     AvatarCard,
     AvatarConfig,
+    HullConfig,
     LatentConfig,
     NetworksConfig,
     PartBasesConfig,
@@ -22,7 +23,9 @@ from perse.avatar import (
 from perse.avatar.initialisation import starting_points
 from perse.avatar.points import IdentityMesh, StartingPoints
 
-START = StartConfig(head_points=900, shell_points=500, body_points=200, watched_frames=8, voxel_m=0.012)
+START = StartConfig(
+    head_points=900, shell_points=500, body_points=200, watched_frames=8, hull=HullConfig(voxel_m=0.012)
+)
 PART_BASES = PartBasesConfig(rank=4, features=4, encoding_octaves=2, hidden=8, depth=1)
 NETWORKS = NetworksConfig(
     deform_width=16, deform_depth=2, color_width=16, color_depth=4, color_skip=2, color_octaves=3, pose_width=8,

@@ -4,8 +4,9 @@
 
     f_I, f_T ─ MLP_z ─► z_k ─┐                                                        latents.py       Eq. 4, 5
                      z_ref ──┴─► z
-    x_gc ── where points start: head surface, visual hull, body                       initialisation.py, points.py,
-                                                                                      hull.py, body.py, observation.py
+    x_gc ── where points start: head surface, photo hulls, body                       initialisation.py, points.py,
+                                                                                      hull.py, body.py,
+                                                                                      observation.py, projection.py
     x_gc, z ─► x_fc, E, P, W, r, s, o, c   (canonical.py)                             part_bases.py | networks.py
                                                                                                        Eq. 18–20, 23
     ψ, θ ─► coefficients, joint transforms, joint turns                               motion.py
@@ -17,6 +18,7 @@
 from perse.avatar.avatar import Avatar, AvatarCard, AvatarConfig, Decoder, Subject
 from perse.avatar.canonical import CanonicalGaussians
 from perse.avatar.creation import create_avatar
+from perse.avatar.hull import HullConfig
 from perse.avatar.initialisation import StartConfig
 from perse.avatar.latents import LatentConfig, LatentSpace, SubjectFeatures, interpolate, mix_edits, swap_parts
 from perse.avatar.motion import FrameMotion, Skeleton
@@ -31,6 +33,7 @@ __all__ = [
     "CanonicalGaussians",
     "Decoder",
     "FrameMotion",
+    "HullConfig",
     "LatentConfig",
     "LatentSpace",
     "NetworksConfig",

@@ -171,10 +171,7 @@ class Avatar(nn.Module):
             of_frame: [f] int64, the subject that each frame shows. May be left out for a single subject.
         """
         motion = self.skeleton(frames) if isinstance(frames, HeadParameters) else frames
-        if canonical.attributes.ndim == 2:
-            canonical = CanonicalGaussians(
-                canonical.attributes[None], canonical.blend_basis, canonical.skinning, canonical.pose_condition
-            )
+        canonical = canonical.with_subjects()
         if of_frame is None:
             if len(canonical.attributes) != 1:
                 raise ValueError(

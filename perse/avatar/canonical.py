@@ -5,7 +5,8 @@ Computed once per subject and training step, and cached by latent when serving.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,15 +30,19 @@ class CanonicalGaussians:
         attributes: [..., n, 14] in one piece, so that one kernel reads it and one gradient comes back: means x_fc
             (metres, the head model's rest space), quaternions wxyz (not normalised), logarithms of scales (metres),
             logit of opacity, logits of RGB.
-        blend_basis: [(...,) n, 3, m], metres: E and P side by side; m = expressions + pose correctives.
+        blend_basis: [(...,) n, 3, m], metres: E and P side by side; m = expressions + pose correctives. Without what
+            `blend_features` adds.
         skinning: [(...,) n, j], rows sum to one.
         pose_condition: [(...,) n, p], what the decoder's pose stage needs to know about a point.
+        blend_features: [..., n, h], where the decoder adds a linear function of them to E and P; None where it does
+            not. A frame needs that sum only along its ψ and θ: h numbers a point stand for 3 m.
     """
 
     attributes: Tensor
     blend_basis: Tensor
     skinning: Tensor
     pose_condition: Tensor
+    blend_features: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.attributes.shape[-1] != N_ATTRIBUTES:
@@ -71,15 +76,27 @@ class CanonicalGaussians:
         """One of several subjects."""
         if self.attributes.ndim != 3:
             raise ValueError("these canonical Gaussians describe a single subject")
-        lead = (("attributes", 2), ("blend_basis", 3), ("skinning", 2), ("pose_condition", 2))
-        picked = {
-            name: getattr(self, name)[index] if getattr(self, name).ndim > rank else getattr(self, name)
-            for name, rank in lead
-        }
-        return CanonicalGaussians(**picked)
+        return self._mapped(lambda values, rank: values[index] if values.ndim > rank else values)
+
+    def with_subjects(self) -> CanonicalGaussians:
+        """One subject with a leading dimension, as the decoders expect it."""
+        if self.attributes.ndim == 3:
+            return self
+        features = None if self.blend_features is None else self.blend_features[None]
+        return replace(self, attributes=self.attributes[None], blend_features=features)
 
     def detach(self) -> CanonicalGaussians:
-        return CanonicalGaussians(*(getattr(self, f.name).detach() for f in fields(self)))
+        return self._mapped(lambda values, _: values.detach())
+
+    def _mapped(self, change: Callable[[Tensor, int], Tensor]) -> CanonicalGaussians:
+        """Every field through a function of its values and of how many dimensions it has for a single subject."""
+        own = {name: getattr(self, name) for name in _RANKS}
+        return CanonicalGaussians(
+            **{name: None if values is None else change(values, _RANKS[name]) for name, values in own.items()}
+        )
+
+
+_RANKS = {"attributes": 2, "blend_basis": 3, "skinning": 2, "pose_condition": 2, "blend_features": 2}
 
 
 def per_frame(values: Tensor, rank: int, of_frame: Tensor) -> Tensor:
@@ -88,7 +105,12 @@ def per_frame(values: Tensor, rank: int, of_frame: Tensor) -> Tensor:
     Args:
         rank: number of dimensions that the field has for a single subject.
     """
-    return values[of_frame] if values.ndim > rank else values
+    if values.ndim == rank:
+        return values
+    # The usual step shows every subject once, in order; a copy would be made for nothing, and again for its gradient.
+    if of_frame.device.type == "cpu" and of_frame.tolist() == list(range(len(values))):
+        return values
+    return values[of_frame]
 
 
 def pack_attributes(means: Tensor, quats: Tensor, log_scales: Tensor, opacity_logits: Tensor, colors: Tensor) -> Tensor:

@@ -1,15 +1,18 @@
-"""A visual hull for the things that a head model lacks: hair, hats, headphones, earrings.
+"""Photo hulls of the things that a head model lacks: hair, hats, headphones, earrings, beards.
 
-Voxels in rest space are carried through the motion by the skinning of the nearest mesh vertices and kept for a
-subject while they stay inside its silhouette in every frame. All subjects share motion and camera, so a voxel falls
-on the *same* pixel for all of them: silhouettes become one word of bits a pixel, and one pass over voxels and frames
-carves up to 64 subjects at once by a bitwise and.
+Every *piece* (a part of one subject, such as the hat of subject 12) has a silhouette in every frame: the pixels with
+its label. A voxel in rest space, carried through the motion, belongs to the piece if it keeps falling inside that
+silhouette whenever the head does not hide it; and it is likely to lie on the piece's *surface* if it shows the same
+colour all the time, because what lies before or behind the surface slides over the texture as the head turns.
 
-From clips alone: it knows nothing of meshes that an editor attached, and works for pictures painted by diffusion.
+All subjects share motion and camera, so a voxel falls on the same pixels for all of them: it is projected once and
+looked up in every piece's picture. From clips alone: nothing here knows of meshes that an editor attached, and it
+works for pictures painted by diffusion.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,104 +22,107 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perse.avatar.deformation import skin
-from perse.avatar.motion import FrameMotion
+from perse.attributes import CATEGORIES, CATEGORY_PARTS, Part
+from perse.avatar.observation import WatchedFrames
 from perse.avatar.points import IdentityMesh
-from perse.geometry import Camera
+from perse.avatar.projection import visible_pixels
 
-_WORD_BITS = 64
+SHELL_PARTS = (Part.HAIR, Part.BEARD, Part.HEADWEAR, Part.HEADPHONES, Part.EARRINGS)
+"""Parts that stand off the head mesh."""
 
 COARSE_VOXELS = 3
-"""Before the real carving, voxels this many times larger are carved with grown silhouettes of everybody together;
-four fifths of the space is empty and need not be looked at closely."""
+"""Before the real carving, voxels this many times larger are carved with grown silhouettes of all pieces together;
+most of the space is empty and need not be looked at closely."""
+
+MINIMUM_SHARE = 0.75
+"""A voxel belongs to a piece if it falls inside its silhouette in this share of the frames in which it is seen.
+Not in all of them: pieces also hide one another."""
+
+MINIMUM_SEEN = 0.25
+"""And if it is seen in this share of all frames."""
+
+COLOR_TOLERANCE = 0.10
+"""Standard deviation of colour over the frames, of 1, at which a voxel counts e^-½ as much. Light moves over hair."""
 
 
 @dataclass(frozen=True)
-class VisualHull:
-    """Voxels outside the head that belong to somebody.
+class Piece:
+    """A part of one subject that stands off the head."""
+
+    subject: int
+    part: Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class HullConfig:
+    """How finely to carve."""
+
+    voxel_m: float = 0.005
+    """Edge of a voxel."""
+    margin_m: float = 0.20
+    """How far around the head mesh to look."""
+    clearance_m: float = 0.002
+    """Voxels that are not at least this far outside the mesh are its own business."""
+
+
+@dataclass(frozen=True)
+class PhotoHull:
+    """Voxels outside the head that belong to some piece.
 
     Attributes:
         centres: [v, 3], rest space, metres.
-        inside: [s, v] bool, whether the voxel may be part of subject s.
+        likelihood: [p, v] float32: how likely voxel v is on the surface of piece p; 0 outside its silhouettes.
     """
 
     centres: Tensor
-    inside: NDArray[np.bool_]
+    likelihood: NDArray[np.float32]
 
 
-def carve(
-    mesh: IdentityMesh, motion: FrameMotion, camera: Camera, silhouettes: NDArray[np.bool_],
-    *, voxel_m: float = 0.006, margin_m: float = 0.20, clearance_m: float = 0.003,
-) -> VisualHull:  # fmt: skip
-    """Carve all subjects.
-
-    Args:
-        mesh: the identity.
-        motion: f frames.
-        camera: the clips' camera, at the silhouettes' size.
-        silhouettes: [s, f, h, w].
-        voxel_m: edge of a voxel.
-        margin_m: how far around the head mesh to look.
-        clearance_m: voxels closer to the mesh than this are its own business.
-    """
-    coarse_m = COARSE_VOXELS * voxel_m
-    coarse = _grid(mesh, coarse_m, margin_m)
-    somebody = _dilated(np.any(silhouettes, axis=0, keepdims=True), camera, mesh, coarse_m)
-    centres = _children(coarse[torch.from_numpy(_carve_all(mesh, coarse, motion, camera, somebody)[0])], voxel_m)
-    centres = centres[mesh.height_above(centres) > clearance_m]
-    inside = _carve_all(mesh, centres, motion, camera, silhouettes)
-    owned = inside.any(0)
-    return VisualHull(centres[torch.from_numpy(owned)], inside[:, owned])
+def standing_off(watched: WatchedFrames, categories: Sequence[int]) -> list[Piece]:
+    """The pieces that are worth carving: the reference's, and those of each edit that it changes."""
+    pieces = [Piece(0, part) for part in SHELL_PARTS if (watched.parts[0] == part).any()]
+    for subject, category in enumerate(categories):
+        parts = CATEGORY_PARTS[CATEGORIES[category]] if category >= 0 else ()
+        pieces += [Piece(subject, p) for p in parts if p in SHELL_PARTS and (watched.parts[subject] == p).any()]
+    return pieces
 
 
-def _carve_all(
-    mesh: IdentityMesh, centres: Tensor, motion: FrameMotion, camera: Camera, silhouettes: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Whether voxel v may be part of subject s, [s, v]."""
-    pixels = project_to_pixels(centres, mesh.near(centres, rigid=True).skinning, motion, camera)
-    inside = np.empty((len(silhouettes), len(centres)), np.bool_)
-    for first in range(0, len(silhouettes), _WORD_BITS):
-        block = silhouettes[first : first + _WORD_BITS]
-        words = _carve_words(pixels, pack_subjects(block))
-        for offset in range(len(block)):
-            inside[first + offset] = (words >> np.uint64(offset)) & np.uint64(1)
-    return inside
+def carve(mesh: IdentityMesh, watched: WatchedFrames, pieces: Sequence[Piece], config: HullConfig) -> PhotoHull:
+    """Carve all pieces."""
+    masks = np.stack([watched.parts[piece.subject] == piece.part for piece in pieces])  # [p, f, h, w]
+    coarse_m = COARSE_VOXELS * config.voxel_m
+    coarse = _grid(mesh, coarse_m, config.margin_m)
+    everything = _grown(np.any(masks, axis=0, keepdims=True), watched, mesh, coarse_m)
+    images = watched.images[[piece.subject for piece in pieces]]
+    kept = _likelihood(mesh, coarse, watched, everything, images[:1], MINIMUM_SHARE)[0] > 0
+    centres = _children(coarse[torch.from_numpy(kept)], config.voxel_m)
+    centres = centres[mesh.height_above(centres) > config.clearance_m]
+    likelihood = _likelihood(mesh, centres, watched, masks, images, MINIMUM_SHARE)
+    owned = likelihood.any(0)
+    return PhotoHull(centres[torch.from_numpy(owned)], likelihood[:, owned])
 
 
-def _dilated(masks: NDArray[np.bool_], camera: Camera, mesh: IdentityMesh, voxel_m: float) -> NDArray[np.bool_]:
-    """Masks [s, f, h, w] grown by half a voxel's diagonal, so that carving its centre cannot lose its corners."""
-    depth = float(camera.to_camera(mesh.at_vertices.rest)[:, 2].min()) - 0.1
-    radius = int(np.ceil(float(camera.intrinsics[0, 0]) / max(depth, 0.1) * voxel_m * np.sqrt(3) / 2)) + 1
+def _likelihood(
+    mesh: IdentityMesh, centres: Tensor, watched: WatchedFrames, masks: NDArray[np.bool_], images: NDArray[np.uint8],
+    minimum_share: float,
+) -> NDArray[np.float32]:  # fmt: skip
+    skinning = mesh.near(centres, rigid=True).skinning
+    pixels = visible_pixels(centres[None], skinning, watched.motion, watched.camera, watched.occluder)
+    p, f = masks.shape[:2]
+    out = np.zeros((p, len(centres)), np.float32)
+    least = max(1, round(MINIMUM_SEEN * f))
+    _weigh(pixels, masks.reshape(p, f, -1), images.reshape(p, f, -1, 3), least, minimum_share, out)
+    return out
+
+
+def _grown(masks: NDArray[np.bool_], watched: WatchedFrames, mesh: IdentityMesh, voxel_m: float) -> NDArray[np.bool_]:
+    """Masks [p, f, h, w] grown by half a voxel's diagonal, so that looking at its centre cannot lose its corners."""
+    nearest = float(watched.camera.to_camera(mesh.at_vertices.rest)[:, 2].min())
+    px_per_m = float(watched.camera.intrinsics[0, 0]) / max(0.8 * nearest, 0.1)
+    radius = int(np.ceil(px_per_m * voxel_m * np.sqrt(3) / 2))
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    grown = [[cv2.dilate(frame.astype(np.uint8), brush) for frame in subject] for subject in masks]
+    grown = [[cv2.dilate(frame.astype(np.uint8), brush) for frame in piece] for piece in masks]
     return np.asarray(grown) > 0
-
-
-def _children(centres: Tensor, voxel_m: float) -> Tensor:
-    """The fine voxels of coarse ones."""
-    steps = (torch.arange(COARSE_VOXELS) - (COARSE_VOXELS - 1) / 2) * voxel_m
-    offsets = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-    return (centres[:, None] + offsets).reshape(-1, 3)
-
-
-def project_to_pixels(points: Tensor, skinning: Tensor, motion: FrameMotion, camera: Camera) -> NDArray[np.int32]:
-    """Pixel index y · w + x of points [n, 3] in every frame, [f, n] int32; -1 outside the picture."""
-    pixels = np.empty((len(motion), len(points)), np.int32)
-    for frame in range(len(motion)):
-        posed = skin(points[None], skinning, motion[frame : frame + 1])[0]
-        at, depth = camera.project(posed)
-        x, y = at[:, 0].floor().long(), at[:, 1].floor().long()
-        seen = (depth > 0) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
-        pixels[frame] = torch.where(seen, y * camera.width + x, -1).numpy()
-    return pixels
-
-
-def pack_subjects(masks: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Masks [s ≤ 64, f, h, w] to words [f, h · w]: bit s tells about subject s."""
-    words = np.zeros(masks.shape[1:], np.uint64)
-    for subject, mask in enumerate(masks):
-        words |= mask.astype(np.uint64) << np.uint64(subject)
-    return words.reshape(len(words), -1)
 
 
 def _grid(mesh: IdentityMesh, voxel_m: float, margin_m: float) -> Tensor:
@@ -126,22 +132,37 @@ def _grid(mesh: IdentityMesh, voxel_m: float, margin_m: float) -> Tensor:
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
 
 
+def _children(centres: Tensor, voxel_m: float) -> Tensor:
+    """The fine voxels of coarse ones."""
+    steps = (torch.arange(COARSE_VOXELS) - (COARSE_VOXELS - 1) / 2) * voxel_m
+    offsets = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
+    return (centres[:, None] + offsets).reshape(-1, 3)
+
+
 @numba.njit(parallel=True, cache=True, nogil=True)
-def _carve_words(pixels, words):  # type: ignore[no-untyped-def]
-    """And of the words that a voxel falls on, [v] uint64. Outside the picture nothing is known and nothing carved,
-    but a voxel that is never seen at all is dropped."""
+def _weigh(pixels, masks, images, least_seen, minimum_share, out):  # type: ignore[no-untyped-def]
+    """Likelihood of every voxel for every piece, from its share of hits and the variance of its colour in them."""
     n_frames, n = pixels.shape
-    out = np.zeros(n, np.uint64)
     for i in numba.prange(n):
-        kept = ~np.uint64(0)
-        seen = False
+        seen = 0
         for f in range(n_frames):
-            p = pixels[f, i]
-            if p >= 0:
-                seen = True
-                kept &= words[f, p]
-                if kept == 0:
-                    break
-        if seen:
-            out[i] = kept
-    return out
+            seen += pixels[f, i] >= 0
+        if seen < least_seen:
+            continue
+        for p in range(masks.shape[0]):
+            hits = 0
+            total = np.zeros(3)
+            square = 0.0
+            for f in range(n_frames):
+                at = pixels[f, i]
+                if at >= 0 and masks[p, f, at]:
+                    hits += 1
+                    for c in range(3):
+                        value = images[p, f, at, c] / 255.0
+                        total[c] += value
+                        square += value * value
+            if hits < minimum_share * seen:
+                continue
+            mean_square = (total[0] ** 2 + total[1] ** 2 + total[2] ** 2) / (hits * hits)
+            variance = max(square / hits - mean_square, 0.0) / 3
+            out[p, i] = np.exp(-0.5 * variance / COLOR_TOLERANCE**2)

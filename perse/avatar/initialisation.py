@@ -1,4 +1,4 @@
-"""Where an avatar starts: points on the head, in the visual hull around it and on the body, coloured from the clips.
+"""Where an avatar starts: points on the head, in the photo hulls around it and on the body, coloured from the clips.
 
 Every subject's difference from the reference is guessed as well. Together with the region prior this lets training
 begin with every edit roughly in place instead of having to discover it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from perse.attributes import CATEGORIES, Category, Part
+from perse.attributes import CATEGORIES, Category
 from perse.avatar.body import BODY_PARTS, body_coverage, body_points
 from perse.avatar.canonical import COLOR, N_ATTRIBUTES, OPACITY, pack_attributes
-from perse.avatar.hull import VisualHull, carve
+from perse.avatar.hull import SHELL_PARTS, HullConfig, carve, standing_off
 from perse.avatar.motion import Skeleton
 from perse.avatar.observation import Observation, WatchedFrames, observe, watch
 from perse.avatar.points import (
@@ -36,24 +36,21 @@ from perse.head import HeadModel
 
 logger = logging.getLogger(__name__)
 
-SHELL_PARTS = (Part.HAIR, Part.BEARD, Part.HEADWEAR, Part.HEADPHONES, Part.EARRINGS, Part.EARS)
-"""Parts that stand off the head mesh."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class StartConfig:
     """How many points start where."""
 
-    head_points: int = 7000
+    head_points: int = 6000
     """On the head model's surface, denser around eyes, mouth and brows."""
-    shell_points: int = 5000
-    """In the visual hull around it: hair, hats, headphones, earrings, beards."""
+    shell_points: int = 6000
+    """In the photo hull around it: hair, hats, headphones, earrings, beards."""
     body_points: int = 3000
     """On neck, shoulders and clothes."""
     watched_frames: int = 24
     """Frames that the hull and the first colours are taken from."""
-    voxel_m: float = 0.006
-    """Edge of a hull voxel."""
+    hull: HullConfig = field(default_factory=HullConfig)
+    """How finely the hull is carved."""
     changed_share: float = 0.15
     """A point joins a category's region when one of its subjects differs there in this share of frames."""
     region_growth_m: float = 0.008
@@ -85,10 +82,8 @@ def starting_points(
     clips = [reference, *(clip for clip, _ in edited)]
     categories = [-1, *(category.index for _, category in edited)]
     watched = watch(clips, skeleton(reference.parameters), mesh, config.watched_frames)
-    hull = carve(mesh, watched.motion, watched.camera, watched.silhouettes, voxel_m=config.voxel_m)
-
     head = mesh.on_surface(*sample_triangles(mesh.triangle_density(), config.head_points, rng))
-    shell = _shell(mesh, hull, watched, config, rng)
+    shell = _shell(mesh, watched, categories, config, rng)
     coverage = body_coverage(watched.parts)
     body_count = config.body_points if coverage.any() else 0
     body = body_points(mesh, watched.camera, coverage, body_count, rng)
@@ -99,38 +94,38 @@ def starting_points(
     regions = _regions(prior.rest, seen, present, categories, config)
     attributes = _attributes(prior, layers, seen, present, config)
     edits = _edits(attributes, seen, present, regions, categories, config)
-    logger.info("points: %d head, %d shell, %d body; hull of %d voxels", len(head), len(shell), len(body),
-                len(hull.centres))  # fmt: skip
+    logger.info("points: %d head, %d shell, %d body", len(head), len(shell), len(body))
     return StartingPoints(prior, attributes, layers, regions, edits), mesh
 
 
 def _shell(
-    mesh: IdentityMesh, hull: VisualHull, watched: WatchedFrames, config: StartConfig, rng: np.random.Generator
-) -> MeshPrior:
-    """Points in the hulls' voxels that mostly show something a head model lacks, fairly over the subjects."""
-    prior = mesh.near(hull.centres, rigid=True)
-    if len(hull.centres) == 0 or config.shell_points == 0:
-        return mesh.near(hull.centres[:0])
-    seen = observe(prior, watched)
-    wanted = hull.inside & np.isin(seen.parts, SHELL_PARTS)
-    # Every subject may claim the same number of points, however large its hat is.
-    share = wanted / np.maximum(wanted.sum(1, keepdims=True), 1)
-    density = torch.from_numpy(share.sum(0))
-    if not density.any():
-        return mesh.near(hull.centres[:0])
-    picked, _ = sample_triangles(density, config.shell_points, rng)
+    mesh: IdentityMesh, watched: WatchedFrames, categories: Sequence[int], config: StartConfig,
+    rng: np.random.Generator,
+) -> MeshPrior:  # fmt: skip
+    """Points in the photo hulls of all pieces: more for larger pieces, but by the square root, so that an earring
+    gets its share."""
+    pieces = standing_off(watched, categories)
+    nothing = mesh.near(torch.zeros(0, 3))
+    if not pieces or config.shell_points == 0:
+        return nothing
+    hull = carve(mesh, watched, pieces, config.hull)
+    area = np.array([(watched.parts[p.subject] == p.part).sum() for p in pieces], np.float64)
+    total = hull.likelihood.sum(1, keepdims=True)
+    share = np.sqrt(area)[:, None] * hull.likelihood / np.maximum(total, 1e-9)
+    if not share.any():
+        return nothing
+    picked, _ = sample_triangles(torch.from_numpy(share.sum(0)), config.shell_points, rng)
     jitter = torch.from_numpy(rng.uniform(-0.5, 0.5, (config.shell_points, 3)).astype(np.float32))
-    return mesh.near(hull.centres[picked] + config.voxel_m * jitter)
+    return mesh.near(hull.centres[picked] + config.hull.voxel_m * jitter)
 
 
 def _presence(layers: Tensor, seen: Observation) -> NDArray[np.bool_]:
     """Whether subject s shows something at point i, [s, n]."""
     shell = (layers == Layer.SHELL).numpy()
     body = (layers == Layer.BODY).numpy()
-    solid = seen.inside > 0.9
-    present = np.ones_like(solid)
-    present[:, shell] = (solid & np.isin(seen.parts, SHELL_PARTS))[:, shell]
-    present[:, body] = (solid | np.isin(seen.parts, BODY_PARTS))[:, body]
+    present = np.ones_like(seen.parts, np.bool_)
+    present[:, shell] = np.isin(seen.parts, SHELL_PARTS)[:, shell]
+    present[:, body] = ((seen.inside > 0.9) | np.isin(seen.parts, BODY_PARTS))[:, body]
     return present
 
 

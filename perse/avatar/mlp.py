@@ -90,13 +90,20 @@ class ConditionedMLP(nn.Module):
         self, entered: Tensor, points: Tensor | None = None, codes: Tensor | None = None, *, naive: bool = False
     ) -> Tensor:
         """Everything after the first layer, for callers that compute the first layer's halves at different times."""
+        return self.out(self._features(entered, points, codes, naive=naive))
+
+    def features(self, points: Tensor, codes: Tensor | None = None) -> Tensor:
+        """What enters the last layer, [s, n, hidden], for callers that need only some of its rows."""
+        return self._features(self.first(points, codes), points, codes, naive=False)
+
+    def _features(self, entered: Tensor, points: Tensor | None, codes: Tensor | None, *, naive: bool) -> Tensor:
         hidden = self.activation(entered)
         for index, layer in enumerate(self.hidden, start=1):
             through = layer(hidden)
             if index == self.skip_at and self.again is not None and points is not None:
                 through = through + (self.again.naive_forward if naive else self.again)(points, codes)
             hidden = self.activation(through)
-        return self.out(hidden)
+        return hidden
 
 
 def softplus_100(x: Tensor) -> Tensor:

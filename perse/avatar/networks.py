@@ -112,13 +112,20 @@ class Networks(nn.Module):
     def canonicalise(self, codes: Tensor, reference: Tensor, *, naive: bool = False) -> CanonicalGaussians:
         """Eq. 18–20 and 23 for codes [s, k, d]; z_ref is not needed here.
 
-        `naive` evaluates the networks with the condition copied to every point: the twin for tests and benchmarks.
+        `naive` evaluates the networks with the condition copied to every point and E and P written out: the twin for
+        tests and benchmarks.
         """
         z = codes.flatten(1)
-        deform, color = (net.naive_forward if naive else net for net in (self.deform, self.color))
-        m = self.blend_basis.shape[-1]
-        out = deform(self.positions / HEAD_RADIUS_M, z)  # [s, n, ·]
-        to_subject, to_flame, basis, skinning = out.split([3, 3, 3 * m, self.skinning_logits.shape[1]], -1)
+        color = self.color.naive_forward if naive else self.color
+        basis, features = self.blend_basis, None
+        if naive:
+            out = self.deform.naive_forward(self.positions / HEAD_RADIUS_M, z)  # [s, n, ·]
+            offsets, learned, skinning = out.split(self._deform_rows(), -1)
+            basis = basis + HEAD_RADIUS_M * learned.unflatten(-1, basis.shape[1:])
+        else:
+            features = self.deform.features(self.positions / HEAD_RADIUS_M, z)  # [s, n, h]
+            offsets, skinning = self._offsets_and_skinning(features)
+        to_subject, to_flame = offsets.split(3, -1)
         x_sc = self.positions + HEAD_RADIUS_M * to_subject
         x_fc = x_sc + HEAD_RADIUS_M * to_flame + self.closing
         seen = color(positional_encoding(x_sc / HEAD_RADIUS_M, self.config.color_octaves), z)
@@ -132,17 +139,53 @@ class Networks(nn.Module):
             pack_attributes(
                 x_fc, upright + quats, self.first_log_scale + scales, FIRST_OPACITY_LOGIT + opacity[..., 0], colors
             ),
-            self.blend_basis + HEAD_RADIUS_M * basis.unflatten(-1, (3, m)),
+            basis,
             torch.softmax(self.skinning_logits + SKINNING_TEMPERATURE * skinning, -1),
             condition[:, None],
+            features,
         )  # fmt: skip
+
+    def _deform_rows(self) -> list[int]:
+        """How many outputs of MLP_d are offsets, E and P, and skinning logits, in this order."""
+        return [6, 3 * self.blend_basis.shape[-1], self.skinning_logits.shape[1]]
+
+    def _offsets_and_skinning(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The last layer of MLP_d without its E and P."""
+        weights, biases = (part.split(self._deform_rows()) for part in (self.deform.out.weight, self.deform.out.bias))
+        out = nn.functional.linear(features, torch.cat([weights[0], weights[2]]), torch.cat([biases[0], biases[2]]))
+        return out[..., :6], out[..., 6:]
+
+    def _learned_shift(self, features: Tensor, motion: FrameMotion) -> Tensor:
+        """What the learned part of E and P adds to points [f, n, 3], metres, from features [f, n, h].
+
+        ``Σ_m (W h + b)_m ψ_m = (Σ_m ψ_m W_m) h + Σ_m ψ_m b_m``: the frame's coefficients enter the last layer's weights
+        instead of its outputs, 3 rows instead of 3 m (237 with FLAME's or our sizes).
+        """
+        m = self.blend_basis.shape[-1]
+        weight = self.deform.out.weight[6 : 6 + 3 * m].unflatten(0, (3, m))
+        bias = self.deform.out.bias[6 : 6 + 3 * m].unflatten(0, (3, m))
+        rows = torch.einsum("cmh,fm->fhc", weight, motion.coefficients)
+        return HEAD_RADIUS_M * (features @ rows + (motion.coefficients @ bias.T)[:, None])
+
+    def blend_bases(self, canonical: CanonicalGaussians) -> Tensor:
+        """E and P in full, [s, n, 3, m]: the head model's and what was learned."""
+        if canonical.blend_features is None:
+            return canonical.blend_basis
+        rows = slice(6, 6 + 3 * self.blend_basis.shape[-1])
+        learned = nn.functional.linear(
+            canonical.blend_features, self.deform.out.weight[rows], self.deform.out.bias[rows]
+        )  # fmt: skip
+        return self.blend_basis + HEAD_RADIUS_M * learned.unflatten(-1, self.blend_basis.shape[1:])
 
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
         """Eq. 21–22 and 24–29 for f frames: [f, n]. The pose network sees x_d − x_fc without its gradient."""
-        attributes = canonical.attributes[of_frame]
+        attributes = per_frame(canonical.attributes, 2, of_frame)
         basis, skinning = per_frame(canonical.blend_basis, 3, of_frame), per_frame(canonical.skinning, 2, of_frame)
         x_fc, quats = attributes[..., :3], attributes[..., QUAT]
-        x_d, turned, _, _ = deform(x_fc, quats, basis, skinning, with_ghost(motion))
+        moving = x_fc
+        if canonical.blend_features is not None:
+            moving = x_fc + self._learned_shift(per_frame(canonical.blend_features, 2, of_frame), motion)
+        x_d, turned, _, _ = deform(moving, quats, basis, skinning, with_ghost(motion))
         log_scales, opacity, color = attributes[..., LOG_SCALE], attributes[..., OPACITY], attributes[..., COLOR]
         if self.pose_active:
             moved = ((x_d - x_fc) / HEAD_RADIUS_M).detach()

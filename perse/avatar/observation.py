@@ -14,13 +14,12 @@ import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from perse.attributes import Part
 from perse.avatar.deformation import displace, skin
-from perse.avatar.hull import project_to_pixels
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import IdentityMesh, MeshPrior
+from perse.avatar.projection import visible_pixels
 from perse.data import PortraitClip
 from perse.errors import StageError
 from perse.geometry import Camera
@@ -30,16 +29,13 @@ CHANGED_LEVELS = 12
 """A pixel belongs to an edit where some channel differs from the reference by more than this (of 255). Encoded clips
 and resampling differ by 2 or 3; a visible edit by dozens."""
 
-HIDDEN_M = 0.010
-"""A point is hidden where the mesh lies in front of it by more than this."""
-
 
 @dataclass(frozen=True)
 class WatchedFrames:
     """A few frames of all clips, spread over the motion.
 
     Attributes:
-        images: [s, f, h, w, 3] uint8; silhouettes: [s, f, h, w] bool; parts: [s, f, h, w] uint8. Subject 0 is the
+        images: [s, f, h, w, 3] uint8; alphas: [s, f, h, w] uint8; parts: [s, f, h, w] uint8. Subject 0 is the
             reference.
         motion: f frames.
         camera: of all clips.
@@ -47,7 +43,7 @@ class WatchedFrames:
     """
 
     images: NDArray[np.uint8]
-    silhouettes: NDArray[np.bool_]
+    alphas: NDArray[np.uint8]
     parts: NDArray[np.uint8]
     motion: FrameMotion
     camera: Camera
@@ -56,14 +52,14 @@ class WatchedFrames:
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of n points.
+    """What was seen of n points, over the frames in which the head does not hide them.
 
     Attributes:
-        colors: [s, n, 3] float32 in [0, 1], mean over the frames in which the point is not hidden.
-        inside: [s, n] float32, share of those frames in which it falls inside the silhouette.
-        changed: [s, n] float32, share of those frames in which the subject differs from the reference.
-        parts: [s, n] uint8, the most frequent part there.
-        seen: [n] int64, number of those frames.
+        colors: [s, n, 3] float32 in [0, 1], mean.
+        inside: [s, n] float32, share of frames inside the silhouette.
+        changed: [s, n] float32, share of frames in which the subject differs from the reference.
+        parts: [s, n] uint8, the most frequent part.
+        seen: [n] int64, number of frames.
     """
 
     colors: NDArray[np.float32]
@@ -89,65 +85,55 @@ def watch(clips: Sequence[PortraitClip], motion: FrameMotion, mesh: IdentityMesh
             )
     picked = np.unique(np.linspace(0, len(reference) - 1, min(n_frames, len(reference))).round().astype(int))
     chosen = motion[torch.from_numpy(picked)]
-    vertices = mesh.at_vertices
-    occluder = np.empty((len(picked), *reference.alphas.shape[1:]), np.float32)
-    faces = mesh.faces.numpy().astype(np.int32)
-    for frame in range(len(picked)):
-        one = chosen[frame : frame + 1]
-        posed = skin(displace(vertices.rest, vertices.blend_basis, one)[0], vertices.skinning, one)[0]
-        drawn = rasterize_mesh(
-            project_vertices(posed.numpy(), reference.camera), faces, reference.camera.width, reference.camera.height
-        )
-        occluder[frame] = drawn.depth
     return WatchedFrames(
         np.stack([clip.images[picked] for clip in clips]),
-        np.stack([clip.alphas[picked] > 127 for clip in clips]),
+        np.stack([clip.alphas[picked] for clip in clips]),
         np.stack([clip.parts[picked] for clip in clips]),
-        chosen, reference.camera, occluder,
-    )  # fmt: skip
+        chosen,
+        reference.camera,
+        head_depth(mesh, chosen, reference.camera),
+    )
+
+
+def head_depth(mesh: IdentityMesh, motion: FrameMotion, camera: Camera) -> NDArray[np.float32]:
+    """Camera depth of the head mesh in every frame, [f, h, w] metres; +inf beside it."""
+    vertices = mesh.at_vertices
+    displaced, _ = displace(vertices.rest, vertices.blend_basis, motion)
+    posed = skin(displaced, vertices.skinning, motion).numpy()
+    faces = mesh.faces.numpy().astype(np.int32)
+    drawn = [rasterize_mesh(project_vertices(one, camera), faces, camera.width, camera.height) for one in posed]
+    return np.stack([fragments.depth for fragments in drawn])
 
 
 def observe(prior: MeshPrior, watched: WatchedFrames) -> Observation:
     """Look up n points in all subjects and watched frames."""
-    motion = watched.motion if prior.blend_basis.shape[-1] else watched.motion.rigid
-    displaced, _ = displace(prior.rest, prior.blend_basis, motion)
-    pixels = _visible_pixels(displaced, prior.skinning, watched)
+    displaced, _ = displace(prior.rest, prior.blend_basis, watched.motion)
+    pixels = visible_pixels(displaced, prior.skinning, watched.motion, watched.camera, watched.occluder)
     s, f = watched.parts.shape[:2]
     n = len(prior)
     colors = np.zeros((s, n, 3), np.float32)
     inside, changed = np.zeros((s, n), np.float32), np.zeros((s, n), np.float32)
     parts = np.zeros((s, n), np.uint8)
     _look_up(
-        pixels, watched.images.reshape(s, f, -1, 3), watched.silhouettes.reshape(s, f, -1),
+        pixels, watched.images.reshape(s, f, -1, 3), watched.alphas.reshape(s, f, -1),
         watched.parts.reshape(s, f, -1), len(Part), colors, inside, changed, parts,
     )  # fmt: skip
     return Observation(colors, inside, changed, parts, (pixels >= 0).sum(0))
 
 
-def _visible_pixels(displaced: Tensor, skinning: Tensor, watched: WatchedFrames) -> NDArray[np.int32]:
-    """As `hull.project_to_pixels`, and -1 as well where the mesh hides the point; [f, n]."""
-    pixels = np.empty((len(watched.motion), displaced.shape[1]), np.int32)
-    for frame in range(len(watched.motion)):
-        one = watched.motion[frame : frame + 1]
-        pixels[frame] = project_to_pixels(displaced[frame], skinning, one, watched.camera)[0]
-        depth = watched.camera.to_camera(skin(displaced[frame][None], skinning, one)[0])[:, 2].numpy()
-        in_front = depth <= watched.occluder[frame].reshape(-1)[np.maximum(pixels[frame], 0)] + HIDDEN_M
-        pixels[frame] = np.where(in_front, pixels[frame], -1)
-    return pixels
-
-
 @numba.njit(parallel=True, cache=True, nogil=True)
 def _look_up(  # type: ignore[no-untyped-def]
-    pixels, images, silhouettes, parts, n_parts, colors, inside, changed, strongest
+    pixels, images, alphas, parts, n_parts, colors, inside, changed, strongest
 ):
     n_subjects = images.shape[0]
     n_frames, n = pixels.shape
     for i in numba.prange(n):
         votes = np.zeros(n_parts, np.int64)
+        total = np.zeros(3, np.float32)
         for s in range(n_subjects):
             votes[:] = 0
+            total[:] = 0
             seen = 0
-            total = np.zeros(3, np.float32)
             within = 0
             different = 0
             for f in range(n_frames):
@@ -161,7 +147,7 @@ def _look_up(  # type: ignore[no-untyped-def]
                     gap = abs(int(images[s, f, p, c]) - int(images[0, f, p, c]))
                     largest = max(largest, gap)
                 different += largest > CHANGED_LEVELS
-                within += silhouettes[s, f, p]
+                within += alphas[s, f, p] > 127
                 votes[parts[s, f, p]] += 1
             if seen == 0:
                 continue

@@ -7,13 +7,14 @@ import pytest
 import torch
 from synthetic_avatar import START, started
 
-from perse.attributes import Category
+from perse.attributes import Category, Part
 from perse.avatar.canonical import OPACITY
-from perse.avatar.hull import carve, pack_subjects
+from perse.avatar.hull import HullConfig, Piece, _weigh, carve, standing_off
 from perse.avatar.initialisation import starting_points
 from perse.avatar.motion import Skeleton
 from perse.avatar.observation import watch
 from perse.avatar.points import IdentityMesh, Layer, quaternions_facing, sample_triangles
+from perse.avatar.projection import visible_pixels
 from perse.errors import StageError
 from perse.geometry import quaternion_to_matrix
 
@@ -65,38 +66,70 @@ def test_a_hats_points_are_faint_in_the_reference_and_opaque_with_the_hat(start,
     assert torch.sigmoid(with_hat).mean() > 0.4
 
 
-def test_carving_keeps_what_all_frames_agree_on(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
-    clip = tiny_clips[0][0]
-    mesh = IdentityMesh(head_model, clip.parameters)
+@pytest.fixture(scope="module")
+def watched(head_model, tiny_clips):  # type: ignore[no-untyped-def]
+    clips = [clip for clip, _ in tiny_clips]
+    mesh = IdentityMesh(head_model, clips[0].parameters)
     skeleton = Skeleton(mesh.joints, head_model.parents, head_model.n_expression, correctives=mesh.correctives)
-    watched = watch([clip], skeleton(clip.parameters), mesh, 6)
-    full = np.ones((3, *watched.silhouettes.shape[1:]), np.bool_)
-    full[1] = watched.silhouettes[0]
-    full[2] = False
-    hull = carve(mesh, watched.motion, watched.camera, full, voxel_m=0.02)
-    assert hull.inside[0].all()  # seen everywhere: nothing is carved
-    assert 0 < hull.inside[1].sum() < hull.inside[0].sum()
-    assert not hull.inside[2].any()
-    alone = carve(mesh, watched.motion, watched.camera, full[1:2], voxel_m=0.02)
-    assert alone.inside.sum() == hull.inside[1].sum()  # subjects do not see each other
+    return mesh, watch(clips, skeleton(clips[0].parameters), mesh, 8)
 
 
-def test_more_subjects_than_bits_in_a_word_are_carved_alike(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
-    clip = tiny_clips[0][0]
-    mesh = IdentityMesh(head_model, clip.parameters)
-    skeleton = Skeleton(mesh.joints, head_model.parents, head_model.n_expression, correctives=mesh.correctives)
-    watched = watch([clip], skeleton(clip.parameters), mesh, 2)
-    many = np.repeat(watched.silhouettes, 70, 0)
-    hull = carve(mesh, watched.motion, watched.camera, many, voxel_m=0.03)
-    assert (hull.inside == hull.inside[:1]).all()
+def test_what_stands_off_is_the_references_hair_and_what_edits_put_on(watched, tiny_clips) -> None:  # type: ignore[no-untyped-def]
+    categories = [-1 if category is None else category.index for _, category in tiny_clips]
+    pieces = standing_off(watched[1], categories)
+    assert Piece(0, Part.HAIR) in pieces
+    for row, (_, category) in enumerate(tiny_clips):
+        parts = {piece.part for piece in pieces if piece.subject == row}
+        expected = {Category.HAT: {Part.HEADWEAR, Part.HAIR}, Category.HAIR: {Part.HAIR}, Category.BEARD: {Part.BEARD}}
+        assert row == 0 or parts == expected.get(category, set())
 
 
-def test_packing_keeps_every_subjects_mask() -> None:
-    masks = np.random.default_rng(0).random((64, 2, 3, 4)) > 0.5
-    words = pack_subjects(masks)
-    for subject in (0, 31, 63):
-        unpacked = (words >> np.uint64(subject)) & np.uint64(1)
-        np.testing.assert_array_equal(unpacked.astype(bool), masks[subject].reshape(2, -1))
+def test_hulls_lie_where_their_pieces_are(watched, tiny_clips) -> None:  # type: ignore[no-untyped-def]
+    """The hat is a shell 2 to 5 cm off the skull, above y = 4.5 cm; the beard covers the chin."""
+    mesh, frames = watched
+    rows = {category: row for row, (_, category) in enumerate(tiny_clips)}
+    pieces = [Piece(rows[Category.HAT], Part.HEADWEAR), Piece(rows[Category.BEARD], Part.BEARD)]
+    hull = carve(mesh, frames, pieces, HullConfig(voxel_m=0.008))
+    hat, beard = (
+        (hull.centres * weight[:, None]).sum(0) / weight.sum() for weight in torch.from_numpy(hull.likelihood)
+    )
+    assert hat[1] > 0.08 and abs(hat[0]) < 0.02
+    assert -0.13 < beard[1] < -0.06 and abs(beard[0]) < 0.02 and beard[2] > 0.05
+    assert mesh.height_above(hull.centres).min() > 0
+
+
+def test_pieces_do_not_see_each_other(watched, tiny_clips) -> None:  # type: ignore[no-untyped-def]
+    mesh, frames = watched
+    rows = {category: row for row, (_, category) in enumerate(tiny_clips)}
+    pieces = [Piece(0, Part.HAIR), Piece(rows[Category.HAT], Part.HEADWEAR)]
+    config = HullConfig(voxel_m=0.012)
+    both, alone = carve(mesh, frames, pieces, config), carve(mesh, frames, pieces[1:], config)
+    assert (both.likelihood[1] > 0).sum() == (alone.likelihood[0] > 0).sum()
+
+
+def test_the_same_color_all_the_time_is_likelier_than_a_changing_one() -> None:
+    pixels = np.zeros((4, 2), np.int32)
+    pixels[:, 1] = np.arange(4)
+    images = np.zeros((1, 4, 4, 3), np.uint8)
+    images[0, :, 1::2] = 60
+    out = np.zeros((1, 2), np.float32)
+    _weigh(pixels, np.ones((1, 4, 4), np.bool_), images, 1, 0.75, out)
+    assert out[0, 0] == 1
+    assert 0 < out[0, 1] < 0.9
+
+
+def test_a_projected_vertex_is_hidden_behind_the_head_and_not_before_it(watched) -> None:  # type: ignore[no-untyped-def]
+    mesh, frames = watched
+    vertices = mesh.at_vertices
+    still = frames.motion[0:1]
+    points = torch.tensor([[[0.0, 0.0, 0.3], [0.0, 0.0, -0.3], [0.0, 3.0, 0.0]]])
+    rigid = torch.nn.functional.one_hot(torch.tensor([0, 0, 0]), vertices.skinning.shape[1]).float()
+    pixels = visible_pixels(points, rigid, still, frames.camera, frames.occluder[0:1])
+    assert pixels[0, 0] >= 0 and pixels[0, 1] == -1 and pixels[0, 2] == -1
+    open_view = visible_pixels(points, rigid, still, frames.camera)
+    assert open_view[0, 1] >= 0
+    expected, _ = frames.camera.project(points[0, :1])
+    assert open_view[0, 0] == int(expected[0, 1]) * frames.camera.width + int(expected[0, 0])
 
 
 def test_clips_of_different_frames_are_refused(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
