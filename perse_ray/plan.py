@@ -17,6 +17,9 @@ from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryCo
 from perse.synthesis.production.model_store import Weights, missing_patterns, weights_in
 from perse_ray.progress import readable_s
 
+_DECODED_BYTES = 5
+"""Of a pixel in a training worker's memory: colour, alpha and part."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
@@ -83,7 +86,7 @@ class PlannedStage:
 def planned_stages(recipe: Recipe, rates: Rates = Rates()) -> list[PlannedStage]:
     """The stages that cost something, in order; the first three run at the same time."""
     cluster = recipe.cluster
-    prompts = sum(count for _, count in recipe.prompts.counts)
+    prompts = _prompts(recipe)
     frames = len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
     clip_s = frames * rates.frame_s_per_megapixel * recipe.filming.size_px**2 / 1e6
     edit_s = _mean_edit_s(recipe, rates)
@@ -198,13 +201,28 @@ def _absent(weights: Weights) -> bool:
     )
 
 
-def _disk(recipe: Recipe, rates: Rates) -> Iterator[str]:
-    prompts = sum(count for _, count in recipe.prompts.counts)
+def disk_gib(recipe: Recipe, rates: Rates = Rates()) -> float:
+    """What the workspace grows by, without checkpoints."""
+    return _clips_gib(recipe, rates) + _edits_gib(recipe, rates)
+
+
+def _clips_gib(recipe: Recipe, rates: Rates) -> float:
     frames = len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
-    pixels = recipe.filming.size_px**2
-    clips = (prompts + 1) * frames * pixels * rates.clip_bytes_per_pixel / 2**30
-    edits = prompts * recipe.tracker.crop.size_px**2 * rates.edit_bytes_per_pixel / 2**30
-    decoded = (prompts + 1) * len(recipe.filming.train_frames) * pixels * 5 / 2**30
+    return (_prompts(recipe) + 1) * frames * recipe.filming.size_px**2 * rates.clip_bytes_per_pixel / 2**30
+
+
+def _edits_gib(recipe: Recipe, rates: Rates) -> float:
+    return _prompts(recipe) * recipe.tracker.crop.size_px**2 * rates.edit_bytes_per_pixel / 2**30
+
+
+def _prompts(recipe: Recipe) -> int:
+    return sum(count for _, count in recipe.prompts.counts)
+
+
+def _disk(recipe: Recipe, rates: Rates) -> Iterator[str]:
+    frames, pixels = len(recipe.filming.train_frames), recipe.filming.size_px**2
+    decoded = (_prompts(recipe) + 1) * frames * pixels * _DECODED_BYTES / 2**30
+    clips, edits = _clips_gib(recipe, rates), _edits_gib(recipe, rates)
     yield f"disk: clips {clips:.1f} GiB, edits {edits:.1f} GiB, and a few checkpoints"
     yield f"memory of a training worker: {decoded:.1f} GiB of decoded frames"
 
