@@ -167,8 +167,8 @@ class Trainer:
     def _deformation(self, decoder: Networks, canonical: CanonicalGaussians, config: DeformationLossConfig) -> Tensor:
         """Eq. 31 over all subjects of the step."""
         e = self.avatar.skeleton.n_expression
-        basis = canonical.blend_basis.flatten(0, 1)
-        copies = len(canonical.blend_basis)
+        basis = decoder.blend_bases(canonical).flatten(0, 1)
+        copies = len(canonical.attributes)
         given = decoder.blend_basis.repeat(copies, 1, 1)
         return deformation_loss(
             basis[..., :e], basis[..., e:], canonical.skinning.flatten(0, 1),
