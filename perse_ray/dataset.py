@@ -92,7 +92,10 @@ class _Worker:
             self.problem = (one_line(error), "" if known else traceback.format_exc())
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        return pa.Table.from_pylist([self._row(row) for row in batch.to_pylist()])
+        rows = batch.to_pylist()
+        if self.guarded is not None:
+            self.guarded.prepare(rows)
+        return pa.Table.from_pylist([self._row(row) for row in rows])
 
     def _row(self, row: Row) -> Row:
         if self.guarded is None:

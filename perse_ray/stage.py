@@ -9,7 +9,7 @@ every finished stage of every row a commit: a row that is tried again starts whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,14 @@ class RowWork(Protocol):
 
     def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
         """The columns that this stage writes, or a part of them. Whatever it raises puts the row in quarantine."""
+        ...
+
+
+class BatchedWork(RowWork, Protocol):
+    """A worker that is quicker with several rows at once, as models on a GPU are."""
+
+    def prepare(self, rows: Sequence[Mapping[str, Value]]) -> None:
+        """Work on rows together and keep what comes out; each row is then asked for by itself, as ever."""
         ...
 
 
