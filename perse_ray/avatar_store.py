@@ -6,9 +6,10 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from perse.geometry.camera import Camera
 from perse.head import HeadParameters, Joint
 from perse_ray.render_api import (
     AVATAR_ID,
+    Appearance,
     AvatarInfo,
     OrbitCamera,
     RenderRequest,
@@ -29,6 +31,9 @@ from perse_ray.render_api import (
     UnknownName,
     check_names,
 )
+
+if TYPE_CHECKING:
+    from perse.export import ExportFormat
 
 CACHED_CODES = 32
 """Canonical Gaussians that an avatar keeps: about 60 MB for 15,000 points."""
@@ -47,11 +52,19 @@ class AvatarLibrary(Protocol):
         ...
 
     def render(self, avatar: str, request: RenderRequest) -> NDArray[np.uint8]:
-        """A picture [h, w, 3]. May be called from several threads.
+        """A picture [h, w, 3], or [h, w, 4] without a background. May be called from several threads.
 
         Raises:
             KeyError: there is no such avatar.
             UnknownName: the request names a subject, expression or joint that it does not have.
+        """
+        ...
+
+    def export(self, avatar: str, look: Appearance, format: ExportFormat) -> bytes:
+        """A file for other programs. May be called from several threads.
+
+        Raises:
+            KeyError, UnknownName: as `render`.
         """
         ...
 
@@ -90,18 +103,33 @@ class LoadedAvatar:
         )
 
     def render(self, request: RenderRequest) -> NDArray[np.uint8]:
-        """A picture [h, w, 3] uint8."""
+        """A picture [h, w, 3] uint8, or [h, w, 4] (not premultiplied) without a background."""
         from perse.render import rasterize
 
         code = self._code(request.attributes)
         parameters = self._parameters(request)
         camera = self._camera(request).to(code.device)
-        background = torch.tensor(request.background, dtype=torch.float32, device=code.device) / 255
+        background = None
+        if request.background is not None:
+            background = torch.tensor(request.background, dtype=torch.float32, device=code.device) / 255
         with torch.inference_mode(), self._one_at_a_time:
             gaussians = self.avatar.pose(self._canonicalised(code), parameters)
             drawn = rasterize(gaussians[0], camera, background=background, rasterizer=self.rasterizer)
-            colors = drawn.colors.reshape(request.height, request.width, 3)
+            colors = drawn.colors
+            if background is None:
+                alpha = drawn.alphas[..., None]
+                colors = torch.cat([colors / alpha.clamp_min(1e-6), alpha], -1)
             return (colors.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+    def export(self, look: Appearance, format: ExportFormat) -> bytes:
+        """The avatar with this look, in a format for other programs, with its provenance inside."""
+        from perse.export import Provenance, export_bytes, freeze
+
+        code, parameters = self._code(look.attributes), self._parameters(look)
+        with self._one_at_a_time:
+            scene = freeze(self.avatar, code, parameters)
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        return export_bytes(scene, format, Provenance.of(self.avatar, [look.attributes], made))
 
     def _code(self, attributes: Mapping[Category, Mapping[str, float]]) -> Tensor:
         """z [k, d]: in each named category z_ref + Σ w (z_subject − z_ref), elsewhere z_ref (Eq. 4)."""
@@ -124,7 +152,7 @@ class LoadedAvatar:
         self._canonical.move_to_end(key)
         return self._canonical[key]
 
-    def _parameters(self, request: RenderRequest) -> HeadParameters:
+    def _parameters(self, request: Appearance) -> HeadParameters:
         card = self.avatar.card
         expressions, joints = list(card.expression_names), list(card.joint_names)
         check_names("expression", set(request.expression), expressions)
@@ -200,6 +228,9 @@ class FolderLibrary:
 
     def render(self, avatar: str, request: RenderRequest) -> NDArray[np.uint8]:
         return self._avatar(avatar).render(request)
+
+    def export(self, avatar: str, look: Appearance, format: ExportFormat) -> bytes:
+        return self._avatar(avatar).export(look, format)
 
     def _avatar(self, name: str) -> LoadedAvatar:
         with self._lock:

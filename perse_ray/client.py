@@ -19,6 +19,7 @@ be under way, and asking again would double it.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -158,7 +159,40 @@ class AvatarClient:
         body: dict[str, Any] = {"width": width, "height": height, "format": format, **others}
         given = {"attributes": attributes, "expression": expression, "pose": pose, "camera": camera}
         body |= {name: value for name, value in given.items() if value is not None}
-        return self._ask("POST", f"/v1/avatars/{quote(avatar, safe='')}/render", json=body).content
+        return self._ask("POST", f"{_path(avatar)}/render", json=body).content
+
+    def animate(self, avatar: str, motion: Mapping[str, Any], **others: Any) -> bytes:
+        """A video, MP4 unless ``format="webp"``, with a C2PA manifest.
+
+        Args:
+            motion: ``{"kind": "named"}``, ``{"kind": "uploaded", …}`` or ``{"kind": "between", …}``; see the service's
+                /docs.
+            others: further fields of an animate request, such as ``attributes``, ``width`` or ``camera``.
+
+        Raises:
+            ServiceError: as `render`.
+        """
+        return self._ask("POST", f"{_path(avatar)}/animate", json={"motion": motion, **others}).content
+
+    def export(self, avatar: str, format: str = "ply", *, attributes: Mix | None = None, **look: Any) -> bytes:
+        """A file for other programs: ply, compressed-ply, splat, glb, usd or html.
+
+        Args:
+            look: ``expression`` and ``pose`` as in `render`.
+
+        Raises:
+            ServiceError: as `render`.
+        """
+        asked = json.dumps({"attributes": attributes or {}, **look})
+        return self._ask("GET", f"{_path(avatar)}/export", params={"format": format, "look": asked}).content
+
+    def thumbnail(self, avatar: str, subject: str = "") -> bytes:
+        """A small WebP picture of the person, or of one edit.
+
+        Raises:
+            ServiceError: as `render`.
+        """
+        return self._ask("GET", f"{_path(avatar)}/thumbnail", params={"subject": subject}).content
 
     def close(self) -> None:
         self._http.close()
@@ -171,10 +205,10 @@ class AvatarClient:
     ) -> None:
         self.close()
 
-    def _ask(self, method: str, path: str, json: Any = None) -> httpx.Response:
+    def _ask(self, method: str, path: str, **content: Any) -> httpx.Response:
         """Ask, and once more if the first time was bad luck."""
         try:
-            answer = self._http.request(method, path, json=json)
+            answer = self._http.request(method, path, **content)
             wait_s = _patience(answer)
             if wait_s is None:
                 return _checked(answer)
@@ -184,9 +218,13 @@ class AvatarClient:
         except httpx.TransportError:
             pass  # dropped: the service, or one of its machines, has just died
         try:
-            return _checked(self._http.request(method, path, json=json))
+            return _checked(self._http.request(method, path, **content))
         except httpx.TransportError as error:
             raise ServiceError(0, f"cannot reach {self._http.base_url}: {error}") from error
+
+
+def _path(avatar: str) -> str:
+    return f"/v1/avatars/{quote(avatar, safe='')}"
 
 
 def _patience(answer: httpx.Response) -> float | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from perse.attributes import Category
 from perse.data.images import encode_image
@@ -24,14 +24,17 @@ MAX_ENTRIES = 256
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-0.5, le=1.5, allow_inf_nan=False)]
 Angle = Annotated[float, Field(ge=-3.2, le=3.2, allow_inf_nan=False)]
+Byte = Annotated[int, Field(ge=0, le=255)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Refuses fields that it does not know."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class OrbitCamera(_Strict):
+class OrbitCamera(Strict):
     """The portrait's own camera, moved around the head."""
 
     yaw_deg: float = Field(default=0.0, ge=-180, le=180, allow_inf_nan=False, description="to the person's left")
@@ -39,7 +42,7 @@ class OrbitCamera(_Strict):
     zoom: float = Field(default=1.0, ge=0.25, le=4, allow_inf_nan=False)
 
 
-class PinholeCamera(_Strict):
+class PinholeCamera(Strict):
     """A camera of one's own, OpenCV convention, metres and pixels of the requested size."""
 
     world_to_camera: Annotated[list[Annotated[list[Number], Field(min_length=4, max_length=4)]], Field(
@@ -65,10 +68,13 @@ class PinholeCamera(_Strict):
         return value
 
 
-class RenderRequest(_Strict):
-    """One picture of one avatar. An empty request shows the person as in the portrait, from the front, at rest."""
+Mix = dict[Category, dict[Name, Weight]]
 
-    attributes: dict[Category, dict[Name, Weight]] = Field(
+
+class Appearance(Strict):
+    """Edits, expression and pose. Empty, it is the person as in the portrait, at rest."""
+
+    attributes: Mix = Field(
         default_factory=dict,
         description="by category: subjects and their weights. One subject with weight 1 wears that edit, weights "
         "between interpolate: towards the person as in the portrait, or between several subjects.",
@@ -77,12 +83,6 @@ class RenderRequest(_Strict):
     pose: dict[Name, tuple[Angle, Angle, Angle]] = Field(
         default_factory=dict, description="joint rotations by name, axis-angle in radians"
     )
-    camera: OrbitCamera | PinholeCamera = OrbitCamera()
-    width: int = Field(256, ge=16, le=MAX_SIDE_PX)
-    height: int = Field(256, ge=16, le=MAX_SIDE_PX)
-    background: tuple[int, int, int] = Field((255, 255, 255), description="RGB, 0 to 255")
-    format: Literal["png", "jpeg"] = "png"
-    quality: int = Field(90, ge=1, le=100, description="of JPEG")
 
     @field_validator("attributes", "expression", "pose")
     @classmethod
@@ -92,12 +92,40 @@ class RenderRequest(_Strict):
             raise ValueError(f"has {entries} entries; {MAX_ENTRIES} are allowed")
         return value
 
-    @field_validator("background")
-    @classmethod
-    def _bytes(cls, value: tuple[int, int, int]) -> tuple[int, int, int]:
-        if not all(0 <= channel <= 255 for channel in value):
-            raise ValueError("must be three numbers from 0 to 255")
-        return value
+
+class RenderRequest(Appearance):
+    """One picture of one avatar. An empty request shows the person as in the portrait, from the front, at rest."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {},
+                {
+                    "attributes": {"hair": {"SUBJECT-ID": 0.7, "ANOTHER-ID": 0.3}},
+                    "expression": {"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8},
+                    "pose": {"neck": [0, 0.3, 0]},
+                    "camera": {"yaw_deg": 20},
+                    "format": "webp",
+                    "background": None,
+                },
+            ]
+        }
+    )
+
+    camera: OrbitCamera | PinholeCamera = OrbitCamera()
+    width: int = Field(default=256, ge=16, le=MAX_SIDE_PX)
+    height: int = Field(default=256, ge=16, le=MAX_SIDE_PX)
+    background: tuple[Byte, Byte, Byte] | None = Field(
+        default=(255, 255, 255), description="RGB, 0 to 255; null is transparent, for PNG and WebP"
+    )
+    format: Literal["png", "jpeg", "webp"] = "png"
+    quality: int = Field(default=90, ge=1, le=100, description="of JPEG and WebP; 100 makes WebP lossless")
+
+    @model_validator(mode="after")
+    def _possible(self) -> RenderRequest:
+        if self.background is None and self.format == "jpeg":
+            raise ValueError("JPEG cannot be transparent; ask for png or webp")
+        return self
 
 
 class SubjectInfo(BaseModel):

@@ -3,8 +3,10 @@
 ::
 
     POST /v1/avatars/{id}/render   a picture                         200 | 404 | 413 | 415 | 422 | 503
+         /v1/avatars/{id}/…        animations, exports, …            see serve_media.py
     GET  /v1/avatars               what can be asked for             200
     GET  /healthz                  whether it is alive               200
+    GET  /docs                     how to ask                        200
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ import anyio.to_thread
 from fastapi import FastAPI, HTTPException, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.requests import Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from perse.errors import PerseError
+from perse_ray.api_page import api_page
 from perse_ray.avatar_store import AvatarLibrary
+from perse_ray.media_api import MAX_MOTION_BYTES
 from perse_ray.render_api import AVATAR_ID, MAX_BODY_BYTES, AvatarInfo, RenderRequest, UnknownName, encode_picture
+from perse_ray.serve_media import media_routes
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -32,17 +37,30 @@ MAX_WAITING = 32
 """Renders that may wait for their turn; more are told to come back."""
 
 PICTURE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/png": {}, "image/jpeg": {}}, "description": "the picture"}
+    200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}}, "description": "the picture"}
 }
 
 
 def create_app(library: AvatarLibrary) -> FastAPI:
     """The application over a library of avatars."""
-    # /docs would load its assets from a content network; the schema itself stays at /openapi.json.
+    # FastAPI's own /docs would load its assets from a content network; ours is one page of our own.
     app = FastAPI(title="PERSE avatars", version="1", docs_url=None, redoc_url=None)
-    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES, motion_limit=MAX_MOTION_BYTES)
     app.add_exception_handler(RequestValidationError, _explain)
     waiting = 0
+
+    async def in_turn(avatar: str, work: Callable[[], Any]) -> Any:
+        """Work on a known avatar, unless too much of it is waiting."""
+        nonlocal waiting
+        if not AVATAR_ID.fullmatch(avatar) or avatar not in library.ids():
+            raise HTTPException(404, "there is no such avatar; GET /v1/avatars lists them")
+        if waiting >= MAX_WAITING:
+            raise HTTPException(503, "too many renders are waiting; try again", {"Retry-After": "1"})
+        waiting += 1
+        try:
+            return await _in_thread(work)
+        finally:
+            waiting -= 1
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -57,18 +75,14 @@ def create_app(library: AvatarLibrary) -> FastAPI:
 
     @app.post("/v1/avatars/{avatar}/render", response_class=Response, responses=PICTURE)
     async def render(avatar: str, request: RenderRequest) -> Response:
-        nonlocal waiting
-        if not AVATAR_ID.fullmatch(avatar) or avatar not in library.ids():
-            raise HTTPException(404, "there is no such avatar; GET /v1/avatars lists them")
-        if waiting >= MAX_WAITING:
-            raise HTTPException(503, "too many renders are waiting; try again", {"Retry-After": "1"})
-        waiting += 1
-        try:
-            picture = await _in_thread(lambda: encode_picture(library.render(avatar, request), request))
-        finally:
-            waiting -= 1
+        picture = await in_turn(avatar, lambda: encode_picture(library.render(avatar, request), request))
         return Response(picture, media_type=f"image/{request.format}", headers={"Cache-Control": "no-store"})
 
+    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+    async def docs() -> str:
+        return api_page(app.openapi())
+
+    app.include_router(media_routes(library, in_turn))
     return app
 
 
@@ -93,16 +107,18 @@ async def _explain(request: Request, error: Exception) -> JSONResponse:
 
 
 class BodyLimit:
-    """Refuses bodies beyond a size, counting the bytes that really arrive."""
+    """Refuses bodies beyond a size, counting the bytes that really arrive. Motions may be larger than the rest."""
 
-    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]], limit: int) -> None:
+    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]], limit: int, motion_limit: int) -> None:
         self.app = app
         self.limit = limit
+        self.motion_limit = motion_limit
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        limit = self.motion_limit if scope["path"].endswith("/animate") else self.limit
         body = bytearray()
         more = True
         while more:
@@ -111,8 +127,8 @@ class BodyLimit:
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > self.limit:
-                await _refuse(send, f"the request body may hold {self.limit} bytes")
+            if len(body) > limit:
+                await _refuse(send, f"the request body may hold {limit} bytes")
                 return
         whole: Message = {"type": "http.request", "body": bytes(body), "more_body": False}
         given = False

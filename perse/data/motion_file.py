@@ -116,6 +116,18 @@ class Motion:
             pose[:, list(joint_names).index(name)] = torch.from_numpy(turns)
         return HeadParameters(torch.zeros(0), torch.zeros(0, 3), expression, pose)
 
+    def only(self, expression_names: Sequence[str], joint_names: Sequence[str]) -> Motion:
+        """What a head with these names can perform of the motion.
+
+        Raises:
+            InputError: nothing is left.
+        """
+        return Motion(
+            self.fps,
+            {name: values for name, values in self.expressions.items() if name in expression_names},
+            {name: values for name, values in self.joints.items() if name in joint_names},
+        )
+
     @classmethod
     def of_parameters(
         cls, parameters: HeadParameters, expression_names: Sequence[str], joint_names: Sequence[str], fps: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def motion_of(avatar: Avatar, motion: str) -> tuple[HeadParameters, float]:
     Raises:
         InputError: the file is no motion, or moves what this avatar does not have.
     """
-    named = _built_in_motion() if motion == BUILT_IN else read_motion(Path(motion))
+    named = built_in_motion() if motion == BUILT_IN else read_motion(Path(motion))
     return named.parameters(avatar.card.expression_names, avatar.card.joint_names), named.fps
 
 
@@ -44,6 +45,17 @@ def posed(avatar: Avatar, expressions: Sequence[str], poses: Sequence[str]) -> H
     return Motion(25.0, strengths, turns).parameters(avatar.card.expression_names, avatar.card.joint_names).frame(0)
 
 
+@cache
+def built_in_motion() -> Motion:
+    """The motion of `BUILT_IN` by name, 25 frames a second."""
+    from perse.head.embedded import embedded_head
+    from perse.synthesis.motion import TEST_FRAMES, load_motion
+
+    head = embedded_head()
+    shared = load_motion(head).frame(slice(TEST_FRAMES.start, TEST_FRAMES.stop))
+    return Motion.of_parameters(shared, head.expression_names, head.joint_names, fps=25.0)
+
+
 def _numbers(text: str, count: int) -> tuple[str, list[float]]:
     name, _, rest = text.partition("=")
     try:
@@ -54,12 +66,3 @@ def _numbers(text: str, count: int) -> tuple[str, list[float]]:
         example = "mouthSmileLeft=0.8" if count == 1 else "neck=0,20,0"
         raise InputError(f"expected a name and {count} number{'s' * (count > 1)}, as in {example}, got {text[:60]!r}")
     return name.strip(), numbers
-
-
-def _built_in_motion() -> Motion:
-    from perse.head.embedded import embedded_head
-    from perse.synthesis.motion import TEST_FRAMES, load_motion
-
-    head = embedded_head()
-    shared = load_motion(head).frame(slice(TEST_FRAMES.start, TEST_FRAMES.stop))
-    return Motion.of_parameters(shared, head.expression_names, head.joint_names, fps=25.0)
