@@ -11,7 +11,8 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222 }
 h2 { margin-top: 2em; border-top: 1px solid #ddd; padding-top: .6em; font-size: 1.05em }
 code, pre { font: 13px/1.45 ui-monospace, monospace; background: #f5f5f5; border-radius: 4px; padding: .1em .3em }
-pre { padding: .7em; overflow-x: auto; white-space: pre-wrap } .method { color: #0a6; font-weight: 700; margin-right: .5em }
+pre { padding: .7em; overflow-x: auto; white-space: pre-wrap }
+.method { color: #0a6; font-weight: 700; margin-right: .5em }
 table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; vertical-align: top; padding: .25em .8em .25em 0 }
 td:nth-child(2) { color: #666; max-width: 26em } summary { cursor: pointer }
