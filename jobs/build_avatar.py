@@ -42,7 +42,7 @@ class Arguments:
     """Folder for everything that is made; also s3://… or gs://…."""
 
     face: int | None = None
-    """Which face, where the photograph shows several: 0 is the leftmost."""
+    """Which face, where the photograph shows several: 1 is the leftmost."""
 
     prompts: Path | None = None
     """CSV file with one's own prompts instead of the recipe's."""

@@ -81,7 +81,7 @@ class BuildRequest:
     """Where everything goes."""
 
     face: int | None = None
-    """Which face, where the photograph shows several; from 0, left to right."""
+    """Which face, where the photograph shows several; from 1, left to right."""
 
     prompts: tuple[AttributePrompt, ...] | None = None
     """One's own prompts instead of the recipe's plan."""

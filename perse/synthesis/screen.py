@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.data import EditedPortrait, TrackedPortrait, Verdict
+from perse.head import HeadModel
 from perse.identity import SAME_PERSON_DISTANCE, DlibEmbedder, FaceEmbedder, identity_distance
 from perse.tracking.landmarks import N_SURFACE
 
@@ -42,6 +43,10 @@ class ProceduralScreenConfig:
     max_landmark_distance: float = 0.05
     """Median distance of landmarks found in the edit from the portrait's, in face widths; a long or short nose, which
     takes the mouth along, reaches 0.031."""
+
+    def build(self, head: HeadModel) -> ProceduralScreen:
+        """The screen; it looks at pictures only and needs no head model."""
+        return ProceduralScreen(self)
 
 
 class ProceduralScreen:

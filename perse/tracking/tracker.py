@@ -57,6 +57,9 @@ class MediapipeTrackerConfig:
     ears: EarConfig = field(default_factory=EarConfig)
     """How ears are brought to the photograph's."""
 
+    def build(self, head: HeadModel) -> MediapipeTracker:
+        return MediapipeTracker(self, head)
+
 
 class MediapipeTracker:
     """mediapipe's landmarks, our own fit, our own part masks. Deterministic.

@@ -40,6 +40,9 @@ class ProceduralAnimatorConfig:
         if self.supersampling < 1 or self.kept_references < 1:
             raise ValueError("supersampling and kept_references must be at least 1")
 
+    def build(self, head: HeadModel) -> ProceduralAnimator:
+        return ProceduralAnimator(self, head)
+
 
 class ProceduralAnimator:
     """A `PortraitAnimator` without weights.

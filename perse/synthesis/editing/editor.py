@@ -44,6 +44,9 @@ class ProceduralEditorConfig:
     complete_prompts: bool = True
     """Fill slots that a prompt leaves out with their usual values; otherwise such a prompt is refused."""
 
+    def build(self, head: HeadModel) -> ProceduralEditor:
+        return ProceduralEditor(self, head)
+
 
 class ProceduralEditor:
     """Edits by painting and by 3D attachments. Deterministic in (portrait, prompt); see `PortraitEditor`."""
