@@ -31,7 +31,7 @@ KEY = "perse-provenance"
 """Under this name the record is found in formats that name their metadata."""
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's term for media made by a trained algorithm, which C2PA and the EU AI Act's code of practice ask for."""
+"""IPTC's term for media made by a trained algorithm; C2PA asks for one of these terms."""
 
 STATEMENT = "Synthetic media: drawn by an avatar that was trained on pictures generated from one portrait."
 

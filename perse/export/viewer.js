@@ -293,6 +293,7 @@ async function main() {
   const time = element("time"), play = element("play");
   element("bar").hidden = scene.frames < 2;
   time.max = scene.frames - 1;
+  time.value = frame;
   const label = () => { play.textContent = playing ? "⏸" : "▶"; };
   play.addEventListener("click", () => { playing = !playing; started = performance.now() - (1000 * frame) / scene.fps; label(); });
   time.addEventListener("input", () => { playing = false; frame = Number(time.value); dirty = true; label(); });
