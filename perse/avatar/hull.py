@@ -34,9 +34,12 @@ COARSE_VOXELS = 3
 """Before the real carving, voxels this many times larger are carved with grown silhouettes of all pieces together;
 most of the space is empty and need not be looked at closely."""
 
-MINIMUM_SHARE = 0.75
+MINIMUM_SHARE = 0.65
 """A voxel belongs to a piece if it falls inside its silhouette in this share of the frames in which it is seen.
 Not in all of them: pieces also hide one another."""
+
+OUTLINE_PX = 1
+"""Silhouettes grow by this much: a brim seen from its edge is one pixel thick, and a voxel's centre would miss it."""
 
 MINIMUM_SEEN = 0.25
 """And if it is seen in this share of all frames."""
@@ -89,10 +92,10 @@ def standing_off(watched: WatchedFrames, categories: Sequence[int]) -> list[Piec
 
 def carve(mesh: IdentityMesh, watched: WatchedFrames, pieces: Sequence[Piece], config: HullConfig) -> PhotoHull:
     """Carve all pieces."""
-    masks = np.stack([watched.parts[piece.subject] == piece.part for piece in pieces])  # [p, f, h, w]
+    masks = _grown(np.stack([watched.parts[piece.subject] == piece.part for piece in pieces]), OUTLINE_PX)
     coarse_m = COARSE_VOXELS * config.voxel_m
     coarse = _grid(mesh, coarse_m, config.margin_m)
-    everything = _grown(np.any(masks, axis=0, keepdims=True), watched, mesh, coarse_m)
+    everything = _grown(np.any(masks, axis=0, keepdims=True), _half_diagonal_px(watched, mesh, coarse_m))
     images = watched.images[[piece.subject for piece in pieces]]
     kept = _likelihood(mesh, coarse, watched, everything, images[:1], MINIMUM_SHARE)[0] > 0
     centres = _children(coarse[torch.from_numpy(kept)], config.voxel_m)
@@ -115,14 +118,18 @@ def _likelihood(
     return out
 
 
-def _grown(masks: NDArray[np.bool_], watched: WatchedFrames, mesh: IdentityMesh, voxel_m: float) -> NDArray[np.bool_]:
-    """Masks [p, f, h, w] grown by half a voxel's diagonal, so that looking at its centre cannot lose its corners."""
-    nearest = float(watched.camera.to_camera(mesh.at_vertices.rest)[:, 2].min())
-    px_per_m = float(watched.camera.intrinsics[0, 0]) / max(0.8 * nearest, 0.1)
-    radius = int(np.ceil(px_per_m * voxel_m * np.sqrt(3) / 2))
-    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+def _grown(masks: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
+    """Masks [p, f, h, w], each picture grown by a disc."""
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
     grown = [[cv2.dilate(frame.astype(np.uint8), brush) for frame in piece] for piece in masks]
     return np.asarray(grown) > 0
+
+
+def _half_diagonal_px(watched: WatchedFrames, mesh: IdentityMesh, voxel_m: float) -> int:
+    """Half a voxel's diagonal in pixels, where it is largest: looking at the centre then cannot lose a corner."""
+    nearest = float(watched.camera.to_camera(mesh.at_vertices.rest)[:, 2].min())
+    px_per_m = float(watched.camera.intrinsics[0, 0]) / max(0.8 * nearest, 0.1)
+    return int(np.ceil(px_per_m * voxel_m * np.sqrt(3) / 2))
 
 
 def _grid(mesh: IdentityMesh, voxel_m: float, margin_m: float) -> Tensor:

@@ -36,14 +36,18 @@ from perse.head import HeadModel
 
 logger = logging.getLogger(__name__)
 
+UNSEEN_SHARE = 0.15
+"""Density of points on triangles that no watched frame sees, relative to those seen in half of them or more. Not
+zero: the camera of a finished avatar may be turned."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StartConfig:
     """How many points start where."""
 
-    head_points: int = 6000
+    head_points: int = 5500
     """On the head model's surface, denser around eyes, mouth and brows."""
-    shell_points: int = 6000
+    shell_points: int = 6500
     """In the photo hull around it: hair, hats, headphones, earrings, beards."""
     body_points: int = 3000
     """On neck, shoulders and clothes."""
@@ -82,7 +86,7 @@ def starting_points(
     clips = [reference, *(clip for clip, _ in edited)]
     categories = [-1, *(category.index for _, category in edited)]
     watched = watch(clips, skeleton(reference.parameters), mesh, config.watched_frames)
-    head = mesh.on_surface(*sample_triangles(mesh.triangle_density(), config.head_points, rng))
+    head = _head(mesh, watched, config, rng)
     shell = _shell(mesh, watched, categories, config, rng)
     coverage = body_coverage(watched.parts)
     body_count = config.body_points if coverage.any() else 0
@@ -96,6 +100,15 @@ def starting_points(
     edits = _edits(attributes, seen, present, regions, categories, config)
     logger.info("points: %d head, %d shell, %d body", len(head), len(shell), len(body))
     return StartingPoints(prior, attributes, layers, regions, edits), mesh
+
+
+def _head(mesh: IdentityMesh, watched: WatchedFrames, config: StartConfig, rng: np.random.Generator) -> MeshPrior:
+    """Points on the mesh: few where no frame ever looks, such as the back of the head."""
+    every = torch.arange(len(mesh.faces))
+    middle = torch.full((len(mesh.faces), 3), 1 / 3)
+    seen = torch.from_numpy(observe(mesh.on_surface(every, middle), watched).seen) / len(watched.motion)
+    visibility = UNSEEN_SHARE + (1 - UNSEEN_SHARE) * (2 * seen.float()).clamp(max=1)
+    return mesh.on_surface(*sample_triangles(mesh.triangle_density() * visibility, config.head_points, rng))
 
 
 def _shell(

@@ -106,11 +106,6 @@ class ConditionedMLP(nn.Module):
         return hidden
 
 
-def softplus_100(x: Tensor) -> Tensor:
-    """Softplus with β = 100: a smooth ReLU (REFERENCE §1)."""
-    return nn.functional.softplus(x, beta=100)
-
-
 def encoding_width(octaves: int) -> int:
     """Width of `positional_encoding` for 3D points."""
     return 3 + 6 * octaves

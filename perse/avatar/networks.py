@@ -24,9 +24,10 @@ import torch
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES
+from perse.avatar.activations import softplus_100
 from perse.avatar.canonical import COLOR, LOG_SCALE, OPACITY, QUAT, CanonicalGaussians, pack_attributes, per_frame
 from perse.avatar.deformation import deform
-from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding, softplus_100
+from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import StartingPoints, spacing
 from perse.avatar.posing import LOG_SCALE_RANGE

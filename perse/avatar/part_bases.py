@@ -7,7 +7,8 @@
 Ours, and the default without a GPU. The sum over categories keeps the parts' coefficients apart: z_k of hair enters
 nothing but B_hair. The reference is exactly zero in every term, and an edit costs one small product. B_k exists only
 for points in the *region* of its category (where the training clips of that category differ from the reference), so
-an edit cannot reach other parts' points at all, and memory and Adam's work shrink with the regions.
+an edit cannot reach other parts' points at all, and memory and Adam's work shrink with the regions. Where several
+edits meet at one point, the sum is weighted (see `_changed`).
 
 tanh with near-fixed directions W_k cannot collapse: a learned net in its place suppresses small and rare edits
 (REFERENCE §7).
@@ -116,13 +117,13 @@ class PartBases(nn.Module):
         shared = self.shared_attributes()
         active = (codes != reference).any(-1)  # [s, k]
         weights = self.coefficients(codes, reference)
-        subjects, members = [], self.members
+        subjects = []
         for subject in range(len(codes)):
-            attributes = shared
-            for k in torch.nonzero(active[subject])[:, 0].tolist():
-                change = torch.einsum("r,rmc->mc", weights[subject, k], self.bases[k])
-                attributes = attributes.index_add(0, members[k], change)
-            subjects.append(attributes)
+            changes = [
+                (self.members[k], torch.einsum("r,rmc->mc", weights[subject, k], self.bases[k]))
+                for k in torch.nonzero(active[subject])[:, 0].tolist()
+            ]
+            subjects.append(_changed(shared, changes))
         logits = self.skinning_logits
         if self.skinning_residual is not None:
             logits = logits + self.skinning_residual
@@ -152,6 +153,27 @@ class PartBases(nn.Module):
                 wanted = (edits[subjects][:, members] / self.units).flatten(1)  # [s, m · 14]
                 inverse = torch.linalg.pinv(weights[subjects, k], rtol=0.05)  # [r, s]
                 self.bases[k].copy_((inverse @ wanted).unflatten(1, (len(members), N_ATTRIBUTES)))
+
+
+def _changed(attributes: Tensor, changes: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Attributes [n, 14] with the changes [m, 14] of one or several categories at their points [m].
+
+    A point in the regions of several edited categories cannot obey them all: hair and a hat's brim each move a colour
+    logit by several units, and the sum is a colour that neither has. So each category's change counts with its share
+    of the point's total, |Δ_k|⁴ / Σ |Δ_j|⁴: the edit that changes a point most has it nearly to itself, and one edit
+    alone, which is all that training sees, counts in full.
+    """
+    if len(changes) < 2:
+        for members, change in changes:
+            attributes = attributes.index_add(0, members, change)
+        return attributes
+    claims = [change.square().sum(-1).square() for _, change in changes]
+    total = torch.full_like(attributes[:, 0], 1e-8)
+    for (members, _), claim in zip(changes, claims, strict=True):
+        total = total.index_add(0, members, claim)
+    for (members, change), claim in zip(changes, claims, strict=True):
+        attributes = attributes.index_add(0, members, (claim / total[members])[:, None] * change)
+    return attributes
 
 
 def attribute_units() -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding, softplus_100
+from perse.avatar.activations import SHARPNESS, softplus_100
+from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
 
 
 def test_the_split_condition_equals_the_concatenated_one_in_value_and_gradient() -> None:
@@ -35,3 +36,23 @@ def test_the_encoding_has_its_width_and_tells_points_apart() -> None:
     encoded = positional_encoding(points, 4)
     assert encoded.shape == (200, encoding_width(4))
     assert (torch.cdist(encoded, encoded) + torch.eye(200)).min() > 0.05
+
+
+def test_the_fused_softplus_is_softplus_in_value_and_gradient() -> None:
+    """Far from zero, at zero, and for a count that no register divides; float64 goes to torch's own."""
+    x = torch.cat([torch.linspace(-3, 3, 1001), torch.tensor([-100.0, 100.0, 0.0])])[:, None]
+    weights = torch.randn_like(x)
+    ours, exact = x.clone().requires_grad_(), x.double().requires_grad_()
+    value, wanted = softplus_100(1.0 * ours), torch.nn.functional.softplus(exact, beta=SHARPNESS, threshold=500)
+    assert torch.equal(softplus_100(exact), torch.nn.functional.softplus(exact, beta=SHARPNESS))
+    torch.testing.assert_close(value.double(), wanted, atol=1e-7, rtol=1e-6)
+    (weights * value).sum().backward()
+    (weights * wanted).sum().backward()
+    torch.testing.assert_close(ours.grad.double(), exact.grad, atol=2e-5, rtol=1e-4)
+
+
+def test_the_fused_softplus_leaves_parameters_alone() -> None:
+    parameter = torch.nn.Parameter(torch.randn(8, 16))
+    before = parameter.detach().clone()
+    softplus_100(parameter)
+    assert torch.equal(parameter, before)
