@@ -1,0 +1,57 @@
+"""Several edits at one point: the stronger one prevails, one alone counts in full, and order does not matter."""
+
+from __future__ import annotations
+
+import torch
+
+from perse.avatar.canonical import N_ATTRIBUTES
+from perse.avatar.part_bases import _changed
+
+POINTS = 6
+
+
+def _change(points: list[int], size: float) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.tensor(points), size * torch.randn(len(points), N_ATTRIBUTES)
+
+
+def test_one_edit_counts_in_full() -> None:
+    base = torch.randn(POINTS, N_ATTRIBUTES)
+    members, change = _change([1, 4], 1.0)
+    assert torch.equal(_changed(base, [(members, change)]), base.index_add(0, members, change))
+    assert _changed(base, []) is base
+
+
+def test_edits_that_do_not_meet_do_not_know_of_each_other() -> None:
+    base = torch.randn(POINTS, N_ATTRIBUTES)
+    first, second = _change([0, 1], 1.0), _change([3, 5], 2.0)
+    expected = base.index_add(0, *first).index_add(0, *second)
+    assert torch.allclose(_changed(base, [first, second]), expected, atol=1e-5)
+
+
+def test_where_edits_meet_nothing_explodes_and_the_stronger_prevails() -> None:
+    base = torch.zeros(POINTS, N_ATTRIBUTES)
+    strong, weak = _change([2], 4.0), _change([2], 1.0)
+    mixed = _changed(base, [strong, weak])[2]
+    assert mixed.norm() <= max(strong[1].norm(), weak[1].norm()) * 1.001
+    assert (mixed - strong[1][0]).norm() < 0.1 * strong[1].norm()
+    assert torch.allclose(mixed, _changed(base, [weak, strong])[2], atol=1e-6)
+
+
+def test_an_edit_that_vanishes_leaves_the_other_alone() -> None:
+    base = torch.zeros(POINTS, N_ATTRIBUTES)
+    edit = _change([2, 3], 1.0)
+    for size in (1e-1, 1e-2, 1e-3):
+        mixed = _changed(base, [edit, (torch.tensor([3]), torch.full((1, N_ATTRIBUTES), size))])
+        assert (mixed[3] - edit[1][1]).abs().max() < 2 * size
+
+
+def test_gradients_reach_every_edit() -> None:
+    base = torch.randn(POINTS, N_ATTRIBUTES, dtype=torch.float64)
+    first = torch.randn(2, N_ATTRIBUTES, dtype=torch.float64, requires_grad=True)
+    second = torch.randn(2, N_ATTRIBUTES, dtype=torch.float64, requires_grad=True)
+    at_first, at_second = torch.tensor([0, 2]), torch.tensor([2, 4])
+
+    def mixed(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return _changed(base, [(at_first, a), (at_second, b)])
+
+    assert torch.autograd.gradcheck(mixed, (first, second))
