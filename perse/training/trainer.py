@@ -32,6 +32,7 @@ from perse.render import Rasterizer, Rendering, rasterize
 from perse.training.checkpoint import Checkpoint
 from perse.training.clips import ClipStore
 from perse.training.config import EPOCHS, TrainingConfig, rate_factor
+from perse.training.memory import keep_freed_memory
 from perse.training.objective import ImageObjective, LossTerms
 from perse.training.optimiser import Optimiser
 from perse.training.sampler import StepSample, curriculum_pool, sample_step
@@ -102,6 +103,8 @@ class Trainer:
         self._rasterizer, self._rank, self._world, self._reduce = rasterizer, rank, world, reduce_gradients
         self._optimiser = Optimiser(avatar.named_parameters(), config)
         self.device = avatar.features_categories.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.objective = ImageObjective(config.losses).to(self.device)
         self._motion: FrameMotion = avatar.skeleton(clips.parameters)
         self._camera: Camera = clips.camera.to(self.device)

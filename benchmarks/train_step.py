@@ -1,0 +1,181 @@
+"""How fast an avatar trains on this machine, beside the same step written the long way.
+
+    python -m benchmarks.train_step [--threads 2] [--quick] [--json FILE]
+
+The laptop recipe's step: 15,000 Gaussians, 256², the reference and three edits, one frame each. Columns: the step of
+`perse.training`; its naïve evaluation (`benchmarks.naive_step`: frame by frame, the condition at every point, plain
+torch); and the naïve one with our rasterizer, which shows what the networks and the loss alone are worth. Forward and
+backward of the same batch; Adam, the same for all, is left out here and stands among the phases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from benchmarks.imaginary import LAPTOP_NETWORKS, imaginary_avatar, imaginary_clips
+from benchmarks.naive_step import naive_loss
+from benchmarks.pairs import PairRasterizer
+from benchmarks.timing import Row, interleaved, print_tables, write_json
+from perse.avatar import NetworksConfig, PartBasesConfig
+from perse.avatar.canonical import CanonicalGaussians
+from perse.gaussians import Gaussians
+from perse.render import CpuRasterizer, Rasterizer, Rendering, rasterize
+from perse.training import Trainer, TrainingConfig
+from perse.training.sampler import StepSample
+
+DECODERS: dict[str, PartBasesConfig | NetworksConfig] = {"part bases": PartBasesConfig(), "networks": LAPTOP_NETWORKS}
+
+
+def trainer_of(decoder: PartBasesConfig | NetworksConfig, points: int, size_px: int) -> Trainer:
+    """A trainer of an imaginary avatar with one subject of each category."""
+    avatar = imaginary_avatar(decoder, points=points, subjects=10, size_px=size_px)
+    config = TrainingConfig(pose_networks_from=0.0)
+    return Trainer(avatar, imaginary_clips(avatar, frames=4), config, rasterizer=CpuRasterizer())
+
+
+def batch(subjects: int, frames_each: int) -> StepSample:
+    """The first subjects of the table, each in the first few frames."""
+    of_frame = tuple(s for s in range(subjects) for _ in range(frames_each))
+    return StepSample(tuple(range(subjects)), of_frame, tuple(i % 4 for i in range(len(of_frame))))
+
+
+def contenders(trainer: Trainer, sample: StepSample, *, naive: bool = True) -> dict[str, Callable[[], object]]:
+    """Loss and gradients of a batch, each in its own way."""
+
+    def fast() -> None:
+        trainer.gradients(sample)
+
+    def slow(rasterizer: Rasterizer) -> Callable[[], None]:
+        def run() -> None:
+            trainer.zero_gradients()
+            losses = trainer.config.losses
+            naive_loss(trainer.avatar, trainer.clips, sample, losses, rasterizer=rasterizer).backward()
+
+        return run
+
+    runs: dict[str, Callable[[], object]] = {"perse": fast}
+    if naive:
+        runs["naïve"] = slow(PairRasterizer())
+        runs["naïve, our rasterizer"] = slow(CpuRasterizer())
+    return runs
+
+
+def phases(trainer: Trainer, sample: StepSample, rounds: int) -> dict[str, float | None]:
+    """Median milliseconds of each part of a whole step. The graph is cut between the parts to time them alone."""
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds + 1):
+        clock = _Clock(times)
+        trainer.zero_gradients()
+        codes = trainer.avatar.subject_codes(torch.tensor(sample.subjects))
+        canonical = trainer.avatar.canonicalise(codes)
+        clock("canonicalise")
+        canonical_leaf, canonical_pairs = _cut(canonical)
+        motion = trainer.avatar.skeleton(trainer.clips.parameters.frame(torch.tensor(sample.frames)))
+        clock("")
+        posed = trainer.avatar.pose(canonical_leaf, motion, torch.tensor(sample.of_frame))
+        clock("pose")
+        posed_leaf, posed_pairs = _cut(posed)
+        drawn = rasterize(posed_leaf, trainer.clips.camera, background=torch.ones(3), rasterizer=CpuRasterizer())
+        clock("rasterize")
+        drawn_leaf, drawn_pairs = _cut(drawn)
+        target = trainer.clips.batch(sample.subject_of_frame, sample.frames)
+        terms = trainer.objective(drawn_leaf, target)
+        terms.total.backward()
+        clock("loss, both ways")
+        for name, pairs in (("rasterize", drawn_pairs), ("pose", posed_pairs), ("canonicalise", canonical_pairs)):
+            used = [(whole, leaf) for whole, leaf in pairs if leaf.grad is not None and whole.requires_grad]
+            torch.autograd.backward([whole for whole, _ in used], [leaf.grad for _, leaf in used])
+            clock(f"{name}, backward")
+        trainer.apply(replace(terms, total=terms.total.detach()))
+        clock("Adam")
+    names = [name for name in times if name]
+    result: dict[str, float | None] = {name: statistics.median(times[name][1:]) for name in names}
+    return {**result, "sum": sum(value or 0 for value in result.values())}
+
+
+class _Clock:
+    """Adds the time since the last call to a list."""
+
+    def __init__(self, times: dict[str, list[float]]) -> None:
+        self._times, self._last = times, time.perf_counter()
+
+    def __call__(self, name: str) -> None:
+        now = time.perf_counter()
+        self._times.setdefault(name, []).append((now - self._last) * 1e3)
+        self._last = time.perf_counter()
+
+
+_Record = TypeVar("_Record", CanonicalGaussians, Gaussians, Rendering)
+
+
+def _cut(record: _Record) -> tuple[_Record, list[tuple[Tensor, Tensor]]]:
+    """A copy of the record whose tensors start a new graph, and (tensor, its copy) where gradients are to be carried."""
+    values = {f.name: getattr(record, f.name) for f in fields(record)}
+    leaves = {
+        name: value if value is None else value.detach().requires_grad_(value.requires_grad)
+        for name, value in values.items()
+    }
+    pairs = [(values[name], leaf) for name, leaf in leaves.items() if leaf is not None]
+    return type(record)(**leaves), pairs
+
+
+def measure(*, quick: bool) -> list[Row]:
+    """All tables."""
+    rounds = 3 if quick else 7
+    counts = (4_000,) if quick else (4_000, 15_000, 40_000)
+    sizes = (128,) if quick else (128, 256, 512)
+    rows = []
+    for name, decoder in DECODERS.items():
+        trainer = trainer_of(decoder, 4_000 if quick else 15_000, 128 if quick else 256)
+        sample = batch(4, 1)
+        case = f"{name}: {trainer.avatar.n_gaussians:,}, {trainer.clips.camera.width}², 4 subjects × 1 frame"
+        rows.append(Row("Loss and gradients of a step", case, interleaved(contenders(trainer, sample), rounds=rounds)))
+        for subjects, frames in ((4, 2), (4, 4), (9, 1)):
+            runs = contenders(trainer, batch(subjects, frames), naive=subjects * frames <= 8 and not quick)
+            case = f"{name}: {subjects} subjects × {frames} frame{'s' * (frames > 1)}"
+            rows.append(Row("Growth with frames", case, interleaved(runs, rounds=max(3, rounds // 2))))
+        rows.append(Row("Where a step's time goes", name, phases(trainer, sample, rounds)))
+        for points in counts:
+            runs = contenders(trainer_of(decoder, points, 256), sample, naive=False)
+            rows.append(Row("Growth with Gaussians", f"{name}: {points:,} at 256²", interleaved(runs, rounds=rounds)))
+        for size_px in sizes:
+            runs = contenders(trainer_of(decoder, 15_000, size_px), sample, naive=False)
+            rows.append(Row("Growth with pixels", f"{name}: 15,000 at {size_px}²", interleaved(runs, rounds=rounds)))
+    return rows
+
+
+def print_speedups(rows: list[Row]) -> None:
+    """How many times the naïve step's frames a second."""
+    print()
+    for row in rows:
+        ours, naive = row.milliseconds.get("perse"), row.milliseconds.get("naïve")
+        if ours and naive:
+            middle = row.milliseconds["naïve, our rasterizer"] or 0
+            print(f"{row.case}: {naive / ours:.1f} × naïve, {middle / ours:.1f} × naïve with our rasterizer")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch and of our kernels")
+    parser.add_argument("--quick", action="store_true", help="few and small cases")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    rows = measure(quick=arguments.quick)
+    print_tables(rows)
+    print_speedups(rows)
+    if arguments.json:
+        write_json(rows, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
