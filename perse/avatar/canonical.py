@@ -90,10 +90,8 @@ class CanonicalGaussians:
 
     def _mapped(self, change: Callable[[Tensor, int], Tensor]) -> CanonicalGaussians:
         """Every field through a function of its values and of how many dimensions it has for a single subject."""
-        own = {name: getattr(self, name) for name in _RANKS}
-        return CanonicalGaussians(
-            **{name: None if values is None else change(values, _RANKS[name]) for name, values in own.items()}
-        )
+        present = {name: getattr(self, name) for name in _RANKS if getattr(self, name) is not None}
+        return replace(self, **{name: change(values, _RANKS[name]) for name, values in present.items()})
 
 
 _RANKS = {"attributes": 2, "blend_basis": 3, "skinning": 2, "pose_condition": 2, "blend_features": 2}
