@@ -34,12 +34,13 @@ COARSE_VOXELS = 3
 """Before the real carving, voxels this many times larger are carved with grown silhouettes of all pieces together;
 most of the space is empty and need not be looked at closely."""
 
-MINIMUM_SHARE = 0.65
-"""A voxel belongs to a piece if it falls inside its silhouette in this share of the frames in which it is seen.
-Not in all of them: pieces also hide one another."""
+LABEL_SHARE, SILHOUETTE_SHARE = 0.65, 0.95
+"""A voxel belongs to a piece if it falls on the piece's label in the first share of the frames in which it is seen
+(pieces also hide one another), and inside the whole person's silhouette in the second (nothing hides that)."""
 
 OUTLINE_PX = 1
-"""Silhouettes grow by this much: a brim seen from its edge is one pixel thick, and a voxel's centre would miss it."""
+"""Labels and silhouettes grow by this much: a brim seen from its edge is one pixel thick, and the centre of a voxel
+would miss it."""
 
 MINIMUM_SEEN = 0.25
 """And if it is seen in this share of all frames."""
@@ -96,25 +97,28 @@ def carve(mesh: IdentityMesh, watched: WatchedFrames, pieces: Sequence[Piece], c
     coarse_m = COARSE_VOXELS * config.voxel_m
     coarse = _grid(mesh, coarse_m, config.margin_m)
     everything = _grown(np.any(masks, axis=0, keepdims=True), _half_diagonal_px(watched, mesh, coarse_m))
-    images = watched.images[[piece.subject for piece in pieces]]
-    kept = _likelihood(mesh, coarse, watched, everything, images[:1], MINIMUM_SHARE)[0] > 0
+    subjects = np.array([piece.subject for piece in pieces])
+    silhouettes = _grown(watched.alphas > 127, OUTLINE_PX)[subjects]
+    kept = _likelihood(mesh, coarse, watched, everything, np.ones_like(everything), subjects[:1])[0] > 0
     centres = _children(coarse[torch.from_numpy(kept)], config.voxel_m)
     centres = centres[mesh.height_above(centres) > config.clearance_m]
-    likelihood = _likelihood(mesh, centres, watched, masks, images, MINIMUM_SHARE)
+    likelihood = _likelihood(mesh, centres, watched, masks, silhouettes, subjects)
     owned = likelihood.any(0)
     return PhotoHull(centres[torch.from_numpy(owned)], likelihood[:, owned])
 
 
 def _likelihood(
-    mesh: IdentityMesh, centres: Tensor, watched: WatchedFrames, masks: NDArray[np.bool_], images: NDArray[np.uint8],
-    minimum_share: float,
+    mesh: IdentityMesh, centres: Tensor, watched: WatchedFrames, labels: NDArray[np.bool_],
+    silhouettes: NDArray[np.bool_], subjects: NDArray[np.int64],
 ) -> NDArray[np.float32]:  # fmt: skip
+    """Likelihood [p, v] of voxels [v, 3] for pieces with label and silhouette masks [p, f, h, w]."""
     skinning = mesh.near(centres, rigid=True).skinning
     pixels = visible_pixels(centres[None], skinning, watched.motion, watched.camera, watched.occluder)
-    p, f = masks.shape[:2]
+    p, f = labels.shape[:2]
+    masks = (labels.astype(np.uint8) + 2 * silhouettes).reshape(p, f, -1)
     out = np.zeros((p, len(centres)), np.float32)
-    least = max(1, round(MINIMUM_SEEN * f))
-    _weigh(pixels, masks.reshape(p, f, -1), images.reshape(p, f, -1, 3), least, minimum_share, out)
+    images = watched.images.reshape(*watched.images.shape[:2], -1, 3)
+    _weigh(pixels, masks, images, subjects, max(1, round(MINIMUM_SEEN * f)), out)
     return out
 
 
@@ -147,8 +151,9 @@ def _children(centres: Tensor, voxel_m: float) -> Tensor:
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
-def _weigh(pixels, masks, images, least_seen, minimum_share, out):  # type: ignore[no-untyped-def]
-    """Likelihood of every voxel for every piece, from its share of hits and the variance of its colour in them."""
+def _weigh(pixels, masks, images, subjects, least_seen, out):  # type: ignore[no-untyped-def]
+    """Likelihood of every voxel for every piece, from its share of hits and the variance of its colour in them.
+    Masks have bit 1 on the piece's label and bit 2 inside the silhouette."""
     n_frames, n = pixels.shape
     for i in numba.prange(n):
         seen = 0
@@ -158,17 +163,21 @@ def _weigh(pixels, masks, images, least_seen, minimum_share, out):  # type: igno
             continue
         for p in range(masks.shape[0]):
             hits = 0
+            inside = 0
             total = np.zeros(3)
             square = 0.0
             for f in range(n_frames):
                 at = pixels[f, i]
-                if at >= 0 and masks[p, f, at]:
+                if at < 0:
+                    continue
+                inside += masks[p, f, at] >= 2
+                if masks[p, f, at] & 1:
                     hits += 1
                     for c in range(3):
-                        value = images[p, f, at, c] / 255.0
+                        value = images[subjects[p], f, at, c] / 255.0
                         total[c] += value
                         square += value * value
-            if hits < minimum_share * seen:
+            if hits < LABEL_SHARE * seen or inside < SILHOUETTE_SHARE * seen:
                 continue
             mean_square = (total[0] ** 2 + total[1] ** 2 + total[2] ** 2) / (hits * hits)
             variance = max(square / hits - mean_square, 0.0) / 3

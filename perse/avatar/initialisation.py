@@ -36,6 +36,9 @@ from perse.head import HeadModel
 
 logger = logging.getLogger(__name__)
 
+SOLID_SHARE = 0.85
+"""A point that falls outside the person's silhouette more often than the rest is not there."""
+
 UNSEEN_SHARE = 0.15
 """Density of points on triangles that no watched frame sees, relative to those seen in half of them or more. Not
 zero: the camera of a finished avatar may be turned."""
@@ -137,8 +140,8 @@ def _presence(layers: Tensor, seen: Observation) -> NDArray[np.bool_]:
     shell = (layers == Layer.SHELL).numpy()
     body = (layers == Layer.BODY).numpy()
     present = np.ones_like(seen.parts, np.bool_)
-    present[:, shell] = np.isin(seen.parts, SHELL_PARTS)[:, shell]
-    present[:, body] = ((seen.inside > 0.9) | np.isin(seen.parts, BODY_PARTS))[:, body]
+    present[:, shell] = ((seen.inside > SOLID_SHARE) & np.isin(seen.parts, SHELL_PARTS))[:, shell]
+    present[:, body] = ((seen.inside > SOLID_SHARE) | np.isin(seen.parts, BODY_PARTS))[:, body]
     return present
 
 

@@ -113,7 +113,7 @@ def test_the_same_color_all_the_time_is_likelier_than_a_changing_one() -> None:
     images = np.zeros((1, 4, 4, 3), np.uint8)
     images[0, :, 1::2] = 60
     out = np.zeros((1, 2), np.float32)
-    _weigh(pixels, np.ones((1, 4, 4), np.bool_), images, 1, 0.75, out)
+    _weigh(pixels, np.full((1, 4, 4), 3, np.uint8), images, np.zeros(1, np.int64), 1, out)
     assert out[0, 0] == 1
     assert 0 < out[0, 1] < 0.9
 
