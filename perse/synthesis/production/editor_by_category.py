@@ -10,7 +10,6 @@ from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait
 from perse.errors import PerseError, RecipeError
 from perse.head import HeadModel
-from perse.synthesis.editing import ProceduralEditor, ProceduralEditorConfig
 from perse.synthesis.seams import PortraitEditor
 
 
@@ -24,9 +23,9 @@ class EditorConfig(Protocol):
 class EditorByCategoryConfig:
     """Who edits what."""
 
-    default: EditorConfig | ProceduralEditorConfig
+    default: EditorConfig
     """Edits every category that is not named below."""
-    by_category: tuple[tuple[Category, EditorConfig | ProceduralEditorConfig], ...] = ()
+    by_category: tuple[tuple[Category, EditorConfig], ...] = ()
     """Exceptions. A configuration that appears several times is built once."""
 
     def __post_init__(self) -> None:
@@ -53,7 +52,7 @@ class EditorByCategory:
         for category, one in per_category.items():
             known = next((editor for other, editor in built if other == one), None)
             if known is None:
-                known = _built(one, head)
+                known = one.build(head)
                 built.append((one, known))
             self._editors[category] = known
 
@@ -68,7 +67,7 @@ class EditorByCategory:
         outcomes: dict[int, EditedPortrait | PerseError] = {}
         for editor in {id(one): one for one in self._editors.values()}.values():
             rows = [i for i, prompt in enumerate(prompts) if self._editors[prompt.category] is editor]
-            found = edit_many(editor, portrait, [prompts[i] for i in rows])
+            found = edit_many(editor, portrait, [prompts[i] for i in rows]) if rows else []
             outcomes.update(zip(rows, found, strict=True))
         return [outcomes[i] for i in range(len(prompts))]
 
@@ -92,9 +91,3 @@ def _outcome(editor: PortraitEditor, portrait: TrackedPortrait, prompt: Attribut
         return editor.edit(portrait, prompt)
     except PerseError as error:
         return error
-
-
-def _built(config: EditorConfig | ProceduralEditorConfig, head: HeadModel) -> PortraitEditor:
-    if isinstance(config, ProceduralEditorConfig):
-        return ProceduralEditor(config, head)
-    return config.build(head)
