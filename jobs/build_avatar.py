@@ -65,6 +65,7 @@ def main(arguments: Arguments) -> None:
     from perse.data.workspace import Workspace
     from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
+    from perse_ray.acceptance import summarise
     from perse_ray.build import BuildRequest, build
     from perse_ray.plan import describe_plan
     from perse_ray.progress import readable_s
@@ -88,13 +89,15 @@ def main(arguments: Arguments) -> None:
         )
     )
     metrics = done.metrics
+    lost = summarise(metrics.get("acceptance", {}))
     print(
         f"\ndone in {readable_s(done.seconds)}"
         + (f" ({len(done.skipped)} stages were finished before)" if done.skipped else "")
         + f"\n  unseen poses  PSNR {_shown(metrics, 'psnr', 2)} dB (foreground "
         f"{_shown(metrics, 'psnr_foreground', 2)}), SSIM {_shown(metrics, 'ssim', 4)}"
         f"\n  edits         gain {_shown(metrics, 'edit_gain_db', 2)} dB, leakage {_shown(metrics, 'leakage', 5)}"
-        f"\n  report        {workspace.location}/report/report.html"
+        + (f"\n  not used      {lost}" if lost else "")
+        + f"\n  report        {workspace.location}/report/report.html"
         f"\n  avatar        {workspace.location}/avatar, in MLflow {done.model}"
         f"\n  serve it      python jobs/serve.py --workspace {arguments.workspace}"
     )

@@ -36,6 +36,7 @@ from perse.head import HeadModel
 from perse.recipes import Recipe
 from perse.training import Checkpoint, ClipStore, Trainer, TrainingConfig, morph_pairs
 from perse_ray import dataset
+from perse_ray.acceptance import acceptance
 from perse_ray.ahead import AheadConfig
 from perse_ray.build_values import (
     evaluation_to_json,
@@ -311,6 +312,7 @@ class _Build:
             "subjects_rejected": len(self.synthesis.rejected),
             "subjects_quarantined": len(self.synthesis.quarantined),
             "shortfall": {category.value: count for category, count in self.synthesis.shortfall},
+            "acceptance": acceptance(self.synthesis),
             "seconds": self.timed(),
             "versions": versions(),
         }

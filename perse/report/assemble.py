@@ -60,7 +60,7 @@ def assemble_report(inputs: ReportInputs) -> Report:
         codes = inputs.avatar.subject_codes()
         sections = [
             portrait_section(inputs.portrait, inputs.model),
-            edits_section(inputs.edits),
+            edits_section(inputs.edits, inputs.metrics.get("acceptance")),
             _clip(inputs),
             _angles(inputs, codes),
             _unseen(inputs, codes),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,14 @@ def portrait_section(portrait: TrackedPortrait, model: HeadModel) -> Section:
     return Section("portrait", "Portrait and fit", caption, [contact_sheet(tiles, columns=4, tile_px=290)])
 
 
-def edits_section(edits: Sequence[EditedPortrait]) -> Section:
-    """Every accepted edit under its prompt, a row a category."""
+def edits_section(
+    edits: Sequence[EditedPortrait], acceptance: Mapping[str, Mapping[str, Any]] | None = None
+) -> Section:
+    """Every accepted edit under its prompt, a row a category.
+
+    Args:
+        acceptance: of metrics.json, for each category how many were accepted, rejected and put into quarantine.
+    """
     ordered = sorted(edits, key=lambda e: (e.prompt.category.index, e.prompt.key))
     columns = max(sum(e.prompt.category is c for e in ordered) for c in CATEGORIES)
     tiles: list[Tile] = []
@@ -48,7 +55,18 @@ def edits_section(edits: Sequence[EditedPortrait]) -> Section:
             tiles += row + [blank] * (columns - len(row))
             titles.append(category.value)
     sheet = contact_sheet(tiles, columns=columns, tile_px=288, row_titles=titles)
-    return Section("edits", "Edits", "One attribute changed; everything else is the photograph, to the pixel.", [sheet])
+    caption = "One attribute changed; everything else is the photograph, to the pixel."
+    return Section("edits", "Edits", f"{caption} {_shares(acceptance or {})}".strip(), [sheet])
+
+
+def _shares(acceptance: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many edits of each category were accepted, where not all were."""
+    tried = {
+        name: sum(int(one[k]) for k in ("accepted", "rejected", "quarantined")) for name, one in acceptance.items()
+    }
+    shares = [f"{name} {one['accepted']} of {tried[name]}" for name, one in acceptance.items()]
+    complete = all(int(one["accepted"]) == tried[name] for name, one in acceptance.items())
+    return "" if complete else f"Accepted: {', '.join(shares)}."
 
 
 def clip_section(clip: PortraitClip, title: str) -> Section:
