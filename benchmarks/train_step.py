@@ -118,7 +118,7 @@ _Record = TypeVar("_Record", CanonicalGaussians, Gaussians, Rendering)
 
 
 def _cut(record: _Record) -> tuple[_Record, list[tuple[Tensor, Tensor]]]:
-    """A copy of the record whose tensors start a new graph, and (tensor, its copy) where gradients are to be carried."""
+    """A copy of the record whose tensors start a new graph, and (tensor, its copy) for carrying gradients over."""
     values = {f.name: getattr(record, f.name) for f in fields(record)}
     leaves = {
         name: value if value is None else value.detach().requires_grad_(value.requires_grad)

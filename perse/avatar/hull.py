@@ -26,6 +26,7 @@ from perse.attributes import CATEGORIES, CATEGORY_PARTS, Part
 from perse.avatar.observation import WatchedFrames
 from perse.avatar.points import IdentityMesh
 from perse.avatar.projection import visible_pixels
+from perse.render.threads import limited_threads, thread_count
 
 SHELL_PARTS = (Part.HAIR, Part.BEARD, Part.HEADWEAR, Part.HEADPHONES, Part.EARRINGS)
 """Parts that stand off the head mesh."""
@@ -118,7 +119,8 @@ def _likelihood(
     masks = (labels.astype(np.uint8) + 2 * silhouettes).reshape(p, f, -1)
     out = np.zeros((p, len(centres)), np.float32)
     images = watched.images.reshape(*watched.images.shape[:2], -1, 3)
-    _weigh(pixels, masks, images, subjects, max(1, round(MINIMUM_SEEN * f)), out)
+    with limited_threads(thread_count(None)):
+        _weigh(pixels, masks, images, subjects, max(1, round(MINIMUM_SEEN * f)), out)
     return out
 
 

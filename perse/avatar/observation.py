@@ -24,6 +24,7 @@ from perse.data import PortraitClip
 from perse.errors import StageError
 from perse.geometry import Camera
 from perse.render.mesh import project_vertices, rasterize_mesh
+from perse.render.threads import limited_threads, thread_count
 
 CHANGED_LEVELS = 12
 """A pixel belongs to an edit where some channel differs from the reference by more than this (of 255). Encoded clips
@@ -114,10 +115,11 @@ def observe(prior: MeshPrior, watched: WatchedFrames) -> Observation:
     colors = np.zeros((s, n, 3), np.float32)
     inside, changed = np.zeros((s, n), np.float32), np.zeros((s, n), np.float32)
     parts = np.zeros((s, n), np.uint8)
-    _look_up(
-        pixels, watched.images.reshape(s, f, -1, 3), watched.alphas.reshape(s, f, -1),
-        watched.parts.reshape(s, f, -1), len(Part), colors, inside, changed, parts,
-    )  # fmt: skip
+    with limited_threads(thread_count(None)):
+        _look_up(
+            pixels, watched.images.reshape(s, f, -1, 3), watched.alphas.reshape(s, f, -1),
+            watched.parts.reshape(s, f, -1), len(Part), colors, inside, changed, parts,
+        )  # fmt: skip
     return Observation(colors, inside, changed, parts, (pixels >= 0).sum(0))
 
 

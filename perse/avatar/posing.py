@@ -22,6 +22,7 @@ from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, N_ATTRIBUTES, OPACITY
 from perse.avatar.deformation import POWER_STEPS, deform
 from perse.avatar.motion import FrameMotion
 from perse.gaussians import Gaussians
+from perse.render.threads import limited_threads, thread_count
 
 LOG_SCALE_RANGE = (-8.5, -3.0)
 """Scales stay between 0.2 mm and 5 cm: smaller is invisible at any size we render, larger is a fog."""
@@ -84,7 +85,8 @@ class _FusedPose(torch.autograd.Function):
         f, n = len(motion), attributes.shape[1]
         outs = [np.empty((f, n, *tail), np.float32) for tail in ((3,), (4,), (3,), (), (3,))]
         saved = np.empty((f, n, 3 + 4), np.float32)
-        _pose_forward(*arrays, *frames, *outs, saved)
+        with limited_threads(thread_count(None)):
+            _pose_forward(*arrays, *frames, *outs, saved)
         ctx.kept = (arrays, frames, outs, saved)
         return tuple(torch.from_numpy(out) for out in outs)
 
@@ -93,10 +95,11 @@ class _FusedPose(torch.autograd.Function):
         arrays, frames, outs, saved = ctx.kept
         attributes, basis, skinning, response = arrays
         gradients = [np.zeros_like(a) for a in (attributes, skinning, response)]
-        _pose_backward(
-            attributes, basis, skinning, response, *frames, *outs[2:], saved, *(_array(g) for g in cotangents),
-            *gradients,
-        )  # fmt: skip
+        with limited_threads(thread_count(None)):
+            _pose_backward(
+                attributes, basis, skinning, response, *frames, *outs[2:], saved, *(_array(g) for g in cotangents),
+                *gradients,
+            )  # fmt: skip
         return *(torch.from_numpy(g) for g in gradients), None, None, None
 
 

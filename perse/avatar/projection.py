@@ -14,6 +14,7 @@ from torch import Tensor
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import as_array
 from perse.geometry import Camera
+from perse.render.threads import limited_threads, thread_count
 
 HIDDEN_M = 0.010
 """A point is hidden where the head mesh lies in front of it by more than this."""
@@ -39,10 +40,11 @@ def visible_pixels(
     pixels = np.empty((len(motion), points.shape[1]), np.int32)
     size = (camera.height, camera.width)
     depth = np.full((1, *size), np.inf, np.float32) if occluder is None else occluder
-    _project(
-        as_array(points), as_array(skinning), as_array(motion.transforms), as_array(camera.world_to_camera),
-        as_array(camera.intrinsics), depth, pixels,
-    )  # fmt: skip
+    with limited_threads(thread_count(None)):
+        _project(
+            as_array(points), as_array(skinning), as_array(motion.transforms), as_array(camera.world_to_camera),
+            as_array(camera.intrinsics), depth, pixels,
+        )  # fmt: skip
     return pixels
 
 

@@ -93,3 +93,14 @@ def test_a_motion_of_another_head_model_is_refused() -> None:
     skeleton = Skeleton(torch.zeros(J, 3), torch.tensor([-1, 0, 1, 1, 1]), 7, correctives=False)
     with pytest.raises(ValueError, match="expects 7 expressions"):
         skeleton(HeadParameters(torch.zeros(1), torch.zeros(1, 3), torch.zeros(2, 8), torch.zeros(2, J, 3)))
+
+
+def test_posing_leaves_torch_its_threads() -> None:
+    """numba's pool, when it starts, would give torch as many threads as it has itself."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        pose_fused(canonical(), motion(), torch.tensor([2, 0, 0, 1]))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
