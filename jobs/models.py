@@ -144,8 +144,13 @@ def main() -> None:
     try:
         run(tyro.cli(Command, description=__doc__))  # type: ignore[arg-type]
     except PerseError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        sys.exit(_complain(error))
+
+
+def _complain(error: PerseError) -> int:
+    """One line on standard error, as every job writes it, and the exit code."""
+    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+    return 2
 
 
 if __name__ == "__main__":

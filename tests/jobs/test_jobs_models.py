@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -135,3 +139,37 @@ def test_list_names_every_row_and_what_is_here() -> None:
 def test_unknown_names_list_the_table() -> None:
     with pytest.raises(MissingWeightsError, match="the table has flux"):
         run(Check(names=("flux.2",)), show=lambda _: None)
+
+
+def test_the_hub_is_asked_for_one_commit_and_for_the_listed_files_only(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    asked: dict[str, object] = {}
+
+    class Api:
+        def model_info(self, name: str, revision: str) -> SimpleNamespace:
+            asked["branch"] = revision
+            return SimpleNamespace(sha="c0ffee")
+
+    def snapshot(name: str, **options: object) -> None:
+        asked.update(options, name=name)
+        bring(entry_named(VAE), Path(str(options["local_dir"])))
+
+    monkeypatch.setattr(hub, "HfApi", Api)
+    monkeypatch.setattr(hub, "snapshot_download", snapshot)
+    run(Fetch(names=(VAE,)), show=lambda _: None)
+    assert asked["name"] == entry_named(VAE).hub_id
+    assert asked["branch"] == "main" and asked["revision"] == "c0ffee", "what is downloaded is what is written down"
+    assert asked["allow_patterns"] == list(entry_named(VAE).patterns)
+    lock = json.loads((store / VAE / model_store.FETCHED).read_text())
+    assert lock["commit"] == "c0ffee" and set(lock["sha256"]) == {"config.json", "diffusion_pytorch_model.safetensors"}
+
+
+def test_the_command_ends_in_one_line_and_code_2(tmp_path: Path) -> None:
+    command = [sys.executable, "jobs/models.py", "check", "flux.1-dev"]
+    environment = {**os.environ, "PERSE_WEIGHTS": str(tmp_path / "none")}
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: weights flux.1-dev") and "31.4 GiB" in line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from perse.errors import GenerationError, MissingWeightsError
+from perse.synthesis.production import generation
 from perse.synthesis.production.generation import Batches, PipelineSettings, PromptCache, outcomes, seeded
 from perse.synthesis.production.inpainting import (
     FluxControlNetInpainterConfig,
@@ -231,3 +233,17 @@ def test_generators_are_per_row() -> None:
     a, b = (torch.randn(3, generator=one) for one in seeded([7, 2**63 + 7]))
     assert torch.equal(a, b)
     assert not torch.equal(a, torch.randn(3, generator=seeded([8])[0]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_fits_together(
+    tiny_weights: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    # Only "cpu" is forced to float32; by another name it takes the path of a GPU.
+    monkeypatch.setattr(generation, "device", lambda: "cpu:0")
+    brain_float = PipelineSettings(precision="bfloat16", offload=False, batch_size=2)
+    config = replace(inpainter_config(kind, tiny_weights), settings=brain_float)
+    inpainter = config.build()
+    assert inpainter.pipeline.vae.dtype == torch.bfloat16  # type: ignore[attr-defined]
+    for found in inpainter.inpaint(requests(2)):
+        assert isinstance(found, np.ndarray), found
