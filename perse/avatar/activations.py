@@ -24,7 +24,8 @@ def softplus_100(x: Tensor) -> Tensor:
         and not (x.is_leaf and x.requires_grad)
     ):
         return _Softplus.apply(x)  # type: ignore[no-any-return]
-    return torch.nn.functional.softplus(x, beta=SHARPNESS)
+    with torch.autocast(x.device.type, enabled=False):  # which would make it float32
+        return torch.nn.functional.softplus(x, beta=SHARPNESS)
 
 
 class _Softplus(torch.autograd.Function):

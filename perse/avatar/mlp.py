@@ -13,6 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from perse.avatar.precision import Precision, network_arithmetic
+
 CONDITION_GAIN = 4.0
 """W_z starts this many times larger than PyTorch's default, with which points hardly notice z [M, REFERENCE §7]."""
 
@@ -60,16 +62,19 @@ class ConditionedMLP(nn.Module):
         activation: Callable[[Tensor], Tensor],
         skip_at: int | None = None,
         out_gain: float = 1.0,
+        precision: Precision = "float32",
     ) -> None:
         """
         Args:
             depth: number of hidden layers.
             skip_at: hidden layer that receives points and code again (NeRF's skip connection).
             out_gain: factor on the last layer's first weights; its bias starts at 0. 0 makes the first output zero.
+            precision: of the layers; results are float32 in any case.
         """
         super().__init__()
         self.activation = activation
         self.skip_at = skip_at
+        self.precision: Precision = precision
         self.first = ConditionedLinear(point_width, code_width, hidden)
         self.again = ConditionedLinear(point_width, code_width, hidden) if skip_at is not None else None
         self.hidden = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(depth - 1))
@@ -80,7 +85,9 @@ class ConditionedMLP(nn.Module):
 
     def forward(self, points: Tensor, codes: Tensor | None = None) -> Tensor:
         """points [(s,) n, x], codes [s, z]: [s, n, out], or [n, out] without codes."""
-        return self.tail(self.first(points, codes), points, codes)
+        with network_arithmetic(self.precision, points.device):
+            entered = self.first(points, codes)
+        return self.tail(entered, points, codes)
 
     def naive_forward(self, points: Tensor, codes: Tensor | None = None) -> Tensor:
         """`forward` with the condition concatenated to every point: the specification, and the benchmark's twin."""
@@ -90,11 +97,13 @@ class ConditionedMLP(nn.Module):
         self, entered: Tensor, points: Tensor | None = None, codes: Tensor | None = None, *, naive: bool = False
     ) -> Tensor:
         """Everything after the first layer, for callers that compute the first layer's halves at different times."""
-        return self.out(self._features(entered, points, codes, naive=naive))
+        with network_arithmetic(self.precision, entered.device):
+            return self.out(self._features(entered, points, codes, naive=naive)).float()
 
     def features(self, points: Tensor, codes: Tensor | None = None) -> Tensor:
         """What enters the last layer, [s, n, hidden], for callers that need only some of its rows."""
-        return self._features(self.first(points, codes), points, codes, naive=False)
+        with network_arithmetic(self.precision, points.device):
+            return self._features(self.first(points, codes), points, codes, naive=False).float()
 
     def _features(self, entered: Tensor, points: Tensor | None, codes: Tensor | None, *, naive: bool) -> Tensor:
         hidden = self.activation(entered)

@@ -31,6 +31,7 @@ from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import StartingPoints, spacing
 from perse.avatar.posing import LOG_SCALE_RANGE
+from perse.avatar.precision import Precision
 from perse.gaussians import Gaussians
 
 HEAD_RADIUS_M = 0.15
@@ -63,6 +64,10 @@ class NetworksConfig:
     """Width of MLP_pose."""
     pose_depth: int = 3
     """Hidden layers of MLP_pose."""
+    precision: Precision = "float32"
+    """Arithmetic of the three networks: tf32 or bf16 on accelerators."""
+    compile: bool = False
+    """Whether MLP_c, nearly all of the time at the paper's sizes, goes through torch.compile on CUDA devices."""
 
 
 class Networks(nn.Module):
@@ -96,14 +101,21 @@ class Networks(nn.Module):
         self.register_buffer("first_log_scale", size.log())
         self.deform = ConditionedMLP(
             3, code_width, 6 + 3 * m + j + 1, hidden=config.deform_width, depth=config.deform_depth,
-            activation=softplus_100, out_gain=0.0,
+            activation=softplus_100, out_gain=0.0, precision=config.precision,
         )  # fmt: skip
         self.color = ConditionedMLP(
             encoding_width(config.color_octaves), code_width, 11, hidden=config.color_width, depth=config.color_depth,
-            activation=softplus_100, skip_at=config.color_skip,
+            activation=softplus_100, skip_at=config.color_skip, precision=config.precision,
         )  # fmt: skip
         self.response = ConditionedMLP(
-            3, code_width, 11, hidden=config.pose_width, depth=config.pose_depth, activation=torch.relu, out_gain=0.05
+            3,
+            code_width,
+            11,
+            hidden=config.pose_width,
+            depth=config.pose_depth,
+            activation=torch.relu,
+            out_gain=0.05,
+            precision=config.precision,
         )
 
     def __len__(self) -> int:

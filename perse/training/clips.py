@@ -33,6 +33,13 @@ class FrameBatch:
     alphas: Tensor
     parts: Tensor
 
+    def to(self, device: torch.device) -> FrameBatch:
+        """On another device. To a CUDA device the copy runs beside the work that is queued next."""
+        if device.type != "cuda":
+            return FrameBatch(*(values.to(device) for values in (self.images, self.alphas, self.parts)))
+        pinned = (values.pin_memory() for values in (self.images, self.alphas, self.parts))
+        return FrameBatch(*(values.to(device, non_blocking=True) for values in pinned))
+
 
 class ClipStore:
     """Clips of s subjects and f frames each.

@@ -73,6 +73,10 @@ class FineTuner:
 
     def gradients(self, request: MorphRequest) -> LossTerms:
         """Forward and backward for one morph; the total of the result includes L_interp."""
+        with self.trainer.arithmetic():
+            return self._gradients(request)
+
+    def _gradients(self, request: MorphRequest) -> LossTerms:
         trainer = self.trainer
         trainer.zero_gradients()
         rows = (0, request.first, request.second)

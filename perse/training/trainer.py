@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from perse.avatar import Avatar, CanonicalGaussians
 from perse.avatar.densification import carried_moments, carry_out, plan_growth, plan_prune, shrink_scales
 from perse.avatar.motion import FrameMotion
 from perse.avatar.networks import Networks
+from perse.avatar.precision import matmul_arithmetic
 from perse.avatar.storage import avatar_tensors, describe, restore
 from perse.errors import RecipeError
 from perse.geometry import Camera
@@ -105,6 +107,8 @@ class Trainer:
         self.device = avatar.features_categories.device
         if self.device.type == "cpu":
             keep_freed_memory()
+        if self.device.type == "cuda" and isinstance(avatar.decoder, Networks) and avatar.decoder.config.compile:
+            avatar.decoder.color.compile()
         self.objective = ImageObjective(config.losses).to(self.device)
         self._motion: FrameMotion = avatar.skeleton(clips.parameters)
         self._camera: Camera = clips.camera.to(self.device)
@@ -133,15 +137,24 @@ class Trainer:
 
     def gradients(self, sample: StepSample) -> LossTerms:
         """Forward and backward: leaves gradients in the avatar's parameters, nothing else changes."""
+        with self.arithmetic():
+            return self._gradients(sample)
+
+    def _gradients(self, sample: StepSample) -> LossTerms:
         self.zero_gradients()
+        target = self.clips.batch(sample.subject_of_frame, sample.frames).to(self.device)
         codes = self.avatar.subject_codes(torch.tensor(sample.subjects, device=self.device))
         canonical = self.avatar.canonicalise(codes)
         rendering = self.draw(canonical, sample.of_frame, sample.frames)
-        target = self.clips.batch(sample.subject_of_frame, sample.frames)
         terms = self.objective(rendering, target)
         total = terms.total + self._regularisers(codes, canonical)
         total.backward()
         return LossTerms(total.detach(), terms.l1, terms.ssim, terms.alpha)
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """The decoder's, for a forward and backward pass."""
+        decoder = self.avatar.decoder
+        return matmul_arithmetic(decoder.config.precision if isinstance(decoder, Networks) else "float32")
 
     def draw(self, canonical: CanonicalGaussians, of_frame: Sequence[int], frames: Sequence[int]) -> Rendering:
         """Frames of the training motion on white: picture i shows subject of_frame[i] at frame frames[i]."""

@@ -56,3 +56,20 @@ def test_the_fused_softplus_leaves_parameters_alone() -> None:
     before = parameter.detach().clone()
     softplus_100(parameter)
     assert torch.equal(parameter, before)
+
+
+def test_bf16_networks_answer_and_learn_in_float32() -> None:
+    nets = []
+    for precision in ("float32", "bf16"):
+        torch.manual_seed(1)
+        nets.append(
+            ConditionedMLP(6, 10, 4, hidden=32, depth=3, activation=softplus_100, skip_at=2, precision=precision)  # type: ignore[arg-type]
+        )
+    points, codes = torch.randn(50, 6), torch.randn(3, 10)
+    exact, coarse = (net(points, codes) for net in nets)
+    assert coarse.dtype == torch.float32
+    torch.testing.assert_close(exact, coarse, atol=0.03, rtol=0.05)
+    assert not torch.equal(exact, coarse)
+    for net, out in zip(nets, (exact, coarse), strict=True):
+        out.square().sum().backward()
+        assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in net.parameters())
