@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.pairs import PairRasterizer
 from benchmarks.timing import Row, interleaved, print_tables, write_json
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.render import CpuRasterizer, GsplatRasterizer, Rasterizer, ReferenceRasterizer, rasterize
+from perse.render.threads import limited_threads
 
 SCENES = ((5_000, 256), (20_000, 256), (50_000, 512), (130_000, 512))
 _HALF_AXES_M = np.array([0.085, 0.12, 0.10])
@@ -88,6 +90,28 @@ def forward_backward(gaussians: Gaussians, camera: Camera, rasterizer: Rasterize
     return run
 
 
+def projection(count: int, size_px: int, threads: int) -> Callable[[], None]:
+    """The fused projection alone, forward and backward, without autograd around it."""
+    from perse.render import projection_kernels as kernels
+
+    gaussians, camera = head_shell(count, size_px)
+    geometry = [getattr(gaussians, name).numpy() for name in ("means", "quats", "scales", "opacities")]
+    padded = -(-count // kernels.WIDTH) * kernels.WIDTH
+    splats, depths = np.empty(padded * kernels.SPLAT_SIZE, np.float32), np.empty((1, padded), np.float32)
+    columns, rows = np.empty((1, padded), np.int32), np.empty((1, padded), np.int32)
+    pairs = np.empty((1, threads), np.int64)
+    moments, g_depths = np.ones(padded * kernels.MOMENTS, np.float32), np.ones((1, padded), np.float32)
+    gradients = [np.empty_like(values) for values in geometry]
+    view = (camera.world_to_camera.numpy(), camera.intrinsics.numpy(), size_px, size_px, threads)
+
+    def run() -> None:
+        with limited_threads(threads):
+            kernels.project_splats(*geometry, gaussians.colors.numpy(), *view, splats, depths, columns, rows, pairs)
+            kernels.unproject(*geometry, *view, splats, depths, moments, g_depths, *gradients)
+
+    return run
+
+
 def _finish(rasterizer: Rasterizer) -> None:
     if isinstance(rasterizer, GsplatRasterizer):
         torch.cuda.synchronize()
@@ -103,6 +127,9 @@ def _contenders(count: int, size_px: int, threads: int, frames: int = 1) -> dict
     if count * size_px**2 * frames <= _REFERENCE_LIMIT:
         runs["torch reference: forward"] = forward(gaussians, camera, ReferenceRasterizer())
         runs["torch reference: + backward"] = forward_backward(gaussians, camera, ReferenceRasterizer())
+    if size_px <= 256 and frames == 1:
+        runs["plain torch, pairs: forward"] = forward(gaussians, camera, PairRasterizer())
+        runs["plain torch, pairs: + backward"] = forward_backward(gaussians, camera, PairRasterizer())
     if torch.cuda.is_available():
         on_gpu, gpu_camera = gaussians.to("cuda"), camera.to("cuda")
         runs["gsplat: forward"] = forward(on_gpu, gpu_camera, GsplatRasterizer())
@@ -114,7 +141,7 @@ def measure(threads: int, *, quick: bool) -> list[Row]:
     """All tables."""
     rounds = 3 if quick else 9
     scenes = SCENES[:2] if quick else SCENES
-    counts = (1_000, 5_000, 20_000) if quick else (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
+    counts = (1_000, 5_000, 20_000) if quick else (1_000, 5_000, 20_000, 50_000, 130_000, 200_000)
     sizes = (128, 256) if quick else (128, 256, 512, 1024)
     batches = (1, 4) if quick else (1, 2, 4, 8, 16)
     cases = (
@@ -126,6 +153,9 @@ def measure(threads: int, *, quick: bool) -> list[Row]:
     rows = []
     for table, case, (count, size_px, frames) in cases:
         rows.append(Row(table, case, interleaved(_contenders(count, size_px, threads, frames), rounds=rounds)))
+    for count in counts:
+        runs = {f"{n} thread{'s' * (n > 1)}": projection(count, 512, n) for n in sorted({1, threads})}
+        rows.append(Row("Projection, forward and backward", f"{count:,}", interleaved(runs, rounds=rounds)))
     return rows
 
 
