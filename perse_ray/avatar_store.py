@@ -88,7 +88,9 @@ class LoadedAvatar:
         Raises:
             InputError: the folder holds no readable avatar.
         """
-        return cls(load_avatar(folder))
+        loaded = cls(load_avatar(folder))
+        loaded.render(RenderRequest())  # kernels are compiled, or read from disk, before anybody waits for a picture
+        return loaded
 
     def info(self, name: str) -> AvatarInfo:
         card = self.avatar.card

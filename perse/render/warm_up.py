@@ -1,7 +1,7 @@
 """Compile the CPU kernels before they are needed: ``python -m perse.render.warm_up``.
 
-Compiled kernels are kept on disk, so that this costs half a minute once and under a second later. Services call
-`warm_up` before they say that they are ready.
+Compiled kernels are kept on disk, so that this costs half a minute once and under a second later.
+`python -m perse.training.warm_up` compiles those of training as well.
 """
 
 from __future__ import annotations

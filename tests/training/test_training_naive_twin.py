@@ -14,6 +14,7 @@ from perse.render import CpuRasterizer, ReferenceRasterizer, rasterize
 from perse.training import ClipStore, Trainer, TrainingConfig
 from perse.training.memory import keep_freed_memory
 from perse.training.sampler import StepSample
+from perse.training.warm_up import warm_up
 
 SAMPLE = StepSample(subjects=(0, 2, 5), of_frame=(0, 1, 2, 1, 0), frames=(3, 7, 0, 1, 11))
 
@@ -64,3 +65,9 @@ def gradients(avatar: Avatar) -> dict[str, torch.Tensor]:
 
 def test_keeping_freed_memory_is_asked_for_twice_without_harm() -> None:
     assert keep_freed_memory() == keep_freed_memory()
+
+
+def test_warming_up_runs_every_kernel_and_leaves_torch_its_threads() -> None:
+    before = torch.get_num_threads()
+    warm_up(threads=1)
+    assert torch.get_num_threads() == before
