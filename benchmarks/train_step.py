@@ -130,8 +130,8 @@ def _cut(record: _Record) -> tuple[_Record, list[tuple[Tensor, Tensor]]]:
 
 def measure(*, quick: bool) -> list[Row]:
     """All tables."""
-    rounds = 3 if quick else 7
-    counts = (4_000,) if quick else (4_000, 15_000, 40_000)
+    rounds = 3 if quick else 5
+    counts = (4_000,) if quick else (4_000, 15_000, 30_000)
     sizes = (128,) if quick else (128, 256, 512)
     rows = []
     for name, decoder in DECODERS.items():
@@ -140,9 +140,9 @@ def measure(*, quick: bool) -> list[Row]:
         case = f"{name}: {trainer.avatar.n_gaussians:,}, {trainer.clips.camera.width}², 4 subjects × 1 frame"
         rows.append(Row("Loss and gradients of a step", case, interleaved(contenders(trainer, sample), rounds=rounds)))
         for subjects, frames in ((4, 2), (4, 4), (9, 1)):
-            runs = contenders(trainer, batch(subjects, frames), naive=subjects * frames <= 8 and not quick)
+            runs = contenders(trainer, batch(subjects, frames), naive=False)
             case = f"{name}: {subjects} subjects × {frames} frame{'s' * (frames > 1)}"
-            rows.append(Row("Growth with frames", case, interleaved(runs, rounds=max(3, rounds // 2))))
+            rows.append(Row("Growth with frames", case, interleaved(runs, rounds=rounds)))
         rows.append(Row("Where a step's time goes", name, phases(trainer, sample, rounds)))
         for points in counts:
             runs = contenders(trainer_of(decoder, points, 256), sample, naive=False)
