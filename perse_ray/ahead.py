@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import ray
 from numpy.typing import NDArray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from perse.data.keys import content_key
 from perse.data.tables.codecs import arrays_to_npz, npz_to_arrays
@@ -41,6 +41,9 @@ MAX_FAILURES_IN_A_ROW = 3
 """Requests that fail one after the other before the run is ended: by then it is not the request."""
 
 POLL_S = 0.2
+
+RESTART_LIMIT_S, RESTART_POLL_S = 120.0, 5.0
+"""How long an actor may take to come back: a new process imports torch, on a busy machine for many seconds."""
 
 
 class TargetWork(Protocol[Request]):  # type: ignore[misc]
@@ -225,8 +228,28 @@ class Ahead(Generic[Request]):
             return
         self.stats.retries += 1
         log.info("a target actor died; step %d is asked for again (%s)", flight.step, readable(error, 100))
-        time.sleep(min(0.1 * 2**flight.tries, 2.0))  # it is being restarted
-        self._send(flight)
+        # Until it has restarted it refuses everything; those refusals say nothing about this request.
+        self._await_restart(flight.actor)
+        if not self._done():
+            self._send(flight)
+
+    def _await_restart(self, index: int) -> None:
+        """Wait until an actor answers again.
+
+        Raises:
+            StageError: it does not within `RESTART_LIMIT_S`.
+        """
+        deadline = time.monotonic() + RESTART_LIMIT_S
+        while not self._done():
+            try:
+                ray.get(self._actors[index].ping.remote(), timeout=RESTART_POLL_S)
+                return
+            except (RayActorError, GetTimeoutError) as error:
+                if time.monotonic() > deadline:
+                    raise StageError(
+                        f"a target actor does not restart within {RESTART_LIMIT_S:.0f} s: {readable(error, 100)}"
+                    ) from error
+                time.sleep(POLL_S)
 
     def _give_up(self, flight: _Flight, reason: str) -> None:
         self.stats.given_up += 1
@@ -269,6 +292,9 @@ class _TargetActor:
         limit_threads(threads)
         self.work = work.build()
         self.workspace = workspace
+
+    def ping(self) -> None:
+        """Answers as soon as the actor is there."""
 
     def make(self, key: str, request: Any) -> Arrays:
         return make_cached(self.work, self.workspace, key, request)
