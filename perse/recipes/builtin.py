@@ -13,7 +13,7 @@ from perse.recipes.paper import paper, paper_hybrid, paper_permissive
 from perse.recipes.recipe import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
 from perse.synthesis.prompts import PromptPlan
-from perse.training import FineTuneConfig, TrainingConfig
+from perse.training import FineTuneConfig, LearningRates, TrainingConfig
 
 
 def tiny() -> Recipe:
@@ -34,6 +34,18 @@ def tiny() -> Recipe:
     )
 
 
+def _gentle() -> TrainingConfig:
+    """Fine-tuning that moves the part bases alone, and slowly.
+
+    Measured on the sample portrait, 100 steps at 1e-3: the interpolations' length falls and the pivots lose 0.04 dB;
+    200 steps at 3e-3 shorten them six times as much and cost the pivots 0.8 dB.
+    """
+    rates = LearningRates(
+        bases=1.5e-3, points=0, positions=0, features=0, directions=0, response=0, skinning=0, networks=0, latents=0
+    )
+    return TrainingConfig(steps=150, rates=rates)
+
+
 def laptop() -> Recipe:
     """The embedded default: nine categories of four prompts, 256 px, about twelve minutes on two cores, no weights."""
     return Recipe(
@@ -43,7 +55,7 @@ def laptop() -> Recipe:
         avatar=AvatarConfig(latents=LatentConfig(hidden=128), decoder=PartBasesConfig()),
         start=StartConfig(),
         training=TrainingConfig(),
-        finetuning=FineTuneConfig(),
+        finetuning=FineTuneConfig(training=_gentle()),
         cluster=ClusterUse(
             edit=WorkerPool(workers=(1, 2)),
             screen=WorkerPool(workers=(1, 1)),
