@@ -186,9 +186,12 @@ def mix_edits(reference: Tensor, edits: Mapping[Category, Tensor]) -> Tensor:
 def interpolate(start: Tensor, end: Tensor, alpha: Tensor | float) -> Tensor:
     """Eq. 13: (1 − α) z_a + α z_b. The ends are exact: α = 0 gives z_a and α = 1 gives z_b, to the bit.
 
+    And so are the rows that both have in common: (1 − α) x + α x is not x in floating point, and a row that is off the
+    reference by a rounding error would wake its part, and Adam would blow its gradient up to a full step.
+
     Args:
         start, end: [..., k, d].
         alpha: a number, or [...] for the leading dimensions.
     """
     weight = torch.as_tensor(alpha, dtype=start.dtype, device=start.device)[..., None, None]
-    return (1 - weight) * start + weight * end
+    return torch.where(start == end, start, (1 - weight) * start + weight * end)

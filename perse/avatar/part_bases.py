@@ -39,6 +39,9 @@ class PartBasesConfig:
 
     rank: int = 8
     """Basis directions of one category. At least the number of its subjects lets each be exact."""
+    direction_gain: float = 1.0
+    """Length of the directions W_k. Longer ones bend the way between two subjects more, so that fine-tuning can shape
+    the middle without moving the ends."""
     features: int = 32
     """Learned features of a point that enter the shared MLP."""
     encoding_octaves: int = 5
@@ -87,7 +90,7 @@ class PartBases(nn.Module):
             self.register_buffer(f"members_{k}", indices, persistent=False)
         self.bases = nn.ParameterList(nn.Parameter(torch.zeros(config.rank, len(m), N_ATTRIBUTES)) for m in members)
         directions = torch.randn(len(CATEGORIES), latent_dimensions, config.rank)
-        self.directions = nn.Parameter(torch.linalg.qr(directions)[0].contiguous())
+        self.directions = nn.Parameter(config.direction_gain * torch.linalg.qr(directions)[0].contiguous())
 
     def __len__(self) -> int:
         """Number of points n."""
@@ -134,6 +137,22 @@ class PartBases(nn.Module):
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
         """Eq. 21–29 for f frames: [f, n]."""
         return pose_points(canonical, motion, of_frame)
+
+    @torch.no_grad()
+    def free_directions(self, category: int, codes: Tensor, reference: Tensor) -> Tensor:
+        """Projector [r, r] on the changes of a category's basis that move none of its subjects.
+
+        B_k g_s stays what it is for every subject s of the category when B_k moves orthogonally to all g_s. The way
+        *between* two subjects, bent by the tanh, leaves their span, and can still be shaped. No subjects, no limits;
+        with as many subjects as directions nothing is left to move.
+
+        Args:
+            codes: [s, k, d], those that shall stay.
+        """
+        coefficients = self.coefficients(codes, reference)[:, category]
+        held = coefficients[coefficients.any(-1)]  # [s', r]
+        identity = torch.eye(self.config.rank).to(held)
+        return identity - torch.linalg.pinv(held, rtol=1e-4) @ held
 
     @torch.no_grad()
     def absorb_edits(self, codes: Tensor, reference: Tensor, edits: Tensor) -> None:

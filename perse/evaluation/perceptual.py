@@ -1,11 +1,13 @@
-"""Structural similarity, and a perceptual distance that needs no weights.
+"""Structural similarity, and a distance of pictures for the evenness of interpolations. Neither needs weights.
 
 SSIM is the textbook's: Gaussian window of 11 × 11 with σ = 1.5, K = (0.01, 0.03), mean over channels and pixels (Wang
-et al. 2004). The distance is sqrt(1 − MS-SSIM): multi-scale SSIM (Wang et al. 2003) over as many octaves as the
-picture has room for, and the square root because 1 − SSIM is quadratic in small differences; its root behaves like a
-metric (Brunet et al. 2012), so the way along an interpolation is not shorter than the distance of its ends.
+et al. 2004).
 
-Not LPIPS, and not comparable with the paper's numbers.
+The distance is multi-scale L1: the mean absolute RGB difference, averaged over the octaves of a Gaussian pyramid, so
+that it sees colours and shapes from near and from afar. It is a norm: the way along an interpolation is never shorter
+than the distance of its ends, a cross-fade is exactly straight, and a shape whose outline moves steadily is nearly so
+(each pixel changes once); ghosts, holes and speckle on the way are detours. Not LPIPS, and not comparable with the
+paper's numbers. sqrt(1 − MS-SSIM) was tried: it punishes texture that moves, and rates cross-fades far above warps.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-METRIC = "sqrt(1 - MS-SSIM)"
+METRIC = "multi-scale L1"
 
 _WINDOW_PX, _SIGMA_PX = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
-_OCTAVE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, finest first
+_SMALLEST_PX = 8
 
 _Picture = NDArray[Any]
 
@@ -34,23 +36,18 @@ def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
 
 
 def multi_scale_distance(a: Tensor, b: Tensor) -> Tensor:
-    """sqrt(1 − MS-SSIM) [b] of pictures [b, h, w, 3] in [0, 1]; 0 exactly where they are equal."""
+    """Mean over octaves of the mean absolute difference [b] of pictures [b, h, w, 3] in [0, 1]."""
     return torch.tensor([_distance(x, y) for x, y in zip(a.numpy(), b.numpy(), strict=True)])
 
 
 def _distance(a: _Picture, b: _Picture) -> float:
-    if np.array_equal(a, b):
-        return 0.0
-    octaves = 1 + int(np.log2(max(min(a.shape[:2]) // _WINDOW_PX, 1)))
-    weights = np.asarray(_OCTAVE_WEIGHTS[:octaves])
-    similarity = 1.0
-    for octave, weight in enumerate(weights / weights.sum()):
-        luminance, contrast = _terms(a, b)
-        last = octave == len(weights) - 1
-        value = float(np.mean(luminance * contrast if last else contrast))
-        similarity *= max(value, 0.0) ** weight
-        a, b = _halved(a), _halved(b)
-    return float(np.sqrt(max(1 - similarity, 0.0)))
+    difference = a - b  # blurring is linear: one pyramid of the difference does
+    octaves = []
+    while True:
+        octaves.append(float(np.abs(difference).mean()))
+        if min(difference.shape[:2]) < 2 * _SMALLEST_PX:
+            return float(np.mean(octaves))
+        difference = cv2.pyrDown(difference)
 
 
 def _similarity(luminance: _Picture, contrast: _Picture) -> float:
@@ -72,7 +69,3 @@ def _terms(a: _Picture, b: _Picture) -> tuple[_Picture, _Picture]:
 
 def _blurred(image: _Picture) -> _Picture:
     return cv2.GaussianBlur(image, (_WINDOW_PX, _WINDOW_PX), _SIGMA_PX, borderType=cv2.BORDER_REFLECT_101)
-
-
-def _halved(image: _Picture) -> _Picture:
-    return cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from perse.attributes import CATEGORY_PARTS, Category
 from perse.avatar import interpolate
+from perse.avatar.part_bases import PartBases
 from perse.render import Rendering
 from perse.training.clips import ClipStore, FrameBatch
 from perse.training.config import LearningRates, TrainingConfig
@@ -34,15 +35,21 @@ class FineTuneConfig:
 
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=300, rates=LearningRates(points=2e-3, features=5e-4, networks=2e-4, response=5e-4, skinning=5e-4)
+            steps=300,
+            rates=LearningRates(
+                points=1e-3, features=2.5e-4, networks=1e-4, response=2.5e-4, skinning=2.5e-4, directions=0, latents=0
+            ),
         )
     )
-    """Steps, schedule and rates. Points and networks that all subjects share hardly move: interpolations are the
-    bases' business."""
+    """Steps, schedule and rates. What all subjects share hardly moves, and codes and directions do not:
+    interpolations are the bases' business."""
     alphas_per_step: int = 3
     """Of the five interior α, how many a step renders."""
     interpolation_weight: float = 1.0
     """Weight of L_interp beside the pivots' total loss."""
+    hold_pivots: bool = True
+    """With part bases: let a basis move only in directions that no training subject sees (`PartBases.free_directions`).
+    The pivots then stay exactly, and the middle may learn fast. Needs more directions than a category has subjects."""
 
 
 class FineTuner:
@@ -69,7 +76,25 @@ class FineTuner:
 
     def step(self) -> StepReport:
         """One step: a morph between two subjects, and the two of them and the reference in the same pose."""
-        return self.trainer.apply(self.gradients(self.request()))
+        request = self.request()
+        terms = self.gradients(request)
+        decoder = self.trainer.avatar.decoder
+        if not (self._config.hold_pivots and isinstance(decoder, PartBases)):
+            return self.trainer.apply(terms)
+        basis = decoder.bases[request.category.index]
+        before = basis.detach().clone()
+        report = self.trainer.apply(terms)
+        self._keep_free_part(decoder, request.category, before)
+        return report
+
+    @torch.no_grad()
+    def _keep_free_part(self, decoder: PartBases, category: Category, before: Tensor) -> None:
+        """Of the step that a basis made, keep what moves no subject. Adam mixes directions, so gradients alone cannot
+        be projected: its step is."""
+        avatar = self.trainer.avatar
+        free = decoder.free_directions(category.index, avatar.subject_codes(), avatar.latents.reference)
+        basis = decoder.bases[category.index]
+        basis.copy_(before + torch.einsum("rs,smc->rmc", free, basis - before))
 
     def gradients(self, request: MorphRequest) -> LossTerms:
         """Forward and backward for one morph; the total of the result includes L_interp."""

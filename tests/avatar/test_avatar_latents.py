@@ -84,4 +84,7 @@ def test_interpolation_has_exact_ends_and_is_linear() -> None:
     assert torch.equal(interpolate(a, b, 0.0), a)
     assert torch.equal(interpolate(a, b, 1.0), b)
     torch.testing.assert_close(interpolate(a, b, 0.25), a + 0.25 * (b - a))
+    b[3:] = a[3:]
+    for alpha in (1 / 6, 0.3, 0.7):
+        assert torch.equal(interpolate(a, b, alpha)[3:], a[3:])
     torch.testing.assert_close(interpolate(a, b, 0.25), interpolate(b, a, 0.75))

@@ -25,7 +25,7 @@ from perse.evaluation import (
     unchanged,
 )
 from perse.evaluation.pictures import MAX_PSNR_DB, psnr, squared_error
-from perse.losses import multiscale_ssim, ssim
+from perse.losses import ssim
 from perse.render import CpuRasterizer
 
 QUICK = EvaluationConfig(frames=3, mixes=2, edits_per_mix=2, pairs_per_category=1, interpolation_steps=4)
@@ -98,11 +98,19 @@ def test_similarity_agrees_with_the_losses_definition() -> None:
     ours = structural_similarity(a, b)
     for i in range(2):
         assert float(ours[i]) == pytest.approx(float(ssim(a[i], b[i], inner=True)), abs=1e-4)
-        assert float(multi_scale_distance(a[i : i + 1], b[i : i + 1])) == pytest.approx(
-            math.sqrt(1 - float(multiscale_ssim(a[i], b[i]))), abs=0.03
-        )  # borders are treated differently
-    assert not multi_scale_distance(a, a).any()
     torch.testing.assert_close(structural_similarity(a, a), torch.ones(2))
+
+
+def test_the_distance_is_a_norm_that_sees_all_scales() -> None:
+    a, b, c = torch.rand(3, 1, 64, 64, 3)
+    ab, bc, ac = (float(multi_scale_distance(x, y)) for x, y in ((a, b), (b, c), (a, c)))
+    assert float(multi_scale_distance(a, a)) == 0
+    assert ac <= ab + bc
+    assert float(multi_scale_distance(a, a + 0.5 * (b - a))) == pytest.approx(0.5 * ab, rel=1e-5)
+    # A tint counts fully, noise of the same size less: from afar it averages out.
+    noise = torch.randint(0, 2, (1, 64, 64, 3)).float() - 0.5
+    assert float(multi_scale_distance(a, a + 0.5)) == pytest.approx(0.5, abs=1e-5)
+    assert float(multi_scale_distance(a, a + noise)) < 0.3
 
 
 def test_a_straight_even_path_scores_one_and_zero() -> None:
