@@ -39,9 +39,9 @@ class PartBasesConfig:
 
     rank: int = 8
     """Basis directions of one category. At least the number of its subjects lets each be exact."""
-    direction_gain: float = 1.0
-    """Length of the directions W_k. Longer ones bend the way between two subjects more, so that fine-tuning can shape
-    the middle without moving the ends."""
+    bend: float = 0.25
+    """How far the coefficients leave a straight line: tanh(bend · x) / bend. With 1 or more most of an interpolation's
+    change happens in its middle third, and detours on the way are twice as long [M]."""
     features: int = 32
     """Learned features of a point that enter the shared MLP."""
     encoding_octaves: int = 5
@@ -90,7 +90,7 @@ class PartBases(nn.Module):
             self.register_buffer(f"members_{k}", indices, persistent=False)
         self.bases = nn.ParameterList(nn.Parameter(torch.zeros(config.rank, len(m), N_ATTRIBUTES)) for m in members)
         directions = torch.randn(len(CATEGORIES), latent_dimensions, config.rank)
-        self.directions = nn.Parameter(config.direction_gain * torch.linalg.qr(directions)[0].contiguous())
+        self.directions = nn.Parameter(torch.linalg.qr(directions)[0].contiguous())
 
     def __len__(self) -> int:
         """Number of points n."""
@@ -103,7 +103,8 @@ class PartBases(nn.Module):
 
     def coefficients(self, codes: Tensor, reference: Tensor) -> Tensor:
         """tanh(W_k (z_k − z_ref,k)) for codes [s, k, d]: [s, k, r]. Exactly 0 where a row is the reference's."""
-        return torch.tanh(torch.einsum("skd,kdr->skr", codes - reference, self.directions))
+        bend = self.config.bend
+        return torch.tanh(bend * torch.einsum("skd,kdr->skr", codes - reference, self.directions)) / bend
 
     def shared_attributes(self) -> Tensor:
         """a_0 + MLP(x_gc): the reference, [n, 14] in units of `attribute_units`."""
