@@ -56,7 +56,8 @@ def _all_bases(decoder: PartBases, code: Tensor, reference: Tensor) -> Canonical
     """a_0 + MLP(x_gc) + Σ_k B_k tanh(W_k (z_k − z_ref,k)): every category, whether or not its coefficients are zero."""
     attributes = decoder.shared_attributes()
     for k, members in enumerate(decoder.members):
-        coefficients = torch.tanh((code[0, k] - reference[k]) @ decoder.directions[k])
+        bend = decoder.config.bend
+        coefficients = torch.tanh(bend * (code[0, k] - reference[k]) @ decoder.directions[k]) / bend
         spread = coefficients.expand(len(members), -1)  # the condition, at every point
         attributes = attributes.index_add(0, members, torch.einsum("mr,rmc->mc", spread, decoder.bases[k]))
     logits = decoder.skinning_logits
