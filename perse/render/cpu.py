@@ -74,10 +74,12 @@ _memory = threading.local()
 
 
 def _scratch(size: int) -> NDArray[np.float32]:
-    """Uninitialised float32 that this thread may use until its next call: fresh pages cost as much as filling them."""
+    """Zeroed float32 that this thread may use until its next call. Zeroed, as the last call may have left a NaN."""
     if getattr(_memory, "block", None) is None or len(_memory.block) < size:
         _memory.block = np.empty(size, np.float32)
-    return _memory.block[:size]
+    block = _memory.block[:size]
+    block.fill(0)
+    return block
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ class _Splatting(torch.autograd.Function):
         across, down = -(-width // projection.TILE), -(-height // projection.TILE)
         geometry = [values.detach().numpy() for values in (means, quats, scales, opacities)]
         images = [torch.empty(frames, height, width, channels)] + [torch.empty(frames, height, width) for _ in range(2)]
-        splats = np.empty(frames * padded * projection.SPLAT_SIZE, np.float32)
+        # Zeros: a pass that is not full blends its unused values too, and garbage times nothing may be NaN.
+        splats = np.zeros(frames * padded * projection.SPLAT_SIZE, np.float32)
         depths = np.empty((frames, padded), np.float32)
         columns, rows = np.empty((frames, padded), np.int32), np.empty((frames, padded), np.int32)
         pairs = np.empty((frames, chunks), np.int64)
@@ -201,7 +204,7 @@ class _Splatting(torch.autograd.Function):
         gradients = [torch.empty_like(values) for values in (means, quats, scales, opacities, colors)]
         *g_geometry, g_colors = (gradient.numpy() for gradient in gradients)
         g_depths = np.empty(drawn.depths.shape, np.float32)
-        moments = np.empty(drawn.depths.size * projection.MOMENTS, np.float32)
+        moments = np.zeros(drawn.depths.size * projection.MOMENTS, np.float32)
         slots = _scratch(len(lists.members) * tiles.SLOT)
         with limited_threads(drawn.threads):
             for group, (masks, ends) in enumerate(drawn.passes):

@@ -307,8 +307,8 @@ def blend(splats, members, starts, group, background, workers, masks, ends, colo
     tiles = across * ((height + TILE - 1) // TILE)
     counter = np.zeros(1, np.int64)
     for _ in numba.prange(workers):
-        state = np.empty((1 + GROUP) * _PIXELS, np.float32)
-        scratch = np.empty(_SCRATCH, np.float32)
+        state = np.zeros((1 + GROUP) * _PIXELS, np.float32)
+        scratch = np.zeros(_SCRATCH, np.float32)
         ticket = take_ticket(counter)
         while ticket < frames * tiles:
             f, tile = ticket // tiles, ticket % tiles
@@ -329,8 +329,8 @@ def unblend(
     tiles = across * ((height + TILE - 1) // TILE)
     counter = np.zeros(1, np.int64)
     for _ in numba.prange(workers):
-        state = np.empty((2 + GROUP) * _PIXELS, np.float32)
-        scratch = np.empty(_SCRATCH, np.float32)
+        state = np.zeros((2 + GROUP) * _PIXELS, np.float32)
+        scratch = np.zeros(_SCRATCH, np.float32)
         ticket = take_ticket(counter)
         while ticket < frames * tiles:
             f, tile = ticket // tiles, ticket % tiles
