@@ -11,6 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+# numba refuses a process whose environment changes this after its pool has started, as workers built in-process do.
+os.environ.setdefault("NUMBA_NUM_THREADS", str(os.cpu_count() or 1))
+
 
 @pytest.fixture(scope="session")
 def head_model():  # type: ignore[no-untyped-def]
