@@ -125,7 +125,7 @@ class Avatar(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.latents = LatentSpace(config.latents, card.absent, features)
-            self.decoder: PartBases | Networks = _decoder(config, start)
+            self.decoder: PartBases | Networks = _decoder(config, start, len(subjects))
         for name in ("image", "text", "categories"):
             self.register_buffer(f"features_{name}", getattr(features, name))
         if isinstance(self.decoder, PartBases) and len(start.edits) == len(subjects):
@@ -181,7 +181,7 @@ class Avatar(nn.Module):
         return self.decoder.pose(canonical, motion, of_frame)
 
 
-def _decoder(config: AvatarConfig, start: StartingPoints) -> PartBases | Networks:
+def _decoder(config: AvatarConfig, start: StartingPoints, n_subjects: int) -> PartBases | Networks:
     if isinstance(config.decoder, PartBasesConfig):
-        return PartBases(config.decoder, config.latents.dimensions, start)
+        return PartBases(config.decoder, config.latents.dimensions, start, n_subjects)
     return Networks(config.decoder, config.latents.dimensions, start)

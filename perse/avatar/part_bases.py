@@ -10,6 +10,10 @@ for points in the *region* of its category (where the training clips of that cat
 an edit cannot reach other parts' points at all, and memory and Adam's work shrink with the regions. Where several
 edits meet at one point, the sum is weighted (see `_changed`).
 
+*Between* two subjects of a category the coefficients run nearly straight, and the picture is a fade. For fine-tuning,
+`hold_pivots` lets them leave the subjects' span: a term is added that is zero at every subject and at the reference,
+and points where no subject's coefficients do, so that B_k can learn the middle there and the ends cannot notice.
+
 tanh with near-fixed directions W_k cannot collapse: a learned net in its place suppresses small and rare edits
 (REFERENCE §7).
 """
@@ -29,6 +33,12 @@ from perse.avatar.points import StartingPoints
 from perse.avatar.posing import N_RESPONSES, pose_points
 from perse.gaussians import Gaussians
 
+BETWEEN_BEND = 2.0
+"""Bend of the coefficients that shape the way between subjects: they must differ from straight ones there."""
+
+BETWEEN_GAIN = 6.0
+"""Brings what is added to a norm of one or two half-way (0.28 without), near the coefficients' own 3 [M]."""
+
 HEAD_RADIUS_M = 0.15
 """x_gc is divided by this before it is encoded."""
 
@@ -37,8 +47,9 @@ HEAD_RADIUS_M = 0.15
 class PartBasesConfig:
     """Sizes of the part-bases decoder."""
 
-    rank: int = 8
-    """Basis directions of one category. At least the number of its subjects lets each be exact."""
+    rank: int = 12
+    """Basis directions of one category. As many as it has subjects lets each be exact; the rest is what fine-tuning
+    shapes the way between them with, and 8 to 12 for four subjects bring it a tenth nearer to the morphs [M]."""
     bend: float = 0.25
     """How far the coefficients leave a straight line: tanh(bend · x) / bend. With 1 or more most of an interpolation's
     change happens in its middle third, and detours on the way are twice as long [M]."""
@@ -64,8 +75,12 @@ class PartBases(nn.Module):
     blend_basis: Tensor
     skinning_logits: Tensor
     units: Tensor
+    pivots: Tensor
+    pivot_rows: Tensor
 
-    def __init__(self, config: PartBasesConfig, latent_dimensions: int, start: StartingPoints) -> None:
+    def __init__(
+        self, config: PartBasesConfig, latent_dimensions: int, start: StartingPoints, n_subjects: int = 0
+    ) -> None:
         super().__init__()
         self.config = config
         n = len(start)
@@ -89,6 +104,8 @@ class PartBases(nn.Module):
         for k, indices in enumerate(members):
             self.register_buffer(f"members_{k}", indices, persistent=False)
         self.bases = nn.ParameterList(nn.Parameter(torch.zeros(config.rank, len(m), N_ATTRIBUTES)) for m in members)
+        self.register_buffer("pivots", torch.zeros(n_subjects, latent_dimensions))
+        self.register_buffer("pivot_rows", torch.full((n_subjects,), -1))
         directions = torch.randn(len(CATEGORIES), latent_dimensions, config.rank)
         self.directions = nn.Parameter(torch.linalg.qr(directions)[0].contiguous())
 
@@ -103,8 +120,44 @@ class PartBases(nn.Module):
 
     def coefficients(self, codes: Tensor, reference: Tensor) -> Tensor:
         """tanh(W_k (z_k − z_ref,k)) for codes [s, k, d]: [s, k, r]. Exactly 0 where a row is the reference's."""
-        bend = self.config.bend
-        return torch.tanh(bend * torch.einsum("skd,kdr->skr", codes - reference, self.directions)) / bend
+        return self._between(self._curve(codes - reference, self.config.bend), codes - reference, reference)
+
+    def _curve(self, differences: Tensor, bend: float) -> Tensor:
+        """tanh(bend · W_k x) / bend of differences [s, k, d]: straight for a small bend, a switch for a large one."""
+        return torch.tanh(bend * torch.einsum("skd,kdr->skr", differences, self.directions)) / bend
+
+    def _between(self, coefficients: Tensor, differences: Tensor, reference: Tensor) -> Tensor:
+        """Add what leaves the pivots' span (see the module's docstring); nothing before `hold_pivots`.
+
+        With G and Φ the pivots' straight and strongly curved coefficients, the straight ones of a code are c G for
+        some weights c of the pivots (a pivot's own is 1). Its curved ones then differ from c Φ only between pivots,
+        and of that difference the part orthogonal to all of G is added.
+        """
+        rows = [k for k in self.pivot_rows.unique().tolist() if k >= 0]
+        if not rows:
+            return coefficients
+        curved = self._curve(differences, BETWEEN_BEND)
+        added = torch.zeros_like(coefficients)
+        for k in rows:
+            _, bent, inverse, free = self._pivot_frame(k, reference)
+            weights = coefficients[:, k] @ inverse
+            added[:, k] = BETWEEN_GAIN * (curved[:, k] - weights @ bent) @ free
+        # Exactly nothing at the reference, whatever the pivots.
+        return coefficients + torch.where((differences != 0).any(-1, keepdim=True), added, 0.0)
+
+    @torch.no_grad()
+    def _pivot_frame(self, category: int, reference: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of a category's pivots: coefficients straight [s, r] and curved [s, r], the pseudo-inverse [r, s] of the
+        straight ones, and the projector [r, r] onto what is orthogonal to them."""
+        differences = (self.pivots[self.pivot_rows == category] - reference[category])[:, None]
+        own = self.directions[category : category + 1]
+        straight, bent = (
+            torch.tanh(bend * torch.einsum("skd,kdr->skr", differences, own))[:, 0] / bend
+            for bend in (self.config.bend, BETWEEN_BEND)
+        )
+        inverse = torch.linalg.pinv(straight, rtol=1e-4)
+        free = torch.eye(straight.shape[1]).to(straight) - inverse @ straight
+        return straight, bent, inverse, free
 
     def shared_attributes(self) -> Tensor:
         """a_0 + MLP(x_gc): the reference, [n, 14] in units of `attribute_units`."""
@@ -140,20 +193,26 @@ class PartBases(nn.Module):
         return pose_points(canonical, motion, of_frame)
 
     @torch.no_grad()
-    def free_directions(self, category: int, codes: Tensor, reference: Tensor) -> Tensor:
-        """Projector [r, r] on the changes of a category's basis that move none of its subjects.
+    def hold_pivots(self, codes: Tensor, reference: Tensor, categories: Tensor) -> None:
+        """From now on `free_part` of a basis is invisible to these subjects, and only seen between them.
 
-        B_k g_s stays what it is for every subject s of the category when B_k moves orthogonally to all g_s. The way
-        *between* two subjects, bent by the tanh, leaves their span, and can still be shaped. No subjects, no limits;
-        with as many subjects as directions nothing is left to move.
+        What the bases hold there by accident is removed; no subject changes. Codes and directions must stay as they
+        are from here on. Does nothing for a category with as many subjects as directions.
 
         Args:
-            codes: [s, k, d], those that shall stay.
+            codes: [s, k, d] of all subjects; categories: [s], their rows, -1 for the reference.
         """
-        coefficients = self.coefficients(codes, reference)[:, category]
-        held = coefficients[coefficients.any(-1)]  # [s', r]
-        identity = torch.eye(self.config.rank).to(held)
-        return identity - torch.linalg.pinv(held, rtol=1e-4) @ held
+        self.pivot_rows.copy_(categories)
+        edited = torch.nonzero(categories >= 0)[:, 0]
+        self.pivots[edited] = codes[edited, categories[edited]]
+        for k in {k for k in categories.tolist() if k >= 0}:
+            self.bases[k].sub_(self.free_part(k, self.bases[k], reference))
+
+    @torch.no_grad()
+    def free_part(self, category: int, change: Tensor, reference: Tensor) -> Tensor:
+        """The part of a basis or of a change of one, [r, m, 14], that moves no pivot of its category."""
+        _, _, _, free = self._pivot_frame(category, reference)
+        return torch.einsum("rs,smc->rmc", free, change)
 
     @torch.no_grad()
     def absorb_edits(self, codes: Tensor, reference: Tensor, edits: Tensor) -> None:

@@ -1,7 +1,7 @@
 """How good an avatar is, on poses that it has not seen."""
 
 from perse.evaluation.evaluate import EvaluationConfig, edit_gain, evaluate
-from perse.evaluation.interpolations import interpolation_pairs, interpolation_scores, path_scores
+from perse.evaluation.interpolations import MorphTeacher, interpolation_pairs, interpolation_scores, path_scores
 from perse.evaluation.perceptual import multi_scale_distance, structural_similarity
 from perse.evaluation.pictures import psnr
 from perse.evaluation.portrait_identity import PortraitIdentity, portrait_identity
@@ -14,6 +14,7 @@ __all__ = [
     "EvaluationConfig",
     "EvaluationReport",
     "InterpolationScores",
+    "MorphTeacher",
     "PortraitIdentity",
     "PoseDistances",
     "changed_part",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,12 @@ from perse.attributes import Category
 from perse.avatar import Avatar, FrameMotion, mix_edits
 from perse.data import PortraitClip
 from perse.errors import StageError
-from perse.evaluation.interpolations import interpolation_pairs, interpolation_scores
+from perse.evaluation.interpolations import (
+    MorphTeacher,
+    distance_from_morphs,
+    interpolation_pairs,
+    interpolation_scores,
+)
 from perse.evaluation.perceptual import METRIC, multi_scale_distance, structural_similarity
 from perse.evaluation.pictures import absolute_difference, psnr, squared_error
 from perse.evaluation.poses import pose_distances
@@ -69,6 +74,7 @@ def evaluate(
     rasterizer: Rasterizer,
     embedder: FaceEmbedder | None = None,
     training_motion: HeadParameters | None = None,
+    teacher: MorphTeacher | None = None,
 ) -> EvaluationReport:
     """Measure an avatar.
 
@@ -78,6 +84,7 @@ def evaluate(
         rasterizer: who draws.
         embedder: for the identity score; None leaves it out.
         training_motion: expression and pose of the training frames, for the distance of the unseen poses.
+        teacher: makes 2D morphs, for `from_morphs`; None leaves it out.
 
     Raises:
         StageError: the clips are not the avatar's subjects.
@@ -93,7 +100,11 @@ def evaluate(
         _subject(viewer, clips, frames, row, codes[row], reference, config, embedder) for row in range(len(clips))
     ]
     pairs = interpolation_pairs(avatar.subjects, config.pairs_per_category, config.seed)
-    few = viewer.at(_spread(len(frames), config.interpolation_frames))
+    few = _spread(len(frames), config.interpolation_frames)
+    paths = interpolation_scores(viewer.at(few), pairs, config.interpolation_steps, multi_scale_distance, METRIC)
+    if paths is not None and teacher is not None:
+        chosen = [frames[i] for i in few]
+        paths = replace(paths, from_morphs=distance_from_morphs(viewer.at(few), clips, chosen, pairs, teacher))
     return EvaluationReport(
         psnr=_mean([s.psnr for s in scores]),
         psnr_foreground=_mean([s.psnr_foreground for s in scores]),
@@ -102,9 +113,7 @@ def evaluate(
         edit_gain_db=_mean([s.edit_gain_db for s in scores]),
         leakage=_mean([s.leakage for s in scores]),
         leakage_mix=_mix_leakage(viewer, clips, frames, codes, reference, config),
-        interpolation=interpolation_scores(
-            few, pairs, config.interpolation_steps, multi_scale_distance, METRIC
-        ),
+        interpolation=paths,
         pose_distance=pose_distances(avatar, clips[0].parameters.frame(torch.tensor(frames)), training_motion)
         if training_motion is not None
         else None,

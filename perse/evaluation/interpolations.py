@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from perse.attributes import Category
 from perse.avatar import Subject, interpolate
+from perse.data import PortraitClip
+from perse.evaluation.pictures import absolute_difference
+from perse.evaluation.regions import changed_part
 from perse.evaluation.report import InterpolationScores
 from perse.evaluation.viewing import Viewer
 
@@ -29,17 +36,24 @@ def interpolation_pairs(subjects: Sequence[Subject], per_category: int, seed: in
     return chosen
 
 
+class MorphTeacher(Protocol):
+    """What pictures between two subjects should look like."""
+
+    def between(
+        self, first: PortraitClip, second: PortraitClip, category: Category, alphas: Sequence[float]
+    ) -> NDArray[np.uint8]:
+        """Pictures [a, h, w, 3] on white between two clips of one frame each, in the same pose."""
+        ...
+
+
 def interpolation_scores(
     viewer: Viewer, pairs: Sequence[tuple[int, int]], steps: int, distance: PerceptualDistance, metric: str
 ) -> InterpolationScores | None:
     """Measure all pairs at all of the viewer's frames; None without pairs."""
     totals: list[float] = []
     deviations: list[float] = []
-    codes = viewer.avatar.subject_codes().detach()
     for a, b in pairs:
-        alphas = torch.linspace(0, 1, steps)
-        views = torch.stack([viewer.pictures(interpolate(codes[a], codes[b], alpha)) for alpha in alphas])
-        for path in views.unbind(1):  # [steps, h, w, 3], one path for each pose
+        for path in _paths(viewer, a, b, torch.linspace(0, 1, steps).tolist()):
             total, deviation = path_scores(path, distance)
             if np.isfinite(total):
                 totals.append(total)
@@ -47,6 +61,51 @@ def interpolation_scores(
     if not totals:
         return None
     return InterpolationScores(metric, len(totals), steps, float(np.mean(totals)), float(np.mean(deviations)))
+
+
+def distance_from_morphs(
+    viewer: Viewer,
+    clips: Sequence[PortraitClip],
+    frames: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+    teacher: MorphTeacher,
+) -> float:
+    """Mean absolute difference of interior pictures from the teacher's, inside the changed part.
+
+    Args:
+        viewer: shows `frames` of the clips, in that order.
+        clips: of the subjects.
+    """
+    alphas = [i / 6 for i in range(1, 6)]  # P 4.3
+    errors = []
+    for a, b in pairs:
+        category = viewer.avatar.subjects[a].category
+        assert category is not None
+        for path, frame in zip(_paths(viewer, a, b, alphas), frames, strict=True):
+            first, second = (_one_frame(clips[row], frame) for row in (a, b))
+            morphs = torch.from_numpy(teacher.between(first, second, category, alphas)).float() / 255
+            changed = changed_part(category, first.parts, second.parts)
+            errors.append(absolute_difference(path, morphs, np.broadcast_to(changed, path.shape[:3]).copy()))
+    return float(np.nanmean(errors))
+
+
+def _paths(viewer: Viewer, a: int, b: int, alphas: Sequence[float]) -> list[Tensor]:
+    """Pictures [a, h, w, 3] along an interpolation, for each of the viewer's frames."""
+    codes = viewer.avatar.subject_codes(torch.tensor([a, b])).detach()
+    views = torch.stack([viewer.pictures(interpolate(codes[0], codes[1], alpha)) for alpha in alphas])
+    return list(views.unbind(1))
+
+
+def _one_frame(clip: PortraitClip, frame: int) -> PortraitClip:
+    only = slice(frame, frame + 1)
+    return replace(
+        clip,
+        frame_numbers=clip.frame_numbers[only],
+        images=clip.images[only],
+        alphas=clip.alphas[only],
+        parts=clip.parts[only],
+        parameters=clip.parameters.frame(only),
+    )
 
 
 def path_scores(path: Tensor, distance: PerceptualDistance) -> tuple[float, float]:

@@ -61,13 +61,15 @@ class InterpolationScores:
     """How evenly pictures change along interpolations of two subjects of one category.
 
     Attributes:
-        metric: the perceptual distance between neighbours.
+        metric: the distance between neighbours.
         n_paths: interpolations measured (pairs × poses).
         steps: pictures along each.
         total: mean over paths of the sum of distances between neighbours, divided by the distance of the ends (the
-            paper's PPL): 1 is a straight way, more is a detour.
+            paper's PPL): 1 is a straight way, more is a detour. A cross-fade is straight; so is not what moves.
         deviation: mean over paths of the standard deviation of those distances, divided by the distance of the ends
             (the paper's PDV): 0 is an even pace.
+        from_morphs: mean absolute difference (of 1) of the interior pictures from 2D morphs of the subjects' clips,
+            inside the changed part; tells a fade from a change of shape. None where no teacher was given.
     """
 
     metric: str
@@ -75,6 +77,7 @@ class InterpolationScores:
     steps: int
     total: float
     deviation: float
+    from_morphs: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class EvaluationReport:
         values = asdict(self)
         values["interp_sum"] = self.interpolation.total if self.interpolation else None
         values["interp_dev"] = self.interpolation.deviation if self.interpolation else None
+        values["interp_from_morphs"] = self.interpolation.from_morphs if self.interpolation else None
         for row in values["by_category"]:
             row["category"] = row["category"].value if row["category"] else "reference"
         cleaned = _without_nan(values)

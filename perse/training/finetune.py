@@ -2,7 +2,7 @@
 
 ::
 
-    z_α = (1 − α) z_a + α z_b      rendered ─► L_interp against the 2D morph at α, only inside the changed part
+    z_α = (1 − α) z_a + α z_b      rendered ─► L_interp against the 2D morph at α inside the changed part
     z_a, z_b, z_ref                rendered ─► L_total against their own clips: the pivots stay what they are
 
 All frames of a step share one canonicalisation and one rasterization.
@@ -37,7 +37,14 @@ class FineTuneConfig:
         default_factory=lambda: TrainingConfig(
             steps=300,
             rates=LearningRates(
-                points=1e-3, features=2.5e-4, networks=1e-4, response=2.5e-4, skinning=2.5e-4, directions=0, latents=0
+                bases=2e-2,
+                points=1e-3,
+                features=2.5e-4,
+                networks=1e-4,
+                response=2.5e-4,
+                skinning=2.5e-4,
+                directions=0,
+                latents=0,
             ),
         )
     )
@@ -47,9 +54,11 @@ class FineTuneConfig:
     """Of the five interior α, how many a step renders."""
     interpolation_weight: float = 1.0
     """Weight of L_interp beside the pivots' total loss."""
+    elsewhere_share: float = 0.25
+    """Weight of pixels outside the changed part, where the target is a fade of the two pivots."""
     hold_pivots: bool = True
-    """With part bases: let a basis move only in directions that no training subject sees (`PartBases.free_directions`).
-    The pivots then stay exactly, and the middle may learn fast. Needs more directions than a category has subjects."""
+    """With part bases: let a basis move only where no training subject sees it (`PartBases.hold_pivots`). The pivots
+    then stay, and the middle may learn fast. Needs more directions than a category has subjects."""
 
 
 class FineTuner:
@@ -76,25 +85,30 @@ class FineTuner:
 
     def step(self) -> StepReport:
         """One step: a morph between two subjects, and the two of them and the reference in the same pose."""
+        held = self._held_decoder()
         request = self.request()
         terms = self.gradients(request)
-        decoder = self.trainer.avatar.decoder
-        if not (self._config.hold_pivots and isinstance(decoder, PartBases)):
+        if held is None:
             return self.trainer.apply(terms)
-        basis = decoder.bases[request.category.index]
+        basis = held.bases[request.category.index]
         before = basis.detach().clone()
         report = self.trainer.apply(terms)
-        self._keep_free_part(decoder, request.category, before)
+        with torch.no_grad():
+            # Adam scales every number on its own and so leaves any subspace: not the gradient, its step is projected.
+            reference = self.trainer.avatar.latents.reference
+            basis.copy_(before + held.free_part(request.category.index, basis - before, reference))
         return report
 
-    @torch.no_grad()
-    def _keep_free_part(self, decoder: PartBases, category: Category, before: Tensor) -> None:
-        """Of the step that a basis made, keep what moves no subject. Adam mixes directions, so gradients alone cannot
-        be projected: its step is."""
+    def _held_decoder(self) -> PartBases | None:
+        """The decoder whose pivots are held, prepared for it before the first step; None if none is."""
         avatar = self.trainer.avatar
-        free = decoder.free_directions(category.index, avatar.subject_codes(), avatar.latents.reference)
-        basis = decoder.bases[category.index]
-        basis.copy_(before + torch.einsum("rs,smc->rmc", free, basis - before))
+        if not (self._config.hold_pivots and isinstance(avatar.decoder, PartBases)):
+            return None
+        if (avatar.decoder.pivot_rows < 0).all():
+            avatar.decoder.hold_pivots(
+                avatar.subject_codes().detach(), avatar.latents.reference.detach(), avatar.features_categories
+            )
+        return avatar.decoder
 
     def gradients(self, request: MorphRequest) -> LossTerms:
         """Forward and backward for one morph; the total of the result includes L_interp."""
@@ -114,10 +128,19 @@ class FineTuner:
         terms = trainer.objective(_frames(drawn, slice(0, 3)), target)
         morph = torch.from_numpy(self._source.get([request])[0]).to(trainer.device)
         mask = changed_mask(request, trainer.clips).to(trainer.device)
-        interpolation = trainer.objective.of_part(_frames(drawn, slice(3, None)), morph, mask)
+        elsewhere = _faded(target.images[1], target.images[2], request.alphas).to(trainer.device)
+        interpolation = trainer.objective.of_part(
+            _frames(drawn, slice(3, None)), morph, elsewhere, mask, self._config.elsewhere_share
+        )
         total = terms.total + self._config.interpolation_weight * interpolation
         total.backward()
         return LossTerms(total.detach(), terms.l1, terms.ssim, terms.alpha)
+
+
+def _faded(first: Tensor, second: Tensor, alphas: tuple[float, ...]) -> Tensor:
+    """Cross-fades [a, h, w, 3] in [0, 1] of two pictures: outside the changed part they hardly differ."""
+    weights = torch.tensor(alphas)[:, None, None, None]
+    return ((1 - weights) * first.float() + weights * second.float()) / 255
 
 
 def changed_mask(request: MorphRequest, clips: ClipStore) -> Tensor:

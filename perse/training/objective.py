@@ -63,16 +63,18 @@ class ImageObjective(nn.Module):
             total = total + self.weight * self.vgg(rendering.colors, images.float() / 255)
         return LossTerms(total, float(loss.l1.detach()), float(loss.ssim.detach()), float(loss.alpha.detach()))
 
-    def of_part(self, rendering: Rendering, targets: Tensor, mask: Tensor) -> Tensor:
-        """Eq. 14-15: RGB losses that only see a part; the mean is over the part, whatever its size.
+    def of_part(self, rendering: Rendering, inside: Tensor, outside: Tensor, mask: Tensor, share: float) -> Tensor:
+        """Eq. 14-15: RGB losses that look at a part; the mean is over the part, whatever its size.
 
         Args:
-            targets: [b, h, w, 3] uint8. They have no alpha of their own: a morph is a picture.
-            mask: [h, w] bool.
+            inside: [b, h, w, 3] uint8, targets in the part. They have no alpha of their own: a morph is a picture.
+            outside: [b, h, w, 3] in [0, 1], targets elsewhere.
+            mask: [h, w] bool, the part.
+            share: how much elsewhere counts. Not at all would be the paper's; but a point that no target sees has a
+                gradient of rounding errors, and Adam makes full steps of them.
         """
-        masks = mask.float().expand(rendering.alphas.shape)
-        # Outside the part the picture is its own target, so that windows which overhang the border see no morph there.
-        wanted = torch.where(mask[..., None], targets.float() / 255, rendering.colors.detach())
+        weights = torch.where(mask, 1.0, share).expand(rendering.alphas.shape)
+        wanted = torch.where(mask[..., None], inside.float() / 255, outside)
         own = rendering.alphas.detach()
         config = replace(self.picture, alpha=0.0)
-        return picture_loss(rendering.colors, rendering.alphas, wanted, own, masks=masks, config=config).total
+        return picture_loss(rendering.colors, rendering.alphas, wanted, own, masks=weights, config=config).total

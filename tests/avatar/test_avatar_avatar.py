@@ -71,6 +71,26 @@ def test_edits_begin_as_the_clips_show_them(avatar: Avatar, head_model, tiny_cli
     torch.testing.assert_close(difference, start.edits, atol=2e-3, rtol=1e-3)
 
 
+def test_holding_pivots_frees_the_way_between_them_and_nothing_else(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
+    clips = [*tiny_clips, tiny_clips[2]]  # two hats
+    avatar = synthetic_avatar(head_model, clips)
+    decoder, reference = avatar.decoder, avatar.latents.reference.detach()
+    codes, hat = avatar.subject_codes().detach(), Category.HAT.index
+    with torch.no_grad():
+        decoder.bases[hat].add_(torch.randn_like(decoder.bases[hat]))
+    before = avatar.canonicalise(codes).attributes
+    decoder.hold_pivots(codes, reference, avatar.features_categories)
+    torch.testing.assert_close(avatar.canonicalise(codes).attributes, before, atol=1e-4, rtol=1e-4)
+    half_way = interpolate(codes[2], codes[6], 0.5)
+    middle = avatar.canonicalise(half_way).attributes
+    change = torch.randn_like(decoder.bases[hat])
+    with torch.no_grad():
+        decoder.bases[hat].add_(decoder.free_part(hat, change, reference))
+    torch.testing.assert_close(avatar.canonicalise(codes).attributes, before, atol=1e-4, rtol=1e-4)
+    assert (avatar.canonicalise(half_way).attributes - middle).abs().max() > 0.01
+    assert not decoder.coefficients(reference[None], reference).any()
+
+
 def test_only_the_drawn_categories_get_a_gradient(avatar: Avatar) -> None:
     avatar.zero_grad(set_to_none=True)
     avatar.canonicalise(avatar.subject_codes(torch.tensor([0, 2]))).attributes.square().sum().backward()

@@ -174,6 +174,27 @@ def test_a_report_is_valid_json_without_nan(report) -> None:  # type: ignore[no-
     assert values["interpolation"] is None  # one subject in each category
 
 
+def test_a_teacher_who_shows_the_avatars_own_pictures_is_at_distance_zero(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
+    from perse.avatar import interpolate
+    from perse.evaluation.interpolations import distance_from_morphs
+    from perse.evaluation.viewing import Viewer
+
+    clips = [*tiny_clips, (tiny_clips[2][0], tiny_clips[2][1])]
+    avatar = synthetic_avatar(head_model, clips)
+    motion = avatar.skeleton(clips[0][0].parameters)
+    viewer = Viewer(avatar, motion, clips[0][0].camera, CpuRasterizer()).at([4])
+    codes = avatar.subject_codes().detach()
+
+    class Parrot:
+        def between(self, first, second, category, alphas):  # type: ignore[no-untyped-def]
+            assert category is Category.HAT and len(first) == len(second) == 1
+            said = torch.cat([viewer.pictures(interpolate(codes[2], codes[6], a)) for a in alphas])
+            return (said * 255).round().to(torch.uint8).numpy()
+
+    distance = distance_from_morphs(viewer, [clip for clip, _ in clips], [4], [(2, 6)], Parrot())
+    assert distance < 0.5 / 255
+
+
 def test_other_subjects_clips_are_refused(avatar, tiny_clips) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(StageError, match="not the avatar's subjects"):
         evaluate(avatar, [clip for clip, _ in tiny_clips[::-1]], QUICK, rasterizer=CpuRasterizer())
