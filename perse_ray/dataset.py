@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -126,7 +127,10 @@ def readable(error: BaseException, length: int = 400) -> str:
 
 def limit_threads(threads: int) -> None:
     """Let numerical libraries of this process use that many threads, whether or not they are imported yet."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+    if "numba" not in sys.modules:  # its pool has a size already, and it refuses a process that names another one
+        names.append("NUMBA_NUM_THREADS")
+    for name in names:
         os.environ.setdefault(name, str(threads))
     import torch
 

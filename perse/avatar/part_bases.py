@@ -48,8 +48,9 @@ class PartBasesConfig:
     """Sizes of the part-bases decoder."""
 
     rank: int = 12
-    """Basis directions of one category. As many as it has subjects lets each be exact; the rest is what fine-tuning
-    shapes the way between them with, and 8 to 12 for four subjects bring it a tenth nearer to the morphs [M]."""
+    """Basis directions of one category, at most as many as its latent has numbers. As many as it has subjects lets each
+    be exact; the rest is what fine-tuning shapes the way between them with, and 8 to 12 for four subjects bring it a
+    tenth nearer to the morphs [M]."""
     bend: float = 0.25
     """How far the coefficients leave a straight line: tanh(bend · x) / bend. With 1 or more most of an interpolation's
     change happens in its middle third, and detours on the way are twice as long [M]."""
@@ -103,10 +104,11 @@ class PartBases(nn.Module):
         members = [torch.nonzero(start.regions[:, k])[:, 0] for k in range(len(CATEGORIES))]
         for k, indices in enumerate(members):
             self.register_buffer(f"members_{k}", indices, persistent=False)
-        self.bases = nn.ParameterList(nn.Parameter(torch.zeros(config.rank, len(m), N_ATTRIBUTES)) for m in members)
+        rank = min(config.rank, latent_dimensions)
+        self.bases = nn.ParameterList(nn.Parameter(torch.zeros(rank, len(m), N_ATTRIBUTES)) for m in members)
         self.register_buffer("pivots", torch.zeros(n_subjects, latent_dimensions))
         self.register_buffer("pivot_rows", torch.full((n_subjects,), -1))
-        directions = torch.randn(len(CATEGORIES), latent_dimensions, config.rank)
+        directions = torch.randn(len(CATEGORIES), latent_dimensions, rank)
         self.directions = nn.Parameter(torch.linalg.qr(directions)[0].contiguous())
 
     def __len__(self) -> int:
