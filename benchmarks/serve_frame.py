@@ -21,8 +21,8 @@ from benchmarks.timing import Row, interleaved, print_tables, write_json
 from perse.avatar import Avatar, PartBasesConfig
 from perse.head import HeadParameters
 from perse.render import rasterize
-from perse_ray.avatar_store import LoadedAvatar
-from perse_ray.render_api import RenderRequest
+from perse_ray.serving.loaded_avatar import LoadedAvatar
+from perse_ray.serving.requests import RenderRequest
 
 STEPS = 97
 """Different poses before the first one comes again."""

@@ -39,7 +39,7 @@ def main(arguments: Arguments) -> None:
     """Check that the avatars are there, then serve until interrupted."""
     from pathlib import Path
 
-    from perse_ray.serve_ray import ServeArguments, find_avatars, serve_forever
+    from perse_ray.serving.deployment import ServeArguments, find_avatars, serve_forever
     from perse_ray.session import ray_session
 
     places = [place.strip() for place in arguments.workspace.split(",") if place.strip()]

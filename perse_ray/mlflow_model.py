@@ -15,7 +15,7 @@ class AvatarModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         from pathlib import Path
 
-        from perse_ray.avatar_store import LoadedAvatar
+        from perse_ray.serving.loaded_avatar import LoadedAvatar
 
         self.avatar = LoadedAvatar.load(Path(context.artifacts["avatar"]))
 
@@ -25,7 +25,7 @@ class AvatarModel(PythonModel):
         """One picture a request."""
         import base64
 
-        from perse_ray.render_api import RenderRequest, encode_picture
+        from perse_ray.serving.requests import RenderRequest, encode_picture
 
         requests = [RenderRequest.model_validate(json.loads(text)) for text in model_input]
         pictures = [encode_picture(self.avatar.render(request), request) for request in requests]

@@ -13,7 +13,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from perse.recipes import recipe_named
 from perse.recipes.resources import WorkerPool
-from perse_ray.serve_ray import ServeArguments
+from perse_ray.serving.deployment import ServeArguments
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"

@@ -16,11 +16,11 @@ from perse.data.workspace import Workspace
 from perse.errors import WorkspaceError
 from perse.recipes import Filming, Recipe, recipe_named
 from perse.synthesis.prompts import PromptPlan
-from perse_ray.avatar_store import FolderLibrary
 from perse_ray.build import BuildRequest, BuildResult, build
 from perse_ray.mlflow_log import BuildLog
-from perse_ray.render_api import RenderRequest
-from perse_ray.serve_ray import find_avatars
+from perse_ray.serving.deployment import find_avatars
+from perse_ray.serving.loaded_avatar import FolderLibrary
+from perse_ray.serving.requests import RenderRequest
 
 STAGES = {
     "track",

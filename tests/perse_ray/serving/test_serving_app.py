@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from perse.attributes import Category
 from perse.data.images import decode_image
 from perse.errors import InputError
-from perse_ray import serve_app
-from perse_ray.avatar_store import FolderLibrary
-from perse_ray.render_api import MAX_BODY_BYTES, MAX_SIDE_PX, AvatarInfo, RenderRequest, SubjectInfo, check_names
-from perse_ray.serve_app import create_app
-from perse_ray.serve_ray import find_avatars
+from perse_ray.serving import app as serve_app
+from perse_ray.serving.app import create_app
+from perse_ray.serving.deployment import find_avatars
+from perse_ray.serving.loaded_avatar import FolderLibrary
+from perse_ray.serving.requests import MAX_BODY_BYTES, MAX_SIDE_PX, AvatarInfo, RenderRequest, SubjectInfo, check_names
 
 URL = "/v1/avatars/me/render"
 

@@ -19,9 +19,9 @@ from PIL import Image
 from perse.attributes import Category
 from perse.data.images import decode_image
 from perse.export import FORMATS, verify_file
-from perse_ray.media_api import MAX_MOTION_BYTES, between
-from perse_ray.render_api import Appearance, AvatarInfo, RenderRequest, SubjectInfo, check_names
-from perse_ray.serve_app import create_app
+from perse_ray.serving.app import create_app
+from perse_ray.serving.media_requests import MAX_MOTION_BYTES, between
+from perse_ray.serving.requests import Appearance, AvatarInfo, RenderRequest, SubjectInfo, check_names
 
 URL = "/v1/avatars/me"
 
@@ -203,7 +203,7 @@ def test_a_real_avatar_behind_it(head_model, tiny_clips, tmp_path: Path) -> None
 
     from perse.avatar import save_avatar
     from perse.export import read_splats
-    from perse_ray.avatar_store import FolderLibrary
+    from perse_ray.serving.loaded_avatar import FolderLibrary
 
     avatar = synthetic_avatar(head_model, tiny_clips)
     save_avatar(avatar, tmp_path / "me")

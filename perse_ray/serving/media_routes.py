@@ -23,8 +23,8 @@ from pydantic import ValidationError
 
 from perse.attributes import CATEGORIES, Category
 from perse.export.formats import MEDIA_TYPES, SUFFIXES, ExportFormat
-from perse_ray.avatar_store import AvatarLibrary
-from perse_ray.media_api import (
+from perse_ray.serving.loaded_avatar import AvatarLibrary
+from perse_ray.serving.media_requests import (
     AnimateRequest,
     BetweenMotion,
     EditSpace,
@@ -32,7 +32,7 @@ from perse_ray.media_api import (
     FramesAnswer,
     FramesRequest,
 )
-from perse_ray.render_api import Appearance, Mix, RenderRequest, encode_picture
+from perse_ray.serving.requests import Appearance, Mix, RenderRequest, encode_picture
 
 if TYPE_CHECKING:
     from perse.data.motion_file import Motion

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from perse.attributes import Category
 from perse.data.images import decode_image
 from perse_ray.client import AvatarClient, ServiceError
-from perse_ray.render_api import AvatarInfo, RenderRequest, SubjectInfo, check_names
-from perse_ray.serve_app import create_app
+from perse_ray.serving.app import create_app
+from perse_ray.serving.requests import AvatarInfo, RenderRequest, SubjectInfo, check_names
 
 
 class Library:

@@ -16,10 +16,10 @@ from perse.data.images import decode_image
 from perse.data.workspace import Workspace
 from perse.geometry.camera import Camera
 from perse.training import Trainer
-from perse_ray.avatar_store import FolderLibrary, LoadedAvatar, orbit
 from perse_ray.loops import TrainingLoop
 from perse_ray.mlflow_log import BuildLog
-from perse_ray.render_api import OrbitCamera, PinholeCamera, RenderRequest, UnknownName
+from perse_ray.serving.loaded_avatar import FolderLibrary, LoadedAvatar, orbit
+from perse_ray.serving.requests import OrbitCamera, PinholeCamera, RenderRequest, UnknownName
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The application on Ray Serve: a thin shell that says how many, how much and how long.
 
-``serve run perse_ray.serve_ray:application workspaces=runs/demo`` and the RayService in ``cluster/`` both come here.
+``serve run perse_ray.serving.deployment:application workspaces=runs/demo`` and the files in ``cluster/`` come here.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ray.serve import Application, Deployment
 
 from perse.data.workspace import Workspace
 from perse.errors import InputError
-from perse_ray.avatar_store import FolderLibrary
-from perse_ray.render_api import AVATAR_ID
-from perse_ray.serve_app import create_app
+from perse_ray.serving.app import create_app
+from perse_ray.serving.loaded_avatar import FolderLibrary
+from perse_ray.serving.requests import AVATAR_ID
 
 REQUEST_TIMEOUT_S = 60.0
 MAX_ONGOING = 8

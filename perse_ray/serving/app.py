@@ -3,7 +3,7 @@
 ::
 
     POST /v1/avatars/{id}/render   a picture                         200 | 404 | 413 | 415 | 422 | 503
-         /v1/avatars/{id}/…        animations, exports, …            see serve_media.py
+         /v1/avatars/{id}/…        animations, exports, …            see media_routes.py
     GET  /v1/avatars               what can be asked for             200
     GET  /healthz                  whether it is alive               200
     GET  /docs                     how to ask                        200
@@ -23,11 +23,11 @@ from fastapi.requests import Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from perse.errors import PerseError
-from perse_ray.api_page import api_page
-from perse_ray.avatar_store import AvatarLibrary
-from perse_ray.media_api import MAX_MOTION_BYTES
-from perse_ray.render_api import AVATAR_ID, MAX_BODY_BYTES, AvatarInfo, RenderRequest, UnknownName, encode_picture
-from perse_ray.serve_media import media_routes
+from perse_ray.serving.docs_page import api_page
+from perse_ray.serving.loaded_avatar import AvatarLibrary
+from perse_ray.serving.media_requests import MAX_MOTION_BYTES
+from perse_ray.serving.media_routes import media_routes
+from perse_ray.serving.requests import AVATAR_ID, MAX_BODY_BYTES, AvatarInfo, RenderRequest, UnknownName, encode_picture
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

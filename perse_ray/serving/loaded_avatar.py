@@ -21,7 +21,7 @@ from perse.avatar import Avatar, CanonicalGaussians, load_avatar
 from perse.errors import InputError
 from perse.geometry.camera import Camera
 from perse.head import HeadParameters, Joint
-from perse_ray.render_api import (
+from perse_ray.serving.requests import (
     AVATAR_ID,
     Appearance,
     AvatarInfo,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from perse.attributes import Category
 from perse.data.motion_file import Motion
 from perse.errors import InputError
-from perse_ray.render_api import (
+from perse_ray.serving.requests import (
     Angle,
     Appearance,
     Byte,
