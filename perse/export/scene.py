@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -66,21 +66,24 @@ def freeze(avatar: Avatar, code: Tensor, frames: HeadParameters, *, fps: float =
             avatar.pose(canonical, motion[start : start + FRAMES_AT_ONCE]).to("cpu", torch.float32)
             for start in range(0, len(motion), FRAMES_AT_ONCE)
         ]
+    whole = Gaussians(*(torch.cat([getattr(p, field.name) for p in parts]) for field in fields(Gaussians)))
+    return SplatScene(drawable(whole), fps, avatar.card.camera.to("cpu", torch.float32), head_centre(avatar))
+
+
+def drawable(gaussians: Gaussians) -> Gaussians:
+    """The Gaussians [f, n] that somebody can see in some frame, within the bounds that formats rely on.
+
+    Raises:
+        InputError: there is none.
+    """
     whole = Gaussians(
-        means=torch.cat([p.means for p in parts]),
-        quats=canonical_quaternions(torch.cat([p.quats for p in parts])),
-        scales=torch.cat([p.scales for p in parts]),
-        opacities=torch.cat([p.opacities for p in parts]).clamp(0, 1),
-        colors=torch.cat([p.colors for p in parts]).clamp(0, 1),
-    )
+        gaussians.means, canonical_quaternions(gaussians.quats), gaussians.scales, gaussians.opacities.clamp(0, 1),
+        gaussians.colors.clamp(0, 1),
+    )  # fmt: skip
     kept = _finite(whole) & (whole.opacities >= MIN_OPACITY).any(0)
     if not kept.any():
         raise InputError("no Gaussian of this avatar is visible; its training went wrong, train it again")
-    seen = Gaussians(
-        whole.means[:, kept], whole.quats[:, kept], whole.scales[:, kept], whole.opacities[:, kept],
-        whole.colors[:, kept],
-    )  # fmt: skip
-    return SplatScene(seen, fps, avatar.card.camera.to("cpu", torch.float32), head_centre(avatar))
+    return Gaussians(*(getattr(whole, field.name)[:, kept] for field in fields(Gaussians)))
 
 
 def canonical_quaternions(quats: Tensor) -> Tensor:

@@ -68,6 +68,15 @@ class AvatarLibrary(Protocol):
         """
         ...
 
+    def splats(self, avatar: str, look: Appearance) -> bytes:
+        """Gaussians for the viewer in a browser (`perse.export.columns.splat_message`); `version` tells of which state
+        of the avatar. May be called from several threads.
+
+        Raises:
+            KeyError, UnknownName: as `render`.
+        """
+        ...
+
 
 class LoadedAvatar:
     """One avatar in memory."""
@@ -132,6 +141,18 @@ class LoadedAvatar:
             scene = freeze(self.avatar, code, parameters)
         made = datetime.now(UTC).isoformat(timespec="seconds")
         return export_bytes(scene, format, Provenance.of(self.avatar, [look.attributes], made))
+
+    def splats(self, look: Appearance, version: str = "") -> bytes:
+        """The avatar with this look as quantised Gaussians, for the viewer in a browser."""
+        from perse.export import SplatScene
+        from perse.export.columns import splat_message
+        from perse.export.scene import drawable
+
+        code, parameters = self._code(look.attributes), self._parameters(look)
+        with torch.inference_mode(), self._one_at_a_time:
+            posed = self.avatar.pose(self._canonicalised(code), parameters).to("cpu", torch.float32)
+        home = self.avatar.card.camera.to("cpu", torch.float32)
+        return splat_message(SplatScene(drawable(posed), 25.0, home, self._centre()), version=version)
 
     def _code(self, attributes: Mapping[Category, Mapping[str, float]]) -> Tensor:
         """z [k, d]: in each named category z_ref + Σ w (z_subject − z_ref), elsewhere z_ref (Eq. 4)."""
@@ -233,6 +254,9 @@ class FolderLibrary:
 
     def export(self, avatar: str, look: Appearance, format: ExportFormat) -> bytes:
         return self._avatar(avatar).export(look, format)
+
+    def splats(self, avatar: str, look: Appearance) -> bytes:
+        return self._avatar(avatar).splats(look)
 
     def _avatar(self, name: str) -> LoadedAvatar:
         with self._lock:

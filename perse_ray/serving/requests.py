@@ -145,6 +145,7 @@ class AvatarInfo(BaseModel):
     expressions: list[str]
     joints: list[str]
     gaussians: int
+    version: str = Field(default="", description="which state of it: a training step, a registered version")
 
 
 class UnknownName(InputError):
