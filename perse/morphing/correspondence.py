@@ -54,11 +54,11 @@ def correspondence(first: MorphEnd, second: MorphEnd, config: CorrespondenceConf
     start = _landmark_field(first, second, config)
     drawing = _both_ways(_drawing(first), _drawing(second), start, first, second, config.agreement)
     changed = _changed(first, second, config)[..., None]
-    overlap = _overlap(first.shape, second.shape)
-    if overlap > 0:
+    shared = _overlap(first.shape, second.shape)
+    if shared > 0:
         outlines = _outline(first, config), _outline(second, config)
         outline = _both_ways(*outlines, start, first, second, config.outline_agreement)
-        shares = [overlap * _softened(end.shape)[..., None] for end in (first, second)]
+        shares = [shared * _softened(end.shape)[..., None] for end in (first, second)]
         drawing = tuple(
             (1 - share) * drawn + share * led for share, drawn, led in zip(shares, drawing, outline, strict=True)
         )  # type: ignore[assignment]
@@ -90,8 +90,8 @@ def _signed_distance(shape: NDArray[np.bool_], reach_px: float) -> NDArray[np.fl
 def _overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """How much the outline of one part tells about the other: 0 where they share a fifth or less, 1 from a half on."""
     union = int((first | second).sum())
-    shared = int((first & second).sum()) / union if union else 0.0
-    return float(np.clip((shared - 0.2) / 0.3, 0, 1))
+    ratio = int((first & second).sum()) / union if union else 0.0
+    return float(np.clip((ratio - 0.2) / 0.3, 0, 1))
 
 
 def _softened(shape: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -3,21 +3,30 @@
 A cross-fade of two hats shows two hats. So both pictures are first moved. On the way from one end to the other a point
 travels along a straight line (`perse.morphing.correspondence`). For a picture at position t the displacement of the
 point that passes each pixel is gathered from both ends: every pixel drops its vector where it is at t. Then the first
-end is sampled behind it and the second ahead of it, and they are blended with weights 1 - t and t in premultiplied
-colours, so that no white seeps in from the background.
+end is sampled behind it and the second ahead of it.
+
+The two samples are blended with weights 1 - t and t where both show the edited part, or neither. Where one does and the
+other does not, `membership` says which is right at t, and only a sample that agrees counts. What comes from one end
+alone takes on the part's mean colour at t, so that a new brim is as blue as the hat is by then. Colours are blended
+premultiplied: no white seeps in from the background.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from perse.morphing.correspondence import CorrespondenceConfig, Field, correspondence, sampled
+from perse.morphing.membership import firmness, membership
 from perse.morphing.morpher import Morph, MorphEnd
+
+_UNMOVED = 0.02
+"""Weight of the ends as they are, for pixels where no moved sample shows what belongs there."""
 
 _STANDING = 0.05
 """Weight of the background's vectors, which stand still, against the figure's."""
@@ -27,7 +36,7 @@ _STANDING = 0.05
 class WarpMorpherConfig:
     """How pictures are warped towards each other."""
 
-    version: int = 2
+    version: int = 3
     """Part of content keys: changes whenever the pictures do."""
     correspondence: CorrespondenceConfig = field(default_factory=CorrespondenceConfig)
     """What corresponds to what."""
@@ -47,8 +56,8 @@ class WarpMorpher:
     def morph(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> Morph:
         """See `Morpher.morph`. Where the ends are alike, so is everything between them."""
         _check(first, second, positions)
-        layers = _premultiplied(first), _premultiplied(second)
-        presences = _presence(first), _presence(second)
+        ends = _Layers.of(first), _Layers.of(second)
+        firm = firmness(first.shape, second.shape)
         fields: tuple[Field, Field] | None = None
         images, alphas = [], []
         for t in map(float, positions):
@@ -58,7 +67,9 @@ class WarpMorpher:
                 alphas.append(end.alpha)
                 continue
             fields = fields or correspondence(first, second, self._config.correspondence)
-            image, alpha = self._between(layers, presences, fields, t)
+            passing = self._passing(fields, (ends[0].presence, ends[1].presence), t)
+            moved = ends[0].moved(-t * passing), ends[1].moved((1 - t) * passing)
+            image, alpha = _blended(ends, moved, t, firm)
             images.append(image)
             alphas.append(alpha)
         h, w = first.alpha.shape
@@ -67,23 +78,6 @@ class WarpMorpher:
             images=np.stack(images) if images else np.zeros((0, h, w, 3), np.uint8),
             alphas=np.stack(alphas) if alphas else np.zeros((0, h, w), np.uint8),
         )
-
-    def _between(
-        self,
-        layers: tuple[NDArray[np.uint8], NDArray[np.uint8]],
-        presences: tuple[NDArray[np.float32], NDArray[np.float32]],
-        fields: tuple[Field, Field],
-        t: float,
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Image [h, w, 3] and alpha [h, w] at position t, strictly between the ends."""
-        passing = self._passing(fields, presences, t)
-        behind = sampled(layers[0], -t * passing, border=cv2.BORDER_REPLICATE)
-        ahead = sampled(layers[1], (1 - t) * passing, border=cv2.BORDER_REPLICATE)
-        mixed = (1 - t) * behind.astype(np.float32) + t * ahead.astype(np.float32)
-        alpha = np.round(mixed[..., 3])
-        # Rounding may leave a premultiplied colour above its alpha by one.
-        image = np.minimum(np.round(mixed[..., :3]) + (255 - alpha[..., None]), 255)
-        return image.astype(np.uint8), alpha.astype(np.uint8)
 
     def _passing(
         self, fields: tuple[Field, Field], presences: tuple[NDArray[np.float32], NDArray[np.float32]], t: float
@@ -102,6 +96,56 @@ class WarpMorpher:
         return np.asarray(total[..., :2] / (total[..., 2:] + 1e-6), np.float32)
 
 
+@dataclass(frozen=True)
+class _Layers:
+    """An end as it is warped and blended.
+
+    Attributes:
+        picture: [h, w, 4], colour times alpha, and alpha; 0 to 255. The end's picture is this plus white times
+            (1 - alpha).
+        part: [h, w], 1 in the edited part.
+        tint: [3], mean colour of the part; 0 without one.
+        presence: [h, w], weights of the vectors that start here; only of an end that was not moved.
+    """
+
+    picture: NDArray[Any]
+    part: NDArray[np.float32]
+    tint: NDArray[np.float32]
+    presence: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, end: MorphEnd) -> _Layers:
+        colors = np.maximum(end.image.astype(np.int16) - (255 - end.alpha[..., None].astype(np.int16)), 0)
+        weight = float(end.alpha[end.shape].sum()) / 255
+        tint = colors[end.shape].sum(0) / max(weight, 1.0)
+        presence = np.asarray(end.alpha / 255 + _STANDING, np.float32)
+        picture = np.dstack([colors.astype(np.uint8), end.alpha])
+        return cls(picture, end.shape.astype(np.float32), tint.astype(np.float32), presence)
+
+    def moved(self, field: Field) -> _Layers:
+        return replace(self, picture=sampled(self.picture, field), part=sampled(self.part, field))
+
+
+def _blended(
+    ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: float, firm: float
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Image [h, w, 3] and alpha [h, w] at position t of two ends, given as they are and moved to t."""
+    part = membership(ends[0].part, ends[1].part, t, firm)
+    alpha = membership(ends[0].picture[..., 3] / 255, ends[1].picture[..., 3] / 255, t, firm)
+    weights = (1 - t, t, _UNMOVED * (1 - t), _UNMOVED * t)
+    opaque, color = [], 0.0
+    for end, weight in zip((*moved, *ends), weights, strict=True):
+        share = weight * (1e-4 + np.clip(1 - np.abs(end.part - part), 0, 1))  # a sample counts as far as it agrees
+        opaque.append(share * end.picture[..., 3] / 255)
+        color = color + share[..., None] * end.picture[..., :3]
+    total = sum(opaque) + 1e-6
+    color = color / total[..., None]
+    missing = part * (1 - t - (opaque[0] + opaque[2]) / total)  # of the first end's share, or the opposite of excess
+    color = np.clip(color + (firm * missing)[..., None] * (ends[0].tint - ends[1].tint), 0, 255)
+    image = color * alpha[..., None] + 255 * (1 - alpha[..., None])
+    return np.round(image).astype(np.uint8), np.round(255 * alpha).astype(np.uint8)
+
+
 def _check(first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> None:
     if first.image.shape != second.image.shape:
         raise ValueError(f"the ends differ in size: {first.image.shape} and {second.image.shape}")
@@ -111,13 +155,3 @@ def _check(first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> Non
         )
     if any(not 0 <= t <= 1 for t in positions):
         raise ValueError(f"positions must lie between 0 and 1, got {list(positions)}")
-
-
-def _presence(end: MorphEnd) -> NDArray[np.float32]:
-    return np.asarray(end.alpha / 255 + _STANDING, np.float32)
-
-
-def _premultiplied(end: MorphEnd) -> NDArray[np.uint8]:
-    """Colour times alpha, and alpha: [h, w, 4] uint8. The picture is this plus white times (1 - alpha)."""
-    colors = np.maximum(end.image.astype(np.int16) - (255 - end.alpha[..., None].astype(np.int16)), 0)
-    return np.dstack([colors.astype(np.uint8), end.alpha])
