@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from perse.errors import PortraitError
 
@@ -21,6 +22,9 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 """A 20 kB PNG can decode to 800 MB: sizes are read from the header before any pixel is (REFERENCE §5)."""
 
 SIXTEEN_BIT_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+_ZLIB_DEFAULT, _ZLIB_RUNS = -1, 3
+"""Pillow's numbers for zlib's strategies."""
 
 # What Pillow's decoders raise on damaged data. Their text can quote the file and is never passed on.
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError)
@@ -88,21 +92,33 @@ def _from_deep_gray(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     return np.repeat(byte[..., None], 3, axis=2)
 
 
-def encode_image(image: NDArray[np.uint8], format: ImageFormat = "png", *, quality: int = 90) -> bytes:
-    """Encode [h, w], [h, w, 3] or [h, w, 4] uint8 without metadata.
+def encode_image(
+    image: NDArray[np.uint8], format: ImageFormat = "png", *, quality: int = 90, xmp: str = "", fast: bool = False
+) -> bytes:
+    """Encode [h, w], [h, w, 3] or [h, w, 4] uint8.
 
     PNG is lossless; for WebP, `quality` 100 means lossless. The same array gives the same bytes.
+
+    Args:
+        xmp: an XMP packet to put inside; the only metadata there ever is.
+        fast: half the time for PNG (a rendered 256² picture: 2 ms instead of 4, of the same size, as flat backgrounds
+            are runs) and for WebP (2 ms instead of 4, a third larger).
     """
     if image.dtype != np.uint8 or image.ndim not in (2, 3):
         raise ValueError(f"expected uint8 [h, w] or [h, w, c], got {image.dtype} {image.shape}")
     picture = Image.fromarray(np.ascontiguousarray(image))
     buffer = io.BytesIO()
     if format == "png":
-        picture.save(buffer, "PNG", compress_level=4)
+        text = PngInfo()
+        if xmp:
+            text.add_itxt("XML:com.adobe.xmp", xmp)
+        level, strategy = (1, _ZLIB_RUNS) if fast else (4, _ZLIB_DEFAULT)
+        picture.save(buffer, "PNG", compress_level=level, compress_type=strategy, pnginfo=text)
     elif format == "jpeg":
-        picture.save(buffer, "JPEG", quality=quality, subsampling=0)
+        picture.save(buffer, "JPEG", quality=quality, subsampling=0, xmp=xmp.encode())
     elif format == "webp":
-        picture.save(buffer, "WEBP", quality=quality, lossless=quality >= 100, method=4)
+        effort = 0 if fast else 4
+        picture.save(buffer, "WEBP", quality=quality, lossless=quality >= 100, method=effort, xmp=xmp.encode())
     else:
         raise ValueError(f"unknown image format {format!r}; known: png, jpeg, webp")
     return buffer.getvalue()

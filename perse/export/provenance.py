@@ -6,6 +6,7 @@ wants to know and stops nobody who wants to remove it.
 
 =================  =====================================================
 PNG JPEG WebP MP4  C2PA manifest, assertion ``perse.provenance``, signed
+PNG JPEG WebP      of the render service: an XMP packet, unsigned
 PLY                a ``comment`` line in the header
 .splat             a file beside it, ``<name>.provenance.json``; the format has no header
 GLB                ``asset.extras``

@@ -13,6 +13,7 @@ from perse.export.gltf import glb_chunks
 from perse.export.provenance import KEY, Provenance
 from perse.export.splat_readers import ply_header
 from perse.export.usd import usd_provenance
+from perse.export.xmp import read_xmp
 
 MAX_FILE_BYTES = 2 * 1024**3
 
@@ -74,7 +75,8 @@ def verify_file(path: Path, *, trusted: bytes | None = None) -> Verification:
 def _from_manifest(data: bytes, trusted: bytes | None) -> Verification:
     manifest = read_manifest(data, trusted)
     if manifest is None:
-        return Verification(None)
+        stated = read_xmp(data)
+        return Verification(stated, intact=stated is not None, source_type=stated.source_type if stated else "")
     return Verification(
         provenance=Provenance.from_record(manifest.record) if manifest.record is not None else None,
         signed=True,
