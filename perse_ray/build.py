@@ -209,6 +209,7 @@ class _Build:
             frames=recipe.filming.train_frames,
             training=recipe.training,
             rasterizer=recipe.rasterizer,
+            clips_mib=recipe.cluster.clips_mib,
         )
         return self.trained("train", digest, loop, self.new_avatar)
 
@@ -226,6 +227,7 @@ class _Build:
             frames=recipe.filming.train_frames,
             fine_tuning=config,
             rasterizer=recipe.rasterizer,
+            clips_mib=recipe.cluster.clips_mib,
             morphs=MorphWork(workspace=self.workspace, head=recipe.head, morpher=recipe.morpher),
             ahead=AheadConfig(actors=pool.workers[1], resources=resources_of(pool)),
         )
@@ -386,7 +388,7 @@ class _Build:
 
     @property
     def clips(self) -> ClipStore:
-        return load_clips(self.workspace, self.clip_keys)
+        return load_clips(self.workspace, self.clip_keys, self.recipe.cluster.clips_mib)
 
     @property
     def training_clips(self) -> ClipStore:

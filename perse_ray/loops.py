@@ -10,6 +10,7 @@ from safetensors.torch import load
 from perse.avatar import Avatar
 from perse.avatar.storage import restore
 from perse.data.workspace import Workspace
+from perse.recipes import ClusterUse
 from perse.render import Rasterizer
 from perse.training import Checkpoint, FineTuneConfig, FineTuner, StepReport, Trainer, TrainingConfig
 from perse.training.trainer import GradientReduction
@@ -37,6 +38,9 @@ class TrainingLoop:
     rasterizer: Rasterizer
     """What draws."""
 
+    clips_mib: int = ClusterUse().clips_mib
+    """Decoded frames that a worker keeps."""
+
     @property
     def steps(self) -> int:
         return self.training.steps
@@ -46,7 +50,7 @@ class TrainingLoop:
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """
-        clips = training_frames(load_clips(self.workspace, self.clips), self.frames)
+        clips = training_frames(load_clips(self.workspace, self.clips, self.clips_mib), self.frames)
         trainer = Trainer(
             avatar_of(start),
             clips,
@@ -105,6 +109,9 @@ class FineTuningLoop:
     rasterizer: Rasterizer
     """What draws."""
 
+    clips_mib: int = ClusterUse().clips_mib
+    """Decoded frames that a worker keeps."""
+
     morphs: MorphWork
     """How morphs are made."""
 
@@ -120,7 +127,7 @@ class FineTuningLoop:
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """
-        clips = training_frames(load_clips(self.workspace, self.clips), self.frames)
+        clips = training_frames(load_clips(self.workspace, self.clips, self.clips_mib), self.frames)
         trainer = Trainer(
             avatar_of(start),
             clips,
@@ -163,6 +170,7 @@ class FineTuning:
         return self._tuner.trainer.step_number
 
     def step(self) -> FineTuneReport:
+        self._announce()
         before = self._source.stats.waited_s
         report = self._tuner.step()
         stats = self._source.stats
@@ -173,6 +181,13 @@ class FineTuning:
             morph_retries=stats.retries,
             morphs_given_up=stats.given_up,
         )
+
+    def _announce(self) -> None:
+        """Frames of this step and the next: streamed ones are decoded while this one computes."""
+        step, clips = self._tuner.trainer.step_number, self._tuner.trainer.clips
+        for number in (step, step + 1) if clips.streamed else ():
+            request = self._tuner.request(number)
+            clips.expect((0, request.first, request.second), [request.frame] * 3)
 
     def checkpoint(self) -> Checkpoint:
         return self._tuner.trainer.checkpoint()

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from perse.attributes import CATEGORY_PARTS, Category
 from perse.data import PortraitClip, archive
-from perse.data.tables import table_to_clip
 from perse.data.workspace import Workspace
 from perse.head import HeadModel, pose_head
 from perse.morphing import MorphEnd, Morpher
 from perse.training import ClipStore, FineTuner, MorphRequest
 from perse_ray.ahead import Ahead, AheadConfig, AheadStats
 from perse_ray.synthesis_stages import LoadsHead
+
+OPEN_CLIPS = 256
+"""Clips that a morph actor keeps open: their motion, 0.2 MB each, and none of their pictures."""
 
 
 class MorpherConfig(Protocol):
@@ -68,11 +69,11 @@ class MorphWork:
 
 
 class MorphMaker:
-    """Makes morphs; keeps the compressed clips it has read."""
+    """Makes morphs; keeps clips open, and decodes the frames it needs."""
 
     def __init__(self, workspace: Workspace, head: HeadModel, morpher: Morpher) -> None:
-        self._workspace, self._head, self._morpher = workspace, head, morpher
-        self._table = lru_cache(maxsize=16)(self._read)
+        self._head, self._morpher = head, morpher
+        self._opened = lru_cache(maxsize=OPEN_CLIPS)(partial(archive.open_clip, workspace))
 
     def __call__(self, request: MorphTask) -> dict[str, NDArray[Any]]:
         """images [m, h, w, 3] uint8 on white, at the request's alphas."""
@@ -80,12 +81,9 @@ class MorphMaker:
         return {"images": self._morpher.morph(first, second, request.alphas).images}
 
     def _end(self, key: str, request: MorphTask) -> MorphEnd:
-        table = self._table(key)
-        row = table["frame"].to_pylist().index(request.frame_number)
-        return morph_end(table_to_clip(table.slice(row, 1)), request.category, self._head)
-
-    def _read(self, key: str) -> pa.Table:
-        return archive.load_clip_table(self._workspace, key)
+        file = self._opened(key)
+        row = file.frame_numbers.tolist().index(request.frame_number)
+        return morph_end(file.clip(row), request.category, self._head)
 
 
 def morph_end(frame: PortraitClip, category: Category, head: HeadModel) -> MorphEnd:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pyarrow as pa
-
 from perse.data.clip import PortraitClip
+from perse.data.clip_file import ClipFile
 from perse.data.portrait import EditedPortrait, TrackedPortrait
 from perse.data.prompt import AttributePrompt
 from perse.data.tables import (
@@ -24,7 +23,7 @@ from perse.data.tables import (
     tracked_to_table,
     verdict_to_table,
 )
-from perse.data.tables.clips import REPEATED
+from perse.data.tables.clips import REPEATED, rows_per_group
 from perse.data.verdict import Verdict
 from perse.data.workspace import Workspace
 
@@ -67,16 +66,22 @@ def load_verdict(workspace: Workspace, key: str) -> Verdict:
 
 def save_clip(workspace: Workspace, key: str, clip: PortraitClip) -> None:
     """Keep a clip under its own content key (`clip.key` names the subject, not how it was filmed)."""
-    workspace.write_table(f"clips/{key}.parquet", clip_to_table(clip), REPEATED)
+    table = clip_to_table(clip)
+    workspace.write_table(_clip(key), table, REPEATED, rows_per_group=rows_per_group(table))
 
 
 def load_clip(workspace: Workspace, key: str) -> PortraitClip:
-    return table_to_clip(load_clip_table(workspace, key))
+    """A clip with all its pictures decoded."""
+    return table_to_clip(workspace.read_table(_clip(key)))
 
 
-def load_clip_table(workspace: Workspace, key: str) -> pa.Table:
-    """A clip's rows, pictures still encoded; `table_to_clip` of a slice decodes only that."""
-    return workspace.read_table(f"clips/{key}.parquet")
+def open_clip(workspace: Workspace, key: str) -> ClipFile:
+    """A clip whose pictures stay in the file and are decoded one by one."""
+    return ClipFile.open(workspace, _clip(key))
+
+
+def _clip(key: str) -> str:
+    return f"clips/{key}.parquet"
 
 
 def save_quarantined(workspace: Workspace, row: QuarantinedRow) -> None:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perse.geometry.camera import Camera
 from perse.head.parameters import HeadParameters
+
+
+class Pictures(Protocol):
+    """Pictures [f, h, w, …] uint8, read by index: an array, or something that decodes what is asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]: ...
+
+    def __getitem__(self, index: Any, /) -> NDArray[np.uint8]:
+        """Frames by number, list of numbers, slice or mask, as an array indexes its first axis."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,9 +44,9 @@ class PortraitClip:
 
     key: str
     frame_numbers: NDArray[np.int32]
-    images: NDArray[np.uint8]
-    alphas: NDArray[np.uint8]
-    parts: NDArray[np.uint8]
+    images: Pictures
+    alphas: Pictures
+    parts: Pictures
     parameters: HeadParameters
     camera: Camera
 

@@ -6,7 +6,7 @@
     portrait/        the tracked photograph
     prompts/         the planned prompts
     edits/           <edit key>.parquet; verdicts/<verdict key>.parquet
-    clips/           <clip key>.parquet, one row a frame, one row group a clip
+    clips/           <clip key>.parquet, one row a frame, row groups of about 2 MiB
     quarantine/      <key>.parquet, one a failed row; attempts/ while work is under way
     morphs/          content-addressed cache of interpolation targets
     checkpoints/     training state (written by `perse.training`)
@@ -167,14 +167,16 @@ class Workspace:
 
     # Tables and JSON
 
-    def write_table(self, name: str, table: pa.Table, dictionary: tuple[str, ...] = ()) -> None:
-        """A table as one Parquet file with a single row group."""
+    def write_table(
+        self, name: str, table: pa.Table, dictionary: tuple[str, ...] = (), *, rows_per_group: int | None = None
+    ) -> None:
+        """A table as one Parquet file, with a single row group unless told otherwise."""
         buffer = io.BytesIO()
         pq.write_table(
             table,
             buffer,
             compression="zstd",
-            row_group_size=max(len(table), 1),
+            row_group_size=rows_per_group or max(len(table), 1),
             use_dictionary=list(dictionary) or False,
             write_statistics=False,
         )
@@ -187,6 +189,20 @@ class Workspace:
             raise WorkspaceError(
                 f"{self.location}/{name} is not a Parquet file we wrote; delete it and run again"
             ) from error
+
+    @contextmanager
+    def opened_table(self, name: str, metadata: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+        """A Parquet file to read parts of. Local files are mapped into memory, of remote ones only ranges are read.
+
+        Args:
+            metadata: of the same file, from an earlier opening: saves reading it again.
+
+        Raises:
+            WorkspaceError: it is not there, or not a Parquet file, or damaged where it is read.
+        """
+        filesystem, root = (fs.LocalFileSystem(use_mmap=True), self._place[1]) if self.is_local else self._place
+        with self._explained(f"read {name}"), filesystem.open_input_file(f"{root}/{_checked(name)}") as stream:
+            yield pq.ParquetFile(stream, metadata=metadata, pre_buffer=not self.is_local)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self.write(name, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())

@@ -84,7 +84,7 @@ def distance_from_morphs(
         for path, frame in zip(_paths(viewer, a, b, alphas), frames, strict=True):
             first, second = (_one_frame(clips[row], frame) for row in (a, b))
             morphs = torch.from_numpy(teacher.between(first, second, category, alphas)).float() / 255
-            changed = changed_part(category, first.parts, second.parts)
+            changed = changed_part(category, first.parts[:], second.parts[:])
             errors.append(absolute_difference(path, morphs, np.broadcast_to(changed, path.shape[:3]).copy()))
     return float(np.nanmean(errors))
 

@@ -92,9 +92,10 @@ CLUSTER = ClusterUse(
     animate=WorkerPool(workers=(4, 64), cpus=1, memory_gib=6, time_limit_s=1800),
     morph=WorkerPool(workers=(2, 32), cpus=1, memory_gib=4),
     train_workers=8,
-    train=WorkerPool(cpus=4, gpus=1, memory_gib=64, threads=4),
+    train=WorkerPool(cpus=4, gpus=1, memory_gib=32, threads=4),
+    clips_mib=8192,
 )
-"""Eight GPUs and about a hundred CPU cores, on one machine or several."""
+"""Eight GPUs and about a hundred CPU cores, on one machine or several. The clips, 468 GiB decoded, are streamed."""
 
 
 def _training() -> TrainingConfig:

@@ -41,3 +41,6 @@ class ClusterUse:
     """Data-parallel training workers; 0 trains in the driver's process with all its threads."""
     train: WorkerPool = field(default_factory=WorkerPool)
     """What one training worker claims."""
+    clips_mib: int = 2048
+    """Decoded training frames that one process keeps, MiB. Clips that fit are decoded once; of more than that, frames
+    are decoded when they are needed and the ones used last are kept."""

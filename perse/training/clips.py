@@ -1,6 +1,8 @@
-"""Training frames in memory: every subject's clip as uint8, one motion and one camera for all of them.
+"""Training frames: every subject's clip as uint8, one motion and one camera for all of them.
 
-37 subjects × 50 frames × 256² take 0.6 GB, and a step reads four frames: no loader, no worker, no copy.
+37 subjects × 50 frames × 256² take 0.6 GB, and a step reads four frames: no loader, no worker, no copy. The paper's
+958 × 400 frames of 512² would take 468 GiB: those are streamed (`perse.data.frame_stream`), which nobody here notices
+but for `expect`.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.data import PortraitClip
+from perse.data.clip import Pictures
+from perse.data.frame_stream import StreamedPictures
 from perse.errors import StageError
 from perse.geometry import Camera
 from perse.head import HeadParameters
@@ -73,12 +77,25 @@ class ClipStore:
     def n_frames(self) -> int:
         return len(self.frame_numbers)
 
+    @property
+    def streamed(self) -> bool:
+        """Whether frames are decoded when they are asked for."""
+        return isinstance(self._clips[0].images, StreamedPictures)
+
     def clip(self, subject: int) -> PortraitClip:
         """One subject's clip as it came."""
         return self._clips[subject]
 
+    def expect(self, subjects: Sequence[int], frames: Sequence[int]) -> None:
+        """Say what `batch` will be asked for soon: streamed frames are decoded meanwhile."""
+        for subject, frame in zip(subjects, frames, strict=True):
+            pictures = self._clips[subject].images
+            if isinstance(pictures, StreamedPictures):
+                pictures.expect(frame)
+
     def batch(self, subjects: Sequence[int], frames: Sequence[int]) -> FrameBatch:
         """Frame frames[i] of subject subjects[i], for all i."""
+        self.expect(subjects, frames)
 
         def stacked(name: str) -> Tensor:
             pictures = [getattr(self._clips[s], name)[f] for s, f in zip(subjects, frames, strict=True)]
@@ -87,16 +104,27 @@ class ClipStore:
         return FrameBatch(stacked("images"), stacked("alphas"), stacked("parts"))
 
     def frames(self, chosen: NDArray[np.bool_]) -> ClipStore:
-        """The same clips with some frames only, such as the training or the test frames. Pictures are copied."""
+        """The same clips with some frames only, such as the training or the test frames.
+
+        No picture is copied where the frames follow each other, as those two do, or are streamed.
+        """
         index = np.flatnonzero(chosen)
         return ClipStore([_select(clip, index) for clip in self._clips])
 
 
 def _select(clip: PortraitClip, index: NDArray[np.intp]) -> PortraitClip:
     return PortraitClip(
-        clip.key, clip.frame_numbers[index], clip.images[index], clip.alphas[index], clip.parts[index],
-        clip.parameters.frame(torch.from_numpy(index)), clip.camera,
+        clip.key, clip.frame_numbers[index], _chosen(clip.images, index), _chosen(clip.alphas, index),
+        _chosen(clip.parts, index), clip.parameters.frame(torch.from_numpy(index)), clip.camera,
     )  # fmt: skip
+
+
+def _chosen(pictures: Pictures, index: NDArray[np.intp]) -> Pictures:
+    if isinstance(pictures, StreamedPictures):
+        return pictures.only(index)
+    if len(index) and index[-1] - index[0] + 1 == len(index):
+        return pictures[int(index[0]) : int(index[-1]) + 1]
+    return pictures[index]
 
 
 def _check_alike(clip: PortraitClip, first: PortraitClip) -> None:

@@ -42,6 +42,9 @@ from perse.training.sampler import StepSample, curriculum_pool, sample_step
 _DENSIFICATION = 20
 """Stream of random numbers, apart from the sampler's."""
 
+_ANNOUNCED_STEPS = 3
+"""Steps whose frames are decoded ahead, where clips are streamed."""
+
 GradientReduction = Callable[[Sequence[nn.Parameter]], None]
 """Called between backward and update; `reduction.average_gradients` in a distributed run."""
 
@@ -116,8 +119,16 @@ class Trainer:
 
     def step(self) -> StepReport:
         """One step on this worker's sample."""
+        if self.clips.streamed:
+            self._announce()
         terms = self.gradients(self.sample())
         return self.apply(terms)
+
+    def _announce(self) -> None:
+        """The schedule is known: frames of this step and the next ones are decoded while this one computes."""
+        for step in range(self.step_number, self.step_number + 1 + _ANNOUNCED_STEPS):
+            sample = self.sample(step)
+            self.clips.expect(sample.subject_of_frame, sample.frames)
 
     def sample(self, step: int | None = None) -> StepSample:
         """What a step looks at (the next one by default)."""

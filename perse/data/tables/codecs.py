@@ -22,8 +22,8 @@ def picture_to_png(picture: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
-def png_to_picture(encoded: bytes) -> NDArray[np.uint8]:
-    """The inverse of `picture_to_png`."""
+def png_to_picture(encoded: bytes | memoryview) -> NDArray[np.uint8]:
+    """The inverse of `picture_to_png`, for bytes or a view of a mapped file."""
     picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None:
         raise ValueError("these bytes are not a PNG picture")

@@ -1,0 +1,124 @@
+"""Clips that do not fit into memory train the same avatar, to the bit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from perse.attributes import Category
+from perse.data import archive
+from perse.head import HeadModel
+from perse.morphing import Morph, MorphEnd
+from perse.recipes import ClusterUse, Recipe, recipe_named
+from perse.render import CpuRasterizer
+from perse.training import Checkpoint, ClipStore, FineTuneConfig, FineTuner, MorphRequest, Trainer, TrainingConfig
+from perse_ray.ahead import AheadStats
+from perse_ray.clips import load_clips, training_frames, unseen_frames
+from perse_ray.loops import FineTuning, TrainingLoop, avatar_of
+from perse_ray.morph_pool import MorphMaker, MorphTask, cross_fade
+
+FITS = ClusterUse().clips_mib
+Small = tuple[TrainingLoop, Trainer]
+
+
+def test_the_store_is_chosen_by_size_and_says_so(small_training: Small, caplog: pytest.LogCaptureFixture) -> None:
+    loop, _ = small_training
+    caplog.set_level(logging.INFO, logger="perse_ray.clips")
+    decoded = load_clips(loop.workspace, loop.clips, FITS)
+    assert not decoded.streamed and not caplog.records
+    streamed = load_clips(loop.workspace, loop.clips, 0)
+    assert streamed.streamed and "decoded when they are needed" in caplog.text
+    assert streamed.keys == decoded.keys and (streamed.frame_numbers == decoded.frame_numbers).all()
+
+
+def test_batches_are_equal_in_training_and_in_unseen_frames(small_training: Small) -> None:
+    loop, _ = small_training
+    rng = np.random.default_rng(0)
+    for cut in (lambda clips: training_frames(clips, (0, 200, 300)), lambda clips: unseen_frames(clips, (0,))):
+        decoded, streamed = (cut(load_clips(loop.workspace, loop.clips, mib)) for mib in (FITS, 0))
+        assert streamed.streamed and not decoded.streamed
+        assert decoded.n_frames == streamed.n_frames == 3
+        subjects, frames = rng.integers(0, decoded.n_subjects, 12), rng.integers(0, 3, 12)
+        a, b = decoded.batch(subjects, frames), streamed.batch(subjects, frames)
+        assert (a.images == b.images).all() and (a.alphas == b.alphas).all() and (a.parts == b.parts).all()
+
+
+def test_training_ends_with_the_same_bytes(small_training: Small) -> None:
+    loop, trainer = small_training
+
+    def trained(clips_mib: int) -> Checkpoint:
+        training = replace(loop, clips_mib=clips_mib).build(start, 0, 1, None)
+        assert training.trainer.clips.streamed == (clips_mib == 0)
+        while training.step_number < loop.steps:
+            training.step()
+        return training.checkpoint()
+
+    start = Trainer(trainer.avatar, trainer.clips, loop.training, rasterizer=loop.rasterizer).checkpoint()
+    assert trained(0).files == trained(FITS).files
+
+
+class Fades:
+    """A source of morphs that needs no actors."""
+
+    def __init__(self, clips: ClipStore) -> None:
+        self._clips, self.stats = clips, AheadStats()
+
+    def get(self, requests: Sequence[MorphRequest]) -> list[NDArray[np.uint8]]:
+        return [cross_fade(request, self._clips) for request in requests]
+
+    def serve(self, tuner: FineTuner) -> None:
+        """Nothing to start."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def test_fine_tuning_ends_with_the_same_bytes(small_training: Small) -> None:
+    loop, trainer = small_training
+    config = FineTuneConfig(training=TrainingConfig(steps=3, edits_per_step=2), alphas_per_step=2, hold_pivots=False)
+    start = trainer.checkpoint()
+
+    def tuned(clips_mib: int) -> Checkpoint:
+        clips = training_frames(load_clips(loop.workspace, loop.clips, clips_mib), loop.frames)
+        stage = Trainer(avatar_of(start), clips, config.training, rasterizer=CpuRasterizer(threads=1))
+        source = Fades(clips)
+        tuning = FineTuning(FineTuner(stage, source, config), source)  # type: ignore[arg-type]
+        while tuning.step_number < 3:
+            tuning.step()
+        return tuning.checkpoint()
+
+    assert tuned(0).files == tuned(FITS).files
+
+
+def test_morph_actors_read_the_frames_that_they_are_asked_for(small_training: Small, head_model: HeadModel) -> None:
+    loop, _ = small_training
+    ends: list[MorphEnd] = []
+
+    class Recorder:
+        def morph(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> Morph:
+            ends.extend((first, second))
+            images, alphas = (np.stack([one] * len(positions)) for one in (first.image, first.alpha))
+            return Morph(np.asarray(positions, np.float32), images, alphas)
+
+    task = MorphTask(loop.clips[1], loop.clips[2], Category.HAT, 200, (0.25, 0.5))
+    made = MorphMaker(loop.workspace, head_model, Recorder())(task)
+    whole = [archive.load_clip(loop.workspace, key) for key in loop.clips[1:3]]
+    for end, clip in zip(ends, whole, strict=True):
+        assert (end.image == clip.images[2]).all() and (end.alpha == clip.alphas[2]).all()
+    assert made["images"].shape[0] == 2
+
+
+def test_the_recipes_keep_what_they_can() -> None:
+    def decoded_mib(recipe: Recipe) -> float:
+        frames = len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
+        subjects = 1 + sum(count for _, count in recipe.prompts.counts)
+        return subjects * frames * recipe.filming.size_px**2 * 5 / 2**20
+
+    laptop, paper = recipe_named("laptop"), recipe_named("paper")
+    assert decoded_mib(laptop) < laptop.cluster.clips_mib
+    assert decoded_mib(paper) > 50 * paper.cluster.clips_mib
