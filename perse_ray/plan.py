@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 from perse.attributes import Category
 from perse.avatar import NetworksConfig
+from perse.data.clip_file import DECODED_BYTES
+from perse.data.frame_stream import DECODERS
 from perse.recipes import Recipe
 from perse.recipes.resources import WorkerPool
 from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig
 from perse.synthesis.production.model_store import Weights, missing_patterns, weights_in
 from perse_ray.progress import readable_s
-
-_DECODED_BYTES = 5
-"""Of a pixel in a training worker's memory: colour, alpha and part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +42,8 @@ class Rates:
     """One morph with all its α by warping, at 256 px, on one core."""
     clip_bytes_per_pixel: float = 1.05
     """Measured: 4.4 MB for 65 frames of 256 px."""
+    decode_s_per_megapixel: float = 0.025
+    """Reading and decoding frames of a clip that is streamed, one thread (`benchmarks/clip_stream.py`)."""
     edit_bytes_per_pixel: float = 6.0
     """Pictures and part masks of one edit, with attachments."""
 
@@ -104,7 +105,7 @@ def planned_stages(recipe: Recipe, rates: Rates = Rates()) -> list[PlannedStage]
     ]
     workers = max(cluster.train_workers, 1)
     pool = cluster.train if cluster.train_workers else None
-    image_s = rates.networks_image_s if isinstance(recipe.avatar.decoder, NetworksConfig) else rates.bases_image_s
+    image_s = _image_s(recipe, rates)
     steps, images = recipe.training.steps, recipe.training.edits_per_step + 1
     stages.append(_training("train", steps, images, workers, pool, image_s))
     if recipe.finetuning is not None:
@@ -125,9 +126,13 @@ def describe_plan(recipe: Recipe, rates: Rates = Rates()) -> str:
     gpu, cores = sum(stage.gpu_hours for stage in stages), sum(stage.core_hours for stage in stages)
     together = max(stage.wall_s for stage in stages[:3]) + sum(s.wall_s for s in stages[3:] if s.name != "morph")
     lines += [f"{'together':82} {gpu:9.1f} {cores:10.1f}  {readable_s(together)}", ""]
-    lines += [*_downloads(recipe), "", *_disk(recipe, rates), "", *_most(recipe)]
+    lines += [*_downloads(recipe), "", *_disk(recipe, rates), *_memory(recipe, rates), "", *_most(recipe)]
     lines += ["hours are estimates from the rates in perse_ray/plan.py, not measurements of your machines"]
     return "\n".join(lines)
+
+
+def _image_s(recipe: Recipe, rates: Rates) -> float:
+    return rates.networks_image_s if isinstance(recipe.avatar.decoder, NetworksConfig) else rates.bases_image_s
 
 
 def _training(
@@ -220,11 +225,31 @@ def _prompts(recipe: Recipe) -> int:
 
 
 def _disk(recipe: Recipe, rates: Rates) -> Iterator[str]:
-    frames, pixels = len(recipe.filming.train_frames), recipe.filming.size_px**2
-    decoded = (_prompts(recipe) + 1) * frames * pixels * _DECODED_BYTES / 2**30
     clips, edits = _clips_gib(recipe, rates), _edits_gib(recipe, rates)
     yield f"disk: clips {clips:.1f} GiB, edits {edits:.1f} GiB, and a few checkpoints"
-    yield f"memory of a training worker: {decoded:.1f} GiB of decoded frames"
+
+
+def decoded_gib(recipe: Recipe) -> float:
+    """All frames of all clips, decoded."""
+    frames = len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
+    return (_prompts(recipe) + 1) * frames * recipe.filming.size_px**2 * DECODED_BYTES / 2**30
+
+
+def _memory(recipe: Recipe, rates: Rates) -> Iterator[str]:
+    """What a training worker and the driver need besides their models."""
+    decoded, kept, pixels = decoded_gib(recipe), recipe.cluster.clips_mib / 1024, recipe.filming.size_px**2
+    if decoded <= kept:
+        yield f"memory of the driver and of a training worker: {decoded:.1f} GiB, all frames decoded once"
+    else:
+        image_s = _image_s(recipe, rates)
+        rate = DECODERS / (rates.decode_s_per_megapixel * pixels / 1e6)
+        yield (
+            f"memory of a training worker: {kept:.1f} GiB of decoded frames; all would be {decoded:.1f} GiB, so they "
+            f"are streamed: it needs {1 / image_s:.1f} frames/s, {DECODERS} threads decode about {rate:.0f}"
+        )
+        watched = (_prompts(recipe) + 1) * min(recipe.start.watched_frames, len(recipe.filming.train_frames))
+        start = watched * pixels * DECODED_BYTES / 2**30
+        yield f"memory of the driver while the avatar is set up: {start:.1f} GiB of frames that it starts from"
 
 
 def _most(recipe: Recipe) -> Iterator[str]:

@@ -15,7 +15,7 @@ from perse.synthesis.editing import ProceduralEditorConfig
 from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig
 from perse.synthesis.production.model_store import require
 from perse_ray.command import EXIT_EXPECTED, run_command
-from perse_ray.plan import Rates, describe_plan, planned_stages
+from perse_ray.plan import Rates, decoded_gib, describe_plan, planned_stages
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +60,19 @@ def test_the_plan_names_stages_workers_downloads_and_disk() -> None:
         "training needs 8 GPU",
     ):  # fmt: skip
         assert part in text, f"{part!r} is not in\n{text}"
+
+
+def test_memory_is_what_the_recipe_keeps_and_streaming_keeps_up() -> None:
+    paper, laptop = recipe_named("paper"), recipe_named("laptop")
+    assert decoded_gib(paper) == pytest.approx(958 * 513 * 512**2 * 5 / 2**30)
+    assert "8.0 GiB of decoded frames; all would be 599.9 GiB, so they are streamed" in describe_plan(paper)
+    assert "all frames decoded once" in describe_plan(laptop)
+    small = replace(laptop, cluster=replace(laptop.cluster, clips_mib=100))
+    assert "0.1 GiB of decoded frames; all would be 0.7 GiB" in describe_plan(small)
+    rates = Rates()
+    assert 1 / rates.networks_image_s < 0.1 / (rates.decode_s_per_megapixel * 512**2 / 1e6), (
+        "one thread, ten times over"
+    )
 
 
 def test_a_laptop_downloads_nothing_and_uses_no_gpu() -> None:
