@@ -12,8 +12,8 @@ precision highp int;
 uniform highp usampler2D splats;   // three texels a splat: position and colour, covariance, covariance
 uniform mat4 view;                 // world to camera
 uniform vec2 focal, principal, size;
-layout(location = 0) in vec2 corner;
-layout(location = 1) in uint splat;
+uniform vec4 bust;                 // middle of the head, and how far from it there is something to see, metres
+layout(location = 0) in uint splat;             // the same for the four corners of its quad
 out vec2 place;
 out vec4 color;
 
@@ -25,9 +25,11 @@ uvec4 texel(uint part) {
 void main() {
   gl_Position = vec4(0.0, 0.0, 2.0, 1.0);            // outside, unless everything below holds
   uvec4 first = texel(0u);
-  vec3 p = (view * vec4(uintBitsToFloat(first.xyz), 1.0)).xyz;
+  vec3 world = uintBitsToFloat(first.xyz), p = (view * vec4(world, 1.0)).xyz;
   if (p.z < 0.01) return;
   color = vec4((uvec4(first.w) >> uvec4(0u, 8u, 16u, 24u)) & 255u) / 255.0;
+  vec3 from = world - bust.xyz;
+  color.a *= 1.0 - smoothstep(-0.03, -0.07, from.y) * smoothstep(bust.w, 1.25 * bust.w, length(from));
   if (color.a < 1.0 / 255.0) return;
   vec4 a = uintBitsToFloat(texel(1u));
   vec2 b = uintBitsToFloat(texel(2u)).xy;
@@ -42,7 +44,7 @@ void main() {
   float large = mean + spread, small = max(mean - spread, 1e-4);
   vec2 axis = abs(xy) < 1e-9 ? (xx >= yy ? vec2(1.0, 0.0) : vec2(0.0, 1.0)) : normalize(vec2(large - yy, xy));
   float reach = sqrt(2.0 * log(255.0 * color.a));    // where its alpha falls below 1/255
-  place = corner * reach;
+  place = vec2(gl_VertexID & 1, gl_VertexID >> 1 & 1) * 2.0 * reach - reach;
   vec2 offset = place.x * sqrt(large) * axis + place.y * sqrt(small) * vec2(-axis.y, axis.x);
   vec2 pixel = focal * p.xy / p.z + principal + offset;
   gl_Position = vec4(pixel / size * vec2(2.0, -2.0) + vec2(-1.0, 1.0), 0.0, 1.0);
@@ -100,9 +102,9 @@ function unpackFrame(scene, columns, frame, words, positions) {
   }
 }
 
-// Indices from the farthest to the nearest, by a counting sort over 65,536 depths.
+// Indices from the farthest to the nearest, each four times, by a counting sort over 65,536 depths.
 function backToFront(positions, view, depths, counts, order) {
-  const n = order.length, [x, y, z, w] = [view[2], view[6], view[10], view[14]];
+  const n = order.length / 4, [x, y, z, w] = [view[2], view[6], view[10], view[14]];
   let near = Infinity, far = -Infinity;
   for (let i = 0; i < n; i++) {
     const depth = x * positions[3 * i] + y * positions[3 * i + 1] + z * positions[3 * i + 2] + w;
@@ -114,7 +116,7 @@ function backToFront(positions, view, depths, counts, order) {
   counts.fill(0);
   for (let i = 0; i < n; i++) counts[(depths[i] = ((far - depths[i]) * scale) | 0)]++;
   for (let bin = 0, start = 0; bin < 65536; bin++) { const count = counts[bin]; counts[bin] = start; start += count; }
-  for (let i = 0; i < n; i++) order[counts[depths[i]]++] = i;
+  for (let i = 0; i < n; i++) { const at = 4 * counts[depths[i]]++; order[at] = order[at + 1] = order[at + 2] = order[at + 3] = i; }
 }
 
 // ── Camera ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -159,16 +161,12 @@ const SPLATS_A_ROW = 1024, TEXELS_A_ROW = 3 * SPLATS_A_ROW;
 // A set of splats in graphics memory, which can be replaced by another at any time.
 class Cloud {
   constructor(gl) {
-    Object.assign(this, { gl, count: 0, rows: 0, texture: null, quads: gl.createVertexArray(), indices: gl.createBuffer() });
-    gl.bindVertexArray(this.quads);
-    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
-    gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([-1, -1, 1, -1, -1, 1, 1, 1]), gl.STATIC_DRAW);
-    gl.enableVertexAttribArray(0);
-    gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0);
+    Object.assign(this, { gl, count: 0, rows: 0, texture: null, array: gl.createVertexArray(), indices: gl.createBuffer(), quads: gl.createBuffer() });
+    gl.bindVertexArray(this.array);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.indices);
-    gl.enableVertexAttribArray(1);
-    gl.vertexAttribIPointer(1, 1, gl.UNSIGNED_INT, 0, 0);
-    gl.vertexAttribDivisor(1, 1);
+    gl.enableVertexAttribArray(0);
+    gl.vertexAttribIPointer(0, 1, gl.UNSIGNED_INT, 0, 0);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.quads);
     this.bins = new Uint32Array(65536);
   }
 
@@ -179,7 +177,7 @@ class Cloud {
     gl.bindTexture(gl.TEXTURE_2D, this.texture);
     const rows = Math.ceil(n / SPLATS_A_ROW);
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, TEXELS_A_ROW, rows, gl.RGBA_INTEGER, gl.UNSIGNED_INT, this.words);
-    if (n !== this.count) this.order = new Uint32Array(n);
+    if (n !== this.count) this.order = new Uint32Array(4 * n);
     this.count = n;
   }
 
@@ -196,6 +194,10 @@ class Cloud {
     this.words = new Uint32Array(12 * room);
     this.positions = new Float32Array(3 * room);
     this.depths = new Float32Array(room);
+    // Two triangles a splat. Instances would say the same in less memory, and are slow in software renderers.
+    const corners = [0, 1, 2, 2, 1, 3];
+    gl.bindVertexArray(this.array);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, Uint32Array.from({ length: 6 * room }, (_, i) => 4 * Math.floor(i / 6) + corners[i % 6]), gl.STATIC_DRAW);
     this.rows = rows;
   }
 
@@ -203,26 +205,27 @@ class Cloud {
     const { gl } = this;
     if (!this.count) return;
     backToFront(this.positions, view, this.depths, this.bins, this.order);
-    gl.bindVertexArray(this.quads);
+    gl.bindVertexArray(this.array);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.indices);
     gl.bufferData(gl.ARRAY_BUFFER, this.order, gl.STREAM_DRAW);
     gl.bindTexture(gl.TEXTURE_2D, this.texture);
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, this.count);
+    gl.drawElements(gl.TRIANGLES, 6 * this.count, gl.UNSIGNED_INT, 0);
   }
 }
 
-// What draws clouds on a canvas. `ground` is the colour behind them, red, green, blue and alpha.
+// What draws clouds on a canvas. `ground` is the colour behind them, red, green, blue and alpha; what lies
+// below the chin and further than `reach` (metres) from the middle of the head fades out.
 class Stage {
   constructor(canvas, { transparent = false } = {}) {
     const gl = canvas.getContext("webgl2", { antialias: false, alpha: transparent, preserveDrawingBuffer: true });
     if (!gl) throw new Error("This browser has no WebGL 2, which drawing the avatar needs.");
     const used = program(gl);
     gl.useProgram(used);
-    this.at = Object.fromEntries(["view", "focal", "principal", "size"].map((u) => [u, gl.getUniformLocation(used, u)]));
+    this.at = Object.fromEntries(["view", "focal", "principal", "size", "bust"].map((u) => [u, gl.getUniformLocation(used, u)]));
     gl.disable(gl.DEPTH_TEST);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    Object.assign(this, { canvas, gl });
+    Object.assign(this, { canvas, gl, reach: 1000 });
   }
 
   cloud() { return new Cloud(this.gl); }
@@ -245,6 +248,7 @@ class Stage {
     gl.uniform2fv(at.focal, focal);
     gl.uniform2fv(at.principal, principal);
     gl.uniform2f(at.size, width, height);
+    gl.uniform4f(at.bust, ...scene.centre, this.reach);
     cloud.draw(view);
   }
 }
