@@ -23,7 +23,8 @@ class Arguments:
     """What to serve and where."""
 
     workspace: str = "runs/demo"
-    """Workspaces with finished avatars, separated by commas; a workspace's name is its avatar's id."""
+    """Workspaces with finished avatars, and models by alias (models:/NAME@champion), separated by commas. A
+    workspace's or model's name is its avatar's id; ID=PLACE gives another."""
 
     host: str = "127.0.0.1"
     """Interface to listen on."""
@@ -37,17 +38,15 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Check that the avatars are there, then serve until interrupted."""
-    from pathlib import Path
-
-    from perse_ray.serving.deployment import ServeArguments, find_avatars, serve_forever
+    from perse_ray.serving.deployment import ServeArguments, serve_forever
+    from perse_ray.serving.places import absolute, find_places
     from perse_ray.session import ray_session
 
-    places = [place.strip() for place in arguments.workspace.split(",") if place.strip()]
-    absolute = [place if "://" in place else str(Path(place).expanduser().absolute()) for place in places]
-    names = find_avatars(absolute)
+    places = absolute(arguments.workspace.split(","))
+    names = find_places(places)
     with ray_session():
         print(f"serving {', '.join(sorted(names))} on http://{arguments.host}:{arguments.port}", flush=True)
-        settings = ServeArguments(workspaces=",".join(absolute), replicas=arguments.replicas)
+        settings = ServeArguments(workspaces=",".join(places), replicas=arguments.replicas)
         with suppress(KeyboardInterrupt):
             serve_forever(settings, arguments.host, arguments.port)
 

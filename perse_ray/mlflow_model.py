@@ -25,11 +25,11 @@ class AvatarModel(PythonModel):
         """One picture a request."""
         import base64
 
-        from perse_ray.serving.requests import RenderRequest, encode_picture
+        from perse_ray.serving.requests import RenderRequest
+        from perse_ray.serving.work import Frames
 
-        requests = [RenderRequest.model_validate(json.loads(text)) for text in model_input]
-        pictures = [encode_picture(self.avatar.render(request), request) for request in requests]
-        return [base64.b64encode(picture).decode() for picture in pictures]
+        requests = tuple(RenderRequest.model_validate(json.loads(text)) for text in model_input)
+        return [base64.b64encode(picture).decode() for picture in Frames(requests)(self.avatar)]
 
 
 mlflow.models.set_model(AvatarModel())

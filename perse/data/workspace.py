@@ -26,7 +26,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -144,6 +144,13 @@ class Workspace:
         filesystem, root = self._place
         with self._explained(f"look for {name}"):
             return filesystem.get_file_info(f"{root}/{_checked(name)}").type != fs.FileType.NotFound
+
+    def fingerprint(self, names: Sequence[str]) -> str:
+        """Changes when one of the files is replaced: their sizes and times of change."""
+        filesystem, root = self._place
+        with self._explained("look at files"):
+            found = filesystem.get_file_info([f"{root}/{_checked(name)}" for name in names])
+        return "-".join(f"{info.size}.{info.mtime_ns}" for info in found)
 
     def names(self, folder: str, suffix: str = "") -> list[str]:
         """Sorted file names in a folder (without the suffix), left-overs of interrupted writes excluded."""

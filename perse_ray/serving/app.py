@@ -2,108 +2,134 @@
 
 ::
 
-    POST /v1/avatars/{id}/render   a picture                         200 | 404 | 413 | 415 | 422 | 503
-         /v1/avatars/{id}/…        animations, exports, …            see media_routes.py
-    GET  /v1/avatars               what can be asked for             200
-    GET  /healthz                  whether it is alive               200
-    GET  /docs                     how to ask                        200
+    POST /v1/avatars/{id}/render   a picture
+         /v1/avatars/{id}/…        animations, exports, …      see media_routes.py
+    WS   /v1/avatars/{id}/stream   pictures, newest first      see stream.py
+    GET  /v1/avatars               what can be asked for
+    GET  /healthz                  whether it is alive
+    GET  /readyz                   whether it can draw
+    GET  /docs                     how to ask
+
+Refusals are JSON, ``{"detail": "…"}``, one readable sentence.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import anyio
-import anyio.to_thread
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import FastAPI, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.requests import Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from perse.errors import PerseError
+from perse_ray.serving.deadline import due_in
 from perse_ray.serving.docs_page import api_page
-from perse_ray.serving.loaded_avatar import AvatarLibrary
+from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, UnknownName
 from perse_ray.serving.media_requests import MAX_MOTION_BYTES
-from perse_ray.serving.media_routes import media_routes
-from perse_ray.serving.requests import AVATAR_ID, MAX_BODY_BYTES, AvatarInfo, RenderRequest, UnknownName, encode_picture
+from perse_ray.serving.media_routes import AvatarId, media_routes, refusals
+from perse_ray.serving.requests import MAX_BODY_BYTES, AvatarInfo, RenderRequest, explained
+from perse_ray.serving.service import AvatarService
+from perse_ray.serving.stream import stream_routes
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-MAX_WAITING = 32
-"""Renders that may wait for their turn; more are told to come back."""
+STATUS: dict[type[PerseError], int] = {NoSuchAvatar: 404, UnknownName: 422, DeadlineExceeded: 504, PerseError: 503}
+"""Answers to errors; the most particular class counts."""
 
 PICTURE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}}, "description": "the picture"}
+    200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}}, "description": "the picture"},
+    **refusals(404, 413, 422, 503, 504),
 }
+READY_FOR_S = 10.0
+"""A picture that was drawn proves for so long that pictures can be drawn."""
+READY_WITHIN_S = 5.0
+"""Longer than a probe waits it need not take to find out."""
 
 
-def create_app(library: AvatarLibrary) -> FastAPI:
+def create_app(library: AvatarService) -> FastAPI:
     """The application over a library of avatars."""
     # FastAPI's own /docs would load its assets from a content network; ours is one page of our own.
     app = FastAPI(title="PERSE avatars", version="1", docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES, motion_limit=MAX_MOTION_BYTES)
     app.add_exception_handler(RequestValidationError, _explain)
-    waiting = 0
-
-    async def in_turn(avatar: str, work: Callable[[], Any]) -> Any:
-        """Work on a known avatar, unless too much of it is waiting."""
-        nonlocal waiting
-        if not AVATAR_ID.fullmatch(avatar) or avatar not in library.ids():
-            raise HTTPException(404, "there is no such avatar; GET /v1/avatars lists them")
-        if waiting >= MAX_WAITING:
-            raise HTTPException(503, "too many renders are waiting; try again", {"Retry-After": "1"})
-        waiting += 1
-        try:
-            return await _in_thread(work)
-        finally:
-            waiting -= 1
+    app.add_exception_handler(PerseError, _refuse_politely)
+    ready = Readiness(library)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
+        """Alive, though perhaps not able to draw yet."""
         return {"status": "ok"}
+
+    @app.get("/readyz", responses=refusals(503))
+    async def readyz() -> dict[str, str]:
+        """Ready: an avatar was drawn, just now or seconds ago."""
+        await ready.check()
+        return {"status": "ready"}
 
     @app.get("/v1/avatars")
     async def avatars() -> list[AvatarInfo]:
-        def infos() -> list[AvatarInfo]:
-            return [library.info(name) for name in library.ids()]
-
-        return await _in_thread(infos)
+        """Every avatar, with what can be asked of it."""
+        return [await library.info(name) for name in library.ids()]
 
     @app.post("/v1/avatars/{avatar}/render", response_class=Response, responses=PICTURE)
-    async def render(avatar: str, request: RenderRequest) -> Response:
-        picture = await in_turn(avatar, lambda: encode_picture(library.render(avatar, request), request))
+    async def render(avatar: AvatarId, request: RenderRequest) -> Response:
+        """A picture. Its metadata say that it is synthetic; `provenance` has it signed as well."""
+        picture = await library.frame(avatar, request)
         return Response(picture, media_type=f"image/{request.format}", headers={"Cache-Control": "no-store"})
 
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
     async def docs() -> str:
         return api_page(app.openapi())
 
-    app.include_router(media_routes(library, in_turn))
+    app.include_router(media_routes(library))
+    app.include_router(stream_routes(library))
     return app
 
 
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    """Run blocking work beside the event loop; expected errors become responses."""
-    try:
-        return await anyio.to_thread.run_sync(work)
-    except UnknownName as error:
-        raise HTTPException(422, str(error)) from error
-    except PerseError as error:
-        raise HTTPException(503, str(error)) from error
+class Readiness:
+    """Finds out whether any avatar can be drawn, and remembers it for a while."""
+
+    def __init__(self, library: AvatarService) -> None:
+        self._library = library
+        self._proven_until = 0.0
+
+    async def check(self) -> None:
+        """
+        Raises:
+            PerseError: nothing can be drawn; why the last avatar could not.
+        """
+        if time.monotonic() < self._proven_until:
+            return
+        failure = PerseError("there is no avatar to draw")
+        with due_in(READY_WITHIN_S):
+            for name in self._library.ids():
+                try:
+                    await self._library.frame(name, RenderRequest(width=16, height=16))
+                except PerseError as error:
+                    failure = error
+                    continue
+                self._proven_until = time.monotonic() + READY_FOR_S
+                return
+        raise PerseError(f"not ready: {failure}")
+
+
+async def _refuse_politely(request: Request, error: Exception) -> JSONResponse:
+    """What the service cannot or will not do."""
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return JSONResponse({"detail": str(error)}, status, headers)
 
 
 async def _explain(request: Request, error: Exception) -> JSONResponse:
-    """One readable sentence a problem, and nothing of the request echoed back."""
+    """What is not understood, one sentence a problem."""
     assert isinstance(error, RequestValidationError)
-    problems = []
-    for one in error.errors()[:10]:
-        place = ".".join(str(step) for step in one["loc"] if step != "body")
-        problems.append(f"{place[:100] or 'body'}: {one['msg']}"[:300])
-    return JSONResponse({"detail": "; ".join(problems)}, 422)
+    return JSONResponse({"detail": "; ".join(map(explained, error.errors()[:10]))}, 422)
 
 
 class BodyLimit:

@@ -1,29 +1,64 @@
-"""The application on Ray Serve: a thin shell that says how many, how much and how long.
+"""The application on Ray Serve: a thin ingress, and replicas that draw.
+
+::
+
+    clients ─► ingress      FastAPI; no avatar in memory; asks another replica when one dies
+                 │  id, work, deadline
+                 ▼
+               renderer     avatars in memory, by id (multiplexed); pictures of one avatar that wait together are
+                            drawn together
 
 ``serve run perse_ray.serving.deployment:application workspaces=runs/demo`` and the files in ``cluster/`` come here.
+How many replicas, and how much each claims, is for the deploy config: under ``deployments``, by the names
+`INGRESS` and `RENDERER`.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
+from ray.exceptions import RayActorError, RayTaskError
 from ray.serve import Application, Deployment
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
+from ray.serve.handle import DeploymentHandle
 
-from perse.data.workspace import Workspace
-from perse.errors import InputError
+from perse.errors import PerseError
 from perse_ray.serving.app import create_app
-from perse_ray.serving.loaded_avatar import FolderLibrary
-from perse_ray.serving.requests import AVATAR_ID
+from perse_ray.serving.deadline import current_deadline, remaining_s
+from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, Unavailable
+from perse_ray.serving.loaded_avatar import LoadedAvatar
+from perse_ray.serving.places import find_places
+from perse_ray.serving.requests import AvatarInfo, RenderRequest
+from perse_ray.serving.shelf import Shelf
+from perse_ray.serving.work import Frames, Work
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+INGRESS, RENDERER = "ingress", "renderer"
 
 REQUEST_TIMEOUT_S = 60.0
-MAX_ONGOING = 8
-"""Requests inside one replica; a render takes one thread at a time."""
+MAX_BATCH = 8
+"""Pictures in one call of the rasterizer: more would keep the first waiting for the last."""
+MAX_ONGOING = 2 * MAX_BATCH
+"""Requests inside one renderer: one batch is drawn, another gathers."""
 MAX_QUEUED = 64
-"""Requests that wait in the proxy; Serve's own default has no limit."""
+"""Requests that wait in the ingress for a renderer; Serve's own default has no limit."""
+MAX_OPEN = 1000
+"""Requests and streams inside one ingress; it only passes them on."""
+MAX_AFFINITY = 1000
+"""Avatars for which a renderer is remembered to be a good choice. Its memory is bounded in MiB, by the shelf."""
+ATTEMPTS = 3
+"""A renderer that dies costs one more attempt; the second may meet the same one before everybody knows."""
+DRAIN_S = 30.0
+"""A renderer that has to go finishes what it has begun."""
 
 
 class ServeArguments(BaseModel):
@@ -32,59 +67,171 @@ class ServeArguments(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     workspaces: str
-    """Comma-separated workspaces whose avatars are served."""
-    replicas: int = 1
-    num_cpus: float = 1.0
-    num_gpus: float = 0.0
+    """Comma-separated workspaces whose avatars are served, and models by alias (``models:/NAME@champion``)."""
+    replicas: int = Field(default=1, ge=1)
+    """Renderers; a deploy config may set ``autoscaling_config`` instead."""
+    num_cpus: float = Field(default=1.0, gt=0)
+    """Of one renderer; it draws with so many threads."""
+    num_gpus: float = Field(default=0.0, ge=0)
+    memory_mib: float = Field(default=2048.0, gt=0)
+    """Of one renderer, for avatars: 15,000 Gaussians take about 100 MiB with their cache."""
+    refresh_s: float = Field(default=10.0, gt=0)
+    """How often a renderer looks for new versions of what it has in memory."""
+
+    @property
+    def places(self) -> list[str]:
+        return [place.strip() for place in self.workspaces.split(",") if place.strip()]
 
 
 def application(arguments: ServeArguments) -> Application:
     """The Serve application."""
-    places = [place.strip() for place in arguments.workspaces.split(",") if place.strip()]
-
-    def build_asgi_app():  # type: ignore[no-untyped-def]  # Serve looks at the annotation's type
-        return create_app(FolderLibrary(find_avatars(places)))
-
-    deployment: Deployment = serve.deployment(  # type: ignore[assignment]
-        serve.ingress(build_asgi_app)(),
-        name="avatars",
+    renderer = Renderer.options(  # type: ignore[attr-defined]
         num_replicas=arguments.replicas,
-        max_ongoing_requests=MAX_ONGOING,
-        max_queued_requests=MAX_QUEUED,
         ray_actor_options={"num_cpus": arguments.num_cpus, "num_gpus": arguments.num_gpus},
+    ).bind(arguments.places, arguments.memory_mib, arguments.refresh_s)
+    names = sorted(find_places(arguments.places))
+
+    def build_asgi_app(renderer):  # type: ignore[no-untyped-def]  # Serve looks at the annotations' types
+        return create_app(RemoteAvatars(names, renderer))
+
+    ingress: Deployment = serve.deployment(  # type: ignore[assignment]
+        serve.ingress(build_asgi_app)(),
+        name=INGRESS,
+        max_ongoing_requests=MAX_OPEN,
+        ray_actor_options={"num_cpus": 0.1},
         max_constructor_retry_count=2,
+        graceful_shutdown_timeout_s=DRAIN_S,
     )
-    return deployment.bind()
+    return ingress.bind(renderer)
 
 
-def find_avatars(places: Sequence[str]) -> dict[str, Path]:
-    """Avatar folders of workspaces by id; the id is the workspace's name. Remote ones are copied here.
+@serve.deployment(
+    name=RENDERER,
+    max_ongoing_requests=MAX_ONGOING,
+    max_queued_requests=MAX_QUEUED,
+    max_constructor_retry_count=2,
+    graceful_shutdown_timeout_s=DRAIN_S,
+    health_check_period_s=2,
+)
+class Renderer:
+    """Avatars in memory, on one replica."""
 
-    Raises:
-        InputError: a workspace has no finished avatar, its name cannot be an id, or two have the same name.
-    """
-    found: dict[str, Path] = {}
-    for place in places:
-        workspace = Workspace.open(place) if "://" in place else _existing(Path(place))
-        name = workspace.location.rstrip("/").rpartition("/")[2]
-        if not workspace.has("avatar/avatar.json"):
-            raise InputError(f"{place} holds no finished avatar; build one with jobs/build_avatar.py first")
-        if not AVATAR_ID.fullmatch(name) or name in found:
-            raise InputError(f"{name!r} cannot be an avatar's id (letters, digits, - and _) or is there twice")
-        found[name] = workspace.path / "avatar" if workspace.is_local else _fetched(workspace)
-    return found
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, places: list[str], memory_mib: float, refresh_s: float
+    ) -> None:
+        self._shelf = await asyncio.to_thread(lambda: Shelf(find_places(places), memory_mib=memory_mib))
+        self._stopped = threading.Event()
+        # A replica takes part when this returns: whoever meets it first does not wait for kernels and tensors.
+        await self._shelved(self._shelf.ids()[0])
+        threading.Thread(target=self._refresh, args=(refresh_s,), daemon=True).start()
+
+    @serve.multiplexed(max_num_models_per_replica=MAX_AFFINITY)
+    async def _shelved(self, avatar: str) -> str:
+        """Tells the ingress that this replica has the avatar: it prefers replicas that do. The avatar itself may have
+        left memory since; then it is loaded again."""
+        await asyncio.to_thread(self._shelf.avatar, avatar)
+        return avatar
+
+    async def info(self, avatar: str) -> AvatarInfo:
+        """See `AvatarService.info`; loads nothing."""
+        return await asyncio.to_thread(self._shelf.info, avatar)
+
+    async def frame(self, request: RenderRequest, deadline: float | None) -> bytes:
+        """A picture of the avatar whose id the request was routed by."""
+        picture = await self._frames((serve.get_multiplexed_model_id(), request, deadline))
+        if isinstance(picture, Exception):
+            raise picture
+        return picture
+
+    @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=0, max_concurrent_batches=2)
+    async def _frames(self, asked: list[tuple[str, RenderRequest, float | None]]) -> list[bytes | Exception]:
+        """What has gathered while the last batch was drawn; Serve keeps avatars apart."""
+        name = asked[0][0]
+        await self._shelved(name)
+        return await asyncio.to_thread(self._draw, name, [(request, deadline) for _, request, deadline in asked])
+
+    def _draw(self, name: str, asked: list[tuple[RenderRequest, float | None]]) -> list[bytes | Exception]:
+        """The pictures that are still of use, in one call; what is wrong with one is no other's trouble."""
+        avatar = self._shelf.avatar(name)
+        problems = [_problem(avatar, request, deadline) for request, deadline in asked]
+        good = tuple(request for (request, _), problem in zip(asked, problems, strict=True) if problem is None)
+        pictures = iter(Frames(good)(avatar))
+        return [next(pictures) if problem is None else problem for problem in problems]
+
+    async def run(self, work: Work[Any], deadline: float | None) -> Any:
+        """Work on the avatar whose id the request was routed by."""
+        name = serve.get_multiplexed_model_id()
+        await self._shelved(name)
+        remaining_s(deadline)
+        return await asyncio.to_thread(lambda: work(self._shelf.avatar(name)))
+
+    def _refresh(self, every_s: float) -> None:
+        while not self._stopped.wait(every_s):
+            try:
+                self._shelf.refresh()
+            except Exception:
+                log.exception("looking for new versions failed; it is tried again")
+
+    def __del__(self) -> None:
+        self._stopped.set()
 
 
-def _existing(folder: Path) -> Workspace:
-    """A local workspace to read from; nothing is made or written."""
-    return Workspace(str(folder.expanduser().absolute()))
+def _problem(avatar: LoadedAvatar, request: RenderRequest, deadline: float | None) -> PerseError | None:
+    """Why a picture should not be drawn; None if it should."""
+    try:
+        remaining_s(deadline)
+        avatar.check(request)
+    except PerseError as error:
+        return error
+    return None
 
 
-def _fetched(workspace: Workspace) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="perse-avatar-"))
-    for name in workspace.names("avatar"):
-        (folder / name).write_bytes(workspace.read(f"avatar/{name}"))
-    return folder
+class RemoteAvatars:
+    """`AvatarService` on replicas."""
+
+    def __init__(self, names: list[str], renderer: DeploymentHandle[Any]) -> None:
+        self._names = names
+        self._renderer = renderer
+
+    def ids(self) -> list[str]:
+        return self._names
+
+    async def info(self, avatar: str) -> AvatarInfo:
+        self._check(avatar)
+        info: AvatarInfo = await self._asked(lambda: self._renderer.info.remote(avatar))
+        return info
+
+    async def frame(self, avatar: str, request: RenderRequest) -> bytes:
+        self._check(avatar)
+        handle = self._renderer.options(method_name="frame", multiplexed_model_id=avatar)
+        picture: bytes = await self._asked(lambda: handle.remote(request, current_deadline()))
+        return picture
+
+    async def run(self, avatar: str, work: Work[Result]) -> Result:
+        self._check(avatar)
+        handle = self._renderer.options(method_name="run", multiplexed_model_id=avatar)
+        result: Result = await self._asked(lambda: handle.remote(work, current_deadline()))
+        return result
+
+    def _check(self, avatar: str) -> None:
+        if avatar not in self._names:
+            raise NoSuchAvatar("there is no such avatar; GET /v1/avatars lists them")
+
+    async def _asked(self, question: Callable[[], Awaitable[Any]]) -> Any:
+        """The answer, from another replica if one dies: work may be done twice, it changes nothing."""
+        for attempt in range(ATTEMPTS):
+            try:
+                async with asyncio.timeout(remaining_s(current_deadline())):
+                    return await question()
+            except TimeoutError:
+                raise DeadlineExceeded("the work takes longer than its answer is of use") from None
+            except BackPressureError:
+                raise Unavailable("too many requests are waiting; try again") from None
+            except RayTaskError as error:
+                raise error.cause from None
+            except (RayActorError, ReplicaUnavailableError, DeploymentUnavailableError) as error:
+                log.warning("a renderer is gone (attempt %d): %s", attempt + 1, type(error).__name__)
+        raise Unavailable("the renderers keep dying; try again")
 
 
 def serve_forever(arguments: ServeArguments, host: str, port: int) -> None:
@@ -94,3 +241,6 @@ def serve_forever(arguments: ServeArguments, host: str, port: int) -> None:
     """
     serve.start(http_options={"host": host, "port": port, "request_timeout_s": REQUEST_TIMEOUT_S})
     serve.run(application(arguments), name="perse", route_prefix="/", blocking=True)
+
+
+__all__ = ["INGRESS", "RENDERER", "RemoteAvatars", "Renderer", "ServeArguments", "application", "serve_forever"]

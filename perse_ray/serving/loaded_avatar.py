@@ -1,105 +1,79 @@
-"""Avatars ready to render: loaded once, canonical Gaussians cached by latent code."""
+"""One avatar in memory, ready to draw: canonical Gaussians cached by latent code, several pictures in one call."""
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perse.attributes import Category
 from perse.avatar import Avatar, CanonicalGaussians, load_avatar
-from perse.errors import InputError
-from perse.geometry.camera import Camera
-from perse.head import HeadParameters, Joint
+from perse.export.provenance import Provenance
+from perse.export.scene import SplatScene, freeze
+from perse.export.views import head_centre, orbit
+from perse.features import EmbeddedEncoder, PromptImageEncoder
+from perse.gaussians import Gaussians
+from perse.geometry import Camera
+from perse.head import HeadParameters
+from perse_ray.serving.errors import check_names
 from perse_ray.serving.requests import (
-    AVATAR_ID,
     Appearance,
+    Attributes,
     AvatarInfo,
     OrbitCamera,
     RenderRequest,
     SubjectInfo,
-    UnknownName,
-    check_names,
 )
+from perse_ray.serving.wardrobe import Wardrobe
 
 if TYPE_CHECKING:
     from perse.export import ExportFormat
 
 CACHED_CODES = 32
-"""Canonical Gaussians that an avatar keeps: about 60 MB for 15,000 points."""
-
-
-class AvatarLibrary(Protocol):
-    """What the web application needs to know of avatars."""
-
-    def ids(self) -> list[str]: ...
-
-    def info(self, avatar: str) -> AvatarInfo:
-        """
-        Raises:
-            KeyError: there is no such avatar.
-        """
-        ...
-
-    def render(self, avatar: str, request: RenderRequest) -> NDArray[np.uint8]:
-        """A picture [h, w, 3], or [h, w, 4] without a background. May be called from several threads.
-
-        Raises:
-            KeyError: there is no such avatar.
-            UnknownName: the request names a subject, expression or joint that it does not have.
-        """
-        ...
-
-    def export(self, avatar: str, look: Appearance, format: ExportFormat) -> bytes:
-        """A file for other programs. May be called from several threads.
-
-        Raises:
-            KeyError, UnknownName: as `render`.
-        """
-        ...
-
-    def splats(self, avatar: str, look: Appearance) -> bytes:
-        """Gaussians for the viewer in a browser (`perse.export.columns.splat_message`); `version` tells of which state
-        of the avatar. May be called from several threads.
-
-        Raises:
-            KeyError, UnknownName: as `render`.
-        """
-        ...
+"""Canonical Gaussians that an avatar keeps: 1.2 MB each for 15,000 points."""
 
 
 class LoadedAvatar:
-    """One avatar in memory."""
+    """One avatar in memory. Its methods may be called from several threads."""
 
-    def __init__(self, avatar: Avatar) -> None:
+    def __init__(self, avatar: Avatar, encoder: PromptImageEncoder | None = None) -> None:
+        """
+        Args:
+            encoder: the one that the avatar was trained with, for attributes that are described; the embedded one if
+                left out, which needs no weights.
+        """
         from perse.render import CpuRasterizer, GsplatRasterizer
 
         on_gpu = torch.cuda.is_available()
         self.avatar = avatar.to("cuda" if on_gpu else "cpu").eval()
         self.rasterizer = GsplatRasterizer() if on_gpu else CpuRasterizer()
-        self._codes = avatar.subject_codes().detach()
-        self._canonical: OrderedDict[str, CanonicalGaussians] = OrderedDict()
-        self._one_at_a_time = Lock()  # numba's default threading layer serves one caller
+        self._wardrobe = Wardrobe(self.avatar, encoder or EmbeddedEncoder())
+        self._canonical: OrderedDict[bytes, CanonicalGaussians] = OrderedDict()
+        self._one_at_a_time = Lock()  # two frames at once would share the cores and both take twice as long
 
     @classmethod
-    def load(cls, folder: Path) -> LoadedAvatar:
+    def load(cls, folder: Path, encoder: PromptImageEncoder | None = None) -> LoadedAvatar:
         """
         Raises:
             InputError: the folder holds no readable avatar.
         """
-        loaded = cls(load_avatar(folder))
+        loaded = cls(load_avatar(folder), encoder)
         loaded.render(RenderRequest())  # kernels are compiled, or read from disk, before anybody waits for a picture
         return loaded
+
+    @property
+    def mib(self) -> float:
+        """Memory that it takes with its cache full."""
+        own = sum(values.nbytes for values in self.avatar.state_dict().values())
+        canonical = 4 * self.avatar.n_gaussians * (14 + len(self.avatar.skeleton.parents))
+        return (own + CACHED_CODES * canonical) / 2**20
 
     def info(self, name: str) -> AvatarInfo:
         card = self.avatar.card
@@ -114,60 +88,93 @@ class LoadedAvatar:
         )
 
     def render(self, request: RenderRequest) -> NDArray[np.uint8]:
-        """A picture [h, w, 3] uint8, or [h, w, 4] (not premultiplied) without a background."""
+        """A picture [h, w, 3] uint8, or [h, w, 4] (not premultiplied) without a background.
+
+        Raises:
+            UnknownName: the request names a subject, expression or joint that the avatar does not have.
+        """
+        return self.render_many([request])[0]
+
+    def render_many(self, requests: Sequence[RenderRequest]) -> list[NDArray[np.uint8]]:
+        """As `render`, for several at once: those of one size and background share one call of the rasterizer."""
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for number, request in enumerate(requests):
+            groups.setdefault((request.width, request.height, request.background), []).append(number)
+        pictures: dict[int, NDArray[np.uint8]] = {}
+        for members in groups.values():
+            drawn = self._draw([requests[number] for number in members])
+            pictures.update(zip(members, drawn, strict=True))
+        return [pictures[number] for number in range(len(requests))]
+
+    def check(self, look: Appearance) -> None:
+        """
+        Raises:
+            UnknownName: as `render`.
+        """
+        self.code(look.attributes)
+        self.parameters([look])
+
+    def export(self, look: Appearance, format: ExportFormat) -> bytes:
+        """The avatar with this look, in a format for other programs, with its provenance inside."""
+        from perse.export import export_bytes
+
+        return export_bytes(self.frozen(look), format, self.provenance([look.attributes]))
+
+    def frozen(self, look: Appearance) -> SplatScene:
+        """The Gaussians of a look, in its expression and pose."""
+        code, parameters = self.code(look.attributes), self.parameters([look])
+        with self._one_at_a_time:
+            return freeze(self.avatar, code, parameters)
+
+    def provenance(self, worn: Sequence[Attributes], *, dated: bool = True) -> Provenance:
+        """What media that show these attributes say about themselves."""
+        edits = {edit for attributes in worn for edit in self._wardrobe.edits(attributes)}
+        ordered = tuple(sorted(edits, key=lambda edit: (edit.category, edit.subject, edit.weight)))
+        made = datetime.now(UTC).isoformat(timespec="seconds") if dated else ""
+        return Provenance(self.avatar.card.key, ordered, made)
+
+    def code(self, attributes: Attributes) -> Tensor:
+        """z [k, d] of what is worn.
+
+        Raises:
+            UnknownName: a subject is not known, several answer to its words, or a description cannot be understood.
+        """
+        return self._wardrobe.code(attributes)
+
+    def _draw(self, requests: Sequence[RenderRequest]) -> list[NDArray[np.uint8]]:
+        """Pictures of one size and background."""
         from perse.render import rasterize
 
-        code = self._code(request.attributes)
-        parameters = self._parameters(request)
-        camera = self._camera(request).to(code.device)
+        codes = [self.code(request.attributes) for request in requests]
+        cameras = _stacked([self._camera(request) for request in requests]).to(codes[0].device)
         background = None
-        if request.background is not None:
-            background = torch.tensor(request.background, dtype=torch.float32, device=code.device) / 255
+        if requests[0].background is not None:
+            background = torch.tensor(requests[0].background, dtype=torch.float32, device=codes[0].device) / 255
         with torch.inference_mode(), self._one_at_a_time:
-            gaussians = self.avatar.pose(self._canonicalised(code), parameters)
-            drawn = rasterize(gaussians[0], camera, background=background, rasterizer=self.rasterizer)
+            gaussians = self._posed(codes, self.parameters(requests))
+            drawn = rasterize(gaussians, cameras, background=background, rasterizer=self.rasterizer)
             colors = drawn.colors
             if background is None:
                 alpha = drawn.alphas[..., None]
                 colors = torch.cat([colors / alpha.clamp_min(1e-6), alpha], -1)
-            return (colors.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+            return list((colors.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
 
-    def export(self, look: Appearance, format: ExportFormat) -> bytes:
-        """The avatar with this look, in a format for other programs, with its provenance inside."""
-        from perse.export import Provenance, export_bytes, freeze
+    def _posed(self, codes: Sequence[Tensor], parameters: HeadParameters) -> Gaussians:
+        """Gaussians [f, n]: every distinct code is posed once with all of its frames."""
+        motion = self.avatar.skeleton(parameters)
+        keys = [code.cpu().numpy().tobytes() for code in codes]
+        parts, order = [], []
+        for key in dict.fromkeys(keys):
+            frames = [number for number, own in enumerate(keys) if own == key]
+            parts.append(self.avatar.pose(self._canonicalised(key, codes[frames[0]]), motion[torch.tensor(frames)]))
+            order += frames
+        if len(parts) == 1:
+            return parts[0]
+        back = torch.tensor(order).argsort()
+        fields = ("means", "quats", "scales", "opacities", "colors")
+        return Gaussians(*(torch.cat([getattr(part, name) for part in parts])[back] for name in fields))
 
-        code, parameters = self._code(look.attributes), self._parameters(look)
-        with self._one_at_a_time:
-            scene = freeze(self.avatar, code, parameters)
-        made = datetime.now(UTC).isoformat(timespec="seconds")
-        return export_bytes(scene, format, Provenance.of(self.avatar, [look.attributes], made))
-
-    def splats(self, look: Appearance, version: str = "") -> bytes:
-        """The avatar with this look as quantised Gaussians, for the viewer in a browser."""
-        from perse.export import SplatScene
-        from perse.export.columns import splat_message
-        from perse.export.scene import drawable
-
-        code, parameters = self._code(look.attributes), self._parameters(look)
-        with torch.inference_mode(), self._one_at_a_time:
-            posed = self.avatar.pose(self._canonicalised(code), parameters).to("cpu", torch.float32)
-        home = self.avatar.card.camera.to("cpu", torch.float32)
-        return splat_message(SplatScene(drawable(posed), 25.0, home, self._centre()), version=version)
-
-    def _code(self, attributes: Mapping[Category, Mapping[str, float]]) -> Tensor:
-        """z [k, d]: in each named category z_ref + Σ w (z_subject − z_ref), elsewhere z_ref (Eq. 4)."""
-        reference = self.avatar.latents.reference.detach()
-        code = reference.clone()
-        rows = {s.key: (row, s.category) for row, s in enumerate(self.avatar.subjects)}
-        for category, weights in attributes.items():
-            check_names(f"{category.value} subject", set(weights), [k for k, (_, c) in rows.items() if c == category])
-            k = category.index
-            for subject, weight in weights.items():
-                code[k] += weight * (self._codes[rows[subject][0], k] - reference[k])
-        return code
-
-    def _canonicalised(self, code: Tensor) -> CanonicalGaussians:
-        key = code.cpu().numpy().tobytes().hex()
+    def _canonicalised(self, key: bytes, code: Tensor) -> CanonicalGaussians:
         if key not in self._canonical:
             self._canonical[key] = self.avatar.canonicalise(code).detach()
             if len(self._canonical) > CACHED_CODES:
@@ -175,97 +182,41 @@ class LoadedAvatar:
         self._canonical.move_to_end(key)
         return self._canonical[key]
 
-    def _parameters(self, request: Appearance) -> HeadParameters:
+    def parameters(self, looks: Sequence[Appearance]) -> HeadParameters:
+        """Expression and pose of f looks.
+
+        Raises:
+            UnknownName: an expression or a joint is not known.
+        """
         card = self.avatar.card
         expressions, joints = list(card.expression_names), list(card.joint_names)
-        check_names("expression", set(request.expression), expressions)
-        check_names("joint", set(request.pose), joints)
-        expression = torch.zeros(1, self.avatar.skeleton.n_expression)
-        for name, value in request.expression.items():
-            expression[0, expressions.index(name)] = value
-        pose = torch.zeros(1, len(joints), 3)
-        for name, turn in request.pose.items():
-            pose[0, joints.index(name)] = torch.tensor(turn)
+        expression = torch.zeros(len(looks), self.avatar.skeleton.n_expression)
+        pose = torch.zeros(len(looks), len(joints), 3)
+        for frame, look in enumerate(looks):
+            check_names("expression", set(look.expression), expressions)
+            check_names("joint", set(look.pose), joints)
+            for name, value in look.expression.items():
+                expression[frame, expressions.index(name)] = value
+            for name, turn in look.pose.items():
+                pose[frame, joints.index(name)] = torch.tensor(turn)
         return HeadParameters(torch.zeros(0), torch.zeros(0, 3), expression, pose)
 
     def _camera(self, request: RenderRequest) -> Camera:
-        if isinstance(request.camera, OrbitCamera):
+        asked = request.camera
+        if isinstance(asked, OrbitCamera):
             home = self.avatar.card.camera.to("cpu", torch.float32).resized(request.width, request.height)
-            return orbit(home, self._centre(), request.camera)
-        own = request.camera
+            yaw, pitch = np.radians(asked.yaw_deg), np.radians(asked.pitch_deg)
+            return orbit(home, head_centre(self.avatar), float(yaw), float(pitch), asked.zoom)
         return Camera(
-            torch.tensor(own.world_to_camera), torch.tensor(own.intrinsics), request.width, request.height
+            torch.tensor(asked.world_to_camera), torch.tensor(asked.intrinsics), request.width, request.height
         )  # fmt: skip
 
-    def _centre(self) -> Tensor:
-        """About the middle of the head [3]: between the eyes' joints and the neck's."""
-        joints = self.avatar.skeleton.joints.cpu()
-        eyes = joints[[Joint.LEFT_EYE, Joint.RIGHT_EYE]].mean(0)
-        return (eyes + joints[Joint.NECK]) / 2
 
-
-def orbit(camera: Camera, centre: Tensor, orbit: OrbitCamera) -> Camera:
-    """The camera moved around a point: its picture of the point stays where it is.
-
-    Args:
-        centre: [3], metres, world.
-    """
-    yaw, pitch = math.radians(orbit.yaw_deg), math.radians(orbit.pitch_deg)
-    about_y = torch.tensor([[math.cos(yaw), 0, -math.sin(yaw)], [0, 1, 0], [math.sin(yaw), 0, math.cos(yaw)]])
-    about_x = torch.tensor([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
-    around = torch.eye(4)
-    around[:3, :3] = about_x @ about_y
-    around[:3, 3] = centre - around[:3, :3] @ centre
-    intrinsics = camera.intrinsics.clone()
-    seen = intrinsics @ (camera.world_to_camera[:3, :3] @ centre + camera.world_to_camera[:3, 3])
-    middle = seen[:2] / seen[2]
-    intrinsics[:2] *= orbit.zoom
-    intrinsics[:2, 2] += middle * (1 - orbit.zoom)
-    return Camera(camera.world_to_camera @ around, intrinsics, camera.width, camera.height)
-
-
-@dataclass
-class FolderLibrary:
-    """Avatars in folders, loaded when they are first asked for; the least recently used one makes room.
-
-    Attributes:
-        folders: avatar folders by id.
-        capacity: avatars kept in memory.
-    """
-
-    folders: Mapping[str, Path]
-    capacity: int = 3
-
-    def __post_init__(self) -> None:
-        wrong = [name for name in self.folders if not AVATAR_ID.fullmatch(name)]
-        if wrong:
-            raise InputError(f"{wrong[0]!r} cannot be an avatar's id; use letters, digits, - and _, 64 at most")
-        self._loaded: OrderedDict[str, LoadedAvatar] = OrderedDict()
-        self._lock = Lock()
-
-    def ids(self) -> list[str]:
-        return sorted(self.folders)
-
-    def info(self, avatar: str) -> AvatarInfo:
-        return self._avatar(avatar).info(avatar)
-
-    def render(self, avatar: str, request: RenderRequest) -> NDArray[np.uint8]:
-        return self._avatar(avatar).render(request)
-
-    def export(self, avatar: str, look: Appearance, format: ExportFormat) -> bytes:
-        return self._avatar(avatar).export(look, format)
-
-    def splats(self, avatar: str, look: Appearance) -> bytes:
-        return self._avatar(avatar).splats(look)
-
-    def _avatar(self, name: str) -> LoadedAvatar:
-        with self._lock:
-            if name not in self._loaded:
-                self._loaded[name] = LoadedAvatar.load(self.folders[name])
-                if len(self._loaded) > self.capacity:
-                    self._loaded.popitem(last=False)
-            self._loaded.move_to_end(name)
-            return self._loaded[name]
-
-
-__all__ = ["AvatarLibrary", "FolderLibrary", "LoadedAvatar", "UnknownName", "orbit"]
+def _stacked(cameras: Sequence[Camera]) -> Camera:
+    """Cameras of one size as a batch."""
+    return Camera(
+        torch.stack([camera.world_to_camera for camera in cameras]),
+        torch.stack([camera.intrinsics for camera in cameras]),
+        cameras[0].width,
+        cameras[0].height,
+    )

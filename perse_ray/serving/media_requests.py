@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,7 +14,10 @@ from perse.errors import InputError
 from perse_ray.serving.requests import (
     Angle,
     Appearance,
+    Attribute,
+    Attributes,
     Byte,
+    Description,
     Mix,
     Name,
     Number,
@@ -23,6 +26,7 @@ from perse_ray.serving.requests import (
     RenderRequest,
     Strict,
     SubjectInfo,
+    terms,
 )
 
 MAX_FRAMES = 300
@@ -92,7 +96,7 @@ class AnimateRequest(Strict):
                 {
                     "motion": {
                         "kind": "between",
-                        "end": {"attributes": {"hat": {"SUBJECT-ID": 1.0}}, "pose": {"neck": [0, 0.3, 0]}},
+                        "end": {"attributes": {"hat": {"beanie": 1.0}}, "pose": {"neck": [0, 0.3, 0]}},
                         "seconds": 2,
                         "there_and_back": True,
                     },
@@ -107,7 +111,7 @@ class AnimateRequest(Strict):
     motion: Annotated[NamedMotion | UploadedMotion | BetweenMotion, Field(discriminator="kind")] = NamedMotion(
         kind="named"
     )
-    attributes: Mix = Field(default_factory=dict, description="worn throughout; `between` may add to it")
+    attributes: Attributes = Field(default_factory=dict, description="worn throughout; `between` may add to it")
     camera: OrbitCamera | PinholeCamera = OrbitCamera()
     width: int = Field(default=256, ge=16, le=MAX_VIDEO_SIDE_PX)
     height: int = Field(default=256, ge=16, le=MAX_VIDEO_SIDE_PX)
@@ -170,13 +174,11 @@ def between(start: Appearance, end: Appearance, share: float) -> Appearance:
         return (1 - share) * a + share * b
 
     attributes = {
-        category: {
-            subject: blend(start.attributes.get(category, {}).get(subject, 0.0),
-                           end.attributes.get(category, {}).get(subject, 0.0))
-            for subject in {**start.attributes.get(category, {}), **end.attributes.get(category, {})}
-        }
+        category: _sum(
+            [*_scaled(start.attributes.get(category, {}), 1 - share), *_scaled(end.attributes.get(category, {}), share)]
+        )
         for category in {**start.attributes, **end.attributes}
-    }  # fmt: skip
+    }
     still = (0.0, 0.0, 0.0)
     turns = {}
     for name in {**start.pose, **end.pose}:
@@ -192,8 +194,39 @@ def _furthest(motion: NamedMotion | UploadedMotion | BetweenMotion) -> Appearanc
     return between(motion.start, motion.end, 0.5) if isinstance(motion, BetweenMotion) else Appearance()
 
 
-def _joined(worn: Mix, added: Mix) -> Mix:
-    return {category: {**worn.get(category, {}), **added.get(category, {})} for category in {**worn, **added}}
+def _joined(worn: Attributes, added: Attributes) -> Attributes:
+    """Both; where both name one subject, the weight of what is added counts."""
+    joined = dict(worn)
+    for category, attribute in added.items():
+        known = joined.get(category, {})
+        if isinstance(known, dict) and isinstance(attribute, dict):
+            joined[category] = {**known, **attribute}
+        else:
+            joined[category] = _sum([*terms(known), *terms(attribute)])
+    return joined
+
+
+def _scaled(attribute: Attribute, factor: float) -> list[Mix | Description]:
+    scaled: list[Mix | Description] = []
+    for term in terms(attribute):
+        if isinstance(term, Description):
+            scaled.append(term.model_copy(update={"weight": factor * term.weight}))
+        else:
+            scaled.append({subject: factor * weight for subject, weight in term.items()})
+    return scaled
+
+
+def _sum(parts: Sequence[Mix | Description]) -> Attribute:
+    """Parts added up, all mixes in one."""
+    mix: Mix = {}
+    described: list[Mix | Description] = []
+    for part in parts:
+        if isinstance(part, Description):
+            described.append(part)
+            continue
+        for subject, weight in part.items():
+            mix[subject] = mix.get(subject, 0.0) + weight
+    return [*described, mix] if described else mix
 
 
 class FramesRequest(Strict):

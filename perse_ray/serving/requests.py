@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from perse.attributes import Category
-from perse.data.images import encode_image
-from perse.errors import InputError
 
 AVATAR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """An avatar's id in a URL. It is looked up in a table and never becomes a path."""
@@ -20,6 +20,10 @@ MAX_SIDE_PX = 1024
 MAX_BODY_BYTES = 64 * 1024
 MAX_ENTRIES = 256
 """Of any mapping in a request."""
+MAX_IMAGE_BYTES = 6 * 1024 * 1024
+"""Of a picture that describes an attribute."""
+MAX_TERMS = 8
+"""Of a sum of mixes and descriptions in one category."""
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-0.5, le=1.5, allow_inf_nan=False)]
@@ -68,16 +72,73 @@ class PinholeCamera(Strict):
         return value
 
 
-Mix = dict[Category, dict[Name, Weight]]
+Mix = dict[Name, Weight]
+"""Subjects of one category, each named by its id or by words of its prompt that no other subject has."""
+
+
+class Description(Strict):
+    """An attribute in words, as a picture of somebody who has it, or both: zero-shot, through the feature encoder.
+
+    What comes out is made of what the avatar has learned. Naming subjects is exact; this is a guess.
+    """
+
+    text: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    image: Annotated[str, Field(max_length=MAX_IMAGE_BYTES * 4 // 3 + 4)] | None = Field(
+        default=None, description="PNG, JPEG or WebP, base64"
+    )
+    weight: Weight = 1.0
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Description:
+        if self.text is None and self.image is None:
+            raise ValueError("give a text, an image, or both")
+        self.picture()
+        return self
+
+    def picture(self) -> bytes | None:
+        """The bytes of `image`, as they came: hostile until parsed."""
+        try:
+            return None if self.image is None else base64.b64decode(self.image, validate=True)
+        except binascii.Error:
+            raise ValueError("image is not base64") from None
+
+
+def _kind(value: Any) -> str:
+    """Which of the forms of an attribute this is; a mix has numbers where a description has words."""
+    if isinstance(value, list):
+        return "sum"
+    if isinstance(value, Description):
+        return "description"
+    words = isinstance(value, Mapping) and any(isinstance(value.get(key), str) for key in ("text", "image"))
+    return "description" if words else "mix"
+
+
+Term = Annotated[
+    Annotated[Mix, Tag("mix")] | Annotated[Description, Tag("description")], Discriminator(_kind)
+]  # fmt: skip
+Attribute = Annotated[
+    Annotated[Mix, Tag("mix")]
+    | Annotated[Description, Tag("description")]
+    | Annotated[list[Term], Field(max_length=MAX_TERMS), Tag("sum")],
+    Discriminator(_kind),
+]
+Attributes = dict[Category, Attribute]
+"""What is worn, by category: a mix, a description, or a sum of several."""
+
+
+def terms(attribute: Attribute) -> list[Mix | Description]:
+    """An attribute as a sum, whatever its form."""
+    return list(attribute) if isinstance(attribute, list) else [attribute]
 
 
 class Appearance(Strict):
     """Edits, expression and pose. Empty, it is the person as in the portrait, at rest."""
 
-    attributes: Mix = Field(
+    attributes: Attributes = Field(
         default_factory=dict,
-        description="by category: subjects and their weights. One subject with weight 1 wears that edit, weights "
-        "between interpolate: towards the person as in the portrait, or between several subjects.",
+        description="by category: subjects, named by id or by words of their prompts, and their weights. One subject "
+        "with weight 1 wears that edit, weights between interpolate: towards the person as in the portrait, or between "
+        "several subjects. Or a description in words or as a picture. Or a list of these, added up.",
     )
     expression: dict[Name, Number] = Field(default_factory=dict, description="expression coefficients by name")
     pose: dict[Name, tuple[Angle, Angle, Angle]] = Field(
@@ -87,7 +148,7 @@ class Appearance(Strict):
     @field_validator("attributes", "expression", "pose")
     @classmethod
     def _not_endless(cls, value: dict[str, object]) -> dict[str, object]:
-        entries = sum(len(inner) if isinstance(inner, dict) else 1 for inner in value.values())
+        entries = sum(len(inner) if isinstance(inner, (dict, list)) else 1 for inner in value.values())
         if entries > MAX_ENTRIES:
             raise ValueError(f"has {entries} entries; {MAX_ENTRIES} are allowed")
         return value
@@ -101,7 +162,7 @@ class RenderRequest(Appearance):
             "examples": [
                 {},
                 {
-                    "attributes": {"hair": {"SUBJECT-ID": 0.7, "ANOTHER-ID": 0.3}},
+                    "attributes": {"hair": {"curly grey": 0.7, "white afro": 0.3}, "hat": {"text": "a red cap"}},
                     "expression": {"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8},
                     "pose": {"neck": [0, 0.3, 0]},
                     "camera": {"yaw_deg": 20},
@@ -120,6 +181,9 @@ class RenderRequest(Appearance):
     )
     format: Literal["png", "jpeg", "webp"] = "png"
     quality: int = Field(default=90, ge=1, le=100, description="of JPEG and WebP; 100 makes WebP lossless")
+    provenance: Literal["xmp", "c2pa"] = Field(
+        default="xmp", description="how the picture says that it is synthetic: metadata, or a signed manifest as well"
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> RenderRequest:
@@ -148,21 +212,11 @@ class AvatarInfo(BaseModel):
     version: str = Field(default="", description="which state of it: a training step, a registered version")
 
 
-class UnknownName(InputError):
-    """A request names something that the avatar does not have."""
+_FORMS = frozenset({"body", "mix", "description", "sum"})
+"""Steps of an error's location that are the schema's and not the client's."""
 
 
-def check_names(kind: str, asked: set[str], known: list[str]) -> None:
-    """
-    Raises:
-        UnknownName: something asked for is not known; the message lists what is.
-    """
-    unknown = sorted(asked - set(known))
-    if unknown:
-        some = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-        raise UnknownName(f"unknown {kind} {', '.join(unknown[:5])}; known are {some or 'none'}")
-
-
-def encode_picture(picture: NDArray[np.uint8], request: RenderRequest) -> bytes:
-    """The picture in the format that was asked for."""
-    return encode_image(picture, request.format, quality=request.quality)
+def explained(problem: Mapping[str, Any]) -> str:
+    """One problem that pydantic found, as one readable line; nothing of the request is echoed but names of fields."""
+    place = ".".join(str(step) for step in problem["loc"] if step not in _FORMS)
+    return f"{place[:100] or 'body'}: {problem['msg']}"[:300]

@@ -18,9 +18,9 @@ from perse.recipes import Filming, Recipe, recipe_named
 from perse.synthesis.prompts import PromptPlan
 from perse_ray.build import BuildRequest, BuildResult, build
 from perse_ray.mlflow_log import BuildLog
-from perse_ray.serving.deployment import find_avatars
-from perse_ray.serving.loaded_avatar import FolderLibrary
+from perse_ray.serving.places import find_places
 from perse_ray.serving.requests import RenderRequest
+from perse_ray.serving.shelf import Shelf
 
 STAGES = {
     "track",
@@ -107,11 +107,11 @@ def test_mlflow_has_the_parent_its_stages_and_the_model(built: Built) -> None:
 
 
 def test_the_avatar_answers_requests(built: Built) -> None:
-    library = FolderLibrary(find_avatars([built.workspace.location]))
-    info = library.info("me")
+    shelf = Shelf(find_places([built.workspace.location]), memory_mib=1000)
+    info = shelf.info("me")
     hat = next(subject.id for subject in info.subjects if subject.category is Category.HAT)
-    plain = library.render("me", RenderRequest(width=48, height=48))
-    worn = library.render("me", RenderRequest(width=48, height=48, attributes={Category.HAT: {hat: 1.0}}))
+    plain = shelf.avatar("me").render(RenderRequest(width=48, height=48))
+    worn = shelf.avatar("me").render(RenderRequest(width=48, height=48, attributes={Category.HAT: {hat: 1.0}}))
     assert np.abs(plain.astype(int) - worn).max() > 20
 
 

@@ -1,10 +1,9 @@
-"""The HTTP application with a library that paints flat colours: what is accepted, and how refusals read."""
+"""The HTTP application over a service that paints flat colours: what is accepted, and how refusals read."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,42 +11,24 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from flat_service import FlatService
 
 from perse.attributes import Category
 from perse.data.images import decode_image
 from perse.errors import InputError
-from perse_ray.serving import app as serve_app
+from perse.export import verify_file
+from perse.export.xmp import read_xmp
 from perse_ray.serving.app import create_app
-from perse_ray.serving.deployment import find_avatars
-from perse_ray.serving.loaded_avatar import FolderLibrary
-from perse_ray.serving.requests import MAX_BODY_BYTES, MAX_SIDE_PX, AvatarInfo, RenderRequest, SubjectInfo, check_names
+from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, Unavailable, UnknownName
+from perse_ray.serving.requests import MAX_BODY_BYTES, MAX_SIDE_PX
+from perse_ray.serving.work import Work
 
 URL = "/v1/avatars/me/render"
 
 
-class FlatLibrary:
-    """One avatar with one hat; its pictures are the background's colour."""
-
-    def __init__(self) -> None:
-        self.asked: list[RenderRequest] = []
-
-    def ids(self) -> list[str]:
-        return ["me"]
-
-    def info(self, avatar: str) -> AvatarInfo:
-        hat = SubjectInfo(id="hat-a", category=Category.HAT, text="a red beanie")
-        return AvatarInfo(id=avatar, identity="x", subjects=[hat], expressions=["smile"], joints=["neck"], gaussians=5)
-
-    def render(self, avatar: str, request: RenderRequest) -> NDArray[np.uint8]:
-        check_names("hat subject", set(request.attributes.get(Category.HAT, {})), ["hat-a"])
-        self.asked.append(request)
-        return np.full((request.height, request.width, 3), request.background, np.uint8)
-
-
 def call(method: str, url: str, library: Any = None, **options: Any) -> httpx.Response:
     async def go() -> httpx.Response:
-        transport = httpx.ASGITransport(create_app(library or FlatLibrary()), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(create_app(library or FlatService()), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.request(method, url, **options)
 
@@ -72,7 +53,7 @@ def test_a_picture_has_the_size_and_format_that_were_asked_for(form: str) -> Non
 
 
 def test_every_field_arrives() -> None:
-    library = FlatLibrary()
+    library = FlatService()
     body = {
         "attributes": {"hat": {"hat-a": 0.5}},
         "expression": {"smile": 0.75},
@@ -125,7 +106,7 @@ def test_numbers_that_are_none_and_broken_json_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ["you", "..", "%2e%2e%2fetc", "a" * 65, "a b", ".hidden"])
 def test_unknown_avatars_are_not_found_and_never_a_path(name: str) -> None:
-    assert call("POST", f"/v1/avatars/{name}/render", json={}).status_code == 404
+    assert call("POST", f"/v1/avatars/{name}/render", json={}).status_code in (404, 422)
 
 
 def test_a_large_body_is_refused_by_the_bytes_that_arrive() -> None:
@@ -142,58 +123,78 @@ def test_wrong_methods_and_places() -> None:
     assert call("GET", "/v2").status_code == 404
 
 
-def test_an_error_of_ours_is_no_answer_to_strangers() -> None:
-    class Broken(FlatLibrary):
-        def render(self, avatar: str, request: RenderRequest) -> NDArray[np.uint8]:
-            raise RuntimeError("secret path")
+class Failing(FlatService):
+    """Nothing can be drawn."""
 
-    answer = call("POST", URL, Broken(), json={})
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    async def run(self, avatar: str, work: Work[Any]) -> Any:
+        raise self.error
+
+
+def test_an_error_of_ours_is_no_answer_to_strangers() -> None:
+    answer = call("POST", URL, Failing(RuntimeError("secret path")), json={})
     assert answer.status_code == 500 and "secret" not in answer.text
 
 
-def test_a_damaged_avatar_is_unavailable_and_says_so() -> None:
-    class Damaged(FlatLibrary):
-        def render(self, avatar: str, request: RenderRequest) -> NDArray[np.uint8]:
-            raise InputError("the avatar cannot be read; train it again")
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InputError("the avatar cannot be read; train it again"), 503),
+        (Unavailable("too many"), 503),
+        (DeadlineExceeded("too late"), 504),
+        (UnknownName("no such hat"), 422),
+        (NoSuchAvatar("no such avatar"), 404),
+    ],
+)
+def test_what_goes_wrong_has_its_own_status_and_says_why(error: Exception, status: int) -> None:
+    answer = call("POST", URL, Failing(error), json={})
+    assert answer.status_code == status and answer.json() == {"detail": str(error)}
+    assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
 
-    answer = call("POST", URL, Damaged(), json={})
-    assert answer.status_code == 503 and "train it again" in answer.json()["detail"]
+
+def test_ready_is_who_has_drawn_something() -> None:
+    assert call("GET", "/readyz").json() == {"status": "ready"}
+    answer = call("GET", "/readyz", Failing(InputError("it is broken")))
+    assert answer.status_code == 503 and "it is broken" in answer.json()["detail"]
+    assert call("GET", "/healthz", Failing(InputError("it is broken"))).status_code == 200
 
 
-def test_a_crowd_is_asked_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve_app, "MAX_WAITING", 2)
-    gate = threading.Event()
+def test_pictures_say_that_they_are_synthetic_and_are_the_same_each_time() -> None:
+    for form in ("png", "jpeg", "webp"):
+        body = {"attributes": {"hat": {"hat-a": 0.5}}, "format": form, "width": 32, "height": 32}
+        first, second = (call("POST", URL, json=body).content for _ in range(2))
+        found = read_xmp(first)
+        assert first == second and found is not None
+        assert [(edit.text, edit.weight) for edit in found.edits] == [("a red beanie", 0.5)]
 
-    class Slow(FlatLibrary):
-        def render(self, avatar: str, request: RenderRequest) -> NDArray[np.uint8]:
-            gate.wait(10)
-            return super().render(avatar, request)
 
-    async def go() -> list[int]:
-        transport = httpx.ASGITransport(create_app(Slow()))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            waiting = [asyncio.create_task(client.post(URL, json={})) for _ in range(3)]
-            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            assert {task.result().headers.get("retry-after") for task in done} == {"1"}
-            gate.set()
-            return sorted([answer.status_code for answer in await asyncio.gather(*waiting)])
+def test_a_signed_picture_where_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSE_SIGNING", str(tmp_path / "key"))
+    answer = call("POST", URL, json={"width": 32, "height": 32, "provenance": "c2pa"})
+    (tmp_path / "a.png").write_bytes(answer.content)
+    assert verify_file(tmp_path / "a.png").signed and verify_file(tmp_path / "a.png").intact
 
-    assert asyncio.run(go()) == [200, 200, 503]
+
+@pytest.mark.parametrize(
+    ("attribute", "says"),
+    [
+        ({"image": "&&&"}, "not base64"),
+        ({"text": ""}, "attributes.hat.text"),
+        ({"image": "aaaa", "weight": 9}, "weight"),
+        ([{"text": "x"}] * 9, "8"),
+        ([{"hat-a": 9}], "attributes.hat.0.hat-a"),
+        ("hat-a", "attributes.hat"),
+    ],
+)
+def test_attributes_that_cannot_be_are_explained(attribute: Any, says: str) -> None:
+    answer = call("POST", URL, json={"attributes": {"hat": attribute}})
+    assert answer.status_code == 422 and says in answer.json()["detail"]
 
 
 def test_the_schema_is_served() -> None:
     schema = call("GET", "/openapi.json").json()
     assert {"/healthz", "/v1/avatars", "/v1/avatars/{avatar}/render"} <= set(schema["paths"])
     assert json.dumps(schema).count("allow_inf_nan") == 0
-
-
-def test_ids_come_from_workspaces_and_must_be_plain(tmp_path: Path) -> None:
-    (tmp_path / "me" / "avatar").mkdir(parents=True)
-    with pytest.raises(InputError, match="no finished avatar"):
-        find_avatars([str(tmp_path / "me")])
-    (tmp_path / "me" / "avatar" / "avatar.json").write_text("{}")
-    assert find_avatars([str(tmp_path / "me")]) == {"me": tmp_path / "me" / "avatar"}
-    with pytest.raises(InputError, match="twice"):
-        find_avatars([str(tmp_path / "me")] * 2)
-    with pytest.raises(InputError, match="cannot be an avatar's id"):
-        FolderLibrary({"a/b": tmp_path})

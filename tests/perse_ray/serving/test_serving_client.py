@@ -7,38 +7,19 @@ import subprocess
 import sys
 
 import httpx
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from flat_service import FlatService
 
-from perse.attributes import Category
 from perse.data.images import decode_image
 from perse_ray.client import AvatarClient, ServiceError
 from perse_ray.serving.app import create_app
-from perse_ray.serving.requests import AvatarInfo, RenderRequest, SubjectInfo, check_names
-
-
-class Library:
-    """One avatar whose pictures are as bright as its hat is worn."""
-
-    def ids(self) -> list[str]:
-        return ["me"]
-
-    def info(self, avatar: str) -> AvatarInfo:
-        hat = SubjectInfo(id="hat-a", category=Category.HAT, text="a red beanie")
-        return AvatarInfo(id=avatar, identity="x", subjects=[hat], expressions=["smile"], joints=["neck"], gaussians=5)
-
-    def render(self, avatar: str, request: RenderRequest) -> NDArray[np.uint8]:
-        worn = request.attributes.get(Category.HAT, {})
-        check_names("hat", set(worn), ["hat-a"])
-        return np.full((request.height, request.width, 3), round(100 * sum(worn.values())), np.uint8)
 
 
 class InProcess(httpx.BaseTransport):
     """Carries requests to an ASGI application without a network."""
 
     def __init__(self) -> None:
-        self.inner = httpx.ASGITransport(create_app(Library()))
+        self.inner = httpx.ASGITransport(create_app(FlatService()))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         async def go() -> httpx.Response:
@@ -74,11 +55,11 @@ def test_the_example_of_the_docstring() -> None:
         assert service.healthy()
         avatar = service.avatars()[0]
         (hat,) = avatar.of("hat")
-        assert (avatar.id, hat.text, avatar.expressions) == ("me", "a red beanie", ("smile",))
+        assert (avatar.id, hat.text, avatar.expressions) == ("me", "a red beanie", ("jawLeft", "smile"))
         picture = service.render(avatar.id, attributes={"hat": {hat.id: 1.0}}, camera={"yaw_deg": 20}, width=32)
         assert decode_image(picture).shape == (256, 32, 3)
         strip = [service.render("me", attributes={"hat": {hat.id: step / 4}}, format="jpeg") for step in range(5)]
-        assert [round(decode_image(p).mean()) for p in strip] == [0, 25, 50, 75, 100]
+        assert [round(decode_image(p).mean()) for p in strip] == [255, 230, 205, 180, 155]
 
 
 @pytest.mark.parametrize(

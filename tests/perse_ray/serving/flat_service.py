@@ -1,0 +1,81 @@
+"""An `AvatarService` with one avatar that paints flat colours: the darker, the more its hat is worn, its jaw open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.attributes import Category
+from perse.export import Edit, Provenance
+from perse_ray.serving.errors import NoSuchAvatar, check_names
+from perse_ray.serving.requests import Appearance, Attributes, AvatarInfo, RenderRequest, SubjectInfo
+from perse_ray.serving.work import Frames, Work
+
+
+class FlatAvatar:
+    """What work asks of an avatar in memory."""
+
+    def __init__(self) -> None:
+        self.asked: list[RenderRequest] = []
+        self.avatar = SimpleNamespace(
+            card=SimpleNamespace(expression_names=("jawLeft", "smile"), joint_names=("neck", "jaw")),
+            subjects=(SimpleNamespace(key="hat-a", category=Category.HAT),),
+        )
+
+    def render_many(self, requests: Sequence[RenderRequest]) -> list[NDArray[np.uint8]]:
+        return [self.render(request) for request in requests]
+
+    def render(self, request: RenderRequest) -> NDArray[np.uint8]:
+        worn: Any = request.attributes.get(Category.HAT, {})
+        check_names("hat subject", set(worn), ["hat-a"])
+        check_names("joint", set(request.pose), ["neck", "jaw"])
+        self.asked.append(request)
+        level = round(100 * sum(worn.values()) + 100 * request.pose.get("jaw", (0,))[0])
+        color = [level] * 4 if request.background is None else np.abs(np.subtract(request.background, level))
+        return np.broadcast_to(np.array(color, np.uint8), (request.height, request.width, len(color)))
+
+    def provenance(self, worn: Sequence[Attributes], *, dated: bool = True) -> Provenance:
+        weights: Any = [weight for one in worn for weight in one.get(Category.HAT, {}).values()]
+        return Provenance("x", (Edit("hat", "hat-a", "a red beanie", max(weights)),) if weights else ())
+
+    def export(self, look: Appearance, format: str) -> bytes:
+        return json.dumps([format, look.model_dump(mode="json")]).encode()
+
+
+class FlatService:
+    """One avatar, ``me``, with one hat."""
+
+    def __init__(self) -> None:
+        self.flat = FlatAvatar()
+
+    @property
+    def asked(self) -> list[RenderRequest]:
+        return self.flat.asked
+
+    def ids(self) -> list[str]:
+        return ["me"]
+
+    async def info(self, avatar: str) -> AvatarInfo:
+        self._check(avatar)
+        hat = SubjectInfo(id="hat-a", category=Category.HAT, text="a red beanie")
+        return AvatarInfo(
+            id=avatar, identity="x", subjects=[hat], expressions=["jawLeft", "smile"], joints=["neck", "jaw"],
+            gaussians=5,
+        )  # fmt: skip
+
+    async def frame(self, avatar: str, request: RenderRequest) -> bytes:
+        pictures: list[bytes] = await self.run(avatar, Frames((request,)))
+        return pictures[0]
+
+    async def run(self, avatar: str, work: Work[Any]) -> Any:
+        self._check(avatar)
+        return work(self.flat)  # type: ignore[arg-type]
+
+    def _check(self, avatar: str) -> None:
+        if avatar != "me":
+            raise NoSuchAvatar("there is no such avatar; GET /v1/avatars lists them")
