@@ -99,15 +99,14 @@ def projection(count: int, size_px: int, threads: int) -> Callable[[], None]:
     padded = -(-count // kernels.WIDTH) * kernels.WIDTH
     splats, depths = np.empty(padded * kernels.SPLAT_SIZE, np.float32), np.empty((1, padded), np.float32)
     columns, rows = np.empty((1, padded), np.int32), np.empty((1, padded), np.int32)
-    pairs = np.empty((1, threads), np.int64)
-    moments, g_depths = np.ones(padded * kernels.MOMENTS, np.float32), np.ones((1, padded), np.float32)
+    sums, g_depths = np.ones(padded * kernels.SUMS, np.float32), np.ones((1, padded), np.float32)
     gradients = [np.empty_like(values) for values in geometry]
     view = (camera.world_to_camera.numpy(), camera.intrinsics.numpy(), size_px, size_px, threads)
 
     def run() -> None:
         with limited_threads(threads):
-            kernels.project_splats(*geometry, gaussians.colors.numpy(), *view, splats, depths, columns, rows, pairs)
-            kernels.unproject(*geometry, *view, splats, depths, moments, g_depths, *gradients)
+            kernels.project_splats(*geometry, gaussians.colors.numpy(), *view, splats, depths, columns, rows)
+            kernels.unproject(*geometry, *view, splats, depths, sums, g_depths, *gradients)
 
     return run
 

@@ -9,7 +9,8 @@ import numba
 import numpy as np
 
 from perse.render.compiled import parallel_kernel
-from perse.render.lanes import exp2, gather, larger, load, log2, scatter, smaller, store
+from perse.render.lane_memory import gather, load, scatter, store
+from perse.render.lanes import exp2, larger, log2, smaller
 
 SHARPNESS = 100
 """β of softplus(x) = ln(1 + e^{βx}) / β (REFERENCE §1)."""

@@ -22,7 +22,8 @@ import numpy as np
 
 from perse.losses.constants import SSIM_C1, SSIM_C2, SSIM_RADIUS_PX, SSIM_SIGMA_PX
 from perse.render.compiled import kernel, parallel_kernel
-from perse.render.lanes import choose, larger, load, spread, store
+from perse.render.lane_memory import load, store
+from perse.render.lanes import choose, larger, spread
 
 _RADIUS = SSIM_RADIUS_PX
 _RING = 2 * _RADIUS + 1

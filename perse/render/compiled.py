@@ -12,6 +12,9 @@ from typing import Any
 import numba
 
 # Multiply-adds may be fused. Nothing else is relaxed: NaN must stay NaN, and a sum must keep its order.
+# Only what is written as a loop over `prange` is shared by threads: waking them for every `np.zeros` costs more.
+_NOT_SHARED = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
+
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
@@ -22,7 +25,8 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def parallel_kernel(function: Callable[..., Any]) -> Any:
     """Compile a function whose `numba.prange` loops are shared by the threads (see `perse.render.threads`)."""
-    return _stamped(numba.njit(parallel=True, **_OPTIONS)(function), function)
+    only_loops: Any = {"prange": True, **dict.fromkeys(_NOT_SHARED, False)}
+    return _stamped(numba.njit(parallel=only_loops, **_OPTIONS)(function), function)
 
 
 def _stamped(dispatcher: Any, function: Callable[..., Any]) -> Any:
@@ -36,7 +40,7 @@ def _stamped(dispatcher: Any, function: Callable[..., Any]) -> Any:
     return dispatcher
 
 
-_MADE_OF = ("*_kernels.py", "constants.py", "lanes.py", "compiled.py")
+_MADE_OF = ("*_kernels.py", "constants.py", "lanes.py", "lane_memory.py", "compiled.py")
 
 
 @cache

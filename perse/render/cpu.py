@@ -30,7 +30,7 @@ from perse.render.threads import limited_threads, thread_count
 class CpuRasterizer:
     """Draws on the CPU in float32, forward and backward; the same bits whatever the number of threads.
 
-    Memory: 112 bytes a Gaussian, and 12 forward and 48 backward for each pair of a Gaussian and a 16 × 16 tile that its
+    Memory: 160 bytes a Gaussian, and 12 forward and 64 backward for each pair of a Gaussian and a 16 × 16 tile that its
     box touches; a few enormous Gaussians are nothing, many of them are.
 
     Attributes:
@@ -70,58 +70,46 @@ def _array(values: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(values.detach().to(torch.float32).numpy())
 
 
+_LINE = 16
+"""float32 in a cache line."""
+
+MIN_CHUNK = 2048
+"""A frame is not cut into smaller parts than this many Gaussians: waking a thread takes as long."""
+
+
+def _chunks(threads: int, frames: int, count: int) -> int:
+    """Parts that every frame is cut into for what goes by Gaussians, so that all threads have some."""
+    return max(1, min(-(-threads // max(frames, 1)), count // MIN_CHUNK))
+
+
+def _lines(size: int) -> NDArray[np.float32]:
+    """Uninitialised float32, aligned so that a splat or a slot is one cache line and not two.
+
+    numpy's, not torch's, which would be aligned: numpy asks for huge pages where much is wanted.
+    """
+    block = np.empty(size + _LINE, np.float32)
+    skipped = -(block.ctypes.data // block.itemsize) % _LINE
+    return block[skipped : skipped + size]
+
+
 _memory = threading.local()
 
 
 def _scratch(size: int) -> NDArray[np.float32]:
-    """Zeroed float32 that this thread may use until its next call. Zeroed, as the last call may have left a NaN."""
+    """`_lines` that this thread may use until its next call: fresh pages cost as much as filling them."""
     if getattr(_memory, "block", None) is None or len(_memory.block) < size:
-        _memory.block = np.empty(size, np.float32)
-    block = _memory.block[:size]
-    block.fill(0)
+        _memory.block = _lines(size)
+    block: NDArray[np.float32] = _memory.block[:size]
     return block
 
 
 @dataclass(frozen=True)
 class _TileLists:
-    """Which splats are in which tile, front to back; see `perse.render.binning_kernels`."""
+    """Which splats are in which tile, front to back; see `perse.render.binning_kernels.list_tiles`."""
 
-    order: NDArray[np.int32]
-    starts: NDArray[np.int32]
     members: NDArray[np.int32]
-    places: NDArray[np.int32]
-    place_starts: NDArray[np.int32]
-
-
-def _list_tiles(
-    depths: NDArray[np.float32],
-    columns: NDArray[np.int32],
-    rows: NDArray[np.int32],
-    pairs: NDArray[np.int64],
-    tiles_across: int,
-    tiles_down: int,
-) -> _TileLists:
-    from perse.render.binning_kernels import bin_frame, bin_frames
-
-    frames, padded = depths.shape
-    tiles = tiles_across * tiles_down
-    ends = np.cumsum(pairs.sum(1))
-    total = int(ends[-1]) if frames else 0
-    bases = ends - pairs.sum(1)
-    order = np.empty((frames, padded), np.int32)
-    starts = np.full(frames * tiles + 1, total, np.int32)
-    place_starts = np.full(frames * padded + 1, total, np.int32)
-    members, places = np.empty(total, np.int32), np.empty(total, np.int32)
-    arguments = (
-        depths, columns, rows, tiles_across, bases, order, starts[:-1].reshape(frames, tiles), members, places,
-        place_starts[:-1].reshape(frames, padded),
-    )  # fmt: skip
-    # One frame has no use for more threads, and waking them takes longer than many a small frame.
-    if frames == 1:
-        bin_frame(0, *arguments)
-    else:
-        bin_frames(*arguments)
-    return _TileLists(order, starts, members, places, place_starts)
+    starts: NDArray[np.int32]
+    slot_starts: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -156,26 +144,25 @@ class _Splatting(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         from perse.render import projection_kernels as projection
         from perse.render import tile_kernels as tiles
+        from perse.render.binning_kernels import list_tiles
 
         frames, count, channels = colors.shape
         width, height = size
-        chunks = max(1, -(-threads // max(frames, 1)))
+        chunks = _chunks(threads, frames, count)
         padded = -(-count // projection.WIDTH) * projection.WIDTH
         across, down = -(-width // projection.TILE), -(-height // projection.TILE)
         geometry = [values.detach().numpy() for values in (means, quats, scales, opacities)]
         images = [torch.empty(frames, height, width, channels)] + [torch.empty(frames, height, width) for _ in range(2)]
-        # Zeros: a pass that is not full blends its unused values too, and garbage times nothing may be NaN.
-        splats = np.zeros(frames * padded * projection.SPLAT_SIZE, np.float32)
+        splats = _lines(frames * padded * projection.SPLAT_SIZE)
         depths = np.empty((frames, padded), np.float32)
         columns, rows = np.empty((frames, padded), np.int32), np.empty((frames, padded), np.int32)
-        pairs = np.empty((frames, chunks), np.int64)
         values = colors.detach().numpy()
         passes = []
         with limited_threads(threads):
             projection.project_splats(
-                *geometry, values, views, intrinsics, width, height, chunks, splats, depths, columns, rows, pairs
+                *geometry, values, views, intrinsics, width, height, chunks, splats, depths, columns, rows
             )
-            lists = _list_tiles(depths, columns, rows, pairs, across, down)
+            lists = _TileLists(*list_tiles(depths, columns, rows, across, down, chunks))
             for group in range(channels // projection.GROUP + 1):
                 if group:
                     projection.load_planes(values, depths, group, chunks, splats)
@@ -204,8 +191,8 @@ class _Splatting(torch.autograd.Function):
         gradients = [torch.empty_like(values) for values in (means, quats, scales, opacities, colors)]
         *g_geometry, g_colors = (gradient.numpy() for gradient in gradients)
         g_depths = np.empty(drawn.depths.shape, np.float32)
-        moments = np.zeros(drawn.depths.size * projection.MOMENTS, np.float32)
-        slots = _scratch(len(lists.members) * tiles.SLOT)
+        sums = _lines(drawn.depths.size * projection.SUMS)
+        slots = _scratch(len(lists.members) * projection.SUMS)
         with limited_threads(drawn.threads):
             for group, (masks, ends) in enumerate(drawn.passes):
                 if len(drawn.passes) > 1:
@@ -214,12 +201,9 @@ class _Splatting(torch.autograd.Function):
                     drawn.splats, lists.members, lists.starts, group, drawn.threads, masks, ends,
                     *pictures, *g_pictures, slots,
                 )  # fmt: skip
-                tiles.gather_slots(
-                    slots, lists.order, lists.places, lists.place_starts, group, drawn.chunks,
-                    moments, g_colors, g_depths,
-                )  # fmt: skip
+                tiles.gather_slots(slots, lists.slot_starts, group, drawn.chunks, sums, g_colors, g_depths)
             projection.unproject(
                 *geometry, drawn.views, drawn.intrinsics, *drawn.size, drawn.chunks, drawn.splats, drawn.depths,
-                moments, g_depths, *g_geometry,
+                sums, g_depths, *g_geometry,
             )  # fmt: skip
         return (*gradients, None, None, None, None, None)

@@ -19,22 +19,30 @@ import numpy as np
 
 from perse.render.compiled import kernel, parallel_kernel
 from perse.render.constants import DILATION_PX2, FRUSTUM_MARGIN, MIN_ALPHA, NEAR_M
+from perse.render.lane_memory import (
+    gather,
+    load,
+    load_columns,
+    load_quads,
+    load_triples,
+    scatter,
+    store,
+    store_columns,
+    store_packed,
+    store_quads,
+    store_triples,
+)
 from perse.render.lanes import (
     WIDTH,
     ceiling,
     choose,
     constant,
     floor,
-    gather,
     larger,
     log2,
-    scatter,
     smaller,
     spread,
     square_root,
-    store,
-    store_columns,
-    store_packed,
 )
 
 TILE = 16
@@ -52,8 +60,8 @@ PLANES = 12  # four values to blend: channels or depth
 GROUP = 4
 """Values blended in one pass: RGB and depth."""
 
-MOMENTS = 8
-"""Numbers a Gaussian gathers from the picture about its shape: see `unproject`; two are padding."""
+SUMS = 16
+"""Numbers a Gaussian gathers from the picture: four for its planes, six moments (see `unproject`), and padding."""
 
 NOT_DRAWN = np.float32(np.inf)
 """Depth of a Gaussian that is not drawn: its bits are greater than those of any finite positive float."""
@@ -77,15 +85,49 @@ _lane_numbers = constant(list(range(WIDTH)))
 @kernel
 def _load_vectors(array, row, valid):
     at = row * 3
+    if valid == WIDTH:
+        return load_triples(array, at)
     return gather(array, at, 3, valid), gather(array, at + 1, 3, valid), gather(array, at + 2, 3, valid)
+
+
+@kernel
+def _load_fours(array, row, valid):
+    at = row * 4
+    if valid == WIDTH:
+        return load_quads(array, at)
+    return (
+        gather(array, at, 4, valid), gather(array, at + 1, 4, valid),
+        gather(array, at + 2, 4, valid), gather(array, at + 3, 4, valid),
+    )  # fmt: skip
+
+
+@kernel
+def _store_vectors(array, row, valid, x, y, z):
+    at = row * 3
+    if valid == WIDTH:
+        store_triples(array, at, x, y, z)
+    else:
+        scatter(array, at, 3, valid, x)
+        scatter(array, at + 1, 3, valid, y)
+        scatter(array, at + 2, 3, valid, z)
+
+
+@kernel
+def _store_fours(array, row, valid, a, b, c, d):
+    at = row * 4
+    if valid == WIDTH:
+        store_quads(array, at, a, b, c, d)
+    else:
+        scatter(array, at, 4, valid, a)
+        scatter(array, at + 1, 4, valid, b)
+        scatter(array, at + 2, 4, valid, c)
+        scatter(array, at + 3, 4, valid, d)
 
 
 @kernel
 def _load_unit_quaternions(quats, row, valid):
     """Normalised w, x, y, z, the inverse of the norm, and its square."""
-    at = row * 4
-    w, x = gather(quats, at, 4, valid), gather(quats, at + 1, 4, valid)
-    y, z = gather(quats, at + 2, 4, valid), gather(quats, at + 3, 4, valid)
+    w, x, y, z = _load_fours(quats, row, valid)
     squared = w * w + x * x + y * y + z * z
     inverse = _ONE / square_root(squared)
     return w * inverse, x * inverse, y * inverse, z * inverse, inverse, squared
@@ -236,7 +278,7 @@ def load_planes(colors, depths, group, chunks, splats):
 @parallel_kernel
 def project_splats(
     means, quats, scales, opacities, colors, views, intrinsics, width, height, chunks,
-    splats, depths, columns, rows, pairs,
+    splats, depths, columns, rows,
 ):  # fmt: skip
     """Project [f, n] Gaussians, with m = n rounded up to a multiple of sixteen.
 
@@ -244,7 +286,6 @@ def project_splats(
         splats: [f · m · 16] float32 out.
         depths: [f, m] float32 out, camera z, `NOT_DRAWN` where culled.
         columns, rows: [f, m] int32 out, first tile + 65536 × end tile of the box; zero where culled.
-        pairs: [f, chunks] int64 out, how many (splat, tile) there are.
     """
     frames, count = means.shape[0], means.shape[1]
     strips = (count + WIDTH - 1) // WIDTH
@@ -257,11 +298,6 @@ def project_splats(
                 views[f], intrinsics[f], width, height, f * strips * WIDTH + first, splats, depths, columns, rows,
             )  # fmt: skip
         _load_planes(colors, depths, 0, f, begin, end, splats)
-        total = 0
-        for i in range(begin, end):
-            across, down = columns[f, i], rows[f, i]
-            total += ((across >> 16) - (across & 0xFFFF)) * ((down >> 16) - (down & 0xFFFF))
-        pairs[f, chunk] = total
 
 
 @kernel
@@ -279,17 +315,15 @@ def _quaternion_gradient(w, x, y, z, inverse_norm, g):
 
 
 @kernel
-def _screen_gradients(splats, at, moments, moment_at, valid):
-    """Derivatives by the centre (2) and by the covariance (xx, xy, yy) on the screen, from a splat's moments."""
-    a = gather(splats, at + QUAD_XX, SPLAT_SIZE, valid) * (-_TWO / _LOG2_E)
-    b = gather(splats, at + QUAD_XY, SPLAT_SIZE, valid) * (-_ONE / _LOG2_E)
-    c = gather(splats, at + QUAD_YY, SPLAT_SIZE, valid) * (-_TWO / _LOG2_E)
-    u_x, u_y = gather(moments, moment_at + 1, MOMENTS, valid), gather(moments, moment_at + 2, MOMENTS, valid)
-    g_a = gather(moments, moment_at + 3, MOMENTS, valid) * -_HALF
-    g_b = gather(moments, moment_at + 4, MOMENTS, valid) * -_ONE
-    g_c = gather(moments, moment_at + 5, MOMENTS, valid) * -_HALF
+def _screen_gradients(splats, sums, at):
+    """Derivatives by ln α, by the centre (2) and by the covariance (xx, xy, yy) on the screen."""
+    splat, gathered = load_columns(splats, at), load_columns(sums, at)
+    a, b, c = splat[QUAD_XX] * (-_TWO / _LOG2_E), splat[QUAD_XY] * (-_ONE / _LOG2_E), splat[QUAD_YY] * (-_TWO / _LOG2_E)
+    u_x, u_y = gathered[GROUP + 1], gathered[GROUP + 2]
+    g_a, g_b, g_c = gathered[GROUP + 3] * -_HALF, gathered[GROUP + 4] * -_ONE, gathered[GROUP + 5] * -_HALF
     # d(Σ⁻¹) = -Σ⁻¹ dΣ Σ⁻¹, written out for the three numbers of a symmetric matrix.
     return (
+        gathered[GROUP],
         a * u_x + b * u_y,
         b * u_x + c * u_y,
         _ZERO - (a * a * g_a + a * b * g_b + b * b * g_c),
@@ -299,21 +333,21 @@ def _screen_gradients(splats, at, moments, moment_at, valid):
 
 
 @kernel
-def _scatter_drawn(array, start, stride, valid, drawn, value):
-    scatter(array, start, stride, valid, choose(drawn, _ZERO, value, _ZERO))
+def _if_drawn(drawn, value):
+    return choose(drawn, _ZERO, value, _ZERO)
 
 
 @kernel
 def _unproject_strip(
-    means, quats, scales, opacities, row, valid, view, intrinsics, width, height, to, splats, depths, moments, g_depths,
+    means, quats, scales, opacities, row, valid, view, intrinsics, width, height, to, splats, depths, sums, g_depths,
     g_means, g_quats, g_scales, g_opacities,
 ):  # fmt: skip
     """Chain rule through `_project_strip`."""
-    drawn = choose(_HUGE, gather(depths, to, 1, valid), _ONE, _ZERO)
+    drawn = choose(_HUGE, load(depths, to), _ONE, _ZERO)
     opacity = gather(opacities, row, 1, valid)
-    g_opacity = gather(moments, to * MOMENTS, MOMENTS, valid) / opacity
-    _scatter_drawn(g_opacities, row, 1, valid, drawn, choose(opacity, _ONE, _ZERO, g_opacity))
-    g_px, g_py, g_xx, g_xy, g_yy = _screen_gradients(splats, to * SPLAT_SIZE, moments, to * MOMENTS, valid)
+    g_log_alpha, g_px, g_py, g_xx, g_xy, g_yy = _screen_gradients(splats, sums, to * SPLAT_SIZE)
+    g_opacity = choose(opacity, _ONE, _ZERO, g_log_alpha / opacity)
+    scatter(g_opacities, row, 1, valid, _if_drawn(drawn, g_opacity))
 
     # The forward pass again, up to P.
     x, y, z = _to_camera(view, *_load_vectors(means, row, valid))
@@ -333,9 +367,10 @@ def _unproject_strip(
     g_p0, g_k0 = (_TWO * g_xx * e0 + g_xy * h0) * s0, (_TWO * g_yy * h0 + g_xy * e0) * s0
     g_p1, g_k1 = (_TWO * g_xx * e1 + g_xy * h1) * s1, (_TWO * g_yy * h1 + g_xy * e1) * s1
     g_p2, g_k2 = (_TWO * g_xx * e2 + g_xy * h2) * s2, (_TWO * g_yy * h2 + g_xy * e2) * s2
-    _scatter_drawn(g_scales, row * 3, 3, valid, drawn, g_p0 * e0 + g_k0 * h0)
-    _scatter_drawn(g_scales, row * 3 + 1, 3, valid, drawn, g_p1 * e1 + g_k1 * h1)
-    _scatter_drawn(g_scales, row * 3 + 2, 3, valid, drawn, g_p2 * e2 + g_k2 * h2)
+    _store_vectors(
+        g_scales, row, valid, _if_drawn(drawn, g_p0 * e0 + g_k0 * h0), _if_drawn(drawn, g_p1 * e1 + g_k1 * h1),
+        _if_drawn(drawn, g_p2 * e2 + g_k2 * h2),
+    )  # fmt: skip
     g_e0, g_e1, g_e2 = g_p0 * s0, g_p1 * s1, g_p2 * s2
     g_h0, g_h1, g_h2 = g_k0 * s0, g_k1 * s1, g_k2 * s2
 
@@ -346,10 +381,10 @@ def _unproject_strip(
         u2 * g_e0 + v2 * g_h0, u2 * g_e1 + v2 * g_h1, u2 * g_e2 + v2 * g_h2,
     )  # fmt: skip
     g_quat = _quaternion_gradient(qw, qx, qy, qz, inverse_norm, g_rotation)
-    _scatter_drawn(g_quats, row * 4, 4, valid, drawn, g_quat[0])
-    _scatter_drawn(g_quats, row * 4 + 1, 4, valid, drawn, g_quat[1])
-    _scatter_drawn(g_quats, row * 4 + 2, 4, valid, drawn, g_quat[2])
-    _scatter_drawn(g_quats, row * 4 + 3, 4, valid, drawn, g_quat[3])
+    _store_fours(
+        g_quats, row, valid, _if_drawn(drawn, g_quat[0]), _if_drawn(drawn, g_quat[1]), _if_drawn(drawn, g_quat[2]),
+        _if_drawn(drawn, g_quat[3]),
+    )  # fmt: skip
     gu0, gu1, gu2 = _turned_back(g_e0, g_e1, g_e2, r)
     gv0, gv1, gv2 = _turned_back(g_h0, g_h1, g_h2, r)
 
@@ -368,22 +403,26 @@ def _unproject_strip(
         + g_slope_y * y
     )
     g_x, g_y = g_slope_x * inverse_z, g_slope_y * inverse_z
-    g_z = gather(g_depths, to, 1, valid) - g_inverse_z * inverse_z * inverse_z
-    for axis in range(3):
-        g_mean = g_x * view[0, axis] + g_y * view[1, axis] + g_z * view[2, axis]
-        _scatter_drawn(g_means, row * 3 + axis, 3, valid, drawn, g_mean)
+    g_z = load(g_depths, to) - g_inverse_z * inverse_z * inverse_z
+    g_x, g_y, g_z = _if_drawn(drawn, g_x), _if_drawn(drawn, g_y), _if_drawn(drawn, g_z)
+    _store_vectors(
+        g_means, row, valid,
+        g_x * view[0, 0] + g_y * view[1, 0] + g_z * view[2, 0],
+        g_x * view[0, 1] + g_y * view[1, 1] + g_z * view[2, 1],
+        g_x * view[0, 2] + g_y * view[1, 2] + g_z * view[2, 2],
+    )  # fmt: skip
 
 
 @parallel_kernel
 def unproject(
-    means, quats, scales, opacities, views, intrinsics, width, height, chunks, splats, depths, moments, g_depths,
+    means, quats, scales, opacities, views, intrinsics, width, height, chunks, splats, depths, sums, g_depths,
     g_means, g_quats, g_scales, g_opacities,
 ):  # fmt: skip
     """Gradients of the Gaussians, zero where culled, from what they gathered on the screen.
 
     Args:
-        moments: [f, m, 8] sums over pixels of u, u dx, u dy, u dx², u dx dy, u dy² (and padding), where u is the
-            derivative of the loss by ln α: all that the shape of a splat needs to know about the picture.
+        sums: [f · m · 16] of every splat, from its fifth number on sums over pixels of u, u dx, u dy, u dx², u dx dy,
+            u dy², where u is the derivative of the loss by ln α: all that its shape needs to know about the picture.
         g_depths: [f, m] derivatives by camera z.
     """
     frames, count = opacities.shape
@@ -394,6 +433,6 @@ def unproject(
             first = strip * WIDTH
             _unproject_strip(
                 means, quats, scales, opacities, f * count + first, min(count - first, WIDTH),
-                views[f], intrinsics[f], width, height, f * strips * WIDTH + first, splats, depths, moments, g_depths,
+                views[f], intrinsics[f], width, height, f * strips * WIDTH + first, splats, depths, sums, g_depths,
                 g_means, g_quats, g_scales, g_opacities,
             )  # fmt: skip

@@ -18,8 +18,10 @@ import math
 import numba
 import numpy as np
 
+from perse.render.binning_kernels import SLOT, SPLAT
 from perse.render.compiled import kernel, parallel_kernel
 from perse.render.constants import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
+from perse.render.lane_memory import load, prefetch, prefetch_to_write, store, store_sums
 from perse.render.lanes import (
     bits_above,
     choose,
@@ -27,14 +29,10 @@ from perse.render.lanes import (
     exp2,
     larger,
     largest,
-    load,
     lowest_set_bit,
-    prefetch,
     smaller,
     spread,
     square_root,
-    store,
-    store_sums,
     take_ticket,
 )
 from perse.render.projection_kernels import (
@@ -43,7 +41,6 @@ from perse.render.projection_kernels import (
     LOG2_OPACITY,
     MEAN_X,
     MEAN_Y,
-    MOMENTS,
     PLANES,
     QUAD_XX,
     QUAD_XY,
@@ -53,11 +50,9 @@ from perse.render.projection_kernels import (
     SHEAR,
     SHRINK,
     SPLAT_SIZE,
+    SUMS,
     TILE,
 )
-
-SLOT = 12
-"""Numbers that one splat gathers in one tile: four for its planes, six moments of its shape, two of padding."""
 
 _SIDE = 4
 _BLOCK = _SIDE * _SIDE
@@ -66,7 +61,6 @@ _PIXELS = TILE * TILE
 _ALL_BLOCKS = 0xFFFF
 _CHECK_EVERY = 16  # splats between two looks at which blocks are finished
 _AHEAD = 4  # splats that are fetched before they are needed
-_PLACES_AHEAD = 24  # slots, likewise
 
 _f4 = np.float32
 _ZERO, _ONE, _TWO, _HALF = _f4(0), _f4(1), _f4(2), _f4(0.5)
@@ -166,8 +160,8 @@ def _blend_tile(left, top, begin, end, splats, members, masks, state, scratch):
             lit = _blocks_with_light(state)
             if lit == 0:
                 return position
-        prefetch(splats, members[min(position + _AHEAD, end - 1)] * SPLAT_SIZE)
-        splat = members[position] * SPLAT_SIZE
+        prefetch(splats, members[min(position + _AHEAD, end - 1), SPLAT] * SPLAT_SIZE)
+        splat = members[position, SPLAT] * SPLAT_SIZE
         mask = _blocks_touched(splats, splat, left, top) & lit
         masks[position] = mask
         if mask == 0:
@@ -202,12 +196,14 @@ def _unblend_tile(left, top, begin, end, splats, members, masks, state, scratch,
     ``state``: transmittance (zero once finished), the rest S, and the cotangents of the four planes.
     """
     for position in range(begin, end):
-        prefetch(splats, members[min(position + _AHEAD, end - 1)] * SPLAT_SIZE)
-        splat = members[position] * SPLAT_SIZE
+        ahead = min(position + _AHEAD, end - 1)
+        prefetch(splats, members[ahead, SPLAT] * SPLAT_SIZE)
+        prefetch_to_write(slots, members[ahead, SLOT] * SUMS)
+        splat = members[position, SPLAT] * SPLAT_SIZE
+        slot = members[position, SLOT] * SUMS
         mask = np.int64(masks[position])
         if mask == 0:
-            for k in range(SLOT):
-                slots[position * SLOT + k] = _ZERO
+            store(slots, slot, spread(_ZERO))
             continue
         _expand(splats, splat, left, top, scratch)
         curvature = _curvature(splats, splat)
@@ -252,7 +248,7 @@ def _unblend_tile(left, top, begin, end, splats, members, masks, state, scratch,
             u_xx = u_xx + along_x * dx
             u_xy = u_xy + along_x * dy
             u_yy = u_yy + along_y * dy
-        store_sums(slots, position * SLOT, sum0, sum1, sum2, sum3, u_1, u_x, u_y, u_xx, u_xy, u_yy)
+        store_sums(slots, slot, sum0, sum1, sum2, sum3, u_1, u_x, u_y, u_xx, u_xy, u_yy)
 
 
 @kernel
@@ -307,8 +303,8 @@ def blend(splats, members, starts, group, background, workers, masks, ends, colo
     tiles = across * ((height + TILE - 1) // TILE)
     counter = np.zeros(1, np.int64)
     for _ in numba.prange(workers):
-        state = np.zeros((1 + GROUP) * _PIXELS, np.float32)
-        scratch = np.zeros(_SCRATCH, np.float32)
+        state = np.empty((1 + GROUP) * _PIXELS, np.float32)
+        scratch = np.empty(_SCRATCH, np.float32)
         ticket = take_ticket(counter)
         while ticket < frames * tiles:
             f, tile = ticket // tiles, ticket % tiles
@@ -323,14 +319,14 @@ def blend(splats, members, starts, group, background, workers, masks, ends, colo
 def unblend(
     splats, members, starts, group, workers, masks, ends, colors, alphas, depths, g_colors, g_alphas, g_depths, slots
 ):  # fmt: skip
-    """Backward pass over all tiles; fills slots [pairs · SLOT], with zeros where a tile stopped before a splat."""
+    """Backward pass over all tiles; fills slots [pairs · SUMS], with zeros where a tile stopped before a splat."""
     frames, height, width = alphas.shape
     across = (width + TILE - 1) // TILE
     tiles = across * ((height + TILE - 1) // TILE)
     counter = np.zeros(1, np.int64)
     for _ in numba.prange(workers):
-        state = np.zeros((2 + GROUP) * _PIXELS, np.float32)
-        scratch = np.zeros(_SCRATCH, np.float32)
+        state = np.empty((2 + GROUP) * _PIXELS, np.float32)
+        scratch = np.empty(_SCRATCH, np.float32)
         ticket = take_ticket(counter)
         while ticket < frames * tiles:
             f, tile = ticket // tiles, ticket % tiles
@@ -342,47 +338,34 @@ def unblend(
                     colors[f], alphas[f], depths[f], g_colors[f], g_alphas[f], g_depths[f],
                 )  # fmt: skip
                 _unblend_tile(_f4(left), _f4(top), begin, end, splats, members, masks, state, scratch, slots)
-            for k in range(end * SLOT, starts[ticket + 1] * SLOT):
-                slots[k] = _ZERO
+            for position in range(end, starts[ticket + 1]):
+                store(slots, members[position, SLOT] * SUMS, spread(_ZERO))
             ticket = take_ticket(counter)
 
 
 @parallel_kernel
-def gather_slots(slots, order, places, place_starts, group, chunks, moments, g_colors, g_depths):
-    """Sum every Gaussian's slots: its moments [f, m, 8], added to those of earlier groups, and its planes' gradients.
-
-    In depth order, because slots lie in depth order in every tile: each tile's are read as a stream.
-    """
-    frames, padded = order.shape
+def gather_slots(slots, slot_starts, group, chunks, sums, g_colors, g_depths):
+    """Add up every splat's slots, which lie side by side: into ``sums`` [f · m · SUMS], where the moments of earlier
+    groups are kept, and into the gradients of the planes."""
+    frames, padded = g_depths.shape
     count, channels = g_colors.shape[1], g_colors.shape[2]
-    last = places.shape[0] - 1
     for unit in numba.prange(frames * chunks):
         f, chunk = unit // chunks, unit % chunks
-        for rank in range(chunk * padded // chunks, (chunk + 1) * padded // chunks):
-            i = order[f, rank]
-            s0, s1, s2, s3 = _ZERO, _ZERO, _ZERO, _ZERO
-            m0, m1, m2, m3, m4, m5 = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
-            for k in range(place_starts[f * padded + rank], place_starts[f * padded + rank + 1]):
-                prefetch(slots, places[min(k + _PLACES_AHEAD, last)] * SLOT)
-                at = places[k] * SLOT
-                s0 += slots[at]
-                s1 += slots[at + 1]
-                s2 += slots[at + 2]
-                s3 += slots[at + 3]
-                m0 += slots[at + 4]
-                m1 += slots[at + 5]
-                m2 += slots[at + 6]
-                m3 += slots[at + 7]
-                m4 += slots[at + 8]
-                m5 += slots[at + 9]
-            at = (f * padded + i) * MOMENTS
-            sums = (m0, m1, m2, m3, m4, m5)
-            for k in range(6):
-                moments[at + k] = sums[k] if group == 0 else moments[at + k] + sums[k]
-            planes = (s0, s1, s2, s3)
+        for i in range(chunk * padded // chunks, (chunk + 1) * padded // chunks):
+            splat = f * padded + i
+            total = spread(_ZERO)
+            for slot in range(slot_starts[splat], slot_starts[splat + 1]):
+                total = total + load(slots, slot * SUMS)
+            at = splat * SUMS
+            if group > 0:
+                # The planes' sums of earlier groups have been read below: only the moments are still of use.
+                for plane in range(GROUP):
+                    sums[at + plane] = _ZERO
+                total = total + load(sums, at)
+            store(sums, at, total)
             for plane in range(GROUP):
                 channel = group * GROUP + plane
                 if channel < channels and i < count:
-                    g_colors[f, i, channel] = planes[plane]
+                    g_colors[f, i, channel] = sums[at + plane]
                 elif channel == channels:
-                    g_depths[f, i] = planes[plane]
+                    g_depths[f, i] = sums[at + plane]

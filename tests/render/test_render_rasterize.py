@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from render_scenes import FIELDS, cameras_around, random_gaussians
 
 from perse.gaussians import Gaussians
 from perse.geometry import Camera, quaternion_multiply, quaternion_to_matrix
-from perse.render import CpuRasterizer, GsplatRasterizer, Rasterizer, ReferenceRasterizer, rasterize
+from perse.render import CpuRasterizer, GsplatRasterizer, Rasterizer, ReferenceRasterizer, cpu, rasterize
+from perse.render.cpu import MIN_CHUNK
 
 RASTERIZERS = [
     pytest.param(ReferenceRasterizer(), id="reference"),
@@ -202,18 +205,45 @@ def test_alpha_is_clamped_and_opacity_above_one_is_one(rasterizer: Rasterizer) -
     torch.testing.assert_close(one.alphas, more.alphas)
 
 
-def test_threads_and_runs_give_the_same_bits() -> None:
-    gaussians, cameras = random_gaussians(3000, frames=2, seed=10), cameras_around(2, 100, 84)
+def _bits(gaussians: Gaussians, cameras: Camera, threads: int) -> list[torch.Tensor]:
+    """Pictures, and gradients by everything."""
+    leaves = Gaussians(*(getattr(gaussians, name).clone().requires_grad_() for name in FIELDS))
+    drawn = rasterize(leaves, cameras, rasterizer=CpuRasterizer(threads))
+    (drawn.colors.square().sum() + drawn.alphas.sum() + drawn.depths.square().sum()).backward()
+    return [drawn.colors, drawn.alphas, drawn.depths, *(getattr(leaves, name).grad for name in FIELDS)]
 
-    def bits(threads: int) -> list[torch.Tensor]:
-        leaves = Gaussians(*(getattr(gaussians, name).clone().requires_grad_() for name in FIELDS))
-        drawn = rasterize(leaves, cameras, rasterizer=CpuRasterizer(threads))
-        (drawn.colors.square().sum() + drawn.alphas.sum() + drawn.depths.square().sum()).backward()
-        return [drawn.colors, drawn.alphas, drawn.depths, *(getattr(leaves, name).grad for name in FIELDS)]
 
-    first = bits(1)
-    for other in (bits(1), bits(2), bits(2)):
-        assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+# One frame is cut into chunks for two threads, of two each thread takes one.
+@pytest.mark.parametrize(("count", "frames"), [(2 * MIN_CHUNK + 5, 1), (3000, 2)])
+def test_threads_and_runs_give_the_same_bits(count: int, frames: int) -> None:
+    gaussians, cameras = random_gaussians(count, frames=frames, seed=10), cameras_around(frames, 100, 84)
+    first = _bits(gaussians, cameras, 1)
+    for threads in (1, 2, 2):
+        assert all(torch.equal(a, b) for a, b in zip(first, _bits(gaussians, cameras, threads), strict=True))
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+def test_nothing_is_read_before_it_is_written(monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
+    """Buffers start as whatever lies in memory: with NaN there, pictures and gradients are the same."""
+    gaussians, cameras = random_gaussians(301, channels=channels, frames=2, seed=11), cameras_around(2, 50, 37)
+    expected = _bits(gaussians, cameras, 1)
+
+    class Poisoned:
+        def __getattr__(self, name: str) -> object:
+            return getattr(np, name)
+
+        @staticmethod
+        def empty(shape: object, dtype: type) -> np.ndarray:
+            return np.full(shape, math.nan if dtype == np.float32 else 123456789, dtype)  # type: ignore[call-overload]
+
+    def poisoned(*shape: object, **options: object) -> torch.Tensor:
+        return torch.full(shape if isinstance(shape[0], int) else shape[0], math.nan, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cpu, "np", Poisoned())
+    monkeypatch.setattr(cpu, "_memory", threading.local())
+    monkeypatch.setattr(torch, "empty", poisoned)
+    monkeypatch.setattr(torch, "empty_like", lambda values: torch.full(values.shape, math.nan))
+    assert all(torch.equal(a, b) for a, b in zip(expected, _bits(gaussians, cameras, 1), strict=True))
 
 
 def test_drawing_leaves_torch_its_threads() -> None:
