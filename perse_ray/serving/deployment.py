@@ -21,10 +21,11 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.exceptions import RayActorError, RayTaskError
-from ray.serve import Application, Deployment
+from ray.serve import Application
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 from ray.serve.handle import DeploymentHandle
 
@@ -89,20 +90,7 @@ def application(arguments: ServeArguments) -> Application:
         num_replicas=arguments.replicas,
         ray_actor_options={"num_cpus": arguments.num_cpus, "num_gpus": arguments.num_gpus},
     ).bind(arguments.places, arguments.memory_mib, arguments.refresh_s)
-    names = sorted(find_places(arguments.places))
-
-    def build_asgi_app(renderer):  # type: ignore[no-untyped-def]  # Serve looks at the annotations' types
-        return create_app(RemoteAvatars(names, renderer))
-
-    ingress: Deployment = serve.deployment(  # type: ignore[assignment]
-        serve.ingress(build_asgi_app)(),
-        name=INGRESS,
-        max_ongoing_requests=MAX_OPEN,
-        ray_actor_options={"num_cpus": 0.1},
-        max_constructor_retry_count=2,
-        graceful_shutdown_timeout_s=DRAIN_S,
-    )
-    return ingress.bind(renderer)
+    return Ingress.bind(sorted(find_places(arguments.places)), renderer)  # type: ignore[attr-defined,no-any-return]
 
 
 @serve.deployment(
@@ -234,6 +222,24 @@ class RemoteAvatars:
         raise Unavailable("the renderers keep dying; try again")
 
 
+@serve.deployment(
+    name=INGRESS,
+    max_ongoing_requests=MAX_OPEN,
+    ray_actor_options={"num_cpus": 0.1},
+    max_constructor_retry_count=2,
+    graceful_shutdown_timeout_s=DRAIN_S,
+)
+@serve.ingress()
+class Ingress:
+    """The HTTP application; its avatars are elsewhere."""
+
+    def __init__(self, names: list[str], renderer: DeploymentHandle[Any]) -> None:
+        self._avatars = RemoteAvatars(names, renderer)
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_app(self._avatars)
+
+
 def serve_forever(arguments: ServeArguments, host: str, port: int) -> None:
     """Serve until interrupted. Needs a running Ray.
 
@@ -241,6 +247,3 @@ def serve_forever(arguments: ServeArguments, host: str, port: int) -> None:
     """
     serve.start(http_options={"host": host, "port": port, "request_timeout_s": REQUEST_TIMEOUT_S})
     serve.run(application(arguments), name="perse", route_prefix="/", blocking=True)
-
-
-__all__ = ["INGRESS", "RENDERER", "RemoteAvatars", "Renderer", "ServeArguments", "application", "serve_forever"]
