@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.cpu_options import ParallelOptions
 
 # Multiply-adds may be fused. Nothing else is relaxed: NaN must stay NaN, and a sum must keep its order.
 # Only what is written as a loop over `prange` is shared by threads: waking them for every `np.zeros` costs more.
@@ -25,7 +26,8 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def parallel_kernel(function: Callable[..., Any]) -> Any:
     """Compile a function whose `numba.prange` loops are shared by the threads (see `perse.render.threads`)."""
-    only_loops: Any = {"prange": True, **dict.fromkeys(_NOT_SHARED, False)}
+    # As a plain dict it would be emptied by the first signature that is compiled.
+    only_loops: Any = ParallelOptions({"prange": True, **dict.fromkeys(_NOT_SHARED, False)})
     return _stamped(numba.njit(parallel=only_loops, **_OPTIONS)(function), function)
 
 
