@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import perse
 from perse.avatar import Avatar, Subject, create_avatar
 from perse.avatar.storage import avatar_tensors, describe, load_avatar
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait, archive
+from perse.data.code_version import code_version
 from perse.data.images import encode_image
 from perse.data.keys import content_key
 from perse.data.presence import absent_categories
@@ -50,6 +50,7 @@ from perse_ray.build_values import (
 from perse_ray.checkpoints import CheckpointFolder
 from perse_ray.clips import load_clips, training_frames, unseen_frames
 from perse_ray.components import encoder_of, resources_of, studio_of, tracker_of
+from perse_ray.fingerprint import files_fingerprint, fingerprint
 from perse_ray.likeness import likeness
 from perse_ray.loops import FineTuningLoop, TrainingLoop, avatar_of
 from perse_ray.mlflow_log import BuildLog, StageLog
@@ -155,7 +156,8 @@ class _Build:
 
     def track(self) -> None:
         recipe, photograph = self.recipe, self.request.photograph
-        digest = self.book.digest("track", (), photograph, recipe.tracker, recipe.head, self.request.face)
+        makers = (recipe.tracker, recipe.head)
+        digest = self.book.digest("track", (), photograph, makers, fingerprint(*makers), self.request.face)
 
         def work() -> dict[str, Any]:
             self.tell("track: looking for the head")
@@ -172,7 +174,7 @@ class _Build:
     def synthesize(self) -> Synthesis:
         studio = studio_of(self.recipe)
         makers = (studio.head, studio.editor, studio.screen, studio.animator, studio.filming)
-        digest = self.book.digest("synthesize", ("track",), self.supply, makers)
+        digest = self.book.digest("synthesize", ("track",), self.supply, makers, fingerprint(*makers))
 
         if self.request.retry_failed:
             for name in self.workspace.names("quarantine", ".parquet"):
@@ -201,7 +203,7 @@ class _Build:
         recipe = self.recipe
         digest = self.book.digest(
             "train", ("synthesize",), self.clip_keys, recipe.encoder, recipe.avatar, recipe.start, recipe.training,
-            recipe.rasterizer,
+            recipe.rasterizer, fingerprint(recipe.encoder), files_fingerprint(recipe.training),
         )  # fmt: skip
         loop = TrainingLoop(
             workspace=self.workspace,
@@ -219,7 +221,7 @@ class _Build:
         if config is None or not morph_pairs(self.subjects):
             self.book.digests["finetune"] = self.book.digests["train"]
             return trained
-        digest = self.book.digest("finetune", ("train",), config, recipe.morpher)
+        digest = self.book.digest("finetune", ("train",), config, recipe.morpher, fingerprint(recipe.morpher))
         pool = recipe.cluster.morph
         loop = FineTuningLoop(
             workspace=self.workspace,
@@ -271,7 +273,7 @@ class _Build:
 
     def evaluate(self, stage: str, checkpoint: Checkpoint, *, after: str) -> dict[str, Any]:
         recipe = self.recipe
-        digest = self.book.digest(stage, (after,), recipe.evaluation)
+        digest = self.book.digest(stage, (after,), recipe.evaluation, fingerprint(recipe.evaluation))
 
         def work() -> dict[str, Any]:
             from perse.identity import DlibEmbedder
@@ -320,7 +322,7 @@ class _Build:
         }
 
     def report(self, metrics: dict[str, Any]) -> None:
-        digest = self.book.digest("report", ("export", "evaluate_before"), perse.__version__)
+        digest = self.book.digest("report", ("export", "evaluate_before"), code_version("perse.report.assemble"))
 
         def work() -> dict[str, Any]:
             from perse.report import write_report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from perse.head import HeadModel, pose_head
 from perse.morphing import MorphEnd, Morpher
 from perse.training import ClipStore, FineTuner, MorphRequest
 from perse_ray.ahead import Ahead, AheadConfig, AheadStats
+from perse_ray.fingerprint import fingerprint
 from perse_ray.synthesis_stages import LoadsHead
 
 OPEN_CLIPS = 256
@@ -60,9 +61,9 @@ class MorphWork:
     morpher: MorpherConfig
     """What makes the pictures."""
 
-    @property
+    @cached_property
     def ingredients(self) -> object:
-        return self.head, self.morpher
+        return self.head, self.morpher, fingerprint(self.head, self.morpher)
 
     def build(self) -> MorphMaker:
         return MorphMaker(self.workspace, self.head.load(), self.morpher.build())

@@ -155,9 +155,7 @@ def _edit_s(editor: object, category: Category, rates: Rates) -> float:
 
 
 def _editor_of(recipe: Recipe, category: Category) -> object:
-    if isinstance(recipe.editor, EditorByCategoryConfig):
-        return dict(recipe.editor.by_category).get(category, recipe.editor.default)
-    return recipe.editor
+    return recipe.editor.of(category) if isinstance(recipe.editor, EditorByCategoryConfig) else recipe.editor
 
 
 def _editors(recipe: Recipe) -> Iterator[str]:

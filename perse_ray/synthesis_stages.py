@@ -10,17 +10,21 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
+from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait, Verdict, archive
 from perse.data.keys import clip_key, edit_key, verdict_key
 from perse.data.tables import prompt_to_row, row_to_prompt
 from perse.data.workspace import Workspace
 from perse.errors import PerseError
 from perse.head import HeadModel
+from perse.synthesis.production import EditorByCategoryConfig
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot
+from perse_ray.fingerprint import fingerprint
 from perse_ray.stage import KEY, NAME, Resources, Row, RowWork, Stage, Value
 
 REFERENCE = "reference"
@@ -76,7 +80,8 @@ class Studio:
     """Everything that turns prompts into clips: frozen configurations that are built where they run.
 
     Attributes:
-        head, editor, screen, animator, filming: what to use; all of them are part of the content keys.
+        head, editor, screen, animator, filming: what to use; all of them are part of the content keys, with the code
+            behind them and the content of the files that they name.
         edit_pool, screen_pool, animate_pool: how to run it; not part of any key.
     """
 
@@ -91,14 +96,31 @@ class Studio:
 
     def row(self, identity: str, prompt: AttributePrompt | None) -> Row:
         """The row of a prompt or, with None, of the reference clip."""
+        animator = (self.animator, self.head)
+        animator_made_with = self._fingerprints["animator"]
         if prompt is None:
-            key = clip_key(identity, (self.animator, self.head), self.filming)
+            key = clip_key(identity, animator, self.filming, animator_made_with)
             return {KEY: key, NAME: REFERENCE, "prompt": "", "edit": "", "verdict": "", "clip": key}
-        edit = edit_key(identity, prompt, (self.editor, self.head))
-        verdict = verdict_key(edit, (self.screen, self.head))
-        clip = clip_key(edit, (self.animator, self.head), self.filming)
+        editor = self.editor_of(prompt.category)
+        edit = edit_key(identity, prompt, (editor, self.head), self._fingerprints[prompt.category.value])
+        verdict = verdict_key(edit, (self.screen, self.head), self._fingerprints["screen"])
+        clip = clip_key(edit, animator, self.filming, animator_made_with)
         text = json.dumps(prompt_to_row(prompt))
         return {KEY: clip, NAME: prompt.key, "prompt": text, "edit": edit, "verdict": verdict, "clip": clip}
+
+    def editor_of(self, category: Category) -> EditorConfig:
+        """Who edits a category. Where a recipe has several editors, changing one leaves the others' edits alone."""
+        return self.editor.of(category) if isinstance(self.editor, EditorByCategoryConfig) else self.editor
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        """Of code and files, once for all rows."""
+        editors = {category.value: fingerprint(self.editor_of(category), self.head) for category in Category}
+        return {
+            **editors,
+            "screen": fingerprint(self.screen, self.head),
+            "animator": fingerprint(self.animator, self.head, self.filming),
+        }
 
 
 def synthesis_stages(workspace: Workspace, studio: Studio) -> tuple[Stage, ...]:

@@ -34,19 +34,26 @@ def content_key(*ingredients: object) -> str:
     return digest.hexdigest()[:KEY_LENGTH]
 
 
-def edit_key(identity: str, prompt: AttributePrompt, editor: object, weights: str = "") -> str:
-    """Key of an edited portrait: identity key, prompt with its seed, editor configuration, digest of its weights."""
-    return content_key("edit", identity, prompt, editor, weights)
+def edit_key(identity: str, prompt: AttributePrompt, editor: object, made_with: str = "") -> str:
+    """Key of an edited portrait.
+
+    Args:
+        identity: the portrait's key.
+        prompt: with its seed.
+        editor: its configuration, and the head's.
+        made_with: fingerprint of the editor's code and of its weights.
+    """
+    return content_key("edit", identity, prompt, editor, made_with)
 
 
-def verdict_key(edit: str, screen: object, weights: str = "") -> str:
+def verdict_key(edit: str, screen: object, made_with: str = "") -> str:
     """Key of the screen's verdict on an edit; a changed threshold asks again without editing again."""
-    return content_key("verdict", edit, screen, weights)
+    return content_key("verdict", edit, screen, made_with)
 
 
-def clip_key(subject: str, animator: object, filming: object, weights: str = "") -> str:
+def clip_key(subject: str, animator: object, filming: object, made_with: str = "") -> str:
     """Key of a clip: the edited portrait's key (or the identity's, for the reference), who films it, and what."""
-    return content_key("clip", subject, animator, filming, weights)
+    return content_key("clip", subject, animator, filming, made_with)
 
 
 def _chunks(value: object) -> Iterator[bytes]:

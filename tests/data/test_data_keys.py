@@ -91,10 +91,11 @@ def test_each_ingredient_of_a_stage_key_counts(prompt: AttributePrompt) -> None:
         edit_key("you", prompt, _Config()),
         edit_key("me", replace(prompt, seed=1), _Config()),
         edit_key("me", prompt, _Config(strength=1.0)),
-        edit_key("me", prompt, _Config(), weights="sha256:1"),
+        edit_key("me", prompt, _Config(), made_with="sha256:1"),
+        verdict_key("me", _Config(), made_with="code:2"),
         verdict_key("me", _Config()),
         clip_key("me", _Config(), (range(3), 64)),
         clip_key("me", _Config(), (range(3), 96)),
         clip_key("me", _Config(), (range(4), 64)),
     }
-    assert len(keys) == 9
+    assert len(keys) == 10

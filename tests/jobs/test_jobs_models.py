@@ -24,6 +24,7 @@ VAE = "sdxl-vae-fp16-fix"
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("PERSE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "weights"
 
 
@@ -74,7 +75,7 @@ def test_a_changed_file_is_noticed(store: Path) -> None:
     (store / VAE / "config.json").write_text("{ }")
     with pytest.raises(MissingWeightsError, match="sha256"):
         model_store.verify(VAE)
-    assert before == digest(store / VAE), "the provenance names what was fetched"
+    assert before != digest(store / VAE), "the provenance names what is used"
 
 
 def test_an_incomplete_download_is_an_error() -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait
+from perse.data.code_version import code_version
 from perse.data.keys import edit_key
 from perse.errors import PromptError
 from perse.head import HeadModel
@@ -33,8 +30,6 @@ _PAINTERS = {
     Category.NOSE: paint_nose,
 }
 """Categories that are painted; the others are worn or grown in 3D."""
-
-_SOURCES = tuple(f"perse.synthesis.{name}" for name in ("attachments", "editing", "prompts", "scene"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +60,7 @@ class ProceduralEditor:
         edit = self._apply(portrait, understood)
         attachments = getattr(edit, "attachments", ())
         return EditedPortrait(
-            key=edit_key(portrait.key, prompt, (self._config, code_version())),
+            key=edit_key(portrait.key, prompt, self._config, code_version(__name__)),
             prompt=prompt,
             image=edit.image,
             masks=edit.masks,
@@ -110,24 +105,10 @@ class ProceduralEditor:
         return wear(portrait, prompt, self._head_model)
 
 
-@cache
-def code_version() -> str:
-    """A digest of the sources that decide what an edit looks like: changed code never meets old results."""
-    digest = hashlib.sha256()
-    for package in _SOURCES:
-        for file in sorted(_python_files(files(package)), key=lambda file: file.name):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def _python_files(folder: Traversable) -> list[Traversable]:
-    return [entry for entry in folder.iterdir() if entry.is_file() and entry.name.endswith(".py")]
-
-
 def _provenance(prompt: AttributePrompt) -> tuple[tuple[str, str], ...]:
     return (
         ("backend", "procedural"),
-        ("code", code_version()),
+        ("code", code_version(__name__)),
         ("licence", "no third-party weights"),
         ("seed", str(prompt.seed)),
         ("weights", "none"),

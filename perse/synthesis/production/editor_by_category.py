@@ -33,6 +33,10 @@ class EditorByCategoryConfig:
         if len(set(named)) < len(named):
             raise RecipeError(f"each category can have one editor, got {', '.join(c.value for c in named)}")
 
+    def of(self, category: Category) -> EditorConfig:
+        """Who edits a category."""
+        return dict(self.by_category).get(category, self.default)
+
     def build(self, head: HeadModel) -> PortraitEditor:
         """
         Raises:
@@ -45,11 +49,10 @@ class EditorByCategory:
     """See `EditorByCategoryConfig`."""
 
     def __init__(self, config: EditorByCategoryConfig, head: HeadModel) -> None:
-        chosen = dict(config.by_category)
-        per_category = {category: chosen.get(category, config.default) for category in Category}
         built: list[tuple[Any, PortraitEditor]] = []
         self._editors: dict[Category, PortraitEditor] = {}
-        for category, one in per_category.items():
+        for category in Category:
+            one = config.of(category)
             known = next((editor for other, editor in built if other == one), None)
             if known is None:
                 known = one.build(head)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from perse.data.file_digests import file_digest
 from perse.errors import MissingWeightsError, RecipeError
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry, entry_named
 
@@ -124,7 +125,7 @@ def fetch(name: str, download: Download) -> Path:
     if missing := missing_patterns(entry, folder):
         raise MissingWeightsError(f"{entry.hub_id} did not bring {', '.join(missing)} into {folder}; fetch again")
     refuse_pickles(folder, allowed=entry.tensor_pickles)
-    digests = {path: sha256(folder / path) for path in _files(folder)}
+    digests = {str(path.relative_to(folder)): file_digest(path) for path in weight_files(folder)}
     _compare(entry.name, dict(entry.sha256), digests)
     lock = {"hub_id": entry.hub_id, "revision": entry.revision, "commit": commit, "sha256": digests}
     (folder / FETCHED).write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n")
@@ -151,28 +152,24 @@ def verify(name: str) -> None:
     known = dict(entry.sha256)
     if (folder / FETCHED).is_file():
         known |= json.loads((folder / FETCHED).read_text())["sha256"]
-    _compare(name, known, {path: sha256(folder / path) for path in known if (folder / path).is_file()})
+    _compare(name, known, {path: file_digest(folder / path) for path in known if (folder / path).is_file()})
 
 
 def digest(folder: Path) -> str:
-    """What provenance calls the weights: of the fetch's digests or, without a fetch, of names, sizes and headers.
+    """What provenance calls the weights: of the names and the content of all files of their folder, 16 digits.
 
-    A header lists every tensor's name, shape and place, so two exports differ in it; reading it costs nothing.
+    Every file is read once on a machine (a minute for FLUX) and remembered (`perse.data.file_digests`).
     """
     total = hashlib.sha256()
-    if (folder / FETCHED).is_file():
-        total.update((folder / FETCHED).read_bytes())
-        return total.hexdigest()[:16]
-    for path in _files(folder):
-        with open(folder / path, "rb") as stream:
-            total.update(f"{path}\0{(folder / path).stat().st_size}\0".encode() + stream.read(1 << 16))
+    for path in weight_files(folder):
+        total.update(f"{path.relative_to(folder)}\0{file_digest(path)}\0".encode())
     return total.hexdigest()[:16]
 
 
-def sha256(path: Path) -> str:
-    """Of a whole file."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def weight_files(folder: Path) -> list[Path]:
+    """Everything in a folder of weights but hidden files and our own note; empty where there is no folder."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != FETCHED)
+    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def weights_in(config: object) -> Iterator[Weights]:
@@ -252,12 +249,6 @@ def _entry(name: str) -> WeightsEntry:
         return entry_named(name)
     except KeyError as error:
         raise MissingWeightsError(str(error.args[0])) from error
-
-
-def _files(folder: Path) -> list[str]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != FETCHED)
-    relative = (path.relative_to(folder) for path in paths)
-    return sorted(str(path) for path in relative if not any(part.startswith(".") for part in path.parts))
 
 
 def _compare(name: str, known: dict[str, str], found: dict[str, str]) -> None:
