@@ -12,7 +12,14 @@ from functools import cached_property
 from pathlib import Path
 
 from perse.data.workspace import Workspace
-from perse.training.checkpoint import MANIFEST, Checkpoint, load_checkpoint, save_checkpoint
+from perse.training.checkpoint import (
+    MANIFEST,
+    Checkpoint,
+    checkpoint_name,
+    checkpoint_steps,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 INDEX = "index.json"
 
@@ -34,6 +41,21 @@ class CheckpointFolder:
         if not self.workspace.is_local:
             self._fetch()
         return load_checkpoint(self._local)
+
+    def newest(self) -> tuple[int, float] | None:
+        """Step of the newest checkpoint, and when it was written (seconds since 1970), without fetching or verifying
+        it; None if there is none."""
+        here = self.workspace
+        if here.is_local:
+            steps = checkpoint_steps(here.path / "checkpoints" / self.stage)
+            names = [checkpoint_name(step) for step in steps[:1]]
+        else:
+            names = sorted(self._remote())[-1:]
+        for name in names:
+            written = here.modified_s(f"checkpoints/{self.stage}/{name}/{MANIFEST}")
+            if written is not None:  # otherwise it has just been replaced by a newer one
+                return int(name.rpartition("-")[2]), written
+        return None
 
     def save(self, checkpoint: Checkpoint) -> None:
         """

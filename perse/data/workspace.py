@@ -152,6 +152,13 @@ class Workspace:
             found = filesystem.get_file_info([f"{root}/{_checked(name)}" for name in names])
         return "-".join(f"{info.size}.{info.mtime_ns}" for info in found)
 
+    def modified_s(self, name: str) -> float | None:
+        """When a file was written, seconds since 1970; None if it is not there."""
+        filesystem, root = self._place
+        with self._explained(f"look at {name}"):
+            info = filesystem.get_file_info(f"{root}/{_checked(name)}")
+        return None if info.type == fs.FileType.NotFound else info.mtime_ns / 1e9
+
     def names(self, folder: str, suffix: str = "") -> list[str]:
         """Sorted file names in a folder (without the suffix), left-overs of interrupted writes excluded."""
         filesystem, root = self._place

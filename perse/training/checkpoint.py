@@ -51,7 +51,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep: int = 2) -
     Raises:
         WorkspaceError: the folder cannot be written (permissions, full disk). Older checkpoints are untouched.
     """
-    final = directory / f"{_PREFIX}{checkpoint.step:08d}"
+    final = directory / checkpoint_name(checkpoint.step)
     working = final.with_name(final.name + _UNFINISHED)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -85,6 +85,16 @@ def load_checkpoint(directory: Path) -> Checkpoint | None:
         except (OSError, ValueError, KeyError) as error:
             logger.warning("checkpoint %s is damaged (%s); trying the one before it", folder.name, error)
     return None
+
+
+def checkpoint_steps(directory: Path) -> list[int]:
+    """Steps of the complete checkpoints that are there, newest first; whether they verify is not looked at."""
+    return [int(folder.name.removeprefix(_PREFIX)) for folder in _finished(directory)]
+
+
+def checkpoint_name(step: int) -> str:
+    """Name of a checkpoint's folder."""
+    return f"{_PREFIX}{step:08d}"
 
 
 def _verified(folder: Path) -> Checkpoint:

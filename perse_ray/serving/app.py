@@ -5,6 +5,7 @@
     POST /v1/avatars/{id}/render   a picture
          /v1/avatars/{id}/…        animations, exports, …      see media_routes.py
     WS   /v1/avatars/{id}/stream   pictures, newest first      see stream.py
+    GET  /view                     to look at them in a browser      see view_routes.py
     GET  /v1/avatars               what can be asked for
     GET  /healthz                  whether it is alive
     GET  /readyz                   whether it can draw
@@ -34,6 +35,7 @@ from perse_ray.serving.media_routes import AvatarId, media_routes, refusals
 from perse_ray.serving.requests import MAX_BODY_BYTES, AvatarInfo, RenderRequest, explained
 from perse_ray.serving.service import AvatarService
 from perse_ray.serving.stream import stream_routes
+from perse_ray.serving.view_routes import view_routes
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -89,6 +91,7 @@ def create_app(library: AvatarService) -> FastAPI:
 
     app.include_router(media_routes(library))
     app.include_router(stream_routes(library))
+    app.include_router(view_routes(library))
     return app
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from perse.avatar import Avatar, CanonicalGaussians, load_avatar
 from perse.export.provenance import Provenance
-from perse.export.scene import SplatScene, freeze
+from perse.export.scene import SplatScene, drawable
 from perse.export.views import head_centre, orbit
 from perse.features import EmbeddedEncoder, PromptImageEncoder
 from perse.gaussians import Gaussians
@@ -123,8 +123,10 @@ class LoadedAvatar:
     def frozen(self, look: Appearance) -> SplatScene:
         """The Gaussians of a look, in its expression and pose."""
         code, parameters = self.code(look.attributes), self.parameters([look])
-        with self._one_at_a_time:
-            return freeze(self.avatar, code, parameters)
+        with torch.inference_mode(), self._one_at_a_time:
+            posed = self._posed([code], parameters).to("cpu", torch.float32)
+        home = self.avatar.card.camera.to("cpu", torch.float32)
+        return SplatScene(drawable(posed), 25.0, home, head_centre(self.avatar))
 
     def provenance(self, worn: Sequence[Attributes], *, dated: bool = True) -> Provenance:
         """What media that show these attributes say about themselves."""

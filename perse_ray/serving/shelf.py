@@ -91,12 +91,12 @@ class Shelf:
         with self._lock:
             edition = self._editions.get(name)
         if edition:
-            return edition.loaded.info(name)
+            return edition.loaded.info(name).model_copy(update={"version": edition.version})
         version = place.version()
         known = self._infos.get(name)
         if known is None or known[0] != version:
             with self._fetched(name, place, version) as folder:
-                known = self._infos[name] = (version, read_info(name, folder))
+                known = self._infos[name] = (version, read_info(name, folder).model_copy(update={"version": version}))
         return known[1]
 
     def refresh(self) -> list[str]:

@@ -1,0 +1,66 @@
+"""The avatar of a workspace that is still being built: the newest checkpoint, and in the end what came of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from perse.avatar.storage import DESCRIPTION_FILE, TENSORS_FILE
+from perse.data.workspace import Workspace
+from perse_ray.checkpoints import CheckpointFolder
+from perse_ray.serving.errors import Unavailable
+from perse_ray.serving.places import WorkspacePlace
+
+STAGES = {"train": "training", "finetune": "fine-tuning"}
+"""Folders of checkpoints, and what people call them."""
+
+NEWER_BY_S = 60.0
+"""A checkpoint must be this much younger than the finished avatar to be of a later training: copying a workspace mixes
+up the times of what lies in it."""
+
+
+@dataclass(frozen=True)
+class FollowedWorkspace:
+    """A `Place` whose version says which step of the training it is."""
+
+    workspace: Workspace
+
+    def version(self) -> str:
+        """``training, step 1200``, ``fine-tuning, step 150`` or ``finished, 20 Nov 13:31``.
+
+        Raises:
+            Unavailable: nothing is there yet.
+        """
+        found: list[tuple[float, str]] = []
+        for stage, words in STAGES.items():
+            newest = CheckpointFolder(self.workspace, stage).newest()
+            if newest is not None:
+                found.append((newest[1], f"{words}, step {newest[0]}"))
+        finished = self.workspace.modified_s(f"avatar/{DESCRIPTION_FILE}")
+        if finished is not None:
+            said = time.strftime("finished, %-d %b %H:%M", time.localtime(finished))
+            found.append((finished + NEWER_BY_S, said))
+        if not found:
+            raise Unavailable(f"{self.workspace.location} has no avatar and no checkpoint of one yet")
+        return max(found)[1]
+
+    def fetch(self, version: str, into: Path) -> Path:
+        """The avatar's folder; of a checkpoint, a copy in `into`.
+
+        Raises:
+            Unavailable: the checkpoint was replaced by a newer one, or does not verify.
+        """
+        for stage, words in STAGES.items():
+            if version.startswith(words):
+                return self._from_checkpoint(stage, version, into)
+        return WorkspacePlace(self.workspace).fetch(version, into)
+
+    def _from_checkpoint(self, stage: str, version: str, into: Path) -> Path:
+        checkpoint = CheckpointFolder(self.workspace, stage).load()
+        if checkpoint is None or version != f"{STAGES[stage]}, step {checkpoint.step}":
+            raise Unavailable(f"the checkpoint ({version}) has just been replaced, or is damaged")
+        into.mkdir(parents=True, exist_ok=True)
+        for name in (TENSORS_FILE, DESCRIPTION_FILE):
+            (into / name).write_bytes(checkpoint.files[name])
+        return into
