@@ -33,6 +33,7 @@ from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse.evaluation import evaluate
 from perse.head import HeadModel
+from perse.morphing import ClipMorphs
 from perse.recipes import Recipe
 from perse.training import Checkpoint, ClipStore, Trainer, TrainingConfig, morph_pairs
 from perse_ray import dataset
@@ -273,7 +274,7 @@ class _Build:
 
     def evaluate(self, stage: str, checkpoint: Checkpoint, *, after: str) -> dict[str, Any]:
         recipe = self.recipe
-        digest = self.book.digest(stage, (after,), recipe.evaluation, fingerprint(recipe.evaluation))
+        digest = self.book.digest(stage, (after,), recipe.evaluation, fingerprint(recipe.evaluation), recipe.morpher)
 
         def work() -> dict[str, Any]:
             from perse.identity import DlibEmbedder
@@ -288,6 +289,7 @@ class _Build:
                 rasterizer=recipe.rasterizer,
                 embedder=DlibEmbedder(),
                 training_motion=self.training_clips.parameters,
+                teacher=ClipMorphs(recipe.morpher.build(), self.head),
             )
             found = evaluation_to_json(measured)
             found["likeness"] = likeness(avatar, self.portrait, self.clips.clip(0), recipe.rasterizer)

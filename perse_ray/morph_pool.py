@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from perse.attributes import CATEGORY_PARTS, Category
-from perse.data import PortraitClip, archive
+from perse.attributes import Category
+from perse.data import archive
 from perse.data.workspace import Workspace
-from perse.head import HeadModel, pose_head
-from perse.morphing import MorphEnd, Morpher
+from perse.head import HeadModel
+from perse.morphing import MorphEnd, Morpher, morph_end
 from perse.training import ClipStore, FineTuner, MorphRequest
 from perse_ray.ahead import Ahead, AheadConfig, AheadStats
 from perse_ray.fingerprint import fingerprint
@@ -85,13 +85,6 @@ class MorphMaker:
         file = self._opened(key)
         row = file.frame_numbers.tolist().index(request.frame_number)
         return morph_end(file.clip(row), request.category, self._head)
-
-
-def morph_end(frame: PortraitClip, category: Category, head: HeadModel) -> MorphEnd:
-    """A clip of one frame as an end of an interpolation: the edited part's pixels and the posed head's landmarks."""
-    landmarks, _ = frame.camera.project(head.landmarks(pose_head(head, frame.parameters).vertices))
-    shape = np.isin(frame.parts[0], [int(part) for part in CATEGORY_PARTS[category]])
-    return MorphEnd(frame.images[0], frame.alphas[0], shape, landmarks[0].numpy().astype(np.float32))
 
 
 class PooledMorphs:

@@ -122,6 +122,11 @@ class _Layers:
         picture = np.dstack([colors.astype(np.uint8), end.alpha])
         return cls(picture, end.shape.astype(np.float32), tint.astype(np.float32), presence)
 
+    @property
+    def alpha(self) -> NDArray[np.float32]:
+        """[h, w] in [0, 1]."""
+        return np.asarray(self.picture[..., 3], np.float32) / 255
+
     def moved(self, field: Field) -> _Layers:
         return replace(self, picture=sampled(self.picture, field), part=sampled(self.part, field))
 
@@ -131,12 +136,12 @@ def _blended(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Image [h, w, 3] and alpha [h, w] at position t of two ends, given as they are and moved to t."""
     part = membership(ends[0].part, ends[1].part, t, firm)
-    alpha = membership(ends[0].picture[..., 3] / 255, ends[1].picture[..., 3] / 255, t, firm)
+    alpha = membership(ends[0].alpha, ends[1].alpha, t, firm)
     weights = (1 - t, t, _UNMOVED * (1 - t), _UNMOVED * t)
     opaque, color = [], 0.0
     for end, weight in zip((*moved, *ends), weights, strict=True):
         share = weight * (1e-4 + np.clip(1 - np.abs(end.part - part), 0, 1))  # a sample counts as far as it agrees
-        opaque.append(share * end.picture[..., 3] / 255)
+        opaque.append(share * end.alpha)
         color = color + share[..., None] * end.picture[..., :3]
     total = sum(opaque) + 1e-6
     color = color / total[..., None]
