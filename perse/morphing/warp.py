@@ -125,7 +125,7 @@ class _Layers:
     @property
     def alpha(self) -> NDArray[np.float32]:
         """[h, w] in [0, 1]."""
-        return np.asarray(self.picture[..., 3], np.float32) / 255
+        return np.asarray(self.picture[..., 3] / 255, np.float32)
 
     def moved(self, field: Field) -> _Layers:
         return replace(self, picture=sampled(self.picture, field), part=sampled(self.part, field))
