@@ -2,7 +2,8 @@
 
 from perse.tracking.crop import CropConfig
 from perse.tracking.detection import detect_landmarks
-from perse.tracking.fit import FitConfig, HeadFit, fit_head
+from perse.tracking.fit import HeadFit, fit_head
+from perse.tracking.landmark_problem import FitConfig
 from perse.tracking.parser import FaceParser, ProceduralParser
 from perse.tracking.residual import ResidualConfig
 from perse.tracking.selection import SelectionConfig

@@ -11,6 +11,9 @@ from perse.geometry import axis_angle_to_matrix
 from perse.head import HeadModel, blend_transforms, joint_transforms
 from perse.head.model import Joint
 
+FLIP = (1.0, -1.0, -1.0)
+"""World to camera: the camera's axes are the picture's, y down and z forward."""
+
 
 @dataclass(frozen=True)
 class FitLayout:
@@ -80,30 +83,54 @@ class LandmarkModel:
 
     def positions(self, vector: Tensor) -> Tensor:
         """Posed landmarks in world space, [l, 3] metres (the translation is the camera's)."""
-        layout = self.layout
-        betas, pose = vector[layout.betas], layout.pose(vector)
-        shaped = self._rest + self._shape @ betas + self._expression @ vector[layout.expression]
+        betas, pose = vector[self.layout.betas], self.layout.pose(vector)
+        shaped = self._rest + self._shape @ betas + self._expression @ vector[self.layout.expression]
         if self._pose_basis.shape[-1]:
             feature = (axis_angle_to_matrix(pose[1:]) - torch.eye(3, dtype=pose.dtype)).flatten()
             shaped = shaped + self._pose_basis @ feature
-        transforms = joint_transforms(self._joints + self._joint_shape @ betas, pose, self._parents)
-        matrices = blend_transforms(transforms, self._skinning)
+        matrices = self._matrices(betas, pose)
         posed = (matrices[:, :3, :3] @ shaped[..., None])[..., 0] + matrices[:, :3, 3]
         return (posed.reshape(-1, 3, 3) * self._weights[..., None]).sum(1)
 
+    def _matrices(self, betas: Tensor, pose: Tensor) -> Tensor:
+        """Skinning of the triangles' corners, [3 l, 4, 4]."""
+        transforms = joint_transforms(self._joints + self._joint_shape @ betas, pose, self._parents)
+        return blend_transforms(transforms, self._skinning)
+
     def pixels(self, vector: Tensor) -> Tensor:
         """Projected landmarks, [l, 2] pixels."""
-        world = self.positions(vector)
-        flip = torch.tensor([1.0, -1.0, -1.0], dtype=world.dtype)
-        in_camera = world * flip + vector[self.layout.translation]
+        in_camera = self._in_camera(vector)
         return self.focal_px * in_camera[:, :2] / in_camera[:, 2:] + self.centre_px
+
+    def _in_camera(self, vector: Tensor) -> Tensor:
+        world = self.positions(vector)
+        return world * torch.tensor(FLIP, dtype=world.dtype) + vector[self.layout.translation]
 
     def jacobian(self, vector: Tensor, free: Tensor) -> Tensor:
         """d pixels / d vector[free], [l, 2, n]; only the columns of the free entries ([size] bool) are computed."""
+        linear = torch.zeros_like(free)
+        linear[self.layout.expression] = True
+        out = torch.empty(*self._weights.shape[:1], 2, int(free.sum()), dtype=vector.dtype)
+        place = torch.cumsum(free, 0) - 1
+        for chosen, columns_of in ((free & ~linear, self._by_forward_mode), (free & linear, self._of_expressions)):
+            if chosen.any():
+                out[..., place[chosen]] = columns_of(vector, chosen)
+        return out
 
+    def _by_forward_mode(self, vector: Tensor, free: Tensor) -> Tensor:
         place = torch.eye(len(vector), dtype=vector.dtype)[:, free]
 
         def pixels_of(part: Tensor) -> Tensor:
             return self.pixels(torch.where(free, torch.zeros_like(vector), vector) + place @ part)
 
         return torch.func.jacfwd(pixels_of)(vector[free])
+
+    def _of_expressions(self, vector: Tensor, free: Tensor) -> Tensor:
+        """In closed form, as skinning is linear in them, which spares a fit to a video most of its work."""
+        turns = self._matrices(vector[self.layout.betas], self.layout.pose(vector))[:, :3, :3]
+        moved = turns @ self._expression[..., free[self.layout.expression]]  # [3 l, 3, n]
+        world = (moved.unflatten(0, (-1, 3)) * self._weights[..., None, None]).sum(1)  # [l, 3, n]
+        moved = world * torch.tensor(FLIP, dtype=world.dtype)[:, None]
+        at = self._in_camera(vector)
+        away = moved[:, :2] - (at[:, :2] / at[:, 2:])[..., None] * moved[:, 2:]
+        return self.focal_px * away / at[:, 2:, None]

@@ -15,7 +15,8 @@ from perse.head import HeadModel, Joint
 from perse.tracking.crop import CropConfig, crop_portrait
 from perse.tracking.detection import face_width, landmarks_in_window
 from perse.tracking.ears import EarConfig, align_ears
-from perse.tracking.fit import FitConfig, HeadFit, fit_head
+from perse.tracking.fit import HeadFit, fit_head
+from perse.tracking.landmark_problem import FitConfig
 from perse.tracking.landmarks import N_SURFACE
 from perse.tracking.parser import FaceParser, ProceduralParser
 from perse.tracking.residual import ResidualConfig

@@ -8,8 +8,9 @@ import torch
 
 from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters, Joint, Region, pose_head
-from perse.tracking.fit import FitConfig, fit_head
+from perse.tracking.fit import fit_head
 from perse.tracking.landmark_model import LandmarkModel
+from perse.tracking.landmark_problem import FitConfig
 
 SIZE = 512
 
