@@ -17,7 +17,6 @@ from fastapi import APIRouter, HTTPException, Response, WebSocket
 from fastapi.responses import RedirectResponse
 
 import perse.export
-from perse_ray.serving.requests import AVATAR_ID
 from perse_ray.serving.service import AvatarService
 from perse_ray.serving.view_socket import converse
 
@@ -58,7 +57,7 @@ def view_routes(service: AvatarService) -> APIRouter:
     async def splats(socket: WebSocket, avatar: str) -> None:
         if not same_origin(socket):
             await socket.close(CLOSED_FOREIGN)
-        elif not AVATAR_ID.fullmatch(avatar):
+        elif avatar not in service.ids():
             await socket.close(CLOSED_UNKNOWN)
         else:
             await converse(socket, service, avatar)

@@ -14,7 +14,7 @@ A look that arrives while another one of its channel is waiting replaces it: nob
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 import anyio
 import anyio.to_thread
 from fastapi import WebSocket, WebSocketDisconnect
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from perse.data.motion_file import Motion, parse_motion
 from perse.errors import InputError, PerseError
@@ -71,7 +71,13 @@ class MotionWish(Strict):
     name: Annotated[str, Field(max_length=100)] = ""
 
 
-_MESSAGE: TypeAdapter[Wish | MotionWish] = TypeAdapter(Wish | MotionWish)
+def _kind(value: Any) -> str:
+    return "motion" if isinstance(value, Mapping) and "motion" in value else "look"
+
+
+_MESSAGE: TypeAdapter[Wish | MotionWish] = TypeAdapter(
+    Annotated[Annotated[Wish, Tag("look")] | Annotated[MotionWish, Tag("motion")], Discriminator(_kind)]
+)
 
 
 @dataclass

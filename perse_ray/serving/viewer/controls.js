@@ -1,6 +1,8 @@
 // Small building blocks of the panel: labelled sliders, choices, tabs.
 "use strict";
 
+let sliders = 0;
+
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
@@ -9,8 +11,9 @@ function make(tag, properties = {}, ...children) {
 
 // A slider with its label and value; double click puts it back to `rest`. `set` moves it without telling anybody.
 function slider({ label, low, high, rest = 0, step = 0.01, shown = (value) => value.toFixed(2), changed, picture }) {
-  const input = make("input", { type: "range", min: low, max: high, step, value: rest });
-  const output = make("output"), root = make("label", { className: "slider" }, make("span", { textContent: label, title: label }), output, input);
+  // The label needs to say whose it is: left to itself it would choose the output, which comes first.
+  const id = `slider-${++sliders}`, input = make("input", { id, type: "range", min: low, max: high, step, value: rest });
+  const output = make("output"), root = make("label", { className: "slider", htmlFor: id }, make("span", { textContent: label, title: label }), output, input);
   if (picture) root.prepend(make("i", { className: "face" }, make("img", { src: picture, alt: "", loading: "lazy" })));
   const write = () => { output.textContent = shown(Number(input.value)); };
   input.addEventListener("input", () => { write(); changed(Number(input.value)); });

@@ -44,6 +44,9 @@ class Feed extends EventTarget {
     this.push(channel);
   }
 
+  // Whether everything that was asked for has come.
+  get quiet() { return Object.values(this.channels).every((line) => !line.wanted && line.done === line.sent); }
+
   forget(channel) { delete this.channels[channel]; }
 
   // Asks for the latest looks once more: the line or the avatar is new.

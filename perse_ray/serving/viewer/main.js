@@ -113,6 +113,8 @@ function run(picture) {
       else feed.forget("reference");
     }
     if (picture.frame(now)) countFrame(now, picture);
+    const busy = String(wanting || player.playing || drifting || !feed?.quiet || picture.dirty || picture.sharpness < 1);
+    if (at("view").ariaBusy !== busy) at("view").ariaBusy = busy;
     requestAnimationFrame(tick);
   };
   requestAnimationFrame(tick);

@@ -1,0 +1,79 @@
+"""Following a workspace from the first checkpoint to the finished avatar."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from synthetic_avatar import synthetic_avatar
+
+from perse.avatar import Avatar, load_avatar, save_avatar
+from perse.avatar.storage import DESCRIPTION_FILE, TENSORS_FILE
+from perse.data.workspace import Workspace
+from perse.training import Checkpoint, save_checkpoint
+from perse_ray.serving.errors import Unavailable
+from perse_ray.serving.followed import FollowedWorkspace
+from perse_ray.serving.requests import Appearance
+from perse_ray.serving.shelf import Shelf
+
+
+@pytest.fixture(scope="module")
+def avatar(head_model, tiny_clips) -> Avatar:  # type: ignore[no-untyped-def]
+    return synthetic_avatar(head_model, tiny_clips).eval()
+
+
+def saved(avatar: Avatar, folder: Path, step: int) -> Path:
+    """A training's checkpoint with this avatar."""
+    once = folder / "once"
+    save_avatar(avatar, once)
+    files = {name: (once / name).read_bytes() for name in (TENSORS_FILE, DESCRIPTION_FILE)}
+    return save_checkpoint(folder, Checkpoint(step, {**files, "optimiser.safetensors": b"large"}))
+
+
+def test_the_newest_state_counts(avatar: Avatar, tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path / "me")
+    place = FollowedWorkspace(workspace)
+    with pytest.raises(Unavailable, match="no checkpoint"):
+        place.version()
+    training, tuning = (workspace.path / "checkpoints" / stage for stage in ("train", "finetune"))
+    saved(avatar, training, 0)
+    assert place.version() == "training, step 0"
+    saved(avatar, training, 200)
+    assert place.version() == "training, step 200"
+    os.utime(saved(avatar, tuning, 0) / "manifest.json", (2e9, 2e9))
+    assert place.version() == "fine-tuning, step 0"
+    save_avatar(avatar, workspace.path / "avatar")
+    assert place.version() == "fine-tuning, step 0"
+    os.utime(workspace.path / "avatar" / DESCRIPTION_FILE, (2e9 + 1, 2e9 + 1))
+    assert place.version().startswith("finished, ")
+    os.utime(saved(avatar, training, 400) / "manifest.json", (2.1e9, 2.1e9))
+    assert place.version() == "training, step 400"
+
+
+def test_a_checkpoint_becomes_an_avatar_folder(avatar: Avatar, tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path / "me")
+    folder = saved(avatar, workspace.path / "checkpoints" / "train", 200)
+    place = FollowedWorkspace(workspace)
+    copied = load_avatar(place.fetch(place.version(), tmp_path / "copy"))
+    assert copied.n_gaussians == avatar.n_gaussians and not (tmp_path / "copy" / "optimiser.safetensors").exists()
+    with pytest.raises(Unavailable, match="replaced"):
+        place.fetch("training, step 100", tmp_path / "other")
+    (folder / TENSORS_FILE).write_bytes(b"half a file")
+    with pytest.raises(Unavailable, match="damaged"):
+        place.fetch(place.version(), tmp_path / "other")
+
+
+def test_what_is_on_the_shelf_moves_on_with_the_training(avatar: Avatar, tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path / "me")
+    training = workspace.path / "checkpoints" / "train"
+    saved(avatar, training, 200)
+    shelf = Shelf({"me": FollowedWorkspace(workspace)}, memory_mib=1000)
+    assert shelf.info("me").version == "training, step 200"
+    before = shelf.avatar("me").frozen(Appearance())
+    assert shelf.refresh() == []
+    saved(avatar, training, 400)
+    assert shelf.refresh() == ["me"] and shelf.info("me").version == "training, step 400"
+    (saved(avatar, training, 600) / TENSORS_FILE).write_bytes(b"half a file")
+    assert shelf.refresh() == [] and shelf.info("me").version == "training, step 400"
+    assert shelf.avatar("me").frozen(Appearance()).gaussians.means.equal(before.gaussians.means)
