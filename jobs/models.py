@@ -1,8 +1,9 @@
 """Weights of the production backends: list them, check them, fetch them.
 
     python jobs/models.py list [--recipe paper] [--commercial-safe]
-    python jobs/models.py check [NAME ...] [--deep]
-    python jobs/models.py fetch NAME ...
+    python jobs/models.py check [NAME ...] [--recipe paper] [--deep]
+    python jobs/models.py fetch NAME ... | --recipe paper
+    python jobs/models.py convert weights.pt ...              a pickle's tensors, as safetensors beside it
 
 They lie in $PERSE_WEIGHTS (default ~/.cache/perse/weights), one folder a name. Only `fetch` uses the network.
 """
@@ -12,14 +13,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from perse.errors import MissingWeightsError, PerseError
+from perse.data.tensor_files import converted
+from perse.errors import MissingWeightsError
 from perse.synthesis.production.model_store import (
     Download,
     Weights,
+    digest_state,
     fetch,
     from_hub,
     missing_patterns,
@@ -30,6 +34,7 @@ from perse.synthesis.production.model_store import (
     weights_in,
 )
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry
+from perse_ray.command import recipe_of, run_command
 
 Show = Callable[[str], None]
 
@@ -46,7 +51,7 @@ class List:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """Say whether weights are complete."""
+    """Say whether weights are complete, and still what was fetched."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Rows of the table; all by default."""
@@ -55,27 +60,38 @@ class Check:
     commercial_safe: bool = False
     """Fail if any of them forbids commercial use."""
     deep: bool = False
-    """Compare sha256 of every file as well (reads everything)."""
+    """Read every file again for its sha256; otherwise files whose size and time have not changed are not."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fetch:
     """Download weights into the store."""
 
-    names: Annotated[tuple[str, ...], tyro.conf.Positional]
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Rows of the table."""
+    recipe: str = ""
+    """What this recipe needs."""
     commercial_safe: bool = False
     """Refuse what forbids commercial use before anything is downloaded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert:
+    """Read the tensors of pickled checkpoints, and nothing else, and write them as safetensors."""
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """.pt, .pth, .bin or .ckpt files; what holds code is refused."""
 
 
 Command = (
     Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Fetch, tyro.conf.subcommand("fetch")]
+    | Annotated[Convert, tyro.conf.subcommand("convert")]
 )
 
 
-def run(command: List | Check | Fetch, *, show: Show = print, download: Download = from_hub) -> None:
+def run(command: List | Check | Fetch | Convert, *, show: Show = print, download: Download = from_hub) -> None:
     """One command.
 
     Raises:
@@ -85,17 +101,20 @@ def run(command: List | Check | Fetch, *, show: Show = print, download: Download
         _list(command, show)
     elif isinstance(command, Check):
         _check(command, show)
-    else:
+    elif isinstance(command, Fetch):
         _fetch(command, show, download)
+    else:
+        _convert(command, show)
 
 
 def _list(command: List, show: Show) -> None:
     entries = _entries((), command.recipe)
-    show(f"{'name':38} {'GiB':>5}  {'commercial':10}  {'here':4}  licence; purpose")
+    show(f"{'name':38} {'GiB':>5}  {'commercial':10}  {'here':4}  {'sha256':21}  licence; purpose")
     for entry in entries:
         here = "no" if missing_patterns(entry, store_root() / entry.name) else "yes"
         allowed = "yes" if entry.commercial else "no"
-        show(f"{entry.name:38} {entry.size_gib:5.1f}  {allowed:10}  {here:4}  {entry.licence}; {entry.purpose}")
+        known = f"{allowed:10}  {here:4}  {digest_state(entry):21}"
+        show(f"{entry.name:38} {entry.size_gib:5.1f}  {known}  {entry.licence}; {entry.purpose}")
     show(f"{'':38} {sum(entry.size_gib for entry in entries):5.1f}  in {store_root()}")
     if command.commercial_safe:
         refuse_non_commercial(Weights(name=entry.name) for entry in entries)
@@ -106,17 +125,24 @@ def _check(command: Check, show: Show) -> None:
     wanted = tuple(Weights(name=entry.name) for entry in entries)
     if command.commercial_safe:
         refuse_non_commercial(wanted)
+    failed = []
     for weights in wanted:
         try:
-            verify(weights.name) if command.deep else weights.locate()
-            show(f"{weights.name}: complete")
+            show(f"{weights.name}: {verify(weights.name, again=command.deep)}")
         except MissingWeightsError as error:
             show(f"{weights.name}: {error}")
+            failed.append(error)
+    if not wanted:
+        show(f"recipe {command.recipe} needs no weights")
     require(wanted)
+    if failed:  # complete, but not what was fetched
+        raise failed[0]
 
 
 def _fetch(command: Fetch, show: Show, download: Download) -> None:
-    entries = _entries(command.names, "")
+    if not command.names and not command.recipe:
+        raise MissingWeightsError("name what to fetch, or give --recipe; python jobs/models.py list shows the names")
+    entries = _entries(command.names, command.recipe)
     if command.commercial_safe:
         refuse_non_commercial(Weights(name=entry.name) for entry in entries)
     for entry in entries:
@@ -127,31 +153,25 @@ def _fetch(command: Fetch, show: Show, download: Download) -> None:
         show(f"{entry.name}: in {fetch(entry.name, download)}")
 
 
+def _convert(command: Convert, show: Show) -> None:
+    if not command.files:
+        raise MissingWeightsError("name the files to convert")
+    for file in command.files:
+        show(f"{converted(file)}")
+
+
 def _entries(names: tuple[str, ...], recipe: str) -> list[WeightsEntry]:
     known = {entry.name: entry for entry in WEIGHTS}
     if recipe:
-        from perse.recipes import recipe_named
-
-        names = (*names, *(weights.name for weights in weights_in(recipe_named(recipe))))
-        return [known[name] for name in names if name in known]
+        names = (*names, *(weights.name for weights in weights_in(recipe_of(recipe, None)) if weights.name in known))
+        if not names:
+            return []
     unknown = [name for name in names if name not in known]
     if unknown:
         raise MissingWeightsError(f"there are no weights {unknown[0]!r}; the table has {', '.join(known)}")
-    return [known[name] for name in names] if names else list(WEIGHTS)
-
-
-def main() -> None:
-    try:
-        run(tyro.cli(Command, description=__doc__))  # type: ignore[arg-type]
-    except PerseError as error:
-        sys.exit(_complain(error))
-
-
-def _complain(error: PerseError) -> int:
-    """One line on standard error, as every job writes it, and the exit code."""
-    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-    return 2
+    return [known[name] for name in dict.fromkeys(names)] if names else list(WEIGHTS)
 
 
 if __name__ == "__main__":
-    main()
+    chosen: List | Check | Fetch | Convert = tyro.cli(Command, description=__doc__)  # type: ignore[arg-type]
+    sys.exit(run_command(lambda: run(chosen)))

@@ -120,10 +120,10 @@ def check_torch(examination: Examination) -> Finding:
     """torch imports, and sees a GPU where the recipe asks for one."""
     import torch
 
-    from perse.recipes import recipe_named
     from perse.render import GsplatRasterizer
+    from perse_ray.command import recipe_of
 
-    recipe = recipe_named(examination.recipe)
+    recipe = recipe_of(examination.recipe, None)
     pools = (recipe.cluster.edit, recipe.cluster.train)
     needed = isinstance(recipe.rasterizer, GsplatRasterizer) or any(pool.gpus > 0 for pool in pools)
     if torch.cuda.is_available():
@@ -141,10 +141,10 @@ def check_kernels(examination: Examination) -> Finding:
     import torch
 
     from perse.geometry import Camera
-    from perse.recipes import recipe_named
     from perse.render import GsplatRasterizer, rasterize
+    from perse_ray.command import recipe_of
 
-    rasterizer = recipe_named(examination.recipe).rasterizer
+    rasterizer = recipe_of(examination.recipe, None).rasterizer
     name = type(rasterizer).__name__
     if isinstance(rasterizer, GsplatRasterizer):
         if importlib.util.find_spec("gsplat") is None:
@@ -161,9 +161,9 @@ def check_kernels(examination: Examination) -> Finding:
 
 def check_head(examination: Examination) -> Finding:
     """The recipe's head model can be built or read."""
-    from perse.recipes import recipe_named
+    from perse_ray.command import recipe_of
 
-    source = recipe_named(examination.recipe).head
+    source = recipe_of(examination.recipe, None).head
     model = source.load()
     return Finding("head", Health.OK, f"{type(source).__name__}: {model.n_vertices} vertices")
 
@@ -182,14 +182,14 @@ def check_faces(_: Examination) -> Finding:
 
 def check_weights(examination: Examination) -> Finding:
     """The recipe's weights are complete, and no pickle lies among them."""
-    from perse.recipes import recipe_named
     from perse.synthesis.production.model_store import require, store_root
+    from perse_ray.command import recipe_of
 
     wanted = _wanted(examination)
     if not wanted:
         return Finding("weights", Health.OK, f"recipe {examination.recipe} needs none")
     try:
-        require(recipe_named(examination.recipe))
+        require(recipe_of(examination.recipe, None))
     except PerseError as error:
         message, _, command = " ".join(str(error).split()).rpartition("python jobs/")
         return Finding("weights", Health.FAILED, message.rstrip("; ") or str(error), f"python jobs/{command}")
@@ -198,13 +198,13 @@ def check_weights(examination: Examination) -> Finding:
 
 def check_disk(examination: Examination) -> Finding:
     """The workspace's folder can be written, and the plan's clips fit."""
-    from perse.recipes import recipe_named
+    from perse_ray.command import recipe_of
     from perse_ray.plan import disk_gib
 
     folder = examination.workspace.absolute()
     while not folder.exists():
         folder = folder.parent
-    free, needed = shutil.disk_usage(folder).free / 2**30, disk_gib(recipe_named(examination.recipe))
+    free, needed = shutil.disk_usage(folder).free / 2**30, disk_gib(recipe_of(examination.recipe, None))
     found = f"{free:.0f} GiB free at {folder}, recipe {examination.recipe} needs about {needed:.1f}"
     if not os.access(folder, os.W_OK):
         return Finding("disk", Health.FAILED, f"{folder} cannot be written", "choose another --workspace")
@@ -280,10 +280,10 @@ def _forty_two() -> int:
 
 
 def _wanted(examination: Examination) -> list[object]:
-    from perse.recipes import recipe_named
     from perse.synthesis.production.model_store import weights_in
+    from perse_ray.command import recipe_of
 
-    return list(weights_in(recipe_named(examination.recipe)))
+    return list(weights_in(recipe_of(examination.recipe, None)))
 
 
 def _installed(name: str) -> bool:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perse.data.tensor_files import refuse_pickle
 from perse.errors import MissingWeightsError
 from perse.features.encoder import FEATURE_SIZE, Features, check_subjects
 
@@ -27,17 +28,19 @@ class OpenClipEncoder:
     ) -> None:
         """
         Args:
-            checkpoint: weights as .pt, .bin or .safetensors. A pickle is read for its tensors only.
+            checkpoint: weights as .safetensors.
             architecture: open_clip's name. OpenAI's weights belong to "ViT-B-32-quickgelu", LAION's to "ViT-B-32".
             device: where the model runs.
 
         Raises:
-            MissingWeightsError: open_clip or the file is not there, or the file does not hold this architecture.
+            MissingWeightsError: open_clip or the file is not there, it is a pickle, or it does not hold this
+                architecture.
         """
         if not checkpoint.is_file():
             raise MissingWeightsError(
                 f"OpenClipEncoder needs CLIP weights, found no file {checkpoint}; download them, or use EmbeddedEncoder"
             )
+        refuse_pickle(checkpoint)
         try:
             import open_clip
         except ImportError as error:
@@ -81,7 +84,7 @@ def _load(open_clip: Any, architecture: str, checkpoint: Path) -> Any:
         ) from error
     wrong = f"{checkpoint} does not hold the weights of {architecture}"
     try:
-        open_clip.load_checkpoint(model, str(checkpoint), strict=True, weights_only=True)
+        open_clip.load_checkpoint(model, str(checkpoint), strict=True)
     except Exception as error:  # torch, safetensors and open_clip each have their own for a file they cannot use
         raise MissingWeightsError(f"{wrong}; give the file that belongs to it") from error
     if model.visual.output_dim != FEATURE_SIZE:

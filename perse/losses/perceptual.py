@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from perse.data.tensor_files import load_tensors
 from perse.errors import MissingWeightsError
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -24,10 +25,10 @@ class VggLoss(nn.Module):
     def __init__(self, checkpoint: Path | None) -> None:
         """
         Args:
-            checkpoint: torchvision's VGG-16 (``vgg16-397923af.pth``), or only its features, as .pth or .safetensors.
+            checkpoint: torchvision's VGG-16, or only its features, as .safetensors.
 
         Raises:
-            MissingWeightsError: no such file, or it holds something else.
+            MissingWeightsError: no such file, a pickle, or it holds something else.
         """
         super().__init__()
         self.layers = _load_layers(checkpoint)
@@ -60,12 +61,7 @@ def _load_layers(checkpoint: Path | None) -> nn.Sequential:
         )
     from torchvision.models import vgg16
 
-    if checkpoint.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(checkpoint)
-    else:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = load_tensors(checkpoint)
     prefix = "features."
     state = {key.removeprefix(prefix): value for key, value in state.items() if not key.startswith("classifier.")}
     layers = vgg16(weights=None).features[: _TAPS[-1] + 1]

@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
 from perse.errors import MissingWeightsError
 from perse.features import EmbeddedEncoder, OpenClipEncoder, PromptImageEncoder
@@ -35,8 +36,8 @@ def clip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     open_clip.add_model_config(folder / "tiny-test-clip.json")
     torch.manual_seed(0)
     model = open_clip.create_model("tiny-test-clip", pretrained=None)
-    path = folder / "weights.pt"
-    torch.save(model.state_dict(), path)
+    path = folder / "weights.safetensors"
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
     return path
 
 
@@ -135,9 +136,12 @@ def test_clip_sees_pictures_as_it_was_trained(clip_checkpoint: Path, portraits: 
 
 def test_clip_without_weights_says_so(clip_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingWeightsError, match="found no file"):
-        OpenClipEncoder(tmp_path / "absent.pt")
+        OpenClipEncoder(tmp_path / "absent.safetensors")
     with pytest.raises(MissingWeightsError, match="does not hold the weights of tiny-test-clip"):
-        torch.save({"something": torch.zeros(2)}, tmp_path / "other.pt")
+        save_file({"something": torch.zeros(2)}, tmp_path / "other.safetensors")
+        OpenClipEncoder(tmp_path / "other.safetensors", architecture="tiny-test-clip")
+    torch.save({"something": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(MissingWeightsError, match=r"pickled.*jobs/models\.py convert .*other\.pt"):
         OpenClipEncoder(tmp_path / "other.pt", architecture="tiny-test-clip")
     with pytest.raises(MissingWeightsError, match="no architecture"):
         OpenClipEncoder(clip_checkpoint, architecture="no-such-model")

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from jobs.models import Check, Fetch, List, run
+from jobs.models import Check, Convert, Fetch, List, run
 from perse.errors import MissingWeightsError, RecipeError
 from perse.synthesis.production import model_store
-from perse.synthesis.production.model_store import Weights, digest, refuse_pickles, require, weights_in
+from perse.synthesis.production.model_store import Weights, digest, require, weights_in
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry, entry_named
 
 VAE = "sdxl-vae-fp16-fix"
+PUBLISHED = WEIGHTS
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +30,20 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("PERSE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "weights"
+
+
+@pytest.fixture(autouse=True)
+def nothing_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the stand-in downloads is not what was published: without this, every fetch would be refused."""
+    table = tuple(replace(entry, sha256=()) for entry in WEIGHTS)
+    for module in ("perse.synthesis.production.weights_table", "perse.synthesis.production.model_store", "jobs.models"):
+        monkeypatch.setattr(f"{module}.WEIGHTS", table)
+
+
+def published(monkeypatch: pytest.MonkeyPatch, name: str, *digests: tuple[str, str]) -> None:
+    """Let the table know digests of a row's files."""
+    table = tuple(replace(entry, sha256=digests if entry.name == name else ()) for entry in WEIGHTS)
+    monkeypatch.setattr("perse.synthesis.production.weights_table.WEIGHTS", table)
 
 
 def bring(entry: WeightsEntry, folder: Path) -> str:
@@ -66,7 +84,7 @@ def test_fetch_completes_a_folder_that_is_then_used_offline(store: Path) -> None
 
     run(Fetch(names=(VAE,)), show=said.append, download=never)
     run(Check(names=(VAE,), deep=True), show=said.append)
-    assert said[-1] == f"{VAE}: complete"
+    assert said[-1] == f"{VAE}: complete; sha256 of 2 files as when they were fetched"
 
 
 def test_a_changed_file_is_noticed(store: Path) -> None:
@@ -76,6 +94,95 @@ def test_a_changed_file_is_noticed(store: Path) -> None:
     with pytest.raises(MissingWeightsError, match="sha256"):
         model_store.verify(VAE)
     assert before != digest(store / VAE), "the provenance names what is used"
+
+
+def test_the_first_fetch_is_trusted_and_a_folder_filled_by_hand_from_its_first_check(store: Path) -> None:
+    said: list[str] = []
+    run(List(), show=said.append)
+    assert any(line.startswith(VAE) and "unknown until fetched" in line for line in said)
+    (store / VAE).mkdir(parents=True)
+    bring(entry_named(VAE), store / VAE)
+    run(Check(names=(VAE,)), show=said.append)
+    assert "2 files written down" in said[-1]
+    run(List(), show=said.append)
+    assert any(line.startswith(VAE) and "recorded" in line for line in said)
+    (store / VAE / "config.json").write_text("{ }")
+    for deep in (False, True):
+        with pytest.raises(MissingWeightsError, match=r"config\.json is not the one that was fetched"):
+            run(Check(names=(VAE,), deep=deep), show=said.append)
+    (store / VAE / "config.json").unlink()
+    with pytest.raises(MissingWeightsError, match="fetch"):
+        run(Check(names=(VAE,)), show=said.append)
+
+
+def test_a_file_that_is_not_the_published_one_is_thrown_away(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "diffusion_pytorch_model.safetensors"
+    published(monkeypatch, VAE, (name, "0" * 64))
+    with pytest.raises(MissingWeightsError, match=f"{name} is not the published file"):
+        run(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
+    assert not (store / VAE / name).exists(), "nobody may take the folder for complete"
+    published(monkeypatch, VAE, (name, hashlib.sha256(b"{}").hexdigest()))
+    run(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
+    (store / VAE / name).write_text("{ }")
+    (store / VAE / model_store.FETCHED).unlink()
+    with pytest.raises(MissingWeightsError, match="not the one in our table"):
+        model_store.verify(VAE)
+
+
+def test_published_digests_are_digests_of_files_that_are_fetched() -> None:
+    known = [(entry, path, value) for entry in PUBLISHED for path, value in entry.sha256]
+    assert len(known) >= 10
+    for entry, path, value in known:
+        assert len(value) == 64 and set(value) <= set("0123456789abcdef")
+        assert any(Path(path).match(pattern) for pattern in entry.patterns), f"{entry.name} never fetches {path}"
+
+
+def test_what_is_published_as_pickles_is_kept_as_safetensors(store: Path) -> None:
+    def download(entry: WeightsEntry, folder: Path) -> str:
+        for pattern in entry.patterns:
+            torch.save({"weight": torch.ones(2)}, folder / pattern)
+        return "c0ffee"
+
+    run(Fetch(names=("openpose",)), show=lambda _: None, download=download)
+    files = {path.name for path in (store / "openpose").iterdir()}
+    assert files == {*entry_named("openpose").required, model_store.FETCHED}
+    lock = json.loads((store / "openpose" / model_store.FETCHED).read_text())
+    assert set(lock["converted_from"]) == set(entry_named("openpose").patterns)
+    assert Weights(name="openpose").locate() == store / "openpose"
+
+
+def test_conversions_by_hand(tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(2)}, tmp_path / "w.pt")
+    said: list[str] = []
+    run(Convert(files=(tmp_path / "w.pt",)), show=said.append)
+    assert said == [str(tmp_path / "w.safetensors")]
+    assert torch.equal(load_file(said[0])["weight"], torch.ones(2))
+    with pytest.raises(MissingWeightsError, match="name the files"):
+        run(Convert(), show=said.append)
+
+
+def test_nothing_is_fetched_that_was_not_named(store: Path) -> None:
+    with pytest.raises(MissingWeightsError, match="name what to fetch"):
+        run(Fetch(), show=lambda _: None, download=bring)
+    assert not store.exists()
+    said: list[str] = []
+    run(Fetch(recipe="paper-permissive"), show=said.append, download=bring)
+    assert Weights(name="sdxl-inpainting").locate() and not Weights(name="flux.1-dev").place().exists()
+    run(Check(recipe="paper-permissive"), show=said.append)
+    run(Check(recipe="laptop"), show=said.append)
+    assert said[-1] == "recipe laptop needs no weights"
+
+
+def test_without_a_network_a_fetch_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+
+    def offline(*_: object, **__: object) -> None:
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr(hub.HfApi, "model_info", offline)
+    with pytest.raises(MissingWeightsError, match="cannot be downloaded: no route") as caught:
+        run(Fetch(names=(VAE,)), show=lambda _: None)
+    assert "\n" not in str(caught.value) and "login" in str(caught.value)
 
 
 def test_an_incomplete_download_is_an_error() -> None:
@@ -100,7 +207,9 @@ def test_pickles_are_refused_by_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(MissingWeightsError, match="safetensors") as caught:
         Weights(name="mine", folder=tmp_path / "folder").locate()
     assert Path(name).name in str(caught.value)
-    refuse_pickles(tmp_path / "folder", allowed=True)
+    assert "jobs/models.py convert" in str(caught.value)
+    (tmp_path / "folder" / name).unlink()
+    assert Weights(name="mine", folder=tmp_path / "folder").locate() == tmp_path / "folder"
 
 
 def test_commercial_use_refuses_before_anything_runs_and_proposes() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from perse.errors import MissingWeightsError
 from perse.losses import DeformationLossConfig, VggLoss, decayed, deformation_loss, latent_loss, nearest_mean
@@ -50,17 +51,17 @@ def test_vgg_without_weights_says_so(tmp_path: Path) -> None:
     with pytest.raises(MissingWeightsError, match="VGG-16 checkpoint"):
         VggLoss(None)
     with pytest.raises(MissingWeightsError, match="VGG-16 checkpoint"):
-        VggLoss(tmp_path / "absent.pth")
-    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+        VggLoss(tmp_path / "absent.safetensors")
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(MissingWeightsError, match=r"no VGG-16"):
-        VggLoss(tmp_path / "other.pth")
+        VggLoss(tmp_path / "other.safetensors")
 
 
 def test_vgg_with_a_checkpoint_of_the_real_shape(tmp_path: Path) -> None:
     from torchvision.models import vgg16
 
-    path = tmp_path / "vgg16.pth"
-    torch.save({f"features.{key}": value for key, value in vgg16(weights=None).features.state_dict().items()}, path)
+    path = tmp_path / "vgg16.safetensors"
+    save_file({f"features.{key}": value for key, value in vgg16(weights=None).features.state_dict().items()}, path)
     loss = VggLoss(path)
     image = torch.rand(1, 32, 32, 3, requires_grad=True)
     target = torch.rand(1, 32, 32, 3)

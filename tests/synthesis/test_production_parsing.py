@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import torch
 from perse.attributes import Category, Part
 from perse.errors import GenerationError, MissingWeightsError
 from perse.synthesis.production.keypoints import (
+    OPENPOSE_FILES,
     AuxKeypoints,
     DwposeKeypointsConfig,
     LandmarkKeypointsConfig,
@@ -119,5 +121,33 @@ def test_other_detectors_name_what_they_lack(tmp_path: Path, tracked_astronaut) 
     detector, pose = tmp_path / "det.pth", tmp_path / "pose.pth"
     with pytest.raises(MissingWeightsError, match=r"det\.pth"):
         DwposeKeypointsConfig(detector=detector, pose=pose).build()
+    for file in (detector, pose):
+        file.write_bytes(pickle.dumps(print))
+    with pytest.raises(MissingWeightsError, match="may be code"):
+        DwposeKeypointsConfig(detector=detector, pose=pose).build()
     with pytest.raises(GenerationError, match="nobody"):
         AuxKeypoints(lambda image, **_: np.zeros((64, 64, 3), np.uint8)).draw(tracked_astronaut, 64)
+
+
+def test_openpose_is_built_from_safetensors_alone(tmp_path: Path) -> None:
+    """Its real networks with zeros for weights, under the names of its files."""
+    from controlnet_aux.open_pose import body, face, hand, model
+    from safetensors.torch import save_file
+
+    networks = {"Body": model.bodypose_model(), "Hand": model.handpose_model(), "Face": face.FaceNet()}
+    for part, file in OPENPOSE_FILES.items():
+        state = networks[part].state_dict()
+        # OpenPose's files name a layer without the block that it is in; the face's are plain.
+        names = {name if part == "Face" else name.partition(".")[2]: value for name, value in state.items()}
+        save_file({name: torch.zeros_like(value) for name, value in names.items()}, tmp_path / file)
+    drawer = OpenposeKeypointsConfig(weights=Weights(name="openpose", folder=tmp_path)).build()
+    assert isinstance(drawer, AuxKeypoints)
+    detector = drawer._detector
+    assert isinstance(detector.body_estimation, body.Body) and isinstance(detector.hand_estimation, hand.Hand)
+    assert not any(value.any() for value in detector.face_estimation.model.state_dict().values())
+    save_file({"conv1.weight": torch.zeros(1)}, tmp_path / OPENPOSE_FILES["Hand"])
+    with pytest.raises(MissingWeightsError, match="hand network"):
+        OpenposeKeypointsConfig(weights=Weights(name="openpose", folder=tmp_path)).build()
+    (tmp_path / "body_pose_model.pth").write_bytes(b"x")
+    with pytest.raises(MissingWeightsError, match="convert"):
+        OpenposeKeypointsConfig(weights=Weights(name="openpose", folder=tmp_path)).build()

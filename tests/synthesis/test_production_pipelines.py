@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +25,7 @@ from perse.synthesis.production.inpainting import (
 )
 from perse.synthesis.production.mask_portrait import MaskPortraitRequest, SdxlMaskPortraitConfig
 from perse.synthesis.production.model_store import Weights
+from perse.synthesis.production.segmenter import TransformersSegmenterConfig
 
 PAIRS = PipelineSettings(batch_size=2)
 WORKING = {"size_px": 64, "steps": 2, "settings": PAIRS}
@@ -171,6 +174,28 @@ def test_folders_of_another_kind_are_refused(tiny_weights: SimpleNamespace, tmp_
         FluxFillInpainterConfig(base=local(tmp_path / "nothing")).build()
     with pytest.raises(MissingWeightsError, match=r"fetch flux\.1-fill-dev"):
         FluxFillInpainterConfig().build()
+
+
+@pytest.mark.parametrize("content", [b"noise", pickle.dumps({"weight": 1}), b""])
+def test_whatever_calls_itself_safetensors_and_is_not_is_refused(
+    tiny_weights: SimpleNamespace, tmp_path: Path, content: bytes
+) -> None:
+    for name in ("vae", "flux_controlnet", "sdxl", "segformer"):
+        folder = tmp_path / name
+        shutil.copytree(getattr(tiny_weights, name), folder)
+        for file in folder.rglob("*.safetensors"):
+            file.write_bytes(content)
+    vae, controlnet = local(tmp_path / "vae"), local(tmp_path / "flux_controlnet")
+    configs = (
+        SdxlInpainterConfig(base=local(tiny_weights.sdxl_inpainting), vae=vae, **WORKING),
+        FluxControlNetInpainterConfig(base=local(tiny_weights.flux), controlnet=controlnet, **WORKING),
+        SdxlInpainterConfig(base=local(tmp_path / "sdxl"), vae=None, **WORKING),
+        TransformersSegmenterConfig(weights=local(tmp_path / "segformer")),
+    )
+    for config in configs:
+        with pytest.raises(MissingWeightsError, match=str(tmp_path)) as caught:
+            config.build()
+        assert "\n" not in str(caught.value)
 
 
 def test_batches_are_halved_for_good_and_a_row_that_never_fits_is_an_error() -> None:

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from perse.errors import GenerationError, MissingWeightsError
 
@@ -59,7 +60,7 @@ def load_pipeline(pipeline_class: Any, folder: Path, settings: PipelineSettings,
     """
     try:
         pipeline = pipeline_class.from_pretrained(folder, **_where(folder, settings), **parts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise MissingWeightsError(f"{folder} does not hold a {pipeline_class.__name__}: {_first(error)}") from error
     pipeline.set_progress_bar_config(disable=True)
     if device() == "cpu":
@@ -78,7 +79,7 @@ def load_model(model_class: Any, folder: Path, settings: PipelineSettings) -> An
     """
     try:
         return model_class.from_pretrained(folder, **_where(folder, settings)).eval()
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise MissingWeightsError(f"{folder} does not hold a {model_class.__name__}: {_first(error)}") from error
 
 

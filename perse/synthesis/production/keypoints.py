@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,11 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.data import TrackedPortrait
+from perse.data.tensor_files import load_tensors, tensors_of_pickle
 from perse.errors import GenerationError, MissingWeightsError
 from perse.synthesis.production.model_store import Weights
 from perse.tracking import landmarks as marks
 
 _OPENPOSE = Weights(name="openpose")
+
+OPENPOSE_FILES = {
+    "Body": "body_pose_model.safetensors",
+    "Hand": "hand_pose_model.safetensors",
+    "Face": "facenet.safetensors",
+}
+"""By the name of controlnet-aux's class."""
 
 Image = NDArray[np.uint8]
 Point = tuple[float, float]
@@ -57,7 +66,7 @@ class OpenposeKeypointsConfig:
     """controlnet-aux's OpenPose: body, hands and face."""
 
     weights: Weights = _OPENPOSE
-    """Its three .pth files, which torch opens for their tensors only."""
+    """Its three networks as safetensors; `python jobs/models.py fetch openpose` converts them."""
 
     def build(self) -> KeypointDrawer:
         return AuxKeypoints(_openpose(self.weights.locate()))
@@ -68,9 +77,9 @@ class DwposeKeypointsConfig:
     """controlnet-aux's DWPose; needs mmpose, mmdet and mmcv, which this project does not install."""
 
     detector: Path
-    """YOLOX checkpoint."""
+    """YOLOX checkpoint. mmpose reads pickles only: this one is refused if it holds more than tensors."""
     pose: Path
-    """DWPose checkpoint."""
+    """DWPose checkpoint; likewise."""
 
     def build(self) -> KeypointDrawer:
         return AuxKeypoints(_dwpose(self))
@@ -163,19 +172,37 @@ def _aux(name: str) -> Any:
 
 
 def _openpose(folder: Path) -> Any:
-    return _aux("OpenposeDetector").from_pretrained(
-        str(folder),
-        filename="body_pose_model.pth",
-        hand_filename="hand_pose_model.pth",
-        face_filename="facenet.pth",
-        local_files_only=True,
-    )
+    """The detector with weights from safetensors.
+
+    Raises:
+        MissingWeightsError: a file holds something else than this network.
+    """
+    detector = _aux("OpenposeDetector")
+    parts = []
+    for part, file in OPENPOSE_FILES.items():
+        network = getattr(import_module(f"controlnet_aux.open_pose.{part.lower()}"), part)
+        try:
+            parts.append(network(_as_checkpoint(load_tensors(folder / file))))
+        except (KeyError, RuntimeError) as error:
+            raise MissingWeightsError(f"{folder / file} does not hold OpenPose's {part.lower()} network") from error
+    return detector(*parts)
+
+
+def _as_checkpoint(tensors: dict[str, Any]) -> BytesIO:
+    """What controlnet-aux wants to open: a torch checkpoint, written here and now."""
+    import torch
+
+    checkpoint = BytesIO()
+    torch.save(tensors, checkpoint)
+    checkpoint.seek(0)
+    return checkpoint
 
 
 def _dwpose(config: DwposeKeypointsConfig) -> Any:
     for file in (config.detector, config.pose):
         if not file.is_file():
             raise MissingWeightsError(f"DWPose needs {file}; get it, or use LandmarkKeypointsConfig")
+        tensors_of_pickle(file)
     try:
         return _aux("DWposeDetector")(det_ckpt=str(config.detector), pose_ckpt=str(config.pose))
     except ImportError as error:

@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from perse.data.file_digests import file_digest
+from perse.data.tensor_files import PICKLES, converted, refuse_pickle
 from perse.errors import MissingWeightsError, RecipeError
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry, entry_named
 
 FETCHED = "fetched.json"
 """Beside the files: hub id, commit, and the sha256 of every file as it came."""
-
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-"""Suffixes of formats that can carry code."""
 
 Download = Callable[[WeightsEntry, Path], str]
 """Brings an entry's files into a folder and returns the commit they are from."""
@@ -67,12 +65,12 @@ class Weights:
         if self.folder is not None:
             if not place.is_dir():
                 raise MissingWeightsError(f"weights {self.name}: there is no folder {place}")
-            refuse_pickles(place, allowed=bool(self.entry and self.entry.tensor_pickles))
+            refuse_pickles(place)
             return place
         entry = _entry(self.name)
         if missing_patterns(entry, place):
             raise MissingWeightsError(describe_missing(entry))
-        refuse_pickles(place, allowed=entry.tensor_pickles)
+        refuse_pickles(place)
         return place
 
 
@@ -95,22 +93,21 @@ def missing_patterns(entry: WeightsEntry, folder: Path) -> list[str]:
     return sorted(missing)
 
 
-def refuse_pickles(folder: Path, *, allowed: bool = False) -> None:
+def refuse_pickles(folder: Path) -> None:
     """Refuse a folder in which a pickled checkpoint lies: a loader might prefer it.
 
     Raises:
         MissingWeightsError: naming the first such file.
     """
-    found = [] if allowed else sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICKLES)
-    if found:
-        raise MissingWeightsError(
-            f"{found[0]} is a pickled checkpoint, which can run code when it is opened; only safetensors are loaded: "
-            "fetch or convert them and remove the pickle"
-        )
+    for path in sorted(folder.rglob("*")):
+        refuse_pickle(path)
 
 
 def fetch(name: str, download: Download) -> Path:
     """Bring a row's files into the store, and write down what came.
+
+    What the table knows a digest of must have it; of everything else the digest of this first time is trusted, and
+    `verify` compares with it from then on.
 
     Raises:
         MissingWeightsError: the table has no such row or no hub id, the download is incomplete, or a known digest
@@ -122,37 +119,97 @@ def fetch(name: str, download: Download) -> Path:
     folder = store_root() / name
     folder.mkdir(parents=True, exist_ok=True)
     commit = download(entry, folder)
+    _refuse_other_files(entry, folder)
+    originals = _convert_pickles(folder) if entry.tensor_pickles else {}
     if missing := missing_patterns(entry, folder):
         raise MissingWeightsError(f"{entry.hub_id} did not bring {', '.join(missing)} into {folder}; fetch again")
-    refuse_pickles(folder, allowed=entry.tensor_pickles)
-    digests = {str(path.relative_to(folder)): file_digest(path) for path in weight_files(folder)}
-    _compare(entry.name, dict(entry.sha256), digests)
-    lock = {"hub_id": entry.hub_id, "revision": entry.revision, "commit": commit, "sha256": digests}
-    (folder / FETCHED).write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n")
+    refuse_pickles(folder)
+    _write_lock(entry, folder, commit=commit, converted_from=originals)
     return folder
 
 
 def from_hub(entry: WeightsEntry, folder: Path) -> str:
-    """Download from the model hub, with the user's own login where the repository asks for one."""
+    """Download from the model hub, with the user's own login where the repository asks for one.
+
+    Raises:
+        MissingWeightsError: no network, no such repository or no permission; one line.
+    """
     from huggingface_hub import HfApi, snapshot_download
 
-    commit = HfApi().model_info(entry.hub_id, revision=entry.revision).sha or entry.revision
-    snapshot_download(entry.hub_id, revision=commit, local_dir=folder, allow_patterns=list(entry.patterns))
+    try:
+        commit = HfApi().model_info(entry.hub_id, revision=entry.revision).sha or entry.revision
+        snapshot_download(entry.hub_id, revision=commit, local_dir=folder, allow_patterns=list(entry.patterns))
+    except Exception as error:  # the hub's, the network's and the disk's errors have nothing in common
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MissingWeightsError(
+            f"{entry.hub_id} cannot be downloaded: {first}. Is there a network? Some repositories want their licence "
+            f"accepted on their page and a login (hf auth login). Files got otherwise go into {folder}"
+        ) from error
     return commit
 
 
-def verify(name: str) -> None:
-    """Compare every file with the digests of its fetch and of the table. Reads everything: minutes for FLUX.
+def verify(name: str, *, again: bool = False) -> str:
+    """Compare every file with the digests of its fetch and of the table, and say what was compared.
+
+    A folder that was filled by hand has no digests yet: they are written down now, and compared from then on.
+
+    Args:
+        again: read every file (minutes for FLUX), also those whose size and time have not changed since the last time.
 
     Raises:
         MissingWeightsError: incomplete, a pickle, or a file that differs.
     """
     entry = _entry(name)
     folder = Weights(name=name).locate()
-    known = dict(entry.sha256)
-    if (folder / FETCHED).is_file():
-        known |= json.loads((folder / FETCHED).read_text())["sha256"]
-    _compare(name, known, {path: file_digest(folder / path) for path in known if (folder / path).is_file()})
+    found = {_relative(path, folder): file_digest(path, again=again) for path in weight_files(folder)}
+    _compare(name, dict(entry.sha256), found, "the one in our table")
+    if not (folder / FETCHED).is_file():
+        _write_lock(entry, folder, commit="unknown, not fetched by us")
+        return f"complete; sha256 of {len(found)} files written down, nothing to compare most of them with"
+    _compare(name, json.loads((folder / FETCHED).read_text())["sha256"], found, "the one that was fetched")
+    return f"complete; sha256 of {len(found)} files as when they were fetched"
+
+
+def digest_state(entry: WeightsEntry) -> str:
+    """What is known of a row's digests, in two or three words."""
+    if (store_root() / entry.name / FETCHED).is_file():
+        return "recorded"
+    return f"{len(entry.sha256)} published" if entry.sha256 else "unknown until fetched"
+
+
+def _write_lock(
+    entry: WeightsEntry, folder: Path, *, commit: str, converted_from: dict[str, str] | None = None
+) -> None:
+    digests = {_relative(path, folder): file_digest(path) for path in weight_files(folder)}
+    lock = {"hub_id": entry.hub_id, "revision": entry.revision, "commit": commit, "sha256": digests}
+    lock |= {"converted_from": converted_from} if converted_from else {}
+    (folder / FETCHED).write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n")
+
+
+def _convert_pickles(folder: Path) -> dict[str, str]:
+    """Replace pickled checkpoints by safetensors of their tensors; names and digests of what there was."""
+    originals = {}
+    for path in [one for one in weight_files(folder) if one.suffix.lower() in PICKLES]:
+        originals[_relative(path, folder)] = file_digest(path)
+        converted(path)
+        path.unlink()
+    return originals
+
+
+def _refuse_other_files(entry: WeightsEntry, folder: Path) -> None:
+    """What has not the digest that the table knows is thrown away: nobody may take it for complete."""
+    for name, expected in entry.sha256:
+        path = folder / name
+        if path.is_file() and file_digest(path) != expected:
+            path.unlink()
+            raise MissingWeightsError(
+                f"{entry.name}: {name} is not the published file (sha256 differs) and was removed: a damaged download, "
+                "or its authors replaced it; fetch again"
+            )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def digest(folder: Path) -> str:
@@ -251,7 +308,9 @@ def _entry(name: str) -> WeightsEntry:
         raise MissingWeightsError(str(error.args[0])) from error
 
 
-def _compare(name: str, known: dict[str, str], found: dict[str, str]) -> None:
-    wrong = [path for path, expected in sorted(known.items()) if found.get(path) != expected]
-    if wrong:
-        raise MissingWeightsError(f"{name}: {wrong[0]} is not the file that was fetched (sha256 differs); fetch again")
+def _compare(name: str, known: dict[str, str], found: dict[str, str], which: str) -> None:
+    wrong = [path for path, expected in sorted(known.items()) if path in found and found[path] != expected]
+    gone = [path for path in sorted(known) if path not in found]
+    if wrong or gone:
+        what = f"{wrong[0]} is not {which} (sha256 differs)" if wrong else f"{gone[0]} is gone"
+        raise MissingWeightsError(f"{name}: {what}; remove it and fetch again")

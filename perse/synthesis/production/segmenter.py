@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from perse.attributes import Category, Part
 from perse.data import PartMasks
@@ -120,7 +121,7 @@ class TransformersSegmenter:
             model: Any = AutoModelForSemanticSegmentation.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise MissingWeightsError(f"{folder} holds no segmentation checkpoint of transformers: {error}") from error
         _check_classes(model.config.num_labels, config.labels, folder)
         self._device = torch.device(device or _default_device())

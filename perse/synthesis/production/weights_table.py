@@ -1,8 +1,8 @@
 """Every weight that a production backend may load: where it comes from, how large it is, what its licence allows.
 
 Sizes are what `fetch` brings (the listed patterns only), rounded. Nothing here was downloaded by this project's
-tests; revisions are branches, and what a branch meant on the day of a fetch is written down beside the files (commit
-and sha256 of each file), which `check` compares from then on.
+tests. Digests are those that several independent public manifests agree on, where such were found; a file without one
+is trusted the first time: commit and sha256 are then written down beside it, and `check` compares from then on.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class WeightsEntry:
     patterns: tuple[str, ...] = ("*.json", "*.txt", "*.model", "*.safetensors")
     """What is fetched."""
     sha256: tuple[tuple[str, str], ...] = ()
-    """Known digests of files, (relative path, hexadecimal)."""
+    """Published digests of files, (relative path, hexadecimal)."""
     tensor_pickles: bool = False
-    """Whether its only format is torch's .pth; such files are opened for their tensors alone (weights_only)."""
+    """Whether it is published as torch's .pth only: `fetch` reads the tensors alone and keeps them as safetensors."""
 
 
 _FLUX_FOLDERS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "transformer", "vae", "scheduler")
@@ -67,8 +67,31 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
         licence=_FLUX_LICENCE,
         commercial=False,
         alternative="sdxl-inpainting",
+        revision="3de623fc3c33e44ffbe2bad470d0f45bccf2eb21",
         required=_FLUX_NEEDS,
         patterns=("model_index.json", *_FLUX_FILES, "tokenizer_2/*.model"),
+        sha256=(
+            (
+                "text_encoder_2/model-00001-of-00002.safetensors",
+                "ec87bffd1923e8b2774a6d240c922a41f6143081d52cf83b8fe39e9d838c893e",
+            ),
+            (
+                "text_encoder_2/model-00002-of-00002.safetensors",
+                "a5640855b301fcdbceddfa90ae8066cd9414aff020552a201a255ecf2059da00",
+            ),
+            (
+                "transformer/diffusion_pytorch_model-00001-of-00003.safetensors",
+                "d86a3038eacaa720682cb9b1da3c49fecf8a3ded605af4def6061eaa18903eb8",
+            ),
+            (
+                "transformer/diffusion_pytorch_model-00002-of-00003.safetensors",
+                "5e830704a83aa938dfaf23da308100a1c44b83fa084283abf1d163ea727e5f7a",
+            ),
+            (
+                "vae/diffusion_pytorch_model.safetensors",
+                "f5b59a26851551b67ae1fe58d32e76486e1e812def4696a4bea97f16604d40a3",
+            ),
+        ),
     ),
     WeightsEntry(
         name="flux.1-dev-controlnet-inpainting-beta",
@@ -111,6 +134,24 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
         commercial=True,
         required=_SDXL_NEEDS,
         patterns=_SDXL_FP16,
+        sha256=(
+            (
+                "text_encoder/model.fp16.safetensors",
+                "660c6f5b1abae9dc498ac2d21e1347d2abdb0cf6c0c0c8576cd796491d9a6cdd",
+            ),
+            (
+                "text_encoder_2/model.fp16.safetensors",
+                "ec310df2af79c318e24d20511b601a591ca8cd4f1fce1d8dff822a356bcdb1f4",
+            ),
+            (
+                "unet/diffusion_pytorch_model.fp16.safetensors",
+                "83e012a805b84c7ca28e5646747c90a243c65c8ba4f070e2d7ddc9d74661e139",
+            ),
+            (
+                "vae/diffusion_pytorch_model.fp16.safetensors",
+                "bcb60880a46b63dea58e9bc591abe15f8350bde47b405f9c38f4be70c6161e68",
+            ),
+        ),
     ),
     WeightsEntry(
         name="sdxl-vae-fp16-fix",
@@ -121,6 +162,12 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
         commercial=True,
         required=("config.json", "diffusion_pytorch_model.safetensors"),
         patterns=("config.json", "diffusion_pytorch_model.safetensors"),
+        sha256=(
+            (
+                "diffusion_pytorch_model.safetensors",
+                "1b909373b28f2137098b0fd9dbc6f97f8410854f31f84ddc9fa04b077b0ace2c",
+            ),
+        ),
     ),
     WeightsEntry(
         name="controlnet-union-sdxl-1.0",
@@ -150,7 +197,7 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
         licence="CMU OpenPose, academic and non-commercial",
         commercial=False,
         alternative="LandmarkKeypointsConfig, which draws the tracked landmarks and needs no weights",
-        required=("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
+        required=("body_pose_model.safetensors", "hand_pose_model.safetensors", "facenet.safetensors"),
         patterns=("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
         tensor_pickles=True,
     ),
