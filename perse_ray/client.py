@@ -12,6 +12,9 @@
             file.write(picture)
         strip = [client.render(avatar.id, attributes={"hat": {hats[0].id: step / 8}}) for step in range(9)]
 
+Subjects may be named by words of their prompts (``{"hat": {"red beanie": 1.0}}``), and attributes described:
+``{"hair": described("long red curls")}``. `AvatarClient.stream` is for interactive use.
+
 A render changes nothing on the service, so a request that a dying server dropped is sent once more; so is one that was
 refused with 429 or 503 and a short Retry-After. Then the error is raised. A timeout is not repeated: the work may still
 be under way, and asking again would double it.
@@ -19,23 +22,49 @@ be under way, and asking again would double it.
 
 from __future__ import annotations
 
+import base64
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from urllib.parse import quote
 
 import httpx
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 MAX_WAIT_S = 5.0
 """A longer Retry-After is left to the caller."""
 
 _COME_BACK = frozenset({429, 502, 503, 504})
 
-Mix = Mapping[str, Mapping[str, float]]
-"""By category: ids of subjects and their weights."""
+
+class Description(TypedDict, total=False):
+    """An attribute in words, as a picture (base64), or both; see `described`."""
+
+    text: str
+    image: str
+    weight: float
+
+
+Term = Mapping[str, float] | Description
+Attributes = Mapping[str, Term | Sequence[Term]]
+"""By category: subjects, named by id or by words of their prompts, and their weights; or a description; or a list of
+these, added up."""
+
+
+def described(text: str | None = None, *, image: bytes | None = None, weight: float = 1.0) -> Description:
+    """An attribute that no subject has, in words, as a PNG, JPEG or WebP, or both. What comes of it is a guess."""
+    description = Description(weight=weight)
+    if text is not None:
+        description["text"] = text
+    if image is not None:
+        description["image"] = base64.b64encode(image).decode("ascii")
+    return description
 
 
 class Orbit(TypedDict, total=False):
@@ -63,6 +92,21 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class EditSpace:
+    """What an avatar can be made to look like.
+
+    Attributes:
+        categories: the subjects of each.
+        thumbnails: addresses of small pictures by subject, on the service.
+        neutral: address of a picture of the person as photographed.
+    """
+
+    categories: Mapping[str, tuple[Subject, ...]]
+    thumbnails: Mapping[str, str]
+    neutral: str
+
+
+@dataclass(frozen=True)
 class AvatarDescription:
     """What can be asked of an avatar."""
 
@@ -72,6 +116,7 @@ class AvatarDescription:
     expressions: tuple[str, ...]
     joints: tuple[str, ...]
     gaussians: int
+    version: str = ""
 
     def of(self, category: str) -> list[Subject]:
         """The subjects of one category."""
@@ -122,6 +167,13 @@ class AvatarClient:
         except httpx.TransportError:
             return False
 
+    def ready(self) -> bool:
+        """Whether the service can draw."""
+        try:
+            return self._http.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
     def avatars(self) -> list[AvatarDescription]:
         """The avatars that are served.
 
@@ -134,7 +186,7 @@ class AvatarClient:
         self,
         avatar: str,
         *,
-        attributes: Mix | None = None,
+        attributes: Attributes | None = None,
         expression: Mapping[str, float] | None = None,
         pose: Mapping[str, Sequence[float]] | None = None,
         camera: Orbit | Pinhole | None = None,
@@ -147,7 +199,7 @@ class AvatarClient:
 
         Args:
             avatar: its id.
-            attributes: by category, subjects' ids and weights; the person as photographed if left out.
+            attributes: by category, what is worn; the person as photographed if left out.
             expression: strengths by name.
             pose: joint rotations by name, axis-angle in radians.
             camera: where to look from; the portrait's camera if left out.
@@ -156,10 +208,59 @@ class AvatarClient:
         Raises:
             ServiceError: there is no such avatar or name, or the service refused or is not there.
         """
-        body: dict[str, Any] = {"width": width, "height": height, "format": format, **others}
-        given = {"attributes": attributes, "expression": expression, "pose": pose, "camera": camera}
-        body |= {name: value for name, value in given.items() if value is not None}
+        look = {"attributes": attributes, "expression": expression, "pose": pose, "camera": camera}
+        body = _given(look) | {"width": width, "height": height, "format": format, **others}
         return self._ask("POST", f"{_path(avatar)}/render", json=body).content
+
+    def frames(self, avatar: str, requests: Sequence[Mapping[str, Any]]) -> list[bytes]:
+        """Several pictures in one request, each asked for by the fields of a render request; all of one format.
+
+        Raises:
+            ServiceError: as `render`.
+        """
+        answer = self._ask("POST", f"{_path(avatar)}/frames", json={"frames": list(requests)}).json()
+        return [base64.b64decode(frame) for frame in answer["frames"]]
+
+    def attributes(self, avatar: str) -> EditSpace:
+        """What the avatar can be made to look like.
+
+        Raises:
+            ServiceError: there is no such avatar, or the service refused or is not there.
+        """
+        space = self._ask("GET", f"{_path(avatar)}/attributes").json()
+        rows = [row for members in space["categories"].values() for row in members]
+        subjects = {row["id"]: Subject(row["id"], row["category"], row["text"]) for row in rows}
+        categories = {
+            name: tuple(subjects[row["id"]] for row in members) for name, members in space["categories"].items()
+        }
+        return EditSpace(categories, {row["id"]: row["thumbnail"] for row in rows}, space["neutral"])
+
+    @contextmanager
+    def stream(self, avatar: str) -> Iterator[AvatarStream]:
+        """A connection for interactive use. Needs the package websockets.
+
+        ::
+
+            with client.stream("me") as stream:
+                for step in range(100):
+                    stream.change(pose={"neck": (0, step / 100, 0)})
+                    show(stream.picture())
+
+        Raises:
+            ServiceError: the service refused or is not there.
+        """
+        from websockets.exceptions import WebSocketException
+        from websockets.sync.client import connect
+
+        address = self._http.base_url.join(f"{_path(avatar)}/stream")
+        scheme = "wss" if address.scheme == "https" else "ws"
+        headers = {name: value for name, value in self._http.headers.items() if name == "authorization"}
+        try:
+            connection = connect(str(address.copy_with(scheme=scheme)), additional_headers=headers)
+        except (OSError, WebSocketException) as error:
+            raise ServiceError(0, f"no stream from {address}: {error}") from error
+        with connection:
+            yield AvatarStream(connection)
 
     def animate(self, avatar: str, motion: Mapping[str, Any], **others: Any) -> bytes:
         """A video, MP4 unless ``format="webp"``, with a C2PA manifest.
@@ -174,7 +275,7 @@ class AvatarClient:
         """
         return self._ask("POST", f"{_path(avatar)}/animate", json={"motion": motion, **others}).content
 
-    def export(self, avatar: str, format: str = "ply", *, attributes: Mix | None = None, **look: Any) -> bytes:
+    def export(self, avatar: str, format: str = "ply", *, attributes: Attributes | None = None, **look: Any) -> bytes:
         """A file for other programs: ply, compressed-ply, splat, glb, usd or html.
 
         Args:
@@ -223,6 +324,57 @@ class AvatarClient:
             raise ServiceError(0, f"cannot reach {self._http.base_url}: {error}") from error
 
 
+class AvatarStream:
+    """Changes in, pictures out; of several changes that wait, one picture shows all."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._arrived = 0
+
+    def change(self, **fields: Any) -> None:
+        """Change what is seen: fields of a render request. The others stay as they are.
+
+        Raises:
+            ServiceError: the connection is lost.
+        """
+        self._say(fields)
+
+    def picture(self, timeout_s: float = 30.0) -> bytes:
+        """The next picture.
+
+        Raises:
+            ServiceError: the service did not understand a change, did not answer in time, or is gone.
+        """
+        from websockets.exceptions import WebSocketException
+
+        while True:
+            try:
+                message = self._connection.recv(timeout_s)
+            except TimeoutError:
+                raise ServiceError(0, f"no picture in {timeout_s:g} s") from None
+            except WebSocketException as error:
+                raise ServiceError(0, f"the stream has ended: {error}") from error
+            if isinstance(message, bytes):
+                self._arrived += 1
+                self._say({"received": self._arrived})
+                return message
+            told = json.loads(message)
+            if told.get("type") == "error":
+                raise ServiceError(422, str(told.get("detail"))[:2000])
+
+    def _say(self, message: Mapping[str, Any]) -> None:
+        from websockets.exceptions import WebSocketException
+
+        try:
+            self._connection.send(json.dumps(message))
+        except WebSocketException as error:
+            raise ServiceError(0, f"the stream has ended: {error}") from error
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _path(avatar: str) -> str:
     return f"/v1/avatars/{quote(avatar, safe='')}"
 
@@ -257,4 +409,5 @@ def _description(value: Mapping[str, Any]) -> AvatarDescription:
         expressions=tuple(value["expressions"]),
         joints=tuple(value["joints"]),
         gaussians=int(value["gaussians"]),
+        version=str(value.get("version", "")),
     )

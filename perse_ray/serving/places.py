@@ -14,19 +14,26 @@ another version of the model. Asking for it is cheap; a replica does so every fe
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
 from perse.attributes import Category
 from perse.data.workspace import Workspace
 from perse.errors import InputError, PerseError
+from perse_ray.mlflow_log import Store
 from perse_ray.serving.errors import Unavailable
 from perse_ray.serving.requests import AVATAR_ID, AvatarInfo, SubjectInfo
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Answer = TypeVar("Answer")
 
 _MODEL = re.compile(r"models:/([^@/]+)@([^@/]+)")
 _FILES = ("avatar/avatar.safetensors", "avatar/avatar.json")
@@ -76,45 +83,43 @@ class WorkspacePlace:
 
 @dataclass(frozen=True)
 class RegistryPlace:
-    """The version of a registered model that an alias points to.
-
-    Attributes:
-        store: tracking URI; empty for MLflow's own choice (`MLFLOW_TRACKING_URI`).
-    """
+    """The version of a registered model that an alias points to, in the registry of `MLFLOW_TRACKING_URI`."""
 
     model: str
     alias: str
-    store: str = ""
 
     def version(self) -> str:
         return str(self._asked(lambda client: client.get_model_version_by_alias(self.model, self.alias).version))
 
     def fetch(self, version: str, into: Path) -> Path:
-        import mlflow.artifacts
+        def download(client: MlflowClient) -> Path:
+            from mlflow.artifacts import download_artifacts
 
-        def download(client: Any) -> Path:
             place = client.get_model_version_download_uri(self.model, version)
             into.mkdir(parents=True, exist_ok=True)
-            return Path(
-                mlflow.artifacts.download_artifacts(
-                    artifact_uri=f"{place}/artifacts", dst_path=str(into), tracking_uri=self.store or None
-                )
-            )
+            return Path(download_artifacts(f"{place}/artifacts", dst_path=str(into), tracking_uri=_registry()))
 
         found = sorted(self._asked(download).rglob("avatar.json"))
         if not found:
             raise InputError(f"version {version} of {self.model} holds no avatar; jobs/build_avatar.py registers them")
         return found[0].parent
 
-    def _asked(self, question: Any) -> Any:
-        from mlflow import MlflowClient
+    def _asked(self, question: Callable[[MlflowClient], Answer]) -> Answer:
+        client = Store(_registry(), None).client()
         from mlflow.exceptions import MlflowException
 
         try:
-            return question(MlflowClient(self.store or None))
+            return question(client)
         except MlflowException as error:
             reason = " ".join(str(error).split())[:200]
-            raise Unavailable(f"models:/{self.model}@{self.alias} is not in the registry ({reason})") from None
+            raise Unavailable(f"models:/{self.model}@{self.alias} is not in {_registry()} ({reason})") from None
+
+
+def _registry() -> str:
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        raise InputError("models:/NAME@ALIAS needs to know the registry: set MLFLOW_TRACKING_URI")
+    return uri
 
 
 def find_places(texts: Sequence[str]) -> dict[str, Place]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,3 +109,32 @@ def test_the_registered_model_renders(
     model = mlflow.pyfunc.load_model("models:/perse-small@champion")
     (answer,) = model.predict(['{"width": 48, "height": 48}'])
     assert (decode_image(base64.b64decode(answer)) == picture(loaded)).all()
+
+
+def test_pictures_that_wait_together_are_drawn_together(loaded: LoadedAvatar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call for a size and background, whatever the codes, poses and cameras; the same pixels as one by one."""
+    first, second = hats(loaded)
+    joint = loaded.info("x").joints[1]
+    small: dict[str, Any] = {"width": 48, "height": 32}
+    asked = [
+        RenderRequest(**small),
+        RenderRequest(attributes={Category.HAT: {first: 1.0}}, **small),
+        RenderRequest(pose={joint: (0.0, 0.4, 0.0)}, **small),
+        RenderRequest(width=32, height=48),
+        RenderRequest(attributes={Category.HAT: {second: 0.5}}, camera=OrbitCamera(yaw_deg=30), **small),
+        RenderRequest(attributes={Category.HAT: {first: 1.0}}, pose={joint: (0.0, 0.4, 0.0)}, **small),
+        RenderRequest(background=None, **small),
+    ]
+    alone = [loaded.render(request) for request in asked]
+    calls: list[int] = []
+    draw = type(loaded.rasterizer).draw
+
+    def counted(self: Any, gaussians: Gaussians, cameras: Camera, background: Any) -> Any:
+        calls.append(len(gaussians.means))
+        return draw(self, gaussians, cameras, background)
+
+    monkeypatch.setattr(type(loaded.rasterizer), "draw", counted)
+    together = loaded.render_many(asked)
+    assert sorted(calls) == [1, 1, 5]
+    for one, other in zip(alone, together, strict=True):
+        assert one.shape == other.shape and np.abs(one.astype(int) - other).max() <= 1

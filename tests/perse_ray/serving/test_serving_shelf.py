@@ -1,0 +1,135 @@
+"""Avatars in memory: as many as fit, the newest version, and none dropped while it is in use."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from threading import Event, Thread
+
+import numpy as np
+import pytest
+import torch
+
+from perse.avatar import Avatar, load_avatar, save_avatar
+from perse.data.workspace import Workspace
+from perse.errors import InputError
+from perse_ray.mlflow_log import BuildLog
+from perse_ray.serving.errors import NoSuchAvatar
+from perse_ray.serving.places import absolute, find_places
+from perse_ray.serving.requests import RenderRequest
+from perse_ray.serving.shelf import Shelf
+
+LOOK = RenderRequest(width=32, height=32)
+
+
+def darker(avatar: Path) -> Avatar:
+    """The same person at night."""
+    changed = load_avatar(avatar)
+    with torch.no_grad():
+        changed.decoder.base[:, 11:14] -= 3
+    return changed
+
+
+def test_as_many_stay_as_fit_and_the_least_used_goes_first(workspace: Path) -> None:
+    places = find_places([f"{name}={workspace}" for name in "abc"])
+    one = Shelf(places, memory_mib=1e-3).avatar("a").mib
+    shelf = Shelf(places, memory_mib=2.5 * one)
+    for name in ("a", "b", "a", "c"):
+        shelf.avatar(name)
+    assert shelf.in_memory() == ["a", "c"]
+    assert 1.9 * one < shelf.used_mib < 2.1 * one
+    tiny = Shelf(places, memory_mib=1e-3)
+    tiny.avatar("a")
+    tiny.avatar("b")
+    assert tiny.in_memory() == ["b"], "one always stays"
+
+
+def test_what_can_be_asked_is_known_without_loading(workspace: Path) -> None:
+    shelf = Shelf(find_places([str(workspace)]), memory_mib=100)
+    before = shelf.info("me")
+    assert shelf.in_memory() == []
+    shelf.avatar("me")
+    assert before == shelf.info("me") and before.version
+    with pytest.raises(NoSuchAvatar):
+        shelf.info("you")
+    with pytest.raises(NoSuchAvatar):
+        shelf.avatar("../me")
+
+
+def test_a_rebuilt_workspace_is_exchanged_under_requests(workspace: Path, tmp_path: Path) -> None:
+    own = tmp_path / "me"
+    shutil.copytree(workspace, own)
+    shelf = Shelf(find_places([str(own)]), memory_mib=100)
+    before = shelf.avatar("me").render(LOOK)
+    assert shelf.refresh() == []
+    pictures: list[float] = []
+    stop = Event()
+
+    def keep_asking() -> None:
+        while not stop.is_set():
+            pictures.append(float(shelf.avatar("me").render(LOOK).mean()))
+
+    asking = Thread(target=keep_asking)
+    asking.start()
+    try:
+        save_avatar(darker(own / "avatar"), own / "avatar")
+        assert shelf.refresh() == ["me"]
+    finally:
+        stop.set()
+        asking.join()
+    after = shelf.avatar("me").render(LOOK)
+    assert after.mean() < before.mean() - 5
+    assert pictures and set(np.round(pictures, 3)) <= {round(float(p.mean()), 3) for p in (before, after)}
+
+
+def test_a_version_that_cannot_be_read_leaves_the_old_one(workspace: Path, tmp_path: Path) -> None:
+    own = tmp_path / "me"
+    shutil.copytree(workspace, own)
+    shelf = Shelf(find_places([str(own)]), memory_mib=100)
+    before = shelf.avatar("me").render(LOOK)
+    (own / "avatar" / "avatar.safetensors").write_bytes(b"half a fi")
+    assert shelf.refresh() == []
+    assert (shelf.avatar("me").render(LOOK) == before).all()
+    (own / "avatar" / "avatar.json").unlink()
+    assert shelf.refresh() == []
+    assert (shelf.avatar("me").render(LOOK) == before).all()
+
+
+def test_an_alias_is_followed(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    build = BuildLog.open(Workspace.open(tmp_path / "w"), "x")
+    build.register(workspace / "avatar", "perse-me", "champion")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", build.parent.store.uri)
+    shelf = Shelf(find_places(["models:/perse-me@champion"]), memory_mib=100)
+    before = shelf.avatar("perse-me").render(LOOK)
+    assert shelf.info("perse-me").gaussians > 500 and shelf.refresh() == []
+    save_avatar(darker(workspace / "avatar"), tmp_path / "night")
+    with pytest.raises(InputError, match="models:/perse-me@second is not in sqlite"):
+        find_places(["models:/perse-me@second"])
+    build.register(tmp_path / "night", "perse-me", "champion")
+    assert shelf.refresh() == ["perse-me"]
+    assert shelf.avatar("perse-me").render(LOOK).mean() < before.mean() - 5
+
+
+def test_places_and_their_names(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(find_places([f"anna={workspace}", f" {workspace} "])) == ["anna", "me"]
+    (tmp_path / "empty").mkdir()
+    for wrong, says in (
+        ([str(tmp_path / "empty")], "no finished avatar"),
+        ([str(workspace)] * 2, "twice"),
+        (["models:/me"], "models:/NAME@ALIAS"),
+        ([f"{workspace.parent}/a b"], "cannot be an avatar's id"),
+    ):
+        with pytest.raises(InputError, match=says):
+            find_places(wrong)
+    monkeypatch.chdir(tmp_path)
+    assert absolute(["x/y", "b=z", "", " s3://b/me", "models:/m@c"]) == [
+        str(tmp_path / "x/y"),
+        f"b={tmp_path / 'z'}",
+        "s3://b/me",
+        "models:/m@c",
+    ]
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(InputError, match="set MLFLOW_TRACKING_URI"):
+        find_places(["models:/m@champion"])

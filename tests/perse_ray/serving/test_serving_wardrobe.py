@@ -1,0 +1,92 @@
+"""What a request says about attributes, and the latent code that comes of it."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from perse.attributes import Category
+from perse.data.images import encode_image
+from perse.features import EmbeddedEncoder
+from perse.features.encoder import Features
+from perse_ray.serving.errors import UnknownName
+from perse_ray.serving.loaded_avatar import LoadedAvatar
+from perse_ray.serving.requests import Appearance
+from perse_ray.serving.wardrobe import Wardrobe
+
+
+def code(loaded: LoadedAvatar, attributes: dict[str, Any]) -> torch.Tensor:
+    return loaded.code(Appearance.model_validate({"attributes": attributes}).attributes)
+
+
+def hat(loaded: LoadedAvatar) -> tuple[str, str]:
+    return next((s.key, s.text) for s in loaded.avatar.subjects if s.category is Category.HAT)
+
+
+def test_a_subject_answers_to_its_id_its_prompt_and_words_of_it(loaded: LoadedAvatar) -> None:
+    key, text = hat(loaded)
+    own = loaded.avatar.subject_codes()[loaded.avatar.row(key)].detach()
+    for name in (key, text, text.upper(), " ".join(text.split()[-2:])):
+        assert torch.allclose(code(loaded, {"hat": {name: 1.0}}), own, atol=1e-6), name
+
+
+def test_a_sum_adds_up(loaded: LoadedAvatar) -> None:
+    key, text = hat(loaded)
+    whole = code(loaded, {"hat": {key: 0.75}})
+    assert torch.allclose(code(loaded, {"hat": [{key: 0.5}, {text: 0.25}]}), whole, atol=1e-6)
+
+
+def test_a_description_in_a_learned_prompts_words_is_that_subject(loaded: LoadedAvatar) -> None:
+    key, text = hat(loaded)
+    named, described = code(loaded, {"hat": {key: 1}}), code(loaded, {"hat": {"text": text}})
+    assert torch.allclose(named, described, atol=1e-4)
+    half = code(loaded, {"hat": {"text": text, "weight": 0.5}})
+    assert torch.allclose(half, code(loaded, {"hat": {key: 0.5}}), atol=1e-4)
+
+
+def test_a_picture_describes_too(loaded: LoadedAvatar) -> None:
+    picture = base64.b64encode(encode_image(np.full((40, 30, 3), 99, np.uint8), "jpeg")).decode()
+    described = code(loaded, {"hat": {"image": picture}})
+    others = [k for k in range(len(described)) if k != Category.HAT.index]
+    assert torch.equal(described[others], code(loaded, {})[others])
+    assert not torch.equal(described, code(loaded, {}))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({"hat": {"zebra": 1}}, "there is no hat 'zebra'; choose among"),
+        ({"hat": {"image": base64.b64encode(b"GIF89a").decode()}}, "not a PNG, JPEG or WebP"),
+        ({"nose": {"long": 1}}, "learned no nose"),
+        ({"nose": {"text": "long"}}, "learned no nose"),
+    ],
+)
+def test_what_cannot_be_understood_is_explained(loaded: LoadedAvatar, attributes: dict[str, Any], says: str) -> None:
+    if not any(s.category is Category.NOSE for s in loaded.avatar.subjects) or "nose" not in attributes:
+        with pytest.raises(UnknownName, match=says):
+            code(loaded, attributes)
+
+
+def test_an_encoder_of_another_avatar_is_not_believed(loaded: LoadedAvatar) -> None:
+    class Other(EmbeddedEncoder):
+        def encode(self, images: Any, texts: Any) -> Features:
+            found = super().encode(images, texts)
+            return Features(found.image.flip(-1), found.text.flip(-1))
+
+    attributes = Appearance.model_validate({"attributes": {"hat": {"text": "red"}}}).attributes
+    with pytest.raises(UnknownName, match="another encoder"):
+        Wardrobe(loaded.avatar, Other()).code(attributes)
+
+
+def test_the_record_tells_what_was_worn(loaded: LoadedAvatar) -> None:
+    key, text = hat(loaded)
+    worn = Appearance.model_validate({"attributes": {"hat": [{text: 0.5}, {"text": "a crown"}]}}).attributes
+    found = loaded.provenance([worn]).edits
+    assert {(edit.subject, edit.text, edit.weight) for edit in found} == {
+        (key, text, 0.5),
+        ("described", "a crown", 1.0),
+    }
