@@ -14,13 +14,14 @@ class Picture {
     this.clouds = { avatar: this.stage.cloud(), reference: this.stage.cloud() };
     this.sharpness = 1;
     this.gaps = [];
-    this.drawn = 0;
     listen(canvas, state.view, () => { this.touch(); state.changed("view"); });
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.resize();
   }
 
   touch() { this.dirty = true; }
+
+  get unfinished() { return this.dirty || this.sharpness < 1; }
 
   show(channel, scene, columns) {
     this.clouds[channel].show(scene, columns);
@@ -45,7 +46,6 @@ class Picture {
     this.last = now;
     this.dirty = false;
     this.paint();
-    this.drawn++;
     return true;
   }
 
