@@ -438,6 +438,7 @@ class _Build:
             self.recipe.avatar,
             self.recipe.start,
             seed=self.recipe.training.seed,
+            encoder=getattr(self.recipe.encoder, "name", type(self.recipe.encoder).__name__),
         )
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:

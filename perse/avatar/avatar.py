@@ -75,6 +75,7 @@ class AvatarCard:
         camera: the portrait's camera at the training size; a good default view.
         expression_names, joint_names: what the entries of ψ and θ mean.
         absent: categories that the portrait does not show.
+        encoder: the feature encoder of its subjects, by name; empty if nobody said. A new attribute needs the same one.
     """
 
     key: str
@@ -82,6 +83,7 @@ class AvatarCard:
     expression_names: tuple[str, ...]
     joint_names: tuple[str, ...]
     absent: tuple[Category, ...]
+    encoder: str = ""
 
 
 class Avatar(nn.Module):

@@ -27,6 +27,7 @@ def create_avatar(
     start: StartConfig,
     *,
     seed: int,
+    encoder: str = "",
 ) -> Avatar:
     """Initialise an avatar; training comes next.
 
@@ -36,6 +37,7 @@ def create_avatar(
         image_features, text_features: [s, w], f_I and f_T; the reference's rows are not read.
         absent: categories that the portrait does not show (no hat, no beard, ...).
         seed: of point sampling and first weights.
+        encoder: name of what made the features.
     """
     if len(clips) != len(subjects) or subjects[0].category is not None:
         raise ValueError(
@@ -45,7 +47,7 @@ def create_avatar(
     edited = [(clip, s.category) for clip, s in zip(clips[1:], subjects[1:], strict=True) if s.category is not None]
     points, mesh = starting_points(model, clips[0], edited, start, seed)
     card = AvatarCard(
-        subjects[0].key, clips[0].camera, model.expression_names, model.joint_names, tuple(sorted(absent))
+        subjects[0].key, clips[0].camera, model.expression_names, model.joint_names, tuple(sorted(absent)), encoder
     )
     rows = torch.tensor([-1 if s.category is None else s.category.index for s in subjects])
     return Avatar(

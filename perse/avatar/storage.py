@@ -78,6 +78,7 @@ def describe(avatar: Avatar) -> dict[str, Any]:
         "expression_names": list(card.expression_names),
         "joint_names": list(card.joint_names),
         "absent": [category.value for category in card.absent],
+        "encoder": card.encoder,
         "n_expression": avatar.skeleton.n_expression,
         "correctives": avatar.skeleton.correctives,
         "subjects": [
@@ -115,6 +116,7 @@ def _empty_avatar(description: dict[str, Any], tensors: dict[str, Tensor]) -> Av
         tuple(description["expression_names"]),
         tuple(description["joint_names"]),
         tuple(Category(name) for name in description["absent"]),
+        description.get("encoder", ""),
     )
     subjects = [
         Subject(row["key"], Category(row["category"]) if row["category"] else None, row["text"])

@@ -16,6 +16,10 @@ class EmbeddedEncoderConfig:
     version: int = 1
     """Part of content keys: changes whenever the descriptor does."""
 
+    @property
+    def name(self) -> str:
+        return f"embedded {self.version}"
+
     def build(self) -> EmbeddedEncoder:
         return EmbeddedEncoder()
 
@@ -28,6 +32,10 @@ class OpenClipEncoderConfig:
     """Weights of the architecture."""
     architecture: str = "ViT-B-32"
     """open_clip's name of the architecture."""
+
+    @property
+    def name(self) -> str:
+        return f"open_clip {self.architecture}"
 
     def build(self) -> OpenClipEncoder:
         return OpenClipEncoder(self.checkpoint, architecture=self.architecture)

@@ -19,6 +19,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import FastAPI
@@ -32,6 +33,7 @@ from ray.serve.handle import DeploymentHandle
 from perse.errors import PerseError
 from perse_ray.serving.app import create_app
 from perse_ray.serving.deadline import current_deadline, remaining_s
+from perse_ray.serving.encoders import Encoders
 from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, Unavailable
 from perse_ray.serving.loaded_avatar import LoadedAvatar
 from perse_ray.serving.places import find_places
@@ -79,6 +81,9 @@ class ServeArguments(BaseModel):
     refresh_s: float = Field(default=10.0, gt=0)
     """How often a renderer looks for new versions of what it has in memory."""
 
+    clip: str = ""
+    """CLIP's weights, for descriptions of attributes of avatars that were trained with it."""
+
     @property
     def places(self) -> list[str]:
         return [place.strip() for place in self.workspaces.split(",") if place.strip()]
@@ -89,7 +94,7 @@ def application(arguments: ServeArguments) -> Application:
     renderer = Renderer.options(  # type: ignore[attr-defined]
         num_replicas=arguments.replicas,
         ray_actor_options={"num_cpus": arguments.num_cpus, "num_gpus": arguments.num_gpus},
-    ).bind(arguments.places, arguments.memory_mib, arguments.refresh_s)
+    ).bind(arguments)
     return Ingress.bind(sorted(find_places(arguments.places)), renderer)  # type: ignore[attr-defined,no-any-return]
 
 
@@ -104,14 +109,14 @@ def application(arguments: ServeArguments) -> Application:
 class Renderer:
     """Avatars in memory, on one replica."""
 
-    async def __init__(  # type: ignore[misc]  # Serve awaits it
-        self, places: list[str], memory_mib: float, refresh_s: float
-    ) -> None:
-        self._shelf = await asyncio.to_thread(lambda: Shelf(find_places(places), memory_mib=memory_mib))
+    async def __init__(self, arguments: ServeArguments) -> None:  # type: ignore[misc]  # Serve awaits it
+        places = await asyncio.to_thread(find_places, arguments.places)
+        encoders = Encoders(Path(arguments.clip) if arguments.clip else None)
+        self._shelf = Shelf(places, memory_mib=arguments.memory_mib, encoders=encoders)
         self._stopped = threading.Event()
         # A replica takes part when this returns: whoever meets it first does not wait for kernels and tensors.
         await self._shelved(self._shelf.ids()[0])
-        threading.Thread(target=self._refresh, args=(refresh_s,), daemon=True).start()
+        threading.Thread(target=self._refresh, args=(arguments.refresh_s,), daemon=True).start()
 
     @serve.multiplexed(max_num_models_per_replica=MAX_AFFINITY)
     async def _shelved(self, avatar: str) -> str:

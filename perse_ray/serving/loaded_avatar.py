@@ -18,10 +18,10 @@ from perse.avatar import Avatar, CanonicalGaussians, load_avatar
 from perse.export.provenance import Provenance
 from perse.export.scene import SplatScene, drawable
 from perse.export.views import head_centre, orbit
-from perse.features import EmbeddedEncoder, PromptImageEncoder
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.head import HeadParameters
+from perse_ray.serving.encoders import WITHOUT_WEIGHTS, Encoders
 from perse_ray.serving.errors import check_names
 from perse_ray.serving.requests import (
     Appearance,
@@ -43,28 +43,27 @@ CACHED_CODES = 32
 class LoadedAvatar:
     """One avatar in memory. Its methods may be called from several threads."""
 
-    def __init__(self, avatar: Avatar, encoder: PromptImageEncoder | None = None) -> None:
+    def __init__(self, avatar: Avatar, encoders: Encoders = WITHOUT_WEIGHTS) -> None:
         """
         Args:
-            encoder: the one that the avatar was trained with, for attributes that are described; the embedded one if
-                left out, which needs no weights.
+            encoders: for attributes that are described.
         """
         from perse.render import CpuRasterizer, GsplatRasterizer
 
         on_gpu = torch.cuda.is_available()
         self.avatar = avatar.to("cuda" if on_gpu else "cpu").eval()
         self.rasterizer = GsplatRasterizer() if on_gpu else CpuRasterizer()
-        self._wardrobe = Wardrobe(self.avatar, encoder or EmbeddedEncoder())
+        self._wardrobe = Wardrobe(self.avatar, encoders)
         self._canonical: OrderedDict[bytes, CanonicalGaussians] = OrderedDict()
         self._one_at_a_time = Lock()  # two frames at once would share the cores and both take twice as long
 
     @classmethod
-    def load(cls, folder: Path, encoder: PromptImageEncoder | None = None) -> LoadedAvatar:
+    def load(cls, folder: Path, encoders: Encoders = WITHOUT_WEIGHTS) -> LoadedAvatar:
         """
         Raises:
             InputError: the folder holds no readable avatar.
         """
-        loaded = cls(load_avatar(folder), encoder)
+        loaded = cls(load_avatar(folder), encoders)
         loaded.render(RenderRequest())  # kernels are compiled, or read from disk, before anybody waits for a picture
         return loaded
 

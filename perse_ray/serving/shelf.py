@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 
 from perse.errors import PerseError
+from perse_ray.serving.encoders import WITHOUT_WEIGHTS, Encoders
 from perse_ray.serving.errors import NoSuchAvatar
 from perse_ray.serving.loaded_avatar import LoadedAvatar
 from perse_ray.serving.places import Place, read_info
@@ -39,14 +40,16 @@ class _Edition:
 class Shelf:
     """Several avatars, as many in memory as fit. Its methods may be called from several threads."""
 
-    def __init__(self, places: Mapping[str, Place], *, memory_mib: float) -> None:
+    def __init__(self, places: Mapping[str, Place], *, memory_mib: float, encoders: Encoders = WITHOUT_WEIGHTS) -> None:
         """
         Args:
             places: where the avatars come from, by id.
             memory_mib: for avatars and their caches; the least recently used make room. One is always kept.
+            encoders: for attributes that are described.
         """
         self._places = dict(places)
         self._memory_mib = memory_mib
+        self._encoders = encoders
         self._editions: OrderedDict[str, _Edition] = OrderedDict()
         self._lock = Lock()
         self._loading: defaultdict[str, Lock] = defaultdict(Lock)
@@ -129,7 +132,7 @@ class Shelf:
 
     def _load(self, name: str, place: Place, version: str) -> _Edition:
         with self._fetched(name, place, version) as folder:
-            return _Edition(version, LoadedAvatar.load(folder))
+            return _Edition(version, LoadedAvatar.load(folder, self._encoders))
 
     @contextmanager
     def _fetched(self, name: str, place: Place, version: str) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from perse.errors import InputError, PortraitError
 from perse.export.edits import find_subject
 from perse.export.provenance import Edit
 from perse.features import PromptImageEncoder
+from perse_ray.serving.encoders import Encoders
 from perse_ray.serving.errors import UnknownName
 from perse_ray.serving.requests import Attributes, Description, terms
 
@@ -26,14 +27,14 @@ CACHED_DESCRIPTIONS = 64
 class Wardrobe:
     """What an avatar can wear. Its methods may be called from several threads."""
 
-    def __init__(self, avatar: Avatar, encoder: PromptImageEncoder) -> None:
+    def __init__(self, avatar: Avatar, encoders: Encoders) -> None:
         """
         Args:
-            encoder: for descriptions; they are refused where it is not the one that the avatar was trained with.
+            encoders: for descriptions; they are refused where the one that the avatar was trained with is not there.
         """
         self._avatar = avatar
-        self._encoder = encoder
-        self._encoder_fits: bool | None = None
+        self._encoders = encoders
+        self._encoder: PromptImageEncoder | None = None
         self._codes = avatar.subject_codes().detach()
         self._rows = {subject.key: row for row, subject in enumerate(avatar.subjects)}
         self._described: OrderedDict[tuple[Category, str | None, bytes], Tensor] = OrderedDict()
@@ -89,11 +90,10 @@ class Wardrobe:
         return code
 
     def _encoded(self, category: Category, text: str | None, picture: bytes) -> Tensor:
-        if not self._understands():
-            raise UnknownName("this avatar was trained with another encoder; name subjects instead of describing them")
+        encoder = self._checked_encoder()
         try:
             image = read_portrait_bytes(picture, name="image") if picture else np.zeros((8, 8, 3), np.uint8)
-            features = self._encoder.encode(image[None], [text or ""])
+            features = encoder.encode(image[None], [text or ""])
             return zero_shot_code(
                 self._avatar,
                 category,
@@ -103,10 +103,13 @@ class Wardrobe:
         except (InputError, PortraitError) as error:
             raise UnknownName(str(error)) from None
 
-    def _understands(self) -> bool:
-        """Whether the encoder is the avatar's own: told by what it makes of the prompts."""
-        if self._encoder_fits is None:
+    def _checked_encoder(self) -> PromptImageEncoder:
+        """The avatar's own encoder, told by its name and by what it makes of the prompts."""
+        if self._encoder is None:
+            encoder = self._encoders.named(self._avatar.card.encoder)
             blank = np.zeros((len(self._avatar.subjects), 8, 8, 3), np.uint8)
-            texts = self._encoder.encode(blank, [subject.text for subject in self._avatar.subjects]).text
-            self._encoder_fits = made_by(self._avatar, texts)
-        return self._encoder_fits
+            texts = encoder.encode(blank, [subject.text for subject in self._avatar.subjects]).text
+            if not made_by(self._avatar, texts):
+                raise UnknownName("this avatar was trained with other weights; name subjects, do not describe them")
+            self._encoder = encoder
+        return self._encoder

@@ -15,6 +15,8 @@ from perse.attributes import Category
 from perse.avatar import save_avatar
 from perse.data.images import decode_image
 from perse.data.workspace import Workspace
+from perse.gaussians import Gaussians
+from perse.geometry import Camera
 from perse.training import Trainer
 from perse_ray.loops import TrainingLoop
 from perse_ray.mlflow_log import BuildLog

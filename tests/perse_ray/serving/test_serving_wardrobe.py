@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 
 from perse.attributes import Category
 from perse.data.images import encode_image
-from perse.features import EmbeddedEncoder
+from perse.errors import MissingWeightsError
+from perse.features import EmbeddedEncoder, EmbeddedEncoderConfig, OpenClipEncoderConfig
 from perse.features.encoder import Features
+from perse_ray.serving.encoders import Encoders
 from perse_ray.serving.errors import UnknownName
 from perse_ray.serving.loaded_avatar import LoadedAvatar
 from perse_ray.serving.requests import Appearance
@@ -78,8 +81,25 @@ def test_an_encoder_of_another_avatar_is_not_believed(loaded: LoadedAvatar) -> N
             return Features(found.image.flip(-1), found.text.flip(-1))
 
     attributes = Appearance.model_validate({"attributes": {"hat": {"text": "red"}}}).attributes
-    with pytest.raises(UnknownName, match="another encoder"):
-        Wardrobe(loaded.avatar, Other()).code(attributes)
+
+    class Others(Encoders):
+        def named(self, name: str) -> Other:
+            return Other()
+
+    with pytest.raises(UnknownName, match="other weights"):
+        Wardrobe(loaded.avatar, Others()).code(attributes)
+
+
+def test_encoders_by_name(tmp_path: Path) -> None:
+    assert isinstance(Encoders().named(EmbeddedEncoderConfig().name), EmbeddedEncoder)
+    assert isinstance(Encoders().named(""), EmbeddedEncoder)
+    clip = OpenClipEncoderConfig(checkpoint=tmp_path / "clip.pt")
+    with pytest.raises(UnknownName, match="without CLIP's weights"):
+        Encoders().named(clip.name)
+    with pytest.raises(MissingWeightsError, match="found no file"):
+        Encoders(clip.checkpoint).named(clip.name)
+    with pytest.raises(UnknownName, match="'my own'"):
+        Encoders().named("my own")
 
 
 def test_the_record_tells_what_was_worn(loaded: LoadedAvatar) -> None:
