@@ -9,6 +9,7 @@
     GET  /v1/avatars               what can be asked for
     GET  /healthz                  whether it is alive
     GET  /readyz                   whether it can draw
+    GET  /metrics                  how it is doing; see protection/, which also decides who may ask
     GET  /docs                     how to ask
 
 Refusals are JSON, ``{"detail": "…"}``, one readable sentence.
@@ -16,9 +17,7 @@ Refusals are JSON, ``{"detail": "…"}``, one readable sentence.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi import FastAPI, Response
@@ -32,14 +31,12 @@ from perse_ray.serving.docs_page import api_page
 from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, UnknownName
 from perse_ray.serving.media_requests import MAX_MOTION_BYTES
 from perse_ray.serving.media_routes import AvatarId, media_routes, refusals
+from perse_ray.serving.protection import Protection, protect
+from perse_ray.serving.protection.body_limit import BodyLimit
 from perse_ray.serving.requests import MAX_BODY_BYTES, AvatarInfo, RenderRequest, explained
 from perse_ray.serving.service import AvatarService
 from perse_ray.serving.stream import stream_routes
 from perse_ray.serving.view_routes import view_routes
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 STATUS: dict[type[PerseError], int] = {NoSuchAvatar: 404, UnknownName: 422, DeadlineExceeded: 504, PerseError: 503}
 """Answers to errors; the most particular class counts."""
@@ -54,8 +51,13 @@ READY_WITHIN_S = 5.0
 """Longer than a probe waits it need not take to find out."""
 
 
-def create_app(library: AvatarService) -> FastAPI:
-    """The application over a library of avatars."""
+def create_app(library: AvatarService, protection: Protection | None = None) -> FastAPI:
+    """The application over a library of avatars.
+
+    Args:
+        library: the avatars.
+        protection: who may ask, and how much; None, for what is not on a network, leaves only the limit of bodies.
+    """
     # FastAPI's own /docs would load its assets from a content network; ours is one page of our own.
     app = FastAPI(title="PERSE avatars", version="1", docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES, motion_limit=MAX_MOTION_BYTES)
@@ -92,6 +94,8 @@ def create_app(library: AvatarService) -> FastAPI:
     app.include_router(media_routes(library))
     app.include_router(stream_routes(library))
     app.include_router(view_routes(library))
+    if protection is not None:
+        protect(app, protection)
     return app
 
 
@@ -133,47 +137,3 @@ async def _explain(request: Request, error: Exception) -> JSONResponse:
     """What is not understood, one sentence a problem."""
     assert isinstance(error, RequestValidationError)
     return JSONResponse({"detail": "; ".join(map(explained, error.errors()[:10]))}, 422)
-
-
-class BodyLimit:
-    """Refuses bodies beyond a size, counting the bytes that really arrive. Motions may be larger than the rest."""
-
-    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]], limit: int, motion_limit: int) -> None:
-        self.app = app
-        self.limit = limit
-        self.motion_limit = motion_limit
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        limit = self.motion_limit if scope["path"].endswith("/animate") else self.limit
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > limit:
-                await _refuse(send, f"the request body may hold {limit} bytes")
-                return
-        whole: Message = {"type": "http.request", "body": bytes(body), "more_body": False}
-        given = False
-
-        async def replay() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return whole
-
-        await self.app(scope, replay, send)
-
-
-async def _refuse(send: Send, detail: str) -> None:
-    body = json.dumps({"detail": detail}).encode()
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
