@@ -17,9 +17,9 @@ from perse.avatar.avatar import Avatar
 from perse.avatar.latents import SubjectFeatures
 from perse.errors import InputError
 
-SHARPNESS = 8.0
+SHARPNESS = 16.0
 """Of the softmax over cosines between deviations from the category's mean. Unlike subjects have cosines about or below
-zero, so a learned prompt has 0.999 of the weight of four [M]."""
+zero, so a learned prompt has all of the weight. Lower, and a hat is a ghost of two [M]."""
 
 ENOUGH_SUBJECTS = 32
 """From so many subjects of a category on, MLP_z is trusted with features that it has not seen."""

@@ -19,6 +19,7 @@ from perse.export.provenance import Edit
 from perse.features import PromptImageEncoder
 from perse_ray.serving.encoders import Encoders
 from perse_ray.serving.errors import UnknownName
+from perse_ray.serving.exemplar import framed
 from perse_ray.serving.requests import Attributes, Description, terms
 
 CACHED_DESCRIPTIONS = 64
@@ -92,7 +93,7 @@ class Wardrobe:
     def _encoded(self, category: Category, text: str | None, picture: bytes) -> Tensor:
         encoder = self._checked_encoder()
         try:
-            image = read_portrait_bytes(picture, name="image") if picture else np.zeros((8, 8, 3), np.uint8)
+            image = framed(read_portrait_bytes(picture, name="image")) if picture else np.zeros((8, 8, 3), np.uint8)
             features = encoder.encode(image[None], [text or ""])
             return zero_shot_code(
                 self._avatar,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from perse.attributes import Category
 from perse.data.images import encode_image
@@ -17,6 +18,7 @@ from perse.features import EmbeddedEncoder, EmbeddedEncoderConfig, OpenClipEncod
 from perse.features.encoder import Features
 from perse_ray.serving.encoders import Encoders
 from perse_ray.serving.errors import UnknownName
+from perse_ray.serving.exemplar import framed
 from perse_ray.serving.loaded_avatar import LoadedAvatar
 from perse_ray.serving.requests import Appearance
 from perse_ray.serving.wardrobe import Wardrobe
@@ -49,6 +51,16 @@ def test_a_description_in_a_learned_prompts_words_is_that_subject(loaded: Loaded
     assert torch.allclose(named, described, atol=1e-4)
     half = code(loaded, {"hat": {"text": text, "weight": 0.5}})
     assert torch.allclose(half, code(loaded, {"hat": {key: 0.5}}), atol=1e-4)
+
+
+def test_a_picture_of_somebody_is_framed_as_portraits_are(astronaut: NDArray[np.uint8]) -> None:
+    picture = framed(astronaut)
+    assert picture.shape == (512, 512, 3)
+    assert (picture[:20, :20] > 240).all(), "the background is white"
+    smaller = framed(np.pad(astronaut[:, :, :], ((100, 60), (80, 90), (0, 0)), mode="edge"))
+    assert np.abs(picture.astype(int) - smaller).mean() < 12, "wherever the face was"
+    nobody = np.full((40, 30, 3), 99, np.uint8)
+    assert (framed(nobody) == nobody).all()
 
 
 def test_a_picture_describes_too(loaded: LoadedAvatar) -> None:

@@ -1,0 +1,29 @@
+"""A stranger's picture, framed as the avatar's own pictures were before they were encoded."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+_one_at_a_time = Lock()  # mediapipe's graphs serve one caller
+
+
+def framed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The portrait window around the face, the person cut out on white; the picture as it is where nobody is seen.
+
+    Args:
+        image: [h, w, 3] uint8.
+    """
+    from perse.tracking import detect_landmarks
+    from perse.tracking.crop import CropConfig, crop_portrait
+    from perse.tracking.detection import person_probability
+
+    with _one_at_a_time:
+        landmarks = detect_landmarks(image)
+        if landmarks is None:
+            return image
+        crop = crop_portrait(image, landmarks, CropConfig()).image
+        person = person_probability(crop)[..., None]
+    return (crop * person + 255 * (1 - person)).round().astype(np.uint8)
