@@ -30,7 +30,7 @@ from perse.avatar.deformation import deform
 from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import StartingPoints, spacing
-from perse.avatar.posing import LOG_SCALE_RANGE
+from perse.avatar.posing import LOG_SCALE_RANGE, blend_shift, deform_fused, fits_fused
 from perse.avatar.precision import Precision
 from perse.gaussians import Gaussians
 
@@ -193,12 +193,8 @@ class Networks(nn.Module):
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
         """Eq. 21–22 and 24–29 for f frames: [f, n]. The pose network sees x_d − x_fc without its gradient."""
         attributes = per_frame(canonical.attributes, 2, of_frame)
-        basis, skinning = per_frame(canonical.blend_basis, 3, of_frame), per_frame(canonical.skinning, 2, of_frame)
-        x_fc, quats = attributes[..., :3], attributes[..., QUAT]
-        moving = x_fc
-        if canonical.blend_features is not None:
-            moving = x_fc + self._learned_shift(per_frame(canonical.blend_features, 2, of_frame), motion)
-        x_d, turned, _, _ = deform(moving, quats, basis, skinning, with_ghost(motion))
+        x_fc = attributes[..., :3]
+        x_d, turned = self._deformed(canonical, attributes, motion, of_frame)
         log_scales, opacity, color = attributes[..., LOG_SCALE], attributes[..., OPACITY], attributes[..., COLOR]
         if self.pose_active:
             moved = ((x_d - x_fc) / HEAD_RADIUS_M).detach()
@@ -210,6 +206,22 @@ class Networks(nn.Module):
             color = color + change[..., 8:]
         scales = torch.exp(log_scales.clamp(*LOG_SCALE_RANGE))
         return Gaussians(x_d, turned, scales, torch.sigmoid(opacity), torch.sigmoid(color))
+
+    def _deformed(
+        self, canonical: CanonicalGaussians, attributes: Tensor, motion: FrameMotion, of_frame: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Eq. 21–22 and 28: posed means [f, n, 3] and quaternions [f, n, 4] of attributes [f, n, 14]."""
+        learned = None
+        if canonical.blend_features is not None:
+            learned = self._learned_shift(per_frame(canonical.blend_features, 2, of_frame), motion)
+        if fits_fused(canonical):
+            shift = blend_shift(canonical.blend_basis, motion)
+            shift = shift if learned is None else shift + learned
+            return deform_fused(canonical.attributes, canonical.skinning, shift, with_ghost(motion), of_frame)
+        basis, skinning = per_frame(canonical.blend_basis, 3, of_frame), per_frame(canonical.skinning, 2, of_frame)
+        moving = attributes[..., :3] if learned is None else attributes[..., :3] + learned
+        x_d, turned, _, _ = deform(moving, attributes[..., QUAT], basis, skinning, with_ghost(motion))
+        return x_d, turned
 
     def prior_skinning(self) -> Tensor:
         """The head model's skinning weights [n, j + 1], the ghost's last."""

@@ -19,19 +19,7 @@ import numpy as np
 
 from perse.render.compiled import kernel, parallel_kernel
 from perse.render.constants import DILATION_PX2, FRUSTUM_MARGIN, MIN_ALPHA, NEAR_M
-from perse.render.lane_memory import (
-    gather,
-    load,
-    load_columns,
-    load_quads,
-    load_triples,
-    scatter,
-    store,
-    store_columns,
-    store_packed,
-    store_quads,
-    store_triples,
-)
+from perse.render.lane_memory import gather, load, load_columns, scatter, store, store_columns, store_packed
 from perse.render.lanes import (
     WIDTH,
     ceiling,
@@ -44,6 +32,7 @@ from perse.render.lanes import (
     spread,
     square_root,
 )
+from perse.render.record_kernels import load_fours, load_vectors, store_fours, store_vectors
 
 TILE = 16
 """Tiles are 16 × 16 pixels."""
@@ -83,51 +72,9 @@ _lane_numbers = constant(list(range(WIDTH)))
 
 
 @kernel
-def _load_vectors(array, row, valid):
-    at = row * 3
-    if valid == WIDTH:
-        return load_triples(array, at)
-    return gather(array, at, 3, valid), gather(array, at + 1, 3, valid), gather(array, at + 2, 3, valid)
-
-
-@kernel
-def _load_fours(array, row, valid):
-    at = row * 4
-    if valid == WIDTH:
-        return load_quads(array, at)
-    return (
-        gather(array, at, 4, valid), gather(array, at + 1, 4, valid),
-        gather(array, at + 2, 4, valid), gather(array, at + 3, 4, valid),
-    )  # fmt: skip
-
-
-@kernel
-def _store_vectors(array, row, valid, x, y, z):
-    at = row * 3
-    if valid == WIDTH:
-        store_triples(array, at, x, y, z)
-    else:
-        scatter(array, at, 3, valid, x)
-        scatter(array, at + 1, 3, valid, y)
-        scatter(array, at + 2, 3, valid, z)
-
-
-@kernel
-def _store_fours(array, row, valid, a, b, c, d):
-    at = row * 4
-    if valid == WIDTH:
-        store_quads(array, at, a, b, c, d)
-    else:
-        scatter(array, at, 4, valid, a)
-        scatter(array, at + 1, 4, valid, b)
-        scatter(array, at + 2, 4, valid, c)
-        scatter(array, at + 3, 4, valid, d)
-
-
-@kernel
 def _load_unit_quaternions(quats, row, valid):
     """Normalised w, x, y, z, the inverse of the norm, and its square."""
-    w, x, y, z = _load_fours(quats, row, valid)
+    w, x, y, z = load_fours(quats, row, valid)
     squared = w * w + x * x + y * y + z * z
     inverse = _ONE / square_root(squared)
     return w * inverse, x * inverse, y * inverse, z * inverse, inverse, squared
@@ -195,9 +142,9 @@ def _project_strip(
     means, quats, scales, opacities, row, valid, view, intrinsics, width, height, to, splats, depths, columns, rows
 ):  # fmt: skip
     """Project Gaussians row … row + 15 into splats to … to + 15."""
-    x, y, z = _to_camera(view, *_load_vectors(means, row, valid))
+    x, y, z = _to_camera(view, *load_vectors(means, row, valid))
     qw, qx, qy, qz, _, squared_norm = _load_unit_quaternions(quats, row, valid)
-    s0, s1, s2 = _load_vectors(scales, row, valid)
+    s0, s1, s2 = load_vectors(scales, row, valid)
     opacity = gather(opacities, row, 1, valid)
     inverse_z = _ONE / z
     to_px_x, to_px_y = intrinsics[0, 0] * inverse_z, intrinsics[1, 1] * inverse_z
@@ -350,9 +297,9 @@ def _unproject_strip(
     scatter(g_opacities, row, 1, valid, _if_drawn(drawn, g_opacity))
 
     # The forward pass again, up to P.
-    x, y, z = _to_camera(view, *_load_vectors(means, row, valid))
+    x, y, z = _to_camera(view, *load_vectors(means, row, valid))
     qw, qx, qy, qz, inverse_norm, _ = _load_unit_quaternions(quats, row, valid)
-    s0, s1, s2 = _load_vectors(scales, row, valid)
+    s0, s1, s2 = load_vectors(scales, row, valid)
     fx, fy = intrinsics[0, 0], intrinsics[1, 1]
     inverse_z = _ONE / z
     to_px_x, to_px_y = fx * inverse_z, fy * inverse_z
@@ -367,7 +314,7 @@ def _unproject_strip(
     g_p0, g_k0 = (_TWO * g_xx * e0 + g_xy * h0) * s0, (_TWO * g_yy * h0 + g_xy * e0) * s0
     g_p1, g_k1 = (_TWO * g_xx * e1 + g_xy * h1) * s1, (_TWO * g_yy * h1 + g_xy * e1) * s1
     g_p2, g_k2 = (_TWO * g_xx * e2 + g_xy * h2) * s2, (_TWO * g_yy * h2 + g_xy * e2) * s2
-    _store_vectors(
+    store_vectors(
         g_scales, row, valid, _if_drawn(drawn, g_p0 * e0 + g_k0 * h0), _if_drawn(drawn, g_p1 * e1 + g_k1 * h1),
         _if_drawn(drawn, g_p2 * e2 + g_k2 * h2),
     )  # fmt: skip
@@ -381,7 +328,7 @@ def _unproject_strip(
         u2 * g_e0 + v2 * g_h0, u2 * g_e1 + v2 * g_h1, u2 * g_e2 + v2 * g_h2,
     )  # fmt: skip
     g_quat = _quaternion_gradient(qw, qx, qy, qz, inverse_norm, g_rotation)
-    _store_fours(
+    store_fours(
         g_quats, row, valid, _if_drawn(drawn, g_quat[0]), _if_drawn(drawn, g_quat[1]), _if_drawn(drawn, g_quat[2]),
         _if_drawn(drawn, g_quat[3]),
     )  # fmt: skip
@@ -405,7 +352,7 @@ def _unproject_strip(
     g_x, g_y = g_slope_x * inverse_z, g_slope_y * inverse_z
     g_z = load(g_depths, to) - g_inverse_z * inverse_z * inverse_z
     g_x, g_y, g_z = _if_drawn(drawn, g_x), _if_drawn(drawn, g_y), _if_drawn(drawn, g_z)
-    _store_vectors(
+    store_vectors(
         g_means, row, valid,
         g_x * view[0, 0] + g_y * view[1, 0] + g_z * view[2, 0],
         g_x * view[0, 1] + g_y * view[1, 1] + g_z * view[2, 1],

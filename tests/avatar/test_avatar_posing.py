@@ -8,7 +8,7 @@ import torch
 from perse.avatar.canonical import CanonicalGaussians
 from perse.avatar.deformation import blended_turns, deform
 from perse.avatar.motion import FrameMotion, Skeleton
-from perse.avatar.posing import pose_fused, pose_plain
+from perse.avatar.posing import deform_fused, pose_fused, pose_plain
 from perse.geometry import axis_angle_to_matrix, matrix_to_quaternion, nearest_rotation, quaternion_to_matrix
 from perse.head import HeadParameters, pose_head
 
@@ -48,6 +48,58 @@ def test_the_kernel_equals_its_twin_in_value_and_gradient(responses: int) -> Non
         gradients.append(torch.autograd.grad(total, leaves))
     for ours, twin in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, twin, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_deformation_kernel_equals_its_twin_in_value_and_gradient(shared: bool) -> None:
+    """With a learned displacement and, as the networks have them, skinning weights of each subject's own."""
+    points, frames, of_frame = canonical(0), motion(), torch.tensor([2, 0, 0, 1])
+    skinning = points.skinning if shared else torch.rand(S, N, J).softmax(-1).requires_grad_()
+    shift = (0.01 * torch.randn(F, N, 3)).requires_grad_()
+    attributes = points.attributes
+    weights = skinning if shared else skinning[of_frame]
+    plain = deform(
+        attributes[of_frame][..., :3] + shift, attributes[of_frame][..., 3:7], torch.zeros(N, 3, M), weights, frames
+    )[:2]
+    fast = deform_fused(attributes, skinning, shift, frames, of_frame)
+    cotangents = [torch.randn_like(values) for values in plain]
+    gradients = []
+    for posed in (fast, plain):
+        for ours, twin in zip(posed, plain, strict=True):
+            torch.testing.assert_close(ours, twin, rtol=1e-4, atol=1e-5)
+        gradients.append(torch.autograd.grad(posed, [attributes, skinning, shift], cotangents))
+    for ours, twin in zip(*gradients, strict=True):
+        assert float(twin.norm()) > 0
+        torch.testing.assert_close(ours, twin, rtol=1e-3, atol=1e-4)
+
+
+def test_posing_gives_the_same_bits_on_any_number_of_threads() -> None:
+    """More points than one thread takes at a time, and a last strip that is not full."""
+    points = canonical()
+    many = CanonicalGaussians(
+        points.attributes.detach().repeat(1, 20, 1)[:, :1190].requires_grad_(),
+        points.blend_basis.repeat(20, 1, 1)[:1190],
+        points.skinning.detach().repeat(20, 1)[:1190], points.pose_condition.detach().repeat(20, 1)[:1190],
+    )  # fmt: skip
+    still, results, before = motion(), [], torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            posed = pose_fused(many, still, torch.tensor([2, 0, 0, 1]))
+            total = posed.means.sum() + posed.quats.square().sum() + posed.opacities.sum() + posed.scales.sum()
+            results.append([posed.means, posed.quats, posed.colors, *torch.autograd.grad(total, [many.attributes])])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_a_nan_logit_stays_visible() -> None:
+    points = canonical()
+    with torch.no_grad():
+        points.attributes[2, 5, 7], points.attributes[2, 6, 10], points.attributes[2, 7, 12] = 3 * (float("nan"),)
+    posed = pose_fused(points, motion(), torch.tensor([2, 0, 0, 1]))
+    assert posed.scales[0, 5, 0].isnan() and posed.opacities[0, 6].isnan() and posed.colors[0, 7, 1].isnan()
+    assert posed.scales[0, 6:].isfinite().all() and posed.opacities[1:].isfinite().all()
 
 
 def test_the_blended_turn_is_the_rotation_nearest_to_the_blended_matrix() -> None:
