@@ -29,7 +29,6 @@ from perse.errors import PerseError
 from perse_ray.serving.deadline import due_in
 from perse_ray.serving.docs_page import api_page
 from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, UnknownName
-from perse_ray.serving.media_requests import MAX_MOTION_BYTES
 from perse_ray.serving.media_routes import AvatarId, media_routes, refusals
 from perse_ray.serving.protection import Protection, protect
 from perse_ray.serving.protection.body_limit import BodyLimit
@@ -60,7 +59,7 @@ def create_app(library: AvatarService, protection: Protection | None = None) -> 
     """
     # FastAPI's own /docs would load its assets from a content network; ours is one page of our own.
     app = FastAPI(title="PERSE avatars", version="1", docs_url=None, redoc_url=None)
-    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES, motion_limit=MAX_MOTION_BYTES)
+    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
     app.add_exception_handler(RequestValidationError, _explain)
     app.add_exception_handler(PerseError, _refuse_politely)
     ready = Readiness(library)

@@ -33,8 +33,6 @@ MAX_FRAMES = 300
 MAX_VIDEO_SIDE_PX = 512
 MAX_LIST = 32
 """Frames in one list."""
-MAX_MOTION_BYTES = 2 * 1024 * 1024
-"""Body of a request that carries a motion."""
 
 Seconds = Annotated[float, Field(ge=0.1, le=12, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=1, le=60, allow_inf_nan=False)]

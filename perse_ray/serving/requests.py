@@ -17,10 +17,11 @@ AVATAR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """An avatar's id in a URL. It is looked up in a table and never becomes a path."""
 
 MAX_SIDE_PX = 1024
-MAX_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 10_000_000
+"""A picture as base64, or a motion; anything else is far smaller."""
 MAX_ENTRIES = 256
 """Of any mapping in a request."""
-MAX_IMAGE_BYTES = 6 * 1024 * 1024
+MAX_IMAGE_BYTES = 7_000_000
 """Of a picture that describes an attribute."""
 MAX_TERMS = 8
 """Of a sum of mixes and descriptions in one category."""

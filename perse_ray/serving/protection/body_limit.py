@@ -13,17 +13,16 @@ class BodyLimit:
     Args:
         app: what is protected; it gets the body as it arrives.
         limit: bytes.
-        motion_limit: bytes for paths that end in ``/animate``: motions are larger than other requests.
     """
 
-    def __init__(self, app: Application, limit: int, motion_limit: int) -> None:
-        self._app, self._limit, self._motion_limit = app, limit, motion_limit
+    def __init__(self, app: Application, limit: int) -> None:
+        self._app, self._limit = app, limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._motion_limit if scope["path"].endswith("/animate") else self._limit
+        limit = self._limit
         detail = f"the request body may hold {limit} bytes"
         announced = HTTPConnection(scope).headers.get("content-length", "0")
         if not announced.isdigit() or int(announced[:20]) > limit:

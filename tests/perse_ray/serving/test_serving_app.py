@@ -111,8 +111,8 @@ def test_unknown_avatars_are_not_found_and_never_a_path(name: str) -> None:
 
 def test_a_large_body_is_refused_by_the_bytes_that_arrive() -> None:
     async def endless() -> AsyncIterator[bytes]:
-        for _ in range(100):
-            yield b" " * 4096
+        for _ in range(200):
+            yield b" " * 65536
 
     answer = call("POST", URL, content=endless(), headers={"content-type": "application/json"})
     assert answer.status_code == 413 and str(MAX_BODY_BYTES) in answer.json()["detail"]

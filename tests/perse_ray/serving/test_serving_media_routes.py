@@ -20,8 +20,8 @@ from perse.attributes import Category
 from perse.data.images import decode_image
 from perse.export import FORMATS, verify_file
 from perse_ray.serving.app import create_app
-from perse_ray.serving.media_requests import MAX_MOTION_BYTES, between
-from perse_ray.serving.requests import Appearance, Description
+from perse_ray.serving.media_requests import between
+from perse_ray.serving.requests import MAX_BODY_BYTES, Appearance, Description
 
 URL = "/v1/avatars/me"
 
@@ -103,12 +103,12 @@ def test_impossible_animations_are_explained(body: dict[str, Any], says: str) ->
     assert answer.status_code == 422 and says in answer.json()["detail"]
 
 
-def test_a_motion_may_be_larger_than_a_render_request_but_not_endless() -> None:
+def test_a_motion_may_be_large_but_not_endless() -> None:
     motion = {"kind": "uploaded", "joints": {"jaw": [[0.123456789012345, 0.0, 0.0]] * 300},
               "expressions": {f"e{i}": [0.123456789012345] * 300 for i in range(20)}}  # fmt: skip
     assert len(json.dumps(motion)) > 64 * 1024
     assert call("POST", f"{URL}/animate", json={"motion": motion, "width": 16, "height": 16}).status_code in (200, 422)
-    assert call("POST", f"{URL}/animate", content=b" " * (MAX_MOTION_BYTES + 1)).status_code == 413
+    assert call("POST", f"{URL}/animate", content=b" " * (MAX_BODY_BYTES + 1)).status_code == 413
 
 
 def test_a_list_of_frames() -> None:
