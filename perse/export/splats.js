@@ -121,6 +121,7 @@ function backToFront(positions, view, depths, counts, order) {
 
 // ── Camera ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+const SIDES_CUT = 1.15;
 const HOME = { yaw: 0, pitch: 0, zoom: 1, panX: 0, panY: 0 };
 
 // The portrait's camera turned around the head, as a column-major matrix (perse/export/views.py, orbit).
@@ -142,14 +143,17 @@ function viewMatrix(scene, { yaw, pitch }) {
   return out;
 }
 
+// The portrait's lens for a canvas. On a high one the portrait stands on the lower edge, below which nothing is known, and
+// loses a little of its sides.
 function lens(scene, pose, width, height) {
-  const scale = Math.min(width / scene.width, height / scene.height);
+  const scale = Math.min((SIDES_CUT * width) / scene.width, height / scene.height);
+  const middle = height - (scale * scene.height) / 2;
   const [fx, fy, cx, cy] = scene.intrinsics, [mx, my] = scene.middle;     // middle: where the head's centre is seen
   return {
     focal: [fx * scale * pose.zoom, fy * scale * pose.zoom],
     principal: [
       width / 2 + (mx - scene.width / 2 + (cx - mx) * pose.zoom) * scale + pose.panX * width,
-      height / 2 + (my - scene.height / 2 + (cy - my) * pose.zoom) * scale + pose.panY * height,
+      middle + (my - scene.height / 2 + (cy - my) * pose.zoom) * scale + pose.panY * height,
     ],
   };
 }
