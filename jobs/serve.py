@@ -1,21 +1,31 @@
 """Serve avatars over HTTP.
 
     python jobs/serve.py --workspace runs/me
-    curl -X POST localhost:8000/v1/avatars/me/render -H 'content-type: application/json' -d '{}' -o me.png
+    PERSE_TOKENS=… python jobs/serve.py --workspace runs/me,runs/you --port 9000
+    curl -X POST localhost:8000/v1/avatars/me/render -H "authorization: Bearer $TOKEN" \\
+         -H 'content-type: application/json' -d '{}' -o me.png
 
-It listens on the loopback interface only: the service asks nobody who they are. Put an authenticating proxy in front
-of it before choosing another --host.
+Whoever asks needs a token: one of $PERSE_TOKENS, of the file $PERSE_TOKENS_FILE, or of --token-file (one a line). On
+the loopback interface, where there is none, a token is made up and printed, with the address that opens the viewer.
+For other machines choose another --host, give tokens, and put a proxy that speaks HTTPS in front.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
+from perse.errors import InputError
 from perse_ray.command import run_command
+
+if TYPE_CHECKING:
+    from perse_ray.serving.protection import Tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +45,12 @@ class Arguments:
     replicas: int = 1
     """Processes that render."""
 
+    token_file: Path | None = None
+    """File with the tokens that are accepted, one a line."""
+
+    insecure_no_auth: bool = False
+    """Ask nobody for a token: any program and any person on this machine may see every avatar. Loopback hosts only."""
+
 
 def main(arguments: Arguments) -> None:
     """Check that the avatars are there, then serve until interrupted."""
@@ -42,13 +58,57 @@ def main(arguments: Arguments) -> None:
     from perse_ray.serving.places import absolute, find_places
     from perse_ray.session import ray_session
 
+    tokens, made = accepted_tokens(arguments)
     places = absolute(arguments.workspace.split(","))
     names = find_places(places)
+    settings = ServeArguments(
+        workspaces=",".join(places),
+        replicas=arguments.replicas,
+        token_digests=sorted(tokens.digests),
+        authentication="off" if arguments.insecure_no_auth else "tokens",
+    )
     with ray_session():
-        print(f"serving {', '.join(sorted(names))} on http://{arguments.host}:{arguments.port}", flush=True)
-        settings = ServeArguments(workspaces=",".join(places), replicas=arguments.replicas)
+        address = f"http://{arguments.host}:{arguments.port}"
+        print(f"serving {', '.join(sorted(names))} on {address}", flush=True)
+        if made is not None:
+            print(f"  token {made}\n  look  {address}/view?token={made}", flush=True)
         with suppress(KeyboardInterrupt):
             serve_forever(settings, arguments.host, arguments.port)
+
+
+def accepted_tokens(arguments: Arguments) -> tuple[Tokens, str | None]:
+    """The tokens that are accepted, and the one that was made up, if one was.
+
+    Raises:
+        InputError: the host is open to other machines, and there is no token; or a token cannot be used.
+    """
+    from perse_ray.serving.protection import Tokens, environment_tokens, new_token, read_tokens
+
+    local = is_loopback(arguments.host)
+    if arguments.insecure_no_auth:
+        if not local:
+            raise InputError(f"--insecure-no-auth is for loopback hosts; {arguments.host} is open to other machines")
+        return Tokens(frozenset()), None
+    tokens = environment_tokens()
+    if arguments.token_file is not None:
+        tokens |= read_tokens(arguments.token_file)
+    if tokens:
+        return tokens, None
+    if not local:
+        raise InputError(
+            f"{arguments.host} is open to other machines: give tokens, in --token-file, PERSE_TOKENS or "
+            "PERSE_TOKENS_FILE"
+        )
+    token = new_token()
+    return Tokens.of([token]), token
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,6 +37,8 @@ from perse_ray.serving.encoders import Encoders
 from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, Unavailable
 from perse_ray.serving.loaded_avatar import LoadedAvatar
 from perse_ray.serving.places import find_places
+from perse_ray.serving.protection import Protection, Tokens, environment_tokens
+from perse_ray.serving.protection.admission import Lanes
 from perse_ray.serving.requests import AvatarInfo, RenderRequest
 from perse_ray.serving.shelf import Shelf
 from perse_ray.serving.work import Frames, Work
@@ -84,9 +86,39 @@ class ServeArguments(BaseModel):
     clip: str = ""
     """CLIP's weights, for descriptions of attributes of avatars that were trained with it."""
 
+    token_digests: list[str] = Field(default_factory=list)
+    """SHA-256 of tokens that are accepted, besides those in the ingress's own environment (``PERSE_TOKENS``,
+    ``PERSE_TOKENS_FILE``): tokens themselves never enter a deploy config."""
+    authentication: Literal["tokens", "off"] = "tokens"
+    """``off`` answers programs on the ingress's own machine, and nobody else."""
+    per_second: float = Field(default=100.0, gt=0)
+    """Requests that one token may make of one ingress in the long run."""
+    burst: int = Field(default=200, ge=1)
+    """Requests that one token may make of one ingress at once."""
+    pictures: int = Field(default=24, ge=1)
+    """Pictures that one ingress draws or keeps waiting; more are refused."""
+    media: int = Field(default=4, ge=1)
+    """Films and exports, likewise."""
+    streams: int = Field(default=32, ge=1)
+    """WebSockets, likewise."""
+
     @property
     def places(self) -> list[str]:
         return [place.strip() for place in self.workspaces.split(",") if place.strip()]
+
+    def protection(self) -> Protection:
+        """What stands before an ingress, to be asked for where its environment is.
+
+        Raises:
+            InputError: there is no token.
+        """
+        known = Tokens(frozenset(self.token_digests)) | environment_tokens()
+        return Protection(
+            tokens=known if self.authentication == "tokens" else None,
+            per_second=self.per_second,
+            burst=self.burst,
+            lanes=Lanes(pictures=self.pictures, media=self.media, streams=self.streams),
+        )
 
 
 def application(arguments: ServeArguments) -> Application:
@@ -95,7 +127,7 @@ def application(arguments: ServeArguments) -> Application:
         num_replicas=arguments.replicas,
         ray_actor_options={"num_cpus": arguments.num_cpus, "num_gpus": arguments.num_gpus},
     ).bind(arguments)
-    return Ingress.bind(sorted(find_places(arguments.places)), renderer)  # type: ignore[attr-defined,no-any-return]
+    return Ingress.bind(sorted(find_places(arguments.places)), renderer, arguments)  # type: ignore[attr-defined,no-any-return]
 
 
 @serve.deployment(
@@ -238,17 +270,15 @@ class RemoteAvatars:
 class Ingress:
     """The HTTP application; its avatars are elsewhere."""
 
-    def __init__(self, names: list[str], renderer: DeploymentHandle[Any]) -> None:
+    def __init__(self, names: list[str], renderer: DeploymentHandle[Any], arguments: ServeArguments) -> None:
         self._avatars = RemoteAvatars(names, renderer)
+        self._protection = arguments.protection()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(self._avatars)
+        return create_app(self._avatars, self._protection)
 
 
 def serve_forever(arguments: ServeArguments, host: str, port: int) -> None:
-    """Serve until interrupted. Needs a running Ray.
-
-    The default host is the loopback interface on purpose: the service asks nobody who they are.
-    """
+    """Serve until interrupted. Needs a running Ray."""
     serve.start(http_options={"host": host, "port": port, "request_timeout_s": REQUEST_TIMEOUT_S})
     serve.run(application(arguments), name="perse", route_prefix="/", blocking=True)

@@ -44,9 +44,10 @@ def address(ray_session: None, own: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    serve.run(
-        application(ServeArguments(workspaces=str(own), replicas=2, num_cpus=0.5, refresh_s=0.5)), name="perse"
-    )  # fmt: skip
+    arguments = ServeArguments(
+        workspaces=str(own), replicas=2, num_cpus=0.5, refresh_s=0.5, authentication="off", per_second=1e6
+    )
+    serve.run(application(arguments), name="perse")
     yield f"http://127.0.0.1:{port}"
     serve.shutdown()
 
