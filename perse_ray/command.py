@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,6 +22,8 @@ def run_command(command: Callable[[], None]) -> int:
     else is our own mistake and keeps its traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("perse_ray").setLevel(logging.INFO)
+    # torch says this of its own forward-mode derivatives, which the tracker uses.
+    warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
     try:
         command()
     except PerseError as error:

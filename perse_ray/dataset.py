@@ -16,6 +16,7 @@ from ray.data import ActorPoolStrategy, Dataset
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError, RayTaskError
 
+from perse import chatter
 from perse.errors import PerseError, StageError
 from perse_ray.guard import NOT_THE_ROWS_FAULT, GuardedWork, one_line
 from perse_ray.ledger import AttemptLedger
@@ -34,6 +35,9 @@ from perse_ray.stage import (
 )
 
 log = logging.getLogger(__name__)
+
+_CHATTER = ("has constructor arguments in the object store and max_restarts > 0",)
+"""Logged as an error for every pool of Ray Data, which always puts them there and keeps them as long as it runs."""
 
 
 def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger) -> Dataset:
@@ -71,12 +75,22 @@ def run(rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: 
     dataset.context.issue_detectors_config.detectors = []  # our rows have time limits; the rest is advice in red
     dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
     try:
-        for row in dataset.iter_rows():
+        for row in _quietly_started(dataset.iter_rows()):
             if row[STATUS] == STOPPED:
                 raise _stopped(row)
             yield row
     except (RayError, ExecutionTimeoutError) as error:
         raise StageError(f"the pipeline stopped: {readable(error)}") from error
+
+
+def _quietly_started(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, without what Ray's core says when Ray Data starts its actors."""
+    iterator = iter(rows)
+    with chatter.without(_CHATTER):
+        first = next(iterator, None)
+    if first is not None:
+        yield first
+        yield from iterator
 
 
 class _Worker:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse import chatter
 from perse.tracking.landmarks import N_SURFACE
 
 Image = NDArray[np.uint8]
@@ -39,31 +42,44 @@ class FaceBox:
         return across * down / min(self.width * self.height, other.width * other.height)
 
 
-def _solutions() -> Any:
-    # mediapipe logs to stderr through absl in C++ and warns about protobuf in Python: neither is the user's business.
+_CHATTER = ("XNNPACK delegate", "absl::InitializeLog()", "inference_feedback_manager.cc")
+"""What TensorFlow Lite says of every graph that starts: which delegate it uses, and that a feedback nobody gives is
+impossible."""
+
+
+def _started(make: Callable[[Any], Any]) -> Any:
+    """A mediapipe solution that has seen a first, empty picture: by then its graph has said what it has to say."""
     logging.getLogger("absl").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype\(\) is deprecated", category=UserWarning)
     import mediapipe
 
-    return mediapipe.solutions
+    with chatter.without(_CHATTER):
+        solution = make(mediapipe.solutions)
+        solution.process(np.zeros((64, 64, 3), np.uint8))
+    return solution
 
 
 @lru_cache(maxsize=2)
 def _detector(far: bool) -> Any:
-    return _solutions().face_detection.FaceDetection(
-        model_selection=1 if far else 0, min_detection_confidence=MIN_CONFIDENCE
+    return _started(
+        lambda solutions: solutions.face_detection.FaceDetection(
+            model_selection=1 if far else 0, min_detection_confidence=MIN_CONFIDENCE
+        )
     )
 
 
 @lru_cache(maxsize=1)
 def _face_mesh() -> Any:
-    return _solutions().face_mesh.FaceMesh(
-        static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=MIN_CONFIDENCE
+    return _started(
+        lambda solutions: solutions.face_mesh.FaceMesh(
+            static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=MIN_CONFIDENCE
+        )
     )
 
 
 @lru_cache(maxsize=1)
 def _selfie() -> Any:
-    return _solutions().selfie_segmentation.SelfieSegmentation(model_selection=0)
+    return _started(lambda solutions: solutions.selfie_segmentation.SelfieSegmentation(model_selection=0))
 
 
 def detect_faces(image: Image) -> list[FaceBox]:

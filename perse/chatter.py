@@ -1,0 +1,50 @@
+"""Lines that native code of libraries writes to standard error, that mean nothing to anybody, and that no setting of
+theirs turns off (tried: TF_CPP_MIN_LOG_LEVEL, GLOG_minloglevel, ABSL_MIN_LOG_LEVEL, mediapipe 0.10.14).
+
+Only lines that are known by their words are dropped; everything else comes through as it is written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def without(known: Sequence[str]) -> Iterator[None]:
+    """For the length of a block, drop lines that contain one of some phrases from this process's standard error.
+
+    Keep the block short: what native code writes while it crashes may be lost in it. Processes that are started in the
+    block write to where this one wrote only while the block lasts, so start none that stay.
+    """
+    with _LOCK:
+        sys.stderr.flush()
+        try:
+            outside = os.dup(2)
+        except OSError:  # no standard error, nothing to keep quiet
+            yield
+            return
+        source, sink = os.pipe()
+        forward = threading.Thread(target=_forward, args=(source, outside, tuple(known)), daemon=True)
+        forward.start()
+        os.dup2(sink, 2)
+        os.close(sink)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(outside, 2)  # the last writing end closes, and the thread comes to its end
+            forward.join(timeout=5)
+            os.close(outside)
+
+
+def _forward(source: int, target: int, known: tuple[str, ...]) -> None:
+    with open(source, "rb") as lines:
+        for line in lines:
+            if not any(phrase.encode() in line for phrase in known):
+                os.write(target, line)
