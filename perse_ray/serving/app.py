@@ -5,7 +5,7 @@
     POST /v1/avatars/{id}/render   a picture
          /v1/avatars/{id}/…        animations, exports, …      see media_routes.py
     WS   /v1/avatars/{id}/stream   pictures, newest first      see stream.py
-    GET  /view                     to look at them in a browser      see view_routes.py
+    GET  /view                     to look at them in a browser; see view_routes.py
     GET  /v1/avatars               what can be asked for
     GET  /healthz                  whether it is alive
     GET  /readyz                   whether it can draw
@@ -18,12 +18,13 @@ Refusals are JSON, ``{"detail": "…"}``, one readable sentence.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.requests import Request
 from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict
 
 from perse.errors import PerseError
 from perse_ray.serving.deadline import due_in
@@ -44,10 +45,23 @@ PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}}, "description": "the picture"},
     **refusals(404, 413, 422, 503, 504),
 }
+ABOUT = """Renders of personalised head avatars: edits as mixes of learned subjects, expressions, poses, cameras.
+
+`WS /v1/avatars/{avatar}/stream` sends pictures as a look changes: JSON objects with fields of a RenderRequest in, each
+changing what it names; binary messages out, each a picture. Say `{"received": n}` after n pictures."""
+
 READY_FOR_S = 10.0
 """A picture that was drawn proves for so long that pictures can be drawn."""
 READY_WITHIN_S = 5.0
 """Longer than a probe waits it need not take to find out."""
+
+
+class Status(BaseModel):
+    """How the service is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+
+    status: Literal["ok", "ready"]
 
 
 def create_app(library: AvatarService, protection: Protection | None = None) -> FastAPI:
@@ -58,24 +72,24 @@ def create_app(library: AvatarService, protection: Protection | None = None) -> 
         protection: who may ask, and how much; None, for what is not on a network, leaves only the limit of bodies.
     """
     # FastAPI's own /docs would load its assets from a content network; ours is one page of our own.
-    app = FastAPI(title="PERSE avatars", version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(title="PERSE avatars", description=ABOUT, version="1", docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
     app.add_exception_handler(RequestValidationError, _explain)
     app.add_exception_handler(PerseError, _refuse_politely)
     ready = Readiness(library)
 
     @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
+    async def healthz() -> Status:
         """Alive, though perhaps not able to draw yet."""
-        return {"status": "ok"}
+        return Status(status="ok")
 
     @app.get("/readyz", responses=refusals(503))
-    async def readyz() -> dict[str, str]:
+    async def readyz() -> Status:
         """Ready: an avatar was drawn, just now or seconds ago."""
         await ready.check()
-        return {"status": "ready"}
+        return Status(status="ready")
 
-    @app.get("/v1/avatars")
+    @app.get("/v1/avatars", responses=refusals(503))
     async def avatars() -> list[AvatarInfo]:
         """Every avatar, with what can be asked of it."""
         return [await library.info(name) for name in library.ids()]

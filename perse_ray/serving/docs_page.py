@@ -30,7 +30,8 @@ def api_page(schema: dict[str, Any]) -> str:
     ]
     title = escape(schema["info"]["title"])
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    about = "<p>Everything below is also at <a href='openapi.json'>openapi.json</a>, for machines.</p>"
+    about = f"<p>{escape(schema['info'].get('description', ''))}</p>"
+    about += "<p>Everything below is also at <a href='openapi.json'>openapi.json</a>, for machines.</p>"
     records = ["<h2>Records</h2>", *(part for name in sorted(shapes) for part in _record(name, shapes[name]))]
     return "\n".join([head, f"<h1>{title}</h1>", about, *routes, *records, "</html>"])
 

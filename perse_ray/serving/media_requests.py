@@ -230,6 +230,10 @@ def _sum(parts: Sequence[Mix | Description]) -> Attribute:
 class FramesRequest(Strict):
     """Several pictures of one avatar in one request; all in one format."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"frames": [{"camera": {"yaw_deg": -20}}, {"camera": {"yaw_deg": 20}}]}]}
+    )
+
     frames: list[RenderRequest] = Field(min_length=1, max_length=MAX_LIST)
 
     @field_validator("frames")
@@ -243,16 +247,44 @@ class FramesRequest(Strict):
 class FramesAnswer(BaseModel):
     """Pictures in the order in which they were asked for."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"media_type": "image/png", "frames": ["iVBORw0KGgo…", "iVBORw0KGgo…"]}]}
+    )
+
     media_type: str
     frames: list[str] = Field(description="base64")
 
 
 class EditSpaceSubject(SubjectInfo):
+    """An edit, and where to see it."""
+
     thumbnail: str = Field(description="address of a picture of the person with this edit")
 
 
 class EditSpace(BaseModel):
     """What an avatar can be made to look like. Weights of subjects mix freely within and between categories."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "me",
+                    "neutral": "/v1/avatars/me/thumbnail",
+                    "categories": {
+                        "hat": [
+                            {
+                                "id": "8c00708e0566",
+                                "category": "hat",
+                                "text": "A person in a teal beanie",
+                                "thumbnail": "/v1/avatars/me/thumbnail?subject=8c00708e0566",
+                            }
+                        ],
+                        "beard": [],
+                    },
+                }
+            ]
+        }
+    )
 
     id: str
     neutral: str = Field(description="address of a picture without any edit, which is what an empty mix shows")

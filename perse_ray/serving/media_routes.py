@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_args
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perse.attributes import CATEGORIES
 from perse.export.formats import MEDIA_TYPES, SUFFIXES, ExportFormat
@@ -35,6 +35,10 @@ AvatarId = Annotated[
 
 class Refusal(BaseModel):
     """Why a request was not answered."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"detail": "there is no hat 'zebra'; choose among: 8c00708e A person in …"}]}
+    )
 
     detail: str
 
@@ -89,7 +93,9 @@ def media_routes(library: AvatarService) -> APIRouter:
     @routes.get("/thumbnail", response_class=Response, responses=SMALL)
     async def thumbnail(
         avatar: AvatarId,
-        subject: Annotated[str, Query(max_length=100, description="an edit; none is the person as photographed")] = "",
+        subject: Annotated[
+            str, Query(max_length=100, description="an edit's id; none is the person as photographed")
+        ] = "",
         size: Annotated[int, Query(ge=16, le=256)] = THUMBNAIL_PX,
     ) -> Response:
         """A small picture of the person, or of one edit."""

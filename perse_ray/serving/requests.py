@@ -196,6 +196,10 @@ class RenderRequest(Appearance):
 class SubjectInfo(BaseModel):
     """One edit that an avatar has learned."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"id": "8c00708e0566", "category": "hat", "text": "A person in a teal beanie"}]}
+    )
+
     id: str
     category: Category
     text: str
@@ -203,6 +207,22 @@ class SubjectInfo(BaseModel):
 
 class AvatarInfo(BaseModel):
     """What can be asked of an avatar."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "me",
+                    "identity": "d1e79ff6870b",
+                    "subjects": [{"id": "8c00708e0566", "category": "hat", "text": "A person in a teal beanie"}],
+                    "expressions": ["mouthSmileLeft", "mouthSmileRight"],
+                    "joints": ["global", "neck", "jaw", "left_eye", "right_eye"],
+                    "gaussians": 15000,
+                    "version": "7",
+                }
+            ]
+        }
+    )
 
     id: str
     identity: str

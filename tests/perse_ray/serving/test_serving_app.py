@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,11 @@ from perse.data.images import decode_image
 from perse.errors import InputError
 from perse.export import verify_file
 from perse.export.xmp import read_xmp
-from perse_ray.serving.app import create_app
+from perse_ray.serving.app import Status, create_app
 from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, Unavailable, UnknownName
-from perse_ray.serving.requests import MAX_BODY_BYTES, MAX_SIDE_PX
+from perse_ray.serving.media_requests import AnimateRequest, EditSpace, FramesAnswer, FramesRequest
+from perse_ray.serving.media_routes import Refusal
+from perse_ray.serving.requests import MAX_BODY_BYTES, MAX_SIDE_PX, AvatarInfo, RenderRequest
 from perse_ray.serving.work import Work
 
 URL = "/v1/avatars/me/render"
@@ -194,7 +195,20 @@ def test_attributes_that_cannot_be_are_explained(attribute: Any, says: str) -> N
     assert answer.status_code == 422 and says in answer.json()["detail"]
 
 
-def test_the_schema_is_served() -> None:
+def test_every_route_is_described_with_examples_that_hold() -> None:
     schema = call("GET", "/openapi.json").json()
-    assert {"/healthz", "/v1/avatars", "/v1/avatars/{avatar}/render"} <= set(schema["paths"])
-    assert json.dumps(schema).count("allow_inf_nan") == 0
+    shapes = schema["components"]["schemas"]
+    routes = [(path, route) for path, methods in schema["paths"].items() for route in methods.values()]
+    assert len(routes) >= 9
+    for path, route in routes:
+        assert route["description"], path
+        bodies = [part["content"] for part in (route.get("requestBody"), *route["responses"].values()) if part]
+        for body in (content["application/json"]["schema"] for content in bodies if "application/json" in content):
+            shape = body.get("items", body)["$ref"].rpartition("/")[2]
+            assert shapes[shape].get("examples") or shape == "HTTPValidationError", (path, shape)
+        for parameter in route.get("parameters", []):
+            assert parameter["description"], (path, parameter["name"])
+    models = (AnimateRequest, AvatarInfo, EditSpace, FramesAnswer, FramesRequest, RenderRequest, Refusal, Status)
+    for model in models:
+        for example in shapes[model.__name__]["examples"]:
+            model.model_validate(example)
