@@ -96,7 +96,7 @@ def media_routes(library: AvatarService) -> APIRouter:
         subject: Annotated[
             str, Query(max_length=100, description="an edit's id; none is the person as photographed")
         ] = "",
-        size: Annotated[int, Query(ge=16, le=256)] = THUMBNAIL_PX,
+        size: Annotated[int, Query(ge=16, le=256, description="pixels a side")] = THUMBNAIL_PX,
     ) -> Response:
         """A small picture of the person, or of one edit."""
         return Response(await library.run(avatar, Thumbnail(subject, size)), media_type="image/webp")
