@@ -1,10 +1,11 @@
 """How fast Gaussians are drawn on this machine.
 
-    python -m benchmarks.render [--threads 2] [--quick] [--json FILE]
+    python -m benchmarks.render [--threads 2] [--prototype FILE] [--quick] [--json FILE]
 
-The four scenes are REFERENCE §3's: splats on an ellipsoidal head shell that covers half of the picture. The torch
-reference compares every Gaussian with every pixel and joins where that fits into memory; gsplat joins where CUDA is.
-Projection, sorting and binning are included.
+The four scenes are REFERENCE §3's: splats on an ellipsoidal head shell that covers half of the picture. Projection,
+sorting and binning are included. Beside ours: a list of (Gaussian, pixel) pairs in plain torch with autograd, up to
+256²; the torch reference, which compares every Gaussian with every pixel, where that fits into memory; the numba
+prototype where its file is given (it gets projected splats: its time is without projection); gsplat where CUDA is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import torch
 
 from benchmarks.pairs import PairRasterizer
-from benchmarks.timing import Row, interleaved, print_tables, write_json
+from benchmarks.prototype import Prototype
+from benchmarks.timing import Row, interleaved, on_threads, print_tables, ratio, write_json
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.render import CpuRasterizer, GsplatRasterizer, Rasterizer, ReferenceRasterizer, rasterize
@@ -28,6 +30,9 @@ SCENES = ((5_000, 256), (20_000, 256), (50_000, 512), (130_000, 512))
 _HALF_AXES_M = np.array([0.085, 0.12, 0.10])
 _REFERENCE_LIMIT = 30_000_000
 """Gaussians × pixels up to which the reference is run."""
+
+
+Draw = Callable[[Gaussians, Camera, Rasterizer], Callable[[], None]]
 
 
 def head_shell(count: int, size_px: int, *, frames: int = 1, channels: int = 3) -> tuple[Gaussians, Camera]:
@@ -116,55 +121,81 @@ def _finish(rasterizer: Rasterizer) -> None:
         torch.cuda.synchronize()
 
 
-def _contenders(count: int, size_px: int, threads: int, frames: int = 1) -> dict[str, Callable[[], object]]:
-    gaussians, camera = head_shell(count, size_px, frames=frames)
-    runs: dict[str, Callable[[], object]] = {}
-    for number in sorted({1, threads}):
-        name, rasterizer = f"cpu, {number} thread{'s' * (number > 1)}", CpuRasterizer(number)
-        runs[f"{name}: forward"] = forward(gaussians, camera, rasterizer)
-        runs[f"{name}: + backward"] = forward_backward(gaussians, camera, rasterizer)
-    if count * size_px**2 * frames <= _REFERENCE_LIMIT:
-        runs["torch reference: forward"] = forward(gaussians, camera, ReferenceRasterizer())
-        runs["torch reference: + backward"] = forward_backward(gaussians, camera, ReferenceRasterizer())
-    if size_px <= 256 and frames == 1:
-        runs["plain torch, pairs: forward"] = forward(gaussians, camera, PairRasterizer())
-        runs["plain torch, pairs: + backward"] = forward_backward(gaussians, camera, PairRasterizer())
+def own(count: int, size_px: int, threads: int, frames: int = 1, channels: int = 3) -> dict[str, Callable[[], None]]:
+    """Our forward and backward, on one thread and on several."""
+    gaussians, camera = head_shell(count, size_px, frames=frames, channels=channels)
+    return {
+        on_threads(number): forward_backward(gaussians, camera, CpuRasterizer(number)) for number in {1: 0, threads: 0}
+    }
+
+
+def side_by_side(
+    draw: Draw, count: int, size_px: int, threads: int, prototype: Prototype | None
+) -> dict[str, Callable[[], None]]:
+    """A scene drawn by everybody who can."""
+    gaussians, camera = head_shell(count, size_px)
+    numbers = list({1: 0, threads: 0})
+    runs = {on_threads(number): draw(gaussians, camera, CpuRasterizer(number)) for number in numbers}
+    if prototype is not None:
+        both = draw is forward_backward
+        for number in numbers:
+            name = f"prototype, {on_threads(number)}"
+            runs[name] = prototype.run(gaussians[0], camera, threads=number, backward=both)
+    if size_px <= 256:
+        runs["plain torch, pairs"] = draw(gaussians, camera, PairRasterizer())
+    if count * size_px**2 <= _REFERENCE_LIMIT:
+        runs["torch reference"] = draw(gaussians, camera, ReferenceRasterizer())
     if torch.cuda.is_available():
-        on_gpu, gpu_camera = gaussians.to("cuda"), camera.to("cuda")
-        runs["gsplat: forward"] = forward(on_gpu, gpu_camera, GsplatRasterizer())
-        runs["gsplat: + backward"] = forward_backward(on_gpu, gpu_camera, GsplatRasterizer())
+        runs["gsplat"] = draw(gaussians.to("cuda"), camera.to("cuda"), GsplatRasterizer())
     return runs
 
 
-def measure(threads: int, *, quick: bool) -> list[Row]:
+def with_ratios(table: str, case: str, milliseconds: dict[str, float | None], threads: int) -> Row:
+    """Scaling, and how the others compare on as many threads."""
+    most = on_threads(threads)
+    ratios = {
+        "scaling": ratio(milliseconds, on_threads(1), most) if threads > 1 else None,
+        "of the prototype's time, 1 thread": ratio(milliseconds, on_threads(1), f"prototype, {on_threads(1)}"),
+        f"of the prototype's time, {most}": ratio(milliseconds, most, f"prototype, {most}"),
+        "faster than plain torch": ratio(milliseconds, "plain torch, pairs", most),
+    }
+    return Row(table, case, milliseconds, {name: value for name, value in ratios.items() if value is not None})
+
+
+def measure(threads: int, prototype: Prototype | None, *, quick: bool) -> list[Row]:
     """All tables."""
-    rounds = 3 if quick else 9
-    scenes = SCENES[:2] if quick else SCENES
+    seconds = 0.2 if quick else 0.6
     counts = (1_000, 5_000, 20_000) if quick else (1_000, 5_000, 20_000, 50_000, 130_000, 200_000)
     sizes = (128, 256) if quick else (128, 256, 512, 1024)
-    batches = (1, 4) if quick else (1, 2, 4, 8, 16)
-    cases = (
-        [("Head shells", f"{n:,} at {s}²", (n, s, 1)) for n, s in ((500, 96), *scenes)]
-        + [("Growth with Gaussians", f"{n:,} at 512²", (n, 512, 1)) for n in counts]
-        + [("Growth with pixels", f"20,000 at {s}²", (20_000, s, 1)) for s in sizes]
-        + [("Growth with frames", f"{f} × 15,000 at 256²", (15_000, 256, f)) for f in batches]
-    )
     rows = []
-    for table, case, (count, size_px, frames) in cases:
-        rows.append(Row(table, case, interleaved(_contenders(count, size_px, threads, frames), rounds=rounds)))
+    for table, draw in (("Forward", forward), ("Forward and backward", forward_backward)):
+        for count, size_px in ((500, 96), *(SCENES[:2] if quick else SCENES)):
+            times = interleaved(side_by_side(draw, count, size_px, threads, prototype), seconds=seconds)
+            rows.append(with_ratios(table, f"{count:,} at {size_px}²", times, threads))
+    growth = [("Gaussians", f"{n:,} at 512²", (n, 512)) for n in counts]
+    growth += [("pixels", f"20,000 at {s}²", (20_000, s)) for s in sizes]
+    growth += [("frames", f"{f} × 15,000 at 256²", (15_000, 256, f)) for f in ((1, 4) if quick else (1, 2, 4, 8, 16))]
+    growth += [("channels", f"20,000 at 256², {c}", (20_000, 256, 1, c)) for c in ((3,) if quick else (1, 3, 8, 32))]
+    for what, case, (count, size_px, *rest) in growth:
+        times = interleaved(own(count, size_px, threads, *rest), seconds=seconds / 2)
+        rows.append(with_ratios(f"Growth with {what}, forward and backward", case, times, threads))
     for count in counts:
-        runs = {f"{n} thread{'s' * (n > 1)}": projection(count, 512, n) for n in sorted({1, threads})}
-        rows.append(Row("Projection, forward and backward", f"{count:,}", interleaved(runs, rounds=rounds)))
+        runs = {on_threads(number): projection(count, 512, number) for number in {1: 0, threads: 0}}
+        times = interleaved(runs, seconds=seconds / 4, rounds=50)
+        rows.append(with_ratios("Projection alone, forward and backward", f"{count:,}", times, threads))
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--threads", type=int, default=2, help="threads of the CPU rasterizer, beside one")
+    parser.add_argument("--prototype", type=Path, help="file of another numba rasterizer; see benchmarks/prototype.py")
     parser.add_argument("--quick", action="store_true", help="few and small scenes")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     arguments = parser.parse_args()
-    rows = measure(arguments.threads, quick=arguments.quick)
+    torch.set_num_threads(arguments.threads)
+    prototype = Prototype.load(arguments.prototype) if arguments.prototype else None
+    rows = measure(arguments.threads, prototype, quick=arguments.quick)
     print_tables(rows)
     if arguments.json is not None:
         write_json(rows, arguments.json)

@@ -8,7 +8,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numba
@@ -23,25 +23,41 @@ class Row:
         table: heading it stands under.
         case: what was measured.
         milliseconds: medians by contender; None where it was not run.
+        ratios: what follows from them, by name.
     """
 
     table: str
     case: str
     milliseconds: dict[str, float | None]
+    ratios: dict[str, float] = field(default_factory=dict)
 
 
-def interleaved(contenders: dict[str, Callable[[], object]], *, rounds: int = 9) -> dict[str, float | None]:
+def interleaved(
+    contenders: dict[str, Callable[[], object]], *, rounds: int = 25, seconds: float = 0.7
+) -> dict[str, float | None]:
     """Median wall-clock milliseconds of each, after one call to warm up; they take turns, so that all meet the same
-    weather."""
+    weather. Each runs so many rounds, or as many as fit into so many seconds of its own, but once at least."""
     for run in contenders.values():
         run()
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
-            start = time.perf_counter()
-            run()
-            times[name].append((time.perf_counter() - start) * 1e3)
+            if sum(times[name]) < seconds * 1e3:
+                start = time.perf_counter()
+                run()
+                times[name].append((time.perf_counter() - start) * 1e3)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def ratio(milliseconds: dict[str, float | None], slow: str, fast: str) -> float | None:
+    """How many times as long one took as the other, if both were run."""
+    a, b = milliseconds.get(slow), milliseconds.get(fast)
+    return a / b if a and b else None
+
+
+def on_threads(threads: int) -> str:
+    """The name of a column."""
+    return f"{threads} thread{'s' * (threads > 1)}"
 
 
 def machine() -> dict[str, str]:
@@ -68,12 +84,18 @@ def print_tables(rows: Sequence[Row]) -> None:
     for table in dict.fromkeys(row.table for row in rows):
         mine = [row for row in rows if row.table == table]
         names = list(dict.fromkeys(name for row in mine for name in row.milliseconds))
+        ratios = list(dict.fromkeys(name for row in mine for name in row.ratios))
         print(f"\n{table} (medians, ms)\n")
-        print("| | " + " | ".join(names) + " |")
-        print("|---" * (len(names) + 1) + "|")
+        print("| | " + " | ".join([*names, *ratios]) + " |")
+        print("|---" * (len(names) + len(ratios) + 1) + "|")
         for row in mine:
-            values = [row.milliseconds.get(name) for name in names]
-            print(f"| {row.case} | " + " | ".join("–" if v is None else f"{v:.1f}" for v in values) + " |")
+            cells = [_cell(row.milliseconds.get(name), "") for name in names]
+            cells += [_cell(row.ratios.get(name), " ×") for name in ratios]
+            print(f"| {row.case} | " + " | ".join(cells) + " |")
+
+
+def _cell(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{value:#.3g}{unit}" if value < 100 else f"{value:.0f}{unit}"
 
 
 def write_json(rows: Sequence[Row], path: Path) -> None:

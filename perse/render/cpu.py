@@ -73,13 +73,30 @@ def _array(values: Tensor) -> NDArray[np.float32]:
 _LINE = 16
 """float32 in a cache line."""
 
-MIN_CHUNK = 2048
+MIN_CHUNK = 4096
 """A frame is not cut into smaller parts than this many Gaussians: waking a thread takes as long."""
 
+MIN_TILES = 64
+"""No thread is woken for fewer tiles than this."""
 
-def _chunks(threads: int, frames: int, count: int) -> int:
-    """Parts that every frame is cut into for what goes by Gaussians, so that all threads have some."""
-    return max(1, min(-(-threads // max(frames, 1)), count // MIN_CHUNK))
+
+@dataclass(frozen=True)
+class _Shares:
+    """How the work is shared: what goes by splats and what goes by tiles.
+
+    Attributes:
+        chunks: parts that every frame's splats are cut into.
+        splat_threads, tile_threads: threads that are worth waking, for a small picture one.
+    """
+
+    chunks: int
+    splat_threads: int
+    tile_threads: int
+
+    @classmethod
+    def of(cls, threads: int, frames: int, count: int, tiles: int) -> _Shares:
+        chunks = max(1, min(-(-threads // max(frames, 1)), count // MIN_CHUNK))
+        return cls(chunks, max(1, min(threads, frames * chunks)), max(1, min(threads, frames * tiles // MIN_TILES)))
 
 
 def _lines(size: int) -> NDArray[np.float32]:
@@ -119,8 +136,7 @@ class _Drawn:
     views: NDArray[np.float32]
     intrinsics: NDArray[np.float32]
     size: tuple[int, int]
-    threads: int
-    chunks: int
+    shares: _Shares
     splats: NDArray[np.float32]
     depths: NDArray[np.float32]
     lists: _TileLists
@@ -148,9 +164,9 @@ class _Splatting(torch.autograd.Function):
 
         frames, count, channels = colors.shape
         width, height = size
-        chunks = _chunks(threads, frames, count)
         padded = -(-count // projection.WIDTH) * projection.WIDTH
         across, down = -(-width // projection.TILE), -(-height // projection.TILE)
+        shares = _Shares.of(threads, frames, count, across * down)
         geometry = [values.detach().numpy() for values in (means, quats, scales, opacities)]
         images = [torch.empty(frames, height, width, channels)] + [torch.empty(frames, height, width) for _ in range(2)]
         splats = _lines(frames * padded * projection.SPLAT_SIZE)
@@ -158,22 +174,24 @@ class _Splatting(torch.autograd.Function):
         columns, rows = np.empty((frames, padded), np.int32), np.empty((frames, padded), np.int32)
         values = colors.detach().numpy()
         passes = []
-        with limited_threads(threads):
+        with limited_threads(shares.splat_threads):
             projection.project_splats(
-                *geometry, values, views, intrinsics, width, height, chunks, splats, depths, columns, rows
+                *geometry, values, views, intrinsics, width, height, shares.chunks, splats, depths, columns, rows
             )
-            lists = _TileLists(*list_tiles(depths, columns, rows, across, down, chunks))
-            for group in range(channels // projection.GROUP + 1):
-                if group:
-                    projection.load_planes(values, depths, group, chunks, splats)
-                masks, ends = np.empty(len(lists.members), np.int32), np.empty(len(lists.starts) - 1, np.int32)
+            lists = _TileLists(*list_tiles(depths, columns, rows, across, down, shares.chunks))
+        for group in range(channels // projection.GROUP + 1):
+            if group:
+                with limited_threads(shares.splat_threads):
+                    projection.load_planes(values, depths, group, shares.chunks, splats)
+            masks, ends = np.empty(len(lists.members), np.int32), np.empty(len(lists.starts) - 1, np.int32)
+            with limited_threads(shares.tile_threads):
                 tiles.blend(
-                    splats, lists.members, lists.starts, group, background, threads, masks, ends,
+                    splats, lists.members, lists.starts, group, background, shares.tile_threads, masks, ends,
                     *(image.numpy() for image in images),
                 )  # fmt: skip
-                passes.append((masks, ends))
+            passes.append((masks, ends))
         ctx.save_for_backward(means, quats, scales, opacities, colors, *images)
-        ctx.drawn = _Drawn(views, intrinsics, size, threads, chunks, splats, depths, lists, passes)
+        ctx.drawn = _Drawn(views, intrinsics, size, shares, splats, depths, lists, passes)
         return images[0], images[1], images[2]
 
     @staticmethod
@@ -193,17 +211,21 @@ class _Splatting(torch.autograd.Function):
         g_depths = np.empty(drawn.depths.shape, np.float32)
         sums = _lines(drawn.depths.size * projection.SUMS)
         slots = _scratch(len(lists.members) * projection.SUMS)
-        with limited_threads(drawn.threads):
-            for group, (masks, ends) in enumerate(drawn.passes):
-                if len(drawn.passes) > 1:
-                    projection.load_planes(colors.detach().numpy(), drawn.depths, group, drawn.chunks, drawn.splats)
+        shares = drawn.shares
+        for group, (masks, ends) in enumerate(drawn.passes):
+            if len(drawn.passes) > 1:
+                with limited_threads(shares.splat_threads):
+                    projection.load_planes(colors.detach().numpy(), drawn.depths, group, shares.chunks, drawn.splats)
+            with limited_threads(shares.tile_threads):
                 tiles.unblend(
-                    drawn.splats, lists.members, lists.starts, group, drawn.threads, masks, ends,
+                    drawn.splats, lists.members, lists.starts, group, shares.tile_threads, masks, ends,
                     *pictures, *g_pictures, slots,
                 )  # fmt: skip
-                tiles.gather_slots(slots, lists.slot_starts, group, drawn.chunks, sums, g_colors, g_depths)
+            with limited_threads(shares.splat_threads):
+                tiles.gather_slots(slots, lists.slot_starts, group, shares.chunks, sums, g_colors, g_depths)
+        with limited_threads(shares.splat_threads):
             projection.unproject(
-                *geometry, drawn.views, drawn.intrinsics, *drawn.size, drawn.chunks, drawn.splats, drawn.depths,
+                *geometry, drawn.views, drawn.intrinsics, *drawn.size, shares.chunks, drawn.splats, drawn.depths,
                 sums, g_depths, *g_geometry,
             )  # fmt: skip
         return (*gradients, None, None, None, None, None)
