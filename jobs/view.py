@@ -5,17 +5,24 @@
 
 Turn it with the mouse, move the sliders, play a motion, drop a motion file on the page. While the avatar is still being
 trained the page follows the newest checkpoint and says which step it shows. It listens on the loopback interface and
-needs no network; for others, there is the same page at /view of jobs/serve.py.
+needs no network; the address that is printed lets in whoever opens it (a token, one of $PERSE_TOKENS if that is set).
+For other machines, there is the same page at /view of jobs/serve.py.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
+from perse.errors import InputError
 from perse_ray.command import run_command
+
+if TYPE_CHECKING:
+    from perse.data.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,29 +38,44 @@ class Arguments:
     open: bool = False
     """Open the page in the default browser."""
 
+    insecure_no_auth: bool = False
+    """Ask nobody for a token: any program and any person on this machine may look."""
+
 
 def main(arguments: Arguments) -> None:
     """Serve the viewer until interrupted."""
     import webbrowser
-    from pathlib import Path
 
+    from perse_ray.serving.protection import Tokens, environment_tokens, new_token
+    from perse_ray.serving.view_server import LOOPBACK, serve_viewer
+
+    given, token = environment_tokens(), new_token()
+    known = given or Tokens.of([token])
+
+    def say(port: int) -> None:
+        ask = "" if given or arguments.insecure_no_auth else f"?token={token}"
+        address = f"http://{LOOPBACK}:{port}/view{ask}"
+        print(address, flush=True)
+        if arguments.open:
+            webbrowser.open(address)
+
+    serve_viewer(found(arguments.workspace), arguments.port, None if arguments.insecure_no_auth else known, say)
+
+
+def found(place: str) -> Workspace:
+    """The workspace, which may have hardly anything in it yet; nothing is made or written.
+
+    Raises:
+        InputError: there is no such folder.
+    """
     from perse.data.workspace import Workspace
-    from perse.errors import InputError
-    from perse_ray.serving.view_server import serve_viewer
 
-    place = arguments.workspace
-    if "://" not in place:
-        folder = Path(place).expanduser().absolute()
-        if not folder.is_dir():
-            raise InputError(f"there is no workspace {place}; jobs/build_avatar.py makes one")
-        place = str(folder)
-
-    def say(text: str) -> None:
-        print(text, flush=True)
-        if arguments.open and text.startswith("http"):
-            webbrowser.open(text)
-
-    serve_viewer(Workspace(place), arguments.port, say)
+    if "://" in place:
+        return Workspace(place)
+    folder = Path(place).expanduser().absolute()
+    if not folder.is_dir():
+        raise InputError(f"there is no workspace {place}; jobs/build_avatar.py makes one")
+    return Workspace(str(folder))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from perse.data.workspace import Workspace
 from perse.errors import InputError, PerseError
 from perse_ray.serving.app import create_app
 from perse_ray.serving.errors import Unavailable
 from perse_ray.serving.followed import FollowedWorkspace
+from perse_ray.serving.protection import Protection, Tokens
 from perse_ray.serving.requests import AVATAR_ID
 from perse_ray.serving.service import LocalAvatars
 from perse_ray.serving.shelf import Shelf
@@ -30,36 +30,34 @@ MEMORY_MIB = 8192.0
 log = logging.getLogger(__name__)
 
 
-def serve_viewer(workspace: Workspace, port: int, say: Callable[[str], None]) -> None:
+def serve_viewer(workspace: Workspace, port: int, tokens: Tokens | None, say: Callable[[int], None]) -> None:
     """Serve until interrupted.
 
     Args:
         port: on the loopback interface; 0 takes any that is free.
-        say: is told what a person should know: first of all the address.
+        tokens: who may look; None lets anyone on this machine.
+        say: is told the port, once there is something to look at.
 
     Raises:
         InputError: the port is taken.
     """
     place = FollowedWorkspace(workspace)
     listening = _listen(port)
-    wait_for_avatar(place, say)
+    wait_for_avatar(place)
     shelf = Shelf({avatar_id(workspace): place}, memory_mib=MEMORY_MIB)
     every_s = FOLLOW_S if workspace.is_local else FOLLOW_FAR_S
     threading.Thread(target=_follow, args=(shelf, every_s), daemon=True).start()
     # Splats are noise to a compressor: it would take longer than the loopback interface does.
     config = uvicorn.Config(
-        viewer_app(shelf), log_level="warning", ws_per_message_deflate=False, ws_max_size=MAX_MOTION_BYTES + 1
+        viewer_app(shelf, tokens), log_level="warning", ws_per_message_deflate=False, ws_max_size=MAX_MOTION_BYTES + 1
     )
-    say(f"http://{LOOPBACK}:{listening.getsockname()[1]}/view")
+    say(listening.getsockname()[1])
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def viewer_app(shelf: Shelf) -> FastAPI:
-    """The whole service over a shelf, for this machine only."""
-    app = create_app(LocalAvatars(shelf))
-    # A foreign page may have a name of its own point to this machine; it then still calls us by that name.
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
-    return app
+def viewer_app(shelf: Shelf, tokens: Tokens | None) -> FastAPI:
+    """The whole service over a shelf, for the people at this machine."""
+    return create_app(LocalAvatars(shelf), Protection(tokens=tokens))
 
 
 def avatar_id(workspace: Workspace) -> str:
@@ -68,17 +66,17 @@ def avatar_id(workspace: Workspace) -> str:
     return name if AVATAR_ID.fullmatch(name) else "avatar"
 
 
-def wait_for_avatar(place: FollowedWorkspace, say: Callable[[str], None]) -> None:
+def wait_for_avatar(place: FollowedWorkspace) -> None:
     """Return once there is something to look at."""
-    said = False
+    waiting = False
     while True:
         try:
             place.version()
             return
         except Unavailable as error:
-            if not said:
-                say(f"waiting: {error}")
-                said = True
+            if not waiting:
+                log.warning("%s; waiting for one", error)
+                waiting = True
             time.sleep(FOLLOW_S)
 
 

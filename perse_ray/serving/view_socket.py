@@ -27,6 +27,7 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 from perse.data.motion_file import Motion, parse_motion
 from perse.errors import InputError, PerseError
 from perse.export.poses import BUILT_IN, built_in_motion
+from perse_ray.serving.deadline import due_in
 from perse_ray.serving.loaded_avatar import LoadedAvatar
 from perse_ray.serving.requests import Appearance, AvatarInfo, Strict
 from perse_ray.serving.service import AvatarService
@@ -38,6 +39,9 @@ MAX_TEXT = 64 * 1024
 
 WATCH_S = 1.0
 """How often somebody looks whether the avatar has changed."""
+
+SPLATS_WITHIN_S, INFO_WITHIN_S = 10.0, 60.0
+"""The latter may have to read the avatar from far away."""
 
 Channel = Literal["avatar", "reference"]
 
@@ -143,7 +147,8 @@ class Conversation:
             while self._wishes:
                 wish = self._wishes.pop(next(iter(self._wishes)))
                 try:
-                    splats = await self.service.run(self.avatar, Splats(wish.look, wish.channel, wish.id))
+                    with due_in(SPLATS_WITHIN_S):
+                        splats = await self.service.run(self.avatar, Splats(wish.look, wish.channel, wish.id))
                 except PerseError as error:
                     await self._tell("refused", channel=wish.channel, id=wish.id, detail=str(error))
                 else:
@@ -153,7 +158,8 @@ class Conversation:
         """Introduce the avatar, and again whenever another version of it is there."""
         while True:
             try:
-                info = await self.service.info(self.avatar)
+                with due_in(INFO_WITHIN_S):
+                    info = await self.service.info(self.avatar)
             except PerseError as error:
                 await self._tell("refused", detail=str(error))
             else:
@@ -166,7 +172,8 @@ class Conversation:
         """Send a motion, as far as the avatar can perform it."""
         try:
             motion = await anyio.to_thread.run_sync(read)
-            info = self._info or await self.service.info(self.avatar)
+            with due_in(INFO_WITHIN_S):
+                info = self._info or await self.service.info(self.avatar)
             can = motion.only(info.expressions, info.joints)
         except PerseError as error:
             await self._tell("refused", detail=str(error))

@@ -160,7 +160,8 @@ def test_the_page_brings_all_it_needs_and_nothing_else_is_handed_out(client: Tes
         assert client.get(f"/view/{name}").status_code == 404
 
 
-def test_this_machine_is_not_called_by_other_names(shelf: Shelf) -> None:
-    app = viewer_app(shelf)
-    assert TestClient(app, base_url="http://127.0.0.1:8400").get("/view").status_code == 200
-    assert TestClient(app, base_url="http://rebound.example:8400").get("/view").status_code == 400
+def test_without_tokens_only_this_machine_is_let_in_and_only_under_its_own_name(shelf: Shelf) -> None:
+    app, here = viewer_app(shelf, None), ("127.0.0.1", 50000)
+    assert TestClient(app, base_url="http://127.0.0.1:8400", client=here).get("/view").status_code == 200
+    assert TestClient(app, base_url="http://rebound.example:8400", client=here).get("/view").status_code == 403
+    assert TestClient(app, base_url="http://127.0.0.1:8400", client=("10.1.2.3", 50000)).get("/view").status_code == 403

@@ -26,6 +26,7 @@ from perse.data.workspace import Workspace
 from perse.export import read_splats, verify_file
 from perse.training import Checkpoint, save_checkpoint
 from perse_ray.serving.followed import FollowedWorkspace
+from perse_ray.serving.protection import Tokens
 from perse_ray.serving.shelf import Shelf
 from perse_ray.serving.view_server import viewer_app
 
@@ -33,6 +34,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 
 WIDE, PHONE = {"width": 900, "height": 560}, {"width": 390, "height": 700}
+TOKEN = "a-token-of-these-tests"
 HAT = '[data-category="hat"] '
 
 
@@ -57,7 +59,9 @@ def served(head_model, tiny_clips, tmp_path_factory: pytest.TempPathFactory) -> 
     _checkpoint(workspace, synthetic_avatar(head_model, tiny_clips), 200)
     shelf = Shelf({"me": FollowedWorkspace(workspace)}, memory_mib=1000)
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(viewer_app(shelf), log_level="error", ws_per_message_deflate=False))
+    server = uvicorn.Server(
+        uvicorn.Config(viewer_app(shelf, Tokens.of([TOKEN])), log_level="error", ws_per_message_deflate=False)
+    )
     thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
     thread.start()
     yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}/view", shelf, workspace, server)
@@ -98,7 +102,7 @@ class Viewer:
         self.page.on("console", lambda said: self.problems.append(said.text) if said.type == "error" else None)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", self._local_only)
-        self.page.goto(served.address + hash)
+        self.page.goto(f"{served.address}?token={TOKEN}{hash}")
         self.until("Number(document.body.dataset.drawn) > 0")
 
     def _local_only(self, request: Any) -> None:
@@ -274,6 +278,12 @@ def test_it_follows_the_training(browser: Any, served: Served) -> None:
     assert difference(now, before) > 2 and now[..., 0].mean() > now[..., 1].mean()
     viewer.close()
     assert viewer.problems == []
+
+
+def test_strangers_see_a_door(browser: Any, served: Served) -> None:
+    page = browser.new_page()
+    assert page.goto(served.address).status == 401 and page.query_selector("#view") is None
+    page.close()
 
 
 def test_it_fits_a_phone(browser: Any, served: Served) -> None:
