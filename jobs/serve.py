@@ -56,6 +56,7 @@ def main(arguments: Arguments) -> None:
     """Check that the avatars are there, then serve until interrupted."""
     from perse_ray.serving.deployment import ServeArguments, serve_forever
     from perse_ray.serving.places import absolute, find_places
+    from perse_ray.serving.proxy import guard_proxies
     from perse_ray.session import ray_session
 
     tokens, made = accepted_tokens(arguments)
@@ -67,6 +68,7 @@ def main(arguments: Arguments) -> None:
         token_digests=sorted(tokens.digests),
         authentication="off" if arguments.insecure_no_auth else "tokens",
     )
+    guard_proxies(arguments.replicas)
     with ray_session():
         address = f"http://{arguments.host}:{arguments.port}"
         print(f"serving {', '.join(sorted(names))} on {address}", flush=True)

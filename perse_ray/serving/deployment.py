@@ -38,7 +38,7 @@ from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, Unavailable
 from perse_ray.serving.loaded_avatar import LoadedAvatar
 from perse_ray.serving.places import find_places
 from perse_ray.serving.protection import Protection, Tokens, environment_tokens
-from perse_ray.serving.protection.admission import Lanes
+from perse_ray.serving.protection.admission import environment_lanes
 from perse_ray.serving.requests import AvatarInfo, RenderRequest
 from perse_ray.serving.shelf import Shelf
 from perse_ray.serving.work import Frames, Work
@@ -95,12 +95,6 @@ class ServeArguments(BaseModel):
     """Requests that one token may make of one ingress in the long run."""
     burst: int = Field(default=200, ge=1)
     """Requests that one token may make of one ingress at once."""
-    pictures: int = Field(default=24, ge=1)
-    """Pictures that one ingress draws or keeps waiting; more are refused."""
-    media: int = Field(default=4, ge=1)
-    """Films and exports, likewise."""
-    streams: int = Field(default=32, ge=1)
-    """WebSockets, likewise."""
 
     @property
     def places(self) -> list[str]:
@@ -117,7 +111,7 @@ class ServeArguments(BaseModel):
             tokens=known if self.authentication == "tokens" else None,
             per_second=self.per_second,
             burst=self.burst,
-            lanes=Lanes(pictures=self.pictures, media=self.media, streams=self.streams),
+            lanes=environment_lanes(),
         )
 
 

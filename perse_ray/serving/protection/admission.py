@@ -6,6 +6,7 @@ pictures waiting: ``pictures`` and everything small, ``media`` (films, exports),
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from perse_ray.serving.protection.asgi import ALWAYS_OPEN, Application, Receive, Scope, Send, refuse, retry_after
@@ -18,12 +19,18 @@ LONG_WORK = ("/animate", "/export")
 class Lanes:
     """How much may be under way in this process, drawn and waiting together."""
 
-    pictures: int = 24
-    """Three full batches of a renderer: what waits longer is late."""
+    pictures: int = 10
+    """For one renderer, which draws up to eight at once: what waits longer than for one batch is late."""
     media: int = 4
     """Films and exports."""
     streams: int = 32
     """Open WebSockets."""
+
+
+def environment_lanes() -> Lanes:
+    """`Lanes` with what $PERSE_LANE_PICTURES, $PERSE_LANE_MEDIA and $PERSE_LANE_STREAMS say otherwise."""
+    named = {name: os.environ.get(f"PERSE_LANE_{name.upper()}", "") for name in ("pictures", "media", "streams")}
+    return Lanes(**{name: int(value) for name, value in named.items() if value.isdigit()})
 
 
 class Admission:

@@ -1,0 +1,30 @@
+"""What Serve's own HTTP proxy refuses, before a request travels to an ingress.
+
+At ten times the capacity, nine of ten requests are refused. From the ingress each refusal costs two processes several
+milliseconds, and the proxy's queue grows to seconds; in the proxy it costs a fraction of one (measured:
+docs/performance.md). Serve imports `middlewares` in its proxies where `VARIABLE` names it: in the environment of a
+cluster's pods, and of a local Ray before it starts.
+"""
+
+from __future__ import annotations
+
+import os
+
+from starlette.middleware import Middleware
+
+from perse_ray.serving.protection.admission import Admission, Lanes, environment_lanes
+
+VARIABLE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
+"""Ray's name for it."""
+IMPORT_PATH = f"{__name__}.middlewares"
+
+
+def middlewares() -> list[Middleware]:
+    """For one proxy; there is one on every node that serves."""
+    return [Middleware(Admission, lanes=environment_lanes())]
+
+
+def guard_proxies(renderers: int) -> None:
+    """Have the proxies of a Ray that this process is about to start refuse what so many renderers cannot draw soon."""
+    os.environ.setdefault(VARIABLE, IMPORT_PATH)
+    os.environ.setdefault("PERSE_LANE_PICTURES", str(renderers * Lanes.pictures))

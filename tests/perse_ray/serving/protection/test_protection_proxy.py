@@ -1,0 +1,35 @@
+"""What Serve's proxies do before a request travels on."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from asgi_harness import ask, greeting, http_scope
+from ray._common.utils import import_attr
+
+from perse_ray.serving import proxy
+from perse_ray.serving.protection.admission import Lanes, environment_lanes
+
+
+def test_the_room_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PICTURES", "MEDIA", "STREAMS"):
+        monkeypatch.delenv(f"PERSE_LANE_{name}", raising=False)
+    assert environment_lanes() == Lanes()
+    monkeypatch.setenv("PERSE_LANE_PICTURES", "0")
+    monkeypatch.setenv("PERSE_LANE_MEDIA", "many")
+    assert environment_lanes() == Lanes(pictures=0)
+    (middleware,) = proxy.middlewares()
+    guarded = middleware.cls(greeting, *middleware.args, **middleware.kwargs)
+    assert ask(guarded, http_scope()).status == 503 and ask(guarded, http_scope("/healthz")).status == 200
+
+
+def test_ray_finds_it_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(proxy.VARIABLE, raising=False)
+    monkeypatch.delenv("PERSE_LANE_PICTURES", raising=False)
+    proxy.guard_proxies(3)
+    try:
+        assert import_attr(os.environ[proxy.VARIABLE]) is proxy.middlewares
+        assert environment_lanes().pictures == 3 * Lanes.pictures
+    finally:
+        del os.environ[proxy.VARIABLE], os.environ["PERSE_LANE_PICTURES"]
