@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.timing import Row, interleaved, print_tables, write_json
+from benchmarks.timing import Row, interleaved, on_threads, print_tables, ratio, write_json
 from perse.losses import PictureLossConfig, picture_loss
 from perse.losses.constants import SSIM_C1, SSIM_C2, SSIM_RADIUS_PX
 from perse.losses.images import l1, ssim, ssim_window
@@ -39,7 +39,7 @@ def square_window_ssim(image: Tensor, target: Tensor) -> Tensor:
     return (luminance * (2 * covariance + SSIM_C2) / (variance_x + variance_y + SSIM_C2)).mean()
 
 
-def contenders(size_px: int, frames: int) -> dict[str, Callable[[], object]]:
+def contenders(size_px: int, frames: int, threads: int) -> dict[str, Callable[[], object]]:
     """Loss and gradient of some frames."""
     generator = torch.Generator().manual_seed(0)
     image, target = torch.rand(2, frames, size_px, size_px, 3, generator=generator)
@@ -47,8 +47,12 @@ def contenders(size_px: int, frames: int) -> dict[str, Callable[[], object]]:
     leaves = [image.requires_grad_(), alpha.requires_grad_()]
     bytes_, alpha_bytes = (target * 255).to(torch.uint8), (target_alpha * 255).to(torch.uint8)
 
-    def fused() -> None:
-        torch.autograd.grad(picture_loss(image, alpha, bytes_, alpha_bytes, config=CONFIG).total, leaves)
+    def fused(number: int) -> Callable[[], None]:
+        def run() -> None:
+            loss = picture_loss(image, alpha, bytes_, alpha_bytes, config=CONFIG, threads=number)
+            torch.autograd.grad(loss.total, leaves)
+
+        return run
 
     def plain(similarity: Callable[[Tensor, Tensor], Tensor]) -> Callable[[], None]:
         def run() -> None:
@@ -62,21 +66,31 @@ def contenders(size_px: int, frames: int) -> dict[str, Callable[[], object]]:
 
         return run
 
-    return {"fused": fused, "torch, separable window": plain(ssim), "torch, 11 × 11": plain(square_window_ssim)}
+    return {
+        **{f"fused, {on_threads(number)}": fused(number) for number in {1: 0, threads: 0}},
+        "torch, separable window": plain(ssim),
+        "torch, 11 × 11": plain(square_window_ssim),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch and of our kernels")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch and of our kernels, beside one")
     parser.add_argument("--quick", action="store_true", help="small pictures, few rounds")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cases = ((128, 1), (256, 4)) if arguments.quick else ((128, 1), (256, 1), (256, 4), (512, 1), (1024, 1))
-    rows = [
-        Row("L1 + SSIM + alpha, both ways", f"{frames} × {size_px}² RGB", interleaved(contenders(size_px, frames)))
-        for size_px, frames in cases
-    ]
+    rows = []
+    for size_px, frames in cases:
+        times = interleaved(contenders(size_px, frames, arguments.threads), seconds=1.0)
+        most = f"fused, {on_threads(arguments.threads)}"
+        others = {
+            "scaling": ratio(times, f"fused, {on_threads(1)}", most) if arguments.threads > 1 else None,
+            "faster than 11 × 11": ratio(times, "torch, 11 × 11", most),
+        }
+        found = {name: value for name, value in others.items() if value is not None}
+        rows.append(Row("L1 + SSIM + alpha, both ways", f"{frames} × {size_px}² RGB", times, found))
     print_tables(rows)
     if arguments.json:
         write_json(rows, arguments.json)

@@ -153,13 +153,13 @@ def side_by_side(
 def with_ratios(table: str, case: str, milliseconds: dict[str, float | None], threads: int) -> Row:
     """Scaling, and how the others compare on as many threads."""
     most = on_threads(threads)
-    ratios = {
+    others = {
         "scaling": ratio(milliseconds, on_threads(1), most) if threads > 1 else None,
         "of the prototype's time, 1 thread": ratio(milliseconds, on_threads(1), f"prototype, {on_threads(1)}"),
         f"of the prototype's time, {most}": ratio(milliseconds, most, f"prototype, {most}"),
         "faster than plain torch": ratio(milliseconds, "plain torch, pairs", most),
     }
-    return Row(table, case, milliseconds, {name: value for name, value in ratios.items() if value is not None})
+    return Row(table, case, milliseconds, {name: value for name, value in others.items() if value is not None})
 
 
 def measure(threads: int, prototype: Prototype | None, *, quick: bool) -> list[Row]:

@@ -1,9 +1,10 @@
 """How long a served frame takes: a new pose each time, canonical Gaussians cached by latent.
 
-    python -m benchmarks.serve_frame [--threads 2] [--quick] [--json FILE]
+    python -m benchmarks.serve_frame [--threads 2] [--avatar FOLDER] [--quick] [--json FILE]
 
-15,000 Gaussians (part bases), 256². The whole path of a request inside the server: names to parameters, the cached
-canonical Gaussians, skeleton and pose, rasterization, eight-bit picture. Not HTTP and not PNG.
+15,000 Gaussians, 256², untrained unless an avatar's folder is given. The whole path of a request inside the server:
+names to parameters, the cached canonical Gaussians, skeleton and pose, rasterization, eight-bit picture. Not HTTP and
+not PNG. Sustained are frames of one client that asks for the next one when it has the last.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.imaginary import LAPTOP_NETWORKS, imaginary_avatar
-from benchmarks.timing import Row, interleaved, print_tables, write_json
-from perse.avatar import Avatar, PartBasesConfig
+from benchmarks.timing import Row, interleaved, on_threads, print_tables, write_json
+from perse.avatar import Avatar, NetworksConfig, PartBasesConfig, load_avatar
 from perse.head import HeadParameters
 from perse.render import rasterize
 from perse_ray.serving.loaded_avatar import LoadedAvatar
@@ -43,7 +44,7 @@ def requests(avatar: Avatar, size_px: int) -> list[RenderRequest]:
     return poses
 
 
-def contenders(avatar: Avatar, size_px: int) -> dict[str, Callable[[], object]]:
+def contenders(avatar: Avatar, size_px: int, threads: int) -> dict[str, Callable[[], object]]:
     """A frame as the server makes it, without the cache, and its parts."""
     store = LoadedAvatar(avatar)
     several = requests(avatar, size_px)
@@ -70,8 +71,16 @@ def contenders(avatar: Avatar, size_px: int) -> dict[str, Callable[[], object]]:
         store._canonical.clear()
         store.render(next(cold_turns))
 
+    def request(number: int) -> Callable[[], None]:
+        def run() -> None:
+            torch.set_num_threads(number)
+            store.render(next(turns))
+            torch.set_num_threads(threads)
+
+        return run
+
     return {
-        "a request": lambda: store.render(next(turns)),
+        **{f"a request, {on_threads(number)}": request(number) for number in {1: 0, threads: 0}},
         "without the cache": uncached,
         "canonicalise": quietly(lambda: avatar.canonicalise(code)),
         "skeleton": quietly(lambda: avatar.skeleton(parameters)),
@@ -81,7 +90,7 @@ def contenders(avatar: Avatar, size_px: int) -> dict[str, Callable[[], object]]:
 
 
 def sustained(avatar: Avatar, size_px: int, seconds: float) -> float:
-    """Frames a second of one client that asks for the next frame when it has the last."""
+    """Frames a second of one client."""
     store, turns = LoadedAvatar(avatar), itertools.cycle(requests(avatar, size_px))
     store.render(next(turns))
     frames, start = 0, time.perf_counter()
@@ -91,36 +100,45 @@ def sustained(avatar: Avatar, size_px: int, seconds: float) -> float:
     return frames / (time.perf_counter() - start)
 
 
-def measure(*, quick: bool) -> tuple[list[Row], float]:
-    """The table and the sustained rate."""
-    rounds = 9 if quick else 31
-    cases = [("part bases: 15,000 at 256²", PartBasesConfig(), 15_000, 256)]
+def frame_row(case: str, avatar: Avatar, size_px: int, threads: int, *, quick: bool) -> Row:
+    """One avatar's line: milliseconds, and frames a second that are sustained on one thread and on several."""
+    times = interleaved(contenders(avatar, size_px, threads), rounds=9 if quick else 41, seconds=1.0)
+    others = {}
+    for number in {1: 0, threads: 0}:
+        torch.set_num_threads(number)
+        others[f"frames/s, {on_threads(number)}"] = sustained(avatar, size_px, 1.0 if quick else 3.0)
+    return Row("A served frame", case, times, others)
+
+
+def measure(threads: int, folder: Path | None, *, quick: bool) -> list[Row]:
+    """The table."""
+    rows = []
+    if folder is not None:
+        avatar = load_avatar(folder).eval()
+        case = f"{folder.name}: {avatar.n_gaussians:,} at 256²"
+        rows.append(frame_row(case, avatar, 256, threads, quick=quick))
+    cases: list[tuple[str, PartBasesConfig | NetworksConfig, int, int]]
+    cases = [("part bases", PartBasesConfig(), 15_000, 256), ("networks", LAPTOP_NETWORKS, 15_000, 256)]
     if not quick:
-        cases += [
-            ("part bases: 15,000 at 512²", PartBasesConfig(), 15_000, 512),
-            ("part bases: 50,000 at 512²", PartBasesConfig(), 50_000, 512),
-            ("networks: 15,000 at 256²", LAPTOP_NETWORKS, 15_000, 256),
-        ]
-    rows, rate = [], 0.0
-    for case, decoder, points, size_px in cases:
+        cases += [("part bases", PartBasesConfig(), 15_000, 512), ("part bases", PartBasesConfig(), 50_000, 512)]
+    for name, decoder, points, size_px in cases:
         avatar = imaginary_avatar(decoder, points=points, subjects=10, size_px=size_px).eval()
-        rows.append(Row("A served frame", case, interleaved(contenders(avatar, size_px), rounds=rounds)))
-        rate = rate or sustained(avatar, size_px, 2.0 if quick else 5.0)
-    return rows, rate
+        rows.append(frame_row(f"{name}: {points:,} at {size_px}²", avatar, size_px, threads, quick=quick))
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch and of our kernels")
-    parser.add_argument("--quick", action="store_true", help="one case, few rounds")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch and of our kernels, beside one")
+    parser.add_argument("--avatar", type=Path, help="folder of a trained avatar to serve as well")
+    parser.add_argument("--quick", action="store_true", help="two cases, few rounds")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    rows, rate = measure(quick=arguments.quick)
+    rows = measure(arguments.threads, arguments.avatar, quick=arguments.quick)
     print_tables(rows)
-    print(f"\nSustained: {rate:.0f} frames a second ({rows[0].case})")
     if arguments.json:
-        write_json([*rows, Row("Sustained", rows[0].case, {"ms a frame": 1000 / rate})], arguments.json)
+        write_json(rows, arguments.json)
 
 
 if __name__ == "__main__":

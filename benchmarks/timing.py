@@ -23,13 +23,13 @@ class Row:
         table: heading it stands under.
         case: what was measured.
         milliseconds: medians by contender; None where it was not run.
-        ratios: what follows from them, by name.
+        others: what follows from them, by name: ratios, or frames a second.
     """
 
     table: str
     case: str
     milliseconds: dict[str, float | None]
-    ratios: dict[str, float] = field(default_factory=dict)
+    others: dict[str, float] = field(default_factory=dict)
 
 
 def interleaved(
@@ -84,18 +84,18 @@ def print_tables(rows: Sequence[Row]) -> None:
     for table in dict.fromkeys(row.table for row in rows):
         mine = [row for row in rows if row.table == table]
         names = list(dict.fromkeys(name for row in mine for name in row.milliseconds))
-        ratios = list(dict.fromkeys(name for row in mine for name in row.ratios))
+        others = list(dict.fromkeys(name for row in mine for name in row.others))
         print(f"\n{table} (medians, ms)\n")
-        print("| | " + " | ".join([*names, *ratios]) + " |")
-        print("|---" * (len(names) + len(ratios) + 1) + "|")
+        print("| | " + " | ".join([*names, *others]) + " |")
+        print("|---" * (len(names) + len(others) + 1) + "|")
         for row in mine:
-            cells = [_cell(row.milliseconds.get(name), "") for name in names]
-            cells += [_cell(row.ratios.get(name), " ×") for name in ratios]
+            cells = [_cell(row.milliseconds.get(name)) for name in names]
+            cells += [_cell(row.others.get(name)) for name in others]
             print(f"| {row.case} | " + " | ".join(cells) + " |")
 
 
-def _cell(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:#.3g}{unit}" if value < 100 else f"{value:.0f}{unit}"
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{value:#.3g}" if value < 100 else f"{value:.0f}"
 
 
 def write_json(rows: Sequence[Row], path: Path) -> None:

@@ -2,10 +2,11 @@
 
     python -m benchmarks.train_step [--threads 2] [--quick] [--json FILE]
 
-The laptop recipe's step: 15,000 Gaussians, 256², the reference and three edits, one frame each. Columns: the step of
-`perse.training`; its naïve evaluation (`benchmarks.naive_step`: frame by frame, the condition at every point, plain
-torch); and the naïve one with our rasterizer, which shows what the networks and the loss alone are worth. Forward and
-backward of the same batch; Adam, the same for all, is left out here and stands among the phases.
+The laptop recipe's step: 15,000 Gaussians, 256², the reference and three edits, one frame each; and a step of the
+paper's kind, one subject in eight frames. Columns: the step of `perse.training`, on one thread and on several; its
+naïve evaluation on as many (`benchmarks.naive_step`: frame by frame, the condition at every point, plain torch); and
+the naïve one with our rasterizer, which shows what the decoder and the loss alone are worth. Forward and backward of
+the same batch; Adam, the same for all, is left out here and stands among the phases.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from torch import Tensor
 from benchmarks.imaginary import LAPTOP_NETWORKS, imaginary_avatar, imaginary_clips
 from benchmarks.naive_step import naive_loss
 from benchmarks.pairs import PairRasterizer
-from benchmarks.timing import Row, interleaved, print_tables, write_json
+from benchmarks.timing import Row, interleaved, on_threads, print_tables, ratio, write_json
 from perse.avatar import NetworksConfig, PartBasesConfig
 from perse.avatar.canonical import CanonicalGaussians
 from perse.gaussians import Gaussians
 from perse.render import CpuRasterizer, Rasterizer, Rendering, rasterize
 from perse.training import Trainer, TrainingConfig
+from perse.training.memory import keep_freed_memory
 from perse.training.sampler import StepSample
+
+NAIVE, NAIVE_OURS = "naïve", "naïve, our rasterizer"
 
 DECODERS: dict[str, PartBasesConfig | NetworksConfig] = {"part bases": PartBasesConfig(), "networks": LAPTOP_NETWORKS}
 
@@ -48,25 +52,52 @@ def batch(subjects: int, frames_each: int) -> StepSample:
     return StepSample(tuple(range(subjects)), of_frame, tuple(i % 4 for i in range(len(of_frame))))
 
 
-def contenders(trainer: Trainer, sample: StepSample, *, naive: bool = True) -> dict[str, Callable[[], object]]:
-    """Loss and gradients of a batch, each in its own way."""
+def own(trainer: Trainer, sample: StepSample, threads: int) -> dict[str, Callable[[], object]]:
+    """Our loss and gradients of a batch, on one thread and on several."""
 
-    def fast() -> None:
-        trainer.gradients(sample)
-
-    def slow(rasterizer: Rasterizer) -> Callable[[], None]:
+    def on(number: int) -> Callable[[], None]:
         def run() -> None:
-            trainer.zero_gradients()
-            losses = trainer.config.losses
-            naive_loss(trainer.avatar, trainer.clips, sample, losses, rasterizer=rasterizer).backward()
+            torch.set_num_threads(number)
+            trainer.gradients(sample)
+            torch.set_num_threads(threads)
 
         return run
 
-    runs: dict[str, Callable[[], object]] = {"perse": fast}
-    if naive:
-        runs["naïve"] = slow(PairRasterizer())
-        runs["naïve, our rasterizer"] = slow(CpuRasterizer())
-    return runs
+    return {on_threads(number): on(number) for number in {1: 0, threads: 0}}
+
+
+def naive(trainer: Trainer, sample: StepSample, rasterizer: Rasterizer) -> Callable[[], None]:
+    """The same the long way."""
+
+    def run() -> None:
+        trainer.zero_gradients()
+        losses = trainer.config.losses
+        naive_loss(trainer.avatar, trainer.clips, sample, losses, rasterizer=rasterizer).backward()
+
+    return run
+
+
+def step_row(name: str, trainer: Trainer, sample: StepSample, threads: int, *, plain: bool) -> Row:
+    """A batch in all ways; `plain` includes plain torch's rasterizer, which takes seconds a frame."""
+    runs = own(trainer, sample, threads)
+    if plain:
+        runs[NAIVE] = naive(trainer, sample, PairRasterizer())
+    runs[NAIVE_OURS] = naive(trainer, sample, CpuRasterizer())
+    times = interleaved(runs, seconds=1.0)
+    most = on_threads(threads)
+    others = {
+        "scaling": ratio(times, on_threads(1), most) if threads > 1 else None,
+        "faster than naïve": ratio(times, NAIVE, most),
+        "with our rasterizer": ratio(times, NAIVE_OURS, most),
+    }
+    frames_each = len(sample.frames) // len(sample.subjects)
+    case = f"{name}: {_times(len(sample.subjects), 'subject')} × {_times(frames_each, 'frame')}"
+    table = f"Loss and gradients of a step, {trainer.avatar.n_gaussians:,} at {trainer.clips.camera.width}²"
+    return Row(table, case, times, {name: value for name, value in others.items() if value is not None})
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count > 1)}"
 
 
 def phases(trainer: Trainer, sample: StepSample, rounds: int) -> dict[str, float | None]:
@@ -128,39 +159,31 @@ def _cut(record: _Record) -> tuple[_Record, list[tuple[Tensor, Tensor]]]:
     return type(record)(**leaves), pairs
 
 
-def measure(*, quick: bool) -> list[Row]:
+def growth(name: str, trainer: Trainer, what: str, case: str, sample: StepSample, threads: int) -> Row:
+    times = interleaved(own(trainer, sample, threads), seconds=0.7)
+    scaling = ratio(times, on_threads(1), on_threads(threads)) if threads > 1 else None
+    return Row(f"Growth with {what}", f"{name}: {case}", times, {} if scaling is None else {"scaling": scaling})
+
+
+def measure(threads: int, *, quick: bool) -> list[Row]:
     """All tables."""
-    rounds = 3 if quick else 5
-    counts = (4_000,) if quick else (4_000, 15_000, 30_000)
-    sizes = (128,) if quick else (128, 256, 512)
+    points, size_px = (4_000, 128) if quick else (15_000, 256)
     rows = []
     for name, decoder in DECODERS.items():
-        trainer = trainer_of(decoder, 4_000 if quick else 15_000, 128 if quick else 256)
-        sample = batch(4, 1)
-        case = f"{name}: {trainer.avatar.n_gaussians:,}, {trainer.clips.camera.width}², 4 subjects × 1 frame"
-        rows.append(Row("Loss and gradients of a step", case, interleaved(contenders(trainer, sample), rounds=rounds)))
+        trainer, sample = trainer_of(decoder, points, size_px), batch(4, 1)
+        rows.append(step_row(name, trainer, sample, threads, plain=True))
+        rows.append(step_row(name, trainer, batch(1, 8), threads, plain=False))
+        rows.append(Row("Where a step's time goes", name, phases(trainer, sample, 3 if quick else 9)))
         for subjects, frames in ((4, 2), (4, 4), (9, 1)):
-            runs = contenders(trainer, batch(subjects, frames), naive=False)
-            case = f"{name}: {subjects} subjects × {frames} frame{'s' * (frames > 1)}"
-            rows.append(Row("Growth with frames", case, interleaved(runs, rounds=rounds)))
-        rows.append(Row("Where a step's time goes", name, phases(trainer, sample, rounds)))
-        for points in counts:
-            runs = contenders(trainer_of(decoder, points, 256), sample, naive=False)
-            rows.append(Row("Growth with Gaussians", f"{name}: {points:,} at 256²", interleaved(runs, rounds=rounds)))
-        for size_px in sizes:
-            runs = contenders(trainer_of(decoder, 15_000, size_px), sample, naive=False)
-            rows.append(Row("Growth with pixels", f"{name}: 15,000 at {size_px}²", interleaved(runs, rounds=rounds)))
+            case = f"{_times(subjects, 'subject')} × {_times(frames, 'frame')}"
+            rows.append(growth(name, trainer, "frames", case, batch(subjects, frames), threads))
+        for count in () if quick else (4_000, 30_000):
+            more = trainer_of(decoder, count, size_px)
+            rows.append(growth(name, more, "Gaussians", f"{count:,} at {size_px}²", sample, threads))
+        for pixels in () if quick else (128, 512):
+            larger = trainer_of(decoder, points, pixels)
+            rows.append(growth(name, larger, "pixels", f"{points:,} at {pixels}²", sample, threads))
     return rows
-
-
-def print_speedups(rows: list[Row]) -> None:
-    """How many times the naïve step's frames a second."""
-    print()
-    for row in rows:
-        ours, naive = row.milliseconds.get("perse"), row.milliseconds.get("naïve")
-        if ours and naive:
-            middle = row.milliseconds["naïve, our rasterizer"] or 0
-            print(f"{row.case}: {naive / ours:.1f} × naïve, {middle / ours:.1f} × naïve with our rasterizer")
 
 
 def main() -> None:
@@ -170,9 +193,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    rows = measure(quick=arguments.quick)
+    keep_freed_memory()  # as every training does
+    rows = measure(arguments.threads, quick=arguments.quick)
     print_tables(rows)
-    print_speedups(rows)
     if arguments.json:
         write_json(rows, arguments.json)
 
