@@ -37,7 +37,7 @@ MAX_MOTION_BYTES = 4 * 1024 * 1024
 
 MAX_TEXT = 64 * 1024
 
-WATCH_S = 1.0
+WATCH_S = 2.0
 """How often somebody looks whether the avatar has changed."""
 
 SPLATS_WITHIN_S, INFO_WITHIN_S = 10.0, 60.0

@@ -97,6 +97,7 @@ class Row {
     const { a, b } = this, [left, right] = this.ends.children;
     left.textContent = this.texts.get(a);
     right.textContent = this.texts.get(b);
+    this.knob.input.ariaValueText = `${percent(this.at)} ${this.texts.get(b)}`;
     for (const button of this.strip.children) {
       const end = { [a]: "a", [b]: "b" }[button.dataset.subject];
       if (end) button.dataset.end = end;

@@ -8,6 +8,7 @@ import { columnsOf } from "./splats.js";
 
 const AHEAD = 2;               // looks under way in a channel: one is computed while another travels
 const WAITS_S = [0.3, 1, 2, 5];
+const UNSEEN_S = 120;          // a page that nobody looks at for so long hangs up; others may need the line
 
 class Feed extends EventTarget {
   constructor(address) {
@@ -16,6 +17,13 @@ class Feed extends EventTarget {
     this.channels = {};
     this.failures = 0;
     this.open();
+    document.addEventListener("visibilitychange", () => this.seen(!document.hidden));
+  }
+
+  seen(is) {
+    clearTimeout(this.leaving);
+    if (!is) this.leaving = setTimeout(() => this.close(), 1000 * UNSEEN_S);
+    else if (this.closed) { this.closed = false; this.open(); }
   }
 
   open() {
@@ -27,7 +35,7 @@ class Feed extends EventTarget {
       if (this.closed) return;
       const wait = WAITS_S[Math.min(this.failures++, WAITS_S.length - 1)];
       this.tell("line", { up: false, code });
-      setTimeout(() => { if (!this.closed) this.open(); }, 1000 * wait);
+      setTimeout(() => { if (!this.closed && this.socket === socket) this.open(); }, 1000 * wait);
     };
   }
 
