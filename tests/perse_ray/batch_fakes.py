@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ray_fakes import FakeEditor, note, suffer
@@ -10,7 +10,25 @@ from ray_fakes import FakeEditor, note, suffer
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait
 from perse.errors import GenerationError, PerseError
 from perse.head import HeadModel
-from perse_ray.stage import Value
+from perse_ray.guard import GuardedWork
+from perse_ray.ledger import AttemptLedger
+from perse_ray.stage import Row, Stage, Value, with_status
+
+
+def run_in_batches(
+    rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: AttemptLedger
+) -> Iterator[Row]:
+    """An executor in this process that hands rows over in batches of each stage's size, as workers get them."""
+    pending = [with_status(row) for row in rows]
+    for stage in stages:
+        work = GuardedWork(stage, ledger, watched=False)
+        done: list[Row] = []
+        for begin in range(0, len(pending), stage.batch_size):
+            chunk = pending[begin : begin + stage.batch_size]
+            work.prepare(chunk)
+            done += [work(row) for row in chunk]
+        pending = done
+    return iter(pending)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from batch_fakes import BatchEditor, TogetherConfig
+from batch_fakes import BatchEditor, TogetherConfig, run_in_batches
 from ray_fakes import FakeSupply, fake_studio, small_portrait
 
 from perse.data import archive
@@ -81,28 +81,13 @@ def test_a_batch_that_kills_its_process_is_never_tried_as_a_batch_again(workspac
 def test_an_editor_of_batches_fills_quarantine_with_reasons_and_loses_nothing(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    from perse_ray import inline
-
     archive.save_portrait(workspace, small_portrait())
     journal = tmp_path / "journal"
     studio = fake_studio(journal)
     batched = replace(studio, editor=BatchEditor(str(journal)), edit_pool=replace(studio.edit_pool, batch_size=4))
     supply = FakeSupply(count=3, texts=(("hat-0001", "a black hat"),))
 
-    def execute(given, stages, ledger):  # type: ignore[no-untyped-def]
-        """As a worker does it: batches of the stage's size."""
-        works = [GuardedWork(one, ledger, watched=False) for one in stages]
-        pending = list(map(inline.with_status, given))
-        for one, work in zip(stages, works, strict=True):
-            done: list[Row] = []
-            for begin in range(0, len(pending), one.batch_size):
-                chunk = pending[begin : begin + one.batch_size]
-                work.prepare(chunk)
-                done += [work(row) for row in chunk]
-            pending = done
-        return iter(pending)
-
-    found = synthesize(workspace, batched, supply, execute=execute)
+    found = synthesize(workspace, batched, supply, execute=run_in_batches)
     assert len(found.subjects) == 6 and not found.shortfall
     (bad,) = found.quarantined
     assert bad.name == "hat-0001" and "black picture" in bad.error and bad.stage == "edit"
