@@ -77,7 +77,7 @@ class LatentSpace(nn.Module):
     """MLP_z, z_ref and z_zero.
 
     MLP_z sees features as deviations from the mean of their category's training subjects, in units of their root
-    mean square. Raw CLIP features of two edits of one portrait agree to within a few per cent, and a randomly
+    mean square (of all subjects', where a category has only one). Raw CLIP features of two edits of one portrait agree to within a few per cent, and a randomly
     initialised MLP would map them to nearly one code. The statistics are buffers: a new subject is encoded with the
     same ones.
     """
@@ -146,10 +146,7 @@ class LatentSpace(nn.Module):
             return
         for row in range(len(CATEGORIES)):
             members = joined[subjects.categories == row]
-            # One subject says nothing about how its category spreads; all edits together say a little.
-            known = members if len(members) > 1 else edited
-            self.feature_mean[row] = known.mean(0)
-            self.feature_scale[row] = (known - known.mean(0)).square().mean().sqrt().clamp_min(1e-6)
+            self.feature_mean[row], self.feature_scale[row] = _spread(members, edited)
 
     @torch.no_grad()
     def _calibrate(self, subjects: SubjectFeatures) -> None:
@@ -164,6 +161,21 @@ class LatentSpace(nn.Module):
             final.bias.sub_(self.encode(edited).mean(0))
         offset = torch.randn(self.config.dimensions)
         final.bias.add_(self.config.subject_offset * offset / offset.square().mean().sqrt())
+
+
+def _spread(members: Tensor, edited: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean [w] and scale of a category's features [m, w], or of all edits' [s, w] where the category does not spread.
+
+    One subject says nothing about how its category spreads; all edits together say a little. A person with a single
+    edit has features in units of their own size: as deviations from themselves they would be zero, and MLP_z blind.
+    """
+    for known in (members, edited):
+        if len(known) > 1:
+            mean = known.mean(0)
+            scale = (known - mean).square().mean().sqrt()
+            if scale > 1e-6:
+                return mean, scale
+    return torch.zeros_like(edited[0]), edited.square().mean().sqrt().clamp_min(1e-6)
 
 
 def swap_parts(code: Tensor, donor: Tensor, categories: Sequence[Category]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from perse.attributes import CATEGORIES, Category
@@ -59,6 +60,30 @@ def test_codes_stay_apart_however_alike_the_features_are() -> None:
         latents = space(spread)
         codes = latents.encode(features(spread)[torch.tensor([1, 2])])
         assert (codes[0] - codes[1]).norm() > 0.5
+
+
+@pytest.mark.parametrize("rows", [[-1, 0, 4, 5], [-1, 3], [-1, 0, 0, 4]], ids=["one each", "one in all", "two and one"])
+def test_a_category_with_one_subject_is_seen(rows: list[int]) -> None:
+    """As a deviation from itself its features would be zero, and neither picture nor prompt would count."""
+    generator = torch.Generator().manual_seed(2)
+    subjects = SubjectFeatures(*torch.randn(2, len(rows), 64, generator=generator), torch.tensor(rows))
+    latents = LatentSpace(LatentConfig(features=64, hidden=32, dimensions=8), [], subjects)
+    for row in range(1, len(rows)):
+        seen = subjects[row : row + 1]
+        other = SubjectFeatures(-seen.image, seen.text, seen.categories)
+        assert (latents.encode(seen) - latents.encode(other)).norm() > 0.1, "another picture has another code"
+        latents.zero_grad()
+        latents.encode(seen).sum().backward()
+        assert latents.encoder[0].weight.grad.abs().max() > 1e-4
+    codes = latents.encode(subjects[torch.arange(1, len(rows))])
+    assert codes.isfinite().all() and codes.abs().max() < 20
+
+
+def test_two_subjects_that_agree_to_the_bit_do_not_blow_up() -> None:
+    one = torch.randn(1, 64, generator=torch.Generator().manual_seed(3))
+    subjects = SubjectFeatures(one.repeat(3, 1), one.repeat(3, 1), torch.tensor([-1, 2, 2]))
+    latents = LatentSpace(LatentConfig(features=64, hidden=32, dimensions=8), [], subjects)
+    assert latents(subjects).isfinite().all() and latents(subjects).abs().max() < 20
 
 
 def test_swapping_back_restores_a_code_and_swapping_all_gives_the_donor() -> None:
