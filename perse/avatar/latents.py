@@ -76,10 +76,10 @@ class SubjectFeatures:
 class LatentSpace(nn.Module):
     """MLP_z, z_ref and z_zero.
 
-    MLP_z sees features as deviations from the mean of their category's training subjects, in units of their root
-    mean square (of all subjects', where a category has only one). Raw CLIP features of two edits of one portrait agree to within a few per cent, and a randomly
-    initialised MLP would map them to nearly one code. The statistics are buffers: a new subject is encoded with the
-    same ones.
+    MLP_z sees features as deviations from the mean of their category's training subjects (of all subjects, where a
+    category has only one), in units of their root mean square. Raw CLIP features of two edits of one portrait agree
+    to within a few per cent, and a randomly initialised MLP would map them to nearly one code. The statistics are
+    buffers: a new subject is encoded with the same ones.
     """
 
     feature_mean: Tensor
