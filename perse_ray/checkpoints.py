@@ -6,12 +6,15 @@ temporary folder, and mirrored: files first, the manifest last, which is the com
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from perse.data.workspace import Workspace
+from perse.errors import WorkspaceError
 from perse.training.checkpoint import (
     MANIFEST,
     Checkpoint,
@@ -56,6 +59,20 @@ class CheckpointFolder:
             if written is not None:  # otherwise it has just been replaced by a newer one
                 return int(name.rpartition("-")[2]), written
         return None
+
+    def files(self, step: int, names: Sequence[str]) -> dict[str, bytes]:
+        """Some files of a checkpoint, verified; the others are neither fetched nor read.
+
+        Raises:
+            WorkspaceError: it is gone or damaged.
+        """
+        folder = f"checkpoints/{self.stage}/{checkpoint_name(step)}"
+        digests = self.workspace.read_json(f"{folder}/{MANIFEST}").get("sha256", {})
+        found = {name: self.workspace.read(f"{folder}/{name}") for name in names}
+        for name, content in found.items():
+            if digests.get(name) != hashlib.sha256(content).hexdigest():
+                raise WorkspaceError(f"{name} of checkpoint {step} is damaged; training goes on from the one before it")
+        return found
 
     def save(self, checkpoint: Checkpoint) -> None:
         """

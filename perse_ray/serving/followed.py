@@ -15,6 +15,9 @@ from perse_ray.serving.places import WorkspacePlace
 STAGES = {"train": "training", "finetune": "fine-tuning"}
 """Folders of checkpoints, and what people call them."""
 
+FILES = (TENSORS_FILE, DESCRIPTION_FILE)
+"""Of a checkpoint, the avatar; the optimiser's state is larger and nobody looks at it."""
+
 NEWER_BY_S = 60.0
 """A checkpoint must be this much younger than the finished avatar to be of a later training: copying a workspace mixes
 up the times of what lies in it."""
@@ -49,18 +52,13 @@ class FollowedWorkspace:
         """The avatar's folder; of a checkpoint, a copy in `into`.
 
         Raises:
-            Unavailable: the checkpoint was replaced by a newer one, or does not verify.
+            WorkspaceError: the checkpoint has made room for newer ones, or is damaged.
         """
         for stage, words in STAGES.items():
             if version.startswith(words):
-                return self._from_checkpoint(stage, version, into)
+                step = int(version.rpartition(" ")[2])
+                into.mkdir(parents=True, exist_ok=True)
+                for name, content in CheckpointFolder(self.workspace, stage).files(step, FILES).items():
+                    (into / name).write_bytes(content)
+                return into
         return WorkspacePlace(self.workspace).fetch(version, into)
-
-    def _from_checkpoint(self, stage: str, version: str, into: Path) -> Path:
-        checkpoint = CheckpointFolder(self.workspace, stage).load()
-        if checkpoint is None or version != f"{STAGES[stage]}, step {checkpoint.step}":
-            raise Unavailable(f"the checkpoint ({version}) has just been replaced, or is damaged")
-        into.mkdir(parents=True, exist_ok=True)
-        for name in (TENSORS_FILE, DESCRIPTION_FILE):
-            (into / name).write_bytes(checkpoint.files[name])
-        return into

@@ -11,9 +11,11 @@ from synthetic_avatar import synthetic_avatar
 from perse.avatar import Avatar, load_avatar, save_avatar
 from perse.avatar.storage import DESCRIPTION_FILE, TENSORS_FILE
 from perse.data.workspace import Workspace
+from perse.errors import WorkspaceError
 from perse.training import Checkpoint, save_checkpoint
+from perse_ray.checkpoints import CheckpointFolder
 from perse_ray.serving.errors import Unavailable
-from perse_ray.serving.followed import FollowedWorkspace
+from perse_ray.serving.followed import FILES, FollowedWorkspace
 from perse_ray.serving.requests import Appearance
 from perse_ray.serving.shelf import Shelf
 
@@ -57,11 +59,23 @@ def test_a_checkpoint_becomes_an_avatar_folder(avatar: Avatar, tmp_path: Path) -
     place = FollowedWorkspace(workspace)
     copied = load_avatar(place.fetch(place.version(), tmp_path / "copy"))
     assert copied.n_gaussians == avatar.n_gaussians and not (tmp_path / "copy" / "optimiser.safetensors").exists()
-    with pytest.raises(Unavailable, match="replaced"):
+    with pytest.raises(WorkspaceError, match="step-00000100"):
         place.fetch("training, step 100", tmp_path / "other")
     (folder / TENSORS_FILE).write_bytes(b"half a file")
-    with pytest.raises(Unavailable, match="damaged"):
+    with pytest.raises(WorkspaceError, match="damaged"):
         place.fetch(place.version(), tmp_path / "other")
+
+
+def test_an_object_store_is_followed_too(avatar: Avatar, tmp_path: Path) -> None:
+    workspace = Workspace.open("mock:///bucket/followed")
+    with pytest.raises(Unavailable):
+        FollowedWorkspace(workspace).version()
+    files = {name: (saved(avatar, tmp_path, 0) / name).read_bytes() for name in FILES}
+    for step in (200, 400):
+        CheckpointFolder(workspace, "train").save(Checkpoint(step, files))
+        place = FollowedWorkspace(workspace)
+        assert place.version() == f"training, step {step}"
+        assert load_avatar(place.fetch(place.version(), tmp_path / str(step))).n_gaussians == avatar.n_gaussians
 
 
 def test_what_is_on_the_shelf_moves_on_with_the_training(avatar: Avatar, tmp_path: Path) -> None:
