@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 import yaml
+from ray._common.utils import import_attr
 from ray.autoscaler._private.util import prepare_config, validate_config
-from ray.serve.schema import ServeDeploySchema
+from ray.serve.config import AutoscalingConfig
+from ray.serve.schema import DeploymentSchema, RayActorOptionsSchema, ServeApplicationSchema, ServeDeploySchema
 
 from perse.recipes import recipe_named
 from perse.recipes.resources import WorkerPool
-from perse_ray.serving.deployment import ServeArguments
+from perse_ray.serving import proxy
+from perse_ray.serving.app import READY_WITHIN_S
+from perse_ray.serving.deployment import DRAIN_S, INGRESS, RENDERER, ServeArguments
+from perse_ray.serving.protection import Protection
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
@@ -33,6 +38,27 @@ def load(name: str) -> dict[str, Any]:
 JOB = load("kuberay/rayjob-build.yaml")
 SERVICE = load("kuberay/rayservice-render.yaml")
 CLUSTERS = [JOB["spec"]["rayClusterSpec"], SERVICE["spec"]["rayClusterConfig"]]
+SERVE_CONFIGS = [load("serve.yaml"), yaml.safe_load(SERVICE["spec"]["serveConfigV2"])]
+
+
+def deployments(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {deployment["name"]: deployment for deployment in config["applications"][0]["deployments"]}
+
+
+def cpus(config: dict[str, Any], deployment: str) -> float:
+    return float(deployments(config)[deployment]["ray_actor_options"]["num_cpus"])
+
+
+def misspelt(config: dict[str, Any]) -> list[str]:
+    """Keys of a Serve config that Serve does not know."""
+    unknown = set(config) - set(ServeDeploySchema.model_fields)
+    for application in config["applications"]:
+        unknown |= set(application) - set(ServeApplicationSchema.model_fields)
+        for deployment in application["deployments"]:
+            unknown |= set(deployment) - set(DeploymentSchema.model_fields)
+            unknown |= set(deployment.get("autoscaling_config", {})) - set(AutoscalingConfig.model_fields)
+            unknown |= set(deployment.get("ray_actor_options", {})) - set(RayActorOptionsSchema.model_fields)
+    return sorted(unknown)
 
 
 def groups(cluster: dict[str, Any]) -> list[dict[str, Any]]:
@@ -82,7 +108,7 @@ def test_every_pod_sees_the_workspaces(cluster: dict[str, Any]) -> None:
     for group in groups(cluster):
         volumes = {volume["name"] for volume in group["template"]["spec"]["volumes"]}
         mounts = {mount["name"]: mount["mountPath"] for mount in container(group)["volumeMounts"]}
-        assert mounts == {"workspaces": "/workspaces"} and volumes == {"workspaces"}
+        assert mounts.pop("workspaces") == "/workspaces" and volumes == {"workspaces", *mounts}
 
 
 def test_the_jobs_workers_have_what_driver_and_stages_claim() -> None:
@@ -104,18 +130,69 @@ def test_a_retried_job_is_a_resumed_one() -> None:
     assert JOB["spec"]["backoffLimit"] >= 1 and JOB["spec"]["shutdownAfterJobFinishes"]
 
 
-def test_the_serve_config_is_valid_and_its_workers_hold_its_replicas() -> None:
-    config = yaml.safe_load(SERVICE["spec"]["serveConfigV2"])
-    schema = ServeDeploySchema.model_validate(config)
-    (application,) = schema.applications
-    assert set(config) <= {"http_options", "applications", "proxy_location", "logging_config"}
-    assert set(config["applications"][0]) <= {"name", "import_path", "route_prefix", "args", "deployments"}
-    arguments = ServeArguments.model_validate(application.args)
+@pytest.mark.parametrize("config", SERVE_CONFIGS, ids=["serve.yaml", "kuberay"])
+def test_the_serve_configs_are_valid(config: dict[str, Any]) -> None:
+    (application,) = ServeDeploySchema.model_validate(config).applications
+    assert misspelt(config) == []
     module, _, name = application.import_path.partition(":")
     assert hasattr(__import__(module, fromlist=[name]), name)
+    arguments = ServeArguments.model_validate(application.args)
+    assert arguments.authentication == "tokens" and not arguments.token_digests
+    assert set(deployments(config)) == {INGRESS, RENDERER}
+    assert cpus(config, RENDERER) == arguments.num_cpus, "a renderer draws with as many threads as it claims"
+    scaling = deployments(config)[RENDERER]["autoscaling_config"]
+    assert 1 <= scaling["min_replicas"] < scaling["max_replicas"]
+    timeout_s, deadline_s = config["http_options"]["request_timeout_s"], Protection(tokens=None).media_s
+    assert timeout_s > deadline_s, "our own answer to what takes too long comes before Serve's"
+
+
+def test_a_typo_in_a_serve_config_is_noticed() -> None:
+    """Serve's own schema passes over unknown keys of a deployment."""
+    config = yaml.safe_load((CLUSTER / "serve.yaml").read_text())
+    deployment = deployments(config)[RENDERER]
+    deployment["autoscaling_config"]["max_replica"] = deployment["autoscaling_config"].pop("max_replicas")
+    deployment["max_ongoing_request"] = 5
+    ServeDeploySchema.model_validate(config)
+    assert misspelt(config) == ["max_ongoing_request", "max_replica"]
+
+
+def test_a_renderer_and_the_ingresses_fit_on_one_worker_and_all_renderers_on_all() -> None:
     (workers,) = SERVICE["spec"]["rayClusterConfig"]["workerGroupSpecs"]
-    cpus = float(container(workers)["resources"]["limits"]["cpu"]) * workers["replicas"]
-    assert cpus == arguments.replicas * arguments.num_cpus
+    config = SERVE_CONFIGS[1]
+    renderer, ingress = cpus(config, RENDERER), cpus(config, INGRESS)
+    limits = container(workers)["resources"]["limits"]
+    ingresses = deployments(config)[INGRESS]["num_replicas"]
+    assert renderer + ingresses * ingress <= float(limits["cpu"]) < 2 * renderer
+    scaling = deployments(config)[RENDERER]["autoscaling_config"]
+    assert (workers["minReplicas"], workers["maxReplicas"]) == (scaling["min_replicas"], scaling["max_replicas"])
+    assert SERVICE["spec"]["rayClusterConfig"]["enableInTreeAutoscaling"]
+    memory_gib = float(limits["memory"].removesuffix("Gi"))
+    assert config["applications"][0]["args"]["memory_mib"] / 1024 <= 0.6 * memory_gib, "Ray and torch need the rest"
+
+
+def test_the_service_asks_for_tokens_and_refuses_early() -> None:
+    for group in groups(SERVICE["spec"]["rayClusterConfig"]):
+        environment = {variable["name"]: variable["value"] for variable in container(group)["env"]}
+        assert import_attr(environment[proxy.VARIABLE]) is proxy.middlewares
+        mounts = {mount["mountPath"]: mount for mount in container(group)["volumeMounts"]}
+        folder, _, file = environment["PERSE_TOKENS_FILE"].rpartition("/")
+        assert file == "tokens" and mounts[folder]["readOnly"]
+        (volume,) = [v for v in group["template"]["spec"]["volumes"] if v["name"] == mounts[folder]["name"]]
+        assert volume["secret"] == {"secretName": "perse-tokens", "defaultMode": 0o440}
+        assert group["template"]["spec"]["securityContext"]["fsGroup"] == 1000
+        assert not any("TOKENS" in name and name != "PERSE_TOKENS_FILE" for name in environment)
+    scaling = deployments(SERVE_CONFIGS[1])[RENDERER]["autoscaling_config"]
+    shared = int(environment["PERSE_LANE_PICTURES"]) * scaling["max_replicas"]
+    own = deployments(SERVE_CONFIGS[1])[INGRESS]["ray_actor_options"]["runtime_env"]["env_vars"]
+    assert int(own["PERSE_LANE_PICTURES"]) == shared
+
+
+def test_traffic_waits_for_the_first_picture_and_pods_for_the_last() -> None:
+    (workers,) = SERVICE["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    probe = container(workers)["readinessProbe"]
+    assert probe["httpGet"] == {"path": "/readyz", "port": SERVE_CONFIGS[1]["http_options"]["port"]}
+    assert probe["timeoutSeconds"] > READY_WITHIN_S
+    assert workers["template"]["spec"]["terminationGracePeriodSeconds"] > DRAIN_S
 
 
 def test_the_file_for_ray_up_is_valid_and_locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

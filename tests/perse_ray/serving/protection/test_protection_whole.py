@@ -15,6 +15,7 @@ from perse_ray.serving.app import create_app
 from perse_ray.serving.protection import Protection, Tokens
 from perse_ray.serving.protection.admission import Lanes
 from perse_ray.serving.protection.metrics import Measured, Metrics
+from perse_ray.serving.requests import MAX_BODY_BYTES
 
 TOKEN = "a-token-for-the-tests"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -58,7 +59,7 @@ def test_limits_and_numbers_meet_in_one_application(app: FastAPI) -> None:
     client = TestClient(app, headers=BEARER)
     picture = client.post(RENDER, json={})
     assert picture.status_code == 200 and picture.headers["content-type"] == "image/png"
-    assert client.post(RENDER, content=b" " * 10_000_000).status_code == 413
+    assert client.post(RENDER, content=b" " * (MAX_BODY_BYTES + 1)).status_code == 413
     text = client.get("/metrics").text
     assert 'perse_requests_total{method="POST",route="/v1/avatars/{avatar}/render",status="200"} 1.0' in text
     assert 'status="413"} 1.0' in text and 'perse_pictures_total{over="http"} 1.0' in text
