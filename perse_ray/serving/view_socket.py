@@ -17,7 +17,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import anyio
 import anyio.to_thread
@@ -86,11 +86,7 @@ _MESSAGE: TypeAdapter[Wish | MotionWish] = TypeAdapter(
 
 @dataclass
 class Conversation:
-    """One viewer that is connected.
-
-    Attributes:
-        send_text, send_bytes: of the socket; one message at a time.
-    """
+    """One viewer that is connected: someone listens, someone answers, someone watches the avatar."""
 
     socket: WebSocket
     service: AvatarService
@@ -127,7 +123,7 @@ class Conversation:
                 raise ValueError
             said = _MESSAGE.validate_json(text)
         except ValidationError as error:
-            await self._tell("refused", detail=_sentence(error))
+            await self._tell("refused", detail=_sentence(error), **_addressee(text))
         except ValueError:
             await self._tell("refused", detail=f"a message may have {MAX_TEXT} characters")
         else:
@@ -215,6 +211,16 @@ def _plain(motion: Motion) -> dict[str, Any]:
         "expressions": {name: values.astype(float).round(4).tolist() for name, values in motion.expressions.items()},
         "joints": {name: values.astype(float).round(4).tolist() for name, values in motion.joints.items()},
     }
+
+
+def _addressee(text: str) -> dict[str, Any]:
+    """Channel and id of a look that cannot be understood otherwise, so that nobody waits for it."""
+    try:
+        said = json.loads(text)
+        known = said["channel"] in get_args(Channel) and isinstance(said["id"], int)
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return {}
+    return {"channel": said["channel"], "id": said["id"]} if known else {}
 
 
 def _sentence(error: ValidationError) -> str:

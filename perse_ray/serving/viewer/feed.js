@@ -29,7 +29,7 @@ class Feed extends EventTarget {
   open() {
     const socket = (this.socket = new WebSocket(this.address));
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => { this.failures = 0; this.tell("line", { up: true }); this.again(); };
+    socket.onopen = () => { this.tell("line", { up: true }); this.again(); };
     socket.onmessage = ({ data }) => (typeof data === "string" ? this.told(JSON.parse(data)) : this.received(data));
     socket.onclose = ({ code }) => {
       if (this.closed) return;
@@ -83,6 +83,7 @@ class Feed extends EventTarget {
   }
 
   received(buffer) {
+    this.failures = 0;
     const length = new DataView(buffer).getUint32(0, true);
     const scene = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
     const { channel, id } = scene, wait = this.answered(channel, id);

@@ -104,6 +104,8 @@ def test_mistakes_are_explained_and_forgiven(line: WebSocketTestSession, message
     line.send_text(message)
     refused = json.loads(line.receive_text())
     assert refused["kind"] == "refused" and reason in refused["detail"]
+    if message.startswith('{"channel"'):
+        assert (refused["channel"], refused["id"]) == ("avatar", 1)  # who waits for it waits no longer
     line.send_text(wish(2))
     assert described(line.receive_bytes())["id"] == 2
 
