@@ -10,7 +10,11 @@ from typing import Any
 from perse.attributes import CATEGORIES
 from perse_ray.synthesize import REFERENCE, Synthesis
 
-_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)*(?:\s?%)?")
+_NUMBER = re.compile(r"(?<![A-Za-z\d])[-+]?\d+(?:[.,]\d+)*(?:\s?%)?")
+"""Numbers of their own; "bfloat16" is a word."""
+
+_SHOWN_REASONS, _SHOWN_LETTERS = 3, 100
+"""Of the summary's line."""
 
 
 def acceptance(found: Synthesis) -> dict[str, dict[str, Any]]:
@@ -38,7 +42,7 @@ def acceptance(found: Synthesis) -> dict[str, dict[str, Any]]:
 
 
 def summarise(rates: Mapping[str, Mapping[str, Any]]) -> str:
-    """One line: how many edits did not come off, and the three most frequent reasons; empty when all did."""
+    """One line: how many edits did not come off, and the most frequent reasons; empty when all did."""
     rejected = sum(int(one["rejected"]) for one in rates.values())
     quarantined = sum(int(one["quarantined"]) for one in rates.values())
     if not rejected + quarantined:
@@ -46,8 +50,14 @@ def summarise(rates: Mapping[str, Mapping[str, Any]]) -> str:
     reasons: Counter[str] = Counter()
     for one in rates.values():
         reasons.update(one["reasons"])
-    why = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(3))
-    return f"{rejected} edits rejected, {quarantined} in quarantine: {why}"
+    why = [f"{count} × {_short(reason)}" for reason, count in reasons.most_common(_SHOWN_REASONS)]
+    more = len(reasons) - len(why)
+    why += [f"{more} more reasons in report/metrics.json"] if more > 0 else []
+    return f"{rejected} edits rejected, {quarantined} in quarantine: {'; '.join(why)}"
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= _SHOWN_LETTERS else reason[: _SHOWN_LETTERS - 1].rstrip() + "…"
 
 
 def _reasons(found: Synthesis) -> Iterator[tuple[str, str]]:

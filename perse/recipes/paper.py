@@ -95,7 +95,7 @@ CLUSTER = ClusterUse(
     train=WorkerPool(cpus=4, gpus=1, memory_gib=32, threads=4),
     clips_mib=8192,
 )
-"""Eight GPUs and about a hundred CPU cores, on one machine or several. The clips, 468 GiB decoded, are streamed."""
+"""Eight GPUs and about a hundred CPU cores, on one machine or several. The clips, 600 GiB decoded, are streamed."""
 
 
 def _training() -> TrainingConfig:

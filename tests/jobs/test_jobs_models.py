@@ -219,6 +219,14 @@ def test_commercial_use_refuses_before_anything_runs_and_proposes() -> None:
     run(Fetch(names=("sdxl-inpainting",), commercial_safe=True), show=lambda _: None, download=bring)
 
 
+def test_a_folder_of_ones_own_does_not_change_a_licence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "flux").mkdir()
+    with pytest.raises(RecipeError, match="use sdxl-inpainting"):
+        require(Weights(name="flux.1-dev", folder=tmp_path / "flux"), commercial_safe=True)
+    require(Weights(name="mine", folder=tmp_path / "flux"), commercial_safe=True)
+    assert "licence of mine" in caplog.text and "not known" in caplog.text
+
+
 def test_a_configuration_is_searched_at_any_depth() -> None:
     @dataclass(frozen=True)
     class Inner:

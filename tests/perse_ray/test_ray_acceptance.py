@@ -42,6 +42,16 @@ def test_every_prompt_is_counted_once_and_reasons_without_their_numbers() -> Non
     assert line.startswith("2 edits rejected, 1 in quarantine: 2 × another person") and "black" in line
 
 
+def test_the_line_stays_readable_and_words_with_digits_are_words() -> None:
+    errors = ["use bfloat16 or float32", "x" * 500, "a", "a", "b 3", "b 4", "c"]
+    rows = tuple(quarantined(f"hat-{i:04d}", error) for i, error in enumerate(errors))
+    rates = acceptance(Synthesis("r", (), (), rows, ()))
+    assert rates["hat"]["reasons"]["edit: use bfloat16 or float32"] == 1 and rates["hat"]["reasons"]["edit: b …"] == 2
+    line = summarise(rates)
+    assert line.startswith("0 edits rejected, 7 in quarantine: 2 × edit: a; 2 × edit: b …; 1 × ")
+    assert line.endswith("; 2 more reasons in report/metrics.json") and len(line) < 300
+
+
 def test_a_run_without_losses_needs_no_summary() -> None:
     found = Synthesis("r", (Subject(prompt(Category.HAT, 0), "e", "c"),), (), (), ())
     assert summarise(acceptance(found)) == ""

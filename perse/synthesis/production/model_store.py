@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
@@ -19,6 +20,8 @@ from perse.data.file_digests import file_digest
 from perse.data.tensor_files import PICKLES, converted, refuse_pickle
 from perse.errors import MissingWeightsError, RecipeError
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry, entry_named
+
+log = logging.getLogger(__name__)
 
 FETCHED = "fetched.json"
 """Beside the files: hub id, commit, and the sha256 of every file as it came."""
@@ -48,8 +51,8 @@ class Weights:
 
     @property
     def licence(self) -> str:
-        """The licence of the table's row. What a folder of one's own holds cannot be known."""
-        return self.entry.licence if self.entry and self.folder is None else "as its owner says (local folder)"
+        """The licence of the table's row, wherever the files lie. What another folder holds cannot be known."""
+        return self.entry.licence if self.entry else "as its owner says (local folder)"
 
     def place(self) -> Path:
         """The folder where they are expected."""
@@ -266,8 +269,16 @@ def files_in(config: object) -> Iterator[Path]:
 
 
 def refuse_non_commercial(wanted: Iterable[Weights]) -> None:
-    """Raise RecipeError for the weights whose licence forbids commercial use, with what to use instead."""
-    refused = [w.entry for w in wanted if w.entry is not None and w.folder is None and not w.entry.commercial]
+    """Raise RecipeError for the weights whose licence forbids commercial use, with what to use instead.
+
+    A folder of one's own under a name of the table counts as what the table says; under another name its licence is
+    for its owner to know, and a warning says so.
+    """
+    wanted = list(wanted)
+    for weights in wanted:
+        if weights.entry is None:
+            log.warning("the licence of %s (%s) is not known here: read it", weights.name, weights.place())
+    refused = [w.entry for w in wanted if w.entry is not None and not w.entry.commercial]
     if refused:
         listed = "; ".join(f"{entry.name} ({entry.licence}): use {entry.alternative}" for entry in refused)
         raise RecipeError(f"not for commercial use: {listed}")
