@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 from flat_service import FlatService
 
+import perse_ray.client
+from perse.attributes import Category
 from perse.data.images import decode_image
-from perse_ray.client import AvatarClient, ServiceError
+from perse_ray.client import AvatarClient, ServiceError, described
 from perse_ray.serving.app import create_app
+from perse_ray.serving.places import find_places
+from perse_ray.serving.requests import Appearance, Description
+from perse_ray.serving.service import AvatarService, LocalAvatars
+from perse_ray.serving.shelf import Shelf
 
 
 class InProcess(httpx.BaseTransport):
     """Carries requests to an ASGI application without a network."""
 
-    def __init__(self) -> None:
-        self.inner = httpx.ASGITransport(create_app(FlatService()))
+    def __init__(self, service: AvatarService | None = None) -> None:
+        self.inner = httpx.ASGITransport(create_app(service or FlatService()))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         async def go() -> httpx.Response:
@@ -60,6 +69,39 @@ def test_the_example_of_the_docstring() -> None:
         assert decode_image(picture).shape == (256, 32, 3)
         strip = [service.render("me", attributes={"hat": {hat.id: step / 4}}, format="jpeg") for step in range(5)]
         assert [round(decode_image(p).mean()) for p in strip] == [255, 230, 205, 180, 155]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/service.md"])
+def test_the_examples_of_the_documentation(
+    page: str, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[3] / page).read_text()
+    (example,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if "AvatarClient" in code]
+    transport = InProcess(LocalAvatars(Shelf(find_places([str(workspace)]), memory_mib=100)))
+    monkeypatch.setattr(perse_ray.client, "AvatarClient", partial(AvatarClient, transport=transport))
+    monkeypatch.chdir(tmp_path)
+    names = {"TOKEN": "secret"}
+    exec(example, names)
+    assert decode_image((tmp_path / "hat.png").read_bytes()).shape == (256, 256, 3)
+    assert len({bytes(picture) for picture in names["strip"]}) == 9
+
+
+def test_the_edit_space_and_lists_of_frames() -> None:
+    with client(InProcess()) as service:
+        space = service.attributes("me")
+        (hat,) = space.categories["hat"]
+        assert hat.text == "a red beanie" and space.categories["nose"] == ()
+        assert space.thumbnails[hat.id].endswith(hat.id)
+        frames = service.frames("me", [{"width": width} for width in (16, 32)])
+        assert [decode_image(frame).shape[1] for frame in frames] == [16, 32]
+        assert service.ready() and decode_image(service.thumbnail("me", hat.id)).mean() == 155
+
+
+def test_a_description_is_what_the_service_expects() -> None:
+    asked = {"hat": described("a red cap", image=b"\x89PNG", weight=0.5)}
+    term = Appearance.model_validate({"attributes": asked}).attributes[Category.HAT]
+    assert isinstance(term, Description)
+    assert (term.text, term.picture(), term.weight) == ("a red cap", b"\x89PNG", 0.5)
 
 
 @pytest.mark.parametrize(
