@@ -31,6 +31,9 @@ DECODERS = 4
 LEAST_FRAMES = 64
 """Kept however small the limit is: a step's frames and those announced for the next steps must fit."""
 
+_TOGETHER = LEAST_FRAMES // 2
+"""Frames of one clip that are decoded side by side; all of them are kept until they have been read."""
+
 
 class FrameStream:
     """Decoded frames of many clips, within a limit.
@@ -109,10 +112,12 @@ class StreamedPictures:
         chosen = self.rows[index]
         if chosen.ndim == 0:
             return self._picture(int(chosen))
-        self.stream.expect(self.file, chosen.tolist()[:LEAST_FRAMES])
         found = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        for place, row in enumerate(chosen.tolist()):
-            found[place] = self._picture(row)
+        rows = chosen.tolist()
+        for begin in range(0, len(rows), _TOGETHER):
+            self.stream.expect(self.file, rows[begin : begin + _TOGETHER])
+            for place, row in enumerate(rows[begin : begin + _TOGETHER], begin):
+                found[place] = self._picture(row)
         return found
 
     def expect(self, index: int) -> None:
