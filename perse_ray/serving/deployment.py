@@ -73,8 +73,8 @@ class ServeArguments(BaseModel):
 
     workspaces: str
     """Comma-separated workspaces whose avatars are served, and models by alias (``models:/NAME@champion``)."""
-    replicas: int = Field(default=1, ge=1)
-    """Renderers; a deploy config may set ``autoscaling_config`` instead."""
+    replicas: int | None = Field(default=None, ge=1)
+    """Renderers; None leaves it to the deploy config, with its ``num_replicas`` or ``autoscaling_config``."""
     num_cpus: float = Field(default=1.0, gt=0)
     """Of one renderer; it draws with so many threads."""
     num_gpus: float = Field(default=0.0, ge=0)
@@ -115,12 +115,12 @@ class ServeArguments(BaseModel):
         )
 
 
-def application(arguments: ServeArguments) -> Application:
-    """The Serve application."""
-    renderer = Renderer.options(  # type: ignore[attr-defined]
-        num_replicas=arguments.replicas,
-        ray_actor_options={"num_cpus": arguments.num_cpus, "num_gpus": arguments.num_gpus},
-    ).bind(arguments)
+def application(arguments: ServeArguments | dict[str, Any]) -> Application:
+    """The Serve application, for `serve run`, deploy configs (Serve does not parse their arguments) and `serve.run`."""
+    arguments = ServeArguments.model_validate(arguments)
+    claimed = {"num_cpus": arguments.num_cpus, "num_gpus": arguments.num_gpus}
+    number = {} if arguments.replicas is None else {"num_replicas": arguments.replicas}
+    renderer = Renderer.options(ray_actor_options=claimed, **number).bind(arguments)  # type: ignore[attr-defined]
     return Ingress.bind(sorted(find_places(arguments.places)), renderer, arguments)  # type: ignore[attr-defined,no-any-return]
 
 
@@ -130,6 +130,7 @@ def application(arguments: ServeArguments) -> Application:
     max_queued_requests=MAX_QUEUED,
     max_constructor_retry_count=2,
     graceful_shutdown_timeout_s=DRAIN_S,
+    max_surge_percent=100,  # the new ones are there before the old ones go
     health_check_period_s=2,
 )
 class Renderer:
@@ -259,6 +260,7 @@ class RemoteAvatars:
     ray_actor_options={"num_cpus": 0.1},
     max_constructor_retry_count=2,
     graceful_shutdown_timeout_s=DRAIN_S,
+    max_surge_percent=100,  # the new ones are there before the old ones go
 )
 @serve.ingress()
 class Ingress:
