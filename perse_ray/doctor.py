@@ -98,6 +98,9 @@ def check_python(_: Examination) -> Finding:
     return Finding("python", Health.OK if fits else Health.FAILED, found, remedy)
 
 
+PROGRAMS_GIB = 4.0
+"""Of the driver, Ray and a few workers, without pictures."""
+
 REQUIRED = ("torch", "ray", "numba", "mediapipe", "anny", "pyarrow", "mlflow", "tyro", "scipy", "dlib-bin")
 PRODUCTION = ("diffusers", "transformers", "controlnet-aux", "peft", "open-clip-torch", "accelerate")
 
@@ -213,13 +216,19 @@ def check_disk(examination: Examination) -> Finding:
     return Finding("disk", Health.OK, found)
 
 
-def check_memory(_: Examination) -> Finding:
-    """Enough memory for Ray and a few workers; shared memory for its object store."""
+def check_memory(examination: Examination) -> Finding:
+    """Enough memory for Ray, a few workers and the recipe's frames; shared memory for Ray's object store."""
+    from perse_ray.command import recipe_of
+    from perse_ray.plan import kept_gib, watched_gib
+
+    recipe = recipe_of(examination.recipe, None)
+    needed = PROGRAMS_GIB + kept_gib(recipe) + watched_gib(recipe)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     shared = shutil.disk_usage("/dev/shm").free / 2**30 if Path("/dev/shm").is_dir() else 0.0
-    found = f"{pages:.0f} GiB, {shared:.1f} GiB shared memory"
-    if pages < 6:
-        return Finding("memory", Health.NOTE, found, "the laptop recipe wants 8 GiB; close other programs or use tiny")
+    found = f"{pages:.0f} GiB, {shared:.1f} GiB shared memory; recipe {recipe.name} needs about {needed:.0f}"
+    if pages < needed:
+        remedy = "start the build on a larger node; smaller: ClusterUse(clips_mib=…), StartConfig(watched_frames=…)"
+        return Finding("memory", Health.FAILED, found, remedy)
     if shared < 0.4:
         return Finding("memory", Health.NOTE, found, "give the container more shared memory: docker run --shm-size=1g")
     return Finding("memory", Health.OK, found)

@@ -233,21 +233,30 @@ def decoded_gib(recipe: Recipe) -> float:
     return (_prompts(recipe) + 1) * frames * recipe.filming.size_px**2 * DECODED_BYTES / 2**30
 
 
+def kept_gib(recipe: Recipe) -> float:
+    """Decoded frames that one process keeps."""
+    return min(decoded_gib(recipe), recipe.cluster.clips_mib / 1024)
+
+
+def watched_gib(recipe: Recipe) -> float:
+    """Decoded frames that the driver holds at once while the avatar is set up."""
+    frames = (_prompts(recipe) + 1) * min(recipe.start.watched_frames, len(recipe.filming.train_frames))
+    return frames * recipe.filming.size_px**2 * DECODED_BYTES / 2**30
+
+
 def _memory(recipe: Recipe, rates: Rates) -> Iterator[str]:
     """What a training worker and the driver need besides their models."""
-    decoded, kept, pixels = decoded_gib(recipe), recipe.cluster.clips_mib / 1024, recipe.filming.size_px**2
+    decoded, kept = decoded_gib(recipe), kept_gib(recipe)
     if decoded <= kept:
         yield f"memory of the driver and of a training worker: {decoded:.1f} GiB, all frames decoded once"
     else:
-        image_s = _image_s(recipe, rates)
-        rate = DECODERS / (rates.decode_s_per_megapixel * pixels / 1e6)
+        rate = DECODERS / (rates.decode_s_per_megapixel * recipe.filming.size_px**2 / 1e6)
         yield (
             f"memory of a training worker: {kept:.1f} GiB of decoded frames; all would be {decoded:.1f} GiB, so they "
-            f"are streamed: it needs {1 / image_s:.1f} frames/s, {DECODERS} threads decode about {rate:.0f}"
+            f"are streamed: it needs {1 / _image_s(recipe, rates):.1f} frames/s, {DECODERS} threads decode about "
+            f"{rate:.0f}"
         )
-        watched = (_prompts(recipe) + 1) * min(recipe.start.watched_frames, len(recipe.filming.train_frames))
-        start = watched * pixels * DECODED_BYTES / 2**30
-        yield f"memory of the driver while the avatar is set up: {start:.1f} GiB of frames that it starts from"
+    yield f"memory of the driver while the avatar is set up: {watched_gib(recipe):.1f} GiB of frames more"
 
 
 def _most(recipe: Recipe) -> Iterator[str]:

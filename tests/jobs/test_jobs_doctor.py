@@ -53,6 +53,19 @@ def test_a_machine_without_a_gpu_is_not_ready_for_the_paper(monkeypatch: pytest.
     assert found["kernels"].health is Health.FAILED
 
 
+def test_a_recipe_that_needs_more_memory_than_there_is_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 24 << 18, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert doctor.check_memory(Examination(recipe="laptop")).health is Health.OK
+    found = doctor.check_memory(Examination(recipe="paper"))
+    assert found.health is Health.FAILED and "needs about 40" in found.found and "watched_frames" in found.remedy
+
+
+def test_recipes_of_ones_own_are_examined_too() -> None:
+    own = Examination(recipe="perse.recipes.paper:paper_permissive", start_ray=False, ports=())
+    assert "sdxl-inpainting" in doctor.check_weights(own).remedy
+    assert "flux" not in doctor.check_weights(own).remedy
+
+
 def test_a_check_that_breaks_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Examination) -> Finding:
         raise ImportError("libGL.so.1: cannot open shared object file")

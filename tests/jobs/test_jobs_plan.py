@@ -67,6 +67,7 @@ def test_memory_is_what_the_recipe_keeps_and_streaming_keeps_up() -> None:
     assert decoded_gib(paper) == pytest.approx(958 * 513 * 512**2 * 5 / 2**30)
     assert "8.0 GiB of decoded frames; all would be 599.9 GiB, so they are streamed" in describe_plan(paper)
     assert "all frames decoded once" in describe_plan(laptop)
+    assert "set up: 28.1 GiB" in describe_plan(paper) and "set up: 0.3 GiB" in describe_plan(laptop)
     small = replace(laptop, cluster=replace(laptop.cluster, clips_mib=100))
     assert "0.1 GiB of decoded frames; all would be 0.7 GiB" in describe_plan(small)
     rates = Rates()
