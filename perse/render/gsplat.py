@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,29 +41,46 @@ class GsplatRasterizer:
         except ImportError as error:
             raise RuntimeError("GsplatRasterizer needs the gsplat package: pip install gsplat==1.5.3") from error
 
-        usable = _finite(gaussians)
-        values, alphas, _ = rasterization(
-            means=_kept(gaussians.means, usable).float(),
-            quats=torch.where(usable[..., None], gaussians.quats, torch.ones_like(gaussians.quats)).float(),
-            scales=_kept(gaussians.scales, usable).float(),
-            opacities=torch.where(
-                usable, gaussians.opacities.clamp(max=1), torch.zeros_like(gaussians.opacities)
-            ).float(),
-            colors=gaussians.colors.float(),
-            viewmats=cameras.world_to_camera.float()[:, None],
-            Ks=cameras.intrinsics.float()[:, None],
-            width=cameras.width,
-            height=cameras.height,
-            near_plane=NEAR_M,
-            eps2d=DILATION_PX2,
-            packed=False,
-            render_mode="RGB+D",
-        )  # [b, 1, h, w, c + 1], [b, 1, h, w, 1]
-        colors, alphas = values[:, 0, ..., :-1], alphas[:, 0, ..., 0]
-        if background is not None:
-            colors = colors + (1 - alphas[..., None]) * background.to(colors)
-        dtype = gaussians.means.dtype
-        return Rendering(colors.to(dtype), alphas.to(dtype), values[:, 0, ..., -1].to(dtype))
+        return draw_with(rasterization, gaussians, cameras, background)
+
+
+def draw_with(
+    rasterization: Callable[..., tuple[Tensor, Tensor, Any]],
+    gaussians: Gaussians,
+    cameras: Camera,
+    background: Tensor | None,
+) -> Rendering:
+    """Draw with ``gsplat.rasterization``, an argument so that a test can look at what it is given without a GPU."""
+    (frames, count), dtype = gaussians.means.shape[:2], gaussians.means.dtype
+    if frames * count == 0:  # which the kernels are not made for
+        return _nothing(gaussians, cameras, background)
+    usable = _finite(gaussians)
+    values, alphas, _ = rasterization(
+        means=_kept(gaussians.means, usable).float(),
+        quats=torch.where(usable[..., None], gaussians.quats, torch.ones_like(gaussians.quats)).float(),
+        scales=_kept(gaussians.scales, usable).float(),
+        opacities=torch.where(usable, gaussians.opacities.clamp(max=1), torch.zeros_like(gaussians.opacities)).float(),
+        colors=gaussians.colors.float(),
+        viewmats=cameras.world_to_camera.float()[:, None],
+        Ks=cameras.intrinsics.float()[:, None],
+        width=cameras.width,
+        height=cameras.height,
+        near_plane=NEAR_M,
+        eps2d=DILATION_PX2,
+        packed=False,
+        render_mode="RGB+D",
+    )  # [b, 1, h, w, c + 1], [b, 1, h, w, 1]
+    colors, alphas = values[:, 0, ..., :-1], alphas[:, 0, ..., 0]
+    if background is not None:
+        colors = colors + (1 - alphas[..., None]) * background.to(colors)
+    return Rendering(colors.to(dtype), alphas.to(dtype), values[:, 0, ..., -1].to(dtype))
+
+
+def _nothing(gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
+    size = (gaussians.means.shape[0], cameras.height, cameras.width)
+    empty, channels = gaussians.means.new_zeros(size), gaussians.colors.shape[-1]
+    colors = empty.new_zeros(channels) if background is None else background.to(empty)
+    return Rendering(colors.expand(*size, channels).clone(), empty, empty.clone())
 
 
 def _finite(gaussians: Gaussians) -> Tensor:

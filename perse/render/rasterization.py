@@ -59,13 +59,14 @@ def rasterize(
         rasterizer: who draws: `ReferenceRasterizer`, `CpuRasterizer` or `GsplatRasterizer`.
 
     Returns:
-        Colours, alphas and depths; all are differentiable with respect to every field of ``gaussians`` (colours,
-        opacities, means, scales, quaternions). Cameras get gradients from the reference only; the others refuse cameras
-        that require them.
+        Colours [..., h, w, c], alphas and depths [..., h, w]; all are differentiable, once, with respect to every field
+        of ``gaussians`` (colours, opacities, means, scales, quaternions). Cameras get gradients from the reference
+        only; the others refuse cameras that require them.
 
     Not drawn, without error and with zero gradient: a Gaussian nearer than 1 cm or behind the camera; outside of the
     image; with opacity below 1/255; with a NaN or infinity anywhere in its geometry; with a zero quaternion; so large
-    that its projection overflows float32. A NaN in a colour shows where that Gaussian does.
+    that its projection overflows float32. A NaN in a colour is drawn: it spoils the pixels around, with the reference
+    all of them.
 
     Raises:
         ValueError: shapes, devices or dtypes do not fit together.

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,6 +201,48 @@ def test_an_enormous_gaussian_fills_the_picture(rasterizer: Rasterizer) -> None:
     torch.testing.assert_close(drawn.alphas.cpu(), torch.full((20, 50), 0.5), atol=1e-4, rtol=0)
 
 
+EXTREMES = {"huge": (1e4, 1e4, 1e4), "needle": (0.5, 1e-4, 1e-4), "disc": (3.0, 3.0, 1e-6)}
+
+
+@pytest.mark.parametrize("scales", EXTREMES.values(), ids=EXTREMES)
+def test_extreme_shapes_have_the_references_picture_and_gradients(scales: tuple[float, float, float]) -> None:
+    """Behind them ordinary ones, which must still be seen and get their gradients through them."""
+    ordinary = random_gaussians(30, seed=12)[0]
+    extreme = _one(
+        means=torch.tensor([[0.01, 0.02, 0.2]]), scales=torch.tensor([scales]), opacities=torch.tensor([0.6]),
+        quats=torch.tensor([[0.9, 0.3, -0.2, 0.1]]),
+    )  # fmt: skip
+    both = [torch.cat([getattr(ordinary, name), getattr(extreme, name)]) for name in FIELDS]
+    drawn, gradients = [], []
+    for rasterizer, dtype in ((CpuRasterizer(), torch.float32), (ReferenceRasterizer(), torch.float64)):
+        leaves = [values.to(dtype, copy=True).requires_grad_() for values in both]
+        picture = rasterize(Gaussians(*leaves), _camera(40, 24), rasterizer=rasterizer)
+        drawn.append(picture.colors.detach().double())
+        (picture.colors.square().sum() + picture.depths.sum()).backward()
+        gradients.append([leaf.grad.double() for leaf in leaves])
+    assert float(drawn[1].mean()) > 0.03
+    assert float((drawn[0] - drawn[1]).abs().mean()) < 1e-4
+    for name, ours, expected in zip(FIELDS, *gradients, strict=True):
+        # The needle is a hundred times as long as wide: inverting its covariance costs float32 four digits of seven.
+        assert float((ours - expected).norm() / expected.norm()) < 2e-2, name
+
+
+@every_rasterizer
+def test_a_scene_that_is_culled_whole_is_background_with_zero_gradients(rasterizer: Rasterizer) -> None:
+    gaussians, cameras = random_gaussians(500, frames=2, seed=13), cameras_around(2, 40, 24)
+    away = replace(gaussians, means=gaussians.means + torch.tensor([[[0.0, 0.0, 5.0]]]))
+    gaussians, cameras = _on_device(rasterizer, away, cameras)
+    leaves = Gaussians(*(getattr(gaussians, name).clone().requires_grad_() for name in FIELDS))
+    background = torch.tensor([0.1, 0.2, 0.3]).to(gaussians.means)
+    drawn = rasterize(leaves, cameras, background=background, rasterizer=rasterizer)
+    torch.testing.assert_close(drawn.colors.detach(), background.expand(2, 24, 40, 3))
+    if drawn.colors.requires_grad:
+        (drawn.colors.sum() + drawn.alphas.sum() + drawn.depths.sum()).backward()
+    for name in FIELDS:
+        gradient = getattr(leaves, name).grad
+        assert gradient is None or (gradient == 0).all(), name
+
+
 @every_rasterizer
 def test_alpha_is_clamped_and_opacity_above_one_is_one(rasterizer: Rasterizer) -> None:
     wide = torch.full((1, 3), 10.0)
@@ -250,6 +296,29 @@ def test_drawing_leaves_torch_its_threads() -> None:
     before = torch.get_num_threads()
     rasterize(random_gaussians(20), cameras_around(1, 16, 16), rasterizer=CpuRasterizer(2))
     assert torch.get_num_threads() == before
+
+
+DRAW_FOR_A_WHILE = """
+import os, sys
+from pathlib import Path
+import torch
+from render_scenes import cameras_around, random_gaussians
+from perse.render import CpuRasterizer, rasterize
+for _ in range(60):
+    rasterize(random_gaussians(3000, frames=2), cameras_around(2, 200, 168), rasterizer=CpuRasterizer())
+stats = [(path / "stat").read_text().rpartition(")")[2].split() for path in Path("/proc/self/task").iterdir()]
+busy = sorted(((int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") for stat in stats), reverse=True)
+print(sum(busy[1:]) / busy[0])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux what the threads did")
+def test_a_process_draws_on_the_threads_it_was_given() -> None:
+    """Ray tells its workers how many by OMP_NUM_THREADS; with one, all other threads of the process stay idle."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", DRAW_FOR_A_WHILE]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert float(answer) < 0.1  # of the drawing thread's time; a second one would have had a third or more
 
 
 def test_the_pool_is_one_that_servers_may_enter_from_several_threads() -> None:
