@@ -145,10 +145,16 @@ class Renderer:
         await self._shelved(self._shelf.ids()[0])
         threading.Thread(target=self._refresh, args=(arguments.refresh_s,), daemon=True).start()
 
+    async def _shelved(self, avatar: str) -> None:
+        """See that an avatar is in memory, so that nobody else waits while it is loaded."""
+        await self._known(avatar)
+        if not self._shelf.holds(avatar):
+            await asyncio.to_thread(self._shelf.avatar, avatar)
+
     @serve.multiplexed(max_num_models_per_replica=MAX_AFFINITY)
-    async def _shelved(self, avatar: str) -> str:
-        """Tells the ingress that this replica has the avatar: it prefers replicas that do. The avatar itself may have
-        left memory since; then it is loaded again."""
+    async def _known(self, avatar: str) -> str:
+        """Serve tells the ingress that this replica has the avatar, and the ingress prefers replicas that do. The
+        avatar itself may have left memory since."""
         await asyncio.to_thread(self._shelf.avatar, avatar)
         return avatar
 
@@ -158,7 +164,9 @@ class Renderer:
 
     async def frame(self, request: RenderRequest, deadline: float | None) -> bytes:
         """A picture of the avatar whose id the request was routed by."""
-        picture = await self._frames((serve.get_multiplexed_model_id(), request, deadline))
+        name = serve.get_multiplexed_model_id()
+        await self._shelved(name)
+        picture = await self._frames((name, request, deadline))
         if isinstance(picture, Exception):
             raise picture
         return picture
@@ -166,9 +174,8 @@ class Renderer:
     @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=0, max_concurrent_batches=2)
     async def _frames(self, asked: list[tuple[str, RenderRequest, float | None]]) -> list[bytes | Exception]:
         """What has gathered while the last batch was drawn; Serve keeps avatars apart."""
-        name = asked[0][0]
-        await self._shelved(name)
-        return await asyncio.to_thread(self._draw, name, [(request, deadline) for _, request, deadline in asked])
+        wanted = [(request, deadline) for _, request, deadline in asked]
+        return await asyncio.to_thread(self._draw, asked[0][0], wanted)
 
     def _draw(self, name: str, asked: list[tuple[RenderRequest, float | None]]) -> list[bytes | Exception]:
         """The pictures that are still of use, in one call; what is wrong with one is no other's trouble."""
