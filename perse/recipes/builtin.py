@@ -34,16 +34,17 @@ def tiny() -> Recipe:
     )
 
 
-def _gentle() -> TrainingConfig:
-    """Fine-tuning that moves the part bases alone, and slowly.
+def _between_pivots() -> TrainingConfig:
+    """Fine-tuning that moves the part bases alone, and those only between the training subjects.
 
-    Measured on the sample portrait, 100 steps at 1e-3: the interpolations' length falls and the pivots lose 0.04 dB;
-    200 steps at 3e-3 shorten them six times as much and cost the pivots 0.8 dB.
+    Measured on the sample portrait with 600 steps at 0.04: the pivots lose nothing, pictures between them come a
+    quarter nearer to the morphs and their pace becomes a fifth more even. With Adam's usual epsilon every number that
+    no picture depends on makes steps as large as the others, and interpolations tremble.
     """
     rates = LearningRates(
-        bases=1.5e-3, points=0, positions=0, features=0, directions=0, response=0, skinning=0, networks=0, latents=0
+        bases=4e-2, points=0, positions=0, features=0, directions=0, response=0, skinning=0, networks=0, latents=0
     )
-    return TrainingConfig(steps=150, rates=rates)
+    return TrainingConfig(steps=600, rates=rates, epsilon=3e-6)
 
 
 def laptop() -> Recipe:
@@ -55,7 +56,7 @@ def laptop() -> Recipe:
         avatar=AvatarConfig(latents=LatentConfig(hidden=128), decoder=PartBasesConfig()),
         start=StartConfig(),
         training=TrainingConfig(),
-        finetuning=FineTuneConfig(training=_gentle()),
+        finetuning=FineTuneConfig(training=_between_pivots()),
         cluster=ClusterUse(
             edit=WorkerPool(workers=(1, 2)),
             screen=WorkerPool(workers=(1, 1)),

@@ -69,6 +69,8 @@ class TrainingConfig:
     """The rate at the end, relative to the full one."""
     betas: tuple[float, float] = (0.9, 0.99)
     """Adam's moments: short memory, because a subject is seen every dozen steps [M]."""
+    epsilon: float = 1e-15
+    """Adam's, beside the root of a gradient's mean square: numbers whose gradients are far below it hardly move."""
     losses: LossConfig = field(default_factory=LossConfig)
     """Weights of the losses."""
     rates: LearningRates = field(default_factory=LearningRates)

@@ -45,7 +45,7 @@ class Optimiser:
         self._names = [name for name, _ in named]
         self._full = [rate_of(name, config.rates) for name in self._names]
         groups = [{"params": [p], "lr": rate} for (_, p), rate in zip(named, self._full, strict=True)]
-        self._adam = torch.optim.Adam(groups, betas=config.betas, eps=1e-15, fused=True)
+        self._adam = torch.optim.Adam(groups, betas=config.betas, eps=config.epsilon, fused=True)
 
     def apply(self, step: int) -> None:
         """One update with the rates of this step; parameters without a gradient stay as they are."""
