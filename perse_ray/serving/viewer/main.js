@@ -30,11 +30,17 @@ class Viewer {
     this.feed = new Feed(lineTo(avatar));
     this.edits = new Edits(state, at("categories"), at("active"));
     this.face = new Face(state, { head: at("head"), common: at("common"), all: at("actions"), moods: at("moods") });
-    this.motion = new MotionPanel(() => { this.wanting = true; }, (name, bytes) => { this.feed.ask({ motion: "file", name }); this.feed.ask(bytes); });
+    this.motion = new MotionPanel(() => this.stir(true), (name, bytes) => { this.feed.ask({ motion: "file", name }); this.feed.ask(bytes); });
     this.view = new ViewPanel(state, this.picture, this.numbers);
     new ExportPanel(state, this.picture, avatar, () => this.look());
-    state.addEventListener("change", ({ detail }) => { this.wanting ||= detail === "look"; });
+    state.addEventListener("change", ({ detail }) => this.stir(detail === "look"));
     this.listen();
+  }
+
+  // Something is to be shown differently, perhaps with other splats.
+  stir(wanting) {
+    this.wanting ||= wanting;
+    at("view").ariaBusy = "true";
   }
 
   listen() {

@@ -4,7 +4,7 @@
 import { Stage, listen } from "./splats.js";
 
 const FINEST = 2, COARSEST = 0.35;            // canvas pixels a CSS pixel
-const SLOW_MS = 45, WANTED_MS = 30, RESTS_AFTER_MS = 500;
+const SLOW_MS = 45, WANTED_MS = 30, FAST_MS = 18, RESTS_AFTER_MS = 500;
 const FADES_FROM = 0.35, FADED_AT = 0.7;      // radians to the side
 const BODY_M = 0.45, HEAD_M = 0.145;          // how far there is something to see, with the shoulders and without
 
@@ -12,8 +12,7 @@ class Picture {
   constructor(canvas, state) {
     Object.assign(this, { canvas, state, stage: new Stage(canvas, { transparent: true }), scene: null, dirty: false, wipe: 0.5, bust: true });
     this.clouds = { avatar: this.stage.cloud(), reference: this.stage.cloud() };
-    this.sharpness = 1;
-    this.gaps = [];
+    Object.assign(this, { sharpness: 1, whileMoving: 1, gaps: [], follows: false, finishing: false });
     listen(canvas, state.view, () => { this.touch(); state.changed("view"); });
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.resize();
@@ -29,8 +28,9 @@ class Picture {
     this.touch();
   }
 
-  resize() {
-    const ratio = Math.min(window.devicePixelRatio || 1, FINEST) * this.sharpness, { canvas } = this;
+  resize(sharpness = this.sharpness) {
+    this.sharpness = sharpness;
+    const ratio = Math.min(window.devicePixelRatio || 1, FINEST) * sharpness, { canvas } = this;
     canvas.width = Math.max(1, Math.round(canvas.clientWidth * ratio));
     canvas.height = Math.max(1, Math.round(canvas.clientHeight * ratio));
     this.touch();
@@ -39,25 +39,29 @@ class Picture {
   // Once a display frame. Slow machines draw fewer pixels while things move, and all of them when they rest.
   frame(now) {
     if (!this.dirty || !this.scene) {
-      if (this.sharpness < 1 && now - this.last > RESTS_AFTER_MS) { this.sharpness = 1; this.resize(); }
+      this.follows = false;
+      if (this.sharpness < 1 && now - this.last > RESTS_AFTER_MS) { this.finishing = true; this.resize(1); }
       return false;
     }
-    this.adapt(now - this.last);
+    if (this.finishing) this.finishing = false;
+    else if (this.follows) this.adapt(now - this.last);
+    else if (this.sharpness !== this.whileMoving) this.resize(this.whileMoving);
+    this.follows = true;
     this.last = now;
     this.dirty = false;
     this.paint();
     return true;
   }
 
+  // After a few frames in a row: fewer pixels if they took too long, more if there was time to spare.
   adapt(gap) {
-    if (!(gap < 1500)) return;                // it rested, or this is the first
     this.gaps.push(gap);
     if (this.gaps.length < 3) return;
-    const typical = this.gaps.sort((a, b) => a - b)[1];
+    const typical = this.gaps.sort((a, b) => a - b)[1], before = this.whileMoving;
     this.gaps = [];
-    if (typical < SLOW_MS || this.sharpness <= COARSEST) return;
-    this.sharpness = Math.max(COARSEST, this.sharpness * Math.max(0.5, Math.sqrt(WANTED_MS / typical)));
-    this.resize();
+    if (typical > SLOW_MS) this.whileMoving = Math.max(COARSEST, before * Math.max(0.4, Math.sqrt(WANTED_MS / typical)));
+    else if (typical < FAST_MS) this.whileMoving = Math.min(1, before * 1.2);
+    if (this.whileMoving !== before) this.resize(this.whileMoving);
   }
 
   paint() {
