@@ -129,6 +129,19 @@ def test_other_detectors_name_what_they_lack(tmp_path: Path, tracked_astronaut) 
         AuxKeypoints(lambda image, **_: np.zeros((64, 64, 3), np.uint8)).draw(tracked_astronaut, 64)
 
 
+class Reader(torch.nn.Module):
+    """A network that reads a file of the machine it runs on."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels + torch.from_file("/etc/hostname", False, 1)
+
+
+def test_torchscript_that_reaches_files_is_not_loaded(tmp_path: Path) -> None:
+    torch.jit.script(Reader()).save(str(tmp_path / "reader.pt"))
+    with pytest.raises(MissingWeightsError, match=r"calls torch\.from_file"):
+        TorchscriptSegmenterConfig(file=tmp_path / "reader.pt").build()
+
+
 def test_openpose_is_built_from_safetensors_alone(tmp_path: Path) -> None:
     """Its real networks with zeros for weights, under the names of its files."""
     from controlnet_aux.open_pose import body, face, hand, model

@@ -6,6 +6,7 @@ to 255 over a pixel.
 
 from __future__ import annotations
 
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,11 +235,15 @@ def _quantised(parts: Floats) -> PartMasks:
     return PartMasks(soft, 255 - soft[Part.BACKGROUND])
 
 
+_TOUCHES_FILES = re.compile(rb"\btorch\.(save|load|from_file)\b|\bops\.(?!prim\b|aten\b|torchvision\b|quantized\b)\w+")
+"""Calls of TorchScript that reach files, or operators that no installation of torch brings."""
+
+
 def load_torchscript(file: Path, device: Any) -> Any:
-    """An exported network.
+    """An exported network, whose program is read before it may run.
 
     Raises:
-        MissingWeightsError: no such file, or a file that is no TorchScript archive.
+        MissingWeightsError: no such file, a file that is no TorchScript archive, or a program that reaches files.
     """
     import torch
 
@@ -246,13 +251,25 @@ def load_torchscript(file: Path, device: Any) -> Any:
         raise MissingWeightsError(f"there is no file {file}; give a TorchScript archive (torch.jit.save)")
     # A TorchScript archive carries its program as text under code/; what torch.save writes does not, and unpickling
     # that could run anything.
-    names = zipfile.ZipFile(file).namelist() if zipfile.is_zipfile(file) else []
-    if not any("/code/" in name for name in names):
+    programs = _programs(file)
+    if not programs:
         raise MissingWeightsError(f"{file} is no TorchScript archive; export the network with torch.jit.save")
+    if found := next(filter(None, map(_TOUCHES_FILES.search, programs)), None):
+        raise MissingWeightsError(
+            f"{file} calls {found.group().decode()}, which no network needs: it is not loaded; export it without"
+        )
     try:
         return torch.jit.load(str(file), map_location=device).eval()
     except RuntimeError as error:
         raise MissingWeightsError(f"{file} cannot be loaded as TorchScript: {str(error).splitlines()[0]}") from error
+
+
+def _programs(file: Path) -> list[bytes]:
+    """The source texts in a TorchScript archive; empty for anything else."""
+    if not zipfile.is_zipfile(file):
+        return []
+    with zipfile.ZipFile(file) as archive:
+        return [archive.read(name) for name in archive.namelist() if "/code/" in name and name.endswith(".py")]
 
 
 def _logits(output: Any) -> Any:
