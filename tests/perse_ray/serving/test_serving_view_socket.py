@@ -19,13 +19,16 @@ from perse.data.motion_file import Motion, write_motion
 from perse.data.workspace import Workspace
 from perse_ray.serving.app import create_app
 from perse_ray.serving.places import WorkspacePlace
+from perse_ray.serving.protection import Tokens
+from perse_ray.serving.protection.sign_in import COOKIE
 from perse_ray.serving.service import LocalAvatars
 from perse_ray.serving.shelf import Shelf
-from perse_ray.serving.view_routes import CLOSED_FOREIGN, CLOSED_UNKNOWN
+from perse_ray.serving.view_routes import CLOSED_UNKNOWN
 from perse_ray.serving.view_server import viewer_app
 from perse_ray.serving.view_socket import MAX_MOTION_BYTES
 
 LINE = "/v1/avatars/me/splats"
+HERE = ("127.0.0.1", 50000)
 
 
 @pytest.fixture(scope="module")
@@ -134,13 +137,20 @@ def test_other_files_are_refused(line: WebSocketTestSession, data: bytes) -> Non
     assert json.loads(line.receive_text())["kind"] == "refused"
 
 
-def test_pages_from_elsewhere_see_nothing(client: TestClient) -> None:
-    for origin in ("https://elsewhere.example", "http://testserver:81", "null"):
-        with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect(LINE, headers={"origin": origin}):
+@pytest.mark.parametrize("tokens", [None, Tokens.of(["a-token-of-these-tests"])])
+def test_pages_from_elsewhere_see_nothing(shelf: Shelf, tokens: Tokens | None) -> None:
+    """Even with the cookie: the browser sends it along, whichever page opens the socket."""
+    app = viewer_app(shelf, tokens)
+    client = TestClient(app, base_url="http://127.0.0.1:8400", client=HERE, cookies={COOKIE: "a-token-of-these-tests"})
+    for origin in ("https://elsewhere.example", "http://127.0.0.1:81", "null"):
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(LINE, headers=_from(origin)):
             pass
-        assert closed.value.code == CLOSED_FOREIGN
-    with client.websocket_connect(LINE, headers={"origin": "http://testserver"}) as line:
+    with client.websocket_connect(LINE, headers=_from("http://127.0.0.1:8400")) as line:
         assert "kind" in line.receive_text()
+
+
+def _from(origin: str) -> dict[str, str]:
+    return {"origin": origin, "host": "127.0.0.1:8400"}
 
 
 def test_unknown_avatars_are_turned_away(client: TestClient) -> None:
@@ -163,7 +173,7 @@ def test_the_page_brings_all_it_needs_and_nothing_else_is_handed_out(client: Tes
 
 
 def test_without_tokens_only_this_machine_is_let_in_and_only_under_its_own_name(shelf: Shelf) -> None:
-    app, here = viewer_app(shelf, None), ("127.0.0.1", 50000)
-    assert TestClient(app, base_url="http://127.0.0.1:8400", client=here).get("/view").status_code == 200
-    assert TestClient(app, base_url="http://rebound.example:8400", client=here).get("/view").status_code == 403
+    app = viewer_app(shelf, None)
+    assert TestClient(app, base_url="http://127.0.0.1:8400", client=HERE).get("/view").status_code == 200
+    assert TestClient(app, base_url="http://rebound.example:8400", client=HERE).get("/view").status_code == 403
     assert TestClient(app, base_url="http://127.0.0.1:8400", client=("10.1.2.3", 50000)).get("/view").status_code == 403
