@@ -166,6 +166,8 @@ class Renderer:
         """A picture of the avatar whose id the request was routed by."""
         name = serve.get_multiplexed_model_id()
         await self._shelved(name)
+        if request.describes:  # the first photograph takes a second; others' pictures do not wait for it
+            await asyncio.to_thread(lambda: self._shelf.avatar(name).check(request))
         picture = await self._frames((name, request, deadline))
         if isinstance(picture, Exception):
             raise picture

@@ -154,6 +154,11 @@ class Appearance(Strict):
             raise ValueError(f"has {entries} entries; {MAX_ENTRIES} are allowed")
         return value
 
+    @property
+    def describes(self) -> bool:
+        """Whether an attribute is described; it has to go through an encoder then."""
+        return any(isinstance(term, Description) for value in self.attributes.values() for term in terms(value))
+
 
 class RenderRequest(Appearance):
     """One picture of one avatar. An empty request shows the person as in the portrait, from the front, at rest."""

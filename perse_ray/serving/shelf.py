@@ -63,6 +63,10 @@ class Shelf:
         with self._lock:
             return list(self._editions)
 
+    def holds(self, name: str) -> bool:
+        """Whether an avatar is in memory."""
+        return name in self._editions
+
     @property
     def used_mib(self) -> float:
         with self._lock:

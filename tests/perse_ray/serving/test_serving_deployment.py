@@ -26,7 +26,7 @@ from serving_fakes import Endless, ProcessId
 
 from perse.avatar import load_avatar, save_avatar
 from perse.data.images import decode_image
-from perse_ray.client import AvatarClient, ServiceError
+from perse_ray.client import AvatarClient, ServiceError, described
 from perse_ray.serving.deadline import due_in
 from perse_ray.serving.deployment import RENDERER, RemoteAvatars, ServeArguments, application
 from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, UnknownName
@@ -42,13 +42,13 @@ def own(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(ray_session: None, own: Path) -> Iterator[str]:
+def address(ray_session: None, own: Path, workspace: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     arguments = ServeArguments(
-        workspaces=str(own),
+        workspaces=f"{own},you={workspace}",
         replicas=2,
         num_cpus=0.5,
         refresh_s=0.5,
@@ -69,7 +69,8 @@ def renderers(address: str) -> DeploymentHandle[Any]:
 def test_a_picture_over_http(address: str) -> None:
     with AvatarClient(address) as client:
         assert client.ready()
-        (avatar,) = client.avatars()
+        avatar, other = client.avatars()
+        assert (avatar.id, other.id) == ("me", "you") and avatar.identity == other.identity
         hat = avatar.of("hat")[0]
         plain, worn = (
             decode_image(client.render("me", attributes=look, **SMALL)) for look in ({}, {"hat": {hat.text: 1.0}})
@@ -77,6 +78,14 @@ def test_a_picture_over_http(address: str) -> None:
         assert plain.shape == (48, 48, 3) and np.abs(plain.astype(int) - worn).max() > 20
     answer = httpx.post(f"{address}/v1/avatars/me/render", json={"attributes": {"hat": {"zebra": 1}}})
     assert answer.status_code == 422 and "zebra" in answer.json()["detail"] and "Traceback" not in answer.text
+
+
+def test_several_avatars_at_once(address: str) -> None:
+    with AvatarClient(address) as client:
+        look = {"hat": described("a red hat")}
+        pictures = [client.render(name, attributes=look, **SMALL) for name in ("me", "you", "me", "you")]
+    assert pictures[0] == pictures[2] and pictures[1] == pictures[3]
+    assert (decode_image(pictures[0]) == decode_image(pictures[1])).all()
 
 
 def test_errors_arrive_as_what_they_are(renderers: DeploymentHandle[Any]) -> None:
@@ -111,7 +120,7 @@ def test_a_stream(address: str) -> None:
             stream.change(width=3)
             with pytest.raises(ServiceError, match="width"):
                 stream.picture()
-        with pytest.raises(ServiceError, match="no stream"), client.stream("you"):
+        with pytest.raises(ServiceError, match="no stream"), client.stream("nobody"):
             pass
 
 
