@@ -28,8 +28,8 @@ def files_fingerprint(*makers: object) -> str:
 
     Files that are not there count as absent: whoever needs them will say so.
     """
-    named = [path for maker in makers for record in _records(maker) for path in _files(record)]
-    return content_key(sorted({file_digest(path) for path in named if path.is_file()}))
+    named = {(name, path) for maker in makers for record in _records(maker) for name, path in _files(record)}
+    return content_key(sorted((name, file_digest(path)) for name, path in named if path.is_file()))
 
 
 def _records(value: Any) -> Iterator[Any]:
@@ -45,9 +45,13 @@ def _records(value: Any) -> Iterator[Any]:
         yield from _records(list(value.values()))
 
 
-def _files(record: Any) -> Iterator[Path]:
-    """Files that a record names in its own fields."""
+def _files(record: Any) -> Iterator[tuple[str, Path]]:
+    """Files that a record names in its own fields, each with a name that does not tell where on a disk it lies."""
     if isinstance(record, Weights):
-        yield from weight_files(record.place())
+        folder = record.place()
+        yield from ((f"{record.name}/{path.relative_to(folder).as_posix()}", path) for path in weight_files(folder))
         return
-    yield from (value for field in fields(record) if isinstance(value := getattr(record, field.name), Path))
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, Path):
+            yield f"{field.name}/{value.name}", value

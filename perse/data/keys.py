@@ -2,7 +2,8 @@
 
 Two runs that would make the same thing give it the same key, so finished work is found again and never made twice;
 change any ingredient and the key changes with it. Equality is by value: types are tagged, so ``1``, ``1.0`` and
-``"1"`` differ, and field names are part of a configuration's value.
+``"1"`` differ, and field names are part of a configuration's value. A path counts by its last name alone: weights may
+lie elsewhere on another machine. What is in the file is an ingredient of its own (`perse.data.file_digests`).
 """
 
 from __future__ import annotations
@@ -63,8 +64,10 @@ def _chunks(value: object) -> Iterator[bytes]:
         yield f"{type(plain).__name__}:{plain!r};".encode()
     elif isinstance(value, Enum):
         yield f"enum:{type(value).__name__}.{value.name};".encode()
-    elif isinstance(value, str | PurePath):
-        yield from _counted("str", str(value).encode())
+    elif isinstance(value, str):
+        yield from _counted("str", value.encode())
+    elif isinstance(value, PurePath):
+        yield from _counted("path", value.name.encode())
     elif isinstance(value, bytes):
         yield from _counted("bytes", value)
     elif isinstance(value, torch.Tensor):

@@ -27,6 +27,7 @@ from perse.avatar.motion import FrameMotion
 from perse.avatar.networks import Networks
 from perse.avatar.precision import matmul_arithmetic
 from perse.avatar.storage import avatar_tensors, describe, restore
+from perse.data.keys import content_key
 from perse.errors import RecipeError
 from perse.geometry import Camera
 from perse.losses import DeformationLossConfig, decayed, deformation_loss, latent_loss
@@ -248,7 +249,7 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Everything that a resumed run needs to equal this one."""
-        state = {"step": self.step_number, "config": repr(self.config)}
+        state = {"step": self.step_number, "config": content_key(self.config)}
         return Checkpoint(
             self.step_number,
             {
@@ -267,7 +268,7 @@ class Trainer:
         """
         files: Mapping[str, bytes] = checkpoint.files
         state = json.loads(files["state.json"])
-        if state["config"] != repr(self.config):
+        if state["config"] != content_key(self.config):
             raise RecipeError(
                 "the checkpoint was made with another training configuration; resume with the same one, or start "
                 "in a new workspace"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,12 @@ def test_the_order_of_a_mapping_does_not_matter_and_layout_in_memory_neither() -
     grid = np.arange(12).reshape(3, 4)
     assert content_key(grid.T) == content_key(np.ascontiguousarray(grid.T))
     assert content_key(torch.from_numpy(grid)) == content_key(grid)
+
+
+def test_a_path_counts_by_its_last_name() -> None:
+    assert content_key(Path("/home/me/weights/a.safetensors")) == content_key(Path("/data/a.safetensors"))
+    assert content_key(Path("/data/a.safetensors")) != content_key(Path("/data/b.safetensors"))
+    assert content_key(Path("a")) != content_key("a")
 
 
 def test_a_live_object_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,6 +74,19 @@ def test_other_weights_are_other_edits(tmp_path: Path, weights: Path, file: str)
     after = studio(tmp_path, weights)
     assert changed(hat, after.row("me", HAT)) == {"edit", "verdict", "clip"}
     assert changed(nose, after.row("me", NOSE)) == set(), "the other editor has nothing to do with these files"
+
+
+def test_weights_may_lie_elsewhere_and_their_names_count(tmp_path: Path, weights: Path) -> None:
+    here = studio(tmp_path, weights).row("me", HAT)
+    shutil.copytree(weights, tmp_path / "moved" / "weights")
+    elsewhere = studio(tmp_path, tmp_path / "moved" / "weights")
+    assert changed(here, elsewhere.row("me", HAT)) == set()
+    moved = tmp_path / "moved" / "weights"
+    a, b = (moved / "unet" / "model.safetensors").read_bytes(), (moved / "table.json").read_bytes()
+    rewritten(moved / "unet" / "model.safetensors", b)
+    rewritten(moved / "table.json", a)
+    swapped = studio(tmp_path, moved).row("me", HAT)
+    assert changed(here, swapped) == {"edit", "verdict", "clip"}, "the same contents under each other's names"
 
 
 def test_changed_code_is_never_served_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
