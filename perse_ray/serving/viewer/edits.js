@@ -25,7 +25,7 @@ class Row {
     this.root.setAttribute("aria-labelledby", name.id);
     this.mixing = make("button", { className: "quiet", type: "button", textContent: "Mix", title: "A slider for each" });
     this.mixing.setAttribute("aria-pressed", "false");
-    this.mixing.addEventListener("click", () => this.openMixer(this.mixer.hidden));
+    this.mixing.addEventListener("click", () => (this.mixer.hidden ? this.openMixer(true) : this.refresh()));
     this.strip = make("div", { className: "strip" }, ...[...this.texts.keys()].map((id) => this.thumb(id)));
     this.knob = slider({ label: "", low: 0, high: 1, shown: percent, changed: (value) => this.slide(value) });
     this.knob.input.setAttribute("aria-label", `${title(category)}, from A to B`);
@@ -55,7 +55,7 @@ class Row {
     return { a: worn.length === 2 ? worn[0][0] : REFERENCE, b: last, at: weight };
   }
 
-  // Shows what is worn, however that came about.
+  // Shows what is worn, however that came about; as a mix, where it takes more than two ends to say it.
   refresh() {
     const found = this.read();
     Object.assign(this, found ?? { a: REFERENCE, b: this.subjects[0].id, at: 0 });
@@ -71,15 +71,15 @@ class Row {
     this.mark();
   }
 
-  // The nearer end becomes A and the subject B, and the slider walks there.
+  // The subject becomes B, and the slider walks there from where one is; A is the end that one leaves.
   walkTo(id) {
     this.stop?.();
     this.openMixer(false);
-    const start = { ...this.state.weights(this.category) }, target = this.weightsAt(id), near = this.at > 0.5 ? this.b : this.a;
-    Object.assign(this, { a: near === id ? (this.at > 0.5 ? this.a : this.b) : near, b: id });
-    this.mark();
+    const { a, b, at } = this, start = { ...this.state.weights(this.category) }, target = this.weightsAt(id);
+    const [left, from] = id === b ? [a, at] : id === a ? [b, 1 - at] : [at > 0.5 ? b : a, 0];
+    Object.assign(this, { a: left, b: id });
     this.stop = glide((share) => {
-      this.knob.set((this.at = share));
+      this.knob.set((this.at = from + (1 - from) * share));
       this.state.wear(this.category, blend(start, target, share));
       this.mark();
     });

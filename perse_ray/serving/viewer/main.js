@@ -34,6 +34,7 @@ class Viewer {
     this.view = new ViewPanel(state, this.picture, this.numbers);
     new ExportPanel(state, this.picture, avatar, () => this.look());
     state.addEventListener("change", ({ detail }) => this.stir(detail === "look"));
+    at("view").addEventListener("webglcontextlost", () => notice("The graphics were interrupted. Reload the page; it comes back as it is.", 3600));
     this.listen();
   }
 

@@ -244,6 +244,23 @@ def test_several_are_mixed_and_make_room_for_each_other(viewer: Viewer) -> None:
     viewer.set(HAT + ".mixer .slider:nth-child(1) input", 0.8)
     viewer.until("location.hash.includes('*0.8')")
     assert "80 %" in viewer.page.inner_text("#active")
+    viewer.page.click(HAT + ".quiet")
+    assert viewer.page.input_value(HAT + "input[type=range]") == "0.8"
+
+
+def test_a_walk_leaves_the_end_where_one_was_as_the_other_end(browser: Any, served: Served) -> None:
+    viewer = Viewer(browser, served)
+    ends = HAT + ".ends"
+    viewer.page.click(HAT + ".thumb:nth-child(2)")
+    assert viewer.page.inner_text(ends).split("\n") == ["as photographed", "a prompt"]
+    viewer.page.click(HAT + ".thumb:nth-child(1)")
+    assert viewer.page.inner_text(ends).split("\n") == ["a prompt", "as photographed"]
+    assert viewer.page.input_value(HAT + "input[type=range]") == "1" and "photographed" in viewer.page.inner_text(
+        "#active"
+    )
+    viewer.set(HAT + "input[type=range]", 0.25)
+    assert "75 %" in viewer.page.inner_text("#active")
+    viewer.close()
 
 
 def test_snapshots_and_exports_say_what_they_are(viewer: Viewer, tmp_path: Path) -> None:
