@@ -54,7 +54,8 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Check that the avatars are there, then serve until interrupted."""
-    from perse_ray.serving.deployment import ServeArguments, serve_forever
+    from perse_ray.serving.arguments import ServeArguments
+    from perse_ray.serving.deployment import serve_forever
     from perse_ray.serving.places import absolute, find_places
     from perse_ray.serving.proxy import guard_proxies
     from perse_ray.session import ray_session

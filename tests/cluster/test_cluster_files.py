@@ -17,8 +17,10 @@ from perse.recipes import recipe_named
 from perse.recipes.resources import WorkerPool
 from perse_ray.serving import proxy
 from perse_ray.serving.app import READY_WITHIN_S
-from perse_ray.serving.deployment import DRAIN_S, INGRESS, RENDERER, ServeArguments
+from perse_ray.serving.arguments import ServeArguments
+from perse_ray.serving.deployment import INGRESS
 from perse_ray.serving.protection import Protection
+from perse_ray.serving.renderer import DRAIN_S, RENDERER
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"

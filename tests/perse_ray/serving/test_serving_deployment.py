@@ -27,9 +27,12 @@ from serving_fakes import Endless, ProcessId
 from perse.avatar import load_avatar, save_avatar
 from perse.data.images import decode_image
 from perse_ray.client import AvatarClient, ServiceError, described
+from perse_ray.serving.arguments import ServeArguments
 from perse_ray.serving.deadline import due_in
-from perse_ray.serving.deployment import RENDERER, RemoteAvatars, ServeArguments, application
+from perse_ray.serving.deployment import application
 from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, UnknownName
+from perse_ray.serving.remote import RemoteAvatars
+from perse_ray.serving.renderer import RENDERER
 from perse_ray.serving.requests import RenderRequest
 
 SMALL = {"width": 48, "height": 48}
