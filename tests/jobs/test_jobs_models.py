@@ -198,6 +198,9 @@ def test_a_part_that_an_index_names_must_be_there(store: Path) -> None:
     index = {"weight_map": {"a": "part-1.safetensors"}}
     (folder / "diffusion.safetensors.index.json").write_text(json.dumps(index))
     assert model_store.missing_patterns(entry, folder) == ["part-1.safetensors"]
+    for damaged in ("{", "[]", "{}"):
+        (folder / "diffusion.safetensors.index.json").write_text(damaged)
+        assert model_store.missing_patterns(entry, folder) == ["diffusion.safetensors.index.json"]
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "unet/weights.PT", "model.ckpt", "x.pkl"])

@@ -89,10 +89,13 @@ def missing_patterns(entry: WeightsEntry, folder: Path) -> list[str]:
     """What the entry needs and the folder has not: patterns without a match, and parts that an index names."""
     missing = [pattern for pattern in entry.required if not any(folder.glob(pattern))]
     for index in sorted(folder.rglob("*.safetensors.index.json")):
-        parts = set(json.loads(index.read_text()).get("weight_map", {}).values())
-        missing += [
-            str(index.parent.relative_to(folder) / part) for part in parts if not (index.parent / part).is_file()
-        ]
+        where = index.parent.relative_to(folder)
+        try:
+            parts = set(json.loads(index.read_text())["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError):  # half a download
+            missing.append(str(where / index.name))
+        else:
+            missing += [str(where / part) for part in parts if not (index.parent / part).is_file()]
     return sorted(missing)
 
 
