@@ -25,6 +25,7 @@ from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.render import CpuRasterizer, GsplatRasterizer, Rasterizer, ReferenceRasterizer, rasterize
 from perse.render.threads import limited_threads
+from perse.training.memory import keep_freed_memory
 
 SCENES = ((5_000, 256), (20_000, 256), (50_000, 512), (130_000, 512))
 _HALF_AXES_M = np.array([0.085, 0.12, 0.10])
@@ -194,6 +195,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as every training does; all contenders gain
     prototype = Prototype.load(arguments.prototype) if arguments.prototype else None
     rows = measure(arguments.threads, prototype, quick=arguments.quick)
     print_tables(rows)

@@ -78,12 +78,6 @@ _pixel_yy = constant([y * y for y in _y_in_block])
 _block_x = constant([_SIDE * x for x in _x_in_block])  # blocks lie in a tile as pixels do in a block
 _block_y = constant([_SIDE * y for y in _y_in_block])
 
-_rows, _columns = np.divmod(np.arange(_PIXELS), TILE)
-_LANE_OF_PIXEL = (
-    ((_rows // _SIDE) * _SIDE + _columns // _SIDE) * _BLOCK + (_rows % _SIDE) * _SIDE + _columns % _SIDE
-).astype(np.int64)
-"""Where a tile's pixel y·16 + x lies in a plane that is stored block by block."""
-
 # Rows of a tile's scratch memory beside its planes: what each block needs to know about the splat at hand.
 _AT_CORNER, _SLOPE_X, _SLOPE_Y, _CORNER_X, _CORNER_Y = 0, 16, 32, 48, 64
 _SCRATCH = 80
@@ -252,47 +246,66 @@ def _unblend_tile(left, top, begin, end, splats, members, masks, state, scratch,
 
 
 @kernel
+def _lane_of(x, y):
+    """Where a tile's pixel lies in a plane that is stored block by block."""
+    return (y // _SIDE * _SIDE + x // _SIDE) * _BLOCK + y % _SIDE * _SIDE + x % _SIDE
+
+
+@kernel
+def _write_plane(left, top, state, plane, behind, picture):
+    """Copy a plane of a blended tile into a picture [h, w], over ``behind``."""
+    height, width = picture.shape
+    for y in range(min(TILE, height - top)):
+        for x in range(min(TILE, width - left)):
+            at = _lane_of(x, y)
+            picture[top + y, left + x] = state[plane * _PIXELS + at] + abs(state[at]) * behind
+
+
+@kernel
 def _write_tile(left, top, state, group, background, colors, alphas, depths):
     """Copy a blended tile into the pictures."""
     height, width, channels = colors.shape
-    for y in range(top, min(top + TILE, height)):
-        for x in range(left, min(left + TILE, width)):
-            at = _LANE_OF_PIXEL[(y - top) * TILE + x - left]
-            light = abs(state[at])
-            if group == 0:
-                alphas[y, x] = _ONE - light
-            for plane in range(GROUP):
-                channel = group * GROUP + plane
-                value = state[(plane + 1) * _PIXELS + at]
-                if channel < channels:
-                    colors[y, x, channel] = value + light * background[channel]
-                elif channel == channels:
-                    depths[y, x] = value
+    if group == 0:
+        for y in range(min(TILE, height - top)):
+            for x in range(min(TILE, width - left)):
+                alphas[top + y, left + x] = _ONE - abs(state[_lane_of(x, y)])
+    for plane in range(GROUP):
+        channel = group * GROUP + plane
+        if channel < channels:
+            _write_plane(left, top, state, plane + 1, background[channel], colors[:, :, channel])
+        elif channel == channels:
+            _write_plane(left, top, state, plane + 1, _ZERO, depths)
+
+
+@kernel
+def _read_plane(left, top, state, plane, picture, cotangents):
+    """A plane's cotangents [h, w] into ``state``, and their product with the picture into the rest S."""
+    height, width = picture.shape
+    for y in range(min(TILE, height - top)):
+        for x in range(min(TILE, width - left)):
+            at, cotangent = _lane_of(x, y), cotangents[top + y, left + x]
+            state[plane * _PIXELS + at] = cotangent
+            state[_PIXELS + at] += cotangent * picture[top + y, left + x]
 
 
 @kernel
 def _read_cotangents(left, top, state, group, colors, alphas, depths, g_colors, g_alphas, g_depths):
     """Prepare ``state`` for `_unblend_tile` from the pictures and their cotangents."""
     height, width, channels = colors.shape
-    if left + TILE > width or top + TILE > height:
-        state[:] = _ZERO
-    for y in range(top, min(top + TILE, height)):
-        for x in range(left, min(left + TILE, width)):
-            at = _LANE_OF_PIXEL[(y - top) * TILE + x - left]
+    state[:] = _ZERO
+    for y in range(min(TILE, height - top)):
+        for x in range(min(TILE, width - left)):
+            at = _lane_of(x, y)
             state[at] = _ONE
             # The background is part of the colours, so its share of S is too.
-            rest = (alphas[y, x] - _ONE) * g_alphas[y, x] if group == 0 else _ZERO
-            for plane in range(GROUP):
-                channel = group * GROUP + plane
-                cotangent = _ZERO
-                if channel < channels:
-                    cotangent = g_colors[y, x, channel]
-                    rest += cotangent * colors[y, x, channel]
-                elif channel == channels:
-                    cotangent = g_depths[y, x]
-                    rest += cotangent * depths[y, x]
-                state[(plane + 2) * _PIXELS + at] = cotangent
-            state[_PIXELS + at] = rest
+            if group == 0:
+                state[_PIXELS + at] = (alphas[top + y, left + x] - _ONE) * g_alphas[top + y, left + x]
+    for plane in range(GROUP):
+        channel = group * GROUP + plane
+        if channel < channels:
+            _read_plane(left, top, state, plane + 2, colors[:, :, channel], g_colors[:, :, channel])
+        elif channel == channels:
+            _read_plane(left, top, state, plane + 2, depths, g_depths)
 
 
 @parallel_kernel
