@@ -149,7 +149,7 @@ class Edits {
 
   list() {
     const chips = this.rows.flatMap((row) => Object.entries(this.state.weights(row.category)).map(([id, weight]) => {
-      const chip = make("button", { type: "button", title: "Take off" }, row.texts.get(id) ?? id, make("b", { textContent: percent(weight) }));
+      const chip = make("button", { type: "button", title: `Take off: ${row.texts.get(id)}` }, make("span", { textContent: row.texts.get(id) }), make("b", { textContent: percent(weight) }));
       chip.setAttribute("aria-label", `Take off ${row.texts.get(id)}, ${percent(weight)}`);
       chip.addEventListener("click", () => row.takeOff(id));
       return chip;
