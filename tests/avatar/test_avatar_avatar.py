@@ -10,6 +10,7 @@ from synthetic_avatar import NETWORKS, PART_BASES, started, synthetic_avatar
 
 from perse.attributes import Category
 from perse.avatar import Avatar, interpolate, load_avatar, mix_edits, save_avatar
+from perse.avatar.canonical import N_ATTRIBUTES, OPACITY
 from perse.avatar.storage import DESCRIPTION_FILE, TENSORS_FILE
 from perse.errors import InputError
 
@@ -47,7 +48,8 @@ def test_hairs_code_reaches_no_point_outside_hairs_region(avatar: Avatar) -> Non
 
 
 def test_parts_add_up_and_where_they_meet_the_stronger_prevails(avatar: Avatar) -> None:
-    """A mix changes a point like the single edit that reaches it; where two do, never more than the stronger one."""
+    """A mix changes a point like the single edit that reaches it; where two do, neither its opacity nor the rest more
+    than the stronger one."""
     reference = avatar.latents.reference
     codes = avatar.subject_codes()
     rows = [1, 2]  # hair and hat: their regions overlap
@@ -59,8 +61,12 @@ def test_parts_add_up_and_where_they_meet_the_stronger_prevails(avatar: Avatar) 
     alone = ~reached.all(0)
     assert alone.any() and reached.all(0).any()
     torch.testing.assert_close(both[alone], (single[0] + single[1])[alone], atol=1e-4, rtol=1e-4)
-    meeting = [(change / avatar.decoder.units)[~alone].norm(dim=-1) for change in (single[0], single[1], both)]
-    assert (meeting[2] <= torch.maximum(meeting[0], meeting[1]) * 1.001 + 1e-5).all()
+    opacity = torch.arange(N_ATTRIBUTES) == OPACITY
+    for chosen in (opacity, ~opacity):
+        first, second, mixed = (
+            (change / avatar.decoder.units)[~alone][:, chosen].norm(dim=-1) for change in (*single, both)
+        )
+        assert (mixed <= torch.maximum(first, second) * 1.001 + 1e-5).all()
 
 
 def test_edits_begin_as_the_clips_show_them(avatar: Avatar, head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from perse.avatar.canonical import N_ATTRIBUTES
+from perse.avatar.canonical import N_ATTRIBUTES, OPACITY
 from perse.avatar.part_bases import _changed
 
 POINTS = 6
@@ -31,10 +31,31 @@ def test_edits_that_do_not_meet_do_not_know_of_each_other() -> None:
 def test_where_edits_meet_nothing_explodes_and_the_stronger_prevails() -> None:
     base = torch.zeros(POINTS, N_ATTRIBUTES)
     strong, weak = _change([2], 4.0), _change([2], 1.0)
+    strong[1][:, OPACITY] = 4.0  # it is there
     mixed = _changed(base, [strong, weak])[2]
     assert mixed.norm() <= max(strong[1].norm(), weak[1].norm()) * 1.001
     assert (mixed - strong[1][0]).norm() < 0.1 * strong[1].norm()
     assert torch.allclose(mixed, _changed(base, [weak, strong])[2], atol=1e-6)
+
+
+def test_what_one_edit_takes_away_the_other_does_not_bring_back() -> None:
+    """A hoodie takes away a space suit's collar; a hat moved the collar's points, black on black."""
+    base = torch.zeros(POINTS, N_ATTRIBUTES)
+    base[:, OPACITY] = 3.0
+    hoodie, hat = torch.zeros(1, N_ATTRIBUTES), torch.randn(1, N_ATTRIBUTES) * 8
+    hoodie[:, OPACITY], hat[:, OPACITY] = -7.0, 2.0
+    mixed = _changed(base, [(torch.tensor([2]), hoodie), (torch.tensor([2]), hat)])[2]
+    assert torch.sigmoid(mixed[OPACITY]) < 0.05
+
+
+def test_what_one_edit_adds_the_other_does_not_prevent() -> None:
+    base = torch.zeros(POINTS, N_ATTRIBUTES)
+    base[:, OPACITY] = -4.0
+    hat, hair = torch.randn(1, N_ATTRIBUTES) * 4, torch.randn(1, N_ATTRIBUTES) * 4
+    hat[:, OPACITY], hair[:, OPACITY] = 7.0, -2.0
+    mixed = _changed(base, [(torch.tensor([2]), hat), (torch.tensor([2]), hair)])[2]
+    assert torch.sigmoid(mixed[OPACITY]) > 0.9
+    assert (mixed - base[2] - hat[0])[OPACITY + 1 :].norm() < 0.2 * hat[0, OPACITY + 1 :].norm(), "and looks like it"
 
 
 def test_an_edit_that_vanishes_leaves_the_other_alone() -> None:
