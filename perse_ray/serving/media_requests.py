@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -172,9 +172,7 @@ def between(start: Appearance, end: Appearance, share: float) -> Appearance:
         return (1 - share) * a + share * b
 
     attributes = {
-        category: _sum(
-            [*_scaled(start.attributes.get(category, {}), 1 - share), *_scaled(end.attributes.get(category, {}), share)]
-        )
+        category: _blended(start.attributes.get(category, {}), end.attributes.get(category, {}), share)
         for category in {**start.attributes, **end.attributes}
     }
     still = (0.0, 0.0, 0.0)
@@ -200,31 +198,25 @@ def _joined(worn: Attributes, added: Attributes) -> Attributes:
         if isinstance(known, dict) and isinstance(attribute, dict):
             joined[category] = {**known, **attribute}
         else:
-            joined[category] = _sum([*terms(known), *terms(attribute)])
+            joined[category] = [*terms(known), *terms(attribute)]
     return joined
 
 
+def _blended(start: Attribute, end: Attribute, share: float) -> Attribute:
+    """Two mixes in one; anything else as a list of both, whose weights stay within their bounds."""
+    if isinstance(start, dict) and isinstance(end, dict):
+        names = {**start, **end}
+        return {name: (1 - share) * start.get(name, 0.0) + share * end.get(name, 0.0) for name in names}
+    return [*_scaled(start, 1 - share), *_scaled(end, share)]
+
+
 def _scaled(attribute: Attribute, factor: float) -> list[Mix | Description]:
-    scaled: list[Mix | Description] = []
-    for term in terms(attribute):
-        if isinstance(term, Description):
-            scaled.append(term.model_copy(update={"weight": factor * term.weight}))
-        else:
-            scaled.append({subject: factor * weight for subject, weight in term.items()})
-    return scaled
-
-
-def _sum(parts: Sequence[Mix | Description]) -> Attribute:
-    """Parts added up, all mixes in one."""
-    mix: Mix = {}
-    described: list[Mix | Description] = []
-    for part in parts:
-        if isinstance(part, Description):
-            described.append(part)
-            continue
-        for subject, weight in part.items():
-            mix[subject] = mix.get(subject, 0.0) + weight
-    return [*described, mix] if described else mix
+    return [
+        term.model_copy(update={"weight": factor * term.weight})
+        if isinstance(term, Description)
+        else {subject: factor * weight for subject, weight in term.items()}
+        for term in terms(attribute)
+    ]
 
 
 class FramesRequest(Strict):
