@@ -62,6 +62,31 @@ def test_training_ends_with_the_same_bytes(small_training: Small) -> None:
     assert trained(0).files == trained(FITS).files
 
 
+def test_the_frames_of_the_next_steps_are_announced_where_they_are_streamed(
+    small_training: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, trainer = small_training
+    announced: list[tuple[int, int]] = []
+    original = ClipStore.expect
+
+    def noting(self: ClipStore, subjects: Sequence[int], frames: Sequence[int]) -> None:
+        announced.extend(zip(subjects, frames, strict=True))
+        original(self, subjects, frames)
+
+    start = Trainer(trainer.avatar, trainer.clips, loop.training, rasterizer=loop.rasterizer).checkpoint()
+    for clips_mib, ahead in ((0, 3), (FITS, 0)):
+        training = replace(loop, clips_mib=clips_mib).build(start, 0, 1, None)
+        wanted = set()
+        for step in range(ahead + 1):
+            sample = training.trainer.sample(step)
+            wanted |= set(zip(sample.subject_of_frame, sample.frames, strict=True))
+        announced.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(ClipStore, "expect", noting)
+            training.step()
+        assert set(announced) == wanted
+
+
 class Fades:
     """A source of morphs that needs no actors."""
 
