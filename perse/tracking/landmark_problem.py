@@ -106,7 +106,7 @@ class LandmarkProblem:
         self.weights[torch.isin(ids, torch.tensor([*LEFT_EYE, *RIGHT_EYE]))] = 1.3
         self.penalty, self.lower, self.upper = self._priors(model.expression_names)
         self.sparsity = np.zeros(self.layout.size)
-        self.sparsity[self.layout.expression] = sparsity * _is_action(model.expression_names)
+        self.sparsity[self.layout.expression] = sparsity * is_action(model.expression_names)
         self.free = np.ones(self.layout.size, bool)
         if at_rest:
             self.free[self.layout.jaw] = self.free[self.layout.expression] = False
@@ -125,7 +125,7 @@ class LandmarkProblem:
         penalty[layout.betas] = config.shape_penalty
         lower[layout.betas], upper[layout.betas] = -config.shape_limit, config.shape_limit
         penalty[layout.expression] = config.expression_penalty * _rarity(expression_names)
-        actions = _is_action(expression_names)
+        actions = is_action(expression_names)
         # ARKit actions run from 0 to 1; FLAME's expression components have either sign.
         lower[layout.expression] = np.where(actions, 0.0, -3.0)
         upper[layout.expression] = np.where(actions, 1.0, 3.0)
@@ -209,6 +209,6 @@ def rotation_from_depths(rest: Floats, points_px: Floats) -> Floats:
     return np.asarray((Rotation.from_matrix(matrix).as_rotvec() - DEPTH_BIAS_RAD) * DEPTH_GAIN)
 
 
-def _is_action(names: tuple[str, ...]) -> NDArray[np.bool_]:
+def is_action(names: tuple[str, ...]) -> NDArray[np.bool_]:
     """ARKit's actions have names such as ``mouthSmileLeft``; numbered components do not."""
     return np.array([not any(character.isdigit() for character in name) for name in names], bool)

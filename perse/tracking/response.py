@@ -9,13 +9,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perse.tracking.landmark_model import FitLayout
-from perse.tracking.landmark_problem import Floats
+from perse.tracking.landmark_problem import Floats, is_action
 
 JAW_GAIN = 1.7
 ACTION_GAINS = {"eyeBlink": 1.75, "mouthSmile": 1.6, "browInnerUp": 1.6, "browOuterUp": 1.6, "browDown": 1.6}
 """By the beginning of the name."""
+
+
+def from_rest(layout: FitLayout, vectors: Floats, expression_names: Sequence[str], rest: NDArray[np.intp]) -> Floats:
+    """Parameter vectors [f, size] whose expression and jaw are zero at rest; actions reach as far as before.
+
+    What the shape cannot express of a resting face, the fit shows as actions that cancel each other (a wide eye that
+    squints); they are no movement.
+    """
+    out = vectors.copy()
+    out[:, layout.jaw] = np.maximum(out[:, layout.jaw] - np.median(out[rest, layout.jaw]), 0)
+    level = np.median(out[rest][:, layout.expression], 0)
+    moved = out[:, layout.expression] - level
+    stretched = np.clip(moved / (1 - np.clip(level, 0, 0.9)), 0, 1)
+    out[:, layout.expression] = np.where(is_action(tuple(expression_names)), stretched, moved)
+    return out
 
 
 def answered(layout: FitLayout, vectors: Floats, expression_names: Sequence[str], jaw_limit: float) -> Floats:

@@ -26,7 +26,7 @@ from perse.tracking.frame_fit import FrameFit, FrameFitConfig
 from perse.tracking.landmark_model import FitLayout, LandmarkModel
 from perse.tracking.landmark_problem import Floats, LandmarkProblem, rotation_from_depths
 from perse.tracking.landmarks import N_SURFACE
-from perse.tracking.response import answered
+from perse.tracking.response import answered, from_rest
 from perse.tracking.rest_frames import rest_frames
 from perse.tracking.shared_shape import fit_shared_shape, rotation_spread, shared_offsets
 from perse.tracking.smoothing import SmoothingConfig, fill_gaps, gaps, smooth
@@ -152,6 +152,7 @@ class VideoTracker:
         seen = seen & (rms <= self._config.max_rms_percent / 100 * size / self._config.crop.widths)
         if not seen.any():
             raise InputError("the face in the video fits no head; is it a face, and large enough?")
+        vectors = from_rest(own.layout, vectors, self._model.expression_names, resting)
         vectors = self._curves(own.layout, vectors, seen, video.fps)
         stack = torch.from_numpy(vectors)
         frames = [parameters_of(own.layout, vector, offsets) for vector in stack]

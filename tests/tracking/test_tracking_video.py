@@ -17,7 +17,9 @@ from perse.synthesis.animator import ProceduralAnimatorConfig
 from perse.synthesis.seams import Shot
 from perse.tracking.detection import FaceBox
 from perse.tracking.face_tracks import choose_track, link_faces
+from perse.tracking.landmark_model import FitLayout
 from perse.tracking.overlay import overlay_frames
+from perse.tracking.response import from_rest
 from perse.tracking.smoothing import SmoothingConfig, fill_gaps, gaps, smooth
 from perse.tracking.video_file import VideoLimits, open_video
 from perse.tracking.video_tracker import TrackedVideo, VideoTracker, VideoTrackerConfig
@@ -116,6 +118,16 @@ def test_gaps_are_straight_lines_and_ends_are_held() -> None:
     filled = fill_gaps(np.array([[9.0], [1], [9], [9], [4], [9]]), known)
     assert filled[:, 0].tolist() == [1, 1, 2, 3, 4, 4]
     assert gaps(known) == [(0, 0), (2, 3), (5, 5)] and gaps(np.ones(3, bool)) == []
+
+
+def test_rest_is_zero_and_actions_reach_as_far_as_before() -> None:
+    layout = FitLayout(n_shape=2, n_expression=3)
+    vectors = np.zeros((4, layout.size))
+    vectors[:, layout.jaw] = [0.1, 0.1, 0.4, 0.0]
+    vectors[:, layout.expression] = [[0.5, 0, 0.2], [0.5, 0, 0.2], [1.0, 0.7, -0.8], [0.2, 0, 0.2]]
+    moved = from_rest(layout, vectors, ["eyeWide", "smile", "expression_3"], np.array([0, 1]))
+    np.testing.assert_allclose(moved[:, layout.jaw], [0, 0, 0.3, 0])
+    np.testing.assert_allclose(moved[:, layout.expression], [[0, 0, 0], [0, 0, 0], [1, 0.7, -1.0], [0, 0, 0]])
 
 
 # Faces
