@@ -13,14 +13,13 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from benchmarks.imaginary import imaginary_avatar, imaginary_clips
 from benchmarks.naive_step import naive_loss
-from benchmarks.timing import Row, interleaved, machine, print_tables, write_json
+from benchmarks.timing import Row, interleaved, machine, print_tables, ratio, write_json
 from benchmarks.train_step import batch
 from perse.avatar import LatentConfig, NetworksConfig
 from perse.head import HeadParameters
@@ -29,7 +28,13 @@ from perse.training import Trainer, TrainingConfig
 
 CONTRACT_TESTS = [sys.executable, "-m", "pytest", "-m", "cuda", "tests/render"]
 POINTS, QUICK_POINTS = 130_000, 20_000
-PRECISIONS = ("float32", "tf32", "bf16")
+NAIVE = "naïve"
+ARITHMETICS = {
+    "float32": NetworksConfig(),
+    "tf32": NetworksConfig(precision="tf32"),
+    "bf16": NetworksConfig(precision="bf16"),
+    "bf16, compiled": NetworksConfig(precision="bf16", compile=True),
+}
 
 
 def finished(work: Callable[[], object]) -> Callable[[], None]:
@@ -67,32 +72,45 @@ def rendering(points: int, sizes: tuple[int, ...], rounds: int) -> list[Row]:
                     lambda posed=posed, camera=camera: rasterize(posed, camera, rasterizer=GsplatRasterizer())
                 ),
             }
-            rows.append(Row("Rendering", f"{points:,} at {size_px}²", interleaved(runs, rounds=rounds)))
+            times = interleaved(runs, rounds=rounds, seconds=5.0)
+            rates = {f"frames/s, {name}": 1000 / value for name, value in times.items() if value}
+            rows.append(Row("Rendering", f"{points:,} at {size_px}²", times, rates))
     return rows
 
 
 def training(points: int, size_px: int, rounds: int) -> list[Row]:
-    """Loss and gradients of four subjects, one frame each, in every precision, and naïvely in float32."""
+    """Loss and gradients of four subjects, one frame each, in every arithmetic, and naïvely in float32."""
     runs: dict[str, Callable[[], object]] = {}
     memory: dict[str, float | None] = {}
     sample, truth = batch(4, 1), None
-    for precision in (*PRECISIONS, "naïve"):
-        config = NetworksConfig() if precision == "naïve" else replace(NetworksConfig(), precision=precision)
+    for name, config in {**ARITHMETICS, NAIVE: NetworksConfig()}.items():
+        held = torch.cuda.memory_allocated()
         avatar = imaginary_avatar(config, points=points, subjects=10, size_px=size_px)
         truth = truth or imaginary_clips(avatar, frames=4)
         trainer = Trainer(
             avatar.to("cuda"), truth, TrainingConfig(pose_networks_from=0.0), rasterizer=GsplatRasterizer()
         )  # fmt: skip
-        work = _naive_step(trainer) if precision == "naïve" else lambda trainer=trainer: trainer.gradients(sample)
-        runs[precision] = finished(work)
-        torch.cuda.reset_peak_memory_stats()
-        runs[precision]()
-        memory[precision] = torch.cuda.max_memory_allocated() / 2**20
+        work = _naive_step(trainer) if name == NAIVE else lambda trainer=trainer: trainer.gradients(sample)
+        memory[name] = _peak_mib(finished(work), held)
+        if memory[name] is not None:
+            runs[name] = finished(work)
+    times = interleaved(runs, rounds=rounds, seconds=20.0)
+    faster = {f"{name}, faster than naïve": ratio(times, NAIVE, name) for name in ARITHMETICS}
     case = f"paper's networks, {points:,} at {size_px}², 4 frames"
     return [
-        Row("Loss and gradients of a step", case, interleaved(runs, rounds=rounds)),
-        Row("Peak memory, MiB instead of ms", case, memory),
+        Row("Loss and gradients of a step", case, times, {name: x for name, x in faster.items() if x is not None}),
+        Row("Peak memory, MiB instead of ms; none where it did not fit", case, memory),
     ]
+
+
+def _peak_mib(work: Callable[[], None], held: int) -> float | None:
+    """Memory of one run beyond what others held before, or None if there was not enough."""
+    torch.cuda.reset_peak_memory_stats()
+    try:
+        work()
+    except torch.OutOfMemoryError:
+        return None
+    return (torch.cuda.max_memory_allocated() - held) / 2**20
 
 
 def _naive_step(trainer: Trainer) -> Callable[[], None]:
