@@ -1,8 +1,8 @@
 """Points for the body below the head model: neck, shoulders, clothes.
 
 The portrait's camera and body are both still, so no clip says how deep the body is; it only has to stand behind the
-chin and in front of nothing. A relief like a torso's, flat elliptical and fuller towards the chest, makes it hold
-together when someone turns the camera of a finished avatar a little.
+chin and in front of nothing. A flat elliptical relief makes it hold together when someone turns the camera of a finished
+avatar a little. It lies flatter than a torso: a chest as deep as people's swallows a long beard when the mouth opens.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from perse.head import Joint
 HALF_WIDTH_M = 0.24
 """Half the width of the shoulders."""
 
-NECK_RADIUS_M, CHEST_DEPTH_M, CHEST_DROP_M = 0.055, 0.10, 0.12
+NECK_RADIUS_M, CHEST_DEPTH_M, CHEST_DROP_M = 0.05, 0.045, 0.12
 """Depth of the relief in front of the spine at the neck's base and this far below it."""
 
 BODY_PARTS = (Part.NECK, Part.CLOTHES)
