@@ -30,7 +30,8 @@ from perse_ray.serving.renderer import DRAIN_S, Renderer
 
 INGRESS = "ingress"
 
-REQUEST_TIMEOUT_S = 60.0
+REQUEST_TIMEOUT_S = 90.0
+"""Beyond our own deadlines, whose answers say more."""
 MAX_OPEN = 1000
 """Requests and streams inside one ingress; it only passes them on."""
 
