@@ -19,7 +19,7 @@ from perse.tracking.detection import FaceBox
 from perse.tracking.face_tracks import choose_track, link_faces
 from perse.tracking.landmark_model import FitLayout
 from perse.tracking.overlay import overlay_frames
-from perse.tracking.response import from_rest
+from perse.tracking.response import answered, from_rest
 from perse.tracking.smoothing import SmoothingConfig, fill_gaps, gaps, smooth
 from perse.tracking.video_file import VideoLimits, open_video
 from perse.tracking.video_tracker import TrackedVideo, VideoTracker, VideoTrackerConfig
@@ -128,6 +128,15 @@ def test_rest_is_zero_and_actions_reach_as_far_as_before() -> None:
     moved = from_rest(layout, vectors, ["eyeWide", "smile", "expression_3"], np.array([0, 1]))
     np.testing.assert_allclose(moved[:, layout.jaw], [0, 0, 0.3, 0])
     np.testing.assert_allclose(moved[:, layout.expression], [[0, 0, 0], [0, 0, 0], [1, 0.7, -1.0], [0, 0, 0]])
+
+
+def test_eyes_blink_together_and_wink_apart() -> None:
+    layout = FitLayout(n_shape=0, n_expression=2)
+    vectors = np.zeros((4, layout.size))
+    vectors[:, layout.expression] = [[0.5, 0.3], [0.2, 0.5], [0.5, 0.05], [0, 0]]
+    lids = answered(layout, vectors, ["eyeBlinkLeft", "eyeBlinkRight"], 0.5)[:, layout.expression]
+    assert lids[0, 0] == lids[0, 1] > 0.8 and lids[1, 0] == lids[1, 1]
+    assert lids[2, 0] > 0.8 and lids[2, 1] < 0.1 and not lids[3].any()
 
 
 # Faces
