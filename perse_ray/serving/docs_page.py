@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -30,7 +31,7 @@ def api_page(schema: dict[str, Any]) -> str:
     ]
     title = escape(schema["info"]["title"])
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    about = f"<p>{escape(schema['info'].get('description', ''))}</p>"
+    about = f"<p>{_prose(schema['info'].get('description', ''))}</p>"
     about += "<p>Everything below is also at <a href='openapi.json'>openapi.json</a>, for machines.</p>"
     records = ["<h2>Records</h2>", *(part for name in sorted(shapes) for part in _record(name, shapes[name]))]
     return "\n".join([head, f"<h1>{title}</h1>", about, *routes, *records, "</html>"])
@@ -39,34 +40,49 @@ def api_page(schema: dict[str, Any]) -> str:
 def _route(path: str, method: str, route: dict[str, Any], shapes: dict[str, Any]) -> Iterator[str]:
     yield f'<h2><span class="method">{method}</span><code>{escape(path)}</code></h2>'
     if route.get("description"):
-        yield f"<p>{escape(route['description'])}</p>"
+        yield f"<p>{_prose(route['description'])}</p>"
     parameters = [p for p in route.get("parameters", []) if p["in"] == "query"]
     if parameters:
         rows = ((p["name"], p["schema"], p.get("description", "")) for p in parameters)
         yield _table(rows)
-    content = route.get("requestBody", {}).get("content", {}).get("application/json", {})
-    if content:
-        name = str(content["schema"].get("$ref", "")).rpartition("/")[2]
-        yield f"<p>Body: <a href='#{escape(name)}'>{escape(name)}</a></p>"
+    yield from _content("Body", route.get("requestBody", {}).get("content", {}), shapes)
+    refusals = []
+    for status, answer in sorted(route["responses"].items()):
+        if status.startswith("2"):
+            yield from _content(f"Answer {status}", answer.get("content", {}), shapes)
+        else:
+            refusals.append(f"{status} {answer['description']}")
+    if refusals:
+        yield f"<p>Refusals: {escape('; '.join(refusals))}</p>"
+
+
+def _content(title: str, content: dict[str, Any], shapes: dict[str, Any]) -> Iterator[str]:
+    """What a body or an answer holds: a record with examples, or files of some kinds."""
+    schema = content.get("application/json", {}).get("schema", {})
+    if schema:
+        name = str(schema.get("items", schema).get("$ref", "")).rpartition("/")[2]
+        yield f"<p>{title}: {_kind(schema)}</p>"
         for example in shapes.get(name, {}).get("examples", []):
-            yield f"<pre>{escape(json.dumps(example))}</pre>"
-    answers = [
-        f"{status} {', '.join(answer.get('content', {})) or answer['description']}"
-        for status, answer in route["responses"].items()
-    ]
-    yield f"<p>Answers: {escape('; '.join(answers))}</p>"
+            yield f"<pre>{escape(json.dumps([example] if 'items' in schema else example, ensure_ascii=False))}</pre>"
+    elif content:
+        yield f"<p>{title}: {escape(', '.join(content))}</p>"
 
 
 def _record(name: str, shape: dict[str, Any]) -> Iterator[str]:
     yield f"<details id='{escape(name)}' open><summary><b>{escape(name)}</b></summary>"
-    yield f"<p>{escape(shape.get('description', ''))}</p>"
+    yield f"<p>{_prose(shape.get('description', ''))}</p>"
     yield _table((field, value, value.get("description", "")) for field, value in shape.get("properties", {}).items())
     yield "</details>"
 
 
+def _prose(text: str) -> str:
+    """A description; what stands in backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _table(rows: Iterator[tuple[str, dict[str, Any], str]]) -> str:
     lines = [
-        f"<tr><td><code>{escape(name)}</code></td><td>{_kind(value)}</td><td>{escape(text)}</td></tr>"
+        f"<tr><td><code>{escape(name)}</code></td><td>{_kind(value)}</td><td>{_prose(text)}</td></tr>"
         for name, value, text in rows
     ]
     return f"<table>{''.join(lines)}</table>"
