@@ -50,6 +50,8 @@ KILL_CLIENTS = 6
 """Threads that render while renderers are killed."""
 KILL_SIZE_PX = 64
 """Small pictures: it is about answers."""
+KILL_EARLY = 0.8
+"""Every kill waits for the last one's replacement: a little ahead of time, so that all find renders under way."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def kills(service: Service, count: int, renders: int) -> dict[str, Any]:
         handle = serve.get_deployment_handle(RENDERER, "perse")
         wanted = _renderers()
         while killed < count and any(thread.is_alive() for thread in threads):
-            if answered() >= killed * renders / count and _renderers() == wanted:
+            if answered() >= KILL_EARLY * killed * renders / count and _renderers() == wanted:
                 call = handle.options(method_name="run", multiplexed_model_id=service.avatar).remote(ProcessId(), None)
                 os.kill(call.result(), 9)
                 killed += 1
