@@ -1,4 +1,4 @@
-"""sha256 of files, each read once: remembered by path, size and time of change."""
+"""sha256 of files. Large ones are read once and remembered by path, size and time of change."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 from perse.data.workspace import write_file_atomically
 
 log = logging.getLogger(__name__)
+
+REMEMBERED_BYTES = 16 << 20
+"""Smaller files are read each time, which takes no longer than looking their digest up."""
 
 _WORTH_A_WORD_BYTES = 1 << 30
 
@@ -28,19 +31,25 @@ def file_digest(path: Path, *, again: bool = False) -> str:
     """
     path = path.resolve()
     state = path.stat()
+    if state.st_size < REMEMBERED_BYTES:
+        return _read(path)
     known = [str(path), state.st_size, state.st_mtime_ns]
     note = cache_root() / "digests" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
     if not again and (found := _remembered(note, known)):
         return found
     if state.st_size > _WORTH_A_WORD_BYTES:
         log.info("reading %s once for its sha256 (%.1f GiB)", path, state.st_size / 2**30)
-    with open(path, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = _read(path)
     try:
         write_file_atomically(note, json.dumps({"file": known, "sha256": digest}).encode())
     except OSError as error:  # a read-only home costs time, nothing else
         log.debug("the digest of %s cannot be remembered: %s", path, error)
     return digest
+
+
+def _read(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _remembered(note: Path, file: list[object]) -> str | None:

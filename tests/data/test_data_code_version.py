@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from perse.data import code_version as versions
+from perse.data import file_digests
 from perse.data.code_version import code_version
 from perse.data.file_digests import file_digest
 
@@ -94,8 +95,9 @@ def test_what_was_typed_into_a_console_has_no_version() -> None:
     assert code_version("nobody.knows") == ""
 
 
-def test_a_file_is_read_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_is_read_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(file_digests, "REMEMBERED_BYTES", 0)
     file = tmp_path / "weights.safetensors"
     file.write_bytes(b"one")
     reads: list[str] = []
@@ -113,9 +115,20 @@ def test_a_file_is_read_once_and_again_when_it_changes(tmp_path: Path, monkeypat
     assert file_digest(file, again=True) == file_digest(file) == hashlib.sha256(b"TWO").hexdigest()
 
 
+def test_a_small_file_is_always_read_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSE_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "small"
+    for content in (b"one", b"two"):
+        file.write_bytes(content)
+        os.utime(file, ns=(1, 1))
+        assert file_digest(file) == hashlib.sha256(content).hexdigest()
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cache").write_text("a file, not a folder")
     monkeypatch.setenv("PERSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(file_digests, "REMEMBERED_BYTES", 0)
     file = tmp_path / "file"
     file.write_bytes(b"x")
     assert file_digest(file) == hashlib.sha256(b"x").hexdigest()
