@@ -13,6 +13,7 @@ For other machines choose another --host, give tokens, and put a proxy that spea
 from __future__ import annotations
 
 import ipaddress
+import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ def main(arguments: Arguments) -> None:
         print(f"serving {', '.join(sorted(names))} on {address}", flush=True)
         if made is not None:
             print(f"  token {made}\n  look  {address}/view?token={made}", flush=True)
+        signal.signal(signal.SIGTERM, _interrupt)  # how systemd and containers ask to stop
         with suppress(KeyboardInterrupt):
             serve_forever(settings, arguments.host, arguments.port)
 
@@ -104,6 +106,10 @@ def accepted_tokens(arguments: Arguments) -> tuple[Tokens, str | None]:
         )
     token = new_token()
     return Tokens.of([token]), token
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def is_loopback(host: str) -> bool:

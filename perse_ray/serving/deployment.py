@@ -66,6 +66,10 @@ class Ingress:
 
 
 def serve_forever(arguments: ServeArguments, host: str, port: int) -> None:
-    """Serve until interrupted. Needs a running Ray."""
+    """Serve until interrupted; what was begun is finished then. Needs a running Ray."""
     serve.start(http_options={"host": host, "port": port, "request_timeout_s": REQUEST_TIMEOUT_S})
-    serve.run(application(arguments), name="perse", route_prefix="/", blocking=True)
+    try:
+        serve.run(application(arguments), name="perse", route_prefix="/", blocking=True)
+    finally:
+        serve.delete("perse")  # waits for what is under way; `shutdown` would take the proxy away from it
+        serve.shutdown()
