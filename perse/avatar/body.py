@@ -1,8 +1,8 @@
 """Points for the body below the head model: neck, shoulders, clothes.
 
 The portrait's camera and body are both still, so no clip says how deep the body is; it only has to stand behind the
-chin and in front of nothing. A flat elliptical relief makes it hold together when someone turns the camera of a finished
-avatar a little. It lies flatter than a torso: a chest as deep as people's swallows a long beard when the mouth opens.
+chin and in front of nothing. A flat elliptical relief makes it hold together when someone turns the camera of a
+finished avatar a little. It lies flatter than a torso: a real chest would swallow a long beard when the mouth opens.
 """
 
 from __future__ import annotations
