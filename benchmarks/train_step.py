@@ -39,9 +39,9 @@ NAIVE, NAIVE_OURS = "naïve", "naïve, our rasterizer"
 DECODERS: dict[str, PartBasesConfig | NetworksConfig] = {"part bases": PartBasesConfig(), "networks": LAPTOP_NETWORKS}
 
 
-def trainer_of(decoder: PartBasesConfig | NetworksConfig, points: int, size_px: int) -> Trainer:
-    """A trainer of an imaginary avatar with one subject of each category."""
-    avatar = imaginary_avatar(decoder, points=points, subjects=10, size_px=size_px)
+def trainer_of(decoder: PartBasesConfig | NetworksConfig, points: int, size_px: int, *, subjects: int = 10) -> Trainer:
+    """A trainer of an imaginary avatar: the reference and one subject of each category, or of the first few."""
+    avatar = imaginary_avatar(decoder, points=points, subjects=subjects, size_px=size_px)
     config = TrainingConfig(pose_networks_from=0.0)
     return Trainer(avatar, imaginary_clips(avatar, frames=4), config, rasterizer=CpuRasterizer())
 
@@ -83,7 +83,7 @@ def step_row(name: str, trainer: Trainer, sample: StepSample, threads: int, *, p
     if plain:
         runs[NAIVE] = naive(trainer, sample, PairRasterizer())
     runs[NAIVE_OURS] = naive(trainer, sample, CpuRasterizer())
-    times = interleaved(runs, seconds=1.0)
+    times = interleaved(runs, seconds=0.8)
     most = on_threads(threads)
     others = {
         "scaling": ratio(times, on_threads(1), most) if threads > 1 else None,
@@ -160,7 +160,7 @@ def _cut(record: _Record) -> tuple[_Record, list[tuple[Tensor, Tensor]]]:
 
 
 def growth(name: str, trainer: Trainer, what: str, case: str, sample: StepSample, threads: int) -> Row:
-    times = interleaved(own(trainer, sample, threads), seconds=0.7)
+    times = interleaved(own(trainer, sample, threads), seconds=0.4)
     scaling = ratio(times, on_threads(1), on_threads(threads)) if threads > 1 else None
     return Row(f"Growth with {what}", f"{name}: {case}", times, {} if scaling is None else {"scaling": scaling})
 
@@ -178,10 +178,10 @@ def measure(threads: int, *, quick: bool) -> list[Row]:
             case = f"{_times(subjects, 'subject')} × {_times(frames, 'frame')}"
             rows.append(growth(name, trainer, "frames", case, batch(subjects, frames), threads))
         for count in () if quick else (4_000, 30_000):
-            more = trainer_of(decoder, count, size_px)
+            more = trainer_of(decoder, count, size_px, subjects=4)
             rows.append(growth(name, more, "Gaussians", f"{count:,} at {size_px}²", sample, threads))
         for pixels in () if quick else (128, 512):
-            larger = trainer_of(decoder, points, pixels)
+            larger = trainer_of(decoder, points, pixels, subjects=4)
             rows.append(growth(name, larger, "pixels", f"{points:,} at {pixels}²", sample, threads))
     return rows
 
