@@ -24,7 +24,7 @@ from perse.head.model import HeadModel, Joint, Region
 
 log = logging.getLogger(__name__)
 
-BUILD_VERSION = 2
+BUILD_VERSION = 3
 """Raised whenever the arrays change, so that an old cache is never read."""
 
 N_SHAPE = 100

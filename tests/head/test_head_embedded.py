@@ -136,6 +136,13 @@ def test_landmarks_lie_where_their_names_say(head_model: HeadModel) -> None:
     assert float((mirrored - points[ids.index(234)]).norm()) < 0.01
 
 
+def test_inner_corners_of_the_lips_lie_beside_the_outer_ones(head_model: HeadModel) -> None:
+    """They once lay at the back of the mouth, where the nearest surface to a point between the lips is."""
+    places = dict(zip(head_model.landmark_ids.tolist(), head_model.landmarks(head_model.template), strict=True))
+    for inner, outer in ((78, 61), (308, 291)):
+        assert (places[inner] - places[outer]).norm() < 0.006
+
+
 def test_gradients_agree_with_finite_differences(head_model: HeadModel) -> None:
     model = head_model.to("cpu", torch.float64)
     generator = torch.Generator().manual_seed(1)
