@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import HTTPConnection
 
 from perse_ray.serving.protection.asgi import ALWAYS_OPEN, KEY, Application, Receive, Scope, Send, refuse, respond
-from perse_ray.serving.protection.sign_in import COOKIE, SIGN_IN, cookie_header, read_form, sign_in_page
+from perse_ray.serving.protection.sign_in import SIGN_IN, cookie_header, cookie_name, read_form, sign_in_page
 from perse_ray.serving.protection.tokens import Tokens
 
 CHALLENGE = (b"www-authenticate", b'Bearer realm="perse"')
@@ -60,7 +60,7 @@ class Authentication:
             scheme, _, token = header.partition(" ")
             owner = self._tokens.owner(token.strip()) if scheme.lower() == "bearer" else None
         else:
-            owner = self._tokens.owner(asked.cookies.get(COOKIE, ""))
+            owner = self._tokens.owner(asked.cookies.get(cookie_name(asked.headers.get("host", "")), ""))
             if owner is not None and _may_change(scope) and not _same_origin(asked):
                 await refuse(scope, receive, send, 403, "another page's requests are not answered")
                 return
@@ -97,7 +97,8 @@ async def _enter(asked: HTTPConnection, send: Send, token: str, target: str) -> 
     location = target if target.startswith("/") and not target.startswith(("//", "/\\")) else "/view"
     await respond(
         asked.scope, send, 303, b"", (b"location", location.encode("ascii", "ignore")),
-        cookie_header(token, secure=secure), (b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer"),
+        cookie_header(token, asked.headers.get("host", ""), secure=secure),
+        (b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer"),
     )  # fmt: skip
 
 

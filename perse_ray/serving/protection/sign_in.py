@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from perse_ray.serving.protection.asgi import Receive
 
@@ -63,9 +63,19 @@ async def read_form(receive: Receive) -> tuple[str, str]:
     return fields.get("token", [""])[0].strip(), fields.get("next", ["/view"])[0]
 
 
-def cookie_header(token: str, *, secure: bool) -> tuple[bytes, bytes]:
+def cookie_name(host: str) -> str:
+    """The cookie's name on a host, ``name`` or ``name:port``: browsers do not keep the ports of a machine apart, and a
+    viewer must not sign a service out."""
+    try:
+        port = urlsplit(f"//{host}").port
+    except ValueError:
+        port = None
+    return f"{COOKIE}_{port}" if port else COOKIE
+
+
+def cookie_header(token: str, host: str, *, secure: bool) -> tuple[bytes, bytes]:
     """Out of reach for scripts, and not sent along with what other sites ask for."""
     # A token's characters are those of a cookie but for these; they are rare, and then the browser cannot sign in.
     safe = token if not set(token) & set('",;\\') else ""
-    parts = [f"{COOKIE}={safe}", "HttpOnly", "SameSite=Lax", "Path=/", f"Max-Age={DAYS * 86400}"]
+    parts = [f"{cookie_name(host)}={safe}", "HttpOnly", "SameSite=Lax", "Path=/", f"Max-Age={DAYS * 86400}"]
     return b"set-cookie", "; ".join(parts + ["Secure"] * secure).encode("ascii", "ignore")

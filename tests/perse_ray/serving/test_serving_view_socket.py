@@ -20,7 +20,7 @@ from perse.data.workspace import Workspace
 from perse_ray.serving.app import create_app
 from perse_ray.serving.places import WorkspacePlace
 from perse_ray.serving.protection import Tokens
-from perse_ray.serving.protection.sign_in import COOKIE
+from perse_ray.serving.protection.sign_in import cookie_name
 from perse_ray.serving.service import LocalAvatars
 from perse_ray.serving.shelf import Shelf
 from perse_ray.serving.view_routes import CLOSED_UNKNOWN
@@ -141,7 +141,12 @@ def test_other_files_are_refused(line: WebSocketTestSession, data: bytes) -> Non
 def test_pages_from_elsewhere_see_nothing(shelf: Shelf, tokens: Tokens | None) -> None:
     """Even with the cookie: the browser sends it along, whichever page opens the socket."""
     app = viewer_app(shelf, tokens)
-    client = TestClient(app, base_url="http://127.0.0.1:8400", client=HERE, cookies={COOKIE: "a-token-of-these-tests"})
+    client = TestClient(
+        app,
+        base_url="http://127.0.0.1:8400",
+        client=HERE,
+        cookies={cookie_name("127.0.0.1:8400"): "a-token-of-these-tests"},
+    )
     for origin in ("https://elsewhere.example", "http://127.0.0.1:81", "null"):
         with pytest.raises(WebSocketDisconnect), client.websocket_connect(LINE, headers=_from(origin)):
             pass

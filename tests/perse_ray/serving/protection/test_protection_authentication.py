@@ -10,11 +10,12 @@ from asgi_harness import answered, ask, greeting, http_scope, socket_scope
 from perse_ray.serving.protection import Tokens
 from perse_ray.serving.protection.asgi import KEY
 from perse_ray.serving.protection.authentication import Authentication
+from perse_ray.serving.protection.sign_in import cookie_name
 
 TOKEN = "a-token-for-the-tests"
 APP = Authentication(greeting, Tokens.of([TOKEN]))
 OPEN = Authentication(greeting, None)
-COOKIE = f"perse_token={TOKEN}"
+COOKIE = f"perse_token_8000={TOKEN}"
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,9 @@ def test_the_servers_own_messages_pass() -> None:
 
     asyncio.run(answered(Authentication(app, Tokens.of([TOKEN])), {"type": "lifespan"}))
     assert seen == ["lifespan"]
+
+
+def test_services_on_other_ports_have_other_cookies() -> None:
+    other = {"cookie": COOKIE, "host": "localhost:9000"}
+    assert ask(APP, http_scope(**other)).status == 401
+    assert cookie_name("localhost") == cookie_name("localhost:x") == "perse_token"
