@@ -46,6 +46,8 @@ from perse_ray.serving.renderer import RENDERER
 from perse_ray.session import ray_session
 
 SCENES = ("single", "stream", "crowd", "kills")
+CAPACITY_CLIENTS = 4
+"""Fewer than a renderer's lane: nobody is refused."""
 KILL_CLIENTS = 6
 """Threads that render while renderers are killed."""
 KILL_SIZE_PX = 64
@@ -170,9 +172,9 @@ def crowd(service: Service, size_px: int, seconds: float) -> dict[str, Any]:
             found: list[Asked] = await play(lambda: client.ask(service.avatar, next(bodies)))
             return found
 
-    asyncio.run(scene(lambda ask: so_many_at_once(ask, 8, min(seconds, 3))))
-    capacity = rate(asyncio.run(scene(lambda ask: so_many_at_once(ask, 8, seconds))))
-    print(f"capacity      jpeg {size_px}²  {capacity:.1f} frames/s with 8 clients")
+    asyncio.run(scene(lambda ask: so_many_at_once(ask, CAPACITY_CLIENTS, min(seconds, 3))))
+    capacity = rate(asyncio.run(scene(lambda ask: so_many_at_once(ask, CAPACITY_CLIENTS, seconds))))
+    print(f"capacity      jpeg {size_px}²  {capacity:.1f} frames/s with {CAPACITY_CLIENTS} clients")
     found: dict[str, Any] = {"capacity": capacity}
     for factor in (1, 10):
         with Stopwatch() as watch:
