@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 
 .PHONY: demo test checks environment clean
 
-## demo: build the avatar of the sample portrait (about ten minutes on two cores; a second run reuses finished work)
+## demo: build the avatar of the sample portrait (about five minutes on two cores; a second run reuses finished work)
 demo: environment
 	@$(RUN) jobs/build_avatar.py --recipe laptop --workspace runs/demo
 

@@ -37,8 +37,8 @@ def tiny() -> Recipe:
 def _between_pivots() -> TrainingConfig:
     """Fine-tuning that moves the part bases alone, and those only between the training subjects.
 
-    Measured on the sample portrait with 600 steps at 0.04: the pivots lose nothing, pictures between them come a
-    quarter nearer to the morphs and their pace becomes a fifth more even. With Adam's usual epsilon every number that
+    Measured on the sample portrait: the pivots lose nothing, pictures between them come a fifth nearer to the morphs and
+    their pace becomes a fifth more even (docs/decisions/007-between-pivots.md). With Adam's usual epsilon every number that
     no picture depends on makes steps as large as the others, and interpolations tremble.
     """
     rates = LearningRates(
@@ -48,7 +48,7 @@ def _between_pivots() -> TrainingConfig:
 
 
 def laptop() -> Recipe:
-    """The embedded default: nine categories of four prompts, 256 px, about twelve minutes on two cores, no weights."""
+    """The embedded default: nine categories of four prompts, 256 px, about five minutes on two cores, no weights."""
     return Recipe(
         name="laptop",
         prompts=PromptPlan(tuple((category, 4) for category in CATEGORIES)),
