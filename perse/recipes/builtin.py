@@ -37,9 +37,9 @@ def tiny() -> Recipe:
 def _between_pivots() -> TrainingConfig:
     """Fine-tuning that moves the part bases alone, and those only between the training subjects.
 
-    Measured on the sample portrait: the pivots lose nothing, pictures between them come a fifth nearer to the morphs and
-    their pace becomes a fifth more even (docs/decisions/007-between-pivots.md). With Adam's usual epsilon every number that
-    no picture depends on makes steps as large as the others, and interpolations tremble.
+    Measured on the sample portrait: the pivots lose nothing, pictures between them come a fifth nearer to the morphs
+    and their pace becomes a fifth more even (docs/decisions/007-between-pivots.md). With Adam's usual epsilon every
+    number that no picture depends on makes steps as large as the others, and interpolations tremble.
     """
     rates = LearningRates(
         bases=4e-2, points=0, positions=0, features=0, directions=0, response=0, skinning=0, networks=0, latents=0
