@@ -52,7 +52,7 @@ KILL_CLIENTS = 6
 """Threads that render while renderers are killed."""
 KILL_SIZE_PX = 64
 """Small pictures: it is about answers."""
-KILL_EARLY = 0.8
+KILL_EARLY = 0.7
 """Every kill waits for the last one's replacement: a little ahead of time, so that all find renders under way."""
 
 
