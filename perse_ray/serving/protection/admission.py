@@ -1,13 +1,14 @@
 """No more is begun than can be finished soon: what does not fit is refused at once, before its body is read.
 
-Without this a queue grows until every answer comes too late to be of use. Three lanes, so that long work does not keep
-pictures waiting: ``pictures`` and everything small, ``media`` (films, exports), ``streams`` (WebSockets).
+Without this a queue grows until every answer comes too late to be of use. Four lanes, so that long work does not keep
+pictures waiting, nor pictures pages: ``pictures``, ``media`` (films, exports), ``streams`` (WebSockets), and ``pages``
+with all that belongs to one (its files, lists, thumbnails).
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 from perse_ray.serving.protection.asgi import ALWAYS_OPEN, Application, Receive, Scope, Send, refuse, retry_after
 
@@ -26,11 +27,13 @@ class Lanes:
     """Films and exports."""
     streams: int = 32
     """Open WebSockets."""
+    pages: int = 64
+    """Small things that are asked for with GET. A browser asks for six at once, and thumbnails are drawn once."""
 
 
 def environment_lanes() -> Lanes:
-    """`Lanes` with what $PERSE_LANE_PICTURES, $PERSE_LANE_MEDIA and $PERSE_LANE_STREAMS say otherwise."""
-    named = {name: os.environ.get(f"PERSE_LANE_{name.upper()}", "") for name in ("pictures", "media", "streams")}
+    """`Lanes` with what $PERSE_LANE_PICTURES, …_MEDIA, …_STREAMS and …_PAGES say otherwise."""
+    named = {lane.name: os.environ.get(f"PERSE_LANE_{lane.name.upper()}", "") for lane in fields(Lanes)}
     return Lanes(**{name: int(value) for name, value in named.items() if value.isdigit()})
 
 
@@ -44,7 +47,7 @@ class Admission:
 
     def __init__(self, app: Application, lanes: Lanes) -> None:
         self._app = app
-        self._room = {"pictures": lanes.pictures, "media": lanes.media, "streams": lanes.streams}
+        self._room: dict[str, int] = asdict(lanes)
         self.under_way = dict.fromkeys(self._room, 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,4 +69,6 @@ def lane_of(scope: Scope) -> str:
     """Which lane a request takes."""
     if scope["type"] == "websocket":
         return "streams"
-    return "media" if scope["path"].endswith(LONG_WORK) else "pictures"
+    if scope["path"].endswith(LONG_WORK):
+        return "media"
+    return "pages" if scope["method"] in ("GET", "HEAD") else "pictures"

@@ -20,14 +20,14 @@ class Deadline:
 
     Args:
         app: what is protected.
-        pictures_s: for everything small.
+        pictures_s: for pictures and everything small.
         media_s: for films and exports.
         grace_s: see `GRACE_S`.
     """
 
     def __init__(self, app: Application, pictures_s: float, media_s: float, grace_s: float = GRACE_S) -> None:
         self._app = app
-        self._within_s = {"pictures": pictures_s, "media": media_s}
+        self._within_s = {"pictures": pictures_s, "pages": pictures_s, "media": media_s}
         self._grace_s = grace_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

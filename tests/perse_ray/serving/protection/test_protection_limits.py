@@ -69,10 +69,10 @@ class Door:
 def test_what_does_not_fit_is_refused_and_the_rest_is_answered() -> None:
     async def scene() -> tuple[list[Answer], list[Answer], dict[str, int]]:
         door = Door()
-        app = Admission(door, Lanes(pictures=2, media=1, streams=1))
+        app = Admission(door, Lanes(pictures=1, media=1, streams=1, pages=1))
         waiting = [
             http_scope(RENDER, "POST"),
-            http_scope(),
+            http_scope("/v1/avatars/me/thumbnail"),
             http_scope("/v1/avatars/me/animate", "POST"),
             socket_scope(),
         ]
@@ -100,14 +100,20 @@ def test_room_is_given_back_when_something_breaks() -> None:
     app = Admission(broken, Lanes(pictures=1))
     for _ in range(3):
         with pytest.raises(RuntimeError, match="broken"):
-            ask(app, http_scope())
+            ask(app, http_scope(RENDER, "POST"))
     assert app.under_way["pictures"] == 0
 
 
 def test_probes_always_fit() -> None:
-    app = Admission(greeting, Lanes(pictures=0))
+    app = Admission(greeting, Lanes(pictures=0, pages=0))
     assert ask(app, http_scope()).status == 503
     assert {ask(app, http_scope(path)).status for path in ("/healthz", "/readyz", "/metrics")} == {200}
+
+
+def test_a_page_and_its_thumbnails_do_not_wait_for_pictures() -> None:
+    app = Admission(greeting, Lanes(pictures=0))
+    assert ask(app, http_scope(RENDER, "POST")).status == 503
+    assert ask(app, http_scope("/v1/avatars/me/thumbnail")).status == 200
 
 
 # Time

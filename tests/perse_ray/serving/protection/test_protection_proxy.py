@@ -13,7 +13,7 @@ from perse_ray.serving.protection.admission import Lanes, environment_lanes
 
 
 def test_the_room_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PICTURES", "MEDIA", "STREAMS"):
+    for name in ("PICTURES", "MEDIA", "STREAMS", "PAGES"):
         monkeypatch.delenv(f"PERSE_LANE_{name}", raising=False)
     assert environment_lanes() == Lanes()
     monkeypatch.setenv("PERSE_LANE_PICTURES", "0")
@@ -21,7 +21,8 @@ def test_the_room_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment_lanes() == Lanes(pictures=0)
     (middleware,) = proxy.middlewares()
     guarded = middleware.cls(greeting, *middleware.args, **middleware.kwargs)
-    assert ask(guarded, http_scope()).status == 503 and ask(guarded, http_scope("/healthz")).status == 200
+    assert ask(guarded, http_scope("/v1/avatars/me/render", "POST")).status == 503
+    assert ask(guarded, http_scope("/healthz")).status == 200
 
 
 def test_ray_finds_it_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,4 +105,4 @@ def test_what_breaks_or_is_left_is_counted_too() -> None:
         ask(app, http_scope("/left"))
     assert sample(metrics, "perse_requests_total", method="GET", route="other", status="500") == 1
     assert sample(metrics, "perse_requests_total", method="GET", route="other", status="499") == 1
-    assert sample(metrics, "perse_under_way", lane="pictures") == 0
+    assert sample(metrics, "perse_under_way", lane="pages") == 0
