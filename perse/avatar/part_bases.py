@@ -122,11 +122,8 @@ class PartBases(nn.Module):
 
     def coefficients(self, codes: Tensor, reference: Tensor) -> Tensor:
         """tanh(W_k (z_k − z_ref,k)) for codes [s, k, d]: [s, k, r]. Exactly 0 where a row is the reference's."""
-        return self._between(self._curve(codes - reference, self.config.bend), codes - reference, reference)
-
-    def _curve(self, differences: Tensor, bend: float) -> Tensor:
-        """tanh(bend · W_k x) / bend of differences [s, k, d]: straight for a small bend, a switch for a large one."""
-        return torch.tanh(bend * torch.einsum("skd,kdr->skr", differences, self.directions)) / bend
+        differences = codes - reference
+        return self._between(_curve(differences, self.directions, self.config.bend), differences, reference)
 
     def _between(self, coefficients: Tensor, differences: Tensor, reference: Tensor) -> Tensor:
         """Add what leaves the pivots' span (see the module's docstring); nothing before `hold_pivots`.
@@ -135,17 +132,19 @@ class PartBases(nn.Module):
         some weights c of the pivots (a pivot's own is 1). Its curved ones then differ from c Φ only between pivots,
         and of that difference the part orthogonal to all of G is added.
         """
-        rows = [k for k in self.pivot_rows.unique().tolist() if k >= 0]
+        differ = (differences != 0).any(-1)  # [s, k]
+        held = set(self.pivot_rows.tolist())
+        rows = [k for k in torch.nonzero(differ.any(0))[:, 0].tolist() if k in held]
         if not rows:
             return coefficients
-        curved = self._curve(differences, BETWEEN_BEND)
+        curved = _curve(differences, self.directions, BETWEEN_BEND)
         added = torch.zeros_like(coefficients)
         for k in rows:
             _, bent, inverse, free = self._pivot_frame(k, reference)
             weights = coefficients[:, k] @ inverse
             added[:, k] = BETWEEN_GAIN * (curved[:, k] - weights @ bent) @ free
         # Exactly nothing at the reference, whatever the pivots.
-        return coefficients + torch.where((differences != 0).any(-1, keepdim=True), added, 0.0)
+        return coefficients + torch.where(differ[..., None], added, 0.0)
 
     @torch.no_grad()
     def _pivot_frame(self, category: int, reference: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -153,10 +152,7 @@ class PartBases(nn.Module):
         straight ones, and the projector [r, r] onto what is orthogonal to them."""
         differences = (self.pivots[self.pivot_rows == category] - reference[category])[:, None]
         own = self.directions[category : category + 1]
-        straight, bent = (
-            torch.tanh(bend * torch.einsum("skd,kdr->skr", differences, own))[:, 0] / bend
-            for bend in (self.config.bend, BETWEEN_BEND)
-        )
+        straight, bent = (_curve(differences, own, bend)[:, 0] for bend in (self.config.bend, BETWEEN_BEND))
         inverse = torch.linalg.pinv(straight, rtol=1e-4)
         free = torch.eye(straight.shape[1]).to(straight) - inverse @ straight
         return straight, bent, inverse, free
@@ -234,6 +230,12 @@ class PartBases(nn.Module):
                 wanted = (edits[subjects][:, members] / self.units).flatten(1)  # [s, m · 14]
                 inverse = torch.linalg.pinv(weights[subjects, k], rtol=0.05)  # [r, s]
                 self.bases[k].copy_((inverse @ wanted).unflatten(1, (len(members), N_ATTRIBUTES)))
+
+
+def _curve(differences: Tensor, directions: Tensor, bend: float) -> Tensor:
+    """tanh(bend · W_k x) / bend, [s, k, r], of differences [s, k, d] and directions [k, d, r]: straight for a small
+    bend, a switch for a large one."""
+    return torch.tanh(bend * torch.einsum("skd,kdr->skr", differences, directions)) / bend
 
 
 def _changed(attributes: Tensor, changes: list[tuple[Tensor, Tensor]]) -> Tensor:

@@ -67,7 +67,7 @@ class WarpMorpher:
                 alphas.append(end.alpha)
                 continue
             fields = fields or correspondence(first, second, self._config.correspondence)
-            passing = self._passing(fields, (ends[0].presence, ends[1].presence), t)
+            passing = self._passing(fields, (_presence(first), _presence(second)), t)
             moved = ends[0].moved(-t * passing), ends[1].moved((1 - t) * passing)
             image, alpha = _blended(ends, moved, t, firm)
             images.append(image)
@@ -105,22 +105,19 @@ class _Layers:
             (1 - alpha).
         part: [h, w], 1 in the edited part.
         tint: [3], mean colour of the part; 0 without one.
-        presence: [h, w], weights of the vectors that start here; only of an end that was not moved.
     """
 
     picture: NDArray[Any]
     part: NDArray[np.float32]
     tint: NDArray[np.float32]
-    presence: NDArray[np.float32]
 
     @classmethod
     def of(cls, end: MorphEnd) -> _Layers:
         colors = np.maximum(end.image.astype(np.int16) - (255 - end.alpha[..., None].astype(np.int16)), 0)
         weight = float(end.alpha[end.shape].sum()) / 255
         tint = colors[end.shape].sum(0) / max(weight, 1.0)
-        presence = np.asarray(end.alpha / 255 + _STANDING, np.float32)
         picture = np.dstack([colors.astype(np.uint8), end.alpha])
-        return cls(picture, end.shape.astype(np.float32), tint.astype(np.float32), presence)
+        return cls(picture, end.shape.astype(np.float32), tint.astype(np.float32))
 
     @property
     def alpha(self) -> NDArray[np.float32]:
@@ -149,6 +146,11 @@ def _blended(
     color = np.clip(color + (firm * missing)[..., None] * (ends[0].tint - ends[1].tint), 0, 255)
     image = color * alpha[..., None] + 255 * (1 - alpha[..., None])
     return np.round(image).astype(np.uint8), np.round(255 * alpha).astype(np.uint8)
+
+
+def _presence(end: MorphEnd) -> NDArray[np.float32]:
+    """Weights [h, w] of the vectors that start at an end's pixels."""
+    return np.asarray(end.alpha / 255 + _STANDING, np.float32)
 
 
 def _check(first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> None:
