@@ -9,19 +9,18 @@ each, and the averaging alone. Two workers pay if their step takes less than twi
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from benchmarks.command import parser, report
 from benchmarks.imaginary import imaginary_avatar, imaginary_clips
-from benchmarks.timing import Row, print_tables, write_json
+from benchmarks.timing import Row
 from perse.avatar import LatentConfig, PartBasesConfig
 from perse.render import CpuRasterizer
 from perse.training import Trainer, TrainingConfig, average_gradients
@@ -85,17 +84,12 @@ def measure(*, quick: bool) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="the tiny recipe only")
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, quick="the tiny recipe only").parse_args()
     rows = measure(quick=arguments.quick)
-    print_tables(rows)
+    report(rows, arguments.json)
     for row in rows:
         lone, both = row.milliseconds["one worker, 1 thread"] or 0, row.milliseconds["two workers, 1 thread each"] or 1
         print(f"\n{row.case}: two workers see {2 * lone / both:.2f} × the frames a second of one with one thread")
-    if arguments.json:
-        write_json(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,16 @@ frames a second, memory, and where the time goes. Without a CUDA device it says 
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
+from benchmarks.command import parser, report
 from benchmarks.imaginary import imaginary_avatar, imaginary_clips
 from benchmarks.naive_step import naive_loss
-from benchmarks.timing import Row, interleaved, machine, print_tables, ratio, write_json
+from benchmarks.timing import Row, interleaved, machine, ratio
 from benchmarks.train_step import batch
 from perse.avatar import LatentConfig, NetworksConfig
 from perse.head import HeadParameters
@@ -138,10 +137,7 @@ def profile(points: int, size_px: int) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="fewer Gaussians, few rounds")
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, quick="fewer Gaussians, few rounds").parse_args()
     if not torch.cuda.is_available():
         print(
             "benchmarks.gpu: no CUDA device here, so nothing was run. On a machine with one: "
@@ -152,10 +148,8 @@ def main() -> int:
     code = subprocess.run(CONTRACT_TESTS, check=False).returncode
     points, rounds = (QUICK_POINTS, 5) if arguments.quick else (POINTS, 20)
     rows = rendering(points, (512, 768), rounds) + training(points, 512, max(3, rounds // 4))
-    print_tables(rows)
+    report(rows, arguments.json)
     print(profile(points, 512))
-    if arguments.json:
-        write_json(rows, arguments.json)
     return code
 
 

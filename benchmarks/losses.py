@@ -8,14 +8,13 @@ window as most published code has it.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from benchmarks.timing import Row, interleaved, on_threads, print_tables, ratio, write_json
+from benchmarks.command import parser, report
+from benchmarks.timing import Row, interleaved, on_threads, ratio
 from perse.losses import PictureLossConfig, picture_loss
 from perse.losses.constants import SSIM_C1, SSIM_C2, SSIM_RADIUS_PX
 from perse.losses.images import l1, ssim, ssim_window
@@ -74,11 +73,10 @@ def contenders(size_px: int, frames: int, threads: int) -> dict[str, Callable[[]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch and of our kernels, beside one")
-    parser.add_argument("--quick", action="store_true", help="small pictures, few rounds")
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    arguments = parser.parse_args()
+    options = parser(
+        __doc__, quick="small pictures, few rounds", threads="threads of torch and of our kernels, beside one"
+    )
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     cases = ((128, 1), (256, 4)) if arguments.quick else ((128, 1), (256, 1), (256, 4), (512, 1), (1024, 1))
     rows = []
@@ -91,9 +89,7 @@ def main() -> None:
         }
         found = {name: value for name, value in others.items() if value is not None}
         rows.append(Row("L1 + SSIM + alpha, both ways", f"{frames} × {size_px}² RGB", times, found))
-    print_tables(rows)
-    if arguments.json:
-        write_json(rows, arguments.json)
+    report(rows, arguments.json)
 
 
 if __name__ == "__main__":

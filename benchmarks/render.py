@@ -10,7 +10,6 @@ prototype where its file is given (it gets projected splats: its time is without
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.command import parser, report
 from benchmarks.pairs import PairRasterizer
 from benchmarks.prototype import Prototype
-from benchmarks.timing import Row, interleaved, on_threads, print_tables, ratio, write_json
+from benchmarks.timing import Row, interleaved, on_threads, ratio
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.render import CpuRasterizer, GsplatRasterizer, Rasterizer, ReferenceRasterizer, rasterize
@@ -188,19 +188,14 @@ def measure(threads: int, prototype: Prototype | None, *, quick: bool) -> list[R
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--threads", type=int, default=2, help="threads of the CPU rasterizer, beside one")
-    parser.add_argument("--prototype", type=Path, help="file of another numba rasterizer; see benchmarks/prototype.py")
-    parser.add_argument("--quick", action="store_true", help="few and small scenes")
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    arguments = parser.parse_args()
+    options = parser(__doc__, quick="few and small scenes", threads="threads of the CPU rasterizer, beside one")
+    options.add_argument("--prototype", type=Path, help="file of another numba rasterizer; see benchmarks/prototype.py")
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()  # as every training does; all contenders gain
     prototype = Prototype.load(arguments.prototype) if arguments.prototype else None
     rows = measure(arguments.threads, prototype, quick=arguments.quick)
-    print_tables(rows)
-    if arguments.json is not None:
-        write_json(rows, arguments.json)
+    report(rows, arguments.json)
 
 
 if __name__ == "__main__":

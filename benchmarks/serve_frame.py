@@ -9,7 +9,6 @@ not PNG. Sustained are frames of one client that asks for the next one when it h
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import time
 from collections.abc import Callable
@@ -17,8 +16,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.command import parser, report
 from benchmarks.imaginary import LAPTOP_NETWORKS, imaginary_avatar
-from benchmarks.timing import Row, interleaved, on_threads, print_tables, write_json
+from benchmarks.timing import Row, interleaved, on_threads
 from perse.avatar import Avatar, NetworksConfig, PartBasesConfig, load_avatar
 from perse.head import HeadParameters
 from perse.render import rasterize
@@ -128,17 +128,12 @@ def measure(threads: int, folder: Path | None, *, quick: bool) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch and of our kernels, beside one")
-    parser.add_argument("--avatar", type=Path, help="folder of a trained avatar to serve as well")
-    parser.add_argument("--quick", action="store_true", help="two cases, few rounds")
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    arguments = parser.parse_args()
+    options = parser(__doc__, quick="two cases, few rounds", threads="threads of torch and of our kernels, beside one")
+    options.add_argument("--avatar", type=Path, help="folder of a trained avatar to serve as well")
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     rows = measure(arguments.threads, arguments.avatar, quick=arguments.quick)
-    print_tables(rows)
-    if arguments.json:
-        write_json(rows, arguments.json)
+    report(rows, arguments.json)
 
 
 if __name__ == "__main__":

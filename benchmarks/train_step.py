@@ -11,21 +11,20 @@ the same batch; Adam, the same for all, is left out here and stands among the ph
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from benchmarks.command import parser, report
 from benchmarks.imaginary import LAPTOP_NETWORKS, imaginary_avatar, imaginary_clips
 from benchmarks.naive_step import naive_loss
 from benchmarks.pairs import PairRasterizer
-from benchmarks.timing import Row, interleaved, on_threads, print_tables, ratio, write_json
+from benchmarks.timing import Row, interleaved, on_threads, ratio
 from perse.avatar import NetworksConfig, PartBasesConfig
 from perse.avatar.canonical import CanonicalGaussians
 from perse.gaussians import Gaussians
@@ -189,17 +188,11 @@ def measure(threads: int, *, quick: bool) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch and of our kernels")
-    parser.add_argument("--quick", action="store_true", help="few and small cases")
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, quick="few and small cases", threads="threads of torch and of our kernels").parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()  # as every training does
     rows = measure(arguments.threads, quick=arguments.quick)
-    print_tables(rows)
-    if arguments.json:
-        write_json(rows, arguments.json)
+    report(rows, arguments.json)
 
 
 if __name__ == "__main__":
