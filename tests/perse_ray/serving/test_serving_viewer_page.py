@@ -30,9 +30,6 @@ from perse_ray.serving.protection import Tokens
 from perse_ray.serving.shelf import Shelf
 from perse_ray.serving.view_server import viewer_app
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
-
 WIDE, PHONE = {"width": 900, "height": 560}, {"width": 390, "height": 700}
 TOKEN = "a-token-of-these-tests"
 HAT = '[data-category="hat"] '
@@ -75,21 +72,6 @@ def _checkpoint(workspace: Workspace, avatar: Any, step: int) -> None:
     files = {name: (folder / name).read_bytes() for name in (TENSORS_FILE, DESCRIPTION_FILE)}
     save_checkpoint(workspace.path / "checkpoints" / "train", Checkpoint(step, files))
     shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            ],
-        )  # fmt: skip
-        yield running
-        running.close()
 
 
 class Viewer:
