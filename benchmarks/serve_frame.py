@@ -22,8 +22,8 @@ from benchmarks.timing import Row, interleaved, on_threads
 from perse.avatar import Avatar, NetworksConfig, PartBasesConfig, load_avatar
 from perse.head import HeadParameters
 from perse.render import rasterize
-from perse_ray.serving.loaded_avatar import LoadedAvatar
-from perse_ray.serving.requests import RenderRequest
+from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
+from perse_ray.serving.schema.requests import RenderRequest
 
 STEPS = 97
 """Different poses before the first one comes again."""

@@ -37,13 +37,13 @@ from benchmarks.load_client import (
     statuses,
 )
 from perse_ray.client import AvatarClient, ServiceError
-from perse_ray.serving.arguments import ServeArguments
-from perse_ray.serving.deployment import application
-from perse_ray.serving.places import absolute
+from perse_ray.runtime.session import ray_session
+from perse_ray.serving.library.sources import absolute
 from perse_ray.serving.protection import Tokens, new_token
-from perse_ray.serving.proxy import guard_proxies
-from perse_ray.serving.renderer import RENDERER
-from perse_ray.session import ray_session
+from perse_ray.serving.ray_serve.arguments import ServeArguments
+from perse_ray.serving.ray_serve.deployment import application
+from perse_ray.serving.ray_serve.proxy import guard_proxies
+from perse_ray.serving.ray_serve.renderer import RENDERER
 
 SCENES = ("single", "stream", "crowd", "kills")
 CAPACITY_CLIENTS = 4

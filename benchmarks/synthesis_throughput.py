@@ -23,7 +23,7 @@ from pathlib import Path
 
 import tyro
 
-from perse_ray.stage import Resources, Row, RowWork, Stage, Value
+from perse_ray.rows.stage import Resources, Row, RowWork, Stage, Value
 
 BATCH = 4
 
@@ -120,8 +120,8 @@ def measure(arguments: Arguments, gpus: int) -> None:
     import ray
 
     from perse.data.workspace import Workspace
-    from perse_ray import dataset
-    from perse_ray.ledger import AttemptLedger
+    from perse_ray.rows import on_ray_data as dataset
+    from perse_ray.rows.attempts import AttemptLedger
 
     count = gpus * arguments.rows_per_gpu
     rows: list[Row] = [{"key": f"k{i:05d}", "name": f"row-{i}"} for i in range(count)]

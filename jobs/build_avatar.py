@@ -25,7 +25,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from perse_ray.command import recipe_of, run_command
+from perse_ray.commands.command_line import recipe_of, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +65,10 @@ def main(arguments: Arguments) -> None:
     from perse.data.workspace import Workspace
     from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
-    from perse_ray.acceptance import summarise
-    from perse_ray.build import BuildRequest, build
-    from perse_ray.plan import describe_plan
-    from perse_ray.progress import readable_s
+    from perse_ray.build.build import BuildRequest, build
+    from perse_ray.build.plan import describe_plan
+    from perse_ray.runtime.progress import readable_s
+    from perse_ray.synthesis.acceptance import summarise
 
     recipe = recipe_of(arguments.recipe, arguments.seed)
     if arguments.plan:

@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from perse_ray.doctor import Examination, Finding, Health, examine
+from perse_ray.commands.doctor import Examination, Finding, Health, examine
 
 EXIT_FAILED = 2
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import tyro
 
 from perse.errors import InputError
-from perse_ray.command import run_command
+from perse_ray.commands.command_line import run_command
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ from perse.synthesis.production.model_store import (
     weights_in,
 )
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry
-from perse_ray.command import recipe_of, run_command
+from perse_ray.commands.command_line import recipe_of, run_command
 
 Show = Callable[[str], None]
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from perse.errors import InputError
-from perse_ray.command import run_command
+from perse_ray.commands.command_line import run_command
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from perse.errors import InputError
-from perse_ray.command import run_command
+from perse_ray.commands.command_line import run_command
 
 if TYPE_CHECKING:
     from perse_ray.serving.protection import Tokens
@@ -55,11 +55,11 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Check that the avatars are there, then serve until interrupted."""
-    from perse_ray.serving.arguments import ServeArguments
-    from perse_ray.serving.deployment import serve_forever
-    from perse_ray.serving.places import absolute, find_places
-    from perse_ray.serving.proxy import guard_proxies
-    from perse_ray.session import ray_session
+    from perse_ray.runtime.session import ray_session
+    from perse_ray.serving.library.sources import absolute, find_places
+    from perse_ray.serving.ray_serve.arguments import ServeArguments
+    from perse_ray.serving.ray_serve.deployment import serve_forever
+    from perse_ray.serving.ray_serve.proxy import guard_proxies
 
     tokens, made = accepted_tokens(arguments)
     places = absolute(arguments.workspace.split(","))

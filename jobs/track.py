@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from perse.errors import InputError
-from perse_ray.command import recipe_of, run_command
+from perse_ray.commands.command_line import recipe_of, run_command
 
 if TYPE_CHECKING:
     from perse.head import HeadModel
@@ -62,7 +62,7 @@ def main(arguments: Arguments) -> None:
     from perse.data.motion_file import write_motion
     from perse.tracking.video_file import open_video
     from perse.tracking.video_tracker import VideoTracker, VideoTrackerConfig
-    from perse_ray.progress import Progress
+    from perse_ray.runtime.progress import Progress
 
     out = arguments.out or Path(f"{arguments.video.stem}.motion.json")
     _check(arguments, out)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from perse_ray.command import run_command
+from perse_ray.commands.command_line import run_command
 
 if TYPE_CHECKING:
     from perse.export import Verification

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from perse.errors import InputError
-from perse_ray.command import run_command
+from perse_ray.commands.command_line import run_command
 
 if TYPE_CHECKING:
     from perse.data.workspace import Workspace
@@ -46,8 +46,8 @@ def main(arguments: Arguments) -> None:
     """Serve the viewer until interrupted."""
     import webbrowser
 
+    from perse_ray.serving.local_viewer import LOOPBACK, serve_viewer
     from perse_ray.serving.protection import Tokens, environment_tokens, new_token
-    from perse_ray.serving.view_server import LOOPBACK, serve_viewer
 
     given, token = environment_tokens(), new_token()
     known = given or Tokens.of([token])

@@ -44,7 +44,7 @@ def tracked_astronaut(head_model, astronaut):  # type: ignore[no-untyped-def]
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """The one local Ray that all tests share: more logical CPUs than the machine has, no dashboard, little memory."""
-    from perse_ray.session import LocalRay, ray_session
+    from perse_ray.runtime.session import LocalRay, ray_session
 
     fakes = str(Path(__file__).parent / "perse_ray")  # workers import the fakes by name
     os.environ["PYTHONPATH"] = os.pathsep.join([fakes, *filter(None, [os.environ.get("PYTHONPATH")])])

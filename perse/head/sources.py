@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from perse.head.model import HeadModel
+
+
+class HeadSource(Protocol):
+    """A choice of head model that can be written into a recipe and loaded in any process."""
+
+    def load(self) -> HeadModel: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +41,3 @@ class FlameHead:
         from perse.head.flame import load_flame
 
         return load_flame(self.path, landmark_embedding=self.landmark_embedding)
-
-
-HeadSource = EmbeddedHead | FlameHead

@@ -76,7 +76,7 @@ def paper_permissive() -> Recipe:
 
 def paper_hybrid() -> Recipe:
     """`paper` with two editors: what is painted on the face by the procedural one, the rest by diffusion."""
-    from perse.synthesis.editing import ProceduralEditorConfig
+    from perse.synthesis.procedural.editing import ProceduralEditorConfig
 
     procedural = ProceduralEditorConfig()
     on_the_face = (Category.EYEBROWS, Category.MOUTH, Category.NOSE)

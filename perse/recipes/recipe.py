@@ -12,8 +12,8 @@ from perse.morphing import WarpMorpherConfig
 from perse.recipes.filming import Filming
 from perse.recipes.resources import ClusterUse
 from perse.render import CpuRasterizer, GsplatRasterizer, ReferenceRasterizer
-from perse.synthesis.animator import ProceduralAnimatorConfig
-from perse.synthesis.editing import ProceduralEditorConfig
+from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
+from perse.synthesis.procedural.editing import ProceduralEditorConfig
 from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig, ProductionScreenConfig
 from perse.synthesis.prompts import PromptPlan
 from perse.synthesis.screen import ProceduralScreenConfig

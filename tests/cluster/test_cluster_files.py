@@ -15,12 +15,12 @@ from ray.serve.schema import DeploymentSchema, RayActorOptionsSchema, ServeAppli
 
 from perse.recipes import recipe_named
 from perse.recipes.resources import WorkerPool
-from perse_ray.serving import proxy
-from perse_ray.serving.app import READY_WITHIN_S
-from perse_ray.serving.arguments import ServeArguments
-from perse_ray.serving.deployment import INGRESS
+from perse_ray.serving.http.app import READY_WITHIN_S
 from perse_ray.serving.protection import Protection
-from perse_ray.serving.renderer import DRAIN_S, RENDERER
+from perse_ray.serving.ray_serve import proxy
+from perse_ray.serving.ray_serve.arguments import ServeArguments
+from perse_ray.serving.ray_serve.deployment import INGRESS
+from perse_ray.serving.ray_serve.renderer import DRAIN_S, RENDERER
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"

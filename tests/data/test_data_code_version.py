@@ -83,12 +83,14 @@ def test_remarks_formatting_and_other_code_do_not(studio: Studio, name: str, con
 
 
 def test_the_procedural_editor_is_all_that_it_paints_and_attaches_with() -> None:
-    reached = versions._reached("perse.synthesis.editing.editor")
-    for name in ("editing.beard", "editing.worn", "attachments.hair_curtain", "scene.shadows", "prompts.vocabulary"):
-        assert f"perse.synthesis.{name}" in reached
+    reached = versions._reached("perse.synthesis.procedural.editing.editor")
+    for name in ("editing.beard", "editing.worn", "attachments.hair_curtain", "scene.shadows"):
+        assert f"perse.synthesis.procedural.{name}" in reached
+    assert "perse.synthesis.prompts.vocabulary" in reached
     assert "perse.tracking.landmarks" in reached
     assert not any(name.startswith(("perse.data", "perse.render", "perse.synthesis.production")) for name in reached)
-    assert "perse.synthesis.editing.beard" not in versions._reached("perse.synthesis.production.diffusion_editor")
+    diffusion = versions._reached("perse.synthesis.production.diffusion_editor")
+    assert not any(name.startswith("perse.synthesis.procedural") for name in diffusion)
 
 
 def test_what_was_typed_into_a_console_has_no_version() -> None:

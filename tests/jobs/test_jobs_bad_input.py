@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perse_ray.command import EXIT_EXPECTED, run_command
+from perse_ray.commands.command_line import EXIT_EXPECTED, run_command
 
 ROOT = Path(__file__).parents[2]
 

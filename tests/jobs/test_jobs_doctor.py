@@ -12,8 +12,8 @@ import pytest
 
 from jobs.doctor import main
 from perse.errors import HeadModelError
-from perse_ray import doctor
-from perse_ray.doctor import Examination, Finding, Health, examine
+from perse_ray.commands import doctor
+from perse_ray.commands.doctor import Examination, Finding, Health, examine
 
 ROOT = Path(__file__).parents[2]
 QUICK = Examination(start_ray=False, ports=())
@@ -104,7 +104,7 @@ def test_ray_that_does_not_start_is_a_finding(monkeypatch: pytest.MonkeyPatch) -
     def refuse(_: object) -> None:
         raise ConnectionError("could not connect to ray://nowhere")
 
-    monkeypatch.setattr("perse_ray.session.ray_session", refuse)
+    monkeypatch.setattr("perse_ray.runtime.session.ray_session", refuse)
     monkeypatch.setenv("RAY_ADDRESS", "ray://nowhere")
     found = doctor.check_ray(Examination())
     assert found.health is Health.FAILED and "RAY_AUTH_TOKEN" in found.remedy

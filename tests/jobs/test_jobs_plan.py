@@ -11,11 +11,11 @@ import pytest
 from perse.attributes import Category
 from perse.errors import MissingWeightsError, RecipeError
 from perse.recipes import recipe_named
-from perse.synthesis.editing import ProceduralEditorConfig
+from perse.synthesis.procedural.editing import ProceduralEditorConfig
 from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig
 from perse.synthesis.production.model_store import require
-from perse_ray.command import EXIT_EXPECTED, run_command
-from perse_ray.plan import Rates, decoded_gib, describe_plan, planned_stages
+from perse_ray.build.plan import Rates, decoded_gib, describe_plan, planned_stages
+from perse_ray.commands.command_line import EXIT_EXPECTED, run_command
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import tyro
 
 from jobs import serve
 from perse.errors import InputError
-from perse_ray.serving.arguments import ServeArguments
+from perse_ray.serving.ray_serve.arguments import ServeArguments
 
 TOKEN = "a-token-for-the-tests"
 

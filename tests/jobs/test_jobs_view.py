@@ -13,8 +13,8 @@ from jobs import view
 from perse.avatar import save_avatar
 from perse.data.workspace import Workspace
 from perse.errors import InputError
-from perse_ray.serving import view_server
-from perse_ray.serving.followed import FollowedWorkspace
+from perse_ray.serving import local_viewer
+from perse_ray.serving.library.training_source import FollowedWorkspace
 
 
 def test_a_workspace_must_be_there_and_is_not_made(tmp_path: Path) -> None:
@@ -35,9 +35,9 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 def test_it_waits_for_the_first_checkpoint(  # type: ignore[no-untyped-def]
     head_model, tiny_clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(view_server, "FOLLOW_S", 0.02)
+    monkeypatch.setattr(local_viewer, "FOLLOW_S", 0.02)
     workspace = Workspace.open(tmp_path / "me")
-    waiting = threading.Thread(target=view_server.wait_for_avatar, args=(FollowedWorkspace(workspace),), daemon=True)
+    waiting = threading.Thread(target=local_viewer.wait_for_avatar, args=(FollowedWorkspace(workspace),), daemon=True)
     waiting.start()
     waiting.join(0.2)
     assert waiting.is_alive()
@@ -50,4 +50,4 @@ def test_it_waits_for_the_first_checkpoint(  # type: ignore[no-untyped-def]
     ("location", "name"), [("/a/me-2", "me-2"), ("s3://bucket/anna/", "anna"), ("/a/my face", "avatar")]
 )
 def test_an_avatar_is_called_like_its_workspace(location: str, name: str) -> None:
-    assert view_server.avatar_id(Workspace(location)) == name
+    assert local_viewer.avatar_id(Workspace(location)) == name

@@ -17,7 +17,7 @@ from ray_fakes import FakeScreen
 from perse.attributes import CATEGORY_PARTS, Category, Part
 from perse.data import PartMasks, TrackedPortrait
 from perse.recipes import Recipe, recipe_named
-from perse.synthesis.editing import ProceduralEditorConfig
+from perse.synthesis.procedural.editing import ProceduralEditorConfig
 from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig
 from perse.synthesis.production.generation import Batches, Image, Outcome, outcomes
 from perse.synthesis.production.inpainting import InpaintRequest

@@ -10,9 +10,9 @@ from ray_fakes import FakeEditor, note, suffer
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait
 from perse.errors import GenerationError, PerseError
 from perse.head import HeadModel
-from perse_ray.guard import GuardedWork
-from perse_ray.ledger import AttemptLedger
-from perse_ray.stage import Row, Stage, Value, with_status
+from perse_ray.rows.attempts import AttemptLedger
+from perse_ray.rows.fault_handling import GuardedWork
+from perse_ray.rows.stage import Row, Stage, Value, with_status
 
 
 def run_in_batches(

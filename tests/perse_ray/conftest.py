@@ -14,8 +14,8 @@ from perse.head import HeadModel
 from perse.render import CpuRasterizer
 from perse.synthesis.motion import load_motion
 from perse.training import ClipStore, Trainer, TrainingConfig
-from perse_ray.loops import TrainingLoop
-from perse_ray.train import first_checkpoint
+from perse_ray.training.loops import TrainingLoop
+from perse_ray.training.ray_train import first_checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -23,9 +23,9 @@ from perse.geometry.camera import Camera
 from perse.head import HeadModel, HeadParameters
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot, Verdict
 from perse.training import Checkpoint, Trainer
-from perse_ray.loops import TrainingLoop
-from perse_ray.stage import RowWork, Value
-from perse_ray.synthesis_stages import Pool, Studio
+from perse_ray.rows.stage import RowWork, Value
+from perse_ray.synthesis.stages import Pool, Studio
+from perse_ray.training.loops import TrainingLoop
 
 
 def note(journal: str, line: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perse_ray.serving.loaded_avatar import LoadedAvatar
+    from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from perse.attributes import Category
 from perse.data import AttributePrompt
 from perse.data.tables import QuarantinedRow
-from perse_ray.acceptance import acceptance, summarise
-from perse_ray.synthesize import Rejection, Subject, Synthesis
+from perse_ray.synthesis.acceptance import acceptance, summarise
+from perse_ray.synthesis.synthesize import Rejection, Subject, Synthesis
 
 
 def prompt(category: Category, number: int) -> AttributePrompt:

@@ -12,7 +12,7 @@ from ray_fakes import Doubling
 
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse_ray.ahead import Ahead, AheadConfig
+from perse_ray.training.prefetch import Ahead, AheadConfig
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 TWO = AheadConfig(actors=2, window=4)

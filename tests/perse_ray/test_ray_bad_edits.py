@@ -16,9 +16,9 @@ from perse.data import AttributePrompt, TrackedPortrait, archive
 from perse.data.workspace import Workspace
 from perse.report.synthesis_sections import edits_section
 from perse.synthesis.prompts import prompt_stream
-from perse_ray.acceptance import acceptance, summarise
-from perse_ray.components import studio_of
-from perse_ray.synthesize import synthesize
+from perse_ray.build.components import studio_of
+from perse_ray.synthesis.acceptance import acceptance, summarise
+from perse_ray.synthesis.synthesize import synthesize
 
 WORDS = ("fine", *MISHAPS)
 

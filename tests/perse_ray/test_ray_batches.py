@@ -13,11 +13,11 @@ from ray_fakes import FakeSupply, fake_studio, small_portrait
 
 from perse.data import archive
 from perse.data.workspace import Workspace
-from perse_ray import dataset
-from perse_ray.guard import GuardedWork
-from perse_ray.ledger import AttemptLedger
-from perse_ray.stage import OK, Row, Stage
-from perse_ray.synthesize import synthesize
+from perse_ray.rows import on_ray_data
+from perse_ray.rows.attempts import AttemptLedger
+from perse_ray.rows.fault_handling import GuardedWork
+from perse_ray.rows.stage import OK, Row, Stage
+from perse_ray.synthesis.synthesize import synthesize
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_batch_that_raises_goes_one_by_one_and_the_one_at_fault_is_found(
 def test_a_batch_that_kills_its_process_is_never_tried_as_a_batch_again(workspace: Workspace, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     given = rows(["good", "exit-a", "good", "good", "good", "good", "good", "good"])
-    found = {row["key"]: row for row in dataset.run(given, (stage(journal),), AttemptLedger(workspace, "c"))}
+    found = {row["key"]: row for row in on_ray_data.run(given, (stage(journal),), AttemptLedger(workspace, "c"))}
     assert len(found) == 8
     assert [key for key, row in found.items() if row["status"] != OK] == ["k1"]
     assert "ended its worker process" in str(found["k1"]["error"])

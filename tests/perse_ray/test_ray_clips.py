@@ -17,10 +17,10 @@ from perse.morphing import Morph, MorphEnd
 from perse.recipes import ClusterUse, Recipe, recipe_named
 from perse.render import CpuRasterizer
 from perse.training import Checkpoint, ClipStore, FineTuneConfig, FineTuner, MorphRequest, Trainer, TrainingConfig
-from perse_ray.ahead import AheadStats
-from perse_ray.clips import load_clips, training_frames, unseen_frames
-from perse_ray.loops import FineTuning, TrainingLoop, avatar_of
-from perse_ray.morph_pool import MorphMaker, MorphTask, cross_fade
+from perse_ray.training.clips import load_clips, training_frames, unseen_frames
+from perse_ray.training.loops import FineTuning, TrainingLoop, avatar_of
+from perse_ray.training.morph_pool import MorphMaker, MorphTask, cross_fade
+from perse_ray.training.prefetch import AheadStats
 
 FITS = ClusterUse().clips_mib
 Small = tuple[TrainingLoop, Trainer]
@@ -28,7 +28,7 @@ Small = tuple[TrainingLoop, Trainer]
 
 def test_the_store_is_chosen_by_size_and_says_so(small_training: Small, caplog: pytest.LogCaptureFixture) -> None:
     loop, _ = small_training
-    caplog.set_level(logging.INFO, logger="perse_ray.clips")
+    caplog.set_level(logging.INFO, logger="perse_ray.training.clips")
     decoded = load_clips(loop.workspace, loop.clips, FITS)
     assert not decoded.streamed and not caplog.records
     streamed = load_clips(loop.workspace, loop.clips, 0)

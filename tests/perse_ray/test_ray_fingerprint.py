@@ -17,13 +17,13 @@ from perse.head import HeadModel
 from perse.synthesis.production import EditorByCategoryConfig
 from perse.synthesis.production.model_store import Weights
 from perse.synthesis.seams import PortraitEditor
-from perse_ray import fingerprint as fingerprints
-from perse_ray import inline
-from perse_ray.fingerprint import files_fingerprint, fingerprint
-from perse_ray.prompt_supply import ListSupply
-from perse_ray.stage import Row
-from perse_ray.synthesis_stages import Studio
-from perse_ray.synthesize import synthesize
+from perse_ray.rows import fingerprint as fingerprints
+from perse_ray.rows import in_process
+from perse_ray.rows.fingerprint import files_fingerprint, fingerprint
+from perse_ray.rows.stage import Row
+from perse_ray.synthesis.prompt_supply import ListSupply
+from perse_ray.synthesis.stages import Studio
+from perse_ray.synthesis.synthesize import synthesize
 
 HAT = AttributePrompt("hat-0000", Category.HAT, (), "fine", 1)
 NOSE = AttributePrompt("nose-0000", Category.NOSE, (), "fine", 2)
@@ -96,7 +96,7 @@ def test_changed_code_is_never_served_from_the_cache(tmp_path: Path, monkeypatch
 
     def run() -> list[str]:
         done = len(journal.read_text().splitlines()) if journal.exists() else 0
-        synthesize(workspace, fake_studio(journal), ListSupply((HAT,)), execute=inline.run, show=lambda _: None)
+        synthesize(workspace, fake_studio(journal), ListSupply((HAT,)), execute=in_process.run, show=lambda _: None)
         return journal.read_text().splitlines()[done:]
 
     assert run() == ["animate reference", "edit hat-0000", "animate hat-0000"]

@@ -10,7 +10,7 @@ import pytest
 
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse_ray.mlflow_log import BuildLog, Store
+from perse_ray.registry.mlflow_log import BuildLog, Store
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perse_ray.progress import Progress, readable_s
+from perse_ray.runtime.progress import Progress, readable_s
 
 
 class Clock:

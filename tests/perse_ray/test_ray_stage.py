@@ -12,9 +12,9 @@ from ray_fakes import Homeless, Negate, Square
 
 from perse.data.workspace import Workspace
 from perse.errors import StageError, WorkspaceError
-from perse_ray import dataset, inline
-from perse_ray.ledger import AttemptLedger
-from perse_ray.stage import FAILED, OK, Row, Stage, check_chain
+from perse_ray.rows import in_process, on_ray_data
+from perse_ray.rows.attempts import AttemptLedger
+from perse_ray.rows.stage import FAILED, OK, Row, Stage, check_chain
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def by_key(found: Iterable[Row]) -> dict[str, Row]:
 def test_ray_and_inline_agree(workspace: Workspace, tmp_path: Path) -> None:
     stages = chain(tmp_path / "journal")
     given = rows(["good", "raise-a", "good", "good", "raise-b", "good", "good"])
-    here = by_key(inline.run(given, stages, AttemptLedger(workspace, "inline")))
-    there = by_key(dataset.run(given, stages, AttemptLedger(workspace, "ray")))
+    here = by_key(in_process.run(given, stages, AttemptLedger(workspace, "inline")))
+    there = by_key(on_ray_data.run(given, stages, AttemptLedger(workspace, "ray")))
     assert here == there
     assert [row["negative"] for row in here.values() if row["status"] == OK] == [0, -4, -9, -25, -36]
     bad = here["k1"]
@@ -66,7 +66,7 @@ def test_rows_that_kill_or_hang_their_worker_are_quarantined_and_the_run_ends(
 ) -> None:
     names = ["good", "exit-a", "good", "segfault-a", "good", "hang-a", "good", "good"]
     ledger = AttemptLedger(workspace, "poison")
-    found = by_key(dataset.run(rows(names), chain(tmp_path / "journal"), ledger))
+    found = by_key(on_ray_data.run(rows(names), chain(tmp_path / "journal"), ledger))
     assert len(found) == len(names)
     for key, row in found.items():
         assert (row["status"] == OK) == (row["name"] == "good"), key
@@ -83,16 +83,16 @@ def test_rows_that_kill_or_hang_their_worker_are_quarantined_and_the_run_ends(
 def test_a_worker_that_cannot_be_built_ends_the_run_with_its_own_message(workspace: Workspace) -> None:
     stage = Stage(name="homeless", work=Homeless(), reads=(), writes=())
     with pytest.raises(StageError, match="homeless stopped: the model is not there; run `make models`"):
-        list(dataset.run(rows(["good"]), (stage,), AttemptLedger(workspace, "homeless")))
+        list(on_ray_data.run(rows(["good"]), (stage,), AttemptLedger(workspace, "homeless")))
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_full_disk_ends_the_run_and_blames_no_row(workspace: Workspace, tmp_path: Path) -> None:
     stages = chain(tmp_path / "journal")
     with pytest.raises(StageError, match="stage square stopped: the disk is full"):
-        list(dataset.run(rows(["full-a", "full-b"]), stages, AttemptLedger(workspace, "there")))
+        list(on_ray_data.run(rows(["full-a", "full-b"]), stages, AttemptLedger(workspace, "there")))
     with pytest.raises(WorkspaceError, match="the disk is full"):
-        list(inline.run(rows(["full-a"]), stages, AttemptLedger(workspace, "here")))
+        list(in_process.run(rows(["full-a"]), stages, AttemptLedger(workspace, "here")))
 
 
 def test_the_ledger_counts_only_starts_without_an_end_in_its_own_run(workspace: Workspace) -> None:
@@ -106,14 +106,14 @@ def test_the_ledger_counts_only_starts_without_an_end_in_its_own_run(workspace: 
 
 
 def test_a_failed_row_passes_by_with_default_columns(workspace: Workspace, tmp_path: Path) -> None:
-    (row,) = inline.run(rows(["raise-a"]), chain(tmp_path / "journal"), AttemptLedger(workspace, "x"))
+    (row,) = in_process.run(rows(["raise-a"]), chain(tmp_path / "journal"), AttemptLedger(workspace, "x"))
     assert (row["square"], row["negative"], row["failed_stage"]) == (0, 0, "square")
 
 
 def test_no_rows_is_no_work(workspace: Workspace, tmp_path: Path) -> None:
     stages = chain(tmp_path / "journal")
-    assert list(inline.run([], stages, AttemptLedger(workspace, "x"))) == []
-    assert list(dataset.run([], stages, AttemptLedger(workspace, "x"))) == []
+    assert list(in_process.run([], stages, AttemptLedger(workspace, "x"))) == []
+    assert list(on_ray_data.run([], stages, AttemptLedger(workspace, "x"))) == []
 
 
 def test_columns_must_be_there(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_columns_must_be_there(tmp_path: Path) -> None:
 
 def test_a_stage_may_write_only_what_it_declares(workspace: Workspace, tmp_path: Path) -> None:
     square = replace(chain(tmp_path / "journal")[0], writes=())
-    (row,) = inline.run(rows(["good"]), (square,), AttemptLedger(workspace, "x"))
+    (row,) = in_process.run(rows(["good"]), (square,), AttemptLedger(workspace, "x"))
     assert row["status"] == FAILED and "does not declare" in str(row["error"])
 
 

@@ -18,9 +18,9 @@ from ray_fakes import ChainConfig, GradientsOnly
 from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse.training import Checkpoint, Trainer, joined, sample_step
-from perse_ray.checkpoints import CheckpointFolder
-from perse_ray.loops import TrainingLoop
-from perse_ray.train import TrainTask, WorkerGroup, first_checkpoint, train
+from perse_ray.registry.checkpoints import CheckpointFolder
+from perse_ray.training.loops import TrainingLoop
+from perse_ray.training.ray_train import TrainTask, WorkerGroup, first_checkpoint, train
 
 START = Checkpoint(0, {"link": b""})
 
@@ -80,7 +80,7 @@ DRIVER = """
 import sys
 from ray_fakes import ChainConfig
 from perse.data.workspace import Workspace
-from perse_ray.train import TrainTask, WorkerGroup, train
+from perse_ray.training.ray_train import TrainTask, WorkerGroup, train
 if __name__ == "__main__":
     loop = ChainConfig(steps=200, pause_s=0.02)
     task = TrainTask(workspace=Workspace.open(sys.argv[1]), stage="train", loop=loop)

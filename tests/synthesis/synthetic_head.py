@@ -10,8 +10,8 @@ from perse.attributes import Part
 from perse.data import PartMasks, TrackedPortrait
 from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters, Joint
-from perse.synthesis.editing.head_view import HeadView
-from perse.synthesis.scene import Light
+from perse.synthesis.procedural.editing.head_view import HeadView
+from perse.synthesis.procedural.scene import Light
 
 SIZE = 192
 FACE_WIDTH_PX = 60.0

@@ -14,7 +14,7 @@ from perse.attributes import Category, Part
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait
 from perse.data.keys import content_key
 from perse.errors import GenerationError, PerseError, PromptError, RecipeError
-from perse.synthesis.editing import ProceduralEditorConfig
+from perse.synthesis.procedural.editing import ProceduralEditorConfig
 from perse.synthesis.production.diffusion_editor import DiffusionEditor, DiffusionEditorConfig
 from perse.synthesis.production.editor_by_category import EditorByCategoryConfig, edit_many
 from perse.synthesis.production.generation import Image, PipelineSettings

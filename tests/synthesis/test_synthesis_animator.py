@@ -14,8 +14,8 @@ from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait, Underlay
 from perse.errors import RecipeError
 from perse.head import HeadModel, HeadParameters, Joint, pose_head, rest_vertices
-from perse.synthesis.animator import LiftedPortrait, ProceduralAnimator, ProceduralAnimatorConfig
-from perse.synthesis.animator.surface import HeadSurface, build_surface
+from perse.synthesis.procedural.animator import LiftedPortrait, ProceduralAnimator, ProceduralAnimatorConfig
+from perse.synthesis.procedural.animator.surface import HeadSurface, build_surface
 from perse.synthesis.seams import Shot
 from perse.tracking import MediapipeTracker, MediapipeTrackerConfig, detect_landmarks
 from perse.tracking.landmarks import FACE_OVAL

@@ -10,8 +10,8 @@ from perse.attributes import Category, Part
 from perse.data import AttributePrompt
 from perse.errors import PromptError
 from perse.head import HeadModel
-from perse.synthesis.attachments.earrings import build_earrings
-from perse.synthesis.attachments.skull import Skull
+from perse.synthesis.procedural.attachments.earrings import build_earrings
+from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.prompts import complete, vocabulary
 
 METRES_PER_CLIP_PIXEL = 0.0018  # a clip is 256 px wide and shows about 46 cm

@@ -11,7 +11,7 @@ from perse.attributes import CATEGORIES, Category
 from perse.data import AttributePrompt, TrackedPortrait
 from perse.errors import PromptError
 from perse.head import HeadModel
-from perse.synthesis.editing import ProceduralEditor, ProceduralEditorConfig
+from perse.synthesis.procedural.editing import ProceduralEditor, ProceduralEditorConfig
 from perse.synthesis.prompts import prompt_stream
 from perse.synthesis.seams import PortraitEditor
 

@@ -11,11 +11,11 @@ from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt
 from perse.errors import PromptError
 from perse.head import HeadParameters
-from perse.synthesis.attachments.hair import build_hair
-from perse.synthesis.attachments.hair_colors import HAIR_COLORS
-from perse.synthesis.attachments.hair_scalp import Scalp
-from perse.synthesis.attachments.hair_styles import STYLES, hair_request
-from perse.synthesis.attachments.skull import Skull, angles, directions
+from perse.synthesis.procedural.attachments.hair import build_hair
+from perse.synthesis.procedural.attachments.hair_colors import HAIR_COLORS
+from perse.synthesis.procedural.attachments.hair_scalp import Scalp
+from perse.synthesis.procedural.attachments.hair_styles import STYLES, hair_request
+from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
 from perse.synthesis.prompts import vocabulary
 
 STYLED: tuple[tuple[tuple[str, str], ...], ...] = (

@@ -7,10 +7,10 @@ import pytest
 
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, TrackedPortrait
-from perse.synthesis.editing.hair import style_hair
-from perse.synthesis.editing.hair_dye import dye_hair, hair_matte
-from perse.synthesis.editing.painted import PaintedEdit
-from perse.synthesis.editing.worn import WornEdit
+from perse.synthesis.procedural.editing.hair import style_hair
+from perse.synthesis.procedural.editing.hair_dye import dye_hair, hair_matte
+from perse.synthesis.procedural.editing.painted import PaintedEdit
+from perse.synthesis.procedural.editing.worn import WornEdit
 
 
 def prompt(**slots: str) -> AttributePrompt:

@@ -10,8 +10,8 @@ from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt
 from perse.errors import PromptError
 from perse.head import HeadModel, Region
-from perse.synthesis.attachments.hats import RIM_PLANES, build_hat, rim_plane
-from perse.synthesis.attachments.skull import Skull
+from perse.synthesis.procedural.attachments.hats import RIM_PLANES, build_hat, rim_plane
+from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.prompts import complete
 
 KINDS = [

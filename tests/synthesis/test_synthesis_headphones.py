@@ -10,8 +10,8 @@ from perse.attributes import Category, Part
 from perse.data import AttributePrompt
 from perse.errors import PromptError
 from perse.head import HeadModel
-from perse.synthesis.attachments.headphones import build_headphones
-from perse.synthesis.attachments.skull import Skull
+from perse.synthesis.procedural.attachments.headphones import build_headphones
+from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.prompts import complete, vocabulary
 
 

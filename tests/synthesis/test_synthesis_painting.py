@@ -9,15 +9,16 @@ import pytest
 
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, TrackedPortrait
-from perse.synthesis.editing.beard import paint_beard
-from perse.synthesis.editing.canvas import curve, fill_hole, polygon, put_part, smooth_step, to_lab, to_rgb
-from perse.synthesis.editing.clothes import paint_clothes
-from perse.synthesis.editing.eyebrows import paint_eyebrows
-from perse.synthesis.editing.mouth import paint_mouth
-from perse.synthesis.editing.nose import paint_nose
-from perse.synthesis.editing.painted import PaintedEdit
-from perse.synthesis.editing.strands import Strands, draw, grow, scatter
-from perse.synthesis.editing.warp import displacement, move_points, warp
+from perse.synthesis.compositing import put_part, smooth_step
+from perse.synthesis.procedural.editing.beard import paint_beard
+from perse.synthesis.procedural.editing.canvas import curve, fill_hole, polygon, to_lab, to_rgb
+from perse.synthesis.procedural.editing.clothes import paint_clothes
+from perse.synthesis.procedural.editing.eyebrows import paint_eyebrows
+from perse.synthesis.procedural.editing.mouth import paint_mouth
+from perse.synthesis.procedural.editing.nose import paint_nose
+from perse.synthesis.procedural.editing.painted import PaintedEdit
+from perse.synthesis.procedural.editing.strands import Strands, draw, grow, scatter
+from perse.synthesis.procedural.editing.warp import displacement, move_points, warp
 from perse.synthesis.prompts import complete
 from perse.synthesis.prompts.vocabulary import as_attributes
 

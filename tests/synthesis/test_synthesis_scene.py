@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from perse.attributes import Part
 from perse.data import Attachment, PartMasks
 from perse.geometry import Camera
-from perse.synthesis.scene import (
+from perse.synthesis.procedural.scene import (
     FrameBuffers,
     Light,
     bake_occlusion,
@@ -20,7 +20,7 @@ from perse.synthesis.scene import (
     self_occlusion,
     shadows_on,
 )
-from perse.synthesis.scene.light import harmonics
+from perse.synthesis.procedural.scene.light import harmonics
 
 WHITE_LIGHT = Light(np.array([1, 0, 0, 0, 0, 0, 0, 0, 0], np.float32))
 IDENTITY = np.eye(4, dtype=np.float32)

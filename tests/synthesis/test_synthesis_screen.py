@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from perse.attributes import Category
 from perse.data import EditedPortrait, TrackedPortrait
 from perse.head import HeadModel
-from perse.synthesis.editing import ProceduralEditor, ProceduralEditorConfig
+from perse.synthesis.procedural.editing import ProceduralEditor, ProceduralEditorConfig
 from perse.synthesis.prompts import prompt_stream
 from perse.synthesis.screen import ProceduralScreen, ProceduralScreenConfig
 

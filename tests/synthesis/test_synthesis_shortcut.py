@@ -9,11 +9,11 @@ from synthetic_head import BACKGROUND_COLOR, synthetic_portrait
 from perse.attributes import Part
 from perse.data import TrackedPortrait
 from perse.head import HeadModel
-from perse.synthesis.attachments.hats import RIM_PLANES
-from perse.synthesis.attachments.skull import Skull
-from perse.synthesis.editing.head_view import HeadView
-from perse.synthesis.editing.painted import PaintedEdit
-from perse.synthesis.editing.shortcut import remove_hair, trim_hair_under_hat
+from perse.synthesis.procedural.attachments.hats import RIM_PLANES
+from perse.synthesis.procedural.attachments.skull import Skull
+from perse.synthesis.procedural.editing.head_view import HeadView
+from perse.synthesis.procedural.editing.painted import PaintedEdit
+from perse.synthesis.procedural.editing.shortcut import remove_hair, trim_hair_under_hat
 
 
 @pytest.fixture(scope="module")

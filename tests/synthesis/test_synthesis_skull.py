@@ -8,9 +8,9 @@ from synthetic_head import neutral
 
 from perse.attributes import Part
 from perse.head import HeadModel, HeadParameters, Region
-from perse.synthesis.attachments.skull import Skull, angles, directions
-from perse.synthesis.attachments.surfaces import ball, join, lathe, ring, tube
-from perse.synthesis.attachments.textures import felt, knit, plain, straw
+from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
+from perse.synthesis.procedural.attachments.surfaces import ball, join, lathe, ring, tube
+from perse.synthesis.procedural.attachments.textures import felt, knit, plain, straw
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from synthetic_head import SIZE, synthetic_portrait
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, TrackedPortrait
 from perse.head import HeadModel
-from perse.synthesis.attachments.skull import Skull
-from perse.synthesis.editing.head_view import HeadView
-from perse.synthesis.editing.worn import WornEdit, hair_cover, wear_earrings, wear_hat, wear_headphones
+from perse.synthesis.procedural.attachments.skull import Skull
+from perse.synthesis.procedural.editing.head_view import HeadView
+from perse.synthesis.procedural.editing.worn import WornEdit, hair_cover, wear_earrings, wear_hat, wear_headphones
 from perse.synthesis.prompts import complete
 
 Wear = Callable[[TrackedPortrait, AttributePrompt, HeadModel], WornEdit]

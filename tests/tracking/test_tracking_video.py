@@ -13,7 +13,7 @@ from perse.data.motion_file import parse_motion, write_motion
 from perse.errors import InputError
 from perse.export.video import mp4_bytes
 from perse.head import HeadModel, HeadParameters, Joint
-from perse.synthesis.animator import ProceduralAnimatorConfig
+from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
 from perse.synthesis.seams import Shot
 from perse.tracking.detection import FaceBox
 from perse.tracking.face_tracks import choose_track, link_faces

@@ -24,7 +24,7 @@ from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortra
 from perse.data.keys import edit_key
 from perse.errors import GenerationError, PerseError, PromptError
 from perse.head import HeadModel
-from perse.synthesis.editing.canvas import put_part, smooth_step
+from perse.synthesis.compositing import put_part, smooth_step
 from perse.synthesis.production.generation import Image
 from perse.synthesis.production.inpainting import FluxControlNetInpainterConfig, InpainterConfig, InpaintRequest
 from perse.synthesis.production.keypoints import KeypointsConfig, LandmarkKeypointsConfig

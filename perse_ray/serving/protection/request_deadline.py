@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from perse_ray.serving.deadline import due_in
 from perse_ray.serving.protection.admission import lane_of
 from perse_ray.serving.protection.asgi import Application, Message, Receive, Scope, Send, refuse
+from perse_ray.serving.schema.deadline import due_in
 
 GRACE_S = 1.0
 """The application knows the deadline and answers itself, better; what does not is cut off this much later."""

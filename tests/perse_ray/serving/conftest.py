@@ -20,7 +20,7 @@ from perse.avatar import (
     save_avatar,
 )
 from perse.features import EmbeddedEncoder
-from perse_ray.serving.loaded_avatar import LoadedAvatar
+from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
 
 
 @pytest.fixture(scope="session")

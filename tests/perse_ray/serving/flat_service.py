@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from perse.attributes import Category
 from perse.export import Edit, Provenance
-from perse_ray.serving.errors import NoSuchAvatar, check_names
-from perse_ray.serving.requests import Appearance, Attributes, AvatarInfo, RenderRequest, SubjectInfo
-from perse_ray.serving.work import Frames, Work
+from perse_ray.serving.drawing.tasks import Frames, Work
+from perse_ray.serving.schema.errors import NoSuchAvatar, check_names
+from perse_ray.serving.schema.requests import Appearance, Attributes, AvatarInfo, RenderRequest, SubjectInfo
 
 
 class FlatAvatar:

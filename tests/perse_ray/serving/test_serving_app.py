@@ -17,12 +17,12 @@ from perse.data.images import decode_image
 from perse.errors import InputError
 from perse.export import verify_file
 from perse.export.xmp import read_xmp
-from perse_ray.serving.app import Status, create_app
-from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, Unavailable, UnknownName
-from perse_ray.serving.media_requests import AnimateRequest, EditSpace, FramesAnswer, FramesRequest
-from perse_ray.serving.media_routes import Refusal
-from perse_ray.serving.requests import MAX_BODY_BYTES, MAX_SIDE_PX, AvatarInfo, RenderRequest
-from perse_ray.serving.work import Work
+from perse_ray.serving.drawing.tasks import Work
+from perse_ray.serving.http.app import Status, create_app
+from perse_ray.serving.http.media_routes import Refusal
+from perse_ray.serving.schema.errors import DeadlineExceeded, NoSuchAvatar, Unavailable, UnknownName
+from perse_ray.serving.schema.media_requests import AnimateRequest, EditSpace, FramesAnswer, FramesRequest
+from perse_ray.serving.schema.requests import MAX_BODY_BYTES, MAX_SIDE_PX, AvatarInfo, RenderRequest
 
 URL = "/v1/avatars/me/render"
 

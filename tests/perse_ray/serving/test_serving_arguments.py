@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from perse_ray.serving.deployment import application
+from perse_ray.serving.ray_serve.deployment import application
 
 
 def test_arguments_come_as_a_file_has_them(workspace: Path) -> None:

@@ -18,11 +18,11 @@ from perse.data.workspace import Workspace
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.training import Trainer
-from perse_ray.loops import TrainingLoop
-from perse_ray.mlflow_log import BuildLog
-from perse_ray.serving.errors import UnknownName
-from perse_ray.serving.loaded_avatar import LoadedAvatar
-from perse_ray.serving.requests import OrbitCamera, PinholeCamera, RenderRequest
+from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
+from perse_ray.serving.schema.errors import UnknownName
+from perse_ray.serving.schema.requests import OrbitCamera, PinholeCamera, RenderRequest
+from perse_ray.training.loops import TrainingLoop
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ import perse_ray.client
 from perse.attributes import Category
 from perse.data.images import decode_image
 from perse_ray.client import AvatarClient, ServiceError, described
-from perse_ray.serving.app import create_app
-from perse_ray.serving.places import find_places
-from perse_ray.serving.requests import Appearance, Description
-from perse_ray.serving.service import AvatarService, LocalAvatars
-from perse_ray.serving.shelf import Shelf
+from perse_ray.serving.http.app import create_app
+from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.service import AvatarService, LocalAvatars
+from perse_ray.serving.library.sources import find_places
+from perse_ray.serving.schema.requests import Appearance, Description
 
 
 class InProcess(httpx.BaseTransport):

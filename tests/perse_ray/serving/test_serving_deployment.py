@@ -27,13 +27,13 @@ from serving_fakes import Endless, ProcessId
 from perse.avatar import load_avatar, save_avatar
 from perse.data.images import decode_image
 from perse_ray.client import AvatarClient, ServiceError, described
-from perse_ray.serving.arguments import ServeArguments
-from perse_ray.serving.deadline import due_in
-from perse_ray.serving.deployment import application
-from perse_ray.serving.errors import DeadlineExceeded, NoSuchAvatar, UnknownName
-from perse_ray.serving.remote import RemoteAvatars
-from perse_ray.serving.renderer import RENDERER
-from perse_ray.serving.requests import RenderRequest
+from perse_ray.serving.ray_serve.arguments import ServeArguments
+from perse_ray.serving.ray_serve.deployment import application
+from perse_ray.serving.ray_serve.remote_service import RemoteAvatars
+from perse_ray.serving.ray_serve.renderer import RENDERER
+from perse_ray.serving.schema.deadline import due_in
+from perse_ray.serving.schema.errors import DeadlineExceeded, NoSuchAvatar, UnknownName
+from perse_ray.serving.schema.requests import RenderRequest
 
 SMALL = {"width": 48, "height": 48}
 

@@ -13,11 +13,11 @@ from perse.avatar.storage import DESCRIPTION_FILE, TENSORS_FILE
 from perse.data.workspace import Workspace
 from perse.errors import WorkspaceError
 from perse.training import Checkpoint, save_checkpoint
-from perse_ray.checkpoints import CheckpointFolder
-from perse_ray.serving.errors import Unavailable
-from perse_ray.serving.followed import FILES, FollowedWorkspace
-from perse_ray.serving.requests import Appearance
-from perse_ray.serving.shelf import Shelf
+from perse_ray.registry.checkpoints import CheckpointFolder
+from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.training_source import FILES, FollowedWorkspace
+from perse_ray.serving.schema.errors import Unavailable
+from perse_ray.serving.schema.requests import Appearance
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from PIL import Image
 from perse.attributes import Category
 from perse.data.images import decode_image
 from perse.export import FORMATS, verify_file
-from perse_ray.serving.app import create_app
-from perse_ray.serving.media_requests import between
-from perse_ray.serving.requests import MAX_BODY_BYTES, Appearance, Description
+from perse_ray.serving.http.app import create_app
+from perse_ray.serving.schema.media_requests import between
+from perse_ray.serving.schema.requests import MAX_BODY_BYTES, Appearance, Description
 
 URL = "/v1/avatars/me"
 
@@ -182,9 +182,9 @@ def test_a_real_avatar_behind_it(head_model, tiny_clips, tmp_path: Path) -> None
 
     from perse.avatar import save_avatar
     from perse.export import read_splats
-    from perse_ray.serving.places import find_places
-    from perse_ray.serving.service import LocalAvatars
-    from perse_ray.serving.shelf import Shelf
+    from perse_ray.serving.library.avatar_cache import Shelf
+    from perse_ray.serving.library.service import LocalAvatars
+    from perse_ray.serving.library.sources import find_places
 
     avatar = synthetic_avatar(head_model, tiny_clips)
     save_avatar(avatar, tmp_path / "me" / "avatar")

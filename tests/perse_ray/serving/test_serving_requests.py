@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from perse.attributes import Category
-from perse_ray.serving.media_requests import between
-from perse_ray.serving.requests import Appearance, Description, RenderRequest, explained, terms
-from perse_ray.serving.stream import BadMessage, Scene
+from perse_ray.serving.http.stream import BadMessage, Scene
+from perse_ray.serving.schema.media_requests import between
+from perse_ray.serving.schema.requests import Appearance, Description, RenderRequest, explained, terms
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -13,11 +13,11 @@ import torch
 from perse.avatar import Avatar, load_avatar, save_avatar
 from perse.data.workspace import Workspace
 from perse.errors import InputError
-from perse_ray.mlflow_log import BuildLog
-from perse_ray.serving.errors import NoSuchAvatar
-from perse_ray.serving.places import absolute, find_places
-from perse_ray.serving.requests import RenderRequest
-from perse_ray.serving.shelf import Shelf
+from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.sources import absolute, find_places
+from perse_ray.serving.schema.errors import NoSuchAvatar
+from perse_ray.serving.schema.requests import RenderRequest
 
 LOOK = RenderRequest(width=32, height=32)
 

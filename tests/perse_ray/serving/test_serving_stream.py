@@ -13,10 +13,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from perse.data.images import decode_image
 from perse.errors import InputError
-from perse_ray.serving import stream
-from perse_ray.serving.app import create_app
-from perse_ray.serving.errors import Unavailable
-from perse_ray.serving.requests import RenderRequest
+from perse_ray.serving.http import stream
+from perse_ray.serving.http.app import create_app
+from perse_ray.serving.schema.errors import Unavailable
+from perse_ray.serving.schema.requests import RenderRequest
 
 URL = "/v1/avatars/me/stream"
 

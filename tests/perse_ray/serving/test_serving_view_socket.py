@@ -17,15 +17,15 @@ from synthetic_avatar import synthetic_avatar
 from perse.avatar import save_avatar
 from perse.data.motion_file import Motion, write_motion
 from perse.data.workspace import Workspace
-from perse_ray.serving.app import create_app
-from perse_ray.serving.places import WorkspacePlace
+from perse_ray.serving.http.app import create_app
+from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.service import LocalAvatars
+from perse_ray.serving.library.sources import WorkspacePlace
+from perse_ray.serving.local_viewer import viewer_app
 from perse_ray.serving.protection import Tokens
 from perse_ray.serving.protection.sign_in import cookie_name
-from perse_ray.serving.service import LocalAvatars
-from perse_ray.serving.shelf import Shelf
-from perse_ray.serving.view_routes import CLOSED_UNKNOWN
-from perse_ray.serving.view_server import viewer_app
-from perse_ray.serving.view_socket import MAX_MOTION_BYTES
+from perse_ray.serving.viewer.routes import CLOSED_UNKNOWN
+from perse_ray.serving.viewer.socket import MAX_MOTION_BYTES
 
 LINE = "/v1/avatars/me/splats"
 HERE = ("127.0.0.1", 50000)

@@ -25,10 +25,10 @@ from perse.data.motion_file import Motion, write_motion
 from perse.data.workspace import Workspace
 from perse.export import read_splats, verify_file
 from perse.training import Checkpoint, save_checkpoint
-from perse_ray.serving.followed import FollowedWorkspace
+from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.training_source import FollowedWorkspace
+from perse_ray.serving.local_viewer import viewer_app
 from perse_ray.serving.protection import Tokens
-from perse_ray.serving.shelf import Shelf
-from perse_ray.serving.view_server import viewer_app
 
 WIDE, PHONE = {"width": 900, "height": 560}, {"width": 390, "height": 700}
 TOKEN = "a-token-of-these-tests"

@@ -16,12 +16,12 @@ from perse.data.images import encode_image
 from perse.errors import MissingWeightsError
 from perse.features import EmbeddedEncoder, EmbeddedEncoderConfig, OpenClipEncoderConfig
 from perse.features.encoder import Features
-from perse_ray.serving.encoders import Encoders
-from perse_ray.serving.errors import UnknownName
-from perse_ray.serving.exemplar import framed
-from perse_ray.serving.loaded_avatar import LoadedAvatar
-from perse_ray.serving.requests import Appearance
-from perse_ray.serving.wardrobe import Wardrobe
+from perse_ray.serving.drawing.attribute_mixes import Wardrobe
+from perse_ray.serving.drawing.encoders import Encoders
+from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
+from perse_ray.serving.drawing.picture_framing import framed
+from perse_ray.serving.schema.errors import UnknownName
+from perse_ray.serving.schema.requests import Appearance
 
 
 def code(loaded: LoadedAvatar, attributes: dict[str, Any]) -> torch.Tensor:

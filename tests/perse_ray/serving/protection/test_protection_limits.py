@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perse.errors import PerseError
-from perse_ray.serving.deadline import current_deadline, remaining_s
 from perse_ray.serving.protection.admission import Admission, Lanes
 from perse_ray.serving.protection.asgi import KEY, Receive, Scope, Send
 from perse_ray.serving.protection.body_limit import BodyLimit
 from perse_ray.serving.protection.rate_limit import Bucket, RateLimit
 from perse_ray.serving.protection.request_deadline import Deadline
+from perse_ray.serving.schema.deadline import current_deadline, remaining_s
 
 RENDER = "/v1/avatars/me/render"
 

@@ -8,8 +8,8 @@ import pytest
 from asgi_harness import ask, greeting, http_scope
 from ray._common.utils import import_attr
 
-from perse_ray.serving import proxy
 from perse_ray.serving.protection.admission import Lanes, environment_lanes
+from perse_ray.serving.ray_serve import proxy
 
 
 def test_the_room_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:

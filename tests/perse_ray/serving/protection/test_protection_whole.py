@@ -11,11 +11,11 @@ from fastapi.testclient import TestClient
 from flat_service import FlatService
 from starlette.testclient import WebSocketDenialResponse
 
-from perse_ray.serving.app import create_app
+from perse_ray.serving.http.app import create_app
 from perse_ray.serving.protection import Protection, Tokens
 from perse_ray.serving.protection.admission import Lanes
 from perse_ray.serving.protection.metrics import Measured, Metrics
-from perse_ray.serving.requests import MAX_BODY_BYTES
+from perse_ray.serving.schema.requests import MAX_BODY_BYTES
 
 TOKEN = "a-token-for-the-tests"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

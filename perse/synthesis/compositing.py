@@ -1,0 +1,39 @@
+"""What every editor composes pictures and part masks with, whatever paints them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from perse.attributes import Part
+from perse.data import PartMasks
+
+Field = NDArray[np.float32]
+"""Numbers over the picture, [h, w] or [h, w, c]."""
+
+
+def smooth_step(values: ArrayLike, low: float = 0.0, high: float = 1.0) -> Field:
+    """0 below `low`, 1 above `high`, an S without corners between; falls where `low` > `high`."""
+    t = ((np.asarray(values, np.float32) - low) / (high - low)).clip(0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
+
+
+def put_part(masks: PartMasks, part: Part, alpha: Field, replaced: Sequence[Part] = tuple(Part)) -> PartMasks:
+    """Masks with a part laid over others: over a pixel they still sum to what they summed to.
+
+    Args:
+        alpha: [h, w] in 0..1, how much of the pixel becomes `part`.
+        replaced: the parts that give way; the others stay as they are.
+    """
+    soft = masks.soft.astype(np.float32)
+    gained = np.zeros_like(alpha)
+    for other in replaced:
+        if other != part:
+            lost = soft[other] * alpha
+            gained += lost
+            soft[other] -= lost
+    soft[part] += gained
+    rounded = np.round(soft).clip(0, 255).astype(np.uint8)
+    return PartMasks(rounded, 255 - rounded[Part.BACKGROUND])

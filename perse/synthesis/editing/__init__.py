@@ -1,6 +1,0 @@
-"""Editing a portrait from a structured prompt: paint for what lies in the skin, 3D attachments for what is worn."""
-
-from perse.synthesis.editing.editor import ProceduralEditor, ProceduralEditorConfig
-from perse.synthesis.editing.painted import PaintedEdit
-
-__all__ = ["PaintedEdit", "ProceduralEditor", "ProceduralEditorConfig"]

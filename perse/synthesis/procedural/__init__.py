@@ -1,0 +1,1 @@
+"""Editors, screens and animators that need no weights."""

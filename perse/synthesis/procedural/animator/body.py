@@ -1,0 +1,137 @@
+"""Neck and clothes: a still layer behind the moving head, cut out by the person's matte.
+
+Camera and body do not move, so the layer is an image with a relief of depths. The head's hole in it is not filled
+everywhere: only where clothes must go on behind hair, beard or chin, below a line drawn from shoulder to shoulder.
+The neck above the collar belongs to the head's own skinned surface; a strip of it stays here, under its fading end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.attributes import Part
+from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
+from perse.synthesis.procedural.animator.own_pose import OwnPose
+from perse.synthesis.procedural.animator.projection import Picture
+from perse.synthesis.procedural.animator.surface import HeadSurface
+
+Array = NDArray[np.float32]
+
+_COLLAR_STRIP = (0.12, 0.06)
+"""Static neck fades out between these distances above the collar, in face widths."""
+
+
+@dataclass(frozen=True)
+class BodyLayer:
+    """What does not move.
+
+    Attributes:
+        rgb: [h, w, 3] float32, 0…255, not premultiplied.
+        alpha: [h, w] float32.
+        labels: [h, w] uint8, values of `Part`.
+        depth: [h, w] float32 metres; a smooth relief, defined everywhere.
+    """
+
+    rgb: Array
+    alpha: Array
+    labels: NDArray[np.uint8]
+    depth: Array
+
+    def resized(self, width: int, height: int) -> BodyLayer:
+        """The layer at another size (labels by nearest neighbour)."""
+        size = (width, height)
+        soft = cv2.INTER_LINEAR if width >= self.alpha.shape[1] else cv2.INTER_AREA
+        labels = cv2.resize(self.labels, size, interpolation=cv2.INTER_NEAREST)
+        rgb, alpha, depth = (
+            cv2.resize(layer, size, interpolation=soft) for layer in (self.rgb, self.alpha, self.depth)
+        )
+        return BodyLayer(rgb, alpha, labels, depth)
+
+
+def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width_px: float) -> BodyLayer:
+    """Cut the body out of the photograph. `pose` is the lifted head, hair included, in the portrait's own pose."""
+    drawn = (pose.fragments.face >= 0) & (surface.head_share[surface.faces].min(1) > 0.5)[pose.fragments.face]
+    clothes = picture.masks[Part.CLOTHES]
+    neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
+    hole = _behind_the_head(picture, drawn)
+    alpha = _without_crumbs(np.clip(np.maximum(clothes + neck, hole), 0, 1))
+    known = (clothes > 0.6).astype(np.float32)
+    filled = push_pull(picture.rgb, np.maximum(known * (1 - hole), 1e-5))
+    inside = cv2.GaussianBlur(hole, (0, 0), 0.8)[..., None]
+    labels = np.where(neck > clothes, Part.NECK, Part.CLOTHES)
+    return BodyLayer(
+        rgb=(picture.rgb * (1 - inside) + filled * inside).astype(np.float32),
+        alpha=alpha,
+        labels=np.where(hole > 0.5, Part.CLOTHES, labels).astype(np.uint8),
+        depth=_relief(surface, pose),
+    )
+
+
+def _without_crumbs(alpha: Array) -> Array:
+    """Only what hangs together with the torso: flecks and spikes of the masks would stay beside a turned head."""
+    block = np.ones((7, 7), np.uint8)
+    alpha = alpha * cv2.dilate(cv2.morphologyEx((alpha > 0.3).astype(np.uint8), cv2.MORPH_OPEN, block), block)
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.1).astype(np.uint8))
+    if count < 3:
+        return alpha.astype(np.float32)
+    sizes = stats[1:, cv2.CC_STAT_AREA]
+    kept = 1 + np.nonzero(sizes >= 0.05 * sizes.max())[0]
+    near = cv2.dilate(np.isin(pieces, kept).astype(np.uint8), np.ones((5, 5), np.uint8))
+    return (alpha * near).astype(np.float32)
+
+
+def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width_px: float) -> Array:
+    """Where the photograph's neck remains in the layer: near the collar, and where the skinned neck fades."""
+    clothes = (picture.masks[Part.CLOTHES] > 0.5).astype(np.uint8)
+    away = (
+        cv2.distanceTransform(1 - clothes, cv2.DIST_L2, 5) / face_width_px if clothes.any() else np.ones(clothes.shape)
+    )
+    near_collar = 1 - smoothstep(away, _COLLAR_STRIP[1], _COLLAR_STRIP[0])
+    share = pose.fragments.interpolate(surface.faces, surface.head_share[:, None])[..., 0]
+    drawn = (pose.fragments.face >= 0).astype(np.float32)
+    fading = drawn * (1 - smoothstep(share, 0.2, 0.45))
+    # Where the neck's outline stands against the background, a strip would stay behind as a wedge when it turns.
+    open_air = (picture.masks.labels == Part.BACKGROUND).astype(np.uint8)
+    inside = smoothstep(cv2.distanceTransform(1 - open_air, cv2.DIST_L2, 5), 3.0, 9.0)
+    return np.maximum(near_collar * inside, fading).astype(np.float32)
+
+
+def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_]) -> Array:
+    """Pixels hidden by the head behind which clothes go on: [h, w] of 0 or 1.
+
+    Under hair, beard or chin the clothes' upper edge is not seen; it is drawn straight between the columns where it is
+    seen against the background or the neck.
+    """
+    labels = picture.masks.labels
+    height, width = labels.shape
+    is_clothes = labels == Part.CLOTHES
+    columns = np.nonzero(is_clothes.any(0))[0]
+    if len(columns) < 8:
+        return np.zeros(labels.shape, np.float32)
+    top = is_clothes.argmax(0)
+    above = labels[np.maximum(top - 3, 0), np.arange(width)]
+    honest = is_clothes.any(0) & np.isin(above, (Part.BACKGROUND, Part.NECK, Part.CLOTHES))
+    if not honest.any():
+        return np.zeros(labels.shape, np.float32)
+    line = np.interp(np.arange(width), np.nonzero(honest)[0], top[honest])
+    line = np.where(np.arange(width) < columns[0], height, np.where(np.arange(width) > columns[-1], height, line))
+    below = np.arange(height)[:, None] >= line
+    hidden = ~np.isin(labels, (Part.BACKGROUND, Part.NECK, Part.CLOTHES)) | drawn
+    return (below & hidden & ~is_clothes & (labels != Part.NECK)).astype(np.float32)
+
+
+def _relief(surface: HeadSurface, pose: OwnPose) -> Array:
+    """Depth of the body: at the neck's middle under the chin, nearer towards the chest, farther at the shoulders."""
+    camera = pose.camera
+    base = surface.outer & (surface.head_share > 0.05) & (surface.head_share < 0.4)
+    points = pose.vertices[base if base.any() else surface.outer]
+    pixels = pose.pixels[base if base.any() else surface.outer]
+    scale = pose.metres_per_pixel(points.mean(0).astype(np.float32))
+    rows, columns = np.mgrid[: camera.height, : camera.width].astype(np.float32)
+    down = np.clip((rows - pixels[:, 1].mean()) * scale, -0.03, 0.2)
+    aside = np.abs(columns - pixels[:, 0].mean()) * scale
+    return (pixels[:, 2].mean() + 0.01 - 0.55 * down + 0.9 * np.maximum(aside - 0.07, 0) ** 1.2).astype(np.float32)

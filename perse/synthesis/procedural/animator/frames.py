@@ -1,0 +1,192 @@
+"""Draws a lifted portrait in any pose: body, head, attachments; supersampled, over white."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perse.data import Attachment
+from perse.geometry import Camera
+from perse.head import HeadParameters, Joint, pose_head
+from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
+from perse.synthesis.procedural.animator.body import BodyLayer
+from perse.synthesis.procedural.animator.canvas import paint_head, reduce_parts, vertex_normals
+from perse.synthesis.procedural.animator.fill import smoothstep
+from perse.synthesis.procedural.animator.hanging import AS_PHOTOGRAPHED
+from perse.synthesis.procedural.animator.lifted import LiftedPortrait
+from perse.synthesis.procedural.scene import (
+    FrameBuffers,
+    Light,
+    PreparedAttachments,
+    draw_attachments,
+    prepare_attachments,
+)
+
+Array = NDArray[np.float32]
+
+_LEAST_SHARE = 0.75  # of the photograph's resolution, which the texture is made for
+_BATCH = 32  # frames skinned at once: a few tens of megabytes
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One finished frame: image [h, w, 3] over white, alpha [h, w], parts [h, w]; all uint8."""
+
+    image: NDArray[np.uint8]
+    alpha: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What stays the same for all frames of a clip.
+
+    Attributes:
+        lifted: the portrait.
+        camera: at the supersampled size; supersampling: its factor.
+        blank: buffers with nothing but the body in them.
+        texture: [h, w, 4] uint8, a copy of the lifted texture into which the lids are drawn.
+        shade: [n] multipliers, shadows of attachments included.
+        attachments: what is drawn onto the head: the joint that carries it, the things, and their light.
+    """
+
+    lifted: LiftedPortrait
+    camera: Camera
+    supersampling: int
+    blank: FrameBuffers
+    texture: NDArray[np.uint8]
+    shade: Array
+    attachments: tuple[tuple[Joint, PreparedAttachments, Light], ...]
+
+
+def set_stage(
+    lifted: LiftedPortrait,
+    size_px: int,
+    supersampling: int,
+    *,
+    shadows: Array | None = None,
+    attachments: Sequence[Attachment] = (),
+) -> Stage:
+    """Prepare a clip of frames `size_px` wide and high.
+
+    Small frames are supersampled more than asked for, so that no texel of the head is skipped.
+    """
+    supersampling = max(supersampling, int(np.ceil(_LEAST_SHARE * lifted.camera.width / size_px)))
+    side = size_px * supersampling
+    return Stage(
+        lifted=lifted,
+        camera=lifted.camera.resized(side, side),
+        supersampling=supersampling,
+        blank=_with_body(lifted.body.resized(side, side)),
+        texture=lifted.texture.copy(),
+        shade=lifted.shade if shadows is None else (lifted.shade * shadows).astype(np.float32),
+        attachments=_by_joint(lifted, attachments),
+    )
+
+
+def _by_joint(
+    lifted: LiftedPortrait, attachments: Sequence[Attachment]
+) -> tuple[tuple[Joint, PreparedAttachments, Light], ...]:
+    """Attachments follow the neck; sheets that hang off the head the joint they name, with the light they show."""
+    groups = []
+    for joint in sorted({sheet.joint for sheet in lifted.sheets}):
+        items = [sheet.attachment for sheet in lifted.sheets if sheet.joint == joint]
+        groups.append((joint, prepare_attachments(items), AS_PHOTOGRAPHED))
+    if attachments:
+        groups.append((Joint.NECK, prepare_attachments(attachments), lifted.light))
+    return tuple(groups)
+
+
+def _with_body(body: BodyLayer) -> FrameBuffers:
+    cover = body.alpha[..., None]
+    solid = body.alpha > 0.5
+    return FrameBuffers(
+        rgb=(body.rgb * cover + 255 * (1 - cover)).astype(np.float32),
+        alpha=body.alpha.astype(np.float32),
+        parts=np.where(solid, body.labels, 0).astype(np.uint8),
+        depth=np.where(solid, body.depth, np.inf).astype(np.float32),
+    )
+
+
+def draw_frames(stage: Stage, motion: HeadParameters) -> Iterator[Frame]:
+    """Draw every frame of a motion (leading [f]); its identity is replaced by the portrait's."""
+    motion = motion.with_identity(stage.lifted.head)
+    for start in range(0, len(motion), _BATCH):
+        batch = motion.frame(slice(start, start + _BATCH))
+        posed = pose_head(stage.lifted.surface.model, batch)
+        for index in range(len(batch)):
+            transforms = posed.transforms[index].numpy()
+            vertices = _drawn_vertices(stage.lifted, posed.vertices[index].numpy(), transforms)
+            _draw_lids(stage, batch.expression[index])
+            yield draw_frame(stage, vertices, transforms)
+
+
+def _drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) -> Array:
+    """Refine the posed head and carry the displacement along with its skinning: [n, 3]."""
+    surface = lifted.surface
+    drawn = surface.mixture @ vertices
+    for joint in range(transforms.shape[0]):
+        rotated = lifted.displacement @ transforms[joint, :3, :3].T
+        drawn += surface.weights[:, joint : joint + 1] * rotated
+    return drawn.astype(np.float32)
+
+
+def _draw_lids(stage: Stage, expression: torch.Tensor) -> None:
+    """Blend the closed lids into the texture by how far each eye is shut."""
+    for lid in stage.lifted.lids:
+        height, width = lid.rgb.shape[:2]
+        box = slice(lid.top, lid.top + height), slice(lid.left, lid.left + width)
+        shut = float(smoothstep(np.asarray(expression[lid.expression], np.float32), 0.25, 0.9))
+        opened = stage.lifted.texture[box][..., :3]
+        blend = shut * lid.weight
+        stage.texture[box][..., :3] = np.round(opened * (1 - blend) + lid.rgb * blend)
+
+
+def draw_frame(stage: Stage, vertices: Array, transforms: Array) -> Frame:
+    """Draw one frame from posed vertices [n, 3] and joint transforms [j, 4, 4]."""
+    buffers = draw_buffers(stage, vertices, transforms)
+    size = buffers.height // stage.supersampling
+    image = cv2.resize(buffers.rgb, (size, size), interpolation=cv2.INTER_AREA)
+    alpha = cv2.resize(buffers.alpha, (size, size), interpolation=cv2.INTER_AREA)
+    image, alpha = _bytes(image), _bytes(255 * alpha)
+    parts = np.empty((size, size), np.uint8)
+    reduce_parts(buffers.parts, alpha, stage.supersampling, parts)
+    return Frame(image, alpha, parts)
+
+
+def _bytes(values: Array) -> NDArray[np.uint8]:
+    return np.clip(values + 0.5, 0, 255).astype(np.uint8)
+
+
+def draw_buffers(stage: Stage, vertices: Array, transforms: Array) -> FrameBuffers:
+    """Body, then head, then attachments, at the supersampled size."""
+    lifted, surface, blank = stage.lifted, stage.lifted.surface, stage.blank
+    buffers = FrameBuffers(blank.rgb.copy(), blank.alpha.copy(), blank.parts.copy(), blank.depth.copy())
+    pixels = project_vertices(vertices, stage.camera)
+    fragments = rasterize_mesh(pixels, surface.faces, stage.camera.width, stage.camera.height)
+    paint_head(
+        fragments.depth, fragments.face, fragments.weights, surface.faces, lifted.corner_uvs, stage.texture,
+        lifted.dressed, lifted.rim, lifted.labels, _facing(stage, vertices), stage.shade, _outline(fragments),
+        buffers.rgb, buffers.alpha, buffers.parts, buffers.depth,
+    )  # fmt: skip
+    for joint, attachments, light in stage.attachments:
+        draw_attachments(buffers, attachments, transforms[joint], stage.camera, light)
+    return buffers
+
+
+def _outline(fragments: MeshFragments) -> Array:
+    """1 along the head's outline in the picture, 0 inside: soft hair must not let the background through a fold."""
+    drawn = (fragments.face >= 0).astype(np.float32)
+    return np.clip(4 * (1 - cv2.blur(drawn, (15, 15))), 0, 1)
+
+
+def _facing(stage: Stage, vertices: Array) -> Array:
+    matrix = stage.camera.world_to_camera.numpy()
+    view = -matrix[:3, :3].T @ matrix[:3, 3] - vertices
+    normals = vertex_normals(vertices, stage.lifted.surface.faces)
+    return ((normals * view).sum(1) / np.linalg.norm(view, axis=1)).astype(np.float32)

@@ -1,0 +1,204 @@
+"""From a photograph to a `LiftedPortrait`.
+
+::
+
+    portrait ─ own pose ─► bare head in the picture
+    masks ─── hair volume ─► displacement ─► lifted head in the picture
+    picture ─ projection ─► trust per vertex and texel
+      ├─ complexion ─► colours of hidden skin and hair ─► atlas ─┐
+      ├─ closed lids, eyes, teeth ───────────────────────────────┼─► texture sheet
+      └─ body layer ─────────────────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perse.attributes import Part
+from perse.data import PartMasks, TrackedPortrait
+from perse.head import pose_head, rest_vertices
+from perse.synthesis.procedural.animator.body import build_body
+from perse.synthesis.procedural.animator.eyelids import close_lids
+from perse.synthesis.procedural.animator.eyes import paint_eye
+from perse.synthesis.procedural.animator.front_map import make_front_map
+from perse.synthesis.procedural.animator.hair_volume import HairVolumeConfig, lift_hair
+from perse.synthesis.procedural.animator.hanging import hang_sheets
+from perse.synthesis.procedural.animator.harmonic import extend
+from perse.synthesis.procedural.animator.lifted import LiftedPortrait
+from perse.synthesis.procedural.animator.mouth import (
+    CAVITY_COLOR,
+    GUM_COLOR,
+    TONGUE_COLOR,
+    find_opening,
+    inner_shade,
+    paint_teeth,
+    place_teeth,
+)
+from perse.synthesis.procedural.animator.own_pose import OwnPose, moved, take_own_pose
+from perse.synthesis.procedural.animator.projection import Picture, prepare_picture, project_mesh, project_texels
+from perse.synthesis.procedural.animator.skin_and_hair import paint_atlas, read_complexion
+from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
+from perse.synthesis.procedural.animator.texture_sheet import Patch, assemble, flat_patch
+from perse.synthesis.procedural.scene import Light, fit_light
+from perse.tracking.landmarks import LEFT_IRIS, LEFT_IRIS_CENTER, RIGHT_IRIS, RIGHT_IRIS_CENTER
+
+Array = NDArray[np.float32]
+
+_EYE_TEXELS_PER_M = 3200.0
+_TEETH_TEXELS_PER_M = 2400.0
+_SOCKET_COLOR = (96.0, 60.0, 54.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiftConfig:
+    """How a portrait is lifted."""
+
+    atlas_scale_px: float = 1300.0
+    """Texels per unit of the head model's UV square."""
+    longest_edge_m: float = 0.010
+    """Edges of the outer skin longer than this are split, so that hair has a round outline."""
+    hair: HairVolumeConfig = field(default_factory=HairVolumeConfig)
+    """How hair and headwear get their volume."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The lifted head's shape.
+
+    Attributes:
+        cover: [n] covered by hair or headwear.
+        displacement: [n, 3] metres, rest pose.
+    """
+
+    cover: Array
+    displacement: Array
+
+
+def shape_head(surface: HeadSurface, portrait: TrackedPortrait, picture: Picture, config: LiftConfig) -> Geometry:
+    """Find the displacement of the drawn mesh from the fitted head: ears under hair, hair itself, teeth."""
+    nothing = np.zeros_like(surface.rest)
+    bare = take_own_pose(surface, portrait.head, portrait.camera, nothing)
+    first = lift_hair(surface, bare, picture.masks, config.hair)
+    rest_shift = _flatten_covered_ears(surface, portrait, first.cover)
+    rest_shift += place_teeth(surface, bare, find_opening(picture, portrait.landmarks_px))
+    flattened = moved(surface, bare, bare.vertices + np.einsum("nij,nj->ni", bare.rotations, rest_shift))
+    volume = lift_hair(surface, flattened, picture.masks, config.hair)
+    inverse = np.linalg.inv(bare.rotations)
+    grown = np.einsum("nij,nj->ni", inverse, volume.displacement)
+    return Geometry(volume.cover, (rest_shift + grown).astype(np.float32))
+
+
+def _flatten_covered_ears(surface: HeadSurface, portrait: TrackedPortrait, cover: Array) -> Array:
+    """Ears under hair or a hat would dent it: lay them flat. Rest-pose displacement [n, 3]."""
+    rest = (surface.mixture @ rest_vertices(surface.model, portrait.head).numpy()).astype(np.float32)
+    shift = np.zeros_like(rest)
+    for side in (-1, 1):
+        ear = surface.ears & (np.sign(rest[:, 0]) == side)
+        ear &= rest[:, 1] > _bare_below(rest[ear, 1], cover[ear])
+        if ear.any():
+            pinned = np.where(ear, 0.0, 1e6).astype(np.float32)
+            shift += np.where(ear[:, None], extend(rest, pinned, surface.average, surface.outer) - rest, 0)
+    return shift
+
+
+def _bare_below(heights: Array, cover: Array) -> float:
+    """Up to which height an ear shows below the hair: its lobe, all of it (+inf) or nothing (-inf)."""
+    if not len(heights):
+        return np.inf
+    steps = np.linspace(heights.min(), heights.max(), 7)
+    for low, high in pairwise(steps):
+        here = (heights >= low) & (heights <= high)
+        if here.any() and cover[here].mean() > 0.5:
+            return float(low) if low > steps[0] else -np.inf
+    return np.inf
+
+
+def lift_portrait(
+    surface: HeadSurface,
+    portrait: TrackedPortrait,
+    image: NDArray[np.uint8],
+    masks: PartMasks,
+    config: LiftConfig,
+    light: Light | None = None,
+) -> LiftedPortrait:
+    """Lift a picture of the portrait's head: the portrait itself or an edit of it, in the same pose and crop."""
+    picture = prepare_picture(image, masks)
+    return dress(surface, portrait, picture, shape_head(surface, portrait, picture, config), light)
+
+
+def dress(
+    surface: HeadSurface, portrait: TrackedPortrait, picture: Picture, geometry: Geometry, light: Light | None
+) -> LiftedPortrait:
+    """Texture a head whose shape is known."""
+    pose = take_own_pose(surface, portrait.head, portrait.camera, geometry.displacement)
+    if light is None:
+        light = light_of(surface, pose, picture, portrait.image)
+    seen = project_mesh(surface, pose, picture)
+    complexion = read_complexion(surface, pose, picture, seen, geometry.cover, light)
+    atlas = paint_atlas(surface, pose, picture, project_texels(surface, pose, picture), complexion)
+    sheet = assemble(surface, atlas, _patches(surface, portrait, pose, picture, geometry))
+    return LiftedPortrait(
+        surface=surface,
+        head=portrait.head,
+        camera=portrait.camera,
+        displacement=geometry.displacement,
+        cover=geometry.cover,
+        shade=inner_shade(surface),
+        corner_uvs=sheet.corner_uvs,
+        texture=sheet.texture,
+        dressed=sheet.dressed,
+        rim=sheet.rim,
+        labels=sheet.labels,
+        lids=close_lids(surface, picture, seen, complexion),
+        body=build_body(surface, pose, picture, portrait.face_width_px),
+        sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait)),
+        light=light,
+    )
+
+
+def _joints(surface: HeadSurface, portrait: TrackedPortrait) -> Array:
+    return pose_head(surface.model, portrait.head).transforms.numpy()
+
+
+def light_of(surface: HeadSurface, pose: OwnPose, picture: Picture, image: NDArray[np.uint8]) -> Light:
+    """The photograph's light, from its skin."""
+    return fit_light(image, picture.masks, pose.fragments.interpolate(surface.faces, pose.normals))
+
+
+def _turned_away(rest: Array, faces: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Triangles that do not face the front at rest, [t]: the inner sides of teeth, which a front view cannot paint."""
+    corners = rest[faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return np.asarray(normal[:, 2] < 0.15 * np.linalg.norm(normal, axis=1))
+
+
+def _patches(
+    surface: HeadSurface, portrait: TrackedPortrait, pose: OwnPose, picture: Picture, geometry: Geometry
+) -> list[Patch]:
+    rest = surface.mixture @ rest_vertices(surface.model, portrait.head).to(torch.float32).numpy()
+    rest = (rest + geometry.displacement).astype(np.float32)
+    opening = find_opening(picture, portrait.landmarks_px)
+    patches = []
+    for kind, ids in (
+        (Kind.LEFT_EYE, (LEFT_IRIS_CENTER, *LEFT_IRIS)),
+        (Kind.RIGHT_EYE, (RIGHT_IRIS_CENTER, *RIGHT_IRIS)),
+    ):
+        if (surface.kinds == kind).any():
+            front = make_front_map(surface, rest, (kind,), _EYE_TEXELS_PER_M)
+            rgb = paint_eye(surface, pose, picture, front, portrait.landmarks_px[list(ids), :2])
+            patches.append(Patch(rgb, front.chosen, front.corner_uvs, Part.EYES))
+    for kind in (Kind.UPPER_TEETH, Kind.LOWER_TEETH):
+        if (surface.kinds == kind).any():
+            front = make_front_map(surface, rest, (kind,), _TEETH_TEXELS_PER_M)
+            rgb = paint_teeth(surface, pose, picture, front, opening, upper=kind is Kind.UPPER_TEETH)
+            patches.append(Patch(rgb, front.chosen, front.corner_uvs, Part.MOUTH))
+            patches.append(flat_patch(surface, kind, GUM_COLOR, Part.MOUTH, among=_turned_away(rest, surface.faces)))
+    patches.append(flat_patch(surface, Kind.TONGUE, TONGUE_COLOR, Part.MOUTH))
+    patches.append(flat_patch(surface, Kind.CAVITY, CAVITY_COLOR, Part.MOUTH))
+    patches.append(flat_patch(surface, Kind.SOCKET, _SOCKET_COLOR, Part.EYES))
+    return patches

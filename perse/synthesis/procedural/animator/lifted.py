@@ -1,0 +1,56 @@
+"""The record of a lifted portrait: everything that is needed to draw it in any pose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.geometry import Camera
+from perse.head import HeadParameters
+from perse.synthesis.procedural.animator.body import BodyLayer
+from perse.synthesis.procedural.animator.eyelids import ClosedLid
+from perse.synthesis.procedural.animator.hanging import HangingSheet
+from perse.synthesis.procedural.animator.surface import HeadSurface
+from perse.synthesis.procedural.scene import Light
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LiftedPortrait:
+    """A portrait in three dimensions.
+
+    Attributes:
+        surface: the drawn mesh; n vertices, t triangles.
+        head: the portrait's fitted parameters; camera: of the photograph's size.
+        displacement: [n, 3] float32 metres, rest pose: hair volume, flattened ears, placed teeth.
+        cover: [n] float32, covered by hair or headwear.
+        shade: [n] float32 multipliers: darkness of the mouth's inside.
+        corner_uvs: [t, 3, 2] float32, pixels of the texture, for triangles of every kind.
+        texture: [h, w, 4] uint8: colour, and alpha that ends the neck inside the clothes.
+        dressed: [h, w] uint8: how far a texel of the neck gives way to the body layer, where that shows anything.
+        rim: [h, w] uint8: alpha of a texel while it lies on the outline.
+        labels: [h, w] uint8, values of `Part`.
+        lids: closed lids, blended into the texture while the eyes close.
+        body: the still layer.
+        sheets: what hangs off the head.
+        light: fitted to the photograph's skin.
+    """
+
+    surface: HeadSurface
+    head: HeadParameters
+    camera: Camera
+    displacement: Array
+    cover: Array
+    shade: Array
+    corner_uvs: Array
+    texture: NDArray[np.uint8]
+    dressed: NDArray[np.uint8]
+    rim: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    lids: tuple[ClosedLid, ...]
+    body: BodyLayer
+    sheets: tuple[HangingSheet, ...]
+    light: Light

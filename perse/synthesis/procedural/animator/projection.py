@@ -1,0 +1,118 @@
+"""Where the photograph paints the head: for points of the surface, the pixel they show at and how far to trust it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.attributes import Part
+from perse.data import PartMasks
+from perse.render.mesh import project_vertices
+from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
+from perse.synthesis.procedural.animator.hair_volume import COVERS, sum_of
+from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
+from perse.synthesis.procedural.animator.surface import HeadSurface
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photograph prepared for projection.
+
+    Attributes:
+        rgb: [h, w, 3] float32; the person's colours, continued over the background so that no halo is picked up.
+        masks: part masks.
+        matte: [h, w] float32, the person's alpha.
+        solid: [h, w] float32, 1 well inside the person.
+        cover: [h, w] float32, hair and headwear.
+        clothes: [h, w] float32.
+        hanging: [h, w] float32, hair and beard.
+    """
+
+    rgb: Array
+    masks: PartMasks
+    matte: Array
+    solid: Array
+    cover: Array
+    clothes: Array
+    hanging: Array
+
+
+def prepare_picture(image: NDArray[np.uint8], masks: PartMasks) -> Picture:
+    """Take the background out of the colours at the person's outline."""
+    matte = (masks.person / 255).astype(np.float32)
+    core = cv2.erode((matte > 0.9).astype(np.float32), np.ones((3, 3), np.uint8))
+    rgb = image.astype(np.float32)
+    near = cv2.dilate((matte > 0.02).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    extended = push_pull(rgb, core)
+    keep = cv2.GaussianBlur(core, (0, 0), 0.8)[..., None]
+    clean = np.where(near[..., None], keep * rgb + (1 - keep) * extended, extended)
+    return Picture(
+        rgb=clean.astype(np.float32),
+        masks=masks,
+        matte=matte,
+        solid=cv2.GaussianBlur(core, (0, 0), 0.7),
+        cover=sum_of(masks, COVERS),
+        clothes=masks[Part.CLOTHES],
+        hanging=sum_of(masks, (Part.HAIR, Part.BEARD)),
+    )
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Points of the surface in the photograph.
+
+    Attributes:
+        pixels: [..., 2] positions in the picture.
+        trust: [...] in [0, 1]; 0 where the picture does not show the point.
+        facing: [...] cosine between normal and view.
+    """
+
+    pixels: Array
+    trust: Array
+    facing: Array
+
+
+def project_points(pose: OwnPose, picture: Picture, points: Array, facing: Array, share: Array) -> Projection:
+    """Project points [..., 3] of the surface.
+
+    Args:
+        facing: [...] cosine between normal and view.
+        share: [...] how far the point follows the head (1) rather than the body (0).
+    """
+    flat = project_vertices(points.reshape(-1, 3), pose.camera).reshape(points.shape)
+    pixels = flat[..., :2]
+    seen = pose.visible(flat)
+    covered = sample(picture.cover, pixels)
+    # Hair is trusted nearly to its outline, where it shows its silhouette; skin there would be smeared.
+    ramp = covered * smoothstep(facing, 0.04, 0.22) + (1 - covered) * smoothstep(facing, 0.12, 0.42)
+    solid = np.clip(2 * sample(picture.solid, pixels) - 1 + 0.6 * covered, 0, 1)
+    clothes = np.clip(2 * sample(picture.clothes, pixels), 0, 1) * smoothstep(share, 0.85, 0.97)
+    # Hair and beard before the neck hang from the head (see `hanging`): they are not painted on the neck.
+    clothes = clothes + sample(picture.hanging, pixels) * (1 - smoothstep(share, 0.75, 0.9))
+    inside = (pixels > 0.5).all(-1) & (pixels < [pose.camera.width - 0.5, pose.camera.height - 0.5]).all(-1)
+    trust = ramp * solid * np.clip(1 - clothes, 0, 1) * (seen & inside)
+    return Projection(pixels, trust.astype(np.float32), np.asarray(facing, np.float32))
+
+
+def project_texels(surface: HeadSurface, pose: OwnPose, picture: Picture) -> Projection:
+    """Every texel of the atlas: [h, w, …]; trust is 0 outside the charts and softened where visibility ends."""
+    values = np.concatenate([pose.vertices, pose.facing[:, None], surface.head_share[:, None]], 1)
+    texels = surface.on_texels(values)
+    projection = project_points(pose, picture, texels[..., :3], texels[..., 3], texels[..., 4])
+    inside = surface.atlas.face >= 0
+    hard = np.where(inside, projection.trust, 0)
+    # Visibility is decided texel by texel: close pinholes, then let the trust fall off instead of ending.
+    closed = cv2.morphologyEx(hard, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    soft = np.minimum(closed, cv2.blur(cv2.erode(closed, np.ones((5, 5), np.uint8)), (5, 5)))
+    return replace(projection, trust=np.where(inside, soft, 0).astype(np.float32))
+
+
+def project_mesh(surface: HeadSurface, pose: OwnPose, picture: Picture) -> Projection:
+    """Every vertex of the drawn mesh: [n, …]; trust is 0 for inner surfaces."""
+    projection = project_points(pose, picture, pose.vertices, pose.facing, surface.head_share)
+    return replace(projection, trust=projection.trust * surface.outer)

@@ -1,0 +1,252 @@
+"""The head's texture: the photograph where it shows the surface, a plausible continuation where it does not.
+
+Skin and hair are continued separately, since a mixture of both is neither: skin as albedo under the fitted light,
+hair as its own colours with strands combed from the crown. Both continuations are harmonic on the mesh, so that they
+meet the photograph without a step and know no seams of the texture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from perse.attributes import Part
+from perse.synthesis.procedural.animator.fill import blurred_within, grain, smoothstep, strand_noise
+from perse.synthesis.procedural.animator.hair_detail import borrowed_detail, on_strands, strand_frame
+from perse.synthesis.procedural.animator.hair_volume import sum_of
+from perse.synthesis.procedural.animator.harmonic import extend, smooth
+from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
+from perse.synthesis.procedural.animator.projection import Picture, Projection
+from perse.synthesis.procedural.animator.surface import HeadSurface
+from perse.synthesis.procedural.scene import Light
+
+Array = NDArray[np.float32]
+
+_FACE_PARTS = (Part.BROWS, Part.EYES, Part.MOUTH)
+_NOISE_SEED = 20
+_WORN = (Part.BEARD, Part.CLOTHES)
+
+
+@dataclass(frozen=True)
+class Complexion:
+    """What the hidden parts of the head look like, by vertex.
+
+    Attributes:
+        skin: [n, 3] colours 0…255; hair: [n, 3].
+        cover: [n] in [0, 1], hair rather than skin; smooth_cover: [n], how much of the cover is smooth headwear.
+        beard, clothes: [n] in [0, 1].
+        hair_contrast: deviation of the hair's luminance from its local mean, relative.
+    """
+
+    skin: Array
+    hair: Array
+    cover: Array
+    smooth_cover: Array
+    beard: Array
+    clothes: Array
+    hair_contrast: float
+
+
+def read_complexion(
+    surface: HeadSurface, pose: OwnPose, picture: Picture, seen: Projection, cover: Array, light: Light
+) -> Complexion:
+    """Read colours off the photograph where vertices are seen and continue them over the hidden ones."""
+    skin_mask = sum_of(picture.masks, (Part.SKIN, Part.NOSE, Part.EARS, Part.NECK)) * picture.solid
+    beard_mask = picture.masks[Part.BEARD] * picture.solid
+    hair_mask = picture.cover * picture.solid
+    shade = light.shade(pose.normals)[:, None]
+    skin, skin_known = _read(picture, skin_mask, seen)
+    hair, hair_known = _read(picture, hair_mask, seen)
+    skin_known *= smoothstep(pose.facing, 0.25, 0.6)
+    hair_known *= smoothstep(pose.facing, 0.15, 0.4)
+    beard_color, beard_known = _read(picture, beard_mask, seen)
+    albedo = extend(skin / np.maximum(shade, 0.3), skin_known, surface.average, surface.outer, softness=0.3)
+    worn = np.stack([sample(picture.masks[part], seen.pixels) for part in _WORN], 1)
+    worn_known = 4 * seen.trust
+    low = surface.outer & (surface.head_share < 0.06)
+    worn[low & (seen.trust < 0.1)] = [0, 1]  # further down there is clothing even where nothing is seen
+    worn_known[low] = np.maximum(worn_known[low], 0.5)
+    throat = surface.outer & (surface.head_share < 0.8) & (seen.trust < 0.1)
+    worn[throat, 0] = 0  # beards grow on the jaw; what hangs before the neck hangs from there
+    worn_known[throat] = np.maximum(worn_known[throat], 0.2)
+    worn = extend(worn, worn_known, surface.average, surface.outer)
+    smooth_cover = _smooth_cover(surface, picture, seen)
+    tone = np.clip(albedo * np.clip(shade, 0.3, 1.2), 0, 255)
+    if beard_known.sum() > 8:
+        bearded = smoothstep(worn[:, 0], 0.4, 0.7)[:, None]
+        beard_tone = extend(beard_color, beard_known, surface.average, surface.outer, softness=0.3)
+        tone = tone * (1 - bearded) + beard_tone * bearded
+    return Complexion(
+        skin=tone.astype(np.float32),
+        hair=_hair_tone(surface, hair, hair_known, smooth_cover),
+        cover=cover,
+        smooth_cover=smooth_cover,
+        beard=worn[:, 0],
+        clothes=worn[:, 1],
+        hair_contrast=_contrast(picture, hair_mask),
+    )
+
+
+def _smooth_cover(surface: HeadSurface, picture: Picture, seen: Projection) -> Array:
+    """Headwear as a share of the cover: read where the cover is seen, continued around the head, [n]."""
+    cover = sample(picture.cover, seen.pixels)
+    share = np.clip(sample(picture.masks[Part.HEADWEAR], seen.pixels) / np.maximum(cover, 0.1), 0, 1)
+    known = (4 * seen.trust * (cover > 0.5)).astype(np.float32)
+    around = _around(surface, share[:, None].astype(np.float32), known, rounds=3)
+    return np.clip(around[:, 0], 0, 1)
+
+
+def _around(surface: HeadSurface, values: Array, known: Array, rounds: int) -> Array:
+    """Values [n, c] continued around the head: hidden vertices take those of the nearest seen ones of their height."""
+    seen = surface.outer & (known > 1)
+    if not seen.any():
+        return np.asarray(values, np.float32)
+    outer = surface.rest[surface.outer]
+    middle = 0.5 * (outer.min(0) + outer.max(0))
+    azimuth = np.arctan2(surface.rest[:, 0] - middle[0], surface.rest[:, 2] - middle[2])
+    place = np.stack([surface.rest[:, 1] / 0.015, 1.2 * np.sin(azimuth), 1.2 * np.cos(azimuth)], 1)
+    away, nearest = cKDTree(place[seen]).query(place, k=6)
+    weight = 1 / (away**2 + 0.05)
+    weight /= weight.sum(1, keepdims=True)
+    taken = (values[seen][nearest] * weight[..., None]).sum(1)
+    share = np.clip(known, 0, 1)[:, None]
+    return smooth(share * values + (1 - share) * taken, surface.average, rounds)
+
+
+def _hair_tone(surface: HeadSurface, hair: Array, known: Array, smooth_cover: Array) -> Array:
+    """Hidden hair: halfway between the nearest hair that is seen, often dark at the outline, and all of it.
+
+    Headwear continues as it is, each height around the head.
+    """
+    if known.sum() < 4:
+        return np.broadcast_to(hair.mean(0), hair.shape)
+    near = _around(surface, hair, known, rounds=3)
+    typical = (known[:, None] * hair).sum(0) / known.sum()
+    stays = smoothstep(extend(known, 1 + 0 * known, surface.average, surface.outer, softness=30.0), 0.0, 1.0)[:, None]
+    stays = np.maximum(stays, smooth_cover[:, None])
+    return (stays * near + (1 - stays) * (0.45 * near + 0.55 * typical)).astype(np.float32)
+
+
+def _read(picture: Picture, mask: Array, seen: Projection) -> tuple[Array, Array]:
+    mean, amount = blurred_within(picture.rgb, mask, sigma_px=2.5)
+    color = sample(mean, seen.pixels)
+    known = seen.trust * np.clip(2 * sample(amount, seen.pixels) - 0.8, 0, 1)
+    return color, 4 * known
+
+
+def _contrast(picture: Picture, mask: Array) -> float:
+    gray = picture.rgb.mean(-1)
+    mean, amount = blurred_within(gray[..., None], mask, sigma_px=4)
+    inside = (amount > 0.9) & (mask > 0.9)
+    if inside.sum() < 100:
+        return 0.1
+    return float(np.clip(np.std((gray - mean[..., 0])[inside] / np.maximum(mean[..., 0][inside], 12)), 0.03, 0.3))
+
+
+@dataclass(frozen=True)
+class PaintedAtlas:
+    """The texture of the outer skin.
+
+    Attributes:
+        rgb: [h, w, 3] float32, 0…255.
+        alpha: [h, w] float32, 0 at the lower end of the neck, inside the clothes.
+        dressed: [h, w] float32, how much clothes cover a texel of the neck wherever the body layer shows any.
+        rim: [h, w] float32, alpha while the texel lies on the head's outline; 1 on skin.
+        labels: [h, w] uint8, values of `Part`.
+        skin: [h, w, 3] float32, the continued skin alone.
+    """
+
+    rgb: Array
+    alpha: Array
+    dressed: Array
+    rim: Array
+    labels: NDArray[np.uint8]
+    skin: Array
+
+
+def paint_atlas(
+    surface: HeadSurface, pose: OwnPose, picture: Picture, texels: Projection, complexion: Complexion
+) -> PaintedAtlas:
+    """Blend the projected photograph with the continuation."""
+    rng = np.random.default_rng(_NOISE_SEED)
+    c = complexion
+    stack = [c.skin, c.hair, c.cover[:, None], c.smooth_cover[:, None], c.beard[:, None], c.clothes[:, None]]
+    fields = surface.on_texels(np.concatenate([*stack, surface.head_share[:, None]], 1))
+    cover, smooth_cover, beard, clothes, share = (fields[..., k] for k in range(6, 11))
+    frame = strand_frame(surface)
+    strands = on_strands(frame, strand_noise(rng, 1024, 384))
+    height, width = surface.atlas_size
+    skin = fields[..., :3] * (1 + 0.012 * grain(rng, height, width, 1.2))[..., None]
+    photo = sample(picture.rgb, texels.pixels, sharp=True)
+    texels = replace(texels, trust=texels.trust * (1 - _foreign(picture, texels, photo, fields[..., :3])))
+    trust = texels.trust[..., None]
+    seen_hair = texels.trust * sample(picture.cover, texels.pixels)
+    loose = sample(picture.masks[Part.HAIR], texels.pixels)
+    relief = borrowed_detail(frame, photo, np.where(texels.facing > 0.35, texels.trust * loose, 0))
+    relief = (relief + 0.3 * c.hair_contrast * strands[..., None]) * (1 - 0.9 * smooth_cover)[..., None]
+    hair = fields[..., 3:6] * (1 + np.clip(relief, -0.6, 0.8))
+    hairy_hidden = smoothstep(cover + 0.04 * strands, 0.4, 0.6)
+    hairy = seen_hair + (1 - texels.trust) * hairy_hidden
+    hidden = hair * hairy_hidden[..., None] + skin * (1 - hairy_hidden[..., None])
+    dressed = _dressed(picture, texels, clothes, share)
+    shown = trust * (1 - dressed[..., None])  # under a collar there is skin, which shows when the head turns
+    rgb = np.clip(shown * photo + (1 - shown) * hidden, 0, 255).astype(np.float32)
+    return PaintedAtlas(
+        rgb=rgb,
+        alpha=smoothstep(share, 0.05, 0.16).astype(np.float32),
+        dressed=dressed,
+        rim=_rim(picture, texels, hairy, strands, smooth_cover),
+        labels=_labels(surface, picture, texels, hairy_hidden, smooth_cover, beard, share),
+        skin=skin.astype(np.float32),
+    )
+
+
+def _foreign(picture: Picture, texels: Projection, photo: Array, skin: Array) -> Array:
+    """Skin seen at a slant that does not look like skin, [h, w] in [0, 1]: hair, spectacles or background beyond it."""
+    slanted = 1 - smoothstep(texels.facing, 0.45, 0.65)
+    bare = sum_of(picture.masks, (Part.SKIN, Part.EARS))
+    color = cv2.GaussianBlur(photo, (0, 0), 1.5)
+    difference = np.abs(color - skin).mean(-1) / np.maximum(skin.mean(-1), 20)
+    return slanted * smoothstep(difference, 0.18, 0.35) * sample(bare, texels.pixels)
+
+
+def _dressed(picture: Picture, texels: Projection, clothes: Array, share: Array) -> Array:
+    """Skin of the neck is drawn with the head; clothes on it are left to the body layer, which stands still."""
+    dressed = texels.trust * np.clip(sample(picture.clothes, texels.pixels), 0, 1)
+    dressed = dressed + (1 - texels.trust) * smoothstep(clothes, 0.4, 0.6)
+    dressed = cv2.GaussianBlur(dressed, (0, 0), 1.5) * (1 - smoothstep(share, 0.85, 0.97))
+    return smoothstep(dressed, 0.1, 0.4).astype(np.float32)
+
+
+def _rim(picture: Picture, texels: Projection, hairy: Array, strands: Array, smooth_cover: Array) -> Array:
+    """Soft outline of hair: the photograph's matte where it shows the outline, tips of strands elsewhere."""
+    matte = sample(picture.matte, texels.pixels)
+    seen = smoothstep(texels.trust, 0.0, 0.05)
+    tips = np.clip(0.62 + 0.42 * strands, 0, 1)
+    tips = tips + (1 - tips) * smooth_cover
+    soft = seen * matte + (1 - seen) * tips
+    return (1 - hairy * (1 - soft)).astype(np.float32)
+
+
+def _labels(
+    surface: HeadSurface,
+    picture: Picture,
+    texels: Projection,
+    hairy: Array,
+    smooth_cover: Array,
+    beard: Array,
+    share: Array,
+) -> NDArray[np.uint8]:
+    ears = surface.on_texels(surface.ears[:, None].astype(np.float32))[..., 0] > 0.5
+    label = np.where(share < 0.9, Part.NECK, np.where(ears, Part.EARS, Part.SKIN))
+    label = np.where(beard > 0.5, Part.BEARD, label)
+    label = np.where(hairy > 0.5, np.where(smooth_cover > 0.5, Part.HEADWEAR, Part.HAIR), label)
+    column = np.clip(texels.pixels[..., 0].astype(int), 0, picture.matte.shape[1] - 1)
+    row = np.clip(texels.pixels[..., 1].astype(int), 0, picture.matte.shape[0] - 1)
+    shown = picture.masks.labels[row, column]
+    usable = (texels.trust > 0.3) & (shown != Part.BACKGROUND) & ((shown != Part.CLOTHES) | (share < 0.9))
+    return np.where(usable, shown, label).astype(np.uint8)

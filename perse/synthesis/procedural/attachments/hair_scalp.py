@@ -1,0 +1,148 @@
+"""Where hair grows and what it must not cut through: the skull at average size, its hairline, its ears.
+
+All hair is built for an average head whose skull has its centre at the origin; `Scalp.to_head` scales and moves it to
+the person. So the lengths in the styles are metres on an average head, whoever wears them. Directions are those of
+`Skull`: azimuth 0 is the face, positive azimuth the person's left. Angles are radians.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
+from perse.synthesis.procedural.attachments.surfaces import FloatArray
+
+_HAIRLINE_AZIMUTH = np.deg2rad([0, 24, 40, 48, 54, 59, 63, 69, 75, 81, 92, 101, 108, 118, 138, 180.0])
+_HAIRLINE_HEIGHT = np.array(
+    [0.57, 0.59, 0.61, 0.57, 0.49, 0.38, 0.24, 0.10, 0.00, 0.10, 0.24, 0.12, -0.12, -0.33, -0.45, -0.50]
+)
+"""Hairline: height above the eyes as a share of the crown's, by azimuth. High temples, a sideburn before the ear, an
+arc over it, the nape. By eye, from photographs of shaved heads."""
+
+_BROW_M = 0.025
+_NECK_Z_M, _NECK_RADIUS_M = -0.022, 0.060
+_SHOULDER_BELOW_CHIN_M = 0.115
+_EAR_MARGIN_M = 0.004
+
+
+@dataclass(frozen=True)
+class Scalp:
+    """The head as hair sees it. Metres on an average head, from the skull's centre.
+
+    Attributes:
+        bare: [elevations, azimuths], radius without ears, on `Skull`'s grid.
+        covered: the same, raised so that the ears lie inside.
+        hairline_azimuth, hairline_elevation: [n]; the same on both sides.
+        eye_y, chin_y, crown_y, shoulder_y: heights.
+        origin: [3], the skull's centre in the head's rest space, metres.
+        scale: of the person's head over the average one.
+    """
+
+    bare: FloatArray
+    covered: FloatArray
+    hairline_azimuth: FloatArray
+    hairline_elevation: FloatArray
+    eye_y: float
+    chin_y: float
+    crown_y: float
+    shoulder_y: float
+    origin: FloatArray
+    scale: float
+
+    @classmethod
+    def of(cls, skull: Skull) -> Scalp:
+        """Measure a person's head."""
+        bare = skull.radii / skull.scale
+        eye, chin, crown = ((y - skull.centre[1]) / skull.scale for y in (skull.eye_y, skull.chin_y, skull.crown_y))
+        heights = eye + _HAIRLINE_HEIGHT * (crown - eye)
+        return cls(
+            bare=bare,
+            covered=_raised_over(bare, (skull.ears - skull.centre) / skull.scale, _EAR_MARGIN_M),
+            hairline_azimuth=_HAIRLINE_AZIMUTH,
+            hairline_elevation=_elevation_at(bare, _HAIRLINE_AZIMUTH, heights),
+            eye_y=float(eye),
+            chin_y=float(chin),
+            crown_y=float(crown),
+            shoulder_y=float(chin - _SHOULDER_BELOW_CHIN_M),
+            origin=skull.centre,
+            scale=skull.scale,
+        )
+
+    def bare_radius(self, towards: FloatArray) -> FloatArray:
+        """To the skin, without ears, in directions [..., 3]: [...] metres."""
+        return look_up(self.bare, towards)
+
+    def covered_radius(self, towards: FloatArray) -> FloatArray:
+        """That hair must keep to lie over the ears, in directions [..., 3]: [...] metres."""
+        return look_up(self.covered, towards)
+
+    def hairline(self, azimuth: FloatArray | float) -> FloatArray:
+        """Elevation of the hairline at an azimuth, radians."""
+        return np.interp(np.abs(azimuth), self.hairline_azimuth, self.hairline_elevation)
+
+    def above_hairline(self, towards: FloatArray) -> FloatArray:
+        """Signed angle [...] of directions [..., 3] above the hairline, radians."""
+        azimuth, elevation = angles(towards)
+        return elevation - self.hairline(azimuth)
+
+    def elevation_at(self, azimuth: FloatArray | float, height: FloatArray | float) -> FloatArray:
+        """Elevation at which the skin reaches a height (metres) at an azimuth, radians."""
+        azimuth, height = np.broadcast_arrays(np.asarray(azimuth, float), np.asarray(height, float))
+        return _elevation_at(self.bare, azimuth.ravel(), height.ravel()).reshape(azimuth.shape)
+
+    @property
+    def brow_y(self) -> float:
+        """Height just above the eyebrows, where a fringe ends."""
+        return self.eye_y + _BROW_M
+
+    def clear_of_neck(self, points: FloatArray) -> FloatArray:
+        """Points [..., 3] pushed horizontally out of the neck."""
+        from_axis = (points - [0.0, 0.0, _NECK_Z_M]) * [1, 0, 1]
+        away = np.linalg.norm(from_axis, axis=-1, keepdims=True)
+        return points + from_axis / np.maximum(away, 1e-6) * np.maximum(_NECK_RADIUS_M - away, 0)
+
+    def head_weight(self, points: FloatArray) -> NDArray[np.float32]:
+        """How much points [..., 3] follow the head: fully above the chin, little on the shoulders."""
+        down = np.clip((self.chin_y + 0.01 - points[..., 1]) / (self.chin_y + 0.01 - self.shoulder_y), 0, 1)
+        return (1 - 0.85 * down * down * (3 - 2 * down)).astype(np.float32)
+
+    def to_head(self, points: FloatArray) -> NDArray[np.float32]:
+        """Points [..., 3] of the average head in the person's rest space, metres."""
+        return (self.origin + self.scale * points).astype(np.float32)
+
+
+def look_up(radii: FloatArray, towards: FloatArray) -> FloatArray:
+    """A radius table in directions [..., 3]: [...]."""
+    azimuth, elevation = angles(towards)
+    rows = (elevation + np.pi / 2) / np.pi * (radii.shape[0] - 1)
+    columns = (azimuth + np.pi) / (2 * np.pi) * radii.shape[1]
+    at = np.stack([rows.ravel(), columns.ravel()])
+    return map_coordinates(radii, at, order=1, mode="grid-wrap").reshape(azimuth.shape)
+
+
+def _elevation_at(radii: FloatArray, azimuth: FloatArray, heights: FloatArray) -> FloatArray:
+    grid = np.deg2rad(np.linspace(-65, 89, 155))
+    height_on_skin = look_up(radii, directions(azimuth[:, None], grid[None])) * np.sin(grid)[None]
+    # Chin and nose make the height dip here and there; hairlines are looked for from the crown down.
+    rising = np.maximum.accumulate(height_on_skin, axis=1)
+    return np.array([np.interp(h, row, grid) for h, row in zip(heights, rising, strict=True)])
+
+
+def _raised_over(radii: FloatArray, points: FloatArray, margin: float) -> FloatArray:
+    """A radius table raised so that points [n, 3] lie inside by a margin, with gentle slopes around them."""
+    if len(points) == 0:
+        return radii
+    azimuth, elevation = angles(points)
+    rows = np.round((elevation + np.pi / 2) / np.pi * (radii.shape[0] - 1)).astype(int)
+    columns = np.round((azimuth + np.pi) / (2 * np.pi) * radii.shape[1]).astype(int) % radii.shape[1]
+    needed = np.zeros_like(radii)
+    np.maximum.at(needed, (rows, columns), np.linalg.norm(points, axis=1) + margin)
+    hull = np.maximum(needed - radii, 0)
+    for _ in range(8):  # hair bridges an ear, it does not wrap it: the bump falls off by 2.8 mm per 2°
+        neighbours = [np.roll(hull, step, axis) - 0.0028 for axis in (0, 1) for step in (-1, 1)]
+        hull = np.maximum.reduce([hull, *neighbours])
+    return radii + gaussian_filter(hull, 1.5, mode=("nearest", "wrap"))

@@ -1,0 +1,183 @@
+"""Noses: length, width, bridge and tip by a warp of the landmarks, relief by light and shadow on the new shape."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.attributes import Part
+from perse.data import AttributePrompt, TrackedPortrait
+from perse.synthesis.compositing import smooth_step
+from perse.synthesis.procedural.editing.canvas import (
+    Field,
+    blur,
+    bump,
+    distance_inside,
+    finish,
+    grain,
+    polygon,
+    to_lab,
+    to_rgb,
+)
+from perse.synthesis.procedural.editing.face_frame import FaceFrame, landmark_values
+from perse.synthesis.procedural.editing.painted import PaintedEdit
+from perse.synthesis.procedural.editing.reshape import Reshaped, reshape, restore_detail
+from perse.synthesis.prompts.vocabulary import NATURAL
+from perse.tracking.landmarks import CHIN, FACE_OVAL, LIPS, LIPS_BETWEEN, NASION, NOSE, NOSE_BASE, NOSE_WINGS
+
+_LENGTH = {"long": 0.27, "short": -0.20, NATURAL: 0.0}
+"""How far the base of the nose moves down, in lengths of the nose."""
+_WIDTH = {"wide": 1.38, "narrow": 0.72, NATURAL: 1.0}
+"""Factor on the width at the wings."""
+# Of a longer nose's way the lips go so much, and the chin none: an unmoved mouth would swallow the upper lip.
+_LIPS_FOLLOW = 0.62
+# How far the wings' skin drags the cheek along, face widths.
+_CHEEK = 0.2
+
+
+def paint_nose(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
+    """A nose of the prompt's length, width, bridge and tip; `natural` leaves a trait as it is."""
+    rng = np.random.default_rng(prompt.seed)
+    frame = FaceFrame(portrait)
+    traits = {slot: prompt.get(slot, NATURAL) for slot in ("length", "width", "bridge", "tip")}
+    shaped = _reshape_nose(frame, traits)
+    painted = restore_detail(shaped, grain(portrait, rng))
+    relief = _relief(frame, shaped, traits)
+    lab = to_lab(painted)
+    lab[..., 0] = (lab[..., 0] + relief).clip(0, 99)
+    region = np.maximum(shaped.region, smooth_step(np.abs(relief), 0.0, 0.6))
+    return finish(portrait, to_rgb(lab), region, shaped.masks)
+
+
+def _nose_length(frame: FaceFrame) -> float:
+    """From the root between the eyes to the base under the tip, face widths."""
+    return float(np.linalg.norm(frame.points[NOSE_BASE] - frame.points[NASION])) / frame.unit
+
+
+def _near_nose(frame: FaceFrame) -> NDArray[np.bool_]:
+    """Landmarks in or on the nose's contour, [478]."""
+    grown = polygon(frame.shape, frame.points[list(NOSE)], frame.px(0.012))
+    columns, rows = np.round(frame.points).astype(int).T
+    height, width = frame.shape
+    inside = grown[rows.clip(0, height - 1), columns.clip(0, width - 1)] > 0.18
+    inside[list(NOSE)] = True
+    return inside
+
+
+def _reshape_nose(frame: FaceFrame, traits: dict[str, str]) -> Reshaped:
+    length = _nose_length(frame)
+    u, v = landmark_values(frame, frame.points[NASION])
+    along = v / length  # 0 at the root, 1 at the base
+    nose = _near_nose(frame)
+    new_u, new_along = u.copy(), along.copy()
+    new_u *= 1 + (_WIDTH[traits["width"]] - 1) * smooth_step(along, 0.15, 0.85)
+    if traits["bridge"] == "flat":
+        new_u *= 1 + 0.5 * bump(along, 0.3, 0.32)
+    elif traits["bridge"] == "high":
+        new_u *= 1 - 0.3 * bump(along, 0.4, 0.34)
+    elif traits["bridge"] == "crooked":
+        new_u += 0.048 * bump(along, 0.5, 0.24) - 0.026 * bump(along, 0.92, 0.2)
+    tip_u, tip_v = u - u[4], v - v[4]
+    near_tip = np.exp(-((tip_u**2 + tip_v**2) / 0.09**2))
+    if traits["tip"] == "bulbous":
+        new_u += 0.62 * tip_u * near_tip
+        new_along += 0.45 * (tip_v / length) * near_tip
+    elif traits["tip"] == "upturned":
+        # A short nose has little left to turn up.
+        new_along -= (0.07 if traits["length"] == "short" else 0.15) * smooth_step(along, 0.55, 0.95)
+    new_along += _LENGTH[traits["length"]] * smooth_step(along, 0.0, 1.0) * np.where(along < 1.1, 1, 0)
+    moving = nose.copy()
+    drop = _LENGTH[traits["length"]] * length
+    if drop:
+        follow = np.zeros(len(u), bool)
+        follow[[*LIPS, *LIPS_BETWEEN]] = True
+        chin_along = along[CHIN]
+        lips_along = along[[*LIPS]].mean()
+        weight = np.interp(along, [1.0, lips_along, chin_along], [1.0, _LIPS_FOLLOW, 0.0])
+        weight = weight * (1.0 if drop > 0 else 0.55)
+        new_u[follow] = u[follow]
+        new_along[follow] = along[follow] + weight[follow] * drop / length
+        moving |= follow
+    local = np.stack([new_u, new_along * length], -1).astype(np.float32)
+    target = frame.points[NASION] + local @ frame.axes * np.float32(frame.unit)
+    lower_face = drop != 0
+    still = _still(frame, u, along, moving, lower_face)
+    return reshape(frame, target, moving, still, _window(frame, length, lower_face))
+
+
+def _still(
+    frame: FaceFrame, u: NDArray[np.float32], along: NDArray[np.float32], moving: NDArray[np.bool_], lower_face: bool
+) -> NDArray[np.bool_]:
+    """Landmarks that hold the face in place: eyes, cheeks, contour; what lies below the nose only if lips stay."""
+    wing = float(np.abs(u[list(NOSE_WINGS)]).mean())
+    still = (np.abs(u) > wing + _CHEEK) | (along < 0.02)
+    if lower_face:
+        still |= along > 0.88 * along[CHIN]
+    else:
+        still |= along > 1.22
+    still[list(FACE_OVAL)] = True
+    return still & ~moving
+
+
+def _window(frame: FaceFrame, length: float, lower_face: bool) -> Field:
+    u, v = frame.fields(frame.points[NASION])
+    chin = float(frame.local(frame.chin, frame.points[NASION])[1])
+    bottom = chin * 0.99 if lower_face else length * 1.5
+    vertical = smooth_step(v, -0.12, 0.05) * smooth_step(v, bottom, 0.86 * bottom)
+    half = 0.40 if lower_face else 0.36
+    contour = smooth_step(distance_inside(frame.oval), 0.0, frame.px(0.05))
+    eyes = smooth_step(blur(frame.portrait.masks[Part.EYES], frame.px(0.02)), 0.25, 0.02)
+    return vertical * smooth_step(np.abs(u), half, half - 0.12) * contour * eyes
+
+
+def _relief(frame: FaceFrame, shaped: Reshaped, traits: dict[str, str]) -> Field:
+    """Change of lightness L* that makes the new shape look solid."""
+    points = shaped.points
+    root, base, tip = points[NASION], points[NOSE_BASE], points[4]
+    length = float(np.linalg.norm(base - root)) / frame.unit
+    u, v = frame.fields(root)
+    along = v / length
+    relief = np.zeros(frame.shape, np.float32)
+    ridge = np.interp(along, np.linspace(0, 1, 7), _ridge(frame, points, root)).astype(np.float32)
+    side = u - ridge
+    body = smooth_step(along, -0.05, 0.15) * smooth_step(along, 1.0, 0.8)
+    if traits["bridge"] == "high":
+        relief += body * (12 * bump(side, 0, 0.024) - 10 * (bump(side, 0.08, 0.042) + bump(side, -0.08, 0.042)))
+    elif traits["bridge"] == "crooked":
+        bend = smooth_step(along, 0.05, 0.25) * smooth_step(along, 0.98, 0.8)
+        relief += bend * (9 * bump(side, -0.005, 0.022) - 11 * bump(side, 0.058, 0.03) - 5 * bump(side, -0.07, 0.03))
+    elif traits["bridge"] == "flat":
+        lightness = to_lab(shaped.rgb)[..., 0]
+        flattened = blur(lightness, frame.px(0.06)) - blur(lightness, frame.px(0.012))
+        relief += 0.75 * flattened * smooth_step(along, 0.05, 0.2) * smooth_step(along, 0.72, 0.5) * bump(side, 0, 0.13)
+    tu, tv = frame.fields(tip)
+    if traits["tip"] == "bulbous":
+        ball = np.sqrt(tu**2 + tv**2)
+        relief += 11 * bump(np.hypot(tu + 0.012, tv + 0.018), 0, 0.026) - 8 * bump(ball, 0.095, 0.022) * (tv > -0.06)
+    elif traits["tip"] == "upturned":
+        relief += 9 * bump(np.hypot(tu, tv - 0.0), 0, 0.035)
+        for nostril in (_nostril(points, 60, 99, 97), _nostril(points, 290, 328, 326)):
+            nu, nv = frame.fields(nostril)
+            relief -= 26 * bump(np.hypot(nu / 1.5, nv), 0, 0.021)
+    if traits["length"] == "long":
+        # A longer nose throws a longer shadow on the upper lip and shades under its tip.
+        bu, bv = frame.fields(base)
+        relief -= 8 * bump(bu, 0, 0.10) * bump(bv, 0.012, 0.022)
+        relief += 5 * bump(tu, 0, 0.03) * bump(tv, -0.02, 0.05)
+    if traits["width"] == "wide":
+        for wing, outward in zip(NOSE_WINGS, (1, -1), strict=True):
+            wu, wv = frame.fields(points[wing])
+            relief -= 8 * bump(wu - outward * 0.022, 0, 0.016) * bump(wv, -0.01, 0.05)
+            relief += 4 * bump(wu + outward * 0.03, 0, 0.022) * bump(wv, -0.015, 0.035)
+    return blur(relief, frame.px(0.006)) * (shaped.masks[Part.SKIN] + shaped.masks[Part.NOSE]).clip(0, 1)
+
+
+def _ridge(frame: FaceFrame, points: NDArray[np.float32], root: NDArray[np.float32]) -> NDArray[np.float32]:
+    """u of the ridge line at seven places from root to base."""
+    ids = (168, 6, 197, 195, 5, 4, 2)
+    local = frame.local(points[list(ids)], root)
+    return np.interp(np.linspace(0, 1, 7), local[:, 1] / local[-1, 1], local[:, 0]).astype(np.float32)
+
+
+def _nostril(points: NDArray[np.float32], *ids: int) -> NDArray[np.float32]:
+    return points[list(ids)].mean(0)

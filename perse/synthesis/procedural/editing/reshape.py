@@ -1,0 +1,74 @@
+"""Moving parts of a face: landmarks say where to, a warp takes picture and masks along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.data import PartMasks
+from perse.synthesis.procedural.editing.canvas import Field, blur
+from perse.synthesis.procedural.editing.face_frame import FaceFrame
+from perse.synthesis.procedural.editing.warp import displacement, move_points, moved_region, warp, warp_masks
+from perse.tracking.landmarks import N_SURFACE
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """A portrait after a warp.
+
+    Attributes:
+        rgb: [h, w, 3] float32 in 0..255.
+        masks: warped with the picture.
+        points: [478, 2] landmarks after the warp, pixels.
+        region: [h, w] in 0..1, 1 wherever anything moved.
+        field: [h, w, 2] the backward displacement.
+    """
+
+    rgb: Field
+    masks: PartMasks
+    points: NDArray[np.float32]
+    region: Field
+    field: Field
+
+
+def reshape(
+    frame: FaceFrame, target: NDArray[np.float32], moving: NDArray[np.bool_], still: NDArray[np.bool_], window: Field
+) -> Reshaped:
+    """Warp the portrait so that its moving landmarks come to lie at their targets.
+
+    Args:
+        target: [478, 2] pixels; read where `moving`.
+        moving, still: [478]; landmarks in neither follow the others smoothly.
+        window: [h, w] in 0..1; nothing outside of it moves.
+    """
+    moving, still = moving[:N_SURFACE], still[:N_SURFACE] & ~moving[:N_SURFACE]
+    points = frame.points[:N_SURFACE]
+    field = displacement(points[moving], target[:N_SURFACE][moving], points[still], window)
+    picture = np.asarray(warp(frame.rgb, field), np.float32)
+    # Lanczos overshoots at sharp edges.
+    picture = picture.clip(0, 255)
+    moved = move_points(frame.points, field)
+    moved[:N_SURFACE][moving] = target[:N_SURFACE][moving]
+    return Reshaped(
+        rgb=picture,
+        masks=warp_masks(frame.portrait.masks, field),
+        points=moved,
+        region=moved_region(field),
+        field=field,
+    )
+
+
+def unmoved(frame: FaceFrame) -> Reshaped:
+    """The portrait as it is, in the form of a reshaped one."""
+    nothing = np.zeros((*frame.shape, 2), np.float32)
+    return Reshaped(frame.rgb, frame.portrait.masks, frame.points, nothing[..., 0], nothing)
+
+
+def restore_detail(reshaped: Reshaped, detail: Field) -> Field:
+    """Put fine detail [h, w, 1] back where the warp stretched the picture, in proportion to the stretch."""
+    across = np.gradient(reshaped.field[..., 0], axis=1)
+    down = np.gradient(reshaped.field[..., 1], axis=0)
+    stretch = (1 - (1 + across) * (1 + down)).clip(0, 0.8)
+    return reshaped.rgb + detail * blur(stretch, 2.0)[..., None] * 1.5

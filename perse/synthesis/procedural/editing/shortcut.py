@@ -1,0 +1,225 @@
+"""The shortcut step: take the old hair off before new hair or a hat is put on (P 4.2).
+
+Where hair covered the fitted head, skin is painted: the albedo of the visible skin under the portrait's light over the
+head's own normals, bent at the hairline until it meets the photograph. Where hair stuck out beside the head, the
+background (or the clothes, below the chin) is continued. A hat that the portrait already wears is taken off with it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from perse.attributes import Part
+from perse.data import PartMasks, TrackedPortrait
+from perse.head import HeadModel
+from perse.synthesis.compositing import smooth_step
+from perse.synthesis.procedural.animator.fill import push_pull
+from perse.synthesis.procedural.attachments.hats import RimPlane
+from perse.synthesis.procedural.attachments.skull import Skull
+from perse.synthesis.procedural.editing.canvas import blur, finish, grain, mix, noise
+from perse.synthesis.procedural.editing.head_view import HeadView
+from perse.synthesis.procedural.editing.painted import PaintedEdit
+
+Field = NDArray[np.float32]
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_ANY_SKIN = np.array([200, 160, 140], np.float32)  # for portraits that show none
+_EAR_TINT = np.array([1.03, 0.95, 0.94], np.float32)  # thin and well supplied with blood
+_FEATURES = (Part.BROWS, Part.EYES, Part.NOSE, Part.MOUTH, Part.EARS, Part.BEARD)
+
+
+def remove_hair(portrait: TrackedPortrait, head_model: HeadModel, *, view: HeadView | None = None) -> PaintedEdit:
+    """The portrait with a bald head.
+
+    Args:
+        view: the portrait's head as its camera sees it, where the caller has it already.
+    """
+    view = view or HeadView.of(portrait, head_model)
+    skull = Skull.fit(head_model, portrait.head)
+    return _without(portrait, view, _growing_here(_hair(portrait.masks), view, skull))
+
+
+def trim_hair_under_hat(
+    portrait: TrackedPortrait,
+    head_model: HeadModel,
+    plane: RimPlane,
+    *,
+    view: HeadView | None = None,
+    skull: Skull | None = None,
+) -> PaintedEdit:
+    """The portrait with hair only below a hat's rim, pressed to the head right under it.
+
+    Args:
+        plane: where the hat ends.
+        view, skull: where the caller has them already.
+    """
+    view = view or HeadView.of(portrait, head_model)
+    skull = skull or Skull.fit(head_model, portrait.head)
+    kept = _kept_below(view, skull, plane) * portrait.masks[Part.HAIR]
+    return _without(portrait, view, np.clip(_growing_here(_hair(portrait.masks), view, skull) - kept, 0, 1))
+
+
+def _hair(masks: PartMasks) -> Field:
+    """Everything that hides the bare head, [h, w] in [0, 1]."""
+    return np.clip(masks[Part.HAIR] + masks[Part.HEADWEAR], 0, 1)
+
+
+def _growing_here(hair: Field, view: HeadView, skull: Skull) -> Field:
+    """Hair that hangs together with the upper head; what a parser takes for hair on a dark collar is left alone."""
+    _, labels = cv2.connectedComponents((hair > 0.25).astype(np.uint8))
+    upper = (view.coverage > 0.5) & (view.rest_px[..., 1] > skull.lobes[:, 1].mean())
+    mine = np.unique(labels[_dilated(upper.astype(np.uint8), 3) > 0.5])
+    connected = np.isin(labels, mine[mine > 0]).astype(np.uint8)
+    return hair * _dilated(connected, 3)
+
+
+def _kept_below(view: HeadView, skull: Skull, plane: RimPlane) -> Field:
+    """How much of the hair at each pixel may stay: that below the rim, flaring out from under it."""
+    scale = skull.scale
+    beside = view.on_plane_through(skull.centre)
+    on_head = view.coverage[..., None]
+    points = view.rest_px * on_head + beside * (1 - on_head)
+    below = -plane.height_above(skull, points).astype(np.float32) / scale
+    outside = cv2.distanceTransform((view.coverage < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    outside_m = outside * view.metres_per_pixel(skull.centre) / scale
+    room = plane.cuff_m + 0.6 * np.maximum(below, 0)
+    # It begins a little inside the hat, so that no bare skin shows at the rim.
+    return smooth_step(below, -plane.cuff_m, 0.5 * (0.005 - plane.cuff_m)) * smooth_step(
+        room - outside_m, -0.003, 0.003
+    )
+
+
+def _without(portrait: TrackedPortrait, view: HeadView, gone: Field) -> PaintedEdit:
+    matte = _matte(portrait, view, gone)
+    if not (matte > 0).any():
+        return finish(portrait, portrait.image.astype(np.float32), matte, portrait.masks)
+    rng = np.random.default_rng(0)
+    texture = 0.45 * grain(portrait, rng)  # it is measured on pores and freckles too
+    body = _clothes_behind(portrait, gone)
+    painted = _continued_background(portrait)
+    painted = mix(
+        painted, push_pull(portrait.image.astype(np.float32), portrait.masks[Part.CLOTHES] ** 4) + texture, body
+    )
+    painted = mix(painted, bare_skin(portrait, view, rng) + texture, view.coverage)
+    return finish(portrait, painted, matte, _bared_masks(portrait.masks, view, matte, body))
+
+
+def _matte(portrait: TrackedPortrait, view: HeadView, gone: Field) -> Field:
+    """What is repainted: the hair, its wisps, and the shadow that it cast on the skin; never eyes, brows or nose."""
+    width = portrait.face_width_px
+    hard = (gone > 0.12).astype(np.uint8)
+    on_head = _dilated(hard, 0.045 * width) * smooth_step(view.coverage, 0.3, 0.9)
+    beside = _dilated(hard, 0.03 * width) * (1 - portrait.masks[Part.CLOTHES])
+    near = blur(np.maximum(np.maximum(on_head, beside), hard), max(0.012 * width, 0.7))
+    matte = np.maximum(smooth_step(near, 0.05, 0.75), gone)
+    kept = np.clip(portrait.masks.soft[list(_FEATURES)].astype(np.float32).sum(0) / 255, 0, 1)
+    stays = np.clip(portrait.masks[Part.HAIR] - gone, 0, 1)
+    return (matte * (1 - np.maximum(kept, stays))).astype(np.float32)
+
+
+def _dilated(mask: NDArray[np.uint8], radius_px: float) -> Field:
+    size = 2 * max(1, round(radius_px)) + 1
+    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))).astype(np.float32)
+
+
+def _clothes_behind(portrait: TrackedPortrait, gone: Field) -> Field:
+    """Where long hair hid clothes: pixels nearer to visible clothes than to visible background; [h, w] in [0, 1]."""
+    masks = portrait.masks
+    clothes = masks[Part.CLOTHES] > 0.8
+    if not clothes.any() or not (gone > 0.1).any():
+        return masks[Part.CLOTHES]
+    to_clothes = cv2.distanceTransform((~clothes).astype(np.uint8), cv2.DIST_L2, 5)
+    to_background = cv2.distanceTransform((masks[Part.BACKGROUND] < 0.8).astype(np.uint8), cv2.DIST_L2, 5)
+    top = np.nonzero(clothes.any(1))[0][0]
+    low = np.arange(clothes.shape[0])[:, None] > top
+    behind = smooth_step(to_background - to_clothes, -2, 2) * low
+    return np.maximum(masks[Part.CLOTHES], behind * (gone > 0.1)).astype(np.float32)
+
+
+def _continued_background(portrait: TrackedPortrait) -> Field:
+    """The background as if nobody stood in front of it: smooth tones, with the detail reflected at the outline."""
+    image = portrait.image.astype(np.float32)
+    width = portrait.face_width_px
+    known = 1 - _dilated((portrait.masks.person > 12).astype(np.uint8), 0.03 * width)
+    if known.sum() < 100:
+        return image
+    smooth = push_pull(image, known)
+    sigma = 0.08 * width
+    tones = blur(image * known[..., None], sigma) / np.maximum(blur(known, sigma), 1e-3)[..., None]
+    detail = (image - tones) * known[..., None]
+    _, nearest = distance_transform_edt(known < 0.5, return_indices=True)
+    rows, columns = np.mgrid[0 : known.shape[0], 0 : known.shape[1]]
+    # Reflect at a smoothed outline: a ragged one would tear the detail to shreds.
+    down, right = blur(nearest[0] - rows, 0.04 * width), blur(nearest[1] - columns, 0.04 * width)
+    mirrored = cv2.remap(
+        detail, (columns + 2 * right).astype(np.float32), (rows + 2 * down).astype(np.float32), cv2.INTER_LINEAR
+    )
+    near = np.exp(-np.hypot(down, right) / (0.35 * width))[..., None]
+    return np.where(known[..., None] > 0.5, image, smooth + near * mirrored).astype(np.float32)
+
+
+def bare_skin(portrait: TrackedPortrait, view: HeadView, rng: np.random.Generator) -> Field:
+    """Skin over the whole head, lit like the portrait's own and continuing it; [h, w, 3], float32 0…255.
+
+    Beside the head the content does not matter.
+    """
+    image, width = portrait.image.astype(np.float32), portrait.face_width_px
+    shade = np.maximum(view.light.shade(view.normals_px) * view.spread(view.openness), 0.2)[..., None]
+    evidence = _trusted_skin(portrait, view)
+    albedo = image / shade
+    if not evidence.any():
+        return np.broadcast_to(_ANY_SKIN, image.shape) * shade
+    middle = np.median(albedo[evidence], 0)
+    tone = (albedo[evidence] - middle) @ _LUMA
+    plausible = evidence.copy()
+    plausible[evidence] = np.abs(tone) < 0.28 * float(middle @ _LUMA)
+    local = blur(push_pull(albedo, plausible.astype(np.float32)), 0.08 * width)
+    mottle = noise(evidence.shape, rng, 0.02 * width) + noise(evidence.shape, rng, 0.1 * width)
+    skin = (0.4 * local + 0.6 * middle) * (1 + 0.008 * mottle[..., None])
+    skin = skin * (1 + (_EAR_TINT - 1) * view.ears[..., None])
+    painted = skin * shade + _scalp_shine(view)[..., None]
+    return _meeting_the_photo(painted, image, evidence, width)
+
+
+def _trusted_skin(portrait: TrackedPortrait, view: HeadView) -> NDArray[np.bool_]:
+    """Pixels of plain skin, away from hair, its shadow and the outline."""
+    width = portrait.face_width_px
+    hidden = _dilated((_hair(portrait.masks) > 0.15).astype(np.uint8), 0.055 * width)
+    skin = cv2.erode(portrait.masks[Part.SKIN], np.ones((3, 3), np.uint8))
+    return (skin > 0.9) & (hidden < 0.5) & (view.coverage > 0.95) & (view.normals_px[..., 2] > 0.25)
+
+
+def _scalp_shine(view: HeadView) -> Field:
+    """The highlight of a bald head under the key light."""
+    halfway = view.light.direction + np.array([0, 0, 1], np.float32)
+    halfway /= np.linalg.norm(halfway)
+    return (20 * np.clip(view.normals_px @ halfway, 0, 1) ** 26).astype(np.float32)
+
+
+def _meeting_the_photo(painted: Field, image: Field, evidence: NDArray[np.bool_], width: float) -> Field:
+    """Add the membrane that carries the photograph's tones over the hairline and lets go of them beyond it."""
+    known = evidence.astype(np.float32)
+    sigma = 0.03 * width
+    error = blur((image - painted) * known[..., None], sigma) / np.maximum(blur(known, sigma), 1e-3)[..., None]
+    carried = push_pull(error.astype(np.float32), known)
+    away = cv2.distanceTransform((~evidence).astype(np.uint8), cv2.DIST_L2, 5)
+    share = np.exp(-((away / (0.28 * width)) ** 2))[..., None]
+    return painted + carried * share
+
+
+def _bared_masks(masks: PartMasks, view: HeadView, matte: Field, body: Field) -> PartMasks:
+    """Masks in which the matte shows head, clothes or background instead of what it hid."""
+    soft = masks.soft.astype(np.float32) * (1 - matte)
+    head = 255 * matte * view.coverage
+    ears, neck = np.minimum(view.ears, view.coverage), np.minimum(view.neck, view.coverage)
+    share = 1 / np.maximum(view.coverage, 1e-6)
+    soft[Part.EARS] += head * ears * share
+    soft[Part.NECK] += head * neck * share * (1 - ears * share)
+    soft[Part.SKIN] += head * (1 - neck * share) * (1 - ears * share)
+    soft[Part.CLOTHES] += 255 * matte * (1 - view.coverage) * body
+    soft[Part.BACKGROUND] += 255 * matte * (1 - view.coverage) * (1 - body)
+    person = masks.person * (1 - matte) + 255 * matte * (view.coverage + (1 - view.coverage) * body)
+    return PartMasks(np.round(soft).clip(0, 255).astype(np.uint8), np.round(person).clip(0, 255).astype(np.uint8))

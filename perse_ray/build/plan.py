@@ -1,0 +1,270 @@
+"""What a recipe would run: stages, rows, workers, downloads, GPU-hours and disk. Nothing is started for it.
+
+Durations are estimates and say so. The rates below are what they rest on, each with its source; put in your own
+measurements with `dataclasses.replace`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from perse.attributes import Category
+from perse.avatar import NetworksConfig
+from perse.data.clip_file import DECODED_BYTES
+from perse.data.frame_stream import DECODERS
+from perse.recipes import Recipe
+from perse.recipes.resources import WorkerPool
+from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig
+from perse.synthesis.production.model_store import Weights, missing_patterns, weights_in
+from perse_ray.runtime.progress import readable_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """Seconds of one worker for one unit of work."""
+
+    procedural_edit_s: float = 0.6
+    """Measured: 25 to 600 ms on one core (REFERENCE §8)."""
+    diffusion_step_s: float = 0.35
+    """One denoising step of FLUX or SDXL at their working sizes on one A100, without offloading; a guess from public
+    timings, to be replaced by a measurement."""
+    screen_s: float = 0.6
+    """Landmarks, dlib's descriptor and CLIP on one core."""
+    frame_s_per_megapixel: float = 0.25
+    """The procedural animator on one core: 10 to 20 ms a frame of 256 px (REFERENCE §6)."""
+    networks_image_s: float = 0.65
+    """Training on one image with the paper's networks and 130,000 points, on one A6000: three times the 3.2 TFLOP of
+    its forward pass (REFERENCE §3) at 15 TFLOP/s."""
+    bases_image_s: float = 0.05
+    """Training on one image with part bases on a laptop (REFERENCE §7: 86 ms a step of several frames and more)."""
+    morph_s: float = 0.15
+    """One morph with all its α by warping, at 256 px, on one core."""
+    clip_bytes_per_pixel: float = 1.05
+    """Measured: 4.4 MB for 65 frames of 256 px."""
+    decode_s_per_megapixel: float = 0.025
+    """Reading and decoding frames of a clip that is streamed, one thread (`benchmarks/clip_stream.py`)."""
+    edit_bytes_per_pixel: float = 6.0
+    """Pictures and part masks of one edit, with attachments."""
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One line of the plan.
+
+    Attributes:
+        name: of the stage.
+        work: rows, images or steps, and what they are.
+        units: how many.
+        pool: who does it; None is the driver's own process.
+        seconds: of one worker for one unit.
+        workers: at most, at the same time.
+    """
+
+    name: str
+    work: str
+    units: int
+    pool: WorkerPool | None
+    seconds: float
+    workers: int
+
+    @property
+    def gpu_hours(self) -> float:
+        """Of all workers together."""
+        return self.units * self.seconds * (self.pool.gpus if self.pool else 0.0) / 3600
+
+    @property
+    def core_hours(self) -> float:
+        """Of all workers together, where no GPU is used."""
+        return 0.0 if self.gpu_hours else self.units * self.seconds / 3600
+
+    @property
+    def wall_s(self) -> float:
+        """With all its workers busy."""
+        return self.units * self.seconds / max(self.workers, 1)
+
+
+def planned_stages(recipe: Recipe, rates: Rates = Rates()) -> list[PlannedStage]:
+    """The stages that cost something, in order; the first three run at the same time."""
+    cluster = recipe.cluster
+    prompts = _prompts(recipe)
+    frames = len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
+    clip_s = frames * rates.frame_s_per_megapixel * recipe.filming.size_px**2 / 1e6
+    edit_s = _mean_edit_s(recipe, rates)
+    stages = [
+        PlannedStage("edit", f"{prompts} prompts", prompts, cluster.edit, edit_s, cluster.edit.workers[1]),
+        PlannedStage("screen", f"{prompts} edits", prompts, cluster.screen, rates.screen_s, cluster.screen.workers[1]),
+        PlannedStage(
+            "animate",
+            f"{prompts + 1} clips of {frames} frames",
+            prompts + 1,
+            cluster.animate,
+            clip_s,
+            cluster.animate.workers[1],
+        ),
+    ]
+    workers = max(cluster.train_workers, 1)
+    pool = cluster.train if cluster.train_workers else None
+    image_s = _image_s(recipe, rates)
+    steps, images = recipe.training.steps, recipe.training.edits_per_step + 1
+    stages.append(_training("train", steps, images, workers, pool, image_s))
+    if recipe.finetuning is not None:
+        steps, images = recipe.finetuning.training.steps, recipe.finetuning.alphas_per_step + 3
+        morphs = steps * workers
+        morph = cluster.morph
+        stages.append(PlannedStage("morph", f"{morphs} morphs", morphs, morph, rates.morph_s, morph.workers[1]))
+        stages.append(_training("finetune", steps, images, workers, pool, image_s))
+    return stages
+
+
+def describe_plan(recipe: Recipe, rates: Rates = Rates()) -> str:
+    """The plan as text, for people."""
+    stages = planned_stages(recipe, rates)
+    lines = [f"recipe {recipe.name}", "", *_editors(recipe), ""]
+    lines += [f"{'stage':9} {'work':28} {'workers':8} {'each claims':34} {'GPU-hours':>9} {'core-hours':>10}  at best"]
+    lines += [_line(stage) for stage in stages]
+    gpu, cores = sum(stage.gpu_hours for stage in stages), sum(stage.core_hours for stage in stages)
+    together = max(stage.wall_s for stage in stages[:3]) + sum(s.wall_s for s in stages[3:] if s.name != "morph")
+    lines += [f"{'together':82} {gpu:9.1f} {cores:10.1f}  {readable_s(together)}", ""]
+    lines += [*_downloads(recipe), "", *_disk(recipe, rates), *_memory(recipe, rates), "", *_most(recipe)]
+    lines += ["hours are estimates from the rates in perse_ray/build/plan.py, not measurements of your machines"]
+    return "\n".join(lines)
+
+
+def _image_s(recipe: Recipe, rates: Rates) -> float:
+    return rates.networks_image_s if isinstance(recipe.avatar.decoder, NetworksConfig) else rates.bases_image_s
+
+
+def _training(
+    name: str, steps: int, images: int, workers: int, pool: WorkerPool | None, image_s: float
+) -> PlannedStage:
+    work = f"{steps} steps of {workers} × {images} images"
+    return PlannedStage(name, work, steps * images * workers, pool, image_s, workers)
+
+
+def _mean_edit_s(recipe: Recipe, rates: Rates) -> float:
+    counts = dict(recipe.prompts.counts)
+    total = sum(_edit_s(_editor_of(recipe, category), category, rates) * n for category, n in counts.items())
+    return total / max(sum(counts.values()), 1)
+
+
+def _edit_s(editor: object, category: Category, rates: Rates) -> float:
+    if not isinstance(editor, DiffusionEditorConfig):
+        return rates.procedural_edit_s
+    return rates.diffusion_step_s * (editor.inpainter.steps + editor.mask_portrait.steps)
+
+
+def _editor_of(recipe: Recipe, category: Category) -> object:
+    return recipe.editor.of(category) if isinstance(recipe.editor, EditorByCategoryConfig) else recipe.editor
+
+
+def _editors(recipe: Recipe) -> Iterator[str]:
+    for category, count in recipe.prompts.counts:
+        editor = _editor_of(recipe, category)
+        how = type(editor).__name__.removesuffix("Config")
+        if isinstance(editor, DiffusionEditorConfig):
+            how += f" ({type(editor.inpainter).__name__.removesuffix('Config')})"
+        yield f"  {count:4} {category.value:10} by {how}"
+
+
+def _line(stage: PlannedStage) -> str:
+    if stage.pool is None:
+        workers, claims = "driver", "all threads"
+    else:
+        low, high = stage.pool.workers if stage.name not in ("train", "finetune") else (stage.workers, stage.workers)
+        workers = f"{low}" if low == high else f"{low}–{high}"
+        claims = f"{stage.pool.cpus:g} CPU, {stage.pool.gpus:g} GPU, {stage.pool.memory_gib:g} GiB, "
+        claims += f"batch {stage.pool.batch_size}"
+    hours = f"{stage.gpu_hours:9.1f} {stage.core_hours:10.1f}"
+    return f"{stage.name:9} {stage.work:28} {workers:8} {claims:34} {hours}  {readable_s(stage.wall_s)}"
+
+
+def _downloads(recipe: Recipe) -> Iterator[str]:
+    wanted = list(weights_in(recipe))
+    if not wanted:
+        yield "downloads: none"
+        return
+    yield "weights"
+    missing = 0.0
+    for weights in wanted:
+        entry = weights.entry
+        if entry is None:
+            yield f"  {weights.name}: {weights.place()}"
+            continue
+        absent = _absent(weights)
+        missing += entry.size_gib if absent else 0
+        use = "commercial use allowed" if entry.commercial else "NON-COMMERCIAL"
+        yield f"  {'fetch' if absent else 'here ':5} {entry.size_gib:5.1f} GiB  {entry.name} ({entry.licence}; {use})"
+    yield f"  {missing:.1f} GiB to fetch: python jobs/models.py fetch NAME …" if missing else "  all are here"
+
+
+def _absent(weights: Weights) -> bool:
+    return (
+        weights.entry is not None and weights.folder is None and bool(missing_patterns(weights.entry, weights.place()))
+    )
+
+
+def disk_gib(recipe: Recipe, rates: Rates = Rates()) -> float:
+    """What the workspace grows by, without checkpoints."""
+    return _clips_gib(recipe, rates) + _edits_gib(recipe, rates)
+
+
+def _clips_gib(recipe: Recipe, rates: Rates) -> float:
+    frames = len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
+    return (_prompts(recipe) + 1) * frames * recipe.filming.size_px**2 * rates.clip_bytes_per_pixel / 2**30
+
+
+def _edits_gib(recipe: Recipe, rates: Rates) -> float:
+    return _prompts(recipe) * recipe.tracker.crop.size_px**2 * rates.edit_bytes_per_pixel / 2**30
+
+
+def _prompts(recipe: Recipe) -> int:
+    return sum(count for _, count in recipe.prompts.counts)
+
+
+def _disk(recipe: Recipe, rates: Rates) -> Iterator[str]:
+    clips, edits = _clips_gib(recipe, rates), _edits_gib(recipe, rates)
+    yield f"disk: clips {clips:.1f} GiB, edits {edits:.1f} GiB, and a few checkpoints"
+
+
+def decoded_gib(recipe: Recipe) -> float:
+    """All frames of all clips, decoded."""
+    frames = len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
+    return (_prompts(recipe) + 1) * frames * recipe.filming.size_px**2 * DECODED_BYTES / 2**30
+
+
+def kept_gib(recipe: Recipe) -> float:
+    """Decoded frames that one process keeps."""
+    return min(decoded_gib(recipe), recipe.cluster.clips_mib / 1024)
+
+
+def watched_gib(recipe: Recipe) -> float:
+    """Decoded frames that the driver holds at once while the avatar is set up."""
+    frames = (_prompts(recipe) + 1) * min(recipe.start.watched_frames, len(recipe.filming.train_frames))
+    return frames * recipe.filming.size_px**2 * DECODED_BYTES / 2**30
+
+
+def _memory(recipe: Recipe, rates: Rates) -> Iterator[str]:
+    """What a training worker and the driver need besides their models."""
+    decoded, kept = decoded_gib(recipe), kept_gib(recipe)
+    if decoded <= kept:
+        yield f"memory of the driver and of a training worker: {decoded:.1f} GiB, all frames decoded once"
+    else:
+        rate = DECODERS / (rates.decode_s_per_megapixel * recipe.filming.size_px**2 / 1e6)
+        yield (
+            f"memory of a training worker: {kept:.1f} GiB of decoded frames; all would be {decoded:.1f} GiB, so they "
+            f"are streamed: it needs {1 / _image_s(recipe, rates):.1f} frames/s, {DECODERS} threads decode about "
+            f"{rate:.0f}"
+        )
+    yield f"memory of the driver while the avatar is set up: {watched_gib(recipe):.1f} GiB of frames more"
+
+
+def _most(recipe: Recipe) -> Iterator[str]:
+    """What the cluster must have at once, so that somebody can see whether it has."""
+    cluster = recipe.cluster
+    pools = (cluster.edit, cluster.screen, cluster.animate)
+    least = sum(pool.workers[0] * pool.gpus for pool in pools), sum(pool.workers[0] * pool.cpus for pool in pools)
+    most = sum(pool.workers[1] * pool.gpus for pool in pools), sum(pool.workers[1] * pool.cpus for pool in pools)
+    yield f"synthesis needs {least[0]:g} GPU and {least[1]:g} CPU at least and can use {most[0]:g} and {most[1]:g}"
+    training = cluster.train_workers * cluster.train.gpus, cluster.train_workers * cluster.train.cpus
+    yield f"training needs {training[0]:g} GPU and {training[1]:g} CPU"

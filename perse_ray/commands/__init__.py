@@ -1,0 +1,1 @@
+"""What every command shares: exit codes, recipes by name, the check of a machine."""

@@ -1,0 +1,156 @@
+"""Stages on Ray Data: one actor pool a stage, rows streaming through all of them side by side."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy, Dataset
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import RayError, RayTaskError
+
+from perse import chatter
+from perse.errors import PerseError, StageError
+from perse_ray.rows.attempts import AttemptLedger
+from perse_ray.rows.fault_handling import NOT_THE_ROWS_FAULT, GuardedWork, one_line
+from perse_ray.rows.stage import (
+    ERROR,
+    FAILED_STAGE,
+    OK,
+    STATUS,
+    STOPPED,
+    TRACEBACK,
+    Row,
+    Stage,
+    Value,
+    check_chain,
+    with_status,
+)
+
+log = logging.getLogger(__name__)
+
+_CHATTER = ("has constructor arguments in the object store and max_restarts > 0",)
+"""Logged as an error for every pool of Ray Data, which always puts them there and keeps them as long as it runs."""
+
+
+def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger) -> Dataset:
+    """The dataset with one more stage. Nothing runs yet."""
+    low, high = stage.workers
+    resources = stage.resources
+    return dataset.map_batches(
+        _Worker,
+        fn_constructor_args=(stage, ledger),
+        batch_size=stage.batch_size,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(min_size=low, max_size=high),
+        num_cpus=resources.num_cpus,
+        num_gpus=resources.num_gpus or None,
+        memory=resources.memory_gib * 2**30 or None,
+        udf_modifying_row_count=False,
+    )
+
+
+def run(rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: AttemptLedger) -> Iterator[Row]:
+    """Every row through every stage, in whatever order they finish. Needs a running Ray with free logical CPUs.
+
+    Raises:
+        StageError: a worker cannot be built, the disk is full (the message says why), or nothing moves any more.
+    """
+    started = [with_status(row) for row in rows]
+    if not started:
+        return
+    check_chain(set(started[0]), stages)
+    block_rows = max(stage.batch_size for stage in stages)
+    dataset: Dataset = ray.data.from_items(started, override_num_blocks=-(-len(started) // block_rows))
+    for stage in stages:
+        dataset = apply(dataset, stage, ledger)
+    dataset.context.enable_progress_bars = False
+    dataset.context.issue_detectors_config.detectors = []  # our rows have time limits; the rest is advice in red
+    dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
+    try:
+        for row in _quietly_started(dataset.iter_rows()):
+            if row[STATUS] == STOPPED:
+                raise _stopped(row)
+            yield row
+    except (RayError, ExecutionTimeoutError) as error:
+        raise StageError(f"the pipeline stopped: {readable(error)}") from error
+
+
+def _quietly_started(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, without what Ray's core says when Ray Data starts its actors."""
+    iterator = iter(rows)
+    with chatter.without(_CHATTER):
+        first = next(iterator, None)
+    if first is not None:
+        yield first
+        yield from iterator
+
+
+class _Worker:
+    """The actor: threads set, work loaded, rows one by one."""
+
+    def __init__(self, stage: Stage, ledger: AttemptLedger) -> None:
+        limit_threads(stage.resources.threads)
+        self.stage = stage
+        self.guarded: GuardedWork | None = None
+        try:
+            self.guarded = GuardedWork(stage, ledger, watched=True)
+        except Exception as error:  # an actor that dies while it is built is tried again and loses the cause
+            known = isinstance(error, PerseError)
+            self.problem = (one_line(error), "" if known else traceback.format_exc())
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        rows = batch.to_pylist()
+        if self.guarded is not None:
+            self.guarded.prepare(rows)
+        return pa.Table.from_pylist([self._row(row) for row in rows])
+
+    def _row(self, row: Row) -> Row:
+        if self.guarded is None:
+            passed = {**dict(self.stage.writes), **row}
+            return passed if row[STATUS] != OK else self._stopped(passed, *self.problem)
+        try:
+            return self.guarded(row)
+        except NOT_THE_ROWS_FAULT as error:
+            return self._stopped({**dict(self.stage.writes), **row}, one_line(error), "")
+
+    def _stopped(self, row: Row, error: str, trace: str) -> Row:
+        return {**row, STATUS: STOPPED, FAILED_STAGE: self.stage.name, ERROR: error, TRACEBACK: trace}
+
+
+def _stopped(row: Row) -> StageError:
+    """What to raise for a stage that cannot go on; an unexpected cause is logged with its stack."""
+    if row[TRACEBACK]:
+        log.error("%s", row[TRACEBACK])
+    return StageError(f"stage {row[FAILED_STAGE]} stopped: {row[ERROR]}")
+
+
+def readable(error: BaseException, length: int = 400) -> str:
+    """Ray's long, coloured messages as one line; what a task raised, without Ray's account of where."""
+    if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
+        error = error.cause
+    return re.sub(r"\x1b\[[0-9;]*m", "", one_line(error))[:length]
+
+
+def limit_threads(threads: int) -> None:
+    """Let numerical libraries of this process use that many threads, whether or not they are imported yet."""
+    names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+    if "numba" not in sys.modules:  # its pool has a size already, and it refuses a process that names another one
+        names.append("NUMBA_NUM_THREADS")
+    for name in names:
+        os.environ.setdefault(name, str(threads))
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _patience_s(stages: tuple[Stage, ...]) -> float:
+    """How long an execution may stand still: every attempt of a hanging row, and slow starts of workers."""
+    return 300.0 + max(stage.time_limit_s * (stage.max_attempts + 1) for stage in stages)

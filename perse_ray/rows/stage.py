@@ -1,0 +1,137 @@
+"""What a stage is, apart from how it is run.
+
+A `Stage` is a frozen value: which work, which columns, which resources. `rows.on_ray_data.apply` runs it on Ray Data,
+`rows.in_process.run` in this process; both go through the same `GuardedWork`, so they agree row for row.
+
+Rows are small: keys, a prompt, a status. Pictures and clips go to the workspace under their content keys, which makes
+every finished stage of every row a commit: a row that is tried again starts where it failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Value = str | int | float | bool
+Row = dict[str, Value]
+
+KEY = "key"
+NAME = "name"
+STATUS = "status"
+FAILED_STAGE = "failed_stage"
+ERROR = "error"
+TRACEBACK = "traceback"
+ATTEMPTS = "attempts"
+
+OK = "ok"
+FAILED = "failed"
+STOPPED = "stopped"
+"""The stage cannot go on, through no fault of the row (its worker cannot be built, the disk is full): the driver ends
+the run."""
+
+STATUS_COLUMNS: Row = {STATUS: OK, FAILED_STAGE: "", ERROR: "", TRACEBACK: "", ATTEMPTS: 0}
+"""Every row carries them. A row whose status is FAILED passes through the stages behind untouched."""
+
+
+class RowWork(Protocol):
+    """The loaded worker of a stage: models in memory, ready for rows."""
+
+    def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
+        """The columns that this stage writes, or a part of them. Whatever it raises puts the row in quarantine."""
+        ...
+
+
+class BatchedWork(RowWork, Protocol):
+    """A worker that is quicker with several rows at once, as models on a GPU are."""
+
+    def prepare(self, rows: Sequence[Mapping[str, Value]]) -> None:
+        """Work on rows together and keep what comes out; each row is then asked for by itself, as ever."""
+        ...
+
+
+class RowWorkConfig(Protocol):
+    """A small, picklable description of the work; weights are loaded where it runs and never travel."""
+
+    def build(self) -> RowWork: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one worker of a stage claims."""
+
+    num_cpus: float = 0.1
+    """Logical CPUs. Small on one machine, where pools must never claim all of them (Ray Data then stands still)."""
+
+    num_gpus: float = 0.0
+    """GPUs, as fractions too."""
+
+    memory_gib: float = 0.0
+    """Memory that the scheduler sets aside; 0 sets none aside."""
+
+    threads: int = 1
+    """Threads that numerical libraries may use in one worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One step of a row-wise pipeline."""
+
+    name: str
+    """Short name, for the ledger, the quarantine and progress."""
+
+    work: RowWorkConfig
+    """What is done to a row."""
+
+    reads: tuple[str, ...]
+    """Columns that must be there."""
+
+    writes: tuple[tuple[str, Value], ...]
+    """Columns that are added, each with the value it has in a row that fails or is passed by."""
+
+    resources: Resources = Resources()
+    """What one worker claims."""
+
+    batch_size: int = 1
+    """Rows handed over at once; also what is repeated when a worker dies (its finished rows are found and skipped)."""
+
+    workers: tuple[int, int] = (1, 1)
+    """Smallest and largest size of the pool."""
+
+    time_limit_s: float = 600.0
+    """A row that takes longer is stopped, and counts as an attempt."""
+
+    max_attempts: int = 3
+    """A row that was started this often and never finished goes to quarantine."""
+
+    def __post_init__(self) -> None:
+        low, high = self.workers
+        if not (1 <= low <= high and self.batch_size >= 1 and self.time_limit_s > 0 and self.max_attempts >= 1):
+            raise ValueError(f"stage {self.name}: workers, batch_size, time_limit_s and max_attempts must be positive")
+        if not self.name.isidentifier():
+            raise ValueError(f"a stage's name must be an identifier, got {self.name!r}")
+
+
+def check_chain(columns: set[str], stages: tuple[Stage, ...]) -> None:
+    """Every stage must find the columns it reads.
+
+    Raises:
+        ValueError: one is missing; the message names stage and column.
+    """
+    known = columns | set(STATUS_COLUMNS)
+    for stage in stages:
+        missing = sorted(set(stage.reads) - known)
+        if missing:
+            raise ValueError(f"stage {stage.name} reads {missing}, but only {sorted(known)} are there")
+        known |= {name for name, _ in stage.writes}
+
+
+def with_status(row: Mapping[str, Value]) -> Row:
+    """A new row at the start of a pipeline.
+
+    Raises:
+        ValueError: it has no key or no name.
+    """
+    if KEY not in row or NAME not in row:
+        raise ValueError(f"a row needs {KEY!r} and {NAME!r}, got {sorted(row)}")
+    return {**row, **STATUS_COLUMNS}

@@ -1,0 +1,1 @@
+"""One avatar in memory: from a request to pictures."""

@@ -1,0 +1,104 @@
+"""What can be done with an avatar. A piece of work is a small value that travels to where the avatar is in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from perse.errors import InputError
+from perse_ray.serving.schema.errors import UnknownName
+from perse_ray.serving.schema.media_requests import AnimateRequest, BetweenMotion
+from perse_ray.serving.schema.requests import Appearance, Attributes, RenderRequest
+
+if TYPE_CHECKING:
+    from perse.data.motion_file import Motion
+    from perse.export import ExportFormat
+    from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
+
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Work(Protocol[Result_co]):
+    """Something to do with an avatar. It is pickled, and may be done twice: it changes nothing but caches."""
+
+    def __call__(self, avatar: LoadedAvatar) -> Result_co: ...
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Pictures, encoded; those of one size are drawn in one call."""
+
+    requests: tuple[RenderRequest, ...]
+
+    def __call__(self, avatar: LoadedAvatar) -> list[bytes]:
+        from perse_ray.serving.drawing.picture_files import encode_picture
+
+        # Undated, so that the same request gives the same bytes.
+        return [
+            encode_picture(picture, request, avatar.provenance([request.attributes], dated=False))
+            for request, picture in zip(self.requests, avatar.render_many(self.requests), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small WebP of the person, or of one edit, named by its id."""
+
+    subject: str
+    size: int
+
+    def __call__(self, avatar: LoadedAvatar) -> bytes:
+        worn: Attributes = {}
+        if self.subject:
+            known = {subject.key: subject.category for subject in avatar.avatar.subjects}
+            category = known.get(self.subject)
+            if category is None:
+                raise UnknownName("there is no such subject; GET …/attributes lists them")
+            worn = {category: {self.subject: 1.0}}
+        look = RenderRequest(attributes=worn, width=self.size, height=self.size, format="webp", quality=80)
+        return Frames((look,))(avatar)[0]
+
+
+FRAMES_AT_ONCE = 8
+"""Of a video, in one call of the rasterizer: single pictures of others get their turn in between."""
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A video with a signed manifest."""
+
+    request: AnimateRequest
+
+    def __call__(self, avatar: LoadedAvatar) -> bytes:
+        from perse.export import local_identity, mp4_bytes, sign_media, webp_bytes
+        from perse.export.poses import built_in_motion
+
+        def shared() -> Motion:
+            card = avatar.avatar.card
+            return built_in_motion().only(card.expression_names, card.joint_names)
+
+        try:
+            frames, fps = self.request.frames(shared)
+        except InputError as error:
+            raise UnknownName(str(error)) from None
+        pictures = (
+            picture
+            for start in range(0, len(frames), FRAMES_AT_ONCE)
+            for picture in avatar.render_many(frames[start : start + FRAMES_AT_ONCE])
+        )
+        video = mp4_bytes(pictures, fps) if self.request.format == "mp4" else webp_bytes(list(pictures), fps)
+        worn = [self.request.attributes]
+        if isinstance(self.request.motion, BetweenMotion):
+            worn += [self.request.motion.start.attributes, self.request.motion.end.attributes]
+        return sign_media(video, avatar.provenance(worn), local_identity())
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file for other programs."""
+
+    look: Appearance
+    format: ExportFormat
+
+    def __call__(self, avatar: LoadedAvatar) -> bytes:
+        return avatar.export(self.look, self.format)

@@ -1,0 +1,1 @@
+"""The HTTP application: routes, the stream, the documentation page."""

@@ -1,0 +1,1 @@
+"""Avatars by id: where they come from, and which are in memory."""

@@ -1,0 +1,99 @@
+"""The viewer on this machine: one process, no Ray, one avatar, which may still be in training."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from perse.data.workspace import Workspace
+from perse.errors import InputError, PerseError
+from perse_ray.serving.http.app import create_app
+from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.service import LocalAvatars
+from perse_ray.serving.library.training_source import FollowedWorkspace
+from perse_ray.serving.protection import Protection, Tokens
+from perse_ray.serving.schema.errors import Unavailable
+from perse_ray.serving.schema.requests import AVATAR_ID
+from perse_ray.serving.viewer.socket import MAX_MOTION_BYTES
+
+LOOPBACK = "127.0.0.1"
+FOLLOW_S, FOLLOW_FAR_S = 2.0, 15.0
+"""Between two looks for a newer checkpoint, on this machine and on an object store."""
+MEMORY_MIB = 8192.0
+
+log = logging.getLogger(__name__)
+
+
+def serve_viewer(workspace: Workspace, port: int, tokens: Tokens | None, say: Callable[[int], None]) -> None:
+    """Serve until interrupted.
+
+    Args:
+        port: on the loopback interface; 0 takes any that is free.
+        tokens: who may look; None lets anyone on this machine.
+        say: is told the port, once there is something to look at.
+
+    Raises:
+        InputError: the port is taken.
+    """
+    place = FollowedWorkspace(workspace)
+    listening = _listen(port)
+    wait_for_avatar(place)
+    shelf = Shelf({avatar_id(workspace): place}, memory_mib=MEMORY_MIB)
+    every_s = FOLLOW_S if workspace.is_local else FOLLOW_FAR_S
+    threading.Thread(target=_follow, args=(shelf, every_s), daemon=True).start()
+    # Splats are noise to a compressor: it would take longer than the loopback interface does.
+    config = uvicorn.Config(
+        viewer_app(shelf, tokens), log_level="warning", ws_per_message_deflate=False, ws_max_size=MAX_MOTION_BYTES + 1
+    )
+    say(listening.getsockname()[1])
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def viewer_app(shelf: Shelf, tokens: Tokens | None) -> FastAPI:
+    """The whole service over a shelf, for the people at this machine."""
+    return create_app(LocalAvatars(shelf), Protection(tokens=tokens))
+
+
+def avatar_id(workspace: Workspace) -> str:
+    """The workspace's name where it can be an id."""
+    name = workspace.location.rstrip("/").rpartition("/")[2]
+    return name if AVATAR_ID.fullmatch(name) else "avatar"
+
+
+def wait_for_avatar(place: FollowedWorkspace) -> None:
+    """Return once there is something to look at."""
+    waiting = False
+    while True:
+        try:
+            place.version()
+            return
+        except Unavailable as error:
+            if not waiting:
+                log.warning("%s; waiting for one", error)
+                waiting = True
+            time.sleep(FOLLOW_S)
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((LOOPBACK, port))
+    except OSError as error:
+        raise InputError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from None
+    return listening
+
+
+def _follow(shelf: Shelf, every_s: float) -> None:
+    while True:
+        time.sleep(every_s)
+        try:
+            shelf.refresh()
+        except PerseError as error:
+            log.warning("the newest checkpoint cannot be followed: %s", error)

@@ -1,0 +1,1 @@
+"""Synthesis on Ray Data: from prompts to clips."""

@@ -1,0 +1,245 @@
+"""Edit, screen, animate: what happens to one prompt, as three stages over one small row.
+
+A row carries keys and the prompt; pictures and clips lie in the workspace under those keys. Each work looks first
+whether its result is already there, so repeating a row costs nothing and never duplicates.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from perse.attributes import Category
+from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait, Verdict, archive
+from perse.data.keys import clip_key, edit_key, verdict_key
+from perse.data.tables import prompt_to_row, row_to_prompt
+from perse.data.workspace import Workspace
+from perse.errors import PerseError
+from perse.head import HeadModel
+from perse.head.sources import HeadSource
+from perse.synthesis.production import EditorByCategoryConfig
+from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot
+from perse_ray.rows.fingerprint import fingerprint
+from perse_ray.rows.stage import KEY, NAME, Resources, Row, RowWork, Stage, Value
+
+REFERENCE = "reference"
+"""Name of the row that films the portrait itself."""
+
+
+class EditorConfig(Protocol):
+    def build(self, head: HeadModel) -> PortraitEditor: ...
+
+
+class ScreenConfig(Protocol):
+    def build(self, head: HeadModel) -> QualityScreen: ...
+
+
+class AnimatorConfig(Protocol):
+    def build(self, head: HeadModel) -> PortraitAnimator: ...
+
+
+class ShotConfig(Protocol):
+    """Which frames of which motion, how large."""
+
+    def shot(self, head: HeadModel) -> Shot: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """How one stage of the synthesis runs."""
+
+    workers: tuple[int, int] = (1, 1)
+    """Smallest and largest number of workers."""
+
+    resources: Resources = field(default_factory=Resources)
+    """What one worker claims."""
+
+    batch_size: int = 1
+    """Prompts handed to a worker at once."""
+
+    time_limit_s: float = 300.0
+    """A prompt that takes longer is stopped and tried again."""
+
+    max_attempts: int = 3
+    """Starts after which a prompt that never finishes goes to quarantine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Studio:
+    """Everything that turns prompts into clips: frozen configurations that are built where they run.
+
+    Attributes:
+        head, editor, screen, animator, filming: what to use; all of them are part of the content keys, with the code
+            behind them and the content of the files that they name.
+        edit_pool, screen_pool, animate_pool: how to run it; not part of any key.
+    """
+
+    head: HeadSource
+    editor: EditorConfig
+    screen: ScreenConfig
+    animator: AnimatorConfig
+    filming: ShotConfig
+    edit_pool: Pool = Pool()
+    screen_pool: Pool = Pool()
+    animate_pool: Pool = Pool()
+
+    def row(self, identity: str, prompt: AttributePrompt | None) -> Row:
+        """The row of a prompt or, with None, of the reference clip."""
+        animator = (self.animator, self.head)
+        animator_made_with = self._fingerprints["animator"]
+        if prompt is None:
+            key = clip_key(identity, animator, self.filming, animator_made_with)
+            return {KEY: key, NAME: REFERENCE, "prompt": "", "edit": "", "verdict": "", "clip": key}
+        editor = self.editor_of(prompt.category)
+        edit = edit_key(identity, prompt, (editor, self.head), self._fingerprints[prompt.category.value])
+        verdict = verdict_key(edit, (self.screen, self.head), self._fingerprints["screen"])
+        clip = clip_key(edit, animator, self.filming, animator_made_with)
+        text = json.dumps(prompt_to_row(prompt))
+        return {KEY: clip, NAME: prompt.key, "prompt": text, "edit": edit, "verdict": verdict, "clip": clip}
+
+    def editor_of(self, category: Category) -> EditorConfig:
+        """Who edits a category. Where a recipe has several editors, changing one leaves the others' edits alone."""
+        return self.editor.of(category) if isinstance(self.editor, EditorByCategoryConfig) else self.editor
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        """Of code and files, once for all rows."""
+        editors = {category.value: fingerprint(self.editor_of(category), self.head) for category in Category}
+        return {
+            **editors,
+            "screen": fingerprint(self.screen, self.head),
+            "animator": fingerprint(self.animator, self.head, self.filming),
+        }
+
+
+def synthesis_stages(workspace: Workspace, studio: Studio) -> tuple[Stage, ...]:
+    """The three stages, in order. The tracked portrait must lie in the workspace."""
+
+    def stage(name: str, pool: Pool, reads: tuple[str, ...], writes: tuple[tuple[str, Value], ...]) -> Stage:
+        return Stage(
+            name=name,
+            work=_SynthesisWork(step=name, workspace=workspace, studio=studio),
+            reads=reads,
+            writes=writes,
+            resources=pool.resources,
+            batch_size=pool.batch_size,
+            workers=pool.workers,
+            time_limit_s=pool.time_limit_s,
+            max_attempts=pool.max_attempts,
+        )
+
+    return (
+        stage("edit", studio.edit_pool, ("prompt", "edit", "clip"), (("edit_s", 0.0),)),
+        stage("screen", studio.screen_pool, ("edit", "verdict"), (("accepted", False), ("screen_s", 0.0))),
+        stage("animate", studio.animate_pool, ("edit", "clip", "accepted"), (("filmed", False), ("animate_s", 0.0))),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SynthesisWork:
+    """A stage's work by name; a value, so that it travels."""
+
+    step: str
+    workspace: Workspace
+    studio: Studio
+
+    def build(self) -> RowWork:
+        steps: dict[str, Callable[[Workspace, Studio], RowWork]] = {
+            "edit": _Edit,
+            "screen": _Screen,
+            "animate": _Animate,
+        }
+        return steps[self.step](self.workspace, self.studio)
+
+
+class _Edit:
+    """Prompt → edits/<edit>.parquet. The reference row passes by, and so does one whose clip is there."""
+
+    def __init__(self, workspace: Workspace, studio: Studio) -> None:
+        self.workspace = workspace
+        self.portrait = archive.load_portrait(workspace)
+        self.editor = studio.editor.build(studio.head.load())
+        self.ready: dict[str, tuple[EditedPortrait | PerseError, float]] = {}
+
+    def prepare(self, rows: Sequence[Mapping[str, Value]]) -> None:
+        """Edit several prompts at once, where the editor can (`edit_many`)."""
+        together = getattr(self.editor, "edit_many", None)
+        wanted = [row for row in rows if self._is_wanted(str(row["edit"]))]
+        if together is None or not wanted:
+            return
+        start = time.perf_counter()
+        outcomes = together(self.portrait, [_prompt(row) for row in wanted])
+        each_s = (time.perf_counter() - start) / len(wanted)
+        self.ready = {str(row["edit"]): (one, each_s) for row, one in zip(wanted, outcomes, strict=True)}
+
+    def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
+        edit = str(row["edit"])
+        if not self._is_wanted(edit):
+            return {}
+        start = time.perf_counter()
+        prompt = _prompt(row)
+        edited, before_s = self.ready.pop(edit, (None, 0.0))
+        if isinstance(edited, PerseError):
+            raise edited
+        edited = edited or self.editor.edit(self.portrait, prompt)
+        archive.save_edit(self.workspace, replace(edited, key=edit, prompt=prompt))
+        return {"edit_s": before_s + time.perf_counter() - start}
+
+    def _is_wanted(self, edit: str) -> bool:
+        return bool(edit) and not self.workspace.has(f"edits/{edit}.parquet")
+
+
+def _prompt(row: Mapping[str, Value]) -> AttributePrompt:
+    return row_to_prompt(json.loads(str(row["prompt"])))
+
+
+class _Screen:
+    """edits/<edit>.parquet → edits/verdicts/<verdict>.parquet. The reference is always accepted."""
+
+    def __init__(self, workspace: Workspace, studio: Studio) -> None:
+        self.workspace = workspace
+        self.portrait: TrackedPortrait = archive.load_portrait(workspace)
+        self.screen = studio.screen.build(studio.head.load())
+
+    def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
+        edit, key = str(row["edit"]), str(row["verdict"])
+        if not edit:
+            return {"accepted": True}
+        if self.workspace.has(f"edits/verdicts/{key}.parquet"):
+            return {"accepted": archive.load_verdict(self.workspace, key).accepted}
+        start = time.perf_counter()
+        verdict: Verdict = self.screen.screen(self.portrait, archive.load_edit(self.workspace, edit))
+        archive.save_verdict(self.workspace, key, edit, verdict)
+        return {"accepted": verdict.accepted, "screen_s": time.perf_counter() - start}
+
+
+class _Animate:
+    """edits/<edit>.parquet, if it was accepted → clips/<clip>.parquet."""
+
+    def __init__(self, workspace: Workspace, studio: Studio) -> None:
+        head = studio.head.load()
+        self.workspace = workspace
+        self.portrait = archive.load_portrait(workspace)
+        self.animator = studio.animator.build(head)
+        self.shot = studio.filming.shot(head)
+
+    def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
+        edit, key = str(row["edit"]), str(row["clip"])
+        if not row["accepted"]:
+            return {}
+        if self.workspace.has(f"clips/{key}.parquet"):
+            return {"filmed": True}
+        start = time.perf_counter()
+        edited = archive.load_edit(self.workspace, edit) if edit else None
+        clip = self.animator.animate(self.portrait, edited, self.shot)
+        expected = np.asarray(self.shot.frame_numbers)
+        if not np.array_equal(clip.frame_numbers, expected):
+            raise ValueError(f"the animator was asked for {len(expected)} frames and returned {len(clip)} others")
+        archive.save_clip(self.workspace, key, replace(clip, key=edit or self.portrait.key))
+        return {"filmed": True, "animate_s": time.perf_counter() - start}

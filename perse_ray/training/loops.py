@@ -1,0 +1,196 @@
+"""Trainings of the avatar as `LoopConfig`s: small values that are built where they run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from safetensors.torch import load
+
+from perse.avatar import Avatar
+from perse.avatar.storage import restore
+from perse.data.workspace import Workspace
+from perse.recipes import ClusterUse
+from perse.render import Rasterizer
+from perse.training import Checkpoint, FineTuneConfig, FineTuner, StepReport, Trainer, TrainingConfig
+from perse.training.trainer import GradientReduction
+from perse_ray.training.clips import load_clips, training_frames
+from perse_ray.training.morph_pool import MorphWork, PooledMorphs
+from perse_ray.training.prefetch import AheadConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingLoop:
+    """Stage 1: the avatar on its clips."""
+
+    workspace: Workspace
+    """Where the clips are."""
+
+    clips: tuple[str, ...]
+    """Content keys of the clips, in the order of the avatar's subjects."""
+
+    frames: tuple[int, ...]
+    """Frame numbers to train on."""
+
+    training: TrainingConfig
+    """The recipe's numbers."""
+
+    rasterizer: Rasterizer
+    """What draws."""
+
+    clips_mib: int = ClusterUse().clips_mib
+    """Decoded frames that a worker keeps."""
+
+    @property
+    def steps(self) -> int:
+        return self.training.steps
+
+    def build(self, start: Checkpoint, rank: int, world: int, reduce: GradientReduction | None) -> Training:
+        """
+        Raises:
+            RecipeError: the checkpoint was made with another configuration.
+        """
+        clips = training_frames(load_clips(self.workspace, self.clips, self.clips_mib), self.frames)
+        trainer = Trainer(
+            avatar_of(start),
+            clips,
+            self.training,
+            rasterizer=self.rasterizer,
+            rank=rank,
+            world=world,
+            reduce_gradients=reduce,
+        )
+        trainer.resume(start)
+        return Training(trainer)
+
+
+class Training:
+    """A training in progress."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    @property
+    def step_number(self) -> int:
+        return self.trainer.step_number
+
+    def step(self) -> StepReport:
+        return self.trainer.step()
+
+    def checkpoint(self) -> Checkpoint:
+        return self.trainer.checkpoint()
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+def avatar_of(checkpoint: Checkpoint) -> Avatar:
+    """The avatar inside a training checkpoint."""
+    files = checkpoint.files
+    return restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuningLoop:
+    """Stage 2: the trained avatar on interpolations, with morph actors working ahead."""
+
+    workspace: Workspace
+    """Where clips and morphs are."""
+
+    clips: tuple[str, ...]
+    """Content keys of the clips, in the order of the avatar's subjects."""
+
+    frames: tuple[int, ...]
+    """Frame numbers to train on."""
+
+    fine_tuning: FineTuneConfig
+    """The recipe's numbers."""
+
+    rasterizer: Rasterizer
+    """What draws."""
+
+    clips_mib: int = ClusterUse().clips_mib
+    """Decoded frames that a worker keeps."""
+
+    morphs: MorphWork
+    """How morphs are made."""
+
+    ahead: AheadConfig = field(default_factory=AheadConfig)
+    """The pool that makes them."""
+
+    @property
+    def steps(self) -> int:
+        return self.fine_tuning.training.steps
+
+    def build(self, start: Checkpoint, rank: int, world: int, reduce: GradientReduction | None) -> FineTuning:
+        """
+        Raises:
+            RecipeError: the checkpoint was made with another configuration.
+        """
+        clips = training_frames(load_clips(self.workspace, self.clips, self.clips_mib), self.frames)
+        trainer = Trainer(
+            avatar_of(start),
+            clips,
+            self.fine_tuning.training,
+            rasterizer=self.rasterizer,
+            rank=rank,
+            world=world,
+            reduce_gradients=reduce,
+        )
+        trainer.resume(start)
+        source = PooledMorphs(self.morphs, self.clips, clips, self.steps, self.ahead)
+        return FineTuning(FineTuner(trainer, source, self.fine_tuning), source)
+
+
+@dataclass(frozen=True)
+class FineTuneReport(StepReport):
+    """A step's report, and how the pool kept up.
+
+    Attributes:
+        waited_s: seconds that this step stood still for its morph.
+        morphs_found: share of morphs that lay in the cache, so far.
+        morph_retries, morphs_given_up: counts so far.
+    """
+
+    waited_s: float
+    morphs_found: float
+    morph_retries: int
+    morphs_given_up: int
+
+
+class FineTuning:
+    """A fine-tuning in progress, with its pool."""
+
+    def __init__(self, tuner: FineTuner, source: PooledMorphs) -> None:
+        self._tuner, self._source = tuner, source
+        source.serve(tuner)
+
+    @property
+    def step_number(self) -> int:
+        return self._tuner.trainer.step_number
+
+    def step(self) -> FineTuneReport:
+        self._announce()
+        before = self._source.stats.waited_s
+        report = self._tuner.step()
+        stats = self._source.stats
+        return FineTuneReport(
+            **vars(report),
+            waited_s=stats.waited_s - before,
+            morphs_found=stats.found / max(stats.found + stats.made, 1),
+            morph_retries=stats.retries,
+            morphs_given_up=stats.given_up,
+        )
+
+    def _announce(self) -> None:
+        """Frames of this step and the next: streamed ones are decoded while this one computes."""
+        step, clips = self._tuner.trainer.step_number, self._tuner.trainer.clips
+        for number in (step, step + 1) if clips.streamed else ():
+            request = self._tuner.request(number)
+            clips.expect((0, request.first, request.second), [request.frame] * 3)
+
+    def checkpoint(self) -> Checkpoint:
+        return self._tuner.trainer.checkpoint()
+
+    def close(self) -> None:
+        self._source.close()
