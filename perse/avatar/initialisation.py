@@ -67,6 +67,11 @@ class StartConfig:
     present_opacity: float = 0.88
     """Opacity of points where it shows something."""
 
+    @property
+    def n_points(self) -> int:
+        """All of them."""
+        return self.head_points + self.shell_points + self.body_points
+
 
 def starting_points(
     model: HeadModel,

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from perse.attributes import CATEGORY_PARTS, Category
 from perse.avatar import interpolate
-from perse.avatar.part_bases import PartBases
 from perse.render import Rendering
 from perse.training.clips import ClipStore, FrameBatch
 from perse.training.config import LearningRates, TrainingConfig
@@ -73,6 +72,7 @@ class FineTuner:
         if trainer.config != config.training:
             raise ValueError("make the trainer with the fine-tuning configuration's own training numbers")
         self.trainer, self._source, self._config = trainer, source, config
+        self._held = False
 
     def request(self, step: int | None = None) -> MorphRequest:
         """The morph that a step needs (the next one by default); pure in (seed, step)."""
@@ -85,34 +85,26 @@ class FineTuner:
 
     def step(self) -> StepReport:
         """One step: a morph between two subjects, and the two of them and the reference in the same pose."""
-        held = self._held_decoder()
         request = self.request()
+        if not self._config.hold_pivots:
+            return self.trainer.apply(self.gradients(request))
+        self._hold_pivots()
         terms = self.gradients(request)
-        if held is None:
-            return self.trainer.apply(terms)
-        basis = held.bases[request.category.index]
-        before = basis.detach().clone()
-        report = self.trainer.apply(terms)
-        with torch.no_grad():
-            # Adam scales every number on its own and so leaves any subspace: not the gradient, its step is projected.
-            reference = self.trainer.avatar.latents.reference
-            basis.copy_(before + held.free_part(request.category.index, basis - before, reference))
-        return report
-
-    def _held_decoder(self) -> PartBases | None:
-        """The decoder whose pivots are held, prepared for it before the first step; None if none is."""
         avatar = self.trainer.avatar
-        if not (self._config.hold_pivots and isinstance(avatar.decoder, PartBases)):
-            return None
-        if (avatar.decoder.pivot_rows < 0).all():
-            avatar.decoder.hold_pivots(
-                avatar.subject_codes().detach(), avatar.latents.reference.detach(), avatar.features_categories
-            )
-        return avatar.decoder
+        with avatar.decoder.between_pivots(request.category.index, avatar.latents.reference):
+            return self.trainer.apply(terms)
+
+    @torch.no_grad()
+    def _hold_pivots(self) -> None:
+        """Once, before the first step of this process."""
+        if not self._held:
+            avatar = self.trainer.avatar
+            avatar.decoder.hold_pivots(avatar.subject_codes(), avatar.latents.reference, avatar.features_categories)
+            self._held = True
 
     def gradients(self, request: MorphRequest) -> LossTerms:
         """Forward and backward for one morph; the total of the result includes L_interp."""
-        with self.trainer.arithmetic():
+        with self.trainer.avatar.decoder.arithmetic():
             return self._gradients(request)
 
     def _gradients(self, request: MorphRequest) -> LossTerms:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +21,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from perse.avatar import Avatar, CanonicalGaussians
-from perse.avatar.densification import carried_moments, carry_out, plan_growth, plan_prune, shrink_scales
+from perse.avatar.densification import carried_moments, plan_growth, plan_prune
 from perse.avatar.motion import FrameMotion
-from perse.avatar.networks import Networks
-from perse.avatar.precision import matmul_arithmetic
 from perse.avatar.storage import avatar_tensors, describe, restore
 from perse.data.keys import content_key
 from perse.errors import RecipeError
@@ -111,8 +108,8 @@ class Trainer:
         self.device = avatar.features_categories.device
         if self.device.type == "cpu":
             keep_freed_memory()
-        if self.device.type == "cuda" and isinstance(avatar.decoder, Networks) and avatar.decoder.config.compile:
-            avatar.decoder.color.compile()
+        if self.device.type == "cuda":
+            avatar.decoder.compile()
         self.objective = ImageObjective(config.losses).to(self.device)
         self._motion: FrameMotion = avatar.skeleton(clips.parameters)
         self._camera: Camera = clips.camera.to(self.device)
@@ -149,7 +146,7 @@ class Trainer:
 
     def gradients(self, sample: StepSample) -> LossTerms:
         """Forward and backward: leaves gradients in the avatar's parameters, nothing else changes."""
-        with self.arithmetic():
+        with self.avatar.decoder.arithmetic():
             return self._gradients(sample)
 
     def _gradients(self, sample: StepSample) -> LossTerms:
@@ -163,16 +160,9 @@ class Trainer:
         total.backward()
         return LossTerms(total.detach(), terms.l1, terms.ssim, terms.alpha)
 
-    def arithmetic(self) -> AbstractContextManager[None]:
-        """The decoder's, for a forward and backward pass."""
-        decoder = self.avatar.decoder
-        return matmul_arithmetic(decoder.config.precision if isinstance(decoder, Networks) else "float32")
-
     def draw(self, canonical: CanonicalGaussians, of_frame: Sequence[int], frames: Sequence[int]) -> Rendering:
         """Frames of the training motion on white: picture i shows subject of_frame[i] at frame frames[i]."""
-        decoder = self.avatar.decoder
-        if isinstance(decoder, Networks):
-            decoder.pose_active = self.progress >= self.config.pose_networks_from
+        self.avatar.decoder.begin_step(self.progress, pose_networks_from=self.config.pose_networks_from)
         motion = self._motion[torch.tensor(frames, device=self.device)]
         gaussians = self.avatar.pose(canonical, motion, torch.tensor(of_frame, device=self.device))
         return rasterize(gaussians, self._camera, background=self._white, rasterizer=self._rasterizer)
@@ -187,21 +177,20 @@ class Trainer:
         losses, total = self.config.losses, torch.zeros((), device=self.device)
         if losses.latent:
             total = total + losses.latent * latent_loss(codes)
-        if losses.deformation is not None and isinstance(self.avatar.decoder, Networks):
+        if losses.deformation is not None:
             weight = decayed(1.0, int(self.progress * EPOCHS))
-            total = total + weight * self._deformation(self.avatar.decoder, canonical, losses.deformation)
+            total = total + weight * self._deformation(canonical, losses.deformation)
         return total
 
-    def _deformation(self, decoder: Networks, canonical: CanonicalGaussians, config: DeformationLossConfig) -> Tensor:
+    def _deformation(self, canonical: CanonicalGaussians, config: DeformationLossConfig) -> Tensor:
         """Eq. 31 over all subjects of the step."""
-        e = self.avatar.skeleton.n_expression
-        basis = decoder.blend_bases(canonical).flatten(0, 1)
-        copies = len(canonical.attributes)
-        given = decoder.blend_basis.repeat(copies, 1, 1)
+        learned, e = self.avatar.decoder.learned_deformation(canonical), self.avatar.skeleton.n_expression
+        if learned is None:
+            return torch.zeros((), device=self.device)
         return deformation_loss(
-            basis[..., :e], basis[..., e:], canonical.skinning.flatten(0, 1),
-            head_expression_basis=given[..., :e], head_pose_basis=given[..., e:],
-            head_skinning_weights=decoder.prior_skinning().repeat(copies, 1), config=config,
+            learned.basis[..., :e], learned.basis[..., e:], learned.skinning,
+            head_expression_basis=learned.head_basis[..., :e], head_pose_basis=learned.head_basis[..., e:],
+            head_skinning_weights=learned.head_skinning, config=config,
         )  # fmt: skip
 
     def apply(self, terms: LossTerms) -> StepReport:
@@ -220,7 +209,7 @@ class Trainer:
     def _densify(self) -> None:
         """The event that is due after this step, if any. Adam's moments go with the points."""
         config, decoder = self.config.densification, self.avatar.decoder
-        if config is None or not isinstance(decoder, Networks):
+        if config is None or not decoder.point_tensors():
             return
         period = max(1, round(config.every * self.config.steps))
         done = self.step_number + 1
@@ -230,10 +219,10 @@ class Trainer:
         if len(decoder) < config.target:
             plan = plan_growth(len(decoder), min(config.target, round(config.grow_factor * len(decoder))), rng)
         else:
-            shrink_scales(decoder, config.shrink)
+            decoder.shrink_scales(config.shrink)
             plan = plan_prune(self._largest_opacities(rng), config.prune_opacity, config.target, rng)
         moments = carried_moments(self._optimiser.moments(), "decoder.", tuple(decoder.point_tensors()), plan)
-        carry_out(decoder, plan, config.radius_m, rng)
+        decoder.replace_points(plan, config.radius_m, rng)
         self._optimiser = Optimiser(self.avatar.named_parameters(), self.config)
         self._optimiser.restore(moments)
 
