@@ -65,8 +65,9 @@ def main(arguments: Arguments) -> None:
     from perse.data.workspace import Workspace
     from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
-    from perse_ray.build.build import BuildRequest, build
+    from perse_ray.build.build import build
     from perse_ray.build.plan import describe_plan
+    from perse_ray.build.request import BuildRequest
     from perse_ray.runtime.progress import readable_s
     from perse_ray.synthesis.acceptance import summarise
 

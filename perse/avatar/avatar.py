@@ -123,6 +123,11 @@ class Avatar(nn.Module):
         return SubjectFeatures(self.features_image, self.features_text, self.features_categories)
 
     @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return self.features_categories.device
+
+    @property
     def n_gaussians(self) -> int:
         return len(self.decoder)
 

@@ -9,7 +9,7 @@ concern inherits an answer that changes nothing. A new decoder, such as a baseli
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -92,6 +92,10 @@ class Decoder(nn.Module, ABC):
 
     def compile(self, *_: object, **__: object) -> None:
         """Put through torch.compile what is worth it. Called once, on CUDA devices."""
+
+    def gradient_pattern(self) -> Hashable | None:
+        """A value that stays the same while every step reaches the same parameters; None where steps differ."""
+        return None
 
     def begin_step(self, progress: float, *, pose_networks_from: float) -> None:
         """A step begins at a share of the training in [0, 1]; `pose_networks_from` is the recipe's."""

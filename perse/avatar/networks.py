@@ -253,6 +253,10 @@ class Networks(Decoder):
         if self.config.compile:
             self.color.compile()
 
+    def gradient_pattern(self) -> bool:
+        """All parameters but, at first, MLP_pose's."""
+        return self.pose_active
+
     def begin_step(self, progress: float, *, pose_networks_from: float) -> None:
         self.pose_active = progress >= pose_networks_from
 

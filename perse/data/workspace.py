@@ -10,6 +10,8 @@
     quarantine/      <key>.parquet, one a failed row; attempts/ while work is under way
     morphs/          content-addressed cache of interpolation targets
     checkpoints/     training state (written by `perse.training`)
+    features/        <key>.npz, f_I and f_T of a subject
+    measurements/    <key>.json, a piece of an evaluation
     avatar/          safetensors + JSON: what is registered and served
     report/          metrics, contact sheets, report.html
     manifests/       <stage>.json, written last: a stage is finished exactly when its manifest is there
@@ -49,6 +51,8 @@ FOLDERS = (
     "checkpoints",
     "avatar",
     "report",
+    "features",
+    "measurements",
     "manifests",
 )
 
@@ -151,6 +155,13 @@ class Workspace:
         with self._explained("look at files"):
             found = filesystem.get_file_info([f"{root}/{_checked(name)}" for name in names])
         return "-".join(f"{info.size}.{info.mtime_ns}" for info in found)
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None if there is none."""
+        filesystem, root = self._place
+        with self._explained("read"):
+            info = filesystem.get_file_info(f"{root}/{_checked(name)}")
+        return int(info.size) if info.type == fs.FileType.File else None
 
     def modified_s(self, name: str) -> float | None:
         """When a file was written, seconds since 1970; None if it is not there."""
@@ -255,6 +266,22 @@ class Workspace:
             )
         if owner is None:
             self.write_json(MARKER, {"format": FORMAT, "version": VERSION, "identity": identity})
+
+    @contextmanager
+    def scratch_folder(self, name: str) -> Iterator[tuple[fs.FileSystem, str]]:
+        """A folder of the workspace for a library that wants one of its own; gone when the block ends.
+
+        Yields:
+            The filesystem, and the folder's place on it.
+        """
+        filesystem, root = self._place
+        place = f"{root}/{_checked(name)}"
+        with self._explained("write"):
+            filesystem.create_dir(place, recursive=True)
+        try:
+            yield filesystem, place
+        finally:
+            self.remove(name)
 
     # Inside
 

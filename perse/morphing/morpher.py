@@ -43,11 +43,13 @@ class Morph:
         positions: [m] float32, where each lies between the first end (0) and the second (1).
         images: [m, h, w, 3] uint8 RGB on white.
         alphas: [m, h, w] uint8.
+        shapes: [m, h, w] bool, the pixels of the edited part in each; None where the morpher does not know.
     """
 
     positions: NDArray[np.float32]
     images: NDArray[np.uint8]
     alphas: NDArray[np.uint8]
+    shapes: NDArray[np.bool_] | None = None
 
 
 class Morpher(Protocol):

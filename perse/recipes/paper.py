@@ -13,6 +13,12 @@ What differs from the paper, and why:
 * **Steps.** 112 epochs in 1.5 days on eight A6000 (P 6) are about 1.6 million rendered images by our estimate of the
   networks' cost (REFERENCE §3): 50,000 steps of 8 workers × 4 images. The learning rate falls exponentially to the
   quarter that two halvings (epochs 40 and 60) leave.
+* **Start.** Points begin on the head model, in the photo hulls of what stands off it and on the body, coloured from
+  the clips (`perse.avatar.initialisation`), where the paper samples the opened head alone: the first image is a head
+  with its hat, and the first epochs are saved.
+* **Features.** MLP_z sees CLIP's features as deviations from their category's mean, in units of their spread
+  (`perse.avatar.latents.LatentSpace`): as they come, those of two edits of one portrait agree to within a few per cent.
+* **Opacities** are not reset; points that fade are pruned and refilled (P A.1.2), which is what a reset is for.
 """
 
 from __future__ import annotations
@@ -37,13 +43,16 @@ from perse.synthesis.production.model_store import store_root
 from perse.synthesis.production.production_screen import ProductionScreenConfig
 from perse.synthesis.production.segmenter import LandmarkSegmenterConfig
 from perse.synthesis.prompts import PAPER_COUNTS, PromptPlan
-from perse.training import FineTuneConfig, LearningRates, LossConfig, TrainingConfig
+from perse.training import PAIRS_PER_SUBJECT, FineTuneConfig, LearningRates, LossConfig, TrainingConfig
 
 STEPS = 50_000
 """Of stage 1; see the module."""
 
-FINE_TUNING_STEPS = 4_825
-"""38,600 pairs (P A.2.3), one a step and worker."""
+TRAIN_WORKERS = 8
+"""The paper's GPUs."""
+
+FINE_TUNING_STEPS = PAIRS_PER_SUBJECT * sum(count for _, count in PAPER_COUNTS) // TRAIN_WORKERS
+"""40 pairs of each of the 957 subjects (P A.2.3), one a step and worker: 4,785."""
 
 
 def paper() -> Recipe:
@@ -57,9 +66,15 @@ def paper() -> Recipe:
         filming=Filming(stride=1, size_px=512),
         encoder=clip,
         avatar=AvatarConfig(latents=LatentConfig(), decoder=NetworksConfig()),
-        start=StartConfig(),
+        start=StartConfig(watched_subjects=160),
         training=_training(),
-        finetuning=FineTuneConfig(training=_fine_tuning(), alphas_per_step=5),
+        finetuning=FineTuneConfig(
+            training=_fine_tuning(),
+            alphas_per_step=5,
+            interpolation_weight=1.0,
+            elsewhere_share=0.0,
+            hold_pivots=False,
+        ),
         rasterizer=GsplatRasterizer(),
         evaluation=EvaluationConfig(
             frames=113, identity_frames=4, mixes=50, pairs_per_category=200, interpolation_frames=5
@@ -90,9 +105,14 @@ CLUSTER = ClusterUse(
     edit=WorkerPool(workers=(1, 8), cpus=4, gpus=1, memory_gib=64, threads=4, batch_size=4, time_limit_s=900),
     screen=WorkerPool(workers=(1, 8), cpus=1, memory_gib=4, batch_size=4),
     animate=WorkerPool(workers=(4, 64), cpus=1, memory_gib=6, time_limit_s=1800),
+    encode=WorkerPool(workers=(1, 8), cpus=2, gpus=1, memory_gib=8, threads=2, batch_size=16),
+    set_up=WorkerPool(cpus=16, memory_gib=32, threads=16, time_limit_s=3600),
     morph=WorkerPool(workers=(2, 32), cpus=1, memory_gib=4),
-    train_workers=8,
+    evaluate=WorkerPool(workers=(1, 8), cpus=4, gpus=1, memory_gib=24, threads=4, time_limit_s=1800),
+    report=WorkerPool(cpus=4, gpus=1, memory_gib=24, threads=4, time_limit_s=3600),
+    train_workers=TRAIN_WORKERS,
     train=WorkerPool(cpus=4, gpus=1, memory_gib=32, threads=4),
+    placement_limit_s=900,
     clips_mib=8192,
 )
 """Eight GPUs and about a hundred CPU cores, on one machine or several. The clips, 600 GiB decoded, are streamed."""
@@ -103,6 +123,8 @@ def _training() -> TrainingConfig:
         steps=STEPS,
         edits_per_step=3,
         final_rate=0.25,
+        betas=(0.9, 0.999),
+        epsilon=1e-8,
         losses=LossConfig(
             picture=PictureLossConfig(),
             perceptual=0.1,
@@ -116,7 +138,8 @@ def _training() -> TrainingConfig:
 
 
 def _fine_tuning() -> TrainingConfig:
-    return replace(_training(), steps=FINE_TUNING_STEPS, flat_share=0.0, densification=None)
+    """MLP_pose stays on: it has long been trained when stage 2 begins."""
+    return replace(_training(), steps=FINE_TUNING_STEPS, flat_share=0.0, densification=None, pose_networks_from=0.0)
 
 
 def _clip_file() -> Path:

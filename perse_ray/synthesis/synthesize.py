@@ -8,7 +8,6 @@ category, a few rounds long; what is then still missing is reported and the run 
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,7 +17,7 @@ from perse.data import AttributePrompt, archive
 from perse.data.tables import QuarantinedRow
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse_ray.rows.attempts import AttemptLedger
+from perse_ray.rows.attempts import AttemptLedger, new_ledger
 from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row, Stage
 from perse_ray.runtime.progress import Progress
 from perse_ray.synthesis.prompt_supply import PromptSupply, wanted
@@ -116,7 +115,7 @@ class _Run:
 
     def finish(self) -> Synthesis:
         stages = synthesis_stages(self.workspace, self.studio)
-        ledger = AttemptLedger(self.workspace, secrets.token_hex(4))
+        ledger = new_ledger(self.workspace)
         reserves = {category: self.supply.reserves(category) for category in self._wanted()}
         self._work(stages, ledger)
         for _ in range(MAX_REPLACEMENT_ROUNDS):
