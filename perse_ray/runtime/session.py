@@ -31,6 +31,11 @@ class LocalRay:
     """Whether to start the dashboard, on the loopback interface."""
 
 
+def is_private() -> bool:
+    """Whether Ray is, or would be, a local one of this process, instead of a cluster that is joined."""
+    return not os.environ.get("RAY_ADDRESS")
+
+
 @contextmanager
 def ray_session(local: LocalRay = LocalRay()) -> Iterator[None]:
     """Ray, for the length of a block: one that runs already, the cluster of `RAY_ADDRESS`, or a private local one.
@@ -43,7 +48,7 @@ def ray_session(local: LocalRay = LocalRay()) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # warns that its bars are off: ours are on
-    if os.environ.get("RAY_ADDRESS"):
+    if not is_private():
         log.info("joining the Ray cluster at %s", os.environ["RAY_ADDRESS"])
         ray.init(log_to_driver=False, logging_level=logging.WARNING)
     else:

@@ -41,6 +41,7 @@ from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.on_ray_data import limit_threads
 from perse_ray.rows.stage import Resources
 from perse_ray.runtime.placement import Claim, await_room
+from perse_ray.runtime.session import is_private
 
 log = logging.getLogger(__name__)
 
@@ -213,8 +214,8 @@ def morph_pool(work: TaskWorkConfig, size: PoolSize) -> Iterator[MorphPool]:
         yield pool
     finally:
         serve.delete(pool.application)
-        if begun_here and not serve.status().applications:
-            serve.shutdown()
+        if begun_here and not is_private() and not serve.status().applications:
+            serve.shutdown()  # a private Ray ends with the run anyway
 
 
 def _serve_runs() -> bool:
@@ -238,7 +239,7 @@ def _deploy(pool: MorphPool, work: TaskWorkConfig, size: PoolSize) -> None:
             initial_replicas=low,
             max_replicas=high,
             target_ongoing_requests=REQUESTS_UNDER_WAY,
-            look_back_period_s=5.0,
+            look_back_period_s=20.0,
             upscale_delay_s=5.0,
             downscale_delay_s=300.0,
         ),
