@@ -23,7 +23,7 @@ What differs from the paper, and why:
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from perse.attributes import Category
@@ -35,7 +35,7 @@ from perse.losses import DeformationLossConfig, PictureLossConfig
 from perse.recipes.filming import Filming
 from perse.recipes.recipe import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
-from perse.render import GsplatRasterizer
+from perse.render import CpuRasterizer, GsplatRasterizer
 from perse.synthesis.production.diffusion_editor import DiffusionEditorConfig
 from perse.synthesis.production.editor_by_category import EditorByCategoryConfig
 from perse.synthesis.production.inpainting import SdxlInpainterConfig
@@ -43,43 +43,102 @@ from perse.synthesis.production.model_store import store_root
 from perse.synthesis.production.production_screen import ProductionScreenConfig
 from perse.synthesis.production.segmenter import LandmarkSegmenterConfig
 from perse.synthesis.prompts import PAPER_COUNTS, PromptPlan
+from perse.synthesis.screen import ProceduralScreenConfig
 from perse.training import PAIRS_PER_SUBJECT, FineTuneConfig, LearningRates, LossConfig, TrainingConfig
-
-STEPS = 50_000
-"""Of stage 1; see the module."""
 
 TRAIN_WORKERS = 8
 """The paper's GPUs."""
 
-FINE_TUNING_STEPS = PAIRS_PER_SUBJECT * sum(count for _, count in PAPER_COUNTS) // TRAIN_WORKERS
-"""40 pairs of each of the 957 subjects (P A.2.3), one a step and worker: 4,785."""
+
+@dataclass(frozen=True, kw_only=True)
+class PaperModels:
+    """The networks of others that the recipe stands on."""
+
+    editor: DiffusionEditorConfig = field(default_factory=DiffusionEditorConfig)
+    """Eq. 6–9."""
+    encoder: OpenClipEncoderConfig = field(
+        default_factory=lambda: OpenClipEncoderConfig(checkpoint=_clip_file(), architecture="ViT-B-32-quickgelu")
+    )
+    """CLIP: f_I and f_T, and the agreement of edit and prompt."""
+    vgg: Path = field(default_factory=lambda: store_root() / "vgg16" / "model.safetensors")
+    """VGG-16, for the perceptual loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperNumbers:
+    """The sizes of the recipe; the defaults are the paper's. `perse.recipes.paper_tiny` has small ones."""
+
+    counts: tuple[tuple[Category, int], ...] = PAPER_COUNTS
+    """Prompts of each category."""
+    filming: Filming = field(default_factory=lambda: Filming(stride=1, size_px=512))
+    """513 frames."""
+    avatar: AvatarConfig = field(default_factory=lambda: AvatarConfig(latents=LatentConfig(), decoder=NetworksConfig()))
+    """The paper's four networks."""
+    start: StartConfig = field(default_factory=lambda: StartConfig(watched_subjects=160))
+    """Points before they grow."""
+    steps: int = 50_000
+    """Of stage 1; see the module."""
+    points: int = 130_000
+    """Gaussians that the avatar grows to."""
+    screen: ProceduralScreenConfig = field(default_factory=ProceduralScreenConfig)
+    """How far an edit may be from the photograph."""
+    min_agreement: float = 0.20
+    """Least CLIP cosine of an edit and its prompt."""
+    min_gain: float = 0.0
+    """How much more than the photograph's."""
+    evaluation: EvaluationConfig = field(
+        default_factory=lambda: EvaluationConfig(
+            frames=113, identity_frames=4, mixes=50, pairs_per_category=200, interpolation_frames=5
+        )
+    )
+    """What is measured (P B.2)."""
+    rasterizer: CpuRasterizer | GsplatRasterizer = field(default_factory=GsplatRasterizer)
+    """Who draws."""
+    cluster: ClusterUse = field(default_factory=lambda: CLUSTER)
+    """What the stages claim."""
+    pairs_per_subject: int = PAIRS_PER_SUBJECT
+    """Interpolations of each subject in stage 2 (P A.2.3)."""
+
+    @property
+    def fine_tuning_steps(self) -> int:
+        """One pair a step and worker: 4,785 steps for the paper's 957 subjects."""
+        subjects = sum(count for _, count in self.counts)
+        return max(1, self.pairs_per_subject * subjects // max(self.cluster.train_workers, 1))
 
 
 def paper() -> Recipe:
     """The paper's numbers. Needs weights (``python jobs/models.py list --recipe paper``) and GPUs."""
-    clip = OpenClipEncoderConfig(checkpoint=_clip_file(), architecture="ViT-B-32-quickgelu")
+    return assembled("paper", PaperModels(), PaperNumbers())
+
+
+def assembled(name: str, models: PaperModels, numbers: PaperNumbers) -> Recipe:
+    """The paper's recipe with the given networks and sizes."""
+    training = _training(models, numbers)
     return Recipe(
-        name="paper",
-        prompts=PromptPlan(PAPER_COUNTS),
-        editor=EditorByCategoryConfig(default=DiffusionEditorConfig()),
-        screen=ProductionScreenConfig(encoder=clip),
-        filming=Filming(stride=1, size_px=512),
-        encoder=clip,
-        avatar=AvatarConfig(latents=LatentConfig(), decoder=NetworksConfig()),
-        start=StartConfig(watched_subjects=160),
-        training=_training(),
+        name=name,
+        prompts=PromptPlan(numbers.counts),
+        editor=EditorByCategoryConfig(default=models.editor),
+        screen=ProductionScreenConfig(
+            measurements=numbers.screen,
+            encoder=models.encoder,
+            min_agreement=numbers.min_agreement,
+            min_gain=numbers.min_gain,
+        ),
+        filming=numbers.filming,
+        encoder=models.encoder,
+        avatar=numbers.avatar,
+        start=numbers.start,
+        training=training,
         finetuning=FineTuneConfig(
-            training=_fine_tuning(),
+            training=_fine_tuning(training, numbers.fine_tuning_steps),
             alphas_per_step=5,
             interpolation_weight=1.0,
             elsewhere_share=0.0,
             hold_pivots=False,
         ),
-        rasterizer=GsplatRasterizer(),
-        evaluation=EvaluationConfig(
-            frames=113, identity_frames=4, mixes=50, pairs_per_category=200, interpolation_frames=5
-        ),
-        cluster=CLUSTER,
+        rasterizer=numbers.rasterizer,
+        evaluation=numbers.evaluation,
+        cluster=numbers.cluster,
     )
 
 
@@ -101,7 +160,7 @@ def paper_hybrid() -> Recipe:
     return replace(paper(), name="paper-hybrid", editor=editor)
 
 
-CLUSTER = ClusterUse(
+CLUSTER: ClusterUse = ClusterUse(
     edit=WorkerPool(workers=(1, 8), cpus=4, gpus=1, memory_gib=64, threads=4, batch_size=4, time_limit_s=900),
     screen=WorkerPool(workers=(1, 8), cpus=1, memory_gib=4, batch_size=4),
     animate=WorkerPool(workers=(4, 64), cpus=1, memory_gib=6, time_limit_s=1800),
@@ -118,9 +177,9 @@ CLUSTER = ClusterUse(
 """Eight GPUs and about a hundred CPU cores, on one machine or several. The clips, 600 GiB decoded, are streamed."""
 
 
-def _training() -> TrainingConfig:
+def _training(models: PaperModels, numbers: PaperNumbers) -> TrainingConfig:
     return TrainingConfig(
-        steps=STEPS,
+        steps=numbers.steps,
         edits_per_step=3,
         final_rate=0.25,
         betas=(0.9, 0.999),
@@ -128,18 +187,18 @@ def _training() -> TrainingConfig:
         losses=LossConfig(
             picture=PictureLossConfig(),
             perceptual=0.1,
-            vgg_checkpoint=store_root() / "vgg16" / "model.safetensors",
+            vgg_checkpoint=models.vgg,
             latent=0.1,
             deformation=DeformationLossConfig(),
         ),
         rates=LearningRates(networks=1e-4, latents=5e-4),
-        densification=DensificationConfig(),
+        densification=DensificationConfig(target=numbers.points),
     )
 
 
-def _fine_tuning() -> TrainingConfig:
+def _fine_tuning(training: TrainingConfig, steps: int) -> TrainingConfig:
     """MLP_pose stays on: it has long been trained when stage 2 begins."""
-    return replace(_training(), steps=FINE_TUNING_STEPS, flat_share=0.0, densification=None, pose_networks_from=0.0)
+    return replace(training, steps=steps, flat_share=0.0, densification=None, pose_networks_from=0.0)
 
 
 def _clip_file() -> Path:

@@ -36,6 +36,7 @@ from perse_ray.build.stages import (
 from perse_ray.build.stages.synthesize import forget_quarantined
 from perse_ray.build.values import flat_params, numbers_of, versions
 from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.runtime.shared_storage import check_tracking
 from perse_ray.synthesis.acceptance import acceptance
 
 
@@ -59,6 +60,7 @@ def build(request: BuildRequest) -> BuildResult:
 
 def _check(request: BuildRequest) -> None:
     """What can be known to be impossible before anything is paid for."""
+    check_tracking(request.workspace)
     cluster = request.recipe.cluster
     draws = [(cluster.train, cluster.train_workers)]
     draws += [(pool, pool.workers[1]) for pool in (cluster.evaluate, cluster.report)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
@@ -50,13 +51,24 @@ def ray_session(local: LocalRay = LocalRay()) -> Iterator[None]:
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # warns that its bars are off: ours are on
     if not is_private():
         log.info("joining the Ray cluster at %s", os.environ["RAY_ADDRESS"])
-        ray.init(log_to_driver=False, logging_level=logging.WARNING)
+        ray.init(log_to_driver=False, logging_level=logging.WARNING, runtime_env={"env_vars": forwarded_environment()})
     else:
         _start(local)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+FORWARDED = ("PERSE_WEIGHTS", "PERSE_CACHE", "MLFLOW_TRACKING_URI", "NUMBA_CACHE_DIR")
+"""Variables of the driver that its workers on other machines must see too."""
+
+
+def forwarded_environment() -> dict[str, str]:
+    """Those that are set, but for the ones that the job itself has brought to all workers (Ray takes none twice)."""
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
+    known = (job.get("runtime_env") or {}).get("env_vars") or {}
+    return {name: os.environ[name] for name in FORWARDED if name in os.environ and name not in known}
 
 
 def _start(local: LocalRay) -> None:

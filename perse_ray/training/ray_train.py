@@ -207,10 +207,21 @@ def _fit(task: TrainTask, group: WorkerGroup, board: ProgressBoard) -> None:
         try:
             result: Any = trainer.fit()
         except (RayError, ray.train.TrainingFailedError) as error:
-            raise StageError(f"{task.stage} stopped: {readable(error)}") from error
+            raise StageError(_expected(error) or f"{task.stage} stopped: {readable(error)}") from error
     problem = result.return_value
     if problem:
         raise StageError(str(problem))
+
+
+def _expected(error: BaseException) -> str:
+    """What a worker said on purpose, found among Ray's accounts of who failed how; empty if none did."""
+    for failure in getattr(error, "worker_failures", {}).values():
+        seen: BaseException | None = failure
+        while seen is not None:
+            if isinstance(seen, PerseError):
+                return str(seen)
+            seen = getattr(seen, "cause", None) or seen.__cause__
+    return ""
 
 
 def _train_loop(config: dict[str, Any]) -> str:
