@@ -36,6 +36,7 @@ from perse_ray.build.stages import (
 from perse_ray.build.stages.synthesize import forget_quarantined
 from perse_ray.build.values import flat_params, numbers_of, versions
 from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.runtime.session import is_private
 from perse_ray.runtime.shared_storage import check_tracking
 from perse_ray.synthesis.acceptance import acceptance
 
@@ -69,6 +70,8 @@ def _check(request: BuildRequest) -> None:
 
 
 def _stages(run: BuildRun) -> dict[str, Any]:
+    if not is_private():
+        run.start_ray()  # a cluster that cannot be joined, or does not share the workspace, is said first
     run.do(Track())
     if run.request.retry_failed:
         forget_quarantined(run)

@@ -220,7 +220,8 @@ def _expected(error: BaseException) -> str:
         while seen is not None:
             if isinstance(seen, PerseError):
                 return str(seen)
-            seen = getattr(seen, "cause", None) or seen.__cause__
+            # Ray wraps what a worker raised in a class without a public way to it.
+            seen = getattr(seen, "_base_exc", None) or getattr(seen, "cause", None) or seen.__cause__
     return ""
 
 
