@@ -4,6 +4,7 @@
     python jobs/models.py check [NAME ...] [--recipe paper] [--deep]
     python jobs/models.py fetch NAME ... | --recipe paper
     python jobs/models.py convert weights.pt ...              a pickle's tensors, as safetensors beside it
+    python jobs/models.py convert generic_model.pkl           the same for FLAME's own head model
 
 They lie in $PERSE_WEIGHTS (default ~/.cache/perse/weights), one folder a name. Only `fetch` uses the network.
 """
@@ -20,6 +21,7 @@ import tyro
 
 from perse.data.tensor_files import converted
 from perse.errors import MissingWeightsError
+from perse.head.flame_pickle import convert_flame
 from perse.synthesis.production.model_store import (
     Download,
     Weights,
@@ -37,6 +39,9 @@ from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry
 from perse_ray.commands.command_line import recipe_of, run_command
 
 Show = Callable[[str], None]
+
+HEAD_MODELS = (".pkl", ".pickle")
+"""What FLAME's authors call theirs; checkpoints of networks have other names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +85,7 @@ class Convert:
     """Read the tensors of pickled checkpoints, and nothing else, and write them as safetensors."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """.pt, .pth, .bin or .ckpt files; what holds code is refused."""
+    """.pt, .pth, .bin or .ckpt checkpoints, or FLAME's .pkl; what holds code is refused."""
 
 
 Command = (
@@ -157,7 +162,7 @@ def _convert(command: Convert, show: Show) -> None:
     if not command.files:
         raise MissingWeightsError("name the files to convert")
     for file in command.files:
-        show(f"{converted(file)}")
+        show(f"{convert_flame(file) if file.suffix.lower() in HEAD_MODELS else converted(file)}")
 
 
 def _entries(names: tuple[str, ...], recipe: str) -> list[WeightsEntry]:

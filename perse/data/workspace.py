@@ -73,6 +73,23 @@ _LEAVES_ON_DISK = {
 }
 
 
+def _written_out(text: str) -> str:
+    """An address as it is, a path from the root.
+
+    Raises:
+        WorkspaceError: no path that can be written down.
+    """
+    try:
+        text.encode()
+        if not text or "\0" in text:
+            raise ValueError("no name")
+        return text if "://" in text else str(Path(text).expanduser().absolute())
+    except RuntimeError:
+        raise WorkspaceError(f"{text} names the home folder of nobody; write the path out") from None
+    except ValueError:  # also of surrogates, which stand for bytes that are no UTF-8
+        raise WorkspaceError(f"{text[:200]!a} cannot name a folder; choose another --workspace") from None
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A folder on a pyarrow filesystem. A small value: it travels to other processes and opens the filesystem there.
@@ -91,7 +108,7 @@ class Workspace:
             WorkspaceError: the place cannot be written, or holds something that is not a workspace.
         """
         text = str(location)
-        workspace = cls(text if "://" in text else str(Path(text).expanduser().absolute()))
+        workspace = cls(_written_out(text))
         with workspace._explained("open"):
             workspace._found()
         return workspace

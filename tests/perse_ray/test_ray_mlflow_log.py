@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+import perse_ray.serving
 from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse_ray.registry.mlflow_log import BuildLog, Store
+
+MODEL_CODE = Path(perse_ray.serving.__file__).with_name("mlflow_model.py")
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +88,8 @@ def test_an_avatar_is_registered_with_an_alias_and_without_pickle(workspace: Wor
     folder = workspace.local_path("avatar/x").parent
     (folder / "avatar.json").write_text("{}")
     build = BuildLog.open(workspace, "x")
-    assert build.register(folder, "perse-someone", "champion") == "1"
-    assert build.register(folder, "perse-someone", "champion") == "2"
+    assert build.register(folder, "perse-someone", "champion", MODEL_CODE) == "1"
+    assert build.register(folder, "perse-someone", "champion", MODEL_CODE) == "2"
     client = build.parent.client
     assert client.get_model_version_by_alias("perse-someone", "champion").version in (2, "2")
     files = [path for path in (workspace.path.parent / "mlflow-artifacts").rglob("*") if path.is_file()]

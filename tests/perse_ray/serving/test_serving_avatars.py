@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import perse_ray.serving
 from perse.attributes import Category
 from perse.avatar import save_avatar
 from perse.data.images import decode_image
@@ -23,6 +24,8 @@ from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
 from perse_ray.serving.schema.errors import UnknownName
 from perse_ray.serving.schema.requests import OrbitCamera, PinholeCamera, RenderRequest
 from perse_ray.training.loops import TrainingLoop
+
+MODEL_CODE = Path(perse_ray.serving.__file__).with_name("mlflow_model.py")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +109,7 @@ def test_the_registered_model_renders(
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     build = BuildLog.open(Workspace.open(tmp_path / "w"), "x")
-    build.register(folder, "perse-small", "champion")
+    build.register(folder, "perse-small", "champion", MODEL_CODE)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", build.parent.store.uri)
     model = mlflow.pyfunc.load_model("models:/perse-small@champion")
     (answer,) = model.predict(['{"width": 48, "height": 48}'])
