@@ -38,9 +38,9 @@ from perse.head import HeadModel
 from perse.morphing import ClipMorphs
 from perse.recipes import Recipe
 from perse.training import Checkpoint, ClipStore, Trainer, TrainingConfig, morph_pairs
-from perse_ray.rows import on_ray_data
-from perse_ray.synthesis.acceptance import acceptance
-from perse_ray.training.prefetch import AheadConfig
+from perse_ray.build.components import encoder_of, resources_of, studio_of, tracker_of
+from perse_ray.build.face_distances import likeness
+from perse_ray.build.manifests import Stagebook
 from perse_ray.build.values import (
     evaluation_to_json,
     flat_params,
@@ -51,18 +51,18 @@ from perse_ray.build.values import (
     versions,
 )
 from perse_ray.registry.checkpoints import CheckpointFolder
-from perse_ray.training.clips import load_clips, training_frames, unseen_frames
-from perse_ray.build.components import encoder_of, resources_of, studio_of, tracker_of
-from perse_ray.rows.fingerprint import files_fingerprint, fingerprint
-from perse_ray.build.face_distances import likeness
-from perse_ray.training.loops import FineTuningLoop, TrainingLoop, avatar_of
 from perse_ray.registry.mlflow_log import BuildLog, StageLog
-from perse_ray.training.morph_pool import MorphWork
-from perse_ray.synthesis.prompt_supply import ListSupply, PromptSupply, StreamSupply
+from perse_ray.rows import on_ray_data
+from perse_ray.rows.fingerprint import files_fingerprint, fingerprint
 from perse_ray.runtime.local_folders import folder_copy, folder_to_fill
 from perse_ray.runtime.session import LocalRay, ray_session
-from perse_ray.build.manifests import Stagebook
+from perse_ray.synthesis.acceptance import acceptance
+from perse_ray.synthesis.prompt_supply import ListSupply, PromptSupply, StreamSupply
 from perse_ray.synthesis.synthesize import Synthesis, synthesize
+from perse_ray.training.clips import load_clips, training_frames, unseen_frames
+from perse_ray.training.loops import FineTuningLoop, TrainingLoop, avatar_of
+from perse_ray.training.morph_pool import MorphWork
+from perse_ray.training.prefetch import AheadConfig
 from perse_ray.training.ray_train import LoopConfig, TrainTask, WorkerGroup, train
 
 log = logging.getLogger(__name__)
