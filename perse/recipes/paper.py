@@ -47,7 +47,7 @@ FINE_TUNING_STEPS = 4_825
 
 
 def paper() -> Recipe:
-    """The paper's numbers. Needs weights (``python jobs/models.py list --recipe paper``) and GPUs."""
+    """The paper's numbers. Needs weights (``perse models list --recipe paper``) and GPUs."""
     clip = OpenClipEncoderConfig(checkpoint=_clip_file(), architecture="ViT-B-32-quickgelu")
     return Recipe(
         name="paper",

@@ -195,7 +195,7 @@ def _downloads(recipe: Recipe) -> Iterator[str]:
         missing += entry.size_gib if absent else 0
         use = "commercial use allowed" if entry.commercial else "NON-COMMERCIAL"
         yield f"  {'fetch' if absent else 'here ':5} {entry.size_gib:5.1f} GiB  {entry.name} ({entry.licence}; {use})"
-    yield f"  {missing:.1f} GiB to fetch: python jobs/models.py fetch NAME …" if missing else "  all are here"
+    yield f"  {missing:.1f} GiB to fetch: perse models fetch NAME …" if missing else "  all are here"
 
 
 def _absent(weights: Weights) -> bool:
