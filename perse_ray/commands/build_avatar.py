@@ -21,9 +21,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from perse_ray.commands.command_line import parsed, recipe_of, run_command
 
 
@@ -61,6 +58,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Read what was given, build, and say where everything is."""
+    from perse.data.photograph import read_photograph
     from perse.data.workspace import Workspace
     from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
@@ -100,23 +98,6 @@ def main(arguments: Arguments) -> None:
         f"\n  avatar        {workspace.location}/avatar, in MLflow {done.model}"
         f"\n  serve it      perse serve --workspace {arguments.workspace}"
     )
-
-
-def read_photograph(portrait: str | None) -> NDArray[np.uint8]:
-    """The photograph, or the sample portrait."""
-    if portrait is None:
-        import skimage.data
-
-        return np.asarray(skimage.data.astronaut())
-    if "://" in portrait:
-        from perse.data.images import read_portrait_bytes
-        from perse.data.workspace import Workspace
-
-        folder, _, name = portrait.rpartition("/")
-        return read_portrait_bytes(Workspace(folder).read(name), name=name)
-    from perse.data.images import read_portrait
-
-    return read_portrait(Path(portrait))
 
 
 def _shown(metrics: dict[str, object], name: str, digits: int) -> str:
