@@ -13,7 +13,7 @@ from perse.render.lane_memory import gather, load, scatter, store
 from perse.render.lanes import exp2, larger, log2, smaller
 
 SHARPNESS = 100
-"""β of softplus(x) = ln(1 + e^{βx}) / β (REFERENCE §1)."""
+"""β of softplus(x) = ln(1 + e^{βx}) / β (docs/reference.md#method-numbers)."""
 
 BLOCK = 1 << 14
 """Numbers that one thread takes at a time."""

@@ -27,7 +27,8 @@ MAX_FILE_BYTES = 512 * 1024 * 1024
 N_SHAPE_2020 = 300
 """FLAME stacks 300 identity and 100 expression components in one array."""
 N_SHAPE_USED, N_EXPRESSION_USED = 100, 50
-"""The leading components; the rest is below what a photograph or a Gaussian avatar can show (REFERENCE §1)."""
+"""The leading components; the rest is below what a photograph or a Gaussian avatar can show
+(docs/reference.md#method-numbers)."""
 
 REQUIRED = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights")
 

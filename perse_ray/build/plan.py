@@ -25,19 +25,21 @@ class Rates:
     """Seconds of one worker for one unit of work."""
 
     procedural_edit_s: float = 0.6
-    """Measured: 25 to 600 ms on one core (REFERENCE §8)."""
+    """Measured: 25 to 600 ms on one core (docs/reference.md#procedural-edits)."""
     diffusion_step_s: float = 0.35
     """One denoising step of FLUX or SDXL at their working sizes on one A100, without offloading; a guess from public
     timings, to be replaced by a measurement."""
     screen_s: float = 0.6
     """Landmarks, dlib's descriptor and CLIP on one core."""
     frame_s_per_megapixel: float = 0.25
-    """The procedural animator on one core: 10 to 20 ms a frame of 256 px (REFERENCE §6)."""
+    """The procedural animator on one core: 10 to 20 ms a frame of 256 px
+    (docs/reference.md#fitting-and-animating-a-portrait)."""
     networks_image_s: float = 0.65
     """Training on one image with the paper's networks and 130,000 points, on one A6000: three times the 3.2 TFLOP of
-    its forward pass (REFERENCE §3) at 15 TFLOP/s."""
+    its forward pass (docs/reference.md#rasterizing-on-a-cpu) at 15 TFLOP/s."""
     bases_image_s: float = 0.05
-    """Training on one image with part bases on a laptop (REFERENCE §7: 86 ms a step of several frames and more)."""
+    """Training on one image with part bases on a laptop: 86 ms a step of several frames and more
+    (docs/reference.md#the-laptop-avatar)."""
     morph_s: float = 0.15
     """One morph with all its α by warping, at 256 px, on one core."""
     clip_bytes_per_pixel: float = 1.05
