@@ -35,7 +35,8 @@ class LatentConfig:
     hidden: int = 512
     """Width of the two hidden layers of MLP_z (P Fig. 11); 128 does as well for a few dozen subjects."""
     reference_std: float = 0.05
-    """Standard deviation of the learned rows of z_ref and of z_zero at the start (REFERENCE: released code)."""
+    """Standard deviation of the learned rows of z_ref and of z_zero at the start
+    (C, docs/reference.md#method-numbers)."""
     subject_spread: float = 1.0
     """Standard deviation, a dimension, of z_k between the subjects of one category at the start."""
     subject_offset: float = 1.0

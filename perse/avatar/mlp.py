@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from perse.avatar.precision import Precision, network_arithmetic
 
 CONDITION_GAIN = 4.0
-"""W_z starts this many times larger than PyTorch's default, with which points hardly notice z [M, REFERENCE §7]."""
+"""W_z starts this many times larger than PyTorch's default, with which points hardly notice z
+[M, docs/reference.md#the-laptop-avatar]."""
 
 
 class ConditionedLinear(nn.Module):

@@ -42,7 +42,7 @@ HEAD_RADIUS_M = 0.15
 """Points are divided by this before a network sees them."""
 
 SKINNING_TEMPERATURE = 20.0
-"""Factor on the skinning logits before the softmax (REFERENCE §1)."""
+"""Factor on the skinning logits before the softmax (docs/reference.md#method-numbers)."""
 
 FIRST_OPACITY_LOGIT = 2.0
 """Points start nearly opaque (0.88)."""

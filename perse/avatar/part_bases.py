@@ -15,7 +15,7 @@ edits meet at one point, the sum is weighted (see `_changed`).
 and points where no subject's coefficients do, so that B_k can learn the middle there and the ends cannot notice.
 
 tanh with near-fixed directions W_k cannot collapse: a learned net in its place suppresses small and rare edits
-(REFERENCE §7).
+(docs/reference.md#the-laptop-avatar).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class PartBasesConfig:
     encoding_octaves: int = 5
     """Octaves of the positional encoding of x_gc."""
     hidden: int = 48
-    """Width of the shared MLP: small beats large on a CPU (REFERENCE §7)."""
+    """Width of the shared MLP: small beats large on a CPU (docs/reference.md#the-laptop-avatar)."""
     depth: int = 2
     """Hidden layers of the shared MLP; 0 leaves it out."""
     pose_response: bool = True

@@ -20,7 +20,8 @@ ALLOWED_FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 25_000_000
 MAX_SIDE_PX = 8192
 MAX_FILE_BYTES = 64 * 1024 * 1024
-"""A 20 kB PNG can decode to 800 MB: sizes are read from the header before any pixel is (REFERENCE §5)."""
+"""A 20 kB PNG can decode to 800 MB: sizes are read from the header before any pixel is
+(docs/reference.md#hostile-files)."""
 
 SIXTEEN_BIT_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 

@@ -66,7 +66,7 @@ def refuse_pickle(file: Path) -> None:
     if file.suffix.lower() in PICKLES:
         raise MissingWeightsError(
             f"{file} is a pickled checkpoint, which can run code when it is opened; only safetensors are loaded. "
-            f"Convert it once (its tensors alone are read): python jobs/models.py convert {file}"
+            f"Convert it once (its tensors alone are read): perse models convert {file}"
         )
 
 

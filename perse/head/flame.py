@@ -25,7 +25,8 @@ MAX_ARRAY_BYTES = 256 * 1024 * 1024
 N_SHAPE_2020 = 300
 """FLAME stacks 300 identity and 100 expression components in one array."""
 N_SHAPE_USED, N_EXPRESSION_USED = 100, 50
-"""The leading components; the rest is below what a photograph or a Gaussian avatar can show (REFERENCE §1)."""
+"""The leading components; the rest is below what a photograph or a Gaussian avatar can show
+(docs/reference.md#method-numbers)."""
 
 N_MEDIAPIPE_LANDMARKS = 478
 EMBEDDING = ("lmk_face_idx", "lmk_b_coords", "landmark_indices")

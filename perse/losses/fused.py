@@ -18,7 +18,8 @@ from perse.render.threads import limited_threads, thread_count
 
 @dataclass(frozen=True, kw_only=True)
 class PictureLossConfig:
-    """Weights of the picture loss (Eq. 11; values of the paper's code, REFERENCE §1, alpha by measurement §7)."""
+    """Weights of the picture loss (Eq. 11). Values of C (docs/reference.md#method-numbers); alpha was measured
+    (docs/reference.md#the-laptop-avatar)."""
 
     l1: float = 1.0
     """Of the mean absolute difference."""

@@ -11,8 +11,8 @@ What differs from the paper, and why:
 * **Keypoints** are the tracked landmarks in OpenPose's look, which need no weights and are aligned by construction.
 * **Morphs.** The teacher of stage 2 is the warping morpher, not DiffMorpher.
 * **Steps.** 112 epochs in 1.5 days on eight A6000 (P 6) are about 1.6 million rendered images by our estimate of the
-  networks' cost (REFERENCE §3): 50,000 steps of 8 workers × 4 images. The learning rate falls exponentially to the
-  quarter that two halvings (epochs 40 and 60) leave.
+  networks' cost (docs/reference.md#rasterizing-on-a-cpu): 50,000 steps of 8 workers × 4 images. The learning rate falls
+  exponentially to the quarter that two halvings (epochs 40 and 60) leave.
 * **Start.** Points begin on the head model, in the photo hulls of what stands off it and on the body, coloured from
   the clips (`perse.avatar.initialisation`), where the paper samples the opened head alone: the first image is a head
   with its hat, and the first epochs are saved.
@@ -107,7 +107,7 @@ class PaperNumbers:
 
 
 def paper() -> Recipe:
-    """The paper's numbers. Needs weights (``python jobs/models.py list --recipe paper``) and GPUs."""
+    """The paper's numbers. Needs weights (``perse models list --recipe paper``) and GPUs."""
     return assembled("paper", PaperModels(), PaperNumbers())
 
 

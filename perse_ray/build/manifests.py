@@ -66,7 +66,11 @@ class StageManifests:
         return content_key(stage, {name: self.digests[name] for name in after}, ingredients)
 
     def run(
-        self, stage: str, digest: str, work: Callable[[], Mapping[str, Any]], products: Callable[[Result], Sequence[str]]
+        self,
+        stage: str,
+        digest: str,
+        work: Callable[[], Mapping[str, Any]],
+        products: Callable[[Result], Sequence[str]],
     ) -> Result:
         """A stage's result, as it was left behind by an earlier run or made now.
 

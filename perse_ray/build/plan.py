@@ -24,14 +24,15 @@ class Rates:
     """Seconds of one worker for one unit of work."""
 
     procedural_edit_s: float = 0.6
-    """Measured: 25 to 600 ms on one core (REFERENCE §8)."""
+    """Measured: 25 to 600 ms on one core (docs/reference.md#procedural-edits)."""
     diffusion_step_s: float = 0.35
     """One denoising step of FLUX or SDXL at their working sizes on one A100, without offloading; a guess from public
     timings, to be replaced by a measurement."""
     screen_s: float = 0.6
     """Landmarks, dlib's descriptor and CLIP on one core."""
     frame_s_per_megapixel: float = 0.25
-    """The procedural animator on one core: 10 to 20 ms a frame of 256 px (REFERENCE §6)."""
+    """The procedural animator on one core: 10 to 20 ms a frame of 256 px
+    (docs/reference.md#fitting-and-animating-a-portrait)."""
     gpu_flop_per_s: float = 15e12
     """Of a decoder's networks in float32 on an A6000, whose peak is 38 TFLOP/s; a guess, to be replaced by
     `python -m benchmarks.gpu`."""
@@ -203,7 +204,7 @@ def _downloads(recipe: Recipe) -> Iterator[str]:
         missing += entry.size_gib if absent else 0
         use = "commercial use allowed" if entry.commercial else "NON-COMMERCIAL"
         yield f"  {'fetch' if absent else 'here ':5} {entry.size_gib:5.1f} GiB  {entry.name} ({entry.licence}; {use})"
-    yield f"  {missing:.1f} GiB to fetch: python jobs/models.py fetch NAME …" if missing else "  all are here"
+    yield f"  {missing:.1f} GiB to fetch: perse models fetch NAME …" if missing else "  all are here"
 
 
 def _absent(weights: Weights) -> bool:

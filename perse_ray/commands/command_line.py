@@ -8,11 +8,14 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from perse.errors import PerseError, RecipeError
-from perse.recipes import Recipe, recipe_named
+
+if TYPE_CHECKING:
+    from perse.recipes import Recipe
 
 EXIT_EXPECTED = 2
 EXIT_INTERRUPTED = 130
@@ -36,12 +39,26 @@ def run_command(command: Callable[[], None]) -> int:
     return 0
 
 
+def parsed(name: str, kind: Any, description: str | None, words: Sequence[str] | None) -> Any:
+    """What ``perse NAME`` is asked, from words of a command line; mistakes and --help end the process, as they should.
+
+    Args:
+        kind: dataclass of the arguments, or a union of them, one a subcommand.
+        words: the process's own if None.
+    """
+    import tyro
+
+    return tyro.cli(kind, prog=f"perse {name}", description=description, args=words)
+
+
 def recipe_of(name: str, seed: int | None) -> Recipe:
     """A built-in recipe by name, or one's own as "module:function" (no arguments, returns a `Recipe`).
 
     Raises:
         RecipeError: there is none of that name.
     """
+    from perse.recipes import recipe_named
+
     recipe = _own_recipe(name) if ":" in name else recipe_named(name)
     return recipe if seed is None else with_seed(recipe, seed)
 
@@ -60,6 +77,8 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
 
 
 def _own_recipe(name: str) -> Recipe:
+    from perse.recipes import Recipe
+
     module, _, function = name.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), function]):
         raise RecipeError(f"{name[:80]!a} names no recipe: expected a built-in name, or module:function")

@@ -15,6 +15,7 @@ from two_nodes import TwoNodes, two_nodes
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+BUILD = (sys.executable, "jobs/build_avatar.py")
 BUILD_LIMIT_S = 1500.0
 pytestmark = pytest.mark.timeout(2 * BUILD_LIMIT_S)
 
@@ -51,16 +52,14 @@ def working_dir(shared: Path) -> Path:
 
 
 def test_a_relative_workspace_is_refused_before_anything_is_made(cluster: TwoNodes, working_dir: Path) -> None:
-    done = cluster.submit(
-        "python", "jobs/build_avatar.py", "--recipe", "paper-tiny", working_dir=working_dir, limit_s=300
-    )
+    done = cluster.submit(*BUILD, "--recipe", "paper-tiny", working_dir=working_dir, limit_s=300)
     assert done.returncode != 0
     assert "--workspace runs/demo would lie in a folder that is deleted with the job" in done.stdout + done.stderr
 
 
 def test_from_portrait_to_served_avatar(cluster: TwoNodes, working_dir: Path, shared: Path) -> None:
     """Diffusion edits, CLIP, two DDP workers with the paper's networks, two morph actors, both evaluations."""
-    command = ["python", "jobs/build_avatar.py", "--recipe", "paper-tiny", "--workspace", str(shared / "me")]
+    command = [*BUILD, "--recipe", "paper-tiny", "--workspace", str(shared / "me")]
     done = cluster.submit(*command, working_dir=working_dir, limit_s=BUILD_LIMIT_S)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
@@ -91,7 +90,7 @@ def _serve_one_frame(workspace: Path) -> None:
 def test_a_workspace_that_one_node_does_not_see_is_refused(cluster: TwoNodes, working_dir: Path) -> None:
     if not cluster.apart:
         pytest.skip("this machine allows no mount namespaces: the nodes share /tmp")
-    command = ["python", "jobs/build_avatar.py", "--recipe", "paper-tiny", "--workspace", "/tmp/only-here"]
+    command = [*BUILD, "--recipe", "paper-tiny", "--workspace", "/tmp/only-here"]
     done = cluster.submit(*command, working_dir=working_dir, limit_s=600)
     assert done.returncode != 0
     assert "does not see /tmp/only-here" in done.stdout + done.stderr

@@ -37,7 +37,7 @@ def test_a_pickle_is_refused_with_the_command_that_converts_it(tmp_path: Path, s
     torch.save({"a": torch.zeros(1)}, file)
     with pytest.raises(MissingWeightsError) as caught:
         load_tensors(file)
-    assert "\n" not in str(caught.value) and f"python jobs/models.py convert {file}" in str(caught.value)
+    assert "\n" not in str(caught.value) and f"perse models convert {file}" in str(caught.value)
 
 
 def test_neither_a_name_nor_a_conversion_makes_code_run(tmp_path: Path) -> None:

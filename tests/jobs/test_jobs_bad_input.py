@@ -136,4 +136,4 @@ def test_from_the_shell_too() -> None:
 def test_help_has_examples() -> None:
     job = str(ROOT / "jobs" / "build_avatar.py")
     done = subprocess.run([sys.executable, job, "--help"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and "python jobs/build_avatar.py" in done.stdout and "--prompts" in done.stdout
+    assert done.returncode == 0 and "perse build" in done.stdout and "--prompts" in done.stdout

@@ -81,7 +81,7 @@ def describe_missing(entry: WeightsEntry) -> str:
     """One line for somebody who has to get these weights."""
     return (
         f"weights {entry.name} ({entry.purpose}) are not in {store_root()}: {entry.size_gib:g} GiB, "
-        f"licence: {entry.licence}; get them with: python jobs/models.py fetch {entry.name}"
+        f"licence: {entry.licence}; get them with: perse models fetch {entry.name}"
     )
 
 
@@ -258,7 +258,7 @@ def require(config: object, *, commercial_safe: bool = False) -> None:
     if len(missing) > 1:
         listed = "; ".join(f"{entry.name} ({entry.size_gib:g} GiB, {entry.licence})" for entry in missing)
         names = " ".join(entry.name for entry in missing)
-        raise MissingWeightsError(f"{len(missing)} weights are missing: {listed}; python jobs/models.py fetch {names}")
+        raise MissingWeightsError(f"{len(missing)} weights are missing: {listed}; perse models fetch {names}")
     for weights in wanted:
         weights.locate()
     for path in files_in(config):

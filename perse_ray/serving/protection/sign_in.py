@@ -43,7 +43,7 @@ _POLICY = b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; f
 
 def sign_in_page(target: str, *, failed: bool) -> tuple[bytes, *tuple[tuple[bytes, bytes], ...]]:
     """Body and headers of the page; `target` is where to go afterwards."""
-    message = "This token is not known." if failed else "jobs/serve.py prints it when it starts."
+    message = "This token is not known." if failed else "perse serve prints it when it starts."
     page = _PAGE.format(action=SIGN_IN, target=html.escape(target, quote=True), message=message)
     return (
         page.encode(),
