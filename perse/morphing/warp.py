@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from perse.morphing.correspondence import CorrespondenceConfig, Field, correspondence, sampled
 from perse.morphing.membership import firmness, membership
-from perse.morphing.morpher import Morph, MorphEnd
+from perse.morphing.morpher import Morph, MorphEnd, check_ends
 
 _UNMOVED = 0.02
 """Weight of the ends as they are, for pixels where no moved sample shows what belongs there."""
@@ -55,7 +55,7 @@ class WarpMorpher:
 
     def morph(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> Morph:
         """See `Morpher.morph`. Where the ends are alike, so is everything between them."""
-        _check(first, second, positions)
+        check_ends(first, second, positions)
         ends = _Layers.of(first), _Layers.of(second)
         firm = firmness(first.shape, second.shape)
         fields: tuple[Field, Field] | None = None
@@ -151,14 +151,3 @@ def _blended(
 def _presence(end: MorphEnd) -> NDArray[np.float32]:
     """Weights [h, w] of the vectors that start at an end's pixels."""
     return np.asarray(end.alpha / 255 + _STANDING, np.float32)
-
-
-def _check(first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> None:
-    if first.image.shape != second.image.shape:
-        raise ValueError(f"the ends differ in size: {first.image.shape} and {second.image.shape}")
-    if first.landmarks_px.shape != second.landmarks_px.shape:
-        raise ValueError(
-            f"the ends differ in their landmarks: {first.landmarks_px.shape} and {second.landmarks_px.shape}"
-        )
-    if any(not 0 <= t <= 1 for t in positions):
-        raise ValueError(f"positions must lie between 0 and 1, got {list(positions)}")
