@@ -143,6 +143,36 @@ def test_keypoints_that_do_not_move_leave_the_features_in_place() -> None:
     assert (moved[..., 0] <= still[..., 0] + 1e-6).all() and (moved[..., 0] < still[..., 0] - 1e-3).any()
 
 
+def test_half_precision_leaves_the_flow_in_full() -> None:
+    """A flow rounded to bfloat16 would be up to 0.004 off, and so would weights that do not sum to one."""
+    with torch.inference_mode():
+        made = tiny_networks()
+        features = torch.randn(1, TINY.volume_channels, TINY.volume_depth, 32, 32)
+        source = 0.3 * torch.randn(1, 21, 3)
+        driving = source + 0.05 * torch.randn(1, 21, 3)
+        whole = made.warping(features, source, driving)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = made.warping(features, source, driving)
+            still = made.warping(features, source, source)
+    assert half.features.dtype == torch.bfloat16 and half.flow.dtype == torch.float32
+    assert float((half.flow - whole.flow).abs().max()) < 2e-4 < 0.005 < float((whole.flow - still.flow).abs().max())
+    edge = torch.tensor([-1.0, 1.0])
+    torch.testing.assert_close(still.flow[0, 0, 0, [0, -1], 0], edge, rtol=0, atol=1e-5)
+
+
+@pytest.mark.heavy
+def test_compiled_networks_draw_the_same() -> None:
+    """Compiling takes a minute on one core."""
+    made = tiny_networks()
+    features = torch.randn(2, TINY.volume_channels, TINY.volume_depth, 32, 32)
+    source, driving = 0.3 * torch.randn(2, 2, 21, 3)
+    with torch.inference_mode():
+        eager = made.generator(made.warping(features, source, driving).features)
+        made.compile()
+        compiled = made.generator(made.warping(features, source, driving).features)
+    torch.testing.assert_close(compiled, eager, rtol=0, atol=1e-3)  # fused kernels sum in another order
+
+
 def test_spectral_normalisation_is_torchs() -> None:
     torch.manual_seed(2)
     theirs = torch.nn.utils.spectral_norm(torch.nn.Conv2d(6, 5, 3, padding=1)).eval()

@@ -71,7 +71,7 @@ class _DenseMotion(nn.Module):
         marks = functional.pad(marks, (0, 0, 0, 0, 0, 0, 1, 0))  # none for standing still: [b, 1 + k, d, h, w]
         evidence = torch.cat([marks[:, :, None], _moved(small, flows)], 2).flatten(1, 2)
         hidden = self.hourglass(evidence)
-        weights = self.mask(hidden).softmax(1)  # [b, 1 + k, d, h, w]
+        weights = self.mask(hidden).float().softmax(1)  # [b, 1 + k, d, h, w]; rounded ones would not sum to one
         flow = (flows * weights[..., None]).sum(1)
         return flow, self.occlusion(hidden.flatten(1, 2)).sigmoid()
 
