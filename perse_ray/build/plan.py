@@ -43,8 +43,8 @@ class Rates:
     """W, G and S for one frame: 5.2 + 7.6 + 0.31 ms on an RTX 4090, compiled, as its authors publish."""
     parse_frame_s: float = 0.02
     """A SegFormer on one frame, on such a GPU; a guess."""
-    landmark_parse_frame_s: float = 0.9
-    """Our own parser on one frame of 512 px, on one core (measured; see `benchmarks/liveportrait.py`)."""
+    landmark_parse_frame_s: float = 0.8
+    """Measured: CPU time of our own parser on one frame of 512 px."""
     networks_image_s: float = 0.65
     """Training on one image with the paper's networks and 130,000 points, on one A6000: three times the 3.2 TFLOP of
     its forward pass (REFERENCE §3) at 15 TFLOP/s."""
