@@ -32,7 +32,7 @@ from perse.synthesis.production.liveportrait import (
     VideoDriving,
 )
 from perse.synthesis.production.liveportrait.crop import HeadCrop
-from perse.synthesis.production.liveportrait.driving import INPUT_PX, DrivingPictures
+from perse.synthesis.production.liveportrait.driving import INPUT_PX, DrivingPictures, nearest_frame
 from perse.synthesis.production.liveportrait.openness import Openness
 from perse.synthesis.production.segmenter import LandmarkSegmenterConfig
 from perse.synthesis.seams import PortraitAnimator, Shot
@@ -300,6 +300,15 @@ def test_a_video_of_ones_own_drives(head_model: HeadModel, tracked_astronaut: Tr
     made = animator(head_model, VideoDriving(video=video), transfer=AbsoluteMotion())  # type: ignore[arg-type]
     clip = made.animate(tracked_astronaut, None, shot)
     assert len(clip) == 10 and torch.equal(clip.parameters.pose, shot.motion.pose)
+
+
+def test_the_anchor_is_turned_like_the_portrait_before_it_smiles_like_it(tracked_astronaut: TrackedPortrait) -> None:
+    motion = shot_of(tracked_astronaut, 3).motion
+    motion.pose[0, Joint.NECK, 0] -= 0.3  # looks up, with the portrait's smile
+    motion.expression[1] = 0  # a neutral face, straight
+    motion.pose[1, Joint.NECK, 0] += 0.05
+    motion.pose[2, Joint.NECK, 1] += 0.5
+    assert nearest_frame(motion, tracked_astronaut.head) == 1
 
 
 def test_videos_that_cannot_drive_are_refused_in_one_line(
