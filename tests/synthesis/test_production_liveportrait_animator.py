@@ -184,7 +184,7 @@ def test_the_driver_performs_once_for_all_edits(head_model: HeadModel, tracked_a
     for edited in (None, edit_of(tracked_astronaut), edit_of(tracked_astronaut, Category.MOUTH)):
         made.animate(tracked_astronaut, edited, shot)
     assert len(driver.calls) == 1
-    made.template(tracked_astronaut, replace(shot, frame_numbers=shot.frame_numbers + 1))
+    made.templates.of(tracked_astronaut, replace(shot, frame_numbers=shot.frame_numbers + 1))
     assert len(driver.calls) == 2
 
 

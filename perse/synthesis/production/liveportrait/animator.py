@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
-from perse.data.keys import content_key
 from perse.errors import GenerationError
 from perse.head import HeadModel
 from perse.synthesis.production.finished_clip import checked_picture, finished_clip, over_white, parsed_head
@@ -37,12 +35,11 @@ from perse.synthesis.production.liveportrait.keypoints import (
 from perse.synthesis.production.liveportrait.networks import LivePortraitNetworks
 from perse.synthesis.production.liveportrait.openness import Openness
 from perse.synthesis.production.liveportrait.shape import LivePortraitShape
+from perse.synthesis.production.liveportrait.template import MotionTemplate, MotionTemplates, as_tensor, keypoints_in
 from perse.synthesis.production.model_store import Weights
 from perse.synthesis.production.segmenter import SegmenterConfig, TransformersSegmenterConfig
 from perse.synthesis.seams import Shot
 from perse.tracking.detection import landmarks_in_window
-
-log = logging.getLogger(__name__)
 
 _LIVEPORTRAIT = Weights(name="liveportrait")
 _LIPS_DIFFER, _EYES_DIFFER = 0.03, 0.1
@@ -72,7 +69,7 @@ class LivePortraitConfig:
     frames_at_once: int = 8
     """Frames drawn together; halved, for the rest of the run, when memory does not suffice."""
     precision: str = "bfloat16"
-    """"bfloat16", "float16" or "float32". A CPU always computes in float32."""
+    """Of W and G: "bfloat16", "float16" or "float32". A CPU always computes in float32."""
     compile: bool = False
     """Let torch compile W and G: the first batch takes minutes, the others less."""
 
@@ -89,21 +86,6 @@ class LivePortraitConfig:
         if self.compile:
             networks.compile()
         return LivePortraitAnimator(self, networks, head)
-
-
-@dataclass(frozen=True)
-class MotionTemplate:
-    """The driver's keypoints: all that LivePortrait needs of a motion, shared by all subjects.
-
-    Attributes:
-        motion: [f], one a frame of the shot.
-        anchor: [1], the driver where it agrees with the source.
-        openness: of the anchor's eyes and lips; None where the anchor is the source itself.
-    """
-
-    motion: HeadKeypoints
-    anchor: HeadKeypoints
-    openness: Openness | None
 
 
 @dataclass(frozen=True)
@@ -127,10 +109,10 @@ class LivePortraitAnimator:
     def __init__(self, config: LivePortraitConfig, networks: LivePortraitNetworks, head: HeadModel) -> None:
         self._config = config
         self._networks = networks
-        self._driver = config.driving.build(head)
         self._segmenter = config.segmenter.build(device())
         self._batches: Batches[int] = Batches(config.frames_at_once)
-        self._template: tuple[str, MotionTemplate] | None = None
+        driver = config.driving.build(head)
+        self.templates = MotionTemplates(driver, networks.motion, config.framing, config.frames_at_once)
 
     def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
         """See `PortraitAnimator.animate`.
@@ -146,7 +128,7 @@ class LivePortraitAnimator:
         still = over_white(picture, masks)
         crop = HeadCrop.around(portrait.landmarks_px, self._config.framing)  # the driver's, whatever the edit moved
         with torch.inference_mode():
-            template = self.template(portrait, shot)
+            template = self.templates.of(portrait, shot)
             source = self._source(crop.cut(still, INPUT_PX), landmarks)
             drawn = self._drawn(source, self._placed(source, template), shot)
         frame = resized(still, (shot.size_px, shot.size_px))
@@ -155,33 +137,9 @@ class LivePortraitAnimator:
         pictures = (window.put_back(one, frame, weight) for one in drawn)
         return finished_clip(portrait, edited, shot, pictures, self._segmenter)
 
-    def template(self, portrait: TrackedPortrait, shot: Shot) -> MotionTemplate:
-        """The driver's keypoints; computed once for all edits of a portrait, the last ones are kept."""
-        key = content_key(portrait.key, shot.frame_numbers, shot.motion)
-        if self._template is None or self._template[0] != key:
-            log.info("the driver performs %d frames", len(shot.frame_numbers))
-            driving = self._driver.drive(portrait, shot, self._config.framing)
-            anchor = self._seen([driving.anchor])
-            rows: list[HeadKeypoints] = []
-            batch: list[Image] = []
-            for picture in driving.frames:
-                batch.append(picture)
-                if len(batch) == self._config.frames_at_once:
-                    rows.append(self._seen(batch))
-                    batch = []
-            rows += [self._seen(batch)] if batch else []
-            self._template = (key, MotionTemplate(HeadKeypoints.joined(rows), anchor, driving.openness))
-        return self._template[1]
-
-    def _seen(self, pictures: Sequence[Image]) -> HeadKeypoints:
-        """What M sees in pictures [256, 256, 3]."""
-        with torch.inference_mode(), self._arithmetic():
-            return HeadKeypoints.of(self._networks.motion(_tensor(pictures)))
-
     def _source(self, picture: Image, landmarks_px: NDArray[np.float32]) -> Source:
-        with self._arithmetic():
-            features = self._networks.appearance(_tensor([picture]))
-        return Source(self._seen([picture]), features, landmarks_px)
+        features = self._networks.appearance(as_tensor([picture]))
+        return Source(keypoints_in([picture], self._networks.motion), features, landmarks_px)
 
     def _placed(self, source: Source, template: MotionTemplate) -> Tensor:
         """The source's keypoints in every frame, [f, k, 3]."""
@@ -222,16 +180,10 @@ class LivePortraitAnimator:
         return [one for one in outcomes if not isinstance(one, GenerationError)]
 
     def _arithmetic(self) -> AbstractContextManager[object]:
-        """Half precision where there is a GPU; keypoints, flows and normalisations stay in float32."""
+        """Half precision for W and G where there is a GPU; keypoints and flows stay in float32."""
         half = self._config.precision != "float32" and device() != "cpu"
         kind = getattr(torch, self._config.precision) if half else torch.bfloat16
         return torch.autocast(device(), dtype=kind, enabled=half)
-
-
-def _tensor(pictures: Sequence[Image]) -> Tensor:
-    """Pictures [h, w, 3] as [b, 3, h, w] in 0…1, on the device."""
-    stacked = torch.from_numpy(np.stack(pictures)).to(device())
-    return stacked.movedim(-1, 1).float().contiguous() / 255
 
 
 def _face(portrait: TrackedPortrait, picture: Image, what: str) -> NDArray[np.float32]:
