@@ -108,6 +108,7 @@ def tensors_of_pickle(file: Path) -> dict[str, Tensor]:
     if not isinstance(nested, Mapping):
         raise MissingWeightsError(f"{file} holds a {type(nested).__name__}, expected tensors by name")
     tensors = {str(name): value for name, value in nested.items() if isinstance(value, Tensor)}
+    tensors = tensors or _of_several_models(nested)
     if not tensors:
         raise MissingWeightsError(f"{file} holds no tensors")
     _refuse_other_tensors(file, tensors)
@@ -167,3 +168,14 @@ def _unknown_kind(value: Tensor) -> str:
     if value.is_nested:
         return "a nested tensor"
     return "" if value.dtype in KNOWN_DTYPES else f"of type {value.dtype}"
+
+
+def _of_several_models(content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """Tensors of a file that holds several models by name, as ``<model>.<tensor>``."""
+    models = {str(name): inner for name, inner in content.items() if isinstance(inner, Mapping)}
+    return {
+        f"{name}.{key}": value
+        for name, inner in models.items()
+        for key, value in inner.items()
+        if isinstance(value, Tensor)
+    }

@@ -2,9 +2,10 @@
 
 What differs from the paper, and why:
 
-* **Animator.** LivePortrait and portrait-Champ have no installable package, and portrait-Champ's weights were never
-  published. The clips are made by the procedural animator; an animator of one's own is a configuration with
-  ``build(head) -> PortraitAnimator``: ``dataclasses.replace(paper(), animator=Mine())``.
+* **Animator.** LivePortrait films the reference and clothes, eyebrows, mouths and noses, driven by the reference
+  portrait as the procedural animator films it along the built-in motion. Beards, earrings, hair, hats and headphones
+  are portrait-Champ's in the paper (Table 4), whose weights were never published: here the procedural animator films
+  them (`films_volume`).
 * **Head.** FLAME has to be downloaded by whoever accepted its licence: ``replace(paper(), head=FlameHead(path=…))``.
 * **Face parsing.** Sapiens' face checkpoint was never released. A SegFormer trained on CelebAMask-HQ parses; beards,
   which it does not know, and headphones are placed by landmarks.
@@ -36,12 +37,19 @@ from perse.recipes.filming import Filming
 from perse.recipes.recipe import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
 from perse.render import CpuRasterizer, GsplatRasterizer
+from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
+from perse.synthesis.production.animator_by_category import VOLUMINOUS, AnimatorByCategoryConfig, AnimatorConfig
 from perse.synthesis.production.diffusion_editor import DiffusionEditorConfig
 from perse.synthesis.production.editor_by_category import EditorByCategoryConfig
 from perse.synthesis.production.inpainting import SdxlInpainterConfig
+from perse.synthesis.production.liveportrait import LivePortraitConfig, RenderedDriving
 from perse.synthesis.production.model_store import store_root
 from perse.synthesis.production.production_screen import ProductionScreenConfig
-from perse.synthesis.production.segmenter import LandmarkSegmenterConfig
+from perse.synthesis.production.segmenter import (
+    LandmarkSegmenterConfig,
+    SegmenterConfig,
+    TransformersSegmenterConfig,
+)
 from perse.synthesis.prompts import PAPER_COUNTS, PromptPlan
 from perse.synthesis.screen import ProceduralScreenConfig
 from perse.training import PAIRS_PER_SUBJECT, FineTuneConfig, LearningRates, LossConfig, TrainingConfig
@@ -60,6 +68,10 @@ class PaperModels:
         default_factory=lambda: OpenClipEncoderConfig(checkpoint=_clip_file(), architecture="ViT-B-32-quickgelu")
     )
     """CLIP: f_I and f_T, and the agreement of edit and prompt."""
+    animator: AnimatorByCategoryConfig | ProceduralAnimatorConfig = field(
+        default_factory=lambda: animators(TransformersSegmenterConfig())
+    )
+    """Eq. 10: who films which category (P Table 4)."""
     vgg: Path = field(default_factory=lambda: store_root() / "vgg16" / "model.safetensors")
     """VGG-16, for the perceptual loss."""
 
@@ -124,6 +136,7 @@ def assembled(name: str, models: PaperModels, numbers: PaperNumbers) -> Recipe:
             min_agreement=numbers.min_agreement,
             min_gain=numbers.min_gain,
         ),
+        animator=models.animator,
         filming=numbers.filming,
         encoder=models.encoder,
         avatar=numbers.avatar,
@@ -143,9 +156,17 @@ def assembled(name: str, models: PaperModels, numbers: PaperNumbers) -> Recipe:
 
 
 def paper_permissive() -> Recipe:
-    """`paper` with weights that allow commercial use: SDXL inpaints, our own parser parses."""
-    editor = DiffusionEditorConfig(inpainter=SdxlInpainterConfig(), segmenter=LandmarkSegmenterConfig())
-    return replace(paper(), name="paper-permissive", editor=EditorByCategoryConfig(default=editor))
+    """`paper` with weights that allow commercial use: SDXL inpaints, our own parser parses, LivePortrait is MIT."""
+    segmenter = LandmarkSegmenterConfig()
+    editor = DiffusionEditorConfig(inpainter=SdxlInpainterConfig(), segmenter=segmenter)
+    return replace(
+        paper(),
+        name="paper-permissive",
+        editor=EditorByCategoryConfig(default=editor),
+        animator=animators(segmenter),
+        # Our own parser takes far longer for a frame than LivePortrait on a GPU: many workers share one.
+        cluster=replace(CLUSTER, animate=replace(CLUSTER.animate, workers=(1, 32), gpus=0.1)),
+    )
 
 
 def paper_hybrid() -> Recipe:
@@ -160,10 +181,26 @@ def paper_hybrid() -> Recipe:
     return replace(paper(), name="paper-hybrid", editor=editor)
 
 
+def animators(segmenter: SegmenterConfig) -> AnimatorByCategoryConfig:
+    """Who films what (P Table 4); see the module for what differs.
+
+    Args:
+        segmenter: finds alpha and parts in LivePortrait's frames.
+    """
+    live = LivePortraitConfig(driving=RenderedDriving(film=ProceduralAnimatorConfig()), segmenter=segmenter)
+    volume = films_volume()
+    return AnimatorByCategoryConfig(default=live, by_category=tuple((category, volume) for category in VOLUMINOUS))
+
+
+def films_volume() -> AnimatorConfig:
+    """Films what LivePortrait stretches: portrait-Champ's place, once somebody has trained it."""
+    return ProceduralAnimatorConfig()
+
+
 CLUSTER: ClusterUse = ClusterUse(
     edit=WorkerPool(workers=(1, 8), cpus=4, gpus=1, memory_gib=64, threads=4, batch_size=4, time_limit_s=900),
     screen=WorkerPool(workers=(1, 8), cpus=1, memory_gib=4, batch_size=4),
-    animate=WorkerPool(workers=(4, 64), cpus=1, memory_gib=6, time_limit_s=1800),
+    animate=WorkerPool(workers=(1, 16), cpus=2, gpus=0.25, memory_gib=12, threads=2, time_limit_s=1800),
     encode=WorkerPool(workers=(1, 8), cpus=2, gpus=1, memory_gib=8, threads=2, batch_size=16),
     set_up=WorkerPool(cpus=16, memory_gib=32, threads=16, time_limit_s=3600),
     morph=WorkerPool(workers=(2, 32), cpus=1, memory_gib=4),

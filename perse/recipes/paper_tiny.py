@@ -19,6 +19,7 @@ from perse.recipes.paper import PaperModels, PaperNumbers, assembled
 from perse.recipes.recipe import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
 from perse.render import CpuRasterizer
+from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
 from perse.synthesis.production.diffusion_editor import DiffusionEditorConfig
 from perse.synthesis.production.generation import PipelineSettings
 from perse.synthesis.production.inpainting import FluxControlNetInpainterConfig
@@ -52,7 +53,9 @@ def _models(folder: Path) -> PaperModels:
         ),
     )
     encoder = OpenClipEncoderConfig(checkpoint=folder / "clip.safetensors", architecture=CLIP_ARCHITECTURE)
-    return PaperModels(editor=editor, encoder=encoder, vgg=folder / "vgg16.safetensors")
+    return PaperModels(
+        editor=editor, encoder=encoder, animator=ProceduralAnimatorConfig(), vgg=folder / "vgg16.safetensors"
+    )
 
 
 def _numbers() -> PaperNumbers:

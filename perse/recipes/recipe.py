@@ -14,7 +14,13 @@ from perse.recipes.resources import ClusterUse
 from perse.render import CpuRasterizer, GsplatRasterizer, ReferenceRasterizer
 from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
 from perse.synthesis.procedural.editing import ProceduralEditorConfig
-from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig, ProductionScreenConfig
+from perse.synthesis.production import (
+    AnimatorByCategoryConfig,
+    DiffusionEditorConfig,
+    EditorByCategoryConfig,
+    LivePortraitConfig,
+    ProductionScreenConfig,
+)
 from perse.synthesis.prompts import PromptPlan
 from perse.synthesis.screen import ProceduralScreenConfig
 from perse.tracking import MediapipeTrackerConfig
@@ -42,7 +48,9 @@ class Recipe:
     """Makes the edited portraits."""
     screen: ProceduralScreenConfig | ProductionScreenConfig = field(default_factory=ProceduralScreenConfig)
     """Decides which of them are good enough."""
-    animator: ProceduralAnimatorConfig = field(default_factory=ProceduralAnimatorConfig)
+    animator: ProceduralAnimatorConfig | LivePortraitConfig | AnimatorByCategoryConfig = field(
+        default_factory=ProceduralAnimatorConfig
+    )
     """Turns a portrait into a video."""
     filming: Filming
     """Which frames of the shared motion, and how large."""

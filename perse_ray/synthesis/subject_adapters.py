@@ -21,10 +21,10 @@ from perse.data.workspace import Workspace
 from perse.morphing.diffusion.adapters import FOLDER, adapter_file, save_adapter
 from perse.morphing.subject_lora import SubjectLoraConfig, SubjectLoraTrainer, training_frames
 from perse_ray.rows.attempts import AttemptLedger
+from perse_ray.rows.executor import Executor
 from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row, Stage, Value
 from perse_ray.runtime.progress import Progress
 from perse_ray.synthesis.stages import Pool
-from perse_ray.synthesis.synthesize import Executor
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,8 +20,9 @@ from perse.data import AttributePrompt, archive
 from perse.data.tables import QuarantinedRow, row_to_prompt
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse_ray.rows.attempts import AttemptLedger, new_ledger
-from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, More, Row, Stage
+from perse_ray.rows.attempts import new_ledger
+from perse_ray.rows.executor import Executor
+from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row
 from perse_ray.runtime.progress import Progress
 from perse_ray.synthesis.prompt_supply import PromptSupply, wanted
 from perse_ray.synthesis.stages import REFERENCE, Studio, synthesis_stages
@@ -30,9 +31,6 @@ log = logging.getLogger(__name__)
 
 MAX_REPLACEMENTS = 3
 """For each subject that a category wants; after that, what is missing is a shortfall."""
-
-Executor = Callable[[Iterable[Row], tuple[Stage, ...], AttemptLedger, More], Iterator[Row]]
-"""`perse_ray.rows.on_ray_data.run`, or `perse_ray.rows.in_process.run`."""
 
 
 @dataclass(frozen=True)

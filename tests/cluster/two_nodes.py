@@ -1,8 +1,8 @@
 """A cluster of two nodes on one machine, as different as two machines where it matters: what they may share.
 
-Each node is a `ray start` of its own. Where the machine allows it (root, Linux), each has a mount namespace with an empty
-``/tmp`` of its own, so that whatever is written to a temporary folder on one is not there on the other; elsewhere they
-have Ray folders of their own.
+Each node is a `ray start` of its own. Where the machine allows it (root, Linux), each has a mount namespace with an
+empty ``/tmp`` of its own, so that whatever is written to a temporary folder on one is not there on the other; elsewhere
+they have Ray folders of their own.
 """
 
 from __future__ import annotations

@@ -60,6 +60,11 @@ _SD_FILES = (
     "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json",
     "vae/diffusion_pytorch_model.safetensors",
 )  # fmt: skip
+_LIVEPORTRAIT = (
+    "liveportrait/base_models/appearance_feature_extractor", "liveportrait/base_models/motion_extractor",
+    "liveportrait/base_models/warping_module", "liveportrait/base_models/spade_generator",
+    "liveportrait/retargeting_models/stitching_retargeting_module",
+)  # fmt: skip
 _FLUX_LICENCE = "FLUX.1 [dev] Non-Commercial License"
 _RAIL = "CreativeML Open RAIL++-M"
 
@@ -226,6 +231,17 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
         alternative="LandmarkSegmenterConfig, which needs no weights, or a segmenter of your own with its label map",
         required=("config.json", "*.safetensors"),
         patterns=("config.json", "preprocessor_config.json", "model.safetensors"),
+    ),
+    WeightsEntry(
+        name="liveportrait",
+        hub_id="KwaiVGI/LivePortrait",
+        purpose="animation, LivePortrait's five networks (without InsightFace's detectors, which are not needed)",
+        size_gib=0.5,
+        licence="MIT",
+        commercial=True,
+        required=tuple(f"{file}.safetensors" for file in _LIVEPORTRAIT),
+        patterns=tuple(f"{file}.pth" for file in _LIVEPORTRAIT),
+        tensor_pickles=True,
     ),
     WeightsEntry(
         name="clip-vit-b-32",
