@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-sys.path.insert(0, str(Path(__file__).parent / "synthesis"))
+sys.path[:0] = [str(Path(__file__).parent / "synthesis"), str(Path(__file__).parent)]
 
-from tiny_checkpoints import (
+from tiny_checkpoints import (  # noqa: E402
     register_tiny_clip,
     save_flux,
     save_flux_controlnet,
@@ -24,6 +24,7 @@ from tiny_checkpoints import (
     save_torchscript_segmenter,
     save_vae,
 )
+from tiny_diffusion import save_tiny_diffusion  # noqa: E402
 
 
 def save_paper_tiny(store: Path) -> None:
@@ -39,6 +40,7 @@ def save_paper_tiny(store: Path) -> None:
     register_tiny_clip(folder)
     save_open_clip(folder / "clip.safetensors")
     save_vgg(folder / "vgg16.safetensors")
+    save_tiny_diffusion(folder / "stable_diffusion")
 
 
 def save_vgg(file: Path) -> None:

@@ -28,6 +28,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -60,6 +61,9 @@ class FreeMorphConfig:
     """Share of the steps that is walked up and down."""
     prompt: str = ""
     """What both ends are called."""
+
+    lora: ClassVar[None] = None
+    """No subject needs an adapter."""
     up: tuple[float, float] = (0.3, 0.6)
     """Shares of the walked steps at which the attention changes on the way up."""
     down: tuple[float, float] = (0.2, 0.6)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -55,6 +55,9 @@ class WarpMorpherConfig:
     """What corresponds to what."""
     tear: float = 0.01
     """Standard deviation of the blur that closes what motion tears open, a share of the picture's width."""
+
+    lora: ClassVar[None] = None
+    """No subject needs an adapter."""
 
     def build(self) -> WarpMorpher:
         return WarpMorpher(self)

@@ -10,7 +10,6 @@ What differs from the paper, and why:
 * **Face parsing.** Sapiens' face checkpoint was never released. A SegFormer trained on CelebAMask-HQ parses; beards,
   which it does not know, and headphones are placed by landmarks.
 * **Keypoints** are the tracked landmarks in OpenPose's look, which need no weights and are aligned by construction.
-* **Morphs.** The teacher of stage 2 is the warping morpher, not DiffMorpher.
 * **Steps.** 112 epochs in 1.5 days on eight A6000 (P 6) are about 1.6 million rendered images by our estimate of the
   networks' cost (docs/reference.md#rasterizing-on-a-cpu): 50,000 steps of 8 workers × 4 images. The learning rate falls
   exponentially to the quarter that two halvings (epochs 40 and 60) leave.
@@ -33,6 +32,7 @@ from perse.avatar.densification import DensificationConfig
 from perse.evaluation import EvaluationConfig
 from perse.features import OpenClipEncoderConfig
 from perse.losses import DeformationLossConfig, PictureLossConfig
+from perse.morphing import DiffMorpherConfig
 from perse.recipes.filming import Filming
 from perse.recipes.recipe import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
@@ -72,6 +72,8 @@ class PaperModels:
         default_factory=lambda: animators(TransformersSegmenterConfig())
     )
     """Eq. 10: who films which category (P Table 4)."""
+    morpher: DiffMorpherConfig = field(default_factory=DiffMorpherConfig)
+    """The teacher of stage 2 (P A.2.2)."""
     vgg: Path = field(default_factory=lambda: store_root() / "vgg16" / "model.safetensors")
     """VGG-16, for the perceptual loss."""
 
@@ -137,6 +139,7 @@ def assembled(name: str, models: PaperModels, numbers: PaperNumbers) -> Recipe:
             min_gain=numbers.min_gain,
         ),
         animator=models.animator,
+        morpher=models.morpher,
         filming=numbers.filming,
         encoder=models.encoder,
         avatar=numbers.avatar,
@@ -203,7 +206,8 @@ CLUSTER: ClusterUse = ClusterUse(
     animate=WorkerPool(workers=(1, 16), cpus=2, gpus=0.25, memory_gib=12, threads=2, time_limit_s=1800),
     encode=WorkerPool(workers=(1, 8), cpus=2, gpus=1, memory_gib=8, threads=2, batch_size=16),
     set_up=WorkerPool(cpus=16, memory_gib=32, threads=16, time_limit_s=3600),
-    morph=WorkerPool(workers=(2, 32), cpus=1, memory_gib=4),
+    adapt=WorkerPool(workers=(1, 8), cpus=2, gpus=1, memory_gib=16, threads=2, time_limit_s=3600),
+    morph=WorkerPool(workers=(2, 8), cpus=2, gpus=1, memory_gib=24, threads=2),
     evaluate=WorkerPool(workers=(1, 8), cpus=4, gpus=1, memory_gib=24, threads=4, time_limit_s=1800),
     report=WorkerPool(cpus=4, gpus=1, memory_gib=24, threads=4, time_limit_s=3600),
     train_workers=TRAIN_WORKERS,

@@ -3,7 +3,8 @@
 For tests and for whoever adds a box: from portrait to served avatar in minutes, on two training workers and two morph
 actors, without a GPU. The pictures are noise and not worth a look; the path is the paper's.
 
-The checkpoints are made by ``python tests/paper_tiny_weights.py FOLDER`` and found through ``PERSE_WEIGHTS=FOLDER``.
+The checkpoints are made by ``python tests/paper_tiny_weights.py FOLDER`` and found through
+``PERSE_WEIGHTS=FOLDER/weights``: they lie beside the model store, which knows none of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from perse.attributes import Category
 from perse.avatar import AvatarConfig, HullConfig, LatentConfig, NetworksConfig, StartConfig
 from perse.evaluation import EvaluationConfig
 from perse.features import OpenClipEncoderConfig
+from perse.morphing import DiffMorpherConfig, SubjectLoraConfig
+from perse.morphing.diffusion import LatentDiffusionConfig
 from perse.recipes.filming import Filming
 from perse.recipes.paper import PaperModels, PaperNumbers, assembled
 from perse.recipes.recipe import Recipe
@@ -29,13 +32,11 @@ from perse.synthesis.production.segmenter import TorchscriptSegmenterConfig
 from perse.synthesis.screen import ProceduralScreenConfig
 
 CLIP_ARCHITECTURE = "perse-tiny-clip"
-PIPELINES = ("flux", "flux_controlnet", "sdxl", "union", "vae")
-"""Folders of the diffusion models, below ``paper-tiny`` of the model store."""
 
 
 def paper_tiny() -> Recipe:
     """Two hair styles and two pairs of earrings, a dozen frames of 64 px, a few hundred Gaussians."""
-    return assembled("paper-tiny", _models(store_root() / "paper-tiny"), _numbers())
+    return assembled("paper-tiny", _models(store_root().with_name("paper-tiny")), _numbers())
 
 
 def _models(folder: Path) -> PaperModels:
@@ -53,8 +54,16 @@ def _models(folder: Path) -> PaperModels:
         ),
     )
     encoder = OpenClipEncoderConfig(checkpoint=folder / "clip.safetensors", architecture=CLIP_ARCHITECTURE)
+    latents = LatentDiffusionConfig(weights=local("stable_diffusion"), size_px=32)
+    morpher = DiffMorpherConfig(
+        lora=SubjectLoraConfig(model=latents, rank=2, batch_size=4, epochs=2), steps=4, ends_mib=64, adapters_mib=16
+    )
     return PaperModels(
-        editor=editor, encoder=encoder, animator=ProceduralAnimatorConfig(), vgg=folder / "vgg16.safetensors"
+        editor=editor,
+        encoder=encoder,
+        animator=ProceduralAnimatorConfig(),
+        morpher=morpher,
+        vgg=folder / "vgg16.safetensors",
     )
 
 
@@ -87,6 +96,7 @@ def _numbers() -> PaperNumbers:
             animate=WorkerPool(workers=(1, 1)),
             encode=WorkerPool(workers=(1, 1), gpus=0.5, batch_size=4),
             set_up=WorkerPool(),
+            adapt=WorkerPool(workers=(1, 1), gpus=0.25),
             morph=WorkerPool(workers=(2, 2), gpus=0.25),
             evaluate=WorkerPool(workers=(1, 1)),
             report=WorkerPool(),

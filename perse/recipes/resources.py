@@ -43,6 +43,8 @@ class ClusterUse:
     """Encoders of f_I and f_T."""
     set_up: WorkerPool = field(default_factory=lambda: IN_PROCESS)
     """Who finds the starting points of an avatar."""
+    adapt: WorkerPool = field(default_factory=WorkerPool)
+    """Who trains the subjects' adapters, where the teacher of stage 2 has any."""
     morph: WorkerPool = field(default_factory=WorkerPool)
     """Morph actors, which feed the trainers during fine-tuning; one pool for all of them."""
     evaluate: WorkerPool = field(default_factory=lambda: IN_PROCESS)

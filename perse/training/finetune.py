@@ -10,6 +10,7 @@ All frames of a step share one canonicalisation and one rasterization.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -67,8 +68,14 @@ class FineTuner:
         trainer: holds avatar, optimiser, step number and checkpoints.
     """
 
-    def __init__(self, trainer: Trainer, source: MorphSource, config: FineTuneConfig) -> None:
-        """`trainer` must have been made with `config.training`.
+    def __init__(
+        self, trainer: Trainer, source: MorphSource, config: FineTuneConfig, *, without: Sequence[int] = ()
+    ) -> None:
+        """
+        Args:
+            trainer: made with `config.training`.
+            source: who makes the morphs.
+            without: rows of the subjects table that are not interpolated.
 
         Raises:
             ValueError: it was not, or no category has two subjects.
@@ -78,8 +85,9 @@ class FineTuner:
         self.trainer, self._source, self._config = trainer, source, config
         self._held = False
         self._schedule = MorphSchedule(
-            config.training.seed, trainer.avatar.subjects, trainer.clips.frame_numbers, config.alphas_per_step
-        )
+            config.training.seed, trainer.avatar.subjects, trainer.clips.frame_numbers, config.alphas_per_step,
+            without=without,
+        )  # fmt: skip
 
     def request(self, step: int | None = None) -> MorphRequest:
         """The morph that this worker's step needs (the next one by default); pure in (seed, step, rank, world)."""

@@ -90,14 +90,23 @@ class MorphSchedule:
         subjects: the avatar's table.
         frame_numbers: [f] int32, positions of the training frames in the shared motion.
         n_alphas: of the five interior α, how many a request has.
+        without: rows of subjects that take no part.
 
     Raises:
         ValueError: no two subjects share a category.
     """
 
-    def __init__(self, seed: int, subjects: Sequence[Subject], frame_numbers: NDArray[np.int32], n_alphas: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        subjects: Sequence[Subject],
+        frame_numbers: NDArray[np.int32],
+        n_alphas: int,
+        *,
+        without: Sequence[int] = (),
+    ) -> None:
         self._seed, self._subjects, self._frame_numbers, self._n_alphas = seed, subjects, frame_numbers, n_alphas
-        categories = [subject.category for subject in subjects]
+        categories = [None if row in without else subject.category for row, subject in enumerate(subjects)]
         self._partners = {
             row: [other for other, category in enumerate(categories) if category == own and other != row]
             for row, own in enumerate(categories)

@@ -5,6 +5,8 @@
     track ─► synthesize ─► encode ─► set_up ─► train ─► evaluate_before ─► finetune ─► evaluate ─► export ─► report
                                                                                                         └──► register
 
+(`adapt` stands before `finetune` where the teacher of the interpolations has an adapter for each subject.)
+
 Every stage commits with a manifest and is skipped when its ingredients are unchanged and its files are whole, so the
 same command repeated after any interruption goes on where it was. Ray is started when the first stage needs it. This
 process plans, waits and reports; what takes memory or time runs where the recipe's `ClusterUse` says.
@@ -22,6 +24,7 @@ from perse_ray.build.components import device_of
 from perse_ray.build.request import BuildRequest, BuildResult
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages import (
+    Adapt,
     DrawReport,
     Encode,
     Evaluate,
@@ -83,7 +86,9 @@ def _stages(run: BuildRun) -> dict[str, Any]:
     last = "train"
     config = FineTune.wanted(run)
     if config is not None:
-        run.do(FineTune(config))
+        lora = run.recipe.morpher.lora
+        without = () if lora is None else run.do(Adapt(lora))["without"]
+        run.do(FineTune(config, tuple(without)))
         last = "finetune"
         after = run.do(Evaluate("evaluate", last))
     run.do(Export(last))

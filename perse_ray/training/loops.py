@@ -117,6 +117,9 @@ class FineTuningLoop:
     pool: MorphPool
     """Who makes the morphs."""
 
+    without: tuple[int, ...] = ()
+    """Rows of subjects that the teacher knows nothing about and that take no part."""
+
     @property
     def steps(self) -> int:
         return self.fine_tuning.training.steps
@@ -137,7 +140,7 @@ class FineTuningLoop:
         )
         trainer.resume(start)
         source = PooledMorphs(self.pool, self.clips, clips, self.steps)
-        return FineTuning(FineTuner(trainer, source, self.fine_tuning), source, self.pool.gpus)
+        return FineTuning(FineTuner(trainer, source, self.fine_tuning, without=self.without), source, self.pool.gpus)
 
 
 @dataclass(frozen=True)

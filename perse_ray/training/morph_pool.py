@@ -35,7 +35,7 @@ from perse.data.workspace import Workspace
 from perse.errors import StageError, WorkspaceError
 from perse.head import HeadModel
 from perse.head.sources import HeadSource
-from perse.morphing import MorphEnd, Morpher, morph_end
+from perse.morphing import FrameOrigin, MorphEnd, Morpher, morph_end
 from perse_ray.rows.fault_handling import one_line
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.on_ray_data import limit_threads
@@ -133,7 +133,7 @@ class MorphMaker:
     """Makes morphs; keeps clips open, and decodes the frames it needs."""
 
     def __init__(self, workspace: Workspace, head: HeadModel, morpher: Morpher) -> None:
-        self._head, self._morpher = head, morpher
+        self._workspace, self._head, self._morpher = workspace, head, morpher
         self._opened = lru_cache(maxsize=OPEN_CLIPS)(partial(archive.open_clip, workspace))
 
     def __call__(self, task: MorphTask) -> Arrays:
@@ -148,7 +148,8 @@ class MorphMaker:
     def _end(self, key: str, task: MorphTask) -> MorphEnd:
         file = self._opened(key)
         row = file.frame_numbers.tolist().index(task.frame_number)
-        return morph_end(file.clip(row), task.category, self._head)
+        origin = FrameOrigin(self._workspace, key, task.frame_number)
+        return morph_end(file.clip(row), task.category, self._head, origin)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from perse_ray.build.request import BuildRequest, BuildResult
 
 from perse.attributes import Category
 from perse.data.workspace import Workspace
@@ -18,6 +17,7 @@ from perse.errors import WorkspaceError
 from perse.recipes import Filming, Recipe, recipe_named
 from perse.synthesis.prompts import PromptPlan
 from perse_ray.build.build import build
+from perse_ray.build.request import BuildRequest, BuildResult
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.serving.library.avatar_cache import Shelf
 from perse_ray.serving.library.sources import find_places

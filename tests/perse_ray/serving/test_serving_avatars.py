@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 
 from perse.attributes import Category
 from perse.avatar import save_avatar
@@ -19,6 +18,7 @@ from perse.data.workspace import Workspace
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.training import Trainer
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
 from perse_ray.serving.schema.errors import UnknownName
