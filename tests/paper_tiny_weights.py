@@ -1,7 +1,7 @@
 """Weights for the recipe `paper-tiny`: random, of the real classes, about 40 MB.
 
-python tests/paper_tiny_weights.py /tmp/weights
-PERSE_WEIGHTS=/tmp/weights python jobs/build_avatar.py --recipe paper-tiny --workspace runs/paper-tiny
+    python tests/paper_tiny_weights.py /tmp/weights
+    PERSE_WEIGHTS=/tmp/weights/weights python jobs/build_avatar.py --recipe paper-tiny --workspace runs/paper-tiny
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tiny_checkpoints import (  # noqa: E402
 from tiny_diffusion import save_tiny_diffusion  # noqa: E402
 
 
-def save_paper_tiny(store: Path) -> None:
-    """Fill ``paper-tiny`` of a model store."""
-    folder = store / "paper-tiny"
+def save_paper_tiny(place: Path) -> Path:
+    """Fill ``paper-tiny`` of a folder; returns what PERSE_WEIGHTS is to be."""
+    folder = place / "paper-tiny"
     folder.mkdir(parents=True, exist_ok=True)
     save_flux(folder / "flux")
     save_flux_controlnet(folder / "flux_controlnet")
@@ -41,6 +41,7 @@ def save_paper_tiny(store: Path) -> None:
     save_open_clip(folder / "clip.safetensors")
     save_vgg(folder / "vgg16.safetensors")
     save_tiny_diffusion(folder / "stable_diffusion")
+    return place / "weights"
 
 
 def save_vgg(file: Path) -> None:
@@ -53,5 +54,4 @@ def save_vgg(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    save_paper_tiny(Path(sys.argv[1]))
-    print(f"made {sys.argv[1]}/paper-tiny")
+    print(f"export PERSE_WEIGHTS={save_paper_tiny(Path(sys.argv[1]))}")

@@ -32,8 +32,7 @@ def shared() -> Iterator[Path]:
 def weights(shared: Path) -> Path:
     from paper_tiny_weights import save_paper_tiny
 
-    save_paper_tiny(shared / "weights")
-    return shared / "weights"
+    return save_paper_tiny(shared)
 
 
 @pytest.fixture(scope="module")
