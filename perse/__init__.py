@@ -7,4 +7,10 @@ Figure 2::
     clips ─► avatar + losses ─► training ─► morphing ─► training ─► evaluation ─► export | report
 """
 
+from pathlib import Path
+
+from perse.private_folders import keep_kernels_somewhere
+
 __version__ = "0.1.0"
+
+keep_kernels_somewhere(Path(__file__).parent)
