@@ -36,7 +36,7 @@ def test_a_link_that_somebody_left_there_is_not_followed(tmp_path: Path) -> None
         private_folder("x", [str(tmp_path)])
 
 
-@pytest.mark.parametrize("home", ["/dev/null", "/proc/nobody", "/dev/null/x"])
+@pytest.mark.parametrize("home", ["/dev/null", "/dev/null/x"])
 def test_without_a_home_caches_are_temporary(home: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", home)
     assert at_home(".cache") is None
