@@ -19,7 +19,8 @@ from perse.data.file_digests import file_digest
 FILES = {
     "__init__.py": "",
     "editor.py": '"""An editor."""\nfrom .brushes import stroke\nfrom studio_under_test import colors\n\ndef edit(x):\n'
-    '    """Edits."""\n    from studio_under_test.late import polish\n\n    return polish(stroke(x) + colors.RED)\n\nTABLE = "table.csv"\nPOSES = "data/poses.npz"\n',
+    '    """Edits."""\n    from studio_under_test.late import polish\n\n    return polish(stroke(x) + colors.RED)\n\n'
+    'TABLE = "table.csv"\nPOSES = "data/poses.npz"\n',
     "brushes/__init__.py": "from studio_under_test.brushes.round import stroke\n",
     "brushes/round.py": "def stroke(x):\n    return 2 * x\n",
     "colors.py": "RED = 3\n",
