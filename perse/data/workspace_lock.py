@@ -206,7 +206,7 @@ def _user() -> str:
 
 
 def _start_of(pid: int) -> str:
-    """When a process of this machine began, in its own clock's ticks; "gone" if there is none, "" if nobody can tell."""
+    """When a process of this machine began, in ticks of its clock; "gone" if there is none, "" if nobody can tell."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except FileNotFoundError:
