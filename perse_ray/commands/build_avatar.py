@@ -52,6 +52,9 @@ class Arguments:
     commercial_safe: bool = False
     """Refuse a recipe whose weights forbid commercial use, before anything runs."""
 
+    wait: bool = False
+    """Wait while another run holds the workspace, instead of refusing."""
+
     retry_failed: bool = False
     """Try prompts again that ended in quarantine."""
 
@@ -60,6 +63,7 @@ def main(arguments: Arguments) -> None:
     """Read what was given, build, and say where everything is."""
     from perse.data.photograph import read_photograph
     from perse.data.workspace import Workspace
+    from perse.data.workspace_lock import locked
     from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
     from perse_ray.build.build import build
@@ -78,16 +82,16 @@ def main(arguments: Arguments) -> None:
     photograph = read_photograph(arguments.portrait)
     prompts = tuple(read_prompts_csv(arguments.prompts)) if arguments.prompts else None
     workspace = Workspace.open(arguments.workspace)
-    done = build(
-        BuildRequest(
-            recipe=recipe,
-            photograph=photograph,
-            workspace=workspace,
-            face=arguments.face,
-            prompts=prompts,
-            retry_failed=arguments.retry_failed,
-        )
+    request = BuildRequest(
+        recipe=recipe,
+        photograph=photograph,
+        workspace=workspace,
+        face=arguments.face,
+        prompts=prompts,
+        retry_failed=arguments.retry_failed,
     )
+    with locked(workspace, wait=arguments.wait):
+        done = build(request)
     metrics = done.metrics
     lost = summarise(metrics.get("acceptance", {}))
     print(
