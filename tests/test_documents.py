@@ -104,3 +104,10 @@ def test_modules_that_documents_name_exist() -> None:
             r"`((?:perse|perse_ray|tests|benchmarks|jobs|client)/[\w/]+\.(?:py|js|html))", path.read_text()
         ):
             assert (ROOT / file).exists(), f"{path.name} names {file}"
+
+
+def test_the_picture_of_the_house_has_every_room() -> None:
+    drawn = (ROOT / "docs" / "pictures" / "architecture.svg").read_text()
+    for package in ("perse", "perse_ray"):
+        rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        assert not {room for room in rooms if f">{room}<" not in drawn}

@@ -47,7 +47,7 @@ class LocalRay:
 
 def is_private() -> bool:
     """Whether Ray is, or would be, a local one of this process, instead of a cluster that is joined."""
-    return not os.environ.get("RAY_ADDRESS")
+    return not joined_address()
 
 
 @contextmanager

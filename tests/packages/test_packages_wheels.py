@@ -106,6 +106,7 @@ def test_the_client_imports_where_only_httpx_is(wheels: dict[str, Path], tmp_pat
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(3600)
 def test_an_empty_environment_builds_and_serves_an_avatar(wheels: dict[str, Path], tmp_path: Path) -> None:
     """The small lock, the wheel, and nothing of this checkout: doctor, a build, a picture, a file."""
     python = environment(tmp_path)

@@ -79,7 +79,7 @@ def test_frames_without_the_face_are_interpolated_and_reported(tracked: TrackedV
     steps = tracked.head.pose[11:15, Joint.NECK, 1].diff()  # into, through and out of the gap, at full speed
     # A straight line has three thirds; a head that jumped back to rest, which lies half-way here, has two halves.
     # Shares do not depend on how far the fit is off on either side, which differs between processors: the true steps
-    # are 0.086 rad, fitted ones 0.099 (AMD, and generic code on one thread) and 0.1002 (an Intel Xeon), the shares
+    # are 0.086 rad, fitted ones 0.099 (AMD, and generic code on one thread) and 0.1002 (an Intel Xeon); the shares are
     # 0.3331 to 0.3335. Smoothing may move them a little.
     shares = steps / steps.sum()
     assert float((shares - 1 / 3).abs().max()) < 0.02, shares
