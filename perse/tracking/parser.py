@@ -18,6 +18,7 @@ from perse.data import PartMasks
 from perse.tracking import landmarks as marks
 from perse.tracking.beard import beard_mask
 from perse.tracking.colors import blur, smoothstep, to_lab
+from perse.tracking.exposure import brightened
 from perse.tracking.frame import FaceFrame
 from perse.tracking.headwear import find_headwear
 from perse.tracking.materials import Material, estimate_materials
@@ -47,6 +48,7 @@ class ProceduralParser:
         shape = image.shape[:2]
         frame = FaceFrame.of(landmarks_px, shape)
         hull = landmark_mask(landmarks_px, marks.FACE_OVAL, shape)
+        image = brightened(image, hull > 0.9)
         lab = to_lab(image)
         certain = landmark_mask(landmarks_px, marks.FACE_OVAL, shape, grow=0.97)
         person = person_matte(image, frame.width_px, smoothstep(certain, 0.4, 0.9))
