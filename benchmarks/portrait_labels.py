@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import PartMasks
-from perse.tracking.crop import Crop
+from perse.tracking.crop import FADE_WIDTHS, Crop, CropConfig
 
 CLASSES: dict[str, tuple[Part, ...]] = {
     "background": (Part.BACKGROUND,),
@@ -53,7 +53,9 @@ class PortraitLabels:
         for name, points in self.polygons:
             fixed = np.round((crop.points(points) - 0.5) * 16).astype(np.int32)
             cv2.fillPoly(labels, [fixed], numbers[name], shift=4)
-        labels[crop.inside == 0] = -1
+        # Towards the photograph's border the person fades out on purpose.
+        away = cv2.distanceTransform(np.pad((crop.inside > 0).astype(np.uint8), 1, mode="edge"), cv2.DIST_L2, 5)
+        labels[away[1:-1, 1:-1] <= FADE_WIDTHS * crop.inside.shape[1] / CropConfig().widths] = -1
         return labels
 
 

@@ -104,7 +104,7 @@ def cut_hair(clip: PortraitClip) -> float:
     worst = 0.0
     for parts in clip.parts:
         hair = (parts == Part.HAIR).astype(np.uint8)
-        _, pieces, stats, _ = cv2.connectedComponentsWithStats(hair)
+        stats = cv2.connectedComponentsWithStats(hair)[2]
         if len(stats) > 2:
             sizes = stats[1:, cv2.CC_STAT_AREA]
             worst = max(worst, 1 - float(sizes.max() / sizes.sum()))
@@ -150,7 +150,9 @@ def distances(portrait: TrackedPortrait, clip: PortraitClip) -> dict[str, float 
     }
 
 
-def examine(path: Path, tracker: MediapipeTracker, model: HeadModel, out: Path) -> tuple[Result, TrackedPortrait | None]:
+def examine(
+    path: Path, tracker: MediapipeTracker, model: HeadModel, out: Path
+) -> tuple[Result, TrackedPortrait | None]:
     """Track and animate one picture, and write its sheet."""
     begin = time.perf_counter()
     try:

@@ -44,6 +44,9 @@ class Arguments:
     face: int | None = None
     """Which face, where the photograph shows several: 1 is the leftmost."""
 
+    parts: Path | None = None
+    """PNG in which wrong parts are painted over; `jobs/track.py --portrait me.jpg --parts mask.png` writes one."""
+
     prompts: Path | None = None
     """CSV file with one's own prompts instead of the recipe's."""
 
@@ -65,6 +68,7 @@ def main(arguments: Arguments) -> None:
     from perse.data.workspace import Workspace
     from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
+    from perse.tracking.part_picture import open_parts
     from perse_ray.build.build import BuildRequest, build
     from perse_ray.build.plan import describe_plan
     from perse_ray.runtime.progress import readable_s
@@ -84,6 +88,7 @@ def main(arguments: Arguments) -> None:
             photograph=photograph,
             workspace=workspace,
             face=arguments.face,
+            parts=None if arguments.parts is None else open_parts(arguments.parts),
             prompts=prompts,
             retry_failed=arguments.retry_failed,
         )

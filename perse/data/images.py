@@ -89,8 +89,8 @@ def read_portrait_bytes(data: bytes, *, name: str = "the picture") -> NDArray[np
 def _why_unknown(data: bytes, name: str) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
         return (
-            f"{name} is a HEIC picture, which is not read here; convert it to JPEG (macOS: sips -s format jpeg IN --out "
-            "OUT.jpg; Linux: heif-convert IN OUT.jpg; iPhone: Settings > Camera > Formats > Most Compatible)"
+            f"{name} is a HEIC picture, which is not read here; convert it to JPEG (macOS: sips -s format jpeg IN "
+            "--out OUT.jpg; Linux: heif-convert IN OUT.jpg; iPhone: Settings > Camera > Formats > Most Compatible)"
         )
     return f"{name} is not a PNG, JPEG, WebP or AVIF picture; convert it to one of these"
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from perse.attributes import Part
-from perse.data import PartMasks
+from perse.data import PartMasks, TrackedPortrait
 from perse.errors import InputError
 
 Image = NDArray[np.uint8]
@@ -33,6 +38,9 @@ PALETTE: dict[Part, tuple[int, int, int]] = {
 _NEAREST = 24.0
 """Largest distance of a painted colour from the palette's, levels of any one channel."""
 
+MAX_SIDE_PX = 4096
+"""Larger parts are not opened."""
+
 
 def draw_parts(masks: PartMasks) -> Image:
     """The strongest part of every pixel in the palette's colours: [h, w, 3]."""
@@ -51,6 +59,50 @@ def overlay_parts(image: Image, masks: PartMasks, strength: float = 0.55) -> Ima
     return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
 
 
+def open_parts(path: Path) -> Image:
+    """A painted PNG from outside: [h, w, 4] RGBA, not yet looked at.
+
+    Raises:
+        InputError: missing, not a PNG, damaged or huge.
+    """
+    try:
+        with Pillow.open(path, formats=("PNG",)) as picture:
+            if max(picture.size) > MAX_SIDE_PX:
+                raise InputError(
+                    f"the parts {path.name} are larger than {MAX_SIDE_PX} px; give a PNG of the crop's size"
+                )
+            return np.array(picture.convert("RGBA"))
+    except (OSError, SyntaxError, ValueError, EOFError, Pillow.DecompressionBombError):
+        raise InputError(f"the parts {path} are not a PNG that can be read; save them as PNG") from None
+
+
+def corrected(portrait: TrackedPortrait, picture: Image) -> TrackedPortrait:
+    """The portrait with the parts that were painted, and a key of its own.
+
+    Pixels that are painted as what they were keep their soft edges.
+
+    Args:
+        picture: see `read_parts`.
+
+    Raises:
+        InputError: see `read_parts`.
+    """
+    masks = portrait.masks
+    painted = read_parts(picture, masks.person.shape)  # type: ignore[arg-type]
+    changed = (painted >= 0) & (painted != masks.labels)
+    if not changed.any():
+        return portrait
+    soft, person = masks.soft.copy(), masks.person.copy()
+    person[changed] = np.where(painted == Part.BACKGROUND, 0, np.where(person > 127, person, 255))[changed]
+    soft[:, changed] = 0
+    rows, columns = np.nonzero(changed)
+    soft[painted[changed], rows, columns] = np.where(painted[changed] == Part.BACKGROUND, 255, person[changed])
+    rest = (painted != Part.BACKGROUND) & changed
+    soft[Part.BACKGROUND][rest] = 255 - person[rest]
+    digest = hashlib.sha256(portrait.key.encode() + painted.tobytes()).hexdigest()[:32]
+    return replace(portrait, key=digest, masks=PartMasks(soft, person))
+
+
 def read_parts(picture: Image, shape: tuple[int, int]) -> NDArray[np.int16]:
     """Parts painted in the palette's colours: [h, w], values of `Part`, −1 where nothing is painted.
 
@@ -65,7 +117,7 @@ def read_parts(picture: Image, shape: tuple[int, int]) -> NDArray[np.int16]:
         size = " x ".join(str(n) for n in picture.shape[1::-1])
         raise InputError(
             f"the parts must be a colour picture of {shape[1]} x {shape[0]} px, the crop's size, got {size}; "
-            "start from what `jobs/track.py --portrait … --parts mask.png` writes"
+            "start from what `python jobs/track.py --portrait … --parts mask.png` writes"
         )
     painted = picture[..., 3] > 127 if picture.shape[2] == 4 else np.ones(shape, bool)
     colors = np.array([PALETTE[part] for part in Part], np.int16)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perse.data import TrackedPortrait
 from perse.errors import PortraitError
 from perse.head import HeadModel, Joint
-from perse.tracking.crop import Crop, CropConfig, crop_portrait
+from perse.tracking.crop import Crop, CropConfig, crop_portrait, end_softly
 from perse.tracking.detection import face_width, landmarks_in_window
 from perse.tracking.ears import EarConfig, align_ears
 from perse.tracking.fit import HeadFit, fit_head
@@ -99,9 +99,10 @@ class MediapipeTracker:
         crop, landmarks = located.crop, located.landmarks_px
         size = self._config.crop.size_px
         fit = fit_head(self._model, landmarks, size, size, self._config.fit, self._config.residual)
-        self._check_fit(fit, face_width(landmarks))
         self._check_turn(fit, landmarks)
-        masks = self._parser.parse(crop.image, landmarks)
+        self._check_fit(fit, face_width(landmarks))
+        masks = self._parser.parse(crop.image, landmarks, inside=crop.inside)
+        masks = end_softly(masks, crop.inside, face_width(landmarks))
         head = align_ears(self._model, fit.head, fit.camera, masks, landmarks, self._config.ears)
         return TrackedPortrait(
             key=self._key(crop.image),

@@ -52,6 +52,7 @@ from perse_ray.build.values import (
 )
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.training.clips import load_clips, training_frames, unseen_frames
+from perse.tracking.part_picture import corrected
 from perse_ray.build.components import encoder_of, resources_of, studio_of, tracker_of
 from perse_ray.rows.fingerprint import files_fingerprint, fingerprint
 from perse_ray.build.face_distances import likeness
@@ -89,6 +90,9 @@ class BuildRequest:
 
     face: int | None = None
     """Which face, where the photograph shows several; from 1, left to right."""
+
+    parts: NDArray[np.uint8] | None = None
+    """Painted corrections of the part masks, [h, w, 4] RGBA of the crop's size; see `perse.tracking.part_picture`."""
 
     prompts: tuple[AttributePrompt, ...] | None = None
     """One's own prompts instead of the recipe's plan."""
@@ -162,11 +166,14 @@ class _Build:
     def track(self) -> None:
         recipe, photograph = self.recipe, self.request.photograph
         makers = (recipe.tracker, recipe.head)
-        digest = self.book.digest("track", (), photograph, makers, fingerprint(*makers), self.request.face)
+        digest = self.book.digest("track", (), photograph, makers, fingerprint(*makers), self.request.face,
+                                  *(() if self.request.parts is None else (self.request.parts,)))  # fmt: skip
 
         def work() -> dict[str, Any]:
             self.tell("track: looking for the head")
             portrait = tracker_of(recipe, self.head).track(photograph, face=self.request.face)
+            if self.request.parts is not None:
+                portrait = corrected(portrait, self.request.parts)
             archive.save_portrait(self.workspace, portrait)
             self.workspace.write("portrait/photograph.png", encode_image(photograph))
             self.workspace.write("portrait/crop.png", encode_image(portrait.image))

@@ -24,6 +24,10 @@ Array = NDArray[np.float32]
 _COLLAR_STRIP = (0.12, 0.06)
 """Static neck fades out between these distances above the collar, in face widths."""
 
+SHOULDER_WIDTHS, SHOULDER_DROPS = (0.42, 0.8, 1.05, 1.3), (-0.25, -0.08, 0.08, 0.5)
+"""Where shoulders lie beside the neck's middle and below the collar's front, in face widths: biacromial breadth is
+about 2.6 times the width of a face, and the collar rises towards the back of the neck."""
+
 
 @dataclass(frozen=True)
 class BodyLayer:
@@ -57,7 +61,7 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     drawn = (pose.fragments.face >= 0) & (surface.head_share[surface.faces].min(1) > 0.5)[pose.fragments.face]
     clothes = picture.masks[Part.CLOTHES]
     neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
-    hole = _behind_the_head(picture, drawn)
+    hole = _with_seam(_behind_the_head(picture, drawn, face_width_px), picture, face_width_px)
     alpha = _without_crumbs(np.clip(np.maximum(clothes + neck, hole), 0, 1))
     known = (clothes > 0.6).astype(np.float32)
     filled = push_pull(picture.rgb, np.maximum(known * (1 - hole), 1e-5))
@@ -100,7 +104,19 @@ def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_widt
     return np.maximum(near_collar * inside, fading).astype(np.float32)
 
 
-def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_]) -> Array:
+def _with_seam(hole: Array, picture: Picture, face_width_px: float) -> Array:
+    """The hole grown over the clothes' edge, whose pixels are mixed with the hair that is about to leave."""
+    seam = cv2.dilate(picture.hanging, _disk(0.03 * face_width_px)) * (picture.masks.labels == Part.CLOTHES)
+    near = cv2.dilate(hole, _disk(0.03 * face_width_px))
+    return np.maximum(hole, (seam > 0.5) * near).astype(np.float32)
+
+
+def _disk(radius: float) -> NDArray[np.uint8]:
+    size = 2 * max(1, round(radius)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+
+
+def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_], face_width_px: float) -> Array:
     """Pixels hidden by the head behind which clothes go on: [h, w] of 0 or 1.
 
     Under hair, beard or chin the clothes' upper edge is not seen; it is drawn straight between the columns where it is
@@ -115,13 +131,48 @@ def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_]) -> Array:
     top = is_clothes.argmax(0)
     above = labels[np.maximum(top - 3, 0), np.arange(width)]
     honest = is_clothes.any(0) & np.isin(above, (Part.BACKGROUND, Part.NECK, Part.CLOTHES))
+    # Hair leaves crumbs of background between its strands: there the edge that is seen is the hair's.
+    hairy = (labels == Part.HAIR).astype(np.uint8)
+    around = cv2.dilate(hairy, _disk(0.06 * face_width_px))[np.maximum(top - 3, 0), np.arange(width)]
+    honest &= (above == Part.NECK) | (around == 0)
     if not honest.any():
         return np.zeros(labels.shape, np.float32)
-    line = np.interp(np.arange(width), np.nonzero(honest)[0], top[honest])
-    line = np.where(np.arange(width) < columns[0], height, np.where(np.arange(width) > columns[-1], height, line))
+    line = _shoulder_line(np.nonzero(honest)[0], top[honest], columns, drawn, face_width_px)
     below = np.arange(height)[:, None] >= line
     hidden = ~np.isin(labels, (Part.BACKGROUND, Part.NECK, Part.CLOTHES)) | drawn
     return (below & hidden & ~is_clothes & (labels != Part.NECK)).astype(np.float32)
+
+
+def _shoulder_line(
+    seen: NDArray[np.intp],
+    heights: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    drawn: NDArray[np.bool_],
+    face_width_px: float,
+) -> NDArray[np.float64]:
+    """Row at which clothes begin in every column; the picture's height where there are none.
+
+    Between the columns where the edge is `seen` at `heights` it is straight. Where long hair hides a whole shoulder it
+    falls as shoulders do.
+    """
+    height, width = drawn.shape
+    middle = float(np.nonzero(drawn)[1].mean()) if drawn.any() else width / 2
+    neck = np.abs(seen - middle) < 0.45 * face_width_px
+    base = float(np.median(heights[neck] if neck.any() else heights))
+    every = np.arange(width)
+    xs, ys = seen.astype(np.float64), heights.astype(np.float64)
+    reach = [float(columns[0]), float(columns[-1])]
+    for index, side in enumerate((-1, 1)):
+        outermost = float((side * (seen - middle)).max())
+        if outermost < SHOULDER_WIDTHS[1] * face_width_px:
+            anchors = [w for w in SHOULDER_WIDTHS if w * face_width_px > outermost + 0.1 * face_width_px]
+            xs = np.append(xs, [middle + side * w * face_width_px for w in anchors])
+            ys = np.append(ys, [base + np.interp(w, SHOULDER_WIDTHS, SHOULDER_DROPS) * face_width_px for w in anchors])
+            end = middle + side * SHOULDER_WIDTHS[-1] * face_width_px
+            reach[index] = min(reach[index], end) if side < 0 else max(reach[index], end)
+    order = np.argsort(xs, kind="stable")
+    line = np.interp(every, xs[order], ys[order])
+    return np.where((every < reach[0]) | (every > reach[1]), height, line)
 
 
 def _relief(surface: HeadSurface, pose: OwnPose) -> Array:
