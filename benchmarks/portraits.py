@@ -35,6 +35,7 @@ from perse.head import HeadModel, HeadParameters, Joint, pose_head
 from perse.head.embedded import embedded_head
 from perse.identity import DlibEmbedder, identity_distance
 from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
+from perse.synthesis.screen import around_face
 from perse.synthesis.seams import Shot
 from perse.tracking import MediapipeTracker, MediapipeTrackerConfig
 from perse.tracking.overlay import CONTOURS
@@ -141,9 +142,13 @@ def sheet(rows: list[list[Image]]) -> Image:
 
 def distances(portrait: TrackedPortrait, clip: PortraitClip) -> dict[str, float | None]:
     """Descriptor distance of every view to the crop; None without a face in either."""
-    embedder = DlibEmbedder()
-    own = embedder.embed(portrait.image)
-    found = [embedder.embed(image) for image in clip.images]
+    sure, near = DlibEmbedder(), DlibEmbedder(least_score=-0.6)
+
+    def describe(image: Image) -> NDArray[np.float32] | None:
+        found = sure.embed(image)
+        return near.embed(around_face(image, portrait.landmarks_px)) if found is None else found
+
+    own, found = describe(portrait.image), [describe(image) for image in clip.images]
     return {
         view.name: None if own is None or other is None else identity_distance(own, other)
         for view, other in zip(VIEWS, found, strict=True)

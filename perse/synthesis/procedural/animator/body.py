@@ -60,6 +60,8 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     """Cut the body out of the photograph. `pose` is the lifted head, hair included, in the portrait's own pose."""
     drawn = (pose.fragments.face >= 0) & (surface.head_share[surface.faces].min(1) > 0.5)[pose.fragments.face]
     clothes = picture.masks[Part.CLOTHES]
+    # Where hair lies on clothes a pixel may be half of either; neither half would cover what is behind.
+    clothes = clothes + picture.masks[Part.HAIR] * (picture.masks.labels == Part.CLOTHES)
     neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
     hole = _with_seam(_behind_the_head(picture, drawn, face_width_px), picture, face_width_px)
     alpha = _without_crumbs(np.clip(np.maximum(clothes + neck, hole), 0, 1))
@@ -137,7 +139,7 @@ def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_], face_width_px: 
     honest &= (above == Part.NECK) | (around == 0)
     if not honest.any():
         return np.zeros(labels.shape, np.float32)
-    line = _shoulder_line(np.nonzero(honest)[0], top[honest], columns, drawn, face_width_px)
+    line = _shoulder_line(np.nonzero(honest)[0], top[honest], columns, drawn, hairy > 0, face_width_px)
     below = np.arange(height)[:, None] >= line
     hidden = ~np.isin(labels, (Part.BACKGROUND, Part.NECK, Part.CLOTHES)) | drawn
     return (below & hidden & ~is_clothes & (labels != Part.NECK)).astype(np.float32)
@@ -148,31 +150,31 @@ def _shoulder_line(
     heights: NDArray[np.intp],
     columns: NDArray[np.intp],
     drawn: NDArray[np.bool_],
+    hairy: NDArray[np.bool_],
     face_width_px: float,
 ) -> NDArray[np.float64]:
     """Row at which clothes begin in every column; the picture's height where there are none.
 
-    Between the columns where the edge is `seen` at `heights` it is straight. Where long hair hides a whole shoulder it
-    falls as shoulders do.
+    Between the columns where the edge is `seen` at `heights` it is straight. Where hair hides it, it runs as shoulders
+    do: up along the neck, then down to the arms.
     """
     height, width = drawn.shape
     middle = float(np.nonzero(drawn)[1].mean()) if drawn.any() else width / 2
-    neck = np.abs(seen - middle) < 0.45 * face_width_px
-    base = float(np.median(heights[neck] if neck.any() else heights))
-    every = np.arange(width)
+    front = np.abs(seen - middle) < 0.45 * face_width_px
+    base = float(np.median(heights[front] if front.any() else heights))
     xs, ys = seen.astype(np.float64), heights.astype(np.float64)
-    reach = [float(columns[0]), float(columns[-1])]
-    for index, side in enumerate((-1, 1)):
-        outermost = float((side * (seen - middle)).max())
-        if outermost < SHOULDER_WIDTHS[1] * face_width_px:
-            anchors = [w for w in SHOULDER_WIDTHS if w * face_width_px > outermost + 0.1 * face_width_px]
-            xs = np.append(xs, [middle + side * w * face_width_px for w in anchors])
-            ys = np.append(ys, [base + np.interp(w, SHOULDER_WIDTHS, SHOULDER_DROPS) * face_width_px for w in anchors])
-            end = middle + side * SHOULDER_WIDTHS[-1] * face_width_px
-            reach[index] = min(reach[index], end) if side < 0 else max(reach[index], end)
+    first, last = float(columns[0]), float(columns[-1])
+    for side in (-1, 1):
+        for aside, drop in zip(SHOULDER_WIDTHS, SHOULDER_DROPS, strict=True):
+            x, y = middle + side * aside * face_width_px, base + drop * face_width_px
+            inside = 0 <= x < width and 0 <= y < height
+            if inside and hairy[int(y), int(x)] and np.abs(seen - x).min() > 0.1 * face_width_px:
+                xs, ys = np.append(xs, x), np.append(ys, y)
+                first, last = min(first, x), max(last, x)
     order = np.argsort(xs, kind="stable")
+    every = np.arange(width)
     line = np.interp(every, xs[order], ys[order])
-    return np.where((every < reach[0]) | (every > reach[1]), height, line)
+    return np.where((every < first) | (every > last), height, line)
 
 
 def _relief(surface: HeadSurface, pose: OwnPose) -> Array:
