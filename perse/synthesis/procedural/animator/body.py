@@ -63,7 +63,8 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     # Where hair lies on clothes a pixel may be half of either; neither half would cover what is behind.
     clothes = clothes + picture.masks[Part.HAIR] * (picture.masks.labels == Part.CLOTHES)
     neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
-    hole = _with_seam(_behind_the_head(picture, drawn, face_width_px), picture, face_width_px)
+    hole = np.maximum(_behind_the_head(picture, drawn, face_width_px), _notches(picture, face_width_px))
+    hole = _with_seam(hole, picture, face_width_px)
     alpha = _without_crumbs(np.clip(np.maximum(clothes + neck, hole), 0, 1))
     known = (clothes > 0.6).astype(np.float32)
     filled = push_pull(picture.rgb, np.maximum(known * (1 - hole), 1e-5))
@@ -104,6 +105,13 @@ def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_widt
     open_air = (picture.masks.labels == Part.BACKGROUND).astype(np.uint8)
     inside = smoothstep(cv2.distanceTransform(1 - open_air, cv2.DIST_L2, 5), 3.0, 9.0)
     return np.maximum(near_collar * inside, fading).astype(np.float32)
+
+
+def _notches(picture: Picture, face_width_px: float) -> Array:
+    """Strands lying on a shoulder cut notches into its outline: [h, w] of 0 or 1 where clothes go on below them."""
+    clothes = (picture.masks.labels == Part.CLOTHES).astype(np.uint8)
+    closed = cv2.morphologyEx(clothes, cv2.MORPH_CLOSE, _disk(0.1 * face_width_px), borderType=cv2.BORDER_REPLICATE)
+    return ((closed > 0) & (picture.masks.labels == Part.HAIR)).astype(np.float32)
 
 
 def _with_seam(hole: Array, picture: Picture, face_width_px: float) -> Array:
