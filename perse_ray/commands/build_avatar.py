@@ -40,6 +40,9 @@ class Arguments:
     face: int | None = None
     """Which face, where the photograph shows several: 1 is the leftmost."""
 
+    parts: Path | None = None
+    """PNG in which wrong parts are painted over; `perse track --portrait me.jpg --parts mask.png` writes one."""
+
     prompts: Path | None = None
     """CSV file with one's own prompts instead of the recipe's."""
 
@@ -66,6 +69,7 @@ def main(arguments: Arguments) -> None:
     from perse.data.workspace_lock import locked
     from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
+    from perse.tracking.part_picture import open_parts
     from perse_ray.build.build import build
     from perse_ray.build.plan import describe_plan
     from perse_ray.build.request import BuildRequest
@@ -87,6 +91,7 @@ def main(arguments: Arguments) -> None:
         photograph=photograph,
         workspace=workspace,
         face=arguments.face,
+        parts=None if arguments.parts is None else open_parts(arguments.parts),
         prompts=prompts,
         retry_failed=arguments.retry_failed,
     )
