@@ -140,7 +140,7 @@ def champ_tiny() -> ChampRecipe:
         sampling=SamplingConfig(schedule=schedule, steps=1, guidance=1.0, window=6, overlap=2),
         segmenter=LandmarkSegmenterConfig(),
         prepare=WorkerPool(workers=(2, 2), cpus=0.1, time_limit_s=600),
-        worker=WorkerPool(threads=2),
+        worker=WorkerPool(threads=1),
         checkpoint_every=50,
         sample_every=250,
     )  # fmt: skip

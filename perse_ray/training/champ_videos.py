@@ -10,7 +10,7 @@ import logging
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,15 +24,13 @@ from perse.head.sources import HeadSource
 from perse.synthesis.production.portrait_champ.dealing import Take, training_frames
 from perse.synthesis.production.portrait_champ.footage import FootageConfig, FootageMaker
 from perse.synthesis.production.portrait_champ.footage_table import FootageFile, footage_name, save_footage
-from perse.tracking.video_file import open_video
+from perse.tracking.video_file import SUFFIXES, open_video
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row, Stage, Value
 from perse_ray.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
-
-SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 
 Executor = Callable[[Iterable[Mapping[str, Value]], tuple[Stage, ...], AttemptLedger], Iterator[Row]]
 """`rows.on_ray_data.run`, or `rows.in_process.run`."""
@@ -116,11 +114,12 @@ def prepare_videos(
         for key in known:
             work.workspace.remove(f"quarantine/{key}.parquet")
         known = {}
-    done: dict[str, Take] = {}
-    waiting = [row for row in rows if row[KEY] not in known]
+    made = set(work.workspace.names("footage", ".parquet"))
+    done = {str(row[KEY]): take_of(work, str(row[KEY]), str(row[NAME])) for row in rows if row[KEY] in made}
+    waiting = [row for row in rows if row[KEY] not in known and row[KEY] not in made]
     ledger = AttemptLedger(work.workspace, secrets.token_hex(4))
     failed = 0
-    with Progress("videos", len(waiting), write=show) as progress:
+    with Progress("videos", len(waiting), write=show) if waiting else nullcontext() as progress:
         for row in execute(waiting, (stage_of(work),), ledger) if waiting else ():
             key, name = str(row[KEY]), str(row[NAME])
             if row[STATUS] == FAILED:
@@ -130,6 +129,7 @@ def prepare_videos(
                 log.warning("%s cannot be used: %s", name, row[ERROR])
             else:
                 done[key] = Take(key, name, int(row["frames"]), int(row["size_px"]), int(row["length"]))
+            assert progress is not None, "there are rows"
             progress.advance(note=f"{failed} failed" if failed else "")
     ledger.close()
     refused = tuple(known[str(row[KEY])] for row in rows if row[KEY] in known)

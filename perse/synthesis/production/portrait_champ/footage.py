@@ -120,7 +120,7 @@ class FootageMaker:
         window = self._window(tracked)
         size = self._config.size_of(window[2])
         frames = np.stack(
-            [self._cut(frame, tracked.landmarks_px[start + i], window, size)
+            [cut_on_white(frame, tracked.landmarks_px[start + i], window, size)
              for i, frame in enumerate(_stretch(video, start, end))]
         )  # fmt: skip
         cameras = [self._camera(tracked, number, window) for number in range(start, end)]
@@ -141,18 +141,26 @@ class FootageMaker:
         shift = (window[1] - tracked.window[1]) * scale
         return camera.cropped(0.0, shift, camera.width, camera.height)
 
-    def _cut(
-        self, frame: Pictures, points: NDArray[np.float32], window: tuple[float, float, float], size: int
-    ) -> Pictures:
-        left, top, side = window
-        scale = size / side
-        matrix = np.array([[scale, 0, (0.5 - left) * scale - 0.5], [0, scale, (0.5 - top) * scale - 0.5]])
-        source = cv2.GaussianBlur(frame, (0, 0), 0.45 / scale) if scale < 0.9 else frame
-        picture = cv2.warpAffine(source, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        own = ((points[:, :2] - (left, top)) * scale).astype(np.float32)
-        hull = landmark_mask(own, marks.FACE_OVAL, (size, size), grow=0.97)
-        person = person_matte(np.asarray(picture, np.uint8), face_width(own), hull)[..., None]
-        return np.round(picture * person + 255 * (1 - person)).astype(np.uint8)
+
+def cut_on_white(
+    frame: Pictures, points_px: NDArray[np.float32], window: tuple[float, float, float], size_px: int
+) -> Pictures:
+    """A window of a frame with the person on white, [size, size, 3].
+
+    Args:
+        points_px: [478, 3] landmarks in pixels of the frame.
+        window: left, top and side in pixels of the frame; beyond its border the frame is continued.
+    """
+    left, top, side = window
+    scale = size_px / side
+    matrix = np.array([[scale, 0, (0.5 - left) * scale - 0.5], [0, scale, (0.5 - top) * scale - 0.5]])
+    source = cv2.GaussianBlur(frame, (0, 0), 0.45 / scale) if scale < 0.9 else frame
+    size = (size_px, size_px)
+    picture = cv2.warpAffine(source, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    own = ((points_px[:, :2] - (left, top)) * scale).astype(np.float32)
+    hull = landmark_mask(own, marks.FACE_OVAL, size, grow=0.97)
+    person = person_matte(np.asarray(picture, np.uint8), face_width(own), hull)[..., None]
+    return np.round(picture * person + 255 * (1 - person)).astype(np.uint8)
 
 
 def longest_run(usable: NDArray[np.bool_]) -> tuple[int, int]:

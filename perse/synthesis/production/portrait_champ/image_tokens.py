@@ -15,7 +15,7 @@ from perse.features import FEATURE_SIZE, EmbeddedEncoder
 from perse.synthesis.production.generation import PipelineSettings, load_model
 from perse.synthesis.production.model_store import Weights
 
-_CLIP_VISION = Weights(name="clip-vision-image-variations")
+_CLIP_VISION = Weights(name="clip-vit-large-patch14")
 
 
 class ImageTokens(Protocol):
