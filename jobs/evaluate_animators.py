@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import tyro
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from perse.evaluation.reenactment import ReenactmentScores, Scene
     from perse.head import HeadModel
     from perse.synthesis.seams import PortraitAnimator
+
+
+class AnimatorConfig(Protocol):
+    """Anything that builds an animator."""
+
+    def build(self, head: HeadModel) -> PortraitAnimator: ...
+
 
 REPEATED = "first frame repeated"
 """Row of the table that every animator has to beat."""
@@ -132,7 +139,7 @@ def _animators(arguments: Arguments, head: HeadModel) -> dict[str, PortraitAnima
         from perse.synthesis.production.portrait_champ import PortraitChampConfig
 
         champ = PortraitChampConfig()
-    known = {"procedural": ProceduralAnimatorConfig(), "portrait-Champ": champ}
+    known: dict[str, AnimatorConfig] = {"procedural": ProceduralAnimatorConfig(), "portrait-Champ": champ}
     built: dict[str, PortraitAnimator] = {}
     for name, config in known.items():
         try:

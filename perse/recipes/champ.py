@@ -131,7 +131,8 @@ def champ_tiny() -> ChampRecipe:
         latents=latents,
         tokens=DescriptorTokensConfig(),
         frames=ChampTrainingConfig(
-            iterations=400, batch=6, rate=2e-3, warm_up=20, moving_average=0.98, schedule=schedule
+            iterations=400, batch=6, rate=2e-3, warm_up=20, final_rate=0.05, unconditional=0.05,
+            moving_average=0.98, schedule=schedule
         ),
         motion=ChampTrainingConfig(
             iterations=40, batch=1, frames=6, rate=1e-3, warm_up=10, moving_average=0.95, schedule=schedule
@@ -142,7 +143,7 @@ def champ_tiny() -> ChampRecipe:
         prepare=WorkerPool(workers=(2, 2), cpus=0.1, time_limit_s=600),
         worker=WorkerPool(threads=1),
         checkpoint_every=50,
-        sample_every=250,
+        sample_every=200,
     )  # fmt: skip
 
 

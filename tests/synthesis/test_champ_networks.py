@@ -93,6 +93,15 @@ def test_every_frame_sees_its_own_guidance_and_its_own_portrait(sizes: ChampSize
 
 
 @torch.no_grad()
+def test_fresh_guidance_says_nothing_and_its_last_layer_hears_the_maps() -> None:
+    encoder = networks(SIZES, speak=False).guidance.encoders["depth"]
+    maps = torch.rand(2, 3, 16, 16)
+    assert not encoder(maps).any()
+    heard = encoder.steps(torch.nn.functional.silu(encoder.conv_in(maps)))
+    assert heard.std() > 0.1
+
+
+@torch.no_grad()
 def test_reference_attention_equals_its_readable_twin() -> None:
     unet = networks().denoiser.unet
     name, attention = next(self_attentions(unet))

@@ -46,6 +46,11 @@ class GuidanceEncoder(nn.Module):
         self.norm = nn.LayerNorm(last)
         self.attention = nn.MultiheadAttention(last, sizes.heads, batch_first=True)
         self.conv_out = nn.Conv2d(last, out_channels, 3, padding=1)
+        for layer in (self.conv_in, *steps):
+            if isinstance(layer, nn.Conv2d):
+                # torch's own initialisation loses two thirds of the signal in every layer: after eight, nothing of the
+                # maps would arrive at the last one, which then could not learn from them.
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         for parameter in self.conv_out.parameters():
             nn.init.zeros_(parameter)
 

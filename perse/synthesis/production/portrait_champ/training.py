@@ -81,6 +81,8 @@ class ChampTrainingConfig:
     """Learning rate."""
     warm_up: int = 0
     """Steps until the full rate."""
+    final_rate: float = 1.0
+    """Share of the rate that is left at the last step; it falls evenly."""
     unconditional: float = 0.1
     """Share of steps without portrait and tokens, for classifier-free guidance."""
     noise_offset: float = 0.05
@@ -151,6 +153,12 @@ class ChampReport:
     rate: float
 
 
+def learning_rate(config: ChampTrainingConfig, step: int) -> float:
+    """Up over the first steps, then evenly down to what is left at the last."""
+    risen = min(1.0, (step + 1) / max(config.warm_up, 1))
+    return config.rate * risen * (1 - (1 - config.final_rate) * step / config.iterations)
+
+
 def _alone(module: nn.Module, forward: Callable[[], Tensor]) -> None:
     """The backward pass of a single worker."""
     forward().backward()
@@ -193,7 +201,7 @@ class ChampTrainer:
 
     def step(self, batch: ChampBatch) -> ChampReport:
         """One step on this worker's samples."""
-        rate = self.config.rate * min(1.0, (self.step_number + 1) / max(self.config.warm_up, 1))
+        rate = learning_rate(self.config, self.step_number)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self._optimiser.zero_grad(set_to_none=True)
