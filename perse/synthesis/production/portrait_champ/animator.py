@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,14 +20,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
+from perse.attributes import Category
+from perse.data import EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
 from perse.data.file_digests import cache_root
 from perse.data.keys import content_key
 from perse.errors import GenerationError, RecipeError
-from perse.head import HeadModel
+from perse.head import HeadModel, pose_head
 from perse.synthesis.production.finished_clip import checked_picture, finished_clip, over_white, parsed_head
 from perse.synthesis.production.generation import device, resized
-from perse.synthesis.production.guidance import Guidance, GuidanceConfig, PictureKeypointMapsConfig
+from perse.synthesis.production.guidance import (
+    Guidance,
+    GuidanceConfig,
+    PictureKeypointMapsConfig,
+    projected_landmarks,
+)
 from perse.synthesis.production.guidance.folder import load_guidance, save_guidance
 from perse.synthesis.production.model_store import Weights
 from perse.synthesis.production.portrait_champ.image_tokens import ClipImageTokensConfig, DescriptorTokensConfig
@@ -34,8 +41,9 @@ from perse.synthesis.production.portrait_champ.latents import BlockLatentsConfig
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks, ChampSizes
 from perse.synthesis.production.portrait_champ.sampling import SamplingConfig, sample
 from perse.synthesis.production.portrait_champ.storage import load_networks
-from perse.synthesis.production.segmenter import SegmenterConfig, TransformersSegmenterConfig
+from perse.synthesis.production.segmenter import Segmenter, SegmenterConfig, TransformersSegmenterConfig
 from perse.synthesis.seams import PortraitAnimator, Shot
+from perse.tracking import landmarks as marks
 from perse.tracking.detection import landmarks_in_window
 
 Image = NDArray[np.uint8]
@@ -106,6 +114,7 @@ class PortraitChamp:
         self._driver = config.driver.build(head) if config.driver is not None else None
         self._segmenter = config.segmenter.build(str(self._device))
         self._kept: OrderedDict[str, Guidance] = OrderedDict()
+        self._head = head
         self._head_key = content_key(head.template, head.faces)
 
     def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
@@ -119,7 +128,14 @@ class PortraitChamp:
         _check_face(portrait, picture, what)
         parsed_head(picture, self._segmenter, what)
         frames = self.film(portrait, over_white(picture, masks), shot)
-        return finished_clip(portrait, edited, shot, frames, self._segmenter)
+        return finished_clip(portrait, edited, shot, frames, self._following(portrait, shot))
+
+    def _following(self, portrait: TrackedPortrait, shot: Shot) -> Segmenter:
+        """The segmenter, told where each frame's landmarks are: the motion knows, and need not look for a face."""
+        vertices = pose_head(self._head, shot.motion.with_identity(portrait.head)).vertices
+        camera = portrait.camera.resized(shot.size_px, shot.size_px)
+        points = [projected_landmarks(self._head, frame, camera) for frame in vertices]
+        return _Following(self._segmenter, points)
 
     def film(self, portrait: TrackedPortrait, still: Image, shot: Shot) -> list[Image]:
         """The frames alone, [s, s, 3] each, s the shot's size.
@@ -172,6 +188,31 @@ class PortraitChamp:
         if isinstance(found, GenerationError):
             raise found
         return resized(found, (shot.size_px, shot.size_px))
+
+
+class _Following:
+    """Parses one frame after the other, each with its landmarks."""
+
+    def __init__(self, segmenter: Segmenter, points_px: Sequence[NDArray[np.float32]]) -> None:
+        self._segmenter, self._points = segmenter, iter(points_px)
+
+    def segment(self, image: Image) -> PartMasks:
+        """See `Segmenter.segment`; of the next frame."""
+        points = next(self._points)
+        known = np.isfinite(points[:, 0])
+        if not known[: marks.N_SURFACE].all():  # a head model that embeds only some
+            return self._segmenter.segment(image)
+        irises = points[marks.N_SURFACE :]
+        irises[~known[marks.N_SURFACE :]] = irises[known[marks.N_SURFACE :]].mean(0)
+        return self._segmenter.parse(image, np.pad(points, ((0, 0), (0, 1))))
+
+    def parse(self, image: Image, landmarks_px: NDArray[np.float32]) -> PartMasks:
+        """See `Segmenter.parse`."""
+        return self._segmenter.parse(image, landmarks_px)
+
+    def knows(self, category: Category) -> bool:
+        """See `Segmenter.knows`."""
+        return self._segmenter.knows(category)
 
 
 def _tensor(pictures: Image) -> Tensor:
