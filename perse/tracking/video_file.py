@@ -22,6 +22,8 @@ from perse.errors import InputError
 
 Image = NDArray[np.uint8]
 
+SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi")
+"""Of files that are looked at as videos in a folder."""
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 CODECS = "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,mjpeg,prores"
 MAX_OWN_FPS = 60.0
