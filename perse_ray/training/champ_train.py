@@ -170,7 +170,8 @@ class ChampStage:
         loop, training = self._loop, self._loop.training
         samples = deal(
             loop.takes, seed=training.seed, step=step, rank=self._replicas.rank, world=self._replicas.world,
-            batch=training.batch, frames=training.frames, stride=training.stride, held_out_every=loop.recipe.held_out_every,
+            batch=training.batch, frames=training.frames, stride=training.stride,
+            held_out_every=loop.recipe.held_out_every,
         )  # fmt: skip
         return SamplePictures.of([_read(loop.workspace, one.key, (one.reference, *one.frames)) for one in samples])
 

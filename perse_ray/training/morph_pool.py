@@ -2,7 +2,8 @@
 
 Serve brings what a pool needs: replicas between two bounds that follow the demand, a new one for one that died,
 requests that go to replicas which are alive and, of those, to one that has had requests of the same category and frame
-(multiplexing), so that a teacher finds ends that it has worked out already. No port is opened: requests travel by handle.
+(multiplexing), so that a teacher finds ends that it has worked out already. No port is opened: requests travel by
+handle.
 
 What a replica makes lies in the workspace's ``morphs/`` under its content key. A repeated run, or another worker, takes
 it from there.
