@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +12,20 @@ import pytest
 from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
-from perse_ray.registry.mlflow_log import BuildLog, Store
+from perse_ray.registry import event_spool, mlflow_log
+from perse_ray.registry.mlflow_log import PENDING, BuildLog, Store
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all tests here: making a new store takes seconds."""
     return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(autouse=True)
+def nobody_rests() -> Iterator[None]:
+    yield
+    mlflow_log._RESTING_UNTIL.clear()
 
 
 @pytest.fixture
@@ -33,7 +41,7 @@ def test_the_store_lies_beside_the_workspace_unless_told_otherwise(
     assert store.uri == f"sqlite:///{home}/mlflow.db"
     assert store.artifacts == f"file://{home}/mlflow-artifacts"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
-    assert Store.beside(workspace) == Store("http://tracking:5000", None)
+    assert Store.beside(workspace) == Store("http://tracking:5000", None, workspace.location)
 
 
 def test_a_build_is_a_parent_with_children(workspace: Workspace, home: Path) -> None:
@@ -95,10 +103,108 @@ def test_an_avatar_is_registered_with_an_alias_and_without_pickle(workspace: Wor
     assert not [path for path in files if path.suffix in (".pkl", ".pickle")]
 
 
-def test_a_store_that_nobody_answers_for_is_an_error_in_one_line(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+def whole_build(workspace: Workspace) -> BuildLog:
+    """A build that logs one of everything."""
+    build = BuildLog.open(workspace, "laptop")
+    with build.recorded():
+        build.parent.params({"recipe": "laptop"})
+        with build.stage("train") as stage:
+            stage.params({"steps": 2})
+            for step in range(2):
+                stage.metrics({"loss": 1.0 - step}, step)
+            assert stage.curves() == {"loss": [(0, 1.0), (1, 0.0)]}
+    return build
+
+
+def told(build: BuildLog) -> dict[str, tuple[str, dict[str, str], dict[str, float]]]:
+    """What MLflow knows of a build's runs: status, parameters, metrics."""
+    note = build.workspace.read_json("mlflow.json")
+    client = build.parent.client
+    runs = {name: client.get_run(run) for name, run in {"parent": note["parent"], **note["stages"]}.items()}
+    assert runs["train"].data.tags["mlflow.parentRunId"] == note["parent"]
+    return {name: (run.info.status, run.data.params, run.data.metrics) for name, run in runs.items()}
+
+
+EVERYTHING = {
+    "parent": ("FINISHED", {"recipe": "laptop"}, {}),
+    "train": ("FINISHED", {"steps": "2"}, {"loss": 0.0}),
+}
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if "cannot be used" in one.getMessage()]
+
+
+@pytest.mark.parametrize("damage", [b"SQLite format 3\0" + b"half of it", b"nothing of the kind" * 100])
+def test_a_damaged_database_loses_neither_the_build_nor_its_numbers(
+    tmp_path: Path, damage: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    workspace = Workspace.open(tmp_path / "w")
+    (tmp_path / "mlflow.db").write_bytes(damage)
+    whole_build(workspace)
+    (warning,) = warnings_of(caplog)
+    assert "tracking" in warning and "\n" not in warning
+    again = BuildLog.open(workspace, "laptop")
+    again.parent.params({"twice": 1})
+    assert again.parent.run.startswith(event_spool.WAITING), "it waits still, for the same run"
+    (tmp_path / "mlflow.db").unlink()
+    build = BuildLog.open(workspace, "laptop")
+    assert not workspace.names("tracking")
+    found = told(build)
+    assert found["parent"][1] == {"recipe": "laptop", "twice": "1"} and found["train"] == EVERYTHING["train"]
+
+
+def test_a_server_that_nobody_answers_for_is_a_warning(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(StageError, match=r"MLflow at http://127\.0\.0\.1:9 cannot be used; check MLFLOW_TRACKING_URI"):
+    build = whole_build(workspace)
+    assert len(warnings_of(caplog)) == 1 and "http://127.0.0.1:9" in warnings_of(caplog)[0]
+    folder = workspace.local_path("avatar/x").parent
+    assert build.register(folder, "perse-someone", "champion", MODEL_CODE) == PENDING
+
+
+def test_trouble_in_the_middle_is_made_good_at_the_next_build(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk: the database can be read, and takes nothing."""
+    build = BuildLog.open(workspace, "laptop")
+    with monkeypatch.context() as full:
+        full.setattr(mlflow_log, "deliver", broken)
+        with build.recorded(), build.stage("train") as stage:
+            build.parent.params({"recipe": "laptop"})
+            stage.params({"steps": 2})
+            stage.metrics({"loss": 1.0}, 0)
+            stage.metrics({"loss": 0.0}, 1)
+    assert len(warnings_of(caplog)) == 1
+    assert told(BuildLog.open(workspace, "laptop"))["train"] == EVERYTHING["train"]
+
+
+def broken(client: object, event: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+@pytest.mark.parametrize("name", ["per%20cent", "q?x=1#frag", "zwei Wörter"])
+def test_odd_paths_are_paths(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an address, a question mark ends the path and a percent sign begins something else."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    workspace = Workspace.open(tmp_path / name / "w")
+    build = BuildLog.open(workspace, "x")
+    file = tmp_path / "sheet.txt"
+    file.write_text("a sheet")
+    build.parent.artifact(file)
+    assert (tmp_path / name / "mlflow.db").stat().st_size > 0 and list((tmp_path / name).rglob("sheet.txt"))
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [name]
+    assert not workspace.names("tracking")
+
+
+@pytest.mark.parametrize("uri", ["file:///tmp/x/mlruns", "mlruns", "./mlruns", "/tmp/mlruns"])
+def test_folders_of_files_are_refused_in_one_line(
+    workspace: Workspace, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(StageError, match="sqlite:") as caught:
         BuildLog.open(workspace, "x")
+    assert "\n" not in str(caught.value)
