@@ -29,8 +29,8 @@ from perse.morphing.membership import firmness, membership
 from perse.morphing.morpher import Morph, MorphEnd, check_ends
 
 GROWING = (None, Category.BEARD, Category.CLOTHES, Category.HAIR, Category.HAT, Category.HEADPHONES)
-"""Categories whose shapes are pulled out of each other. Eyebrows, mouth and nose are on every face, and their outline is
-where the parser drew it: they move as the picture does. Earrings hang beside each other rather than grow out of each
+"""Categories whose shapes are pulled out of each other. Eyebrows, mouth and nose are on every face, and their outline
+is where the parser drew it: they move as the picture does. Earrings hang beside each other rather than grow out of each
 other, and pulled their pace is less even (deviation 0.047 against 0.028)."""
 
 _UNMOVED = 0.02
