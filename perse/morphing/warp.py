@@ -28,14 +28,15 @@ from perse.morphing.growth import Core, growth_of
 from perse.morphing.membership import firmness, membership
 from perse.morphing.morpher import Morph, MorphEnd, check_ends
 
-FEATURES = (Category.EYEBROWS, Category.MOUTH, Category.NOSE)
-"""What every face has: its outline is where the parser drew it and shows in no picture, so that it moves as the
-picture does. Everything else is put on, and grows."""
+GROWING = (None, Category.BEARD, Category.CLOTHES, Category.HAIR, Category.HAT, Category.HEADPHONES)
+"""Categories whose shapes are pulled out of each other. Eyebrows, mouth and nose are on every face, and their outline
+is where the parser drew it: they move as the picture does. Earrings hang beside each other rather than grow out of each
+other, and pulled their pace is less even (deviation 0.047 against 0.028)."""
 
 _UNMOVED = 0.02
 """Weight of the ends as they are, for pixels where no moved sample shows what belongs there."""
 
-_FULLY_SHOWN = 0.15
+_FULLY_SHOWN = 0.05
 """Position from which what is pulled out of the core is opaque."""
 
 _TINTED = 70.0
@@ -49,7 +50,7 @@ _STANDING = 0.05
 class WarpMorpherConfig:
     """How pictures are warped towards each other."""
 
-    version: int = 4
+    version: int = 5
     """Part of content keys: changes whenever the pictures do."""
     correspondence: CorrespondenceConfig = field(default_factory=CorrespondenceConfig)
     """What corresponds to what."""
@@ -74,7 +75,7 @@ class WarpMorpher:
         check_ends(first, second, positions)
         ends = _Layers.of(first), _Layers.of(second)
         firm = firmness(first.shape, second.shape)
-        growing = _Growing.of(ends) if firm > 0 and first.category not in FEATURES else None
+        growing = _Growing.of(ends) if firm > 0 and first.category in GROWING else None
         fields: tuple[Field, Field] | None = None
         images, alphas, shapes = [], [], []
         for t in map(float, positions):
