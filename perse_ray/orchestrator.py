@@ -13,8 +13,8 @@ from perse.errors import InputError
 from perse.recipes import Recipe
 from perse.synthesis.production.model_store import require
 from perse.synthesis.prompts import read_prompts_csv
-from perse_ray.build.build import BuildRequest
 from perse_ray.build.build import build as run_build
+from perse_ray.build.request import BuildRequest
 from perse_ray.serving.library.sources import RegistryPlace, find_places
 
 

@@ -125,14 +125,9 @@ class LatentSpace(nn.Module):
 
     def forward(self, features: SubjectFeatures) -> Tensor:
         """Codes z [s, k, d] of subjects: Eq. 5 into Eq. 4. The reference (category -1) gets exactly `reference`."""
-        reference = self.reference
-        edited = torch.nonzero(features.categories >= 0)[:, 0]
-        codes = reference.expand(len(features), -1, -1)
-        if len(edited) == 0:
-            return codes
-        own = self.encode(features[edited])
-        rows = features.categories[edited]
-        return codes.index_put((edited, rows), own)
+        own = self.encode(features)  # the reference's too, which is not taken: looking for it would make a GPU wait
+        chosen = features.categories[:, None] == torch.arange(len(CATEGORIES), device=own.device)
+        return torch.where(chosen[..., None], own[:, None], self.reference)
 
     def _normalised(self, features: SubjectFeatures) -> Tensor:
         joined = torch.cat([features.image, features.text], -1)

@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from perse.data.exif_orientation import upright
 from perse.errors import PortraitError
 
 ImageFormat = Literal["png", "jpeg", "webp"]
@@ -69,8 +70,7 @@ def read_portrait_bytes(data: bytes, *, name: str = "the picture") -> NDArray[np
         )
     try:
         picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        return _to_rgb(upright if upright is not None else picture)
+        return _to_rgb(upright(picture))
     except _DECODER_ERRORS:
         raise PortraitError(f"{name} cannot be decoded: it is truncated or damaged; export it again") from None
 

@@ -62,15 +62,18 @@ def main(arguments: Arguments) -> None:
     from perse.data.workspace import Workspace
     from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
-    from perse_ray.build.build import BuildRequest, build
+    from perse_ray.build.build import build
     from perse_ray.build.plan import describe_plan
+    from perse_ray.build.request import BuildRequest
     from perse_ray.runtime.progress import readable_s
+    from perse_ray.runtime.shared_storage import check_location
     from perse_ray.synthesis.acceptance import summarise
 
     recipe = recipe_of(arguments.recipe, arguments.seed)
     if arguments.plan:
         print(describe_plan(recipe))
         return
+    check_location(arguments.workspace)
     require(recipe, commercial_safe=arguments.commercial_safe)
     photograph = read_photograph(arguments.portrait)
     prompts = tuple(read_prompts_csv(arguments.prompts)) if arguments.prompts else None

@@ -127,7 +127,7 @@ def check_torch(examination: Examination) -> Finding:
     from perse_ray.commands.command_line import recipe_of
 
     recipe = recipe_of(examination.recipe, None)
-    pools = (recipe.cluster.edit, recipe.cluster.train)
+    pools = (recipe.cluster.edit, recipe.cluster.animate, recipe.cluster.train)
     needed = isinstance(recipe.rasterizer, GsplatRasterizer) or any(pool.gpus > 0 for pool in pools)
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))

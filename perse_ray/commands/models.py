@@ -4,6 +4,7 @@
     perse models check [NAME ...] [--recipe paper] [--deep]
     perse models fetch NAME ... | --recipe paper
     perse models convert weights.pt ...              a pickle's tensors, as safetensors beside it
+    perse models convert generic_model.pkl           the same for FLAME's own head model
 
 They lie in $PERSE_WEIGHTS (default ~/.cache/perse/weights), one folder a name. Only `fetch` uses the network.
 """
@@ -61,7 +62,7 @@ class Convert:
     """Read the tensors of pickled checkpoints, and nothing else, and write them as safetensors."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """.pt, .pth, .bin or .ckpt files; what holds code is refused."""
+    """.pt, .pth, .bin or .ckpt checkpoints, or FLAME's .pkl; what holds code is refused."""
 
 
 Command = (

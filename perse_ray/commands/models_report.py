@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from perse.data.tensor_files import converted
 from perse.errors import MissingWeightsError
+from perse.head.flame_pickle import convert_flame
 from perse.synthesis.production.model_store import (
     Download,
     Weights,
@@ -24,6 +25,9 @@ from perse_ray.commands.command_line import recipe_of
 from perse_ray.commands.models import Check, Convert, Fetch, List
 
 Show = Callable[[str], None]
+
+HEAD_MODELS = (".pkl", ".pickle")
+"""What FLAME's authors call theirs; checkpoints of networks have other names."""
 
 
 def perform(command: List | Check | Fetch | Convert, *, show: Show = print, download: Download = from_hub) -> None:
@@ -92,7 +96,7 @@ def _convert(command: Convert, show: Show) -> None:
     if not command.files:
         raise MissingWeightsError("name the files to convert")
     for file in command.files:
-        show(f"{converted(file)}")
+        show(f"{convert_flame(file) if file.suffix.lower() in HEAD_MODELS else converted(file)}")
 
 
 def _entries(names: tuple[str, ...], recipe: str) -> list[WeightsEntry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
@@ -31,6 +32,11 @@ class LocalRay:
     """Whether to start the dashboard, on the loopback interface."""
 
 
+def is_private() -> bool:
+    """Whether Ray is, or would be, a local one of this process, instead of a cluster that is joined."""
+    return not os.environ.get("RAY_ADDRESS")
+
+
 @contextmanager
 def ray_session(local: LocalRay = LocalRay()) -> Iterator[None]:
     """Ray, for the length of a block: one that runs already, the cluster of `RAY_ADDRESS`, or a private local one.
@@ -43,15 +49,26 @@ def ray_session(local: LocalRay = LocalRay()) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # warns that its bars are off: ours are on
-    if os.environ.get("RAY_ADDRESS"):
+    if not is_private():
         log.info("joining the Ray cluster at %s", os.environ["RAY_ADDRESS"])
-        ray.init(log_to_driver=False, logging_level=logging.WARNING)
+        ray.init(log_to_driver=False, logging_level=logging.WARNING, runtime_env={"env_vars": forwarded_environment()})
     else:
         _start(local)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+FORWARDED = ("PERSE_WEIGHTS", "PERSE_CACHE", "MLFLOW_TRACKING_URI", "NUMBA_CACHE_DIR")
+"""Variables of the driver that its workers on other machines must see too."""
+
+
+def forwarded_environment() -> dict[str, str]:
+    """Those that are set, but for the ones that the job itself has brought to all workers (Ray takes none twice)."""
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
+    known = (job.get("runtime_env") or {}).get("env_vars") or {}
+    return {name: os.environ[name] for name in FORWARDED if name in os.environ and name not in known}
 
 
 def _start(local: LocalRay) -> None:

@@ -57,7 +57,11 @@ def test_a_photograph_that_is_not_there(
     assert "nobody.jpg" in line
 
 
-@pytest.mark.parametrize("recipe", ["nope", "no_such_module:f", "json:dumps_nothing"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["nope", "no_such_module:f", "json:dumps_nothing", ":", "..:x", ".:x", ":x", "json:", "json:loads", "sys:exit",
+     "json:__name__", "x/y.py:z", "perse.recipes:Recipe"],
+)  # fmt: skip
 def test_unknown_recipes(
     build_avatar: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path, recipe: str
 ) -> None:
@@ -70,12 +74,36 @@ def test_workspaces_that_cannot_be_used(
     (tmp_path / "file").write_text("x")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
+    for name in ("~no_such_user/x", "\udc80x", "a\0b", ""):
+        assert "--workspace" in complain(build_avatar, capsys, recipe="tiny", workspace=name) or name[0] == "~"
     for name, says in {
         "file": "a workspace is a folder",
         "file/in": "not a folder",
         "mine": "holds other files",
     }.items():
         assert says in complain(build_avatar, capsys, recipe="tiny", workspace=str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"category,text\nhat,a\0b\n", "U+0000"),
+        ("category,text\nhat,\u202eabc\n".encode(), "U+202E"),
+        (b"category,text\nhat,\xed\xb2\x80\n", "UTF-8"),
+        (b"category,text,seed\nhat,a red hat," + b"9" * 5000, "column 'seed'"),
+        (b"category,text,seed\nhat,a red hat," + b"9" * 19, "2^63"),
+        ("category,text,seed\nhat,a red hat,١٢".encode(), "2^63"),
+        (b"category,text\nhat," + b"x" * 2001, "2001 characters"),
+        (b"category,text\nhat," + b"x" * 200_000, "CSV"),
+        (b"category,text\n" + b"\x1b[2Jhat" * 9 + b",x\n", "U+001B"),
+    ],
+)
+def test_prompt_files_that_hold_traps(
+    build_avatar: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, says: str
+) -> None:
+    (tmp_path / "mine.csv").write_bytes(content)
+    line = complain(build_avatar, capsys, recipe="tiny", workspace=str(tmp_path / "w"), prompts=tmp_path / "mine.csv")
+    assert says in line and len(line) < 400
 
 
 def test_a_prompt_file_with_a_bad_row(

@@ -62,6 +62,20 @@ def test_the_plan_names_stages_workers_downloads_and_disk() -> None:
         assert part in text, f"{part!r} is not in\n{text}"
 
 
+def test_the_plan_says_who_films_what_with_which_weights_at_what_price() -> None:
+    text = describe_plan(recipe_named("paper"))
+    lines = [line.split() for line in text.splitlines() if "filmed by" in line]
+    who = {words[1]: words[4].rstrip(",") for words in lines}
+    assert {name for name, animator in who.items() if animator == "LivePortrait"} == {
+        "reference", "clothes", "eyebrows", "mouth", "nose",
+    }  # fmt: skip
+    assert "58 eyebrows   filmed by LivePortrait, 17 GPU-s a clip (liveportrait: MIT, segformer" in text
+    permissive = describe_plan(recipe_named("paper-permissive"))
+    assert "7 GPU-s" in permissive and "a clip (liveportrait: MIT)" in permissive
+    slower = describe_plan(recipe_named("paper"), Rates(liveportrait_frame_s=0.1))
+    assert "filmed by LivePortrait, 62 GPU-s a clip" in slower
+
+
 def test_memory_is_what_the_recipe_keeps_and_streaming_keeps_up() -> None:
     paper, laptop = recipe_named("paper"), recipe_named("laptop")
     assert decoded_gib(paper) == pytest.approx(958 * 513 * 512**2 * 5 / 2**30)

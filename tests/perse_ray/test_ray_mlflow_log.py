@@ -10,7 +10,7 @@ import pytest
 
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse_ray.build.build import MODEL_CODE, REGISTERED_ALIAS
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.registry.mlflow_log import BuildLog, Store
 
 

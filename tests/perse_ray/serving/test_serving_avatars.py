@@ -18,7 +18,7 @@ from perse.data.workspace import Workspace
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.training import Trainer
-from perse_ray.build.build import MODEL_CODE, REGISTERED_ALIAS
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
 from perse_ray.serving.schema.errors import UnknownName

@@ -13,7 +13,7 @@ import torch
 from perse.avatar import Avatar, load_avatar, save_avatar
 from perse.data.workspace import Workspace
 from perse.errors import InputError
-from perse_ray.build.build import MODEL_CODE, REGISTERED_ALIAS
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.serving.library.avatar_cache import Shelf
 from perse_ray.serving.library.sources import absolute, find_places

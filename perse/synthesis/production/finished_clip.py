@@ -1,0 +1,111 @@
+"""From an animator's pictures to a clip: what every network that films a portrait has to do at its end.
+
+Pictures that no head can be found in are refused here, so that they never reach a training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.attributes import Part
+from perse.data import EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
+from perse.errors import GenerationError
+from perse.synthesis.compositing import smooth_step
+from perse.synthesis.production.segmenter import Segmenter
+from perse.synthesis.seams import Shot
+
+Image = NDArray[np.uint8]
+
+_FLAT_LEVELS = 4.0
+"""A picture whose grey levels (of 255) vary less than this shows nothing."""
+_LEAST_PERSON, _LEAST_HEAD = 0.03, 0.01
+"""Shares of a picture that the person, and what is neither clothes nor background of it, cover at least."""
+_NO_HEAD = (Part.BACKGROUND, Part.CLOTHES, Part.NECK)
+
+
+def over_white(image: Image, masks: PartMasks) -> Image:
+    """The person on white, [h, w, 3]."""
+    person = masks.person[..., None].astype(np.float32) / 255
+    return np.round(image * person + 255 * (1 - person)).astype(np.uint8)
+
+
+def checked_picture(picture: NDArray[np.floating[Any]], number: int) -> Image | GenerationError:
+    """A network's picture [h, w, 3] in 0…1 as bytes, or why it cannot be used."""
+    if not np.isfinite(picture).all():
+        return GenerationError(f"frame {number} of the clip has NaN; use bfloat16 or float32, or check the weights")
+    levels = np.asarray(picture, np.float32) * 255
+    if float(levels.std()) < _FLAT_LEVELS:
+        what = "black" if float(levels.mean()) < 16 else "of one colour"
+        return GenerationError(f"frame {number} of the clip is {what}; use bfloat16 or float32, or check the weights")
+    return np.round(levels).clip(0, 255).astype(np.uint8)
+
+
+def parsed_head(image: Image, segmenter: Segmenter, what: str) -> PartMasks:
+    """The parts of a picture that must show a head.
+
+    Raises:
+        GenerationError: the parser finds no head in it; `what` names the picture.
+    """
+    try:
+        masks = segmenter.segment(image)
+    except GenerationError as error:
+        raise GenerationError(f"{what} cannot be parsed: {error}") from error
+    labels = masks.labels
+    person, head = float((masks.person > 127).mean()), float((~np.isin(labels, _NO_HEAD)).mean())
+    if person < _LEAST_PERSON or head < _LEAST_HEAD:
+        raise GenerationError(
+            f"{what} cannot be parsed: the person covers {person:.1%} of it and the head {head:.1%}, at least "
+            f"{_LEAST_PERSON:.0%} and {_LEAST_HEAD:.0%} are needed"
+        )
+    return masks
+
+
+def finished_clip(
+    portrait: TrackedPortrait,
+    edited: EditedPortrait | None,
+    shot: Shot,
+    pictures: Iterable[Image],
+    segmenter: Segmenter,
+) -> PortraitClip:
+    """The clip of a shot.
+
+    Args:
+        pictures: [s, s, 3] each, s the shot's size, the person on white.
+
+    Raises:
+        GenerationError: the parser finds no head in one of them.
+        ValueError: not as many pictures as the shot has frames, or of another size.
+    """
+    images, alphas, parts = [], [], []
+    for number, picture in zip(shot.frame_numbers, pictures, strict=True):
+        if picture.shape != (shot.size_px, shot.size_px, 3):
+            raise ValueError(f"expected a frame of {shot.size_px} px, got {picture.shape}")
+        masks = parsed_head(picture, segmenter, f"frame {number} of the clip")
+        images.append(_clean(picture, masks))
+        alphas.append(masks.person)
+        parts.append(_labels(masks))
+    return PortraitClip(
+        key=edited.key if edited is not None else portrait.key,
+        frame_numbers=np.asarray(shot.frame_numbers, np.int32),
+        images=np.stack(images),
+        alphas=np.stack(alphas),
+        parts=np.stack(parts),
+        parameters=shot.motion.with_identity(portrait.head),
+        camera=portrait.camera.resized(shot.size_px, shot.size_px),
+    )
+
+
+def _clean(picture: Image, masks: PartMasks) -> Image:
+    """White where nobody is. Soft edges are over white already and stay as they are."""
+    there = smooth_step(masks.person.astype(np.float32) / 255, 0.0, 0.1)[..., None]
+    return np.round(255 + there * (picture - np.float32(255))).astype(np.uint8)
+
+
+def _labels(masks: PartMasks) -> NDArray[np.uint8]:
+    """Values of `Part`: background where less than half of a pixel is the person's."""
+    strongest = masks.soft[1:].argmax(0) + 1
+    return np.where(masks.person > 127, strongest, Part.BACKGROUND).astype(np.uint8)
