@@ -17,13 +17,18 @@ Figure 2::
     avatar ─► viewing ─► library (what is imported here)
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from perse.private_folders import keep_kernels_somewhere
 
 if TYPE_CHECKING:
     from perse.library import Frames, HeadAvatar, Look, Picture, build, described, load
 
 __version__ = "0.1.0"
 __all__ = ["Frames", "HeadAvatar", "Look", "Picture", "__version__", "build", "described", "load"]
+
+keep_kernels_somewhere(Path(__file__).parent)
 
 
 def __getattr__(name: str) -> Any:

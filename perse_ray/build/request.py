@@ -31,6 +31,9 @@ class BuildRequest:
     face: int | None = None
     """Which face, where the photograph shows several; from 1, left to right."""
 
+    parts: NDArray[np.uint8] | None = None
+    """Painted corrections of the part masks, [h, w, 4] RGBA of the crop's size; see `perse.tracking.part_picture`."""
+
     prompts: tuple[AttributePrompt, ...] | None = None
     """One's own prompts instead of the recipe's plan."""
 

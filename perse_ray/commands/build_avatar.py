@@ -40,6 +40,9 @@ class Arguments:
     face: int | None = None
     """Which face, where the photograph shows several: 1 is the leftmost."""
 
+    parts: Path | None = None
+    """PNG in which wrong parts are painted over; `perse track --portrait me.jpg --parts mask.png` writes one."""
+
     prompts: Path | None = None
     """CSV file with one's own prompts instead of the recipe's."""
 
@@ -52,6 +55,9 @@ class Arguments:
     commercial_safe: bool = False
     """Refuse a recipe whose weights forbid commercial use, before anything runs."""
 
+    wait: bool = False
+    """Wait while another run holds the workspace, instead of refusing."""
+
     retry_failed: bool = False
     """Try prompts again that ended in quarantine."""
 
@@ -60,8 +66,10 @@ def main(arguments: Arguments) -> None:
     """Read what was given, build, and say where everything is."""
     from perse.data.photograph import read_photograph
     from perse.data.workspace import Workspace
+    from perse.data.workspace_lock import locked
     from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
+    from perse.tracking.part_picture import open_parts
     from perse_ray.build.build import build
     from perse_ray.build.plan import describe_plan
     from perse_ray.build.request import BuildRequest
@@ -78,16 +86,17 @@ def main(arguments: Arguments) -> None:
     photograph = read_photograph(arguments.portrait)
     prompts = tuple(read_prompts_csv(arguments.prompts)) if arguments.prompts else None
     workspace = Workspace.open(arguments.workspace)
-    done = build(
-        BuildRequest(
-            recipe=recipe,
-            photograph=photograph,
-            workspace=workspace,
-            face=arguments.face,
-            prompts=prompts,
-            retry_failed=arguments.retry_failed,
-        )
+    request = BuildRequest(
+        recipe=recipe,
+        photograph=photograph,
+        workspace=workspace,
+        face=arguments.face,
+        parts=None if arguments.parts is None else open_parts(arguments.parts),
+        prompts=prompts,
+        retry_failed=arguments.retry_failed,
     )
+    with locked(workspace, wait=arguments.wait):
+        done = build(request)
     metrics = done.metrics
     lost = summarise(metrics.get("acceptance", {}))
     print(

@@ -1,8 +1,8 @@
 """The pool of morph actors: one for a whole run, shared by all training workers, made of Ray Serve replicas.
 
 Serve brings what a pool needs: replicas between two bounds that follow the demand, a new one for one that died,
-requests that go to replicas which are alive and, of those, to one that has met the subject before (multiplexing by the
-subject's key), so that a teacher with adapters loads each as rarely as possible. No port is opened: requests travel by
+requests that go to replicas which are alive and, of those, to one that has had requests of the same category and frame
+(multiplexing), so that a teacher finds ends that it has worked out already. No port is opened: requests travel by
 handle.
 
 What a replica makes lies in the workspace's ``morphs/`` under its content key. A repeated run, or another worker, takes
@@ -52,8 +52,8 @@ DEPLOYMENT = "morphs"
 OPEN_CLIPS = 256
 """Clips that a replica keeps open: their motion, 0.2 MB each, and none of their pictures."""
 
-SUBJECTS_MET = 64
-"""Subjects that Serve remembers of a replica, for routing. What a teacher keeps of them it bounds itself."""
+ROUTES_KNOWN = 64
+"""Names of routes that Serve remembers of a replica. What a teacher keeps in memory it bounds itself."""
 
 REQUESTS_UNDER_WAY = 2
 """Of one replica: one is being made, the next one waits beside it."""
@@ -288,16 +288,16 @@ class MorphActor:
         self._work = work.build()
         self._one_at_a_time = asyncio.Lock()
 
-    @serve.multiplexed(max_num_models_per_replica=SUBJECTS_MET)
-    async def _meet(self, subject: str) -> str:
-        """Serve sends a subject's next requests to replicas where this was called for it."""
-        return subject
+    @serve.multiplexed(max_num_models_per_replica=ROUTES_KNOWN)
+    async def _known(self, route: str) -> str:
+        """Serve sends a route's next requests to replicas where this was called for it."""
+        return route
 
     async def make(self, key: str, task: Any) -> tuple[Arrays, bool, float]:
         """The arrays of a task, whether they lay in the workspace, and the seconds that making them took."""
-        subject = serve.get_multiplexed_model_id()
-        if subject:
-            await self._meet(subject)
+        route = serve.get_multiplexed_model_id()
+        if route:
+            await self._known(route)
         async with self._one_at_a_time:
             begin = time.perf_counter()
             arrays, found = await asyncio.to_thread(make_cached, self._work, self._workspace, key, task)

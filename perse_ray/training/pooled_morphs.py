@@ -65,7 +65,7 @@ class TargetsAhead:
 
     Args:
         pool: who makes them.
-        schedule: the task of a step and the subject by which it is routed. Pure.
+        schedule: the task of a step, and a name that it shares with tasks that are quicker after it. Pure.
         start, stop: steps that will be asked for, in order.
         window: how many of them are under way or ready at once.
         time_limit_s: how long one may take once it is waited for.
@@ -103,8 +103,8 @@ class TargetsAhead:
         return arrays
 
     def _ask(self, step: int) -> Any:
-        task, subject = self._schedule(step)
-        handle = self._handle.options(method_name="make", multiplexed_model_id=subject)
+        task, route = self._schedule(step)
+        handle = self._handle.options(method_name="make", multiplexed_model_id=route)
         return handle.remote(self._pool.key(task), task)
 
     def _received(self, step: int) -> Arrays | None:
@@ -173,7 +173,7 @@ class PooledMorphs:
     def _scheduled(self, step: int) -> tuple[MorphTask, str]:
         assert self._tuner is not None, "serve() comes first"
         task = self.task(self._tuner.request(step))
-        return task, task.first_clip
+        return task, f"{task.category.value} {task.frame_number}"
 
     def task(self, request: MorphRequest) -> MorphTask:
         """A request in terms of content."""

@@ -72,6 +72,7 @@ def two_nodes(variables: dict[str, str], *, cpus: int, gpus: int) -> Iterator[Tw
             nodes.append(_started(command, node_environment, apart, number))
             if number == 0:
                 _await_dashboard(dashboard, nodes[0])
+        _await_jobs(environment)
         yield TwoNodes(environment, apart)
     finally:
         for node in reversed(nodes):
@@ -110,6 +111,14 @@ def _free_ports(count: int) -> list[int]:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 found.append(port)
     return found
+
+
+def _await_jobs(environment: dict[str, str]) -> None:
+    """Until the job server answers, which is some seconds after the dashboard."""
+    deadline = time.monotonic() + START_LIMIT_S
+    while subprocess.run([RAY, "job", "list"], env=environment, capture_output=True).returncode:
+        assert time.monotonic() < deadline, "the cluster takes no jobs"
+        time.sleep(1)
 
 
 def _await_dashboard(port: int, head: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perse.data.workspace import Workspace
+from perse.data.workspace_lock import locked
 from perse_ray.commands.command_line import EXIT_EXPECTED, run_command
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +107,14 @@ def test_prompt_files_that_hold_traps(
     (tmp_path / "mine.csv").write_bytes(content)
     line = complain(build_avatar, capsys, recipe="tiny", workspace=str(tmp_path / "w"), prompts=tmp_path / "mine.csv")
     assert says in line and len(line) < 400
+
+
+def test_a_workspace_that_another_run_holds(
+    build_avatar: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with locked(Workspace.open(tmp_path / "w")):
+        line = complain(build_avatar, capsys, recipe="tiny", workspace=str(tmp_path / "w"))
+    assert "is held by" in line and socket.gethostname() in line and "--wait" in line
 
 
 def test_a_prompt_file_with_a_bad_row(

@@ -26,6 +26,12 @@ ROOT = Path(__file__).parents[2]
         (["--video", "a.mp4", "--fps", "0"], "--fps must be"),
         (["--video", "a.mp4", "--rest", "-1"], "--rest must be"),
         (["--video", "a.mp4", "--out", "nowhere/a.json"], "does not exist"),
+        ([], "give a --video"),
+        (["--video", "a.mp4", "--parts", "a.png"], "belongs to --portrait"),
+        (["--video", "a.mp4", "--portrait", "a.jpg"], "either --video or --portrait"),
+        (["--portrait", "a.jpg", "--overlay", "a.mp4"], "written as .png"),
+        (["--portrait", "a.jpg", "--parts", "nowhere/a.png"], "does not exist"),
+        (["--portrait", "nowhere.jpg"], "there is no file"),
     ],
 )
 def test_what_cannot_work_is_refused_before_any_work(

@@ -19,6 +19,7 @@ from typing import Any
 from perse.data.file_digests import file_digest
 from perse.data.tensor_files import PICKLES, converted, refuse_pickle
 from perse.errors import MissingWeightsError, RecipeError
+from perse.private_folders import at_home, cache_folder
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry, entry_named
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ Download = Callable[[WeightsEntry, Path], str]
 
 def store_root() -> Path:
     """``$PERSE_WEIGHTS``, or ``~/.cache/perse/weights``."""
-    return Path(os.environ.get("PERSE_WEIGHTS") or Path.home() / ".cache" / "perse" / "weights").expanduser()
+    given = os.environ.get("PERSE_WEIGHTS")
+    return Path(given).expanduser() if given else at_home(".cache/perse/weights") or cache_folder() / "weights"
 
 
 @dataclass(frozen=True, kw_only=True)

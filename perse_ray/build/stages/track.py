@@ -7,6 +7,7 @@ from typing import Any
 
 from perse.data import archive
 from perse.data.images import encode_image
+from perse.tracking.part_picture import corrected
 from perse_ray.build.components import tracker_of
 from perse_ray.build.manifests import Result
 from perse_ray.build.run import BuildRun
@@ -21,12 +22,15 @@ class Track:
 
     def ingredients(self, run: BuildRun) -> Sequence[object]:
         makers = (run.recipe.tracker, run.recipe.head)
-        return run.request.photograph, makers, fingerprint(*makers), run.request.face
+        painted = () if run.request.parts is None else (run.request.parts,)
+        return run.request.photograph, makers, fingerprint(*makers), run.request.face, *painted
 
     def work(self, run: BuildRun) -> Mapping[str, Any]:
         photograph, workspace = run.request.photograph, run.request.workspace
         run.tell("track: looking for the head")
         portrait = tracker_of(run.recipe, run.head).track(photograph, face=run.request.face)
+        if run.request.parts is not None:
+            portrait = corrected(portrait, run.request.parts)
         archive.save_portrait(workspace, portrait)
         workspace.write("portrait/photograph.png", encode_image(photograph))
         workspace.write("portrait/crop.png", encode_image(portrait.image))
