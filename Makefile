@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 # PyPI's torch for Linux is the CUDA build. Without an NVIDIA driver the demo takes the CPU build from PyTorch's own index
-# and leaves out CUDA and diffusion, 2.9 GB instead of 9 (docs/decisions/009-cpu-install.md).
+# and leaves out CUDA and diffusion, 3.2 GB instead of 9 (docs/decisions/009-cpu-install.md).
 CPU_TORCH := torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 COMPLETE := $(or $(wildcard $(VENV)/.ready),$(shell command -v nvidia-smi))
