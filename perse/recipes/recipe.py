@@ -8,13 +8,19 @@ from perse.avatar import AvatarConfig, StartConfig
 from perse.evaluation import EvaluationConfig
 from perse.features import EmbeddedEncoderConfig, OpenClipEncoderConfig
 from perse.head.sources import EmbeddedHead, FlameHead
-from perse.morphing import WarpMorpherConfig
+from perse.morphing import DiffMorpherConfig, FreeMorphConfig, WarpMorpherConfig
 from perse.recipes.filming import Filming
 from perse.recipes.resources import ClusterUse
 from perse.render import CpuRasterizer, GsplatRasterizer, ReferenceRasterizer
 from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
 from perse.synthesis.procedural.editing import ProceduralEditorConfig
-from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig, ProductionScreenConfig
+from perse.synthesis.production import (
+    AnimatorByCategoryConfig,
+    DiffusionEditorConfig,
+    EditorByCategoryConfig,
+    LivePortraitConfig,
+    ProductionScreenConfig,
+)
 from perse.synthesis.prompts import PromptPlan
 from perse.synthesis.screen import ProceduralScreenConfig
 from perse.tracking import MediapipeTrackerConfig
@@ -42,7 +48,9 @@ class Recipe:
     """Makes the edited portraits."""
     screen: ProceduralScreenConfig | ProductionScreenConfig = field(default_factory=ProceduralScreenConfig)
     """Decides which of them are good enough."""
-    animator: ProceduralAnimatorConfig = field(default_factory=ProceduralAnimatorConfig)
+    animator: ProceduralAnimatorConfig | LivePortraitConfig | AnimatorByCategoryConfig = field(
+        default_factory=ProceduralAnimatorConfig
+    )
     """Turns a portrait into a video."""
     filming: Filming
     """Which frames of the shared motion, and how large."""
@@ -54,7 +62,7 @@ class Recipe:
     """Where the points begin."""
     training: TrainingConfig
     """Stage 1."""
-    morpher: WarpMorpherConfig = field(default_factory=WarpMorpherConfig)
+    morpher: WarpMorpherConfig | DiffMorpherConfig | FreeMorphConfig = field(default_factory=WarpMorpherConfig)
     """The teacher of stage 2."""
     finetuning: FineTuneConfig | None
     """Stage 2, on interpolations (Eq. 13–15); None leaves it out."""

@@ -105,9 +105,7 @@ def _prepare(request: ChampRequest) -> PreparedVideos:
     )
 
     def stage_of(work: PrepareVideo) -> Stage:
-        return prepare_stage(
-            work, workers=pool.workers, resources=resources_of(pool), time_limit_s=pool.time_limit_s
-        )
+        return prepare_stage(work, workers=pool.workers, resources=resources_of(pool), time_limit_s=pool.time_limit_s)
 
     return prepare_videos(
         request.videos, work, stage_of, execute=on_ray_data.run, retry_failed=request.retry_failed, show=request.show

@@ -55,7 +55,9 @@ CLIPS = (
     SampleClip("collins", "collins", None, 0),
     SampleClip("collins-shirt", "collins", _shirt("a person in a red hoodie", garment="hoodie", color="red"), 100),
     SampleClip("hopper", "hopper", None, 60),
-    SampleClip("hopper-shirt", "hopper", _shirt("a person in a teal turtleneck", garment="turtleneck", color="teal"), 160),
+    SampleClip(
+        "hopper-shirt", "hopper", _shirt("a person in a teal turtleneck", garment="turtleneck", color="teal"), 160
+    ),
 )
 
 

@@ -10,12 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from perse.attributes import Category
-from perse.avatar import NetworksConfig
 from perse.data.clip_file import DECODED_BYTES
 from perse.data.frame_stream import DECODERS
 from perse.recipes import Recipe
 from perse.recipes.resources import WorkerPool
-from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig
+from perse.synthesis.production import (
+    AnimatorByCategoryConfig,
+    DiffusionEditorConfig,
+    EditorByCategoryConfig,
+    LandmarkSegmenterConfig,
+    LivePortraitConfig,
+)
 from perse.synthesis.production.model_store import Weights, missing_patterns, weights_in
 from perse_ray.runtime.progress import readable_s
 
@@ -25,19 +30,30 @@ class Rates:
     """Seconds of one worker for one unit of work."""
 
     procedural_edit_s: float = 0.6
-    """Measured: 25 to 600 ms on one core (REFERENCE §8)."""
+    """Measured: 25 to 600 ms on one core (docs/reference.md#procedural-edits)."""
     diffusion_step_s: float = 0.35
     """One denoising step of FLUX or SDXL at their working sizes on one A100, without offloading; a guess from public
     timings, to be replaced by a measurement."""
     screen_s: float = 0.6
     """Landmarks, dlib's descriptor and CLIP on one core."""
     frame_s_per_megapixel: float = 0.25
-    """The procedural animator on one core: 10 to 20 ms a frame of 256 px (REFERENCE §6)."""
-    networks_image_s: float = 0.65
-    """Training on one image with the paper's networks and 130,000 points, on one A6000: three times the 3.2 TFLOP of
-    its forward pass (REFERENCE §3) at 15 TFLOP/s."""
-    bases_image_s: float = 0.05
-    """Training on one image with part bases on a laptop (REFERENCE §7: 86 ms a step of several frames and more)."""
+    """The procedural animator on one core: 10 to 20 ms a frame of 256 px
+    (docs/reference.md#fitting-and-animating-a-portrait)."""
+    liveportrait_frame_s: float = 0.0131
+    """W, G and S for one frame: 5.2 + 7.6 + 0.31 ms on an RTX 4090, compiled, as its authors publish."""
+    parse_frame_s: float = 0.02
+    """A SegFormer on one frame, on such a GPU; a guess."""
+    landmark_parse_frame_s: float = 0.8
+    """Measured: CPU time of our own parser on one frame of 512 px."""
+    gpu_flop_per_s: float = 15e12
+    """Of a decoder's networks in float32 on an A6000, whose peak is 38 TFLOP/s; a guess, to be replaced by
+    `python -m benchmarks.gpu`."""
+    cpu_flop_per_s: float = 5e10
+    """The same on two laptop cores."""
+    cpu_image_s: float = 0.045
+    """What else one training image costs on a laptop: posing, rasterization and losses (docs/performance.md)."""
+    gpu_image_s: float = 0.03
+    """The same on a GPU at 512 px with 130,000 points; a guess, as above."""
     morph_s: float = 0.15
     """One morph with all its α by warping, at 256 px, on one core."""
     clip_bytes_per_pixel: float = 1.05
@@ -88,15 +104,14 @@ def planned_stages(recipe: Recipe, rates: Rates = Rates()) -> list[PlannedStage]
     """The stages that cost something, in order; the first three run at the same time."""
     cluster = recipe.cluster
     prompts = _prompts(recipe)
-    frames = len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
-    clip_s = frames * rates.frame_s_per_megapixel * recipe.filming.size_px**2 / 1e6
+    clip_s = _mean_clip_s(recipe, rates)
     edit_s = _mean_edit_s(recipe, rates)
     stages = [
         PlannedStage("edit", f"{prompts} prompts", prompts, cluster.edit, edit_s, cluster.edit.workers[1]),
         PlannedStage("screen", f"{prompts} edits", prompts, cluster.screen, rates.screen_s, cluster.screen.workers[1]),
         PlannedStage(
             "animate",
-            f"{prompts + 1} clips of {frames} frames",
+            f"{prompts + 1} clips of {_frames(recipe)} frames",
             prompts + 1,
             cluster.animate,
             clip_s,
@@ -120,7 +135,7 @@ def planned_stages(recipe: Recipe, rates: Rates = Rates()) -> list[PlannedStage]
 def describe_plan(recipe: Recipe, rates: Rates = Rates()) -> str:
     """The plan as text, for people."""
     stages = planned_stages(recipe, rates)
-    lines = [f"recipe {recipe.name}", "", *_editors(recipe), ""]
+    lines = [f"recipe {recipe.name}", "", *_editors(recipe), "", *_animators(recipe, rates), ""]
     lines += [f"{'stage':9} {'work':28} {'workers':8} {'each claims':34} {'GPU-hours':>9} {'core-hours':>10}  at best"]
     lines += [_line(stage) for stage in stages]
     gpu, cores = sum(stage.gpu_hours for stage in stages), sum(stage.core_hours for stage in stages)
@@ -132,7 +147,12 @@ def describe_plan(recipe: Recipe, rates: Rates = Rates()) -> str:
 
 
 def _image_s(recipe: Recipe, rates: Rates) -> float:
-    return rates.networks_image_s if isinstance(recipe.avatar.decoder, NetworksConfig) else rates.bases_image_s
+    """Of one training image, wherever the recipe trains."""
+    points = recipe.training.densification.target if recipe.training.densification else recipe.start.n_points
+    flop = recipe.avatar.decoder.training_flop(points)
+    if recipe.cluster.train.gpus:
+        return rates.gpu_image_s + flop / rates.gpu_flop_per_s
+    return rates.cpu_image_s + flop / rates.cpu_flop_per_s
 
 
 def _training(
@@ -167,6 +187,47 @@ def _editors(recipe: Recipe) -> Iterator[str]:
         yield f"  {count:4} {category.value:10} by {how}"
 
 
+def _animator_of(recipe: Recipe, category: Category | None) -> object:
+    return recipe.animator.of(category) if isinstance(recipe.animator, AnimatorByCategoryConfig) else recipe.animator
+
+
+def _animators(recipe: Recipe, rates: Rates) -> Iterator[str]:
+    """Which category is filmed by what, with which weights, and what one of its clips costs."""
+    counts: list[tuple[Category | None, int]] = [(None, 1), *recipe.prompts.counts]
+    for category, count in counts:
+        animator = _animator_of(recipe, category)
+        weights = ", ".join(f"{one.name}: {one.licence}" for one in weights_in(animator)) or "no weights"
+        gpu_s, core_s = _clip_cost(animator, recipe, rates)
+        cost = ", ".join(
+            text for text, s in ((f"{gpu_s:.0f} GPU-s", gpu_s), (f"{core_s:.0f} core-s", core_s)) if s >= 0.5
+        )
+        name = category.value if category is not None else "reference"
+        how = type(animator).__name__.removesuffix("Config")
+        yield f"  {count:4} {name:10} filmed by {how}, {cost or 'under a second'} a clip ({weights})"
+
+
+def _clip_cost(animator: object, recipe: Recipe, rates: Rates) -> tuple[float, float]:
+    """Seconds of a GPU, and of a core beside it, for one clip."""
+    frames, megapixels = _frames(recipe), recipe.filming.size_px**2 / 1e6
+    if isinstance(animator, LivePortraitConfig):
+        drawn = frames * rates.liveportrait_frame_s
+        if isinstance(animator.segmenter, LandmarkSegmenterConfig):
+            return drawn, frames * rates.landmark_parse_frame_s
+        return drawn + frames * rates.parse_frame_s, 0.0
+    return 0.0, frames * megapixels * rates.frame_s_per_megapixel
+
+
+def _mean_clip_s(recipe: Recipe, rates: Rates) -> float:
+    """Of a worker, over all clips."""
+    counts: list[tuple[Category | None, int]] = [(None, 1), *recipe.prompts.counts]
+    total = sum(sum(_clip_cost(_animator_of(recipe, category), recipe, rates)) * n for category, n in counts)
+    return total / sum(n for _, n in counts)
+
+
+def _frames(recipe: Recipe) -> int:
+    return len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
+
+
 def _line(stage: PlannedStage) -> str:
     if stage.pool is None:
         workers, claims = "driver", "all threads"
@@ -195,7 +256,7 @@ def _downloads(recipe: Recipe) -> Iterator[str]:
         missing += entry.size_gib if absent else 0
         use = "commercial use allowed" if entry.commercial else "NON-COMMERCIAL"
         yield f"  {'fetch' if absent else 'here ':5} {entry.size_gib:5.1f} GiB  {entry.name} ({entry.licence}; {use})"
-    yield f"  {missing:.1f} GiB to fetch: python jobs/models.py fetch NAME …" if missing else "  all are here"
+    yield f"  {missing:.1f} GiB to fetch: perse models fetch NAME …" if missing else "  all are here"
 
 
 def _absent(weights: Weights) -> bool:
@@ -210,8 +271,7 @@ def disk_gib(recipe: Recipe, rates: Rates = Rates()) -> float:
 
 
 def _clips_gib(recipe: Recipe, rates: Rates) -> float:
-    frames = len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
-    return (_prompts(recipe) + 1) * frames * recipe.filming.size_px**2 * rates.clip_bytes_per_pixel / 2**30
+    return (_prompts(recipe) + 1) * _frames(recipe) * recipe.filming.size_px**2 * rates.clip_bytes_per_pixel / 2**30
 
 
 def _edits_gib(recipe: Recipe, rates: Rates) -> float:
@@ -229,8 +289,7 @@ def _disk(recipe: Recipe, rates: Rates) -> Iterator[str]:
 
 def decoded_gib(recipe: Recipe) -> float:
     """All frames of all clips, decoded."""
-    frames = len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
-    return (_prompts(recipe) + 1) * frames * recipe.filming.size_px**2 * DECODED_BYTES / 2**30
+    return (_prompts(recipe) + 1) * _frames(recipe) * recipe.filming.size_px**2 * DECODED_BYTES / 2**30
 
 
 def kept_gib(recipe: Recipe) -> float:

@@ -23,7 +23,7 @@ from perse.data.workspace import Workspace
 from perse.errors import PerseError
 from perse.head import HeadModel
 from perse.head.sources import HeadSource
-from perse.synthesis.production import EditorByCategoryConfig
+from perse.synthesis.production import AnimatorByCategoryConfig, EditorByCategoryConfig
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.stage import KEY, NAME, Resources, Row, RowWork, Stage, Value
@@ -91,15 +91,13 @@ class Studio:
 
     def row(self, identity: str, prompt: AttributePrompt | None) -> Row:
         """The row of a prompt or, with None, of the reference clip."""
-        animator = (self.animator, self.head)
-        animator_made_with = self._fingerprints["animator"]
         if prompt is None:
-            key = clip_key(identity, animator, self.filming, animator_made_with)
+            key = self._clip_key(identity, None)
             return {KEY: key, NAME: REFERENCE, "prompt": "", "edit": "", "verdict": "", "clip": key}
         editor = self.editor_of(prompt.category)
         edit = edit_key(identity, prompt, (editor, self.head), self._fingerprints[prompt.category.value])
         verdict = verdict_key(edit, (self.screen, self.head), self._fingerprints["screen"])
-        clip = clip_key(edit, animator, self.filming, animator_made_with)
+        clip = self._clip_key(edit, prompt.category)
         text = json.dumps(prompt_to_row(prompt))
         return {KEY: clip, NAME: prompt.key, "prompt": text, "edit": edit, "verdict": verdict, "clip": clip}
 
@@ -107,15 +105,24 @@ class Studio:
         """Who edits a category. Where a recipe has several editors, changing one leaves the others' edits alone."""
         return self.editor.of(category) if isinstance(self.editor, EditorByCategoryConfig) else self.editor
 
+    def animator_of(self, category: Category | None) -> AnimatorConfig:
+        """Who films edits of a category, or the reference. Another animator of hats leaves the noses' clips alone."""
+        return self.animator.of(category) if isinstance(self.animator, AnimatorByCategoryConfig) else self.animator
+
+    def _clip_key(self, subject: str, category: Category | None) -> str:
+        animator = self.animator_of(category)
+        made_with = self._fingerprints[f"animator of {category}"]
+        return clip_key(subject, (animator, self.head), self.filming, made_with)
+
     @cached_property
     def _fingerprints(self) -> dict[str, str]:
         """Of code and files, once for all rows."""
         editors = {category.value: fingerprint(self.editor_of(category), self.head) for category in Category}
-        return {
-            **editors,
-            "screen": fingerprint(self.screen, self.head),
-            "animator": fingerprint(self.animator, self.head, self.filming),
+        animators = {
+            f"animator of {category}": fingerprint(self.animator_of(category), self.head, self.filming)
+            for category in (None, *Category)
         }
+        return {**editors, **animators, "screen": fingerprint(self.screen, self.head)}
 
 
 def synthesis_stages(workspace: Workspace, studio: Studio) -> tuple[Stage, ...]:

@@ -25,7 +25,8 @@ from perse.synthesis.production.portrait_champ.footage_table import FootageFile
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks
 from perse.synthesis.production.portrait_champ.storage import TENSORS, fill, networks_to_files
 from perse.training.checkpoint import Checkpoint
-from perse.training.trainer import GradientReduction
+from perse.training.replicas import Replicas, parameter_digest
+from perse_ray.training.ray_train import Seat
 
 STATE, NUMBERS = "state.safetensors", "state.json"
 PREVIEWED = 4
@@ -57,27 +58,26 @@ class ChampLoop:
         """Where this stage starts from. Weights are made where it runs."""
         return Checkpoint(0, {NUMBERS: self._numbers(0), STATE: b""})
 
-    def build(self, start: Checkpoint, rank: int, world: int, reduce: GradientReduction | None) -> ChampStage:
+    def build(self, start: Checkpoint, seat: Seat) -> ChampStage:
         """
         Raises:
             RecipeError: the checkpoint was made with another configuration.
             MissingWeightsError: the weights to start with are not there.
         """
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        replicas = seat.replicas
 
         def backward(module: nn.Module, forward: Callable[[], Tensor]) -> None:
-            forward().backward()
-            if reduce is not None:
-                reduce([p for p in module.parameters() if p.requires_grad])
+            replicas.backward(module, forward, None)
 
-        trainer = ChampTrainer(self.networks().to(device), self.training, rank=rank, backward=backward)
+        networks = self.networks().to(seat.device)
+        trainer = ChampTrainer(networks, self.training, rank=replicas.rank, backward=backward)
         if json.loads(start.files[NUMBERS])["made_of"] != self.made_of():
             raise RecipeError(
                 "the checkpoint was made with another recipe or other videos; use the same ones, or a new workspace"
             )
         if start.step:
             trainer.restore(start.step, load(start.files[STATE]))
-        return ChampStage(self, trainer, rank, world)
+        return ChampStage(self, trainer, replicas)
 
     def networks(self) -> ChampNetworks:
         """As they are before this stage's first step."""
@@ -117,8 +117,8 @@ class ChampLoop:
 class ChampStage:
     """A stage in progress."""
 
-    def __init__(self, loop: ChampLoop, trainer: ChampTrainer, rank: int, world: int) -> None:
-        self._loop, self._trainer, self._rank, self._world = loop, trainer, rank, world
+    def __init__(self, loop: ChampLoop, trainer: ChampTrainer, replicas: Replicas) -> None:
+        self._loop, self._trainer, self._replicas = loop, trainer, replicas
         self._latents = loop.recipe.latents.build(trainer.device)
         self._tokens = loop.recipe.tokens.build(trainer.device)
         self._reader = ThreadPoolExecutor(1)
@@ -131,12 +131,16 @@ class ChampStage:
     def step(self) -> ChampReport:
         report = self._trainer.step(self._batch(self.step_number))
         done = self.step_number
-        if self._rank == 0 and (done == self._loop.steps or done % self._loop.recipe.sample_every == 0):
+        if self._replicas.rank == 0 and (done == self._loop.steps or done % self._loop.recipe.sample_every == 0):
             self._keep(self.sample())
         return report
 
     def checkpoint(self) -> Checkpoint:
         return self._loop.checkpoint_of(self._trainer)
+
+    def check_replicas(self) -> None:
+        if self._replicas.world > 1:
+            self._replicas.check_equal(parameter_digest(self._trainer.networks), "weights")
 
     def close(self) -> None:
         self._reader.shutdown(cancel_futures=True)
@@ -165,8 +169,9 @@ class ChampStage:
     def _read(self, step: int) -> SamplePictures:
         loop, training = self._loop, self._loop.training
         samples = deal(
-            loop.takes, seed=training.seed, step=step, rank=self._rank, world=self._world, batch=training.batch,
-            frames=training.frames, stride=training.stride, held_out_every=loop.recipe.held_out_every,
+            loop.takes, seed=training.seed, step=step, rank=self._replicas.rank, world=self._replicas.world,
+            batch=training.batch, frames=training.frames, stride=training.stride,
+            held_out_every=loop.recipe.held_out_every,
         )  # fmt: skip
         return SamplePictures.of([_read(loop.workspace, one.key, (one.reference, *one.frames)) for one in samples])
 

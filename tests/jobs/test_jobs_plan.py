@@ -41,7 +41,7 @@ def test_without_weights_the_refusal_is_one_line_with_the_command(name: str) -> 
     with pytest.raises(MissingWeightsError) as caught:
         require(recipe_named(name))
     message = str(caught.value)
-    assert "\n" not in message and "python jobs/models.py fetch" in message and "sdxl-base-1.0" in message
+    assert "\n" not in message and "perse models fetch" in message and "sdxl-base-1.0" in message
 
 
 def test_commercial_use_is_decided_before_weights_are_looked_for() -> None:
@@ -60,6 +60,20 @@ def test_the_plan_names_stages_workers_downloads_and_disk() -> None:
         "training needs 8 GPU",
     ):  # fmt: skip
         assert part in text, f"{part!r} is not in\n{text}"
+
+
+def test_the_plan_says_who_films_what_with_which_weights_at_what_price() -> None:
+    text = describe_plan(recipe_named("paper"))
+    lines = [line.split() for line in text.splitlines() if "filmed by" in line]
+    who = {words[1]: words[4].rstrip(",") for words in lines}
+    assert {name for name, animator in who.items() if animator == "LivePortrait"} == {
+        "reference", "clothes", "eyebrows", "mouth", "nose",
+    }  # fmt: skip
+    assert "58 eyebrows   filmed by LivePortrait, 17 GPU-s a clip (liveportrait: MIT, segformer" in text
+    permissive = describe_plan(recipe_named("paper-permissive"))
+    assert "7 GPU-s" in permissive and "a clip (liveportrait: MIT)" in permissive
+    slower = describe_plan(recipe_named("paper"), Rates(liveportrait_frame_s=0.1))
+    assert "filmed by LivePortrait, 62 GPU-s a clip" in slower
 
 
 def test_memory_is_what_the_recipe_keeps_and_streaming_keeps_up() -> None:
@@ -107,7 +121,7 @@ def test_the_job_plans_and_refuses_without_making_anything(
     refused = build_avatar.Arguments(recipe="paper", workspace=str(workspace))
     assert run_command(lambda: build_avatar.main(refused)) == EXIT_EXPECTED
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and "jobs/models.py fetch" in line
+    assert line.startswith("error: ") and "perse models fetch" in line
     safe = build_avatar.Arguments(recipe="paper", workspace=str(workspace), commercial_safe=True)
     assert run_command(lambda: build_avatar.main(safe)) == EXIT_EXPECTED
     assert "use sdxl-inpainting" in capsys.readouterr().err

@@ -1,8 +1,9 @@
-"""The production editor: mask portrait, parsing, mask logic and inpainting by pretrained models (P 4.2, Eq. 6–9).
+"""Pretrained models that edit (mask portrait, parsing, mask logic, inpainting: P 4.2, Eq. 6–9) and film (Eq. 10).
 
-torch pipelines are imported when an editor is built, never before.
+Pipelines of other packages are imported when an editor or animator is built, never before.
 """
 
+from perse.synthesis.production.animator_by_category import AnimatorByCategory, AnimatorByCategoryConfig
 from perse.synthesis.production.diffusion_editor import DiffusionEditor, DiffusionEditorConfig
 from perse.synthesis.production.editor_by_category import EditorByCategory, EditorByCategoryConfig
 from perse.synthesis.production.inpainting import (
@@ -10,6 +11,7 @@ from perse.synthesis.production.inpainting import (
     FluxFillInpainterConfig,
     SdxlInpainterConfig,
 )
+from perse.synthesis.production.liveportrait import LivePortraitConfig
 from perse.synthesis.production.mask_portrait import SdxlMaskPortraitConfig
 from perse.synthesis.production.production_screen import ProductionScreen, ProductionScreenConfig
 from perse.synthesis.production.segmenter import (
@@ -19,6 +21,8 @@ from perse.synthesis.production.segmenter import (
 )
 
 __all__ = [
+    "AnimatorByCategory",
+    "AnimatorByCategoryConfig",
     "DiffusionEditor",
     "DiffusionEditorConfig",
     "EditorByCategory",
@@ -26,6 +30,7 @@ __all__ = [
     "FluxControlNetInpainterConfig",
     "FluxFillInpainterConfig",
     "LandmarkSegmenterConfig",
+    "LivePortraitConfig",
     "ProductionScreen",
     "ProductionScreenConfig",
     "SdxlInpainterConfig",

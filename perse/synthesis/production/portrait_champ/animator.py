@@ -206,9 +206,9 @@ class _Following:
         irises[~known[marks.N_SURFACE :]] = irises[known[marks.N_SURFACE :]].mean(0)
         return self._segmenter.parse(image, np.pad(points, ((0, 0), (0, 1))))
 
-    def parse(self, image: Image, landmarks_px: NDArray[np.float32]) -> PartMasks:
+    def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
         """See `Segmenter.parse`."""
-        return self._segmenter.parse(image, landmarks_px)
+        return self._segmenter.parse(image, landmarks_px, inside=inside)
 
     def knows(self, category: Category) -> bool:
         """See `Segmenter.knows`."""

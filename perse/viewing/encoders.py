@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from perse.errors import UnknownName
 from perse.features import EmbeddedEncoder, OpenClipEncoderConfig, PromptImageEncoder
-from perse_ray.serving.schema.errors import UnknownName
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Encoders:
         if kind == "embedded":
             return EmbeddedEncoder()
         if kind != "open_clip":
-            raise UnknownName(f"this avatar was trained with the encoder {name!r}, which the service does not have")
+            raise UnknownName(f"this avatar was trained with the encoder {name!r}, which is not here")
         if self.clip is None:
-            raise UnknownName("this avatar describes with CLIP, and the service was started without CLIP's weights")
+            raise UnknownName("this avatar describes with CLIP, and this process was started without CLIP's weights")
         return _open_clip(self.clip, architecture)
 
 

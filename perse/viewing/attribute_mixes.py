@@ -1,32 +1,30 @@
-"""From what a request says about attributes to a latent code: named subjects, described ones, and their weights."""
+"""From edits to a latent code: named subjects, described ones, and their weights."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
 
 import numpy as np
 from torch import Tensor
 
 from perse.attributes import Category
-from perse.avatar import Avatar
+from perse.avatar import Avatar, Subject
 from perse.avatar.zero_shot import made_by, zero_shot_code
 from perse.data.images import read_portrait_bytes
-from perse.errors import InputError, PortraitError
+from perse.errors import InputError, PortraitError, UnknownName
 from perse.export.edits import find_subject
 from perse.export.provenance import Edit
 from perse.features import PromptImageEncoder
-from perse_ray.serving.drawing.encoders import Encoders
-from perse_ray.serving.drawing.picture_framing import framed
-from perse_ray.serving.schema.errors import UnknownName
-from perse_ray.serving.schema.requests import Attributes, Description, terms
+from perse.viewing.encoders import Encoders
+from perse.viewing.looks import Described, Edits
+from perse.viewing.picture_framing import framed
 
 CACHED_DESCRIPTIONS = 64
 
 
-class Wardrobe:
-    """What an avatar can wear. Its methods may be called from several threads."""
+class AttributeMixer:
+    """Latent codes of what an avatar can look like. Its methods may be called from several threads."""
 
     def __init__(self, avatar: Avatar, encoders: Encoders) -> None:
         """
@@ -40,48 +38,38 @@ class Wardrobe:
         self._rows = {subject.key: row for row, subject in enumerate(avatar.subjects)}
         self._described: OrderedDict[tuple[Category, str | None, bytes], Tensor] = OrderedDict()
 
-    def code(self, attributes: Attributes) -> Tensor:
-        """z [k, d]: in each named category z_ref + Σ w (z_term − z_ref), elsewhere z_ref (Eq. 4, 13).
+    def mixed(self, edits: Edits) -> tuple[Tensor, tuple[Edit, ...]]:
+        """z [k, d], and for the record what differs from the portrait.
+
+        In each named category z is z_ref + Σ w (z_term − z_ref), elsewhere z_ref (Eq. 4, 13).
 
         Raises:
             UnknownName: a subject is not known, several answer to its words, or a description cannot be understood.
         """
         reference = self._avatar.latents.reference.detach()
         code = reference.clone()
-        for category, attribute in attributes.items():
+        record = []
+        for category, terms in edits.items():
             k = category.index
-            for term in terms(attribute):
-                if isinstance(term, Description):
-                    code[k] += term.weight * (self._imagined(category, term) - reference[k])
-                    continue
-                for words, weight in term.items():
-                    code[k] += weight * (self._codes[self._row(category, words), k] - reference[k])
-        return code
+            for term in terms:
+                if isinstance(term, Described):
+                    own, name, text = self._imagined(category, term), "described", term.text or "by a picture"
+                else:
+                    subject = self._found(category, term.words)
+                    own, name, text = self._codes[self._rows[subject.key], k], subject.key, subject.text
+                code[k] += term.weight * (own - reference[k])
+                record.append(Edit(category.value, name, text, round(term.weight, 4)))
+        return code, tuple(record)
 
-    def edits(self, attributes: Attributes) -> Iterator[Edit]:
-        """What differs from the portrait, for the record.
-
-        Raises:
-            UnknownName: as `code`.
-        """
-        for category, attribute in attributes.items():
-            for term in terms(attribute):
-                if isinstance(term, Description):
-                    yield Edit(category.value, "described", term.text or "by a picture", round(term.weight, 4))
-                    continue
-                for words, weight in term.items():
-                    subject = self._avatar.subjects[self._row(category, words)]
-                    yield Edit(category.value, subject.key, subject.text, round(weight, 4))
-
-    def _row(self, category: Category, words: str) -> int:
+    def _found(self, category: Category, words: str) -> Subject:
         try:
-            return self._rows[find_subject(self._avatar, category, words).key]
+            return find_subject(self._avatar, category, words)
         except InputError as error:
             raise UnknownName(str(error)) from None
 
-    def _imagined(self, category: Category, wanted: Description) -> Tensor:
+    def _imagined(self, category: Category, wanted: Described) -> Tensor:
         """z_k [d] of a description (Eq. 5)."""
-        picture = wanted.picture() or b""
+        picture = wanted.picture or b""
         key = (category, wanted.text, hashlib.sha256(picture).digest())
         code = self._described.get(key)
         if code is None:

@@ -1,8 +1,8 @@
-"""A small client of the render service. Needs httpx and nothing else of this project's dependencies.
+"""Client of the render service. Needs httpx, and websockets for streams; nothing else of this project.
 
 ::
 
-    from perse_ray.client import AvatarClient
+    from perse_client import AvatarClient
 
     with AvatarClient("http://127.0.0.1:8000") as client:
         avatar = client.avatars()[0]

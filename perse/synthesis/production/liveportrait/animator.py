@@ -1,0 +1,200 @@
+"""LivePortrait as a `PortraitAnimator` (P A.3, Table 4): the edited portrait, moved by a driver's keypoints.
+
+::
+
+    edit ─► crop ─► F ─► features ──────────────────────┐
+             └───► M ─► source keypoints ─► transfer ─► S ─► W ─► G ─► put back ─► parse ─► clip
+    driver ──────► M ─► driving keypoints ──┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
+from perse.errors import GenerationError
+from perse.head import HeadModel
+from perse.synthesis.production.finished_clip import checked_picture, finished_clip, over_white, parsed_head
+from perse.synthesis.production.generation import Batches, Image, Outcome, device, resized
+from perse.synthesis.production.liveportrait.crop import CropFraming, HeadCrop
+from perse.synthesis.production.liveportrait.driving import INPUT_PX, DrivingConfig
+from perse.synthesis.production.liveportrait.keypoints import (
+    HeadKeypoints,
+    RelativeMotion,
+    Transfer,
+    retargeted,
+    stitched,
+)
+from perse.synthesis.production.liveportrait.networks import LivePortraitNetworks
+from perse.synthesis.production.liveportrait.openness import Openness
+from perse.synthesis.production.liveportrait.shape import LivePortraitShape
+from perse.synthesis.production.liveportrait.template import MotionTemplate, MotionTemplates, as_tensor, keypoints_in
+from perse.synthesis.production.model_store import Weights
+from perse.synthesis.production.segmenter import SegmenterConfig, TransformersSegmenterConfig
+from perse.synthesis.seams import Shot
+from perse.tracking.detection import landmarks_in_window
+
+_LIVEPORTRAIT = Weights(name="liveportrait")
+_LIPS_DIFFER, _EYES_DIFFER = 0.03, 0.1
+"""Openness by which source and anchor must differ before lips or eyes are brought into line."""
+_SEARCHED = 2.1
+"""Face widths of the square in which the edit's face is looked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePortraitConfig:
+    """LivePortrait: 256² in, 512² out."""
+
+    driving: DrivingConfig
+    """Who performs the motion."""
+    weights: Weights = _LIVEPORTRAIT
+    """Code and weights are MIT; the face detectors that its authors bundle are not, and are not used."""
+    shape: LivePortraitShape = field(default_factory=LivePortraitShape)
+    """Of the networks in the weights."""
+    transfer: Transfer = field(default_factory=RelativeMotion)
+    """How the driver's motion becomes the source's."""
+    stitching: float = 1.0
+    """How much of the correction that keeps the shoulders in place is applied; 0 leaves it out."""
+    framing: CropFraming = field(default_factory=CropFraming)
+    """The window that is animated."""
+    segmenter: SegmenterConfig = field(default_factory=TransformersSegmenterConfig)
+    """Finds alpha and parts in the frames."""
+    frames_at_once: int = 8
+    """Frames drawn together; halved, for the rest of the run, when memory does not suffice."""
+    precision: str = "bfloat16"
+    """Of W and G: "bfloat16", "float16" or "float32". A CPU always computes in float32."""
+    compile: bool = False
+    """Let torch compile W and G: the first batch takes minutes, the others less."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("bfloat16", "float16", "float32") or self.frames_at_once < 1:
+            raise ValueError("precision must be bfloat16, float16 or float32, and frames_at_once positive")
+
+    def build(self, head: HeadModel) -> LivePortraitAnimator:
+        """
+        Raises:
+            MissingWeightsError: the weights are missing, or of another model.
+        """
+        networks = LivePortraitNetworks.load(self.weights.locate(), self.shape, device())
+        if self.compile:
+            networks.compile()
+        return LivePortraitAnimator(self, networks, head)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture, ready to be moved.
+
+    Attributes:
+        keypoints: [1].
+        features: [1, 32, 16, 64, 64], of F.
+        landmarks_px: [478, 3], of its face.
+    """
+
+    keypoints: HeadKeypoints
+    features: Tensor
+    landmarks_px: NDArray[np.float32]
+
+
+class LivePortraitAnimator:
+    """See `LivePortraitConfig`. What lies outside the window stays as it is in the edit, in all frames."""
+
+    def __init__(self, config: LivePortraitConfig, networks: LivePortraitNetworks, head: HeadModel) -> None:
+        self._config = config
+        self._networks = networks
+        self._segmenter = config.segmenter.build(device())
+        self._batches: Batches[int] = Batches(config.frames_at_once)
+        driver = config.driving.build(head)
+        self.templates = MotionTemplates(driver, networks.motion, config.framing, config.frames_at_once)
+
+    def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
+        """See `PortraitAnimator.animate`.
+
+        Raises:
+            GenerationError: the edit shows no face or cannot be parsed, or a frame is NaN, black or without a head.
+            InputError: the driving video cannot be used.
+        """
+        picture, masks = (portrait.image, portrait.masks) if edited is None else (edited.image, edited.masks)
+        what = "the portrait" if edited is None else "the edit"
+        landmarks = _face(portrait, picture, what)
+        parsed_head(picture, self._segmenter, what)
+        still = over_white(picture, masks)
+        crop = HeadCrop.around(portrait.landmarks_px, self._config.framing)  # the driver's, whatever the edit moved
+        with torch.inference_mode():
+            template = self.templates.of(portrait, shot)
+            source = self._source(crop.cut(still, INPUT_PX), landmarks)
+            drawn = self._drawn(source, self._placed(source, template), shot)
+        frame = resized(still, (shot.size_px, shot.size_px))
+        window = crop.resized(shot.size_px / len(still))
+        weight = window.weight(frame, self._config.framing)
+        pictures = (window.put_back(one, frame, weight) for one in drawn)
+        return finished_clip(portrait, edited, shot, pictures, self._segmenter)
+
+    def _source(self, picture: Image, landmarks_px: NDArray[np.float32]) -> Source:
+        features = self._networks.appearance(as_tensor([picture]))
+        return Source(keypoints_in([picture], self._networks.motion), features, landmarks_px)
+
+    def _placed(self, source: Source, template: MotionTemplate) -> Tensor:
+        """The source's keypoints in every frame, [f, k, 3]."""
+        own = source.keypoints.placed()
+        moved = self._config.transfer.transfer(source.keypoints, template.motion, template.anchor).placed()
+        together = moved + self._config.stitching * (stitched(self._networks.stitching, own, moved) - moved)
+        return together + self._in_line(source, own, template.openness)
+
+    def _in_line(self, source: Source, own: Tensor, wanted: Openness | None) -> Tensor:
+        """How lips and eyes must move so that the source starts as open as the anchor is, [1, k, 3]."""
+        shift = torch.zeros_like(own)
+        if wanted is None:
+            return shift
+        have = Openness.of(source.landmarks_px)
+        if abs(have.lips - wanted.lips) >= _LIPS_DIFFER:
+            shift = shift + retargeted(self._networks.lips, own, own.new_tensor([[have.lips, wanted.lips]]))
+        target = sum(wanted.eyes) / 2
+        if abs(sum(have.eyes) / 2 - target) >= _EYES_DIFFER:
+            shift = shift + retargeted(self._networks.eyes, own, own.new_tensor([[*have.eyes, target]]))
+        return shift
+
+    def _drawn(self, source: Source, placed: Tensor, shot: Shot) -> list[Image]:
+        """The window in every frame, [512, 512, 3] each."""
+        own = source.keypoints.placed()
+
+        def draw(rows: Sequence[int]) -> list[Outcome]:
+            # A compiled network is compiled for one size of batch: the last one is filled up.
+            filled = [*rows, *[rows[-1]] * (self._batches.size - len(rows))] if self._config.compile else list(rows)
+            with self._arithmetic():
+                many = (source.features.expand(len(filled), -1, -1, -1, -1), own.expand(len(filled), -1, -1))
+                warp = self._networks.warping(*many, placed[filled])
+                pictures = self._networks.generator(warp.features).float().movedim(1, -1).cpu().numpy()
+            return [checked_picture(one, int(shot.frame_numbers[i])) for one, i in zip(pictures, rows, strict=False)]
+
+        outcomes = self._batches.run(range(len(placed)), draw)
+        if failed := next((one for one in outcomes if isinstance(one, GenerationError)), None):
+            raise failed
+        return [one for one in outcomes if not isinstance(one, GenerationError)]
+
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        """Half precision for W and G where there is a GPU; keypoints and flows stay in float32."""
+        half = self._config.precision != "float32" and device() != "cpu"
+        kind = getattr(torch, self._config.precision) if half else torch.bfloat16
+        return torch.autocast(device(), dtype=kind, enabled=half)
+
+
+def _face(portrait: TrackedPortrait, picture: Image, what: str) -> NDArray[np.float32]:
+    """Landmarks of the face where the portrait has its own.
+
+    Raises:
+        GenerationError: there is none.
+    """
+    face = portrait.landmarks_px[:, :2]
+    left, top = (face.min(0) + face.max(0)) / 2 - _SEARCHED / 2 * portrait.face_width_px
+    found = landmarks_in_window(picture, float(left), float(top), _SEARCHED * portrait.face_width_px, 512)
+    if found is None:
+        raise GenerationError(f"no face is seen in {what}, so it cannot be animated; another seed may show one")
+    return found
