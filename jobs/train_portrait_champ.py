@@ -52,6 +52,7 @@ def main(arguments: Arguments) -> None:
     if arguments.videos is None and recipe.name != "champ-tiny":
         raise InputError(f"{recipe.name} needs --videos, a folder with videos of talking heads")
     require(recipe)
+    recipe.check()
     workspace = Workspace.open(arguments.workspace)
     videos = arguments.videos or str(_sample_clips(workspace.path / "videos"))
     done = train_champ(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from perse.errors import RecipeError
 from perse.head.sources import EmbeddedHead, FlameHead
 from perse.recipes.resources import WorkerPool
@@ -75,6 +77,15 @@ class ChampRecipe:
             raise RecipeError("the first stage trains on single frames, the second on several")
         if self.held_out_every < 2:
             raise RecipeError("held_out_every must be at least 2, so that frames are left to train on")
+
+    def check(self) -> None:
+        """Refuse now what would only fail when the second stage begins, days later.
+
+        Raises:
+            RecipeError: an optimiser's package is not installed.
+        """
+        for training in (self.frames, self.motion):
+            training.optimiser.build([torch.nn.Parameter(torch.zeros(1))], training.rate)
 
     def animator(self, folder: Path) -> PortraitChampConfig:
         """The animator with weights that this recipe has trained."""
