@@ -5,7 +5,7 @@ What differs from the paper, and why:
 * **Animator.** LivePortrait films the reference and clothes, eyebrows, mouths and noses, driven by the reference
   portrait as the procedural animator films it along the built-in motion. Beards, earrings, hair, hats and headphones
   are portrait-Champ's in the paper (Table 4), whose weights were never published: here the procedural animator films
-  them (`films_volume`).
+  them (`perse.recipes.paper_animators`).
 * **Head.** FLAME has to be downloaded by whoever accepted its licence: ``replace(paper(), head=FlameHead(path=…))``.
 * **Face parsing.** Sapiens' face checkpoint was never released. A SegFormer trained on CelebAMask-HQ parses; beards,
   which it does not know, and headphones are placed by landmarks.
@@ -28,22 +28,16 @@ from perse.evaluation import EvaluationConfig
 from perse.features import OpenClipEncoderConfig
 from perse.losses import DeformationLossConfig, PictureLossConfig
 from perse.recipes.filming import Filming
+from perse.recipes.paper_animators import paper_animators
 from perse.recipes.recipe import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
 from perse.render import GsplatRasterizer
-from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
-from perse.synthesis.production.animator_by_category import VOLUMINOUS, AnimatorByCategoryConfig, AnimatorConfig
 from perse.synthesis.production.diffusion_editor import DiffusionEditorConfig
 from perse.synthesis.production.editor_by_category import EditorByCategoryConfig
 from perse.synthesis.production.inpainting import SdxlInpainterConfig
-from perse.synthesis.production.liveportrait import LivePortraitConfig, RenderedDriving
 from perse.synthesis.production.model_store import store_root
 from perse.synthesis.production.production_screen import ProductionScreenConfig
-from perse.synthesis.production.segmenter import (
-    LandmarkSegmenterConfig,
-    SegmenterConfig,
-    TransformersSegmenterConfig,
-)
+from perse.synthesis.production.segmenter import LandmarkSegmenterConfig, TransformersSegmenterConfig
 from perse.synthesis.prompts import PAPER_COUNTS, PromptPlan
 from perse.training import FineTuneConfig, LearningRates, LossConfig, TrainingConfig
 
@@ -62,7 +56,7 @@ def paper() -> Recipe:
         prompts=PromptPlan(PAPER_COUNTS),
         editor=EditorByCategoryConfig(default=DiffusionEditorConfig()),
         screen=ProductionScreenConfig(encoder=clip),
-        animator=animators(TransformersSegmenterConfig()),
+        animator=paper_animators(TransformersSegmenterConfig()),
         filming=Filming(stride=1, size_px=512),
         encoder=clip,
         avatar=AvatarConfig(latents=LatentConfig(), decoder=NetworksConfig()),
@@ -85,7 +79,7 @@ def paper_permissive() -> Recipe:
         paper(),
         name="paper-permissive",
         editor=EditorByCategoryConfig(default=editor),
-        animator=animators(segmenter),
+        animator=paper_animators(segmenter),
         # Our own parser takes far longer for a frame than LivePortrait on a GPU: many workers share one.
         cluster=replace(CLUSTER, animate=replace(CLUSTER.animate, workers=(1, 32), gpus=0.1)),
     )
@@ -101,22 +95,6 @@ def paper_hybrid() -> Recipe:
         default=DiffusionEditorConfig(), by_category=tuple((category, procedural) for category in on_the_face)
     )
     return replace(paper(), name="paper-hybrid", editor=editor)
-
-
-def animators(segmenter: SegmenterConfig) -> AnimatorByCategoryConfig:
-    """Who films what (P Table 4); see the module for what differs.
-
-    Args:
-        segmenter: finds alpha and parts in LivePortrait's frames.
-    """
-    live = LivePortraitConfig(driving=RenderedDriving(film=ProceduralAnimatorConfig()), segmenter=segmenter)
-    volume = films_volume()
-    return AnimatorByCategoryConfig(default=live, by_category=tuple((category, volume) for category in VOLUMINOUS))
-
-
-def films_volume() -> AnimatorConfig:
-    """Films what LivePortrait stretches: portrait-Champ's place, once somebody has trained it."""
-    return ProceduralAnimatorConfig()
 
 
 CLUSTER = ClusterUse(

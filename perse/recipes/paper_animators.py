@@ -1,0 +1,30 @@
+"""Who films what in the paper's recipe (P Table 4)."""
+
+from __future__ import annotations
+
+from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
+from perse.synthesis.production.animator_by_category import VOLUMINOUS, AnimatorByCategoryConfig, AnimatorConfig
+from perse.synthesis.production.liveportrait import LivePortraitConfig, RenderedDriving
+from perse.synthesis.production.segmenter import SegmenterConfig
+
+
+def paper_animators(segmenter: SegmenterConfig) -> AnimatorByCategoryConfig:
+    """LivePortrait films the reference and clothes, eyebrows, mouths and noses; `films_volume` the rest.
+
+    LivePortrait is driven by the reference portrait as the procedural animator films it along the shared motion.
+
+    Args:
+        segmenter: finds alpha and parts in LivePortrait's frames.
+    """
+    live = LivePortraitConfig(driving=RenderedDriving(film=ProceduralAnimatorConfig()), segmenter=segmenter)
+    volume = films_volume()
+    return AnimatorByCategoryConfig(default=live, by_category=tuple((category, volume) for category in VOLUMINOUS))
+
+
+def films_volume() -> AnimatorConfig:
+    """Films beards, earrings, hair, hats and headphones, which LivePortrait stretches.
+
+    In the paper that is portrait-Champ, whose weights were never published: until somebody trains them, the procedural
+    animator stands in its place.
+    """
+    return ProceduralAnimatorConfig()
