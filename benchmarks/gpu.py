@@ -82,13 +82,12 @@ def training(points: int, size_px: int, rounds: int) -> list[Row]:
     runs: dict[str, Callable[[], object]] = {}
     memory: dict[str, float | None] = {}
     sample, truth = batch(4, 1), None
-    for name, config in {**ARITHMETICS, NAIVE: NetworksConfig()}.items():
+    for name, decoder in {**ARITHMETICS, NAIVE: NetworksConfig()}.items():
         held = torch.cuda.memory_allocated()
-        avatar = imaginary_avatar(config, points=points, subjects=10, size_px=size_px)
+        avatar = imaginary_avatar(decoder, points=points, subjects=10, size_px=size_px)
         truth = truth or imaginary_clips(avatar, frames=4)
-        trainer = Trainer(
-            avatar.to("cuda"), truth, TrainingConfig(pose_networks_from=0.0), rasterizer=GsplatRasterizer()
-        )  # fmt: skip
+        config = TrainingConfig(pose_networks_from=0.0)
+        trainer = Trainer(avatar, truth, config, rasterizer=GsplatRasterizer(), device=torch.device("cuda"))
         work = _naive_step(trainer) if name == NAIVE else lambda trainer=trainer: trainer.gradients(sample)
         memory[name] = _peak_mib(finished(work), held)
         if memory[name] is not None:
@@ -129,7 +128,7 @@ def profile(points: int, size_px: int) -> str:
 
     avatar = imaginary_avatar(NetworksConfig(), points=points, subjects=10, size_px=size_px)
     clips = imaginary_clips(avatar, frames=4)
-    trainer = Trainer(avatar.to("cuda"), clips, TrainingConfig(), rasterizer=GsplatRasterizer())
+    trainer = Trainer(avatar, clips, TrainingConfig(), rasterizer=GsplatRasterizer(), device=torch.device("cuda"))
     trainer.step()
     with record(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as recorded:
         finished(trainer.step)()

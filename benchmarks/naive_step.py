@@ -14,6 +14,7 @@ from perse.avatar import Avatar
 from perse.avatar.canonical import COLOR, LOG_SCALE, OPACITY, CanonicalGaussians
 from perse.avatar.deformation import deform
 from perse.avatar.motion import FrameMotion
+from perse.avatar.naive import naive_canonicalise, naive_mlp
 from perse.avatar.networks import HEAD_RADIUS_M, Networks, with_ghost
 from perse.avatar.part_bases import PartBases
 from perse.avatar.posing import LOG_SCALE_RANGE, pose_plain
@@ -49,7 +50,7 @@ def naive_gaussians(avatar: Avatar, code: Tensor, motion: FrameMotion) -> Gaussi
     decoder = avatar.decoder
     if isinstance(decoder, PartBases):
         return pose_plain(_all_bases(decoder, code, avatar.latents.reference), motion, torch.zeros(1, dtype=torch.long))
-    return _networks(decoder, code, avatar.latents.reference, motion)
+    return _networks(decoder, code, motion)
 
 
 def _all_bases(decoder: PartBases, code: Tensor, reference: Tensor) -> CanonicalGaussians:
@@ -67,13 +68,13 @@ def _all_bases(decoder: PartBases, code: Tensor, reference: Tensor) -> Canonical
     return CanonicalGaussians((attributes * decoder.units)[None], decoder.blend_basis, skinning, decoder.response)
 
 
-def _networks(decoder: Networks, code: Tensor, reference: Tensor, motion: FrameMotion) -> Gaussians:
+def _networks(decoder: Networks, code: Tensor, motion: FrameMotion) -> Gaussians:
     """Eq. 18–29 with the code concatenated to the input of every network at every point."""
-    canonical = decoder.canonicalise(code, reference, naive=True)
+    canonical = naive_canonicalise(decoder, code)
     attributes, x_fc = canonical.attributes, canonical.means
     x_d, quats, _, _ = deform(x_fc, canonical.quats, canonical.blend_basis, canonical.skinning, with_ghost(motion))
     moved = ((x_d - x_fc) / HEAD_RADIUS_M).detach()
-    change = decoder.response.naive_forward(moved, code.flatten(1))
+    change = naive_mlp(decoder.response, moved, code.flatten(1))
     return Gaussians(
         x_d,
         quats + change[..., 1:5],

@@ -2,7 +2,7 @@
 
 The file has a class ``Rast`` with ``fwd(means_px [n, 2], conics [n, 3], colors [n, 3], opacities [n], depths [n],
 width, height)`` and ``bwd(g_colors [h, w, 3], g_transmittances [h, w])``, all float32: splats that have been projected.
-REFERENCE §3's prototype is one; it is no part of this repository.
+the prototype of docs/reference.md#rasterizing-on-a-cpu is one; it is no part of this repository.
 """
 
 from __future__ import annotations

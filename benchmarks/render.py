@@ -2,10 +2,11 @@
 
     python -m benchmarks.render [--threads 2] [--prototype FILE] [--quick] [--json FILE]
 
-The four scenes are REFERENCE §3's: splats on an ellipsoidal head shell that covers half of the picture. Projection,
-sorting and binning are included. Beside ours: a list of (Gaussian, pixel) pairs in plain torch with autograd, up to
-256²; the torch reference, which compares every Gaussian with every pixel, where that fits into memory; the numba
-prototype where its file is given (it gets projected splats: its time is without projection); gsplat where CUDA is.
+The four scenes are those of docs/reference.md#rasterizing-on-a-cpu: splats on an ellipsoidal head shell that covers
+half of the picture. Projection, sorting and binning are included. Beside ours: a list of (Gaussian, pixel) pairs in
+plain torch with autograd, up to 256²; the torch reference, which compares every Gaussian with every pixel, where that
+fits into memory; the numba prototype where its file is given (it gets projected splats: its time is without
+projection); gsplat where CUDA is.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def contenders(avatar: Avatar, size_px: int, threads: int) -> dict[str, Callable
         return run
 
     def uncached() -> None:
-        store._canonical.clear()
+        store.renderer.forget()
         store.render(next(cold_turns))
 
     def request(number: int) -> Callable[[], None]:
@@ -85,7 +85,7 @@ def contenders(avatar: Avatar, size_px: int, threads: int) -> dict[str, Callable
         "canonicalise": quietly(lambda: avatar.canonicalise(code)),
         "skeleton": quietly(lambda: avatar.skeleton(parameters)),
         "pose": quietly(lambda: avatar.pose(canonical, motion)),
-        "rasterize": quietly(lambda: rasterize(posed, camera, rasterizer=store.rasterizer)),
+        "rasterize": quietly(lambda: rasterize(posed, camera, rasterizer=store.renderer.rasterizer)),
     }
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from perse_client import AvatarClient, ServiceError
 from ray import serve
 
 from benchmarks.load_client import (
@@ -36,7 +37,6 @@ from benchmarks.load_client import (
     so_many_at_once,
     statuses,
 )
-from perse_ray.client import AvatarClient, ServiceError
 from perse_ray.runtime.session import ray_session
 from perse_ray.serving.library.sources import absolute
 from perse_ray.serving.protection import Tokens, new_token

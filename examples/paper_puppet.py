@@ -1,6 +1,6 @@
 """An animator of one's own: the portrait as a paper cut-out that turns with the head.
 
-    python jobs/build_avatar.py --recipe examples.paper_puppet:recipe --workspace runs/puppet
+    perse build --recipe examples.paper_puppet:recipe --workspace runs/puppet
 
 A seam needs a frozen configuration with ``build`` and an object with the domain's one method; a recipe puts it in.
 """

@@ -6,7 +6,8 @@
     ├── InputError                a file, picture, prompt or request from outside cannot be used
     │   ├── PortraitError         the photograph: not an image, too large, no face, several faces, too small, too dark
     │   ├── PromptError           a prompt or prompt file that cannot be understood
-    │   └── HeadModelError        a head-model file that cannot be read safely
+    │   ├── HeadModelError        a head-model file that cannot be read safely
+    │   └── UnknownName           a name that the avatar has nothing for, or that several things answer to
     ├── RecipeError               an unknown recipe, or one whose parts contradict each other
     ├── MissingWeightsError       a backend needs files that are not there
     ├── GenerationError           a model's picture cannot be used: black, filtered, without the part, out of memory
@@ -38,6 +39,10 @@ class PromptError(InputError):
 
 class HeadModelError(InputError):
     """A head-model file cannot be read safely."""
+
+
+class UnknownName(InputError):
+    """The avatar has nothing of this name, or several things."""
 
 
 class RecipeError(PerseError):

@@ -15,9 +15,10 @@
     Avatar = latent space + decoder + skeleton                                        avatar.py, creation.py, storage.py
 """
 
-from perse.avatar.avatar import Avatar, AvatarCard, AvatarConfig, Decoder, Subject
+from perse.avatar.avatar import Avatar, AvatarCard, AvatarConfig, Subject
 from perse.avatar.canonical import CanonicalGaussians
 from perse.avatar.creation import create_avatar
+from perse.avatar.decoder import Decoder, DecoderConfig
 from perse.avatar.hull import HullConfig
 from perse.avatar.initialisation import StartConfig
 from perse.avatar.latents import LatentConfig, LatentSpace, SubjectFeatures, interpolate, mix_edits, swap_parts
@@ -32,6 +33,7 @@ __all__ = [
     "AvatarConfig",
     "CanonicalGaussians",
     "Decoder",
+    "DecoderConfig",
     "FrameMotion",
     "HullConfig",
     "LatentConfig",

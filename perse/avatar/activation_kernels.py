@@ -8,12 +8,12 @@ import math
 import numba
 import numpy as np
 
-from perse.render.compiled import parallel_kernel
+from perse.render.compiled import kernel_part, parallel_kernel
 from perse.render.lane_memory import gather, load, scatter, store
 from perse.render.lanes import exp2, larger, log2, smaller
 
 SHARPNESS = 100
-"""β of softplus(x) = ln(1 + e^{βx}) / β (REFERENCE §1)."""
+"""β of softplus(x) = ln(1 + e^{βx}) / β (docs/reference.md#method-numbers)."""
 
 BLOCK = 1 << 14
 """Numbers that one thread takes at a time."""
@@ -26,13 +26,13 @@ _FROM_LOG2 = _f4(math.log(2) / SHARPNESS)
 _LOWEST = _f4(-125)  # 2^-125 is nothing beside 1, and exp2 is defined there
 
 
-@numba.njit(inline="always")
+@kernel_part
 def _softplus(x):
     falling = larger(smaller(x, _ZERO - x) * _TO_LOG2, _LOWEST)  # -β|x| / ln 2
     return larger(x, _ZERO) + log2(exp2(falling) + _ONE) * _FROM_LOG2
 
 
-@numba.njit(inline="always")
+@kernel_part
 def _slope(y):
     """dy/dx = 1 - e^{-βy}."""
     return _ONE - exp2(larger(y * -_TO_LOG2, _LOWEST))

@@ -10,35 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from perse.attributes import Category
 from perse.avatar.canonical import CanonicalGaussians
+from perse.avatar.decoder import Decoder, DecoderConfig
 from perse.avatar.latents import LatentConfig, LatentSpace, SubjectFeatures
 from perse.avatar.motion import FrameMotion, Skeleton
-from perse.avatar.networks import Networks, NetworksConfig
-from perse.avatar.part_bases import PartBases, PartBasesConfig
+from perse.avatar.part_bases import PartBasesConfig
 from perse.avatar.points import StartingPoints
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.head import HeadParameters
-
-
-class Decoder(Protocol):
-    """From codes to Gaussians. `PartBases` and `Networks` are decoders."""
-
-    def __len__(self) -> int: ...
-
-    def canonicalise(self, codes: Tensor, reference: Tensor) -> CanonicalGaussians:
-        """Codes [s, k, d] and z_ref [k, d] to canonical Gaussians [s, n]."""
-        ...
-
-    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
-        """Canonical Gaussians [s, n] in f frames, frame i showing subject of_frame[i]: Gaussians [f, n]."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +32,7 @@ class AvatarConfig:
 
     latents: LatentConfig = field(default_factory=LatentConfig)
     """MLP_z and the reference latents."""
-    decoder: PartBasesConfig | NetworksConfig = field(default_factory=PartBasesConfig)
+    decoder: DecoderConfig = field(default_factory=PartBasesConfig)
     """`PartBasesConfig` (the laptop's default) or `NetworksConfig` (the paper's)."""
 
 
@@ -127,15 +112,20 @@ class Avatar(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.latents = LatentSpace(config.latents, card.absent, features)
-            self.decoder: PartBases | Networks = _decoder(config, start, len(subjects))
+            self.decoder: Decoder = config.decoder.build(config.latents.dimensions, start, len(subjects))
         for name in ("image", "text", "categories"):
             self.register_buffer(f"features_{name}", getattr(features, name))
-        if isinstance(self.decoder, PartBases) and len(start.edits) == len(subjects):
+        if len(start.edits) == len(subjects):
             self.decoder.absorb_edits(self.subject_codes(), self.latents.reference, start.edits)
 
     @property
     def features(self) -> SubjectFeatures:
         return SubjectFeatures(self.features_image, self.features_text, self.features_categories)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return self.features_categories.device
 
     @property
     def n_gaussians(self) -> int:
@@ -181,9 +171,3 @@ class Avatar(nn.Module):
                 )
             of_frame = torch.zeros(len(motion), dtype=torch.long, device=motion.coefficients.device)
         return self.decoder.pose(canonical, motion, of_frame)
-
-
-def _decoder(config: AvatarConfig, start: StartingPoints, n_subjects: int) -> PartBases | Networks:
-    if isinstance(config.decoder, PartBasesConfig):
-        return PartBases(config.decoder, config.latents.dimensions, start, n_subjects)
-    return Networks(config.decoder, config.latents.dimensions, start)

@@ -78,6 +78,10 @@ class CanonicalGaussians:
             raise ValueError("these canonical Gaussians describe a single subject")
         return self._mapped(lambda values, rank: values[index] if values.ndim > rank else values)
 
+    def first(self, count: int) -> CanonicalGaussians:
+        """The first of several subjects."""
+        return self._mapped(lambda values, rank: values[:count] if values.ndim > rank else values)
+
     def with_subjects(self) -> CanonicalGaussians:
         """One subject with a leading dimension, as the decoders expect it."""
         if self.attributes.ndim == 3:

@@ -16,6 +16,22 @@ from perse.data import PortraitClip
 from perse.head import HeadModel
 
 
+def watched_subjects(
+    edited: Sequence[tuple[PortraitClip, Category]], limit: int | None
+) -> list[tuple[PortraitClip, Category]]:
+    """At most so many subjects, spread evenly over their table: every category keeps its share, and one at least."""
+    if limit is None or len(edited) <= limit:
+        return list(edited)
+    by_category: dict[Category, list[tuple[PortraitClip, Category]]] = {}
+    for one in edited:
+        by_category.setdefault(one[1], []).append(one)
+    chosen = []
+    for members in by_category.values():
+        count = max(1, limit * len(members) // len(edited))
+        chosen += [members[i * len(members) // count] for i in range(count)]
+    return chosen
+
+
 def create_avatar(
     model: HeadModel,
     clips: Sequence[PortraitClip],
@@ -45,7 +61,7 @@ def create_avatar(
             f"{len(subjects)} subjects, the first a {subjects[0].category or 'reference'}"
         )
     edited = [(clip, s.category) for clip, s in zip(clips[1:], subjects[1:], strict=True) if s.category is not None]
-    points, mesh = starting_points(model, clips[0], edited, start, seed)
+    points, mesh = starting_points(model, clips[0], watched_subjects(edited, start.watched_subjects), start, seed)
     card = AvatarCard(
         subjects[0].key, clips[0].camera, model.expression_names, model.joint_names, tuple(sorted(absent)), encoder
     )

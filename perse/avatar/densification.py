@@ -1,4 +1,4 @@
-"""Growing, pruning and refilling the points of the `networks` decoder (P A.1.2).
+"""Growing, pruning and refilling the points of a decoder that names its point tensors (P A.1.2).
 
 ::
 
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from perse.avatar.networks import Networks
+from perse.avatar.decoder import PointPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,22 +43,6 @@ class DensificationConfig:
     """No event after this share of the training, so that the last points can settle."""
 
 
-@dataclass(frozen=True)
-class PointPlan:
-    """The points after an event.
-
-    Attributes:
-        parents: [n'] int64, the old row each new row descends from.
-        fresh: [n'] bool, True for rows that are new, False for old points that stay.
-    """
-
-    parents: Tensor
-    fresh: Tensor
-
-    def __len__(self) -> int:
-        return len(self.parents)
-
-
 def plan_growth(n: int, wanted: int, rng: np.random.Generator) -> PointPlan:
     """Keep all n points and add children of random ones until there are `wanted`."""
     added = max(wanted - n, 0)
@@ -78,25 +62,6 @@ def plan_prune(opacities: Tensor, threshold: float, wanted: int, rng: np.random.
     children = kept[torch.from_numpy(rng.integers(0, len(kept), max(wanted - len(kept), 0)))]
     parents = torch.cat([kept, children])
     return PointPlan(parents, torch.arange(len(parents)) >= len(kept))
-
-
-@torch.no_grad()
-def carry_out(decoder: Networks, plan: PointPlan, radius_m: float, rng: np.random.Generator) -> None:
-    """Replace the decoder's points. Children inherit all of their parent but its exact place."""
-    device = decoder.positions.device
-    parents = plan.parents.to(device)
-    for name in decoder.point_tensors():
-        rows = getattr(decoder, name)[parents].clone()
-        setattr(decoder, name, nn.Parameter(rows) if name == "positions" else rows)
-    jitter = rng.normal(0, radius_m / np.sqrt(3), (len(plan), 3)).astype(np.float32)
-    jitter[~plan.fresh.numpy()] = 0
-    decoder.positions.add_(torch.from_numpy(jitter).to(device))
-
-
-@torch.no_grad()
-def shrink_scales(decoder: Networks, factor: float) -> None:
-    """Make all Gaussians smaller."""
-    decoder.first_log_scale.add_(float(np.log(factor)))
 
 
 def carried_moments(

@@ -26,6 +26,7 @@ from perse.attributes import CATEGORIES, CATEGORY_PARTS, Part
 from perse.avatar.observation import WatchedFrames
 from perse.avatar.points import IdentityMesh
 from perse.avatar.projection import visible_pixels
+from perse.render.compiled import parallel_exact_kernel
 from perse.render.threads import limited_threads, thread_count
 
 SHELL_PARTS = (Part.HAIR, Part.BEARD, Part.HEADWEAR, Part.HEADPHONES, Part.EARRINGS)
@@ -152,7 +153,7 @@ def _children(centres: Tensor, voxel_m: float) -> Tensor:
     return (centres[:, None] + offsets).reshape(-1, 3)
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@parallel_exact_kernel
 def _weigh(pixels, masks, images, subjects, least_seen, out):  # type: ignore[no-untyped-def]
     """Likelihood of every voxel for every piece, from its share of hits and the variance of its colour in them.
     Masks have bit 1 on the piece's label and bit 2 inside the silhouette."""

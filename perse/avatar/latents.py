@@ -35,7 +35,8 @@ class LatentConfig:
     hidden: int = 512
     """Width of the two hidden layers of MLP_z (P Fig. 11); 128 does as well for a few dozen subjects."""
     reference_std: float = 0.05
-    """Standard deviation of the learned rows of z_ref and of z_zero at the start (REFERENCE: released code)."""
+    """Standard deviation of the learned rows of z_ref and of z_zero at the start
+    (C, docs/reference.md#method-numbers)."""
     subject_spread: float = 1.0
     """Standard deviation, a dimension, of z_k between the subjects of one category at the start."""
     subject_offset: float = 1.0
@@ -124,14 +125,9 @@ class LatentSpace(nn.Module):
 
     def forward(self, features: SubjectFeatures) -> Tensor:
         """Codes z [s, k, d] of subjects: Eq. 5 into Eq. 4. The reference (category -1) gets exactly `reference`."""
-        reference = self.reference
-        edited = torch.nonzero(features.categories >= 0)[:, 0]
-        codes = reference.expand(len(features), -1, -1)
-        if len(edited) == 0:
-            return codes
-        own = self.encode(features[edited])
-        rows = features.categories[edited]
-        return codes.index_put((edited, rows), own)
+        own = self.encode(features)  # the reference's too, which is not taken: looking for it would make a GPU wait
+        chosen = features.categories[:, None] == torch.arange(len(CATEGORIES), device=own.device)
+        return torch.where(chosen[..., None], own[:, None], self.reference)
 
     def _normalised(self, features: SubjectFeatures) -> Tensor:
         joined = torch.cat([features.image, features.text], -1)

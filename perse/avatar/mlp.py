@@ -2,7 +2,7 @@
 
 ``W [x; z] + b = W_x x + (W_z z + b)``: the condition enters the first layer as one vector per *subject*, instead of
 being copied to every one of the n points and multiplied there. With d = 288 and n = 130,000 that is the difference
-between 19 GFLOP and none. `naive_forward` is the same function written the long way; tests compare the two.
+between 19 GFLOP and none. `perse.avatar.naive` is the same function written the long way; tests compare the two.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from perse.avatar.precision import Precision, network_arithmetic
 
 CONDITION_GAIN = 4.0
-"""W_z starts this many times larger than PyTorch's default, with which points hardly notice z [M, REFERENCE §7]."""
+"""W_z starts this many times larger than PyTorch's default, with which points hardly notice z
+[M, docs/reference.md#the-laptop-avatar]."""
 
 
 class ConditionedLinear(nn.Module):
@@ -37,15 +38,6 @@ class ConditionedLinear(nn.Module):
         if self.of_code is None or codes is None:
             return through
         return through + self.of_code(codes)[:, None]
-
-    def naive_forward(self, points: Tensor, codes: Tensor | None) -> Tensor:
-        """The same on explicitly concatenated inputs."""
-        if self.of_code is None or codes is None:
-            return self.of_point(points)
-        spread_points = points.expand(codes.shape[0], *points.shape[-2:])
-        spread_codes = codes[:, None].expand(-1, points.shape[-2], -1)
-        weight = torch.cat([self.of_point.weight, self.of_code.weight], 1)
-        return nn.functional.linear(torch.cat([spread_points, spread_codes], -1), weight, self.of_point.bias)
 
 
 class ConditionedMLP(nn.Module):
@@ -89,28 +81,22 @@ class ConditionedMLP(nn.Module):
             entered = self.first(points, codes)
         return self.tail(entered, points, codes)
 
-    def naive_forward(self, points: Tensor, codes: Tensor | None = None) -> Tensor:
-        """`forward` with the condition concatenated to every point: the specification, and the benchmark's twin."""
-        return self.tail(self.first.naive_forward(points, codes), points, codes, naive=True)
-
-    def tail(
-        self, entered: Tensor, points: Tensor | None = None, codes: Tensor | None = None, *, naive: bool = False
-    ) -> Tensor:
+    def tail(self, entered: Tensor, points: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """Everything after the first layer, for callers that compute the first layer's halves at different times."""
         with network_arithmetic(self.precision, entered.device):
-            return self.out(self._features(entered, points, codes, naive=naive)).float()
+            return self.out(self._features(entered, points, codes)).float()
 
     def features(self, points: Tensor, codes: Tensor | None = None) -> Tensor:
         """What enters the last layer, [s, n, hidden], for callers that need only some of its rows."""
         with network_arithmetic(self.precision, points.device):
-            return self._features(self.first(points, codes), points, codes, naive=False).float()
+            return self._features(self.first(points, codes), points, codes).float()
 
-    def _features(self, entered: Tensor, points: Tensor | None, codes: Tensor | None, *, naive: bool) -> Tensor:
+    def _features(self, entered: Tensor, points: Tensor | None, codes: Tensor | None) -> Tensor:
         hidden = self.activation(entered)
         for index, layer in enumerate(self.hidden, start=1):
             through = layer(hidden)
             if index == self.skip_at and self.again is not None and points is not None:
-                through = through + (self.again.naive_forward if naive else self.again)(points, codes)
+                through = through + self.again(points, codes)
             hidden = self.activation(through)
         return hidden
 

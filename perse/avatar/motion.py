@@ -61,6 +61,7 @@ class Skeleton(nn.Module):
         super().__init__()
         self.register_buffer("joints", joints)
         self.register_buffer("parents", parents)
+        self._parents: tuple[int, ...] = tuple(parents.tolist())
         self.n_expression = n_expression
         self.correctives = correctives
 
@@ -73,12 +74,12 @@ class Skeleton(nn.Module):
         """
         expression = torch.atleast_2d(parameters.expression).to(self.joints)
         pose = parameters.pose.reshape(-1, *parameters.pose.shape[-2:]).to(self.joints)
-        if expression.shape[-1] != self.n_expression or pose.shape[-2] != len(self.parents):
+        if expression.shape[-1] != self.n_expression or pose.shape[-2] != len(self._parents):
             raise ValueError(
-                f"this avatar expects {self.n_expression} expressions and {len(self.parents)} joints, got "
+                f"this avatar expects {self.n_expression} expressions and {len(self._parents)} joints, got "
                 f"{expression.shape[-1]} and {pose.shape[-2]}; use parameters of the head model it was made with"
             )
-        transforms = joint_transforms(self.joints, pose, self.parents)
+        transforms = joint_transforms(self.joints, pose, self._parents)
         coefficients = expression
         if self.correctives:
             identity = torch.eye(3).to(pose)

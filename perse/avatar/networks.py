@@ -18,27 +18,31 @@ of a cloud.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES
 from perse.avatar.activations import softplus_100
 from perse.avatar.canonical import COLOR, LOG_SCALE, OPACITY, QUAT, CanonicalGaussians, pack_attributes, per_frame
+from perse.avatar.decoder import Decoder, LearnedDeformation, PointPlan, inherit_rows, layers_flop
 from perse.avatar.deformation import deform
 from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import StartingPoints, spacing
 from perse.avatar.posing import LOG_SCALE_RANGE, blend_shift, deform_fused, fits_fused
-from perse.avatar.precision import Precision
+from perse.avatar.precision import Precision, matmul_arithmetic
 from perse.gaussians import Gaussians
 
 HEAD_RADIUS_M = 0.15
 """Points are divided by this before a network sees them."""
 
 SKINNING_TEMPERATURE = 20.0
-"""Factor on the skinning logits before the softmax (REFERENCE §1)."""
+"""Factor on the skinning logits before the softmax (docs/reference.md#method-numbers)."""
 
 FIRST_OPACITY_LOGIT = 2.0
 """Points start nearly opaque (0.88)."""
@@ -47,6 +51,8 @@ FIRST_OPACITY_LOGIT = 2.0
 @dataclass(frozen=True, kw_only=True)
 class NetworksConfig:
     """Widths and depths; the defaults are the paper's."""
+
+    kind: ClassVar[str] = "networks"
 
     deform_width: int = 128
     """Width of MLP_d."""
@@ -69,8 +75,21 @@ class NetworksConfig:
     compile: bool = False
     """Whether MLP_c, nearly all of the time at the paper's sizes, goes through torch.compile on CUDA devices."""
 
+    def build(self, latent_dimensions: int, start: StartingPoints, n_subjects: int) -> Networks:
+        """The decoder; it needs no number of subjects."""
+        return Networks(self, latent_dimensions, start)
 
-class Networks(nn.Module):
+    def training_flop(self, points: int) -> float:
+        """See `DecoderConfig`. The condition enters once for a subject and counts nothing here."""
+        heads = 260  # what comes out of MLP_d: offsets, E and P of FLAME's sizes, W
+        return (
+            layers_flop(points, [3, *[self.deform_width] * self.deform_depth, heads])
+            + layers_flop(points, [encoding_width(self.color_octaves), *[self.color_width] * self.color_depth, 11])
+            + layers_flop(points, [3, *[self.pose_width] * self.pose_depth, 11])
+        )
+
+
+class Networks(Decoder):
     """MLP_d, MLP_c and MLP_pose over learned points.
 
     Attributes:
@@ -79,9 +98,7 @@ class Networks(nn.Module):
     """
 
     closing: Tensor
-    blend_basis: Tensor
     skinning_logits: Tensor
-    regions: Tensor
     first_log_scale: Tensor
 
     def __init__(self, config: NetworksConfig, latent_dimensions: int, start: StartingPoints) -> None:
@@ -122,26 +139,29 @@ class Networks(nn.Module):
         """Number of points n."""
         return self.positions.shape[0]
 
-    def canonicalise(self, codes: Tensor, reference: Tensor, *, naive: bool = False) -> CanonicalGaussians:
-        """Eq. 18–20 and 23 for codes [s, k, d]; z_ref is not needed here.
-
-        `naive` evaluates the networks with the condition copied to every point and E and P written out: the twin for
-        tests and benchmarks.
-        """
+    def canonicalise(self, codes: Tensor, reference: Tensor) -> CanonicalGaussians:
+        """Eq. 18–20 and 23 for codes [s, k, d]; z_ref is not needed here. `perse.avatar.naive` is its twin."""
         z = codes.flatten(1)
-        color = self.color.naive_forward if naive else self.color
-        basis, features = self.blend_basis, None
-        if naive:
-            out = self.deform.naive_forward(self.positions / HEAD_RADIUS_M, z)  # [s, n, ·]
-            offsets, learned, skinning = out.split(self._deform_rows(), -1)
-            basis = basis + HEAD_RADIUS_M * learned.unflatten(-1, basis.shape[1:])
-        else:
-            features = self.deform.features(self.positions / HEAD_RADIUS_M, z)  # [s, n, h]
-            offsets, skinning = self._offsets_and_skinning(features)
+        features = self.deform.features(self.positions / HEAD_RADIUS_M, z)  # [s, n, h]
+        offsets, skinning = self._offsets_and_skinning(features)
+        x_sc, x_fc = self.displaced(offsets)
+        seen = self.color(self.encoded(x_sc), z)
+        return self.assembled(z, x_fc, seen, self.blend_basis, skinning, features)
+
+    def displaced(self, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """x_sc and x_fc [s, n, 3] from O_gc→sc and O_sc→fc side by side, [s, n, 6] in head radii (Eq. 18–19)."""
         to_subject, to_flame = offsets.split(3, -1)
         x_sc = self.positions + HEAD_RADIUS_M * to_subject
-        x_fc = x_sc + HEAD_RADIUS_M * to_flame + self.closing
-        seen = color(positional_encoding(x_sc / HEAD_RADIUS_M, self.config.color_octaves), z)
+        return x_sc, x_sc + HEAD_RADIUS_M * to_flame + self.closing
+
+    def encoded(self, x_sc: Tensor) -> Tensor:
+        """What MLP_c sees of points [s, n, 3]."""
+        return positional_encoding(x_sc / HEAD_RADIUS_M, self.config.color_octaves)
+
+    def assembled(
+        self, z: Tensor, x_fc: Tensor, seen: Tensor, basis: Tensor, skinning: Tensor, features: Tensor | None
+    ) -> CanonicalGaussians:
+        """Canonical Gaussians of codes z [s, k · d] from what MLP_c gave, [s, n, 11], and skinning logits [s, n, j]."""
         opacity, quats, scales, colors = seen.split([1, 4, 3, 3], -1)
         upright = torch.zeros_like(quats)
         upright[..., 0] = 1
@@ -156,15 +176,15 @@ class Networks(nn.Module):
             torch.softmax(self.skinning_logits + SKINNING_TEMPERATURE * skinning, -1),
             condition[:, None],
             features,
-        )  # fmt: skip
+        )
 
-    def _deform_rows(self) -> list[int]:
+    def deform_rows(self) -> list[int]:
         """How many outputs of MLP_d are offsets, E and P, and skinning logits, in this order."""
         return [6, 3 * self.blend_basis.shape[-1], self.skinning_logits.shape[1]]
 
     def _offsets_and_skinning(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """The last layer of MLP_d without its E and P."""
-        weights, biases = (part.split(self._deform_rows()) for part in (self.deform.out.weight, self.deform.out.bias))
+        weights, biases = (part.split(self.deform_rows()) for part in (self.deform.out.weight, self.deform.out.bias))
         out = nn.functional.linear(features, torch.cat([weights[0], weights[2]]), torch.cat([biases[0], biases[2]]))
         return out[..., :6], out[..., 6:]
 
@@ -223,6 +243,34 @@ class Networks(nn.Module):
         x_d, turned, _, _ = deform(moving, attributes[..., QUAT], basis, skinning, with_ghost(motion))
         return x_d, turned
 
+    # What a training asks
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        return matmul_arithmetic(self.config.precision)
+
+    def compile(self, *_: object, **__: object) -> None:
+        """MLP_c is nearly all of the time at the paper's sizes."""
+        if self.config.compile:
+            self.color.compile()
+
+    def gradient_pattern(self) -> bool:
+        """All parameters but, at first, MLP_pose's."""
+        return self.pose_active
+
+    def begin_step(self, progress: float, *, pose_networks_from: float) -> None:
+        self.pose_active = progress >= pose_networks_from
+
+    def learned_deformation(self, canonical: CanonicalGaussians) -> LearnedDeformation:
+        """Eq. 31's pairs, of all subjects one after another."""
+        basis = self.blend_bases(canonical).flatten(0, 1)
+        copies = len(canonical.attributes)
+        return LearnedDeformation(
+            basis,
+            canonical.skinning.flatten(0, 1),
+            self.blend_basis.repeat(copies, 1, 1),
+            self.prior_skinning().repeat(copies, 1),
+        )
+
     def prior_skinning(self) -> Tensor:
         """The head model's skinning weights [n, j + 1], the ghost's last."""
         return torch.softmax(self.skinning_logits, -1)
@@ -230,6 +278,19 @@ class Networks(nn.Module):
     def point_tensors(self) -> Sequence[str]:
         """Names of the parameters and buffers with one row a point, for densification."""
         return ("positions", "closing", "blend_basis", "skinning_logits", "regions")
+
+    @torch.no_grad()
+    def replace_points(self, plan: PointPlan, radius_m: float, rng: np.random.Generator) -> None:
+        """Children inherit all of their parent but its exact place."""
+        device = self.positions.device
+        inherit_rows(self, plan, device)
+        jitter = rng.normal(0, radius_m / np.sqrt(3), (len(plan), 3)).astype(np.float32)
+        jitter[~plan.fresh.numpy()] = 0
+        self.positions.add_(torch.from_numpy(jitter).to(device))
+
+    @torch.no_grad()
+    def shrink_scales(self, factor: float) -> None:
+        self.first_log_scale.add_(float(np.log(factor)))
 
 
 def with_ghost(motion: FrameMotion) -> FrameMotion:

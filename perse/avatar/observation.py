@@ -23,6 +23,7 @@ from perse.avatar.projection import visible_pixels
 from perse.data import PortraitClip
 from perse.errors import StageError
 from perse.geometry import Camera
+from perse.render.compiled import parallel_exact_kernel
 from perse.render.mesh import project_vertices, rasterize_mesh
 from perse.render.threads import limited_threads, thread_count
 
@@ -123,7 +124,7 @@ def observe(prior: MeshPrior, watched: WatchedFrames) -> Observation:
     return Observation(colors, inside, changed, parts, (pixels >= 0).sum(0))
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@parallel_exact_kernel
 def _look_up(  # type: ignore[no-untyped-def]
     pixels, images, alphas, parts, n_parts, colors, inside, changed, strongest
 ):

@@ -15,18 +15,22 @@ edits meet at one point, the sum is weighted (see `_changed`).
 and points where no subject's coefficients do, so that B_k can learn the middle there and the ends cannot notice.
 
 tanh with near-fixed directions W_k cannot collapse: a learned net in its place suppresses small and rare edits
-(REFERENCE §7).
+(docs/reference.md#the-laptop-avatar).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES
 from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, N_ATTRIBUTES, OPACITY, QUAT, CanonicalGaussians
+from perse.avatar.decoder import Decoder, layers_flop
 from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import StartingPoints
@@ -47,6 +51,8 @@ HEAD_RADIUS_M = 0.15
 class PartBasesConfig:
     """Sizes of the part-bases decoder."""
 
+    kind: ClassVar[str] = "part_bases"
+
     rank: int = 12
     """Basis directions of one category, at most as many as its latent has numbers. As many as it has subjects lets each
     be exact; the rest is what fine-tuning shapes the way between them with, and 8 to 12 for four subjects bring it a
@@ -59,7 +65,7 @@ class PartBasesConfig:
     encoding_octaves: int = 5
     """Octaves of the positional encoding of x_gc."""
     hidden: int = 48
-    """Width of the shared MLP: small beats large on a CPU (REFERENCE §7)."""
+    """Width of the shared MLP: small beats large on a CPU (docs/reference.md#the-laptop-avatar)."""
     depth: int = 2
     """Hidden layers of the shared MLP; 0 leaves it out."""
     pose_response: bool = True
@@ -67,13 +73,22 @@ class PartBasesConfig:
     learn_skinning: bool = True
     """Whether skinning weights may leave the head model's."""
 
+    def build(self, latent_dimensions: int, start: StartingPoints, n_subjects: int) -> PartBases:
+        """The decoder, with room for the codes of that many subjects."""
+        return PartBases(self, latent_dimensions, start, n_subjects)
 
-class PartBases(nn.Module):
+    def training_flop(self, points: int) -> float:
+        """See `DecoderConfig`."""
+        if not self.depth:
+            return 0.0
+        first = encoding_width(self.encoding_octaves) + self.features
+        return layers_flop(points, [first, *[self.hidden] * self.depth, N_ATTRIBUTES])
+
+
+class PartBases(Decoder):
     """Shared attributes plus one region-bound basis for each category."""
 
     encoded: Tensor
-    regions: Tensor
-    blend_basis: Tensor
     skinning_logits: Tensor
     units: Tensor
     pivots: Tensor
@@ -195,16 +210,31 @@ class PartBases(nn.Module):
         """From now on `free_part` of a basis is invisible to these subjects, and only seen between them.
 
         What the bases hold there by accident is removed; no subject changes. Codes and directions must stay as they
-        are from here on. Does nothing for a category with as many subjects as directions.
+        are from here on. Does nothing for a category with as many subjects as directions, and nothing where pivots
+        are held already (a resumed fine-tuning).
 
         Args:
             codes: [s, k, d] of all subjects; categories: [s], their rows, -1 for the reference.
         """
+        if (self.pivot_rows >= 0).any():
+            return
         self.pivot_rows.copy_(categories)
         edited = torch.nonzero(categories >= 0)[:, 0]
         self.pivots[edited] = codes[edited, categories[edited]]
         for k in {k for k in categories.tolist() if k >= 0}:
             self.bases[k].sub_(self.free_part(k, self.bases[k], reference))
+
+    @contextmanager
+    def between_pivots(self, category: int, reference: Tensor) -> Iterator[None]:
+        """Project what an update does to the category's basis onto `free_part`.
+
+        Adam scales every number on its own and so leaves any subspace: not the gradient, its step is projected.
+        """
+        basis = self.bases[category]
+        before = basis.detach().clone()
+        yield
+        with torch.no_grad():
+            basis.copy_(before + self.free_part(category, basis - before, reference))
 
     @torch.no_grad()
     def free_part(self, category: int, change: Tensor, reference: Tensor) -> Tensor:

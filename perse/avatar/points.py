@@ -19,7 +19,7 @@ from torch import Tensor
 from perse.head import HeadModel, HeadParameters, Joint, Region, pose_head, rest_vertices
 
 MOUTH_OPEN_RAD = 0.4
-"""Jaw angle of the generic canonical pose (REFERENCE §1)."""
+"""Jaw angle of the generic canonical pose (docs/reference.md#method-numbers)."""
 
 SHELL_REACH_M = 0.015
 """Off the surface, blendshapes fade over this distance: a beard follows the smile under it, a hat does not."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import as_array
 from perse.geometry import Camera
+from perse.render.compiled import parallel_exact_kernel
 from perse.render.threads import limited_threads, thread_count
 
 HIDDEN_M = 0.010
@@ -48,7 +49,7 @@ def visible_pixels(
     return pixels
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@parallel_exact_kernel
 def _project(points, skinning, transforms, view, intrinsics, occluder, pixels):  # type: ignore[no-untyped-def]
     n_frames, n = pixels.shape
     height, width = occluder.shape[1:]

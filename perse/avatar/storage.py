@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 from perse.attributes import CATEGORIES, Category
 from perse.avatar.avatar import Avatar, AvatarCard, AvatarConfig, Subject
 from perse.avatar.canonical import N_ATTRIBUTES
+from perse.avatar.decoder import DecoderConfig
 from perse.avatar.latents import LatentConfig, SubjectFeatures
 from perse.avatar.motion import Skeleton
 from perse.avatar.networks import NetworksConfig
@@ -26,10 +28,7 @@ FORMAT_VERSION = 1
 TENSORS_FILE = "avatar.safetensors"
 DESCRIPTION_FILE = "avatar.json"
 
-_DECODERS: dict[str, type[PartBasesConfig] | type[NetworksConfig]] = {
-    "part_bases": PartBasesConfig,
-    "networks": NetworksConfig,
-}
+_DECODERS: dict[str, Callable[..., DecoderConfig]] = {one.kind: one for one in (PartBasesConfig, NetworksConfig)}
 
 
 def save_avatar(avatar: Avatar, directory: Path) -> None:
@@ -62,12 +61,12 @@ def avatar_tensors(avatar: Avatar) -> bytes:
 
 def describe(avatar: Avatar) -> dict[str, Any]:
     """Everything about an avatar but its tensors, for JSON."""
-    kind = next(name for name, config in _DECODERS.items() if isinstance(avatar.config.decoder, config))
+    decoder: Any = avatar.config.decoder
     card = avatar.card
     return {
         "format": FORMAT_VERSION,
         "key": card.key,
-        "decoder": {"kind": kind, **asdict(avatar.config.decoder)},
+        "decoder": {"kind": decoder.kind, **asdict(decoder)},
         "latents": asdict(avatar.config.latents),
         "camera": {
             "world_to_camera": card.camera.world_to_camera.tolist(),

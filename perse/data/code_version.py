@@ -3,7 +3,8 @@
 Read are the module that a configuration's class is written in and what that imports, directly or not, of the method:
 for the procedural editor everything it paints, warps and attaches with. Left out are the layers below, records,
 geometry and rasterizers: their tests hold them to what they mean, and a line changed there must not cost a cluster a
-week. Comments, docstrings and formatting do not count; data files beside a module do.
+week. Comments, docstrings and formatting do not count. Data files beside a module do, where its code names them: others
+are somebody's prompts or results that happen to lie there.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ DATA_SUFFIXES = (".csv", ".json", ".npz")
 
 @dataclass(frozen=True)
 class _Source:
-    """What counts of a module's file: full names in its imports, and its syntax tree as text without remarks."""
+    """What counts of a module's file: full names in its imports, its syntax tree as text without remarks, and the texts
+    in it."""
 
     imports: tuple[str, ...]
     code: str
+    texts: frozenset[str]
 
 
 @cache
@@ -73,7 +76,8 @@ def _source(module: str) -> _Source:
         body = getattr(node, "body", None)
         if isinstance(body, list):
             body[:] = [one for one in body if not _is_remark(one)]
-    return _Source(imports, ast.dump(tree, annotate_fields=False))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return _Source(imports, ast.dump(tree, annotate_fields=False), frozenset(texts))
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[str]:
@@ -110,6 +114,9 @@ def _file_of(module: str) -> Path | None:
 
 
 def _data_beside(module: str) -> list[Path]:
+    """The data files that the module's code names."""
     file = _file_of(module)
-    folders = (file.parent, file.parent / "data") if file is not None else ()
-    return [one for folder in folders if folder.is_dir() for one in folder.iterdir() if one.suffix in DATA_SUFFIXES]
+    assert file is not None, "only modules with files are read"
+    named = {text.rpartition("/")[2] for text in _source(module).texts if text.endswith(DATA_SUFFIXES)}
+    places = (folder / name for folder in (file.parent, file.parent / "data") for name in named)
+    return [place for place in places if place.is_file()]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 
 from perse.data.workspace import write_file_atomically
+from perse.private_folders import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _WORTH_A_WORD_BYTES = 1 << 30
 
 def cache_root() -> Path:
     """``$PERSE_CACHE``, or ``~/.cache/perse``."""
-    return Path(os.environ.get("PERSE_CACHE") or Path.home() / ".cache" / "perse").expanduser()
+    return cache_folder().expanduser()
 
 
 def file_digest(path: Path, *, again: bool = False) -> str:

@@ -8,18 +8,30 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from perse.data.exif_orientation import upright
 from perse.errors import PortraitError
 
 ImageFormat = Literal["png", "jpeg", "webp"]
 
-ALLOWED_FORMATS = ("PNG", "JPEG", "WEBP")
+ALLOWED_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 MAX_PIXELS = 25_000_000
 MAX_SIDE_PX = 8192
 MAX_FILE_BYTES = 64 * 1024 * 1024
-"""A 20 kB PNG can decode to 800 MB: sizes are read from the header before any pixel is (REFERENCE §5)."""
+"""A 20 kB PNG can decode to 800 MB: sizes are read from the header before any pixel is
+(docs/reference.md#hostile-files)."""
+
+MAX_REDUCIBLE_PIXELS = 100_000_000
+"""Larger JPEGs are read at a half, quarter or eighth of their size, as phones write 48 megapixels: the decoder itself
+leaves the fine frequencies out, so no more memory is taken than for `MAX_PIXELS`."""
+
+MAX_PROFILE_BYTES = 4 * 1024 * 1024
+"""Larger colour profiles are not looked at."""
+
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""What the header of a phone's HEIC file names after ``ftyp``."""
 
 SIXTEEN_BIT_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -33,11 +45,12 @@ _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, MemoryError, Imag
 def read_portrait(path: Path | str) -> NDArray[np.uint8]:
     """Read a photograph from outside: [h, w, 3] uint8 RGB, upright.
 
-    EXIF rotation is applied, CMYK and 16-bit pictures are converted, transparency is put on white, and nothing of the
-    metadata is kept.
+    EXIF rotation is applied, colour profiles (Display P3, Adobe RGB, …) become sRGB, CMYK and 16-bit pictures are
+    converted, transparency is put on white, and nothing of the metadata is kept. JPEGs of 25 to 100 megapixels are
+    read at half their size or less.
 
     Raises:
-        PortraitError: missing, not a PNG, JPEG or WebP, damaged, or larger than 25 Mpx or 8192 px a side.
+        PortraitError: missing, not a PNG, JPEG, WebP or AVIF, damaged, or larger than 25 Mpx or 8192 px a side.
     """
     path = Path(path)
     try:
@@ -46,7 +59,7 @@ def read_portrait(path: Path | str) -> NDArray[np.uint8]:
             raise PortraitError(f"{path.name} has {size / 2**20:.0f} MiB; give a picture file of at most 64 MiB")
         data = path.read_bytes()
     except FileNotFoundError:
-        raise PortraitError(f"there is no file {path}; give the path of a PNG, JPEG or WebP photograph") from None
+        raise PortraitError(f"there is no file {path}; give the path of a PNG, JPEG, WebP or AVIF photograph") from None
     except OSError as error:
         raise PortraitError(f"{path} cannot be read ({error.strerror}); give a readable photograph") from None
     return read_portrait_bytes(data, name=path.name)
@@ -57,9 +70,10 @@ def read_portrait_bytes(data: bytes, *, name: str = "the picture") -> NDArray[np
     try:
         picture = Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS)
     except UnidentifiedImageError:
-        raise PortraitError(f"{name} is not a PNG, JPEG or WebP picture; convert it to one of these") from None
+        raise PortraitError(_why_unknown(data, name)) from None
     except _DECODER_ERRORS:
         raise PortraitError(f"{name} cannot be decoded: its header is damaged; export the picture again") from None
+    _reduce_on_load(picture)
     width, height = picture.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
         raise PortraitError(
@@ -68,20 +82,57 @@ def read_portrait_bytes(data: bytes, *, name: str = "the picture") -> NDArray[np
         )
     try:
         picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        return _to_rgb(upright if upright is not None else picture)
+        return _to_rgb(upright(picture))
     except _DECODER_ERRORS:
         raise PortraitError(f"{name} cannot be decoded: it is truncated or damaged; export it again") from None
 
 
+def _why_unknown(data: bytes, name: str) -> str:
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+        return (
+            f"{name} is a HEIC picture, which is not read here; convert it to JPEG (macOS: sips -s format jpeg IN "
+            "--out OUT.jpg; Linux: heif-convert IN OUT.jpg; iPhone: Settings > Camera > Formats > Most Compatible)"
+        )
+    return f"{name} is not a PNG, JPEG, WebP or AVIF picture; convert it to one of these"
+
+
+def _reduce_on_load(picture: Image.Image) -> None:
+    """Tell the decoder of a large JPEG to leave out what is not needed; other formats cannot."""
+    width, height = picture.size
+    if picture.format != "JPEG" or width * height > MAX_REDUCIBLE_PIXELS:
+        return
+    for divisor in (2, 4, 8):
+        if picture.size[0] * picture.size[1] <= MAX_PIXELS and max(picture.size) <= MAX_SIDE_PX:
+            return
+        picture.draft(None, (-(-width // divisor), -(-height // divisor)))
+
+
+def _to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
+    """Colours of an embedded RGB or CMYK profile in sRGB; unchanged if the profile is sRGB's or cannot be used."""
+    if not 128 <= len(profile) <= MAX_PROFILE_BYTES:
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        fits = source.profile.xcolor_space.strip() == picture.mode
+        if not fits or "srgb" in (source.profile.profile_description or "").lower():
+            return picture
+        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return picture
+    return picture if converted is None else converted
+
+
 def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    profile = picture.info.get("icc_profile") or b""
     if picture.mode in SIXTEEN_BIT_MODES:
         return _from_deep_gray(np.asarray(picture))
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, rgba)
-    return np.array(picture.convert("RGB"))
+    if picture.mode != "CMYK":
+        picture = picture.convert("RGB")
+    return np.array(_to_srgb(picture, profile).convert("RGB"))
 
 
 def _from_deep_gray(values: NDArray[np.generic]) -> NDArray[np.uint8]:

@@ -20,8 +20,6 @@ import io
 import json
 import math
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -34,6 +32,7 @@ from numpy.typing import NDArray
 
 from perse.errors import InputError
 from perse.head import HeadParameters
+from perse.plain_arrays import PlainArrayError, read_npz
 
 FORMAT = "perse-motion"
 VERSION = 1
@@ -153,8 +152,10 @@ def read_motion(path: Path) -> Motion:
         if size > MAX_FILE_BYTES:
             raise InputError(f"{path.name} has {size / 2**20:.0f} MiB; a motion file has at most 32 MiB")
         data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"the motion file {path} cannot be read ({error.strerror})") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        raise InputError(
+            f"the motion file {path} cannot be read ({getattr(error, 'strerror', None) or error})"
+        ) from None
     return parse_motion(data)
 
 
@@ -236,49 +237,27 @@ def _json_column(name: str, entry: Any, width: int) -> NDArray[np.float32]:
 
 
 def _from_npz(data: bytes) -> Motion:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _from_members(archive)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, OSError):
-        raise InputError("the motion looks like an npz file, but is damaged") from None
-    except (ValueError, TypeError, SyntaxError, MemoryError, RuntimeError):
-        raise InputError("the motion's npz members must be plain arrays of numbers") from None
-
-
-def _from_members(archive: zipfile.ZipFile) -> Motion:
-    members = archive.infolist()
-    if len(members) > MAX_NAMES + 1 or sum(member.file_size for member in members) > 8 * MAX_VALUES:
-        raise InputError(f"the motion unpacks to too much; {MAX_NAMES} names and {MAX_VALUES} numbers are allowed")
     fps: float = 0.0
     expressions: dict[str, NDArray[np.float32]] = {}
     joints: dict[str, NDArray[np.float32]] = {}
-    for member in members:
-        name = member.filename.removesuffix(".npy")
-        values = _npy(archive.open(member).read(member.file_size))
-        if name == "fps" and values.size == 1:
-            fps = float(values.reshape(()))
-        elif name.startswith(_EXPRESSION):
-            expressions[name.removeprefix(_EXPRESSION)] = values
-        elif name.startswith(_JOINT):
-            joints[name.removeprefix(_JOINT)] = values
-        else:
-            raise InputError(f"the motion holds {_brief(name)}; expected fps, expression:<name> and joint:<name>")
+    try:
+        for name, values in read_npz(data, max_bytes=8 * MAX_VALUES, max_members=MAX_NAMES + 1):
+            if name == "fps" and values.size == 1:
+                fps = float(values.reshape(()))
+            elif name.startswith(_EXPRESSION):
+                expressions[name.removeprefix(_EXPRESSION)] = _single(values)
+            elif name.startswith(_JOINT):
+                joints[name.removeprefix(_JOINT)] = _single(values)
+            else:
+                raise InputError(f"the motion holds {_brief(name)}; expected fps, expression:<name> and joint:<name>")
+    except PlainArrayError as error:
+        raise InputError(f"the motion looks like an npz file, but {error}") from None
     return Motion(fps, expressions, joints)
 
 
-def _npy(data: bytes) -> NDArray[np.float32]:
-    """An array that its own header describes truthfully: numpy would allocate whatever the header claims."""
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version != (1, 0):
-        raise ValueError("only version 1.0 of the array format is read")
-    shape, column_major, kind = np.lib.format.read_array_header_1_0(stream, max_header_size=1000)
-    body = data[stream.tell() :]
-    if kind.kind not in "fiu" or kind.itemsize > 8 or math.prod(shape) * kind.itemsize != len(body):
-        raise ValueError("the header and the data differ")
-    values = np.frombuffer(body, kind).reshape(shape, order="F" if column_major else "C")
+def _single(values: NDArray[np.generic]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(values.astype(np.float32)).reshape(shape)
+        return np.ascontiguousarray(values.astype(np.float32)).reshape(values.shape)
 
 
 # Checks

@@ -10,6 +10,9 @@
     quarantine/      <key>.parquet, one a failed row; attempts/ while work is under way
     morphs/          content-addressed cache of interpolation targets
     checkpoints/     training state (written by `perse.training`)
+    adapters/        <key>.safetensors, of a teacher of interpolations, one a subject
+    features/        <key>.npz, f_I and f_T of a subject
+    measurements/    <key>.json, a piece of an evaluation
     avatar/          safetensors + JSON: what is registered and served
     report/          metrics, contact sheets, report.html
     manifests/       <stage>.json, written last: a stage is finished exactly when its manifest is there
@@ -49,6 +52,9 @@ FOLDERS = (
     "checkpoints",
     "avatar",
     "report",
+    "features",
+    "adapters",
+    "measurements",
     "manifests",
 )
 
@@ -69,6 +75,23 @@ _LEAVES_ON_DISK = {
 }
 
 
+def _written_out(text: str) -> str:
+    """An address as it is, a path from the root.
+
+    Raises:
+        WorkspaceError: no path that can be written down.
+    """
+    try:
+        text.encode()
+        if not text or "\0" in text:
+            raise ValueError("no name")
+        return text if "://" in text else str(Path(text).expanduser().absolute())
+    except RuntimeError:
+        raise WorkspaceError(f"{text} names the home folder of nobody; write the path out") from None
+    except ValueError:  # also of surrogates, which stand for bytes that are no UTF-8
+        raise WorkspaceError(f"{text[:200]!a} cannot name a folder; choose another --workspace") from None
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A folder on a pyarrow filesystem. A small value: it travels to other processes and opens the filesystem there.
@@ -87,7 +110,7 @@ class Workspace:
             WorkspaceError: the place cannot be written, or holds something that is not a workspace.
         """
         text = str(location)
-        workspace = cls(text if "://" in text else str(Path(text).expanduser().absolute()))
+        workspace = cls(_written_out(text))
         with workspace._explained("open"):
             workspace._found()
         return workspace
@@ -151,6 +174,13 @@ class Workspace:
         with self._explained("look at files"):
             found = filesystem.get_file_info([f"{root}/{_checked(name)}" for name in names])
         return "-".join(f"{info.size}.{info.mtime_ns}" for info in found)
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None if there is none."""
+        filesystem, root = self._place
+        with self._explained("read"):
+            info = filesystem.get_file_info(f"{root}/{_checked(name)}")
+        return int(info.size) if info.type == fs.FileType.File else None
 
     def modified_s(self, name: str) -> float | None:
         """When a file was written, seconds since 1970; None if it is not there."""
@@ -255,6 +285,22 @@ class Workspace:
             )
         if owner is None:
             self.write_json(MARKER, {"format": FORMAT, "version": VERSION, "identity": identity})
+
+    @contextmanager
+    def scratch_folder(self, name: str) -> Iterator[tuple[fs.FileSystem, str]]:
+        """A folder of the workspace for a library that wants one of its own; gone when the block ends.
+
+        Yields:
+            The filesystem, and the folder's place on it.
+        """
+        filesystem, root = self._place
+        place = f"{root}/{_checked(name)}"
+        with self._explained("write"):
+            filesystem.create_dir(place, recursive=True)
+        try:
+            yield filesystem, place
+        finally:
+            self.remove(name)
 
     # Inside
 

@@ -1,7 +1,16 @@
 """How good an avatar is, on poses that it has not seen."""
 
-from perse.evaluation.evaluate import EvaluationConfig, edit_gain, evaluate
-from perse.evaluation.interpolations import MorphTeacher, interpolation_pairs, interpolation_scores, path_scores
+from perse.evaluation.evaluate import Measured, evaluate, summarise, unseen_pose_distances
+from perse.evaluation.interpolations import MorphTeacher, interpolation_pairs, path_scores
+from perse.evaluation.measurements import (
+    EvaluationConfig,
+    EvaluationPieces,
+    Measurer,
+    PairScores,
+    SubjectScores,
+    edit_gain,
+    evaluation_pieces,
+)
 from perse.evaluation.perceptual import multi_scale_distance, structural_similarity
 from perse.evaluation.pictures import psnr
 from perse.evaluation.portrait_identity import PortraitIdentity, portrait_identity
@@ -12,21 +21,28 @@ from perse.evaluation.report import CategoryScores, EvaluationReport, Interpolat
 __all__ = [
     "CategoryScores",
     "EvaluationConfig",
+    "EvaluationPieces",
     "EvaluationReport",
     "InterpolationScores",
+    "Measured",
+    "Measurer",
     "MorphTeacher",
+    "PairScores",
     "PortraitIdentity",
     "PoseDistances",
+    "SubjectScores",
     "changed_part",
     "edit_gain",
     "evaluate",
+    "evaluation_pieces",
     "interpolation_pairs",
-    "interpolation_scores",
     "multi_scale_distance",
     "path_scores",
     "portrait_identity",
     "pose_distances",
     "psnr",
     "structural_similarity",
+    "summarise",
     "unchanged",
+    "unseen_pose_distances",
 ]

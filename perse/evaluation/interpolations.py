@@ -17,7 +17,6 @@ from perse.avatar import Subject, interpolate
 from perse.data import PortraitClip
 from perse.evaluation.pictures import absolute_difference
 from perse.evaluation.regions import changed_part
-from perse.evaluation.report import InterpolationScores
 from perse.evaluation.viewing import Viewer
 
 PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
@@ -46,53 +45,36 @@ class MorphTeacher(Protocol):
         ...
 
 
-def interpolation_scores(
-    viewer: Viewer, pairs: Sequence[tuple[int, int]], steps: int, distance: PerceptualDistance, metric: str
-) -> InterpolationScores | None:
-    """Measure all pairs at all of the viewer's frames; None without pairs."""
-    totals: list[float] = []
-    deviations: list[float] = []
-    for a, b in pairs:
-        for path in _paths(viewer, a, b, torch.linspace(0, 1, steps).tolist()):
-            total, deviation = path_scores(path, distance)
-            if np.isfinite(total):
-                totals.append(total)
-                deviations.append(deviation)
-    if not totals:
-        return None
-    return InterpolationScores(metric, len(totals), steps, float(np.mean(totals)), float(np.mean(deviations)))
-
-
-def distance_from_morphs(
+def distances_from_morphs(
     viewer: Viewer,
     clips: Sequence[PortraitClip],
     frames: Sequence[int],
-    pairs: Sequence[tuple[int, int]],
+    pair: tuple[int, int],
     teacher: MorphTeacher,
-) -> float:
-    """Mean absolute difference of interior pictures from the teacher's, inside the changed part.
+) -> list[float]:
+    """Mean absolute difference of interior pictures from the teacher's, inside the changed part; one for each pose.
 
     Args:
         viewer: shows `frames` of the clips, in that order.
-        clips: of the subjects.
+        clips: of the subjects; pair: their rows.
     """
     alphas = [i / 6 for i in range(1, 6)]  # P 4.3
+    a, b = pair
+    category = viewer.avatar.subjects[a].category
+    assert category is not None, "the reference is no end of a pair"
+    codes = viewer.avatar.subject_codes(torch.tensor([a, b], device=viewer.avatar.device)).detach()
     errors = []
-    for a, b in pairs:
-        category = viewer.avatar.subjects[a].category
-        assert category is not None
-        for path, frame in zip(_paths(viewer, a, b, alphas), frames, strict=True):
-            first, second = (_one_frame(clips[row], frame) for row in (a, b))
-            morphs = torch.from_numpy(teacher.between(first, second, category, alphas)).float() / 255
-            changed = changed_part(category, first.parts[:], second.parts[:])
-            errors.append(absolute_difference(path, morphs, np.broadcast_to(changed, path.shape[:3]).copy()))
-    return float(np.nanmean(errors))
+    for path, frame in zip(paths(viewer, codes[0], codes[1], alphas), frames, strict=True):
+        first, second = (_one_frame(clips[row], frame) for row in (a, b))
+        morphs = torch.from_numpy(teacher.between(first, second, category, alphas)).float() / 255
+        changed = changed_part(category, first.parts[:], second.parts[:])
+        errors.append(absolute_difference(path, morphs, np.broadcast_to(changed, path.shape[:3]).copy()))
+    return errors
 
 
-def _paths(viewer: Viewer, a: int, b: int, alphas: Sequence[float]) -> list[Tensor]:
-    """Pictures [a, h, w, 3] along an interpolation, for each of the viewer's frames."""
-    codes = viewer.avatar.subject_codes(torch.tensor([a, b])).detach()
-    views = torch.stack([viewer.pictures(interpolate(codes[0], codes[1], alpha)) for alpha in alphas])
+def paths(viewer: Viewer, start: Tensor, end: Tensor, alphas: Sequence[float]) -> list[Tensor]:
+    """Pictures [a, h, w, 3] along an interpolation of codes [k, d], for each of the viewer's frames."""
+    views = torch.stack([viewer.pictures(interpolate(start, end, alpha)) for alpha in alphas])
     return list(views.unbind(1))
 
 

@@ -62,7 +62,7 @@ def portrait_identity(
         found = embedder.embed(image)
         return None if found is None or target is None else identity_distance(found, target)
 
-    motion = avatar.skeleton(_turned(pose))
+    motion = avatar.skeleton(_turned(pose).to(avatar.device))
     pictures = Viewer(avatar, motion, camera, rasterizer).pictures(avatar.latents.reference)
     rendered = tuple(distance((p * 255 + 0.5).to(torch.uint8).numpy()) for p in pictures)
     frames = [d for d in map(distance, clip_images) if d is not None]

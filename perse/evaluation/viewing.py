@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from perse.avatar import Avatar, FrameMotion
+from perse.avatar import Avatar, CanonicalGaussians, FrameMotion
 from perse.geometry import Camera
 from perse.render import Rasterizer, rasterize
+
+FRAMES_AT_ONCE = 16
+"""Frames that are posed together: at the paper's sizes MLP_pose alone takes 70 MB for each."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,22 @@ class Viewer:
 
     @torch.no_grad()
     def pictures(self, code: Tensor) -> Tensor:
-        """All frames of one code [k, d], or of one code per frame [f, k, d]: float32 [f, h, w, 3] in [0, 1]."""
+        """All frames of one code [k, d], or of one code per frame [f, k, d]: float32 [f, h, w, 3] in [0, 1], on the
+        host. Memory does not grow with the number of frames, but for the pictures'."""
         canonical = self.avatar.canonicalise(code)
-        of_frame = torch.arange(len(code), device=code.device) if code.ndim == 3 else None
-        gaussians = self.avatar.pose(canonical, self.motion, of_frame)
-        white = torch.ones(3, device=code.device)
-        drawn = rasterize(gaussians, self.camera.to(code.device), background=white, rasterizer=self.rasterizer)
+        of_frame = torch.arange(len(self.motion), device=code.device)
+        of_frame = of_frame if code.ndim == 3 else torch.zeros_like(of_frame)
+        few = [slice(begin, begin + FRAMES_AT_ONCE) for begin in range(0, len(self.motion), FRAMES_AT_ONCE)]
+        return torch.cat([self._drawn(canonical, self.motion[frames], of_frame[frames]) for frames in few])
+
+    def _drawn(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Tensor:
+        gaussians = self.avatar.pose(canonical, motion, of_frame)
+        device = of_frame.device
+        white = torch.ones(3, device=device)
+        drawn = rasterize(gaussians, self.camera.to(device), background=white, rasterizer=self.rasterizer)
         return drawn.colors.clamp(0, 1).cpu()
 
     def at(self, frames: list[int]) -> Viewer:
         """The same, some frames only."""
-        return Viewer(self.avatar, self.motion[torch.tensor(frames)], self.camera, self.rasterizer)
+        chosen = torch.tensor(frames, device=self.motion.coefficients.device)
+        return Viewer(self.avatar, self.motion[chosen], self.camera, self.rasterizer)

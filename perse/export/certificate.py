@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from perse.errors import MissingWeightsError
+from perse.private_folders import at_home, private_folder
 
 CHAIN_FILE, KEY_FILE = "chain.pem", "key.pem"
 VALID_FOR = timedelta(days=5 * 365)
@@ -39,7 +40,9 @@ class SigningIdentity:
 
 def signing_folder() -> Path:
     """``$PERSE_SIGNING``, or ``~/.config/perse/signing``."""
-    return Path(os.environ.get("PERSE_SIGNING") or Path.home() / ".config" / "perse" / "signing")
+    if given := os.environ.get("PERSE_SIGNING"):
+        return Path(given)
+    return at_home(".config/perse/signing") or private_folder("perse-config") / "signing"
 
 
 def local_identity(folder: Path | None = None) -> SigningIdentity:

@@ -7,6 +7,7 @@ A subject is named by its key, by the start of its key, or by words of its promp
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor
@@ -14,6 +15,8 @@ from torch import Tensor
 from perse.attributes import Category
 from perse.avatar import Avatar, Subject
 from perse.errors import InputError
+
+_PERSON = re.compile(r"^A person (?:with|wearing) (?:an? )?", re.IGNORECASE)
 
 Mix = Mapping[Category, Mapping[str, float]]
 """By category: subjects' keys and weights. Weights that do not add up to one leave the rest to the reference."""
@@ -41,14 +44,17 @@ def mixed_code(avatar: Avatar, mix: Mix) -> Tensor:
 def find_subject(avatar: Avatar, category: Category, words: str) -> Subject:
     """The one subject of a category that a key, the start of a key, or words of a prompt name.
 
+    A whole prompt, or its `short_name`, is that subject's even where another one's prompt has the same words.
+
     Raises:
         InputError: none does, or several do; the message lists them.
     """
     members = [subject for subject in avatar.subjects if subject.category is category]
+    asked = words.lower().split()
     exact = [subject for subject in members if subject.key == words]
+    exact += [s for s in members if asked in (s.text.lower().split(), short_name(s.text).lower().split())]
     if exact:
         return exact[0]
-    asked = words.lower().split()
     found = [
         subject
         for subject in members
@@ -58,6 +64,11 @@ def find_subject(avatar: Avatar, category: Category, words: str) -> Subject:
         return found[0]
     what = "no" if not found else f"{len(found)} edits that answer to"
     raise InputError(f"there is {what} {category.value} {words[:60]!r}; {_choices(avatar, category, found)}")
+
+
+def short_name(text: str) -> str:
+    """What a prompt is about: ``teal beanie`` of "A person wearing a teal beanie"."""
+    return _PERSON.sub("", text) or text
 
 
 def parse_mix(avatar: Avatar, sentences: Sequence[str]) -> dict[Category, dict[str, float]]:

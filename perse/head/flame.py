@@ -1,116 +1,37 @@
-"""FLAME 2020 and 2023 from the files that their authors give to licensees, read without running what is in them.
+"""FLAME 2020 and 2023 as a head model: from safetensors or npz, the arrays alone.
 
-The official files are pickles that hold chumpy objects and old scipy and numpy paths. An allow-listing unpickler turns
-those few into plain arrays and refuses everything else; chumpy itself is neither needed nor imported.
+FLAME's own files are pickles. They are converted once (`perse.head.flame_pickle`, ``python jobs/models.py convert``),
+and never opened here.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-import zipfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import scipy.sparse
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
 from torch import Tensor
 
 from perse.errors import HeadModelError
+from perse.head.flame_pickle import NEEDED, read_bytes
 from perse.head.model import HeadModel, Joint, Region
+from perse.plain_arrays import PlainArrayError, read_npz
 
-MAX_FILE_BYTES = 512 * 1024 * 1024
+MAX_ARRAY_BYTES = 256 * 1024 * 1024
+"""What an npz may unpack to; FLAME in double precision takes 55 MiB."""
 N_SHAPE_2020 = 300
 """FLAME stacks 300 identity and 100 expression components in one array."""
 N_SHAPE_USED, N_EXPRESSION_USED = 100, 50
-"""The leading components; the rest is below what a photograph or a Gaussian avatar can show (REFERENCE §1)."""
+"""The leading components; the rest is below what a photograph or a Gaussian avatar can show
+(docs/reference.md#method-numbers)."""
 
-REQUIRED = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights")
+N_MEDIAPIPE_LANDMARKS = 478
+EMBEDDING = ("lmk_face_idx", "lmk_b_coords", "landmark_indices")
 
-
-# What CPython's unpickler raises on damaged or truncated data.
-DAMAGED_PICKLE = (
-    pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, ImportError,
-    OverflowError, MemoryError, AssertionError,
-)  # fmt: skip
-
-
-class ChumpyArray:
-    """What stands in for ``chumpy.ch.Ch`` while unpickling: an object that only keeps its state."""
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.state = state
-
-    def to_array(self) -> NDArray[np.generic]:
-        """The plain values, kept under ``x``."""
-        if "x" not in self.state:
-            raise HeadModelError("a chumpy object of the head-model file holds no values; give FLAME's original file")
-        return np.asarray(self.state["x"])
-
-
-def _sparse(kind: str) -> Callable[..., Any]:
-    return getattr(scipy.sparse, kind)  # type: ignore[no-any-return]
-
-
-def _numpy_core(name: str) -> Any:
-    """numpy's private rebuilding functions, under whichever module path this numpy keeps them."""
-    from numpy._core import multiarray
-
-    return getattr(multiarray, name)
-
-
-ALLOWED: dict[tuple[str, str], Callable[[], Any]] = {
-    ("chumpy.ch", "Ch"): lambda: ChumpyArray,
-    ("chumpy", "Ch"): lambda: ChumpyArray,
-    ("numpy", "ndarray"): lambda: np.ndarray,
-    ("numpy", "dtype"): lambda: np.dtype,
-    ("collections", "OrderedDict"): lambda: dict,
-    ("copy_reg", "_reconstructor"): lambda: _reconstruct_plain,
-    ("copyreg", "_reconstructor"): lambda: _reconstruct_plain,
-    ("__builtin__", "object"): lambda: object,
-    ("builtins", "object"): lambda: object,
-    ("_codecs", "encode"): lambda: _encode_latin1,
-}
-for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    ALLOWED[(_module, "_reconstruct")] = lambda: _numpy_core("_reconstruct")
-    ALLOWED[(_module, "scalar")] = lambda: _numpy_core("scalar")
-for _kind in ("csc", "csr", "coo"):
-    for _module in (f"scipy.sparse.{_kind}", f"scipy.sparse._{_kind}"):
-        ALLOWED[(_module, f"{_kind}_matrix")] = partial(_sparse, f"{_kind}_matrix")
-
-
-def _reconstruct_plain(kind: type, base: type, state: object) -> object:
-    """``copyreg._reconstructor`` for the stub only; the real one would build any class."""
-    if kind is not ChumpyArray or base is not object:
-        raise HeadModelError("the head-model file rebuilds an object other than a chumpy array; it is not FLAME's file")
-    return ChumpyArray()
-
-
-def _encode_latin1(text: str, encoding: str = "latin1") -> bytes:
-    """Protocol-2 pickles written by Python 3 store bytes this way."""
-    if encoding != "latin1":
-        raise HeadModelError("the head-model file uses an unexpected text encoding; it is not FLAME's file")
-    return text.encode("latin1")
-
-
-class FlameUnpickler(pickle.Unpickler):
-    """Unpickles arrays, sparse matrices and chumpy shells; anything else is refused before it is built."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        allowed = ALLOWED.get((module, name))
-        if allowed is None:
-            raise HeadModelError(
-                f"the head-model file wants to run {module}.{name}, which no FLAME file needs; it was not loaded. "
-                "Download the model again from FLAME's own site"
-            )
-        return allowed()
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise HeadModelError("the head-model file refers to data outside itself; it is not FLAME's file")
+Arrays = dict[str, NDArray[np.generic]]
 
 
 def load_flame(
@@ -123,30 +44,27 @@ def load_flame(
     """Read a FLAME model.
 
     Args:
-        path: ``generic_model.pkl``, ``flame2023.pkl`` or an ``.npz`` with the same names.
+        path: what ``python jobs/models.py convert generic_model.pkl`` wrote, or an ``.npz`` with the same names.
         landmark_embedding: FLAME's ``mediapipe_landmark_embedding.npz`` (lmk_face_idx, lmk_b_coords,
             landmark_indices). Without it the model has no landmarks and cannot track portraits.
         n_shape, n_expression: leading components to keep.
 
     Raises:
-        HeadModelError: missing, not a FLAME model, or a pickle that asks for anything but arrays.
+        HeadModelError: missing, not a FLAME model, damaged, or still a pickle.
     """
-    raw = _read(Path(path))
-    missing = [name for name in REQUIRED if name not in raw]
+    name = Path(path).name
+    arrays = _read(Path(path), NEEDED)
+    missing = [one for one in NEEDED if one not in arrays]
     if missing:
-        raise HeadModelError(f"{Path(path).name} lacks {', '.join(missing)}; give FLAME's 2020 or 2023 model file")
-    arrays = {name: _plain(raw[name]) for name in REQUIRED}
+        raise HeadModelError(f"{name} lacks {', '.join(missing)}; give FLAME's 2020 or 2023 model file")
+    _refuse_misfits(name, arrays)
     template = arrays["v_template"].astype(np.float32)
     faces = arrays["f"].astype(np.int64)
     directions = arrays["shapedirs"].astype(np.float32)
-    if template.ndim != 2 or directions.ndim != 3 or directions.shape[:2] != template.shape:
-        raise HeadModelError(f"{Path(path).name} has arrays of unexpected shapes; give FLAME's 2020 or 2023 model file")
     split = min(N_SHAPE_2020, directions.shape[2])
     expression = directions[:, :, split : split + n_expression]
     parents = arrays["kintree_table"][0].astype(np.int64)
     parents[0] = -1  # stored as 2³² - 1
-    if len(parents) != len(Joint):
-        raise HeadModelError(f"{Path(path).name} has {len(parents)} joints, FLAME has {len(Joint)}")
     embedding = _read_embedding(landmark_embedding, len(faces))
     weights = arrays["weights"].astype(np.float32)
     return HeadModel(
@@ -181,44 +99,52 @@ def _regions(weights: NDArray[np.float32]) -> NDArray[np.int64]:
     return regions
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise HeadModelError(f"{path.name} is larger than 512 MiB; give FLAME's 2020 or 2023 model file")
-        data = path.read_bytes()
-    except OSError as error:
-        raise HeadModelError(f"{path} cannot be read ({error.strerror}); give the path of a FLAME model file") from None
-    return _read_npz(path.name, data) if data[:2] == b"PK" else _read_pickle(path.name, data)
-
-
-def _read_npz(name: str, data: bytes) -> dict[str, Any]:
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
-        raise HeadModelError(f"{name} cannot be read as an npz of plain arrays; convert it again") from None
-
-
-def _read_pickle(name: str, data: bytes) -> dict[str, Any]:
-    try:
-        content = FlameUnpickler(io.BytesIO(data), encoding="latin1").load()
-    except HeadModelError:
-        raise
-    except DAMAGED_PICKLE:
+def _read(path: Path, names: tuple[str, ...]) -> Arrays:
+    data = read_bytes(path)
+    if path.suffix.lower() != ".safetensors" and data[:2] != b"PK":
         raise HeadModelError(
-            f"{name} is neither a pickle nor an npz that can be read; give FLAME's model file"
-        ) from None
-    if not isinstance(content, dict):
-        raise HeadModelError(f"{name} holds a {type(content).__name__}, not FLAME's dictionary of arrays")
-    return {str(key): value for key, value in content.items()}
+            f"{path.name} is neither safetensors nor npz; if it is FLAME's own pickle, convert it once (nothing in it "
+            f"is run): python jobs/models.py convert {path}"
+        )
+    try:
+        if data[:2] == b"PK":
+            return dict(read_npz(data, max_bytes=MAX_ARRAY_BYTES, max_members=len(names), wanted=names.__contains__))
+        return {name: array for name, array in load_safetensors(data).items() if name in names}
+    except (PlainArrayError, SafetensorError, ValueError, KeyError) as error:
+        reason = error if isinstance(error, PlainArrayError) else "it is no safetensors file, or damaged"
+        raise HeadModelError(f"{path.name} cannot be read as plain arrays: {reason}; convert it again") from None
 
 
-def _plain(value: Any) -> NDArray[np.generic]:
-    if isinstance(value, ChumpyArray):
-        return value.to_array()
-    if scipy.sparse.issparse(value):
-        return np.asarray(value.toarray())
-    return np.asarray(value)
+def _refuse_misfits(name: str, arrays: Arrays) -> None:
+    """Every size and index, so that what comes later cannot fall over them."""
+    v = len(arrays["v_template"]) if arrays["v_template"].ndim else 0
+    j, t = len(Joint), len(arrays["f"]) if arrays["f"].ndim else 0
+    kinds = {"f": "iu", "kintree_table": "iu"}
+    for one in NEEDED:
+        if arrays[one].dtype.kind not in kinds.get(one, "f"):
+            raise HeadModelError(f"{name}: {one} holds {arrays[one].dtype}; give FLAME's 2020 or 2023 model file")
+        with np.errstate(over="ignore"):
+            finite = arrays[one].dtype.kind != "f" or np.isfinite(arrays[one].astype(np.float32)).all()
+        if not finite:
+            raise HeadModelError(f"{name}: {one} holds numbers that are not finite; convert FLAME's file again")
+    joints = arrays["kintree_table"].shape[-1] if arrays["kintree_table"].ndim == 2 else 0
+    if joints != j:
+        raise HeadModelError(f"{name} has {joints} joints, FLAME has {j}")
+    shapes = {
+        "v_template": (v, 3), "f": (t, 3), "shapedirs": (v, 3, None), "posedirs": (v, 3, 9 * (j - 1)),
+        "J_regressor": (j, v), "kintree_table": (2, j), "weights": (v, j),
+    }  # fmt: skip
+    for one, expected in shapes.items():
+        found = arrays[one].shape
+        if len(found) != len(expected) or any(w is not None and w != f for f, w in zip(found, expected, strict=True)):
+            raise HeadModelError(f"{name}: {one} has shape {found}; give FLAME's 2020 or 2023 model file")
+    faces, parents = arrays["f"].astype(np.int64), arrays["kintree_table"][0].astype(np.int64)
+    if not v or not t or not (faces.min() >= 0 and faces.max() < v):
+        raise HeadModelError(f"{name} has triangles without vertices; give FLAME's 2020 or 2023 model file")
+    if any(not 0 <= parent < joint for joint, parent in enumerate(parents) if joint):
+        raise HeadModelError(f"{name} has joints that hang from none; give FLAME's 2020 or 2023 model file")
+    if (np.abs(arrays["weights"].sum(1)) < 1e-6).any():
+        raise HeadModelError(f"{name} has vertices without a joint; give FLAME's 2020 or 2023 model file")
 
 
 def _read_embedding(
@@ -226,15 +152,17 @@ def _read_embedding(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     if path is None:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3), np.float32)
-    raw = _read(Path(path))
-    missing = [name for name in ("lmk_face_idx", "lmk_b_coords", "landmark_indices") if name not in raw]
+    name = Path(path).name
+    raw = _read(Path(path), EMBEDDING)
+    missing = [one for one in EMBEDDING if one not in raw]
     if missing:
-        raise HeadModelError(
-            f"{Path(path).name} lacks {', '.join(missing)}; give FLAME's mediapipe_landmark_embedding.npz"
-        )
-    faces = np.asarray(raw["lmk_face_idx"]).astype(np.int64).ravel()
-    weights = np.asarray(raw["lmk_b_coords"]).astype(np.float32).reshape(-1, 3)
-    ids = np.asarray(raw["landmark_indices"]).astype(np.int64).ravel()
-    if not len(faces) == len(weights) == len(ids) or faces.max(initial=0) >= n_faces:
-        raise HeadModelError(f"{Path(path).name} does not belong to this head model; give the matching embedding")
+        raise HeadModelError(f"{name} lacks {', '.join(missing)}; give FLAME's mediapipe_landmark_embedding.npz")
+    faces = raw["lmk_face_idx"].astype(np.int64).ravel()
+    weights = raw["lmk_b_coords"].astype(np.float32)
+    ids = raw["landmark_indices"].astype(np.int64).ravel()
+    weights = weights.reshape(-1, 3) if weights.size % 3 == 0 else weights[:0]
+    whole = len(faces) == len(weights) == len(ids) and np.isfinite(weights).all()
+    inside = faces.min(initial=0) >= 0 and faces.max(initial=0) < n_faces
+    if not whole or not inside or not (ids.min(initial=0) >= 0 and ids.max(initial=0) < N_MEDIAPIPE_LANDMARKS):
+        raise HeadModelError(f"{name} does not belong to this head model; give the matching embedding")
     return ids, faces, weights

@@ -5,6 +5,8 @@ Paper's slip: Eq. 22 writes J(ψ); joints depend on the shape β, and so they do
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,13 +20,14 @@ def rest_vertices(model: HeadModel, parameters: HeadParameters) -> Tensor:
     return model.template + model.shape_basis @ parameters.betas + parameters.vertex_offsets
 
 
-def joint_transforms(joints: Tensor, pose: Tensor, parents: Tensor) -> Tensor:
+def joint_transforms(joints: Tensor, pose: Tensor, parents: Sequence[int]) -> Tensor:
     """Rest-to-posed transforms along the kinematic chain.
 
     Args:
         joints: [j, 3] rest positions, metres.
         pose: [..., j, 3] axis-angle, radians, relative to the parent.
-        parents: [j], -1 for the root; parents come before their children.
+        parents: j numbers, -1 for the root; parents come before their children. Not a tensor: reading one would make
+            a GPU wait.
 
     Returns:
         [..., j, 4, 4]; applied to a rest-pose point rigidly attached to the joint, gives its posed position.
@@ -32,7 +35,7 @@ def joint_transforms(joints: Tensor, pose: Tensor, parents: Tensor) -> Tensor:
     rotations = axis_angle_to_matrix(pose)
     world_rotations: list[Tensor] = []
     world_positions: list[Tensor] = []
-    for index, parent in enumerate(parents.tolist()):
+    for index, parent in enumerate(parents):
         if parent < 0:
             rotation, position = rotations[..., index, :, :], joints[index].expand(*pose.shape[:-2], 3)
         else:
@@ -68,7 +71,7 @@ def pose_head(model: HeadModel, parameters: HeadParameters) -> PosedHead:
         identity = torch.eye(3, dtype=rest.dtype, device=rest.device)
         feature = (axis_angle_to_matrix(parameters.pose[..., 1:, :]) - identity).flatten(-3)
         shaped = shaped + torch.einsum("vcp,...p->...vc", model.pose_basis, feature)
-    transforms = joint_transforms(joints, parameters.pose, model.parents)
+    transforms = joint_transforms(joints, parameters.pose, model.parents.tolist())
     matrices = blend_transforms(transforms, model.skinning_weights)
     vertices = (matrices[..., :3, :3] @ shaped[..., None])[..., 0] + matrices[..., :3, 3]
     return PosedHead(vertices, joints, transforms)

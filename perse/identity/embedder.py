@@ -1,7 +1,7 @@
 """Whose face is it? 128 numbers by dlib's recognition network, whose weights come inside a pip package.
 
 Only the network and the five-point predictor are used; the package's 68-point predictor was trained on data that
-excludes commercial use (REFERENCE §2).
+excludes commercial use (docs/reference.md#faces-packages-licences).
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ class DlibEmbedder:
     """Longer side to which a picture is resized before detection."""
     jitters: int = 1
     """Randomly distorted copies that dlib averages; 1 means the picture itself only."""
+    least_score: float = 0.0
+    """Score of the detector that a face must reach. Below 0 it takes textures for faces: only for pictures that are
+    known to show one, such as the surroundings of a face that somebody else found."""
 
     def embed(self, image: Image) -> Embedding | None:
         """See `FaceEmbedder.embed`.
@@ -62,17 +65,17 @@ class DlibEmbedder:
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         picture = np.ascontiguousarray(cv2.resize(image, size, interpolation=shrinking), np.uint8)
-        box = _surest(detector, picture)
+        box = _surest(detector, picture, self.least_score)
         if box is None:
             return None
         shape = predictor(picture, box)
         return np.array(network.compute_face_descriptor(picture, shape, self.jitters), np.float32)
 
 
-def _surest(detector: Any, picture: Image) -> Any | None:
+def _surest(detector: Any, picture: Image, least_score: float) -> Any | None:
     """The face with the highest score; the largest would sometimes be a fold in a sleeve."""
     for upsamplings in (0, 1):
-        boxes, scores, _ = detector.run(picture, upsamplings, 0.0)
+        boxes, scores, _ = detector.run(picture, upsamplings, least_score)
         if boxes:
             return boxes[int(np.argmax(scores))]
     return None

@@ -18,7 +18,8 @@ from perse.render.threads import limited_threads, thread_count
 
 @dataclass(frozen=True, kw_only=True)
 class PictureLossConfig:
-    """Weights of the picture loss (Eq. 11; values of the paper's code, REFERENCE §1, alpha by measurement §7)."""
+    """Weights of the picture loss (Eq. 11). Values of C (docs/reference.md#method-numbers); alpha was measured
+    (docs/reference.md#the-laptop-avatar)."""
 
     l1: float = 1.0
     """Of the mean absolute difference."""
@@ -70,9 +71,7 @@ def picture_loss(
     """
     config = config or PictureLossConfig()
     _check(images, alphas, targets, target_alphas, masks)
-    shares = torch.ones(images.shape[0]) if frame_weights is None else frame_weights.detach().cpu().float()
-    shares = shares / shares.sum().clamp(min=1e-12)
-    share_list = [float(share) for share in shares]
+    share_list = _shares(images.shape[0], frame_weights)
 
     loss = _one_scale if images.device.type == "cpu" else _one_scale_torch
     total, terms = loss(images, alphas, targets, target_alphas, masks, share_list, config, config.scales, threads)
@@ -86,6 +85,14 @@ def picture_loss(
         total = total + more
         similarity.append(more_terms[1])
     return PictureLoss(total, terms[0], torch.stack(similarity).mean(), terms[2])
+
+
+def _shares(frames: int, weights: Tensor | None) -> list[float]:
+    """Each frame's share of the mean."""
+    if weights is None:
+        return [1 / max(frames, 1)] * frames
+    shares = weights.detach().cpu().float()
+    return [float(share) for share in shares / shares.sum().clamp(min=1e-12)]
 
 
 def _check(images: Tensor, alphas: Tensor, targets: Tensor, target_alphas: Tensor, masks: Tensor | None) -> None:

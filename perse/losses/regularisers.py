@@ -63,7 +63,7 @@ def deformation_loss(
 
 
 def decayed(weight: float, epoch: int, *, halve_at: Sequence[int] = (10, 20, 30, 40)) -> float:
-    """A weight that is halved at the given epochs (REFERENCE §1, the FLAME terms)."""
+    """A weight that is halved at the given epochs (docs/reference.md#method-numbers, the FLAME term)."""
     return float(weight * 0.5 ** sum(epoch >= milestone for milestone in halve_at))
 
 

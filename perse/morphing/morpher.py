@@ -9,6 +9,24 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.attributes import Category
+from perse.data.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class FrameOrigin:
+    """Which picture an end is: under this name a teacher finds the subject's adapter and what it has worked out before.
+
+    Attributes:
+        workspace: where the subject's adapter lies.
+        clip: content key of the subject's clip.
+        frame_number: position in the shared motion.
+    """
+
+    workspace: Workspace
+    clip: str
+    frame_number: int
+
 
 @dataclass(frozen=True)
 class MorphEnd:
@@ -19,12 +37,16 @@ class MorphEnd:
         alpha: [h, w] uint8.
         shape: [h, w] bool, the pixels of the edited part; may be empty (a bald head has no hair).
         landmarks_px: [l, 2] float32 of this pose, pixel centres at half-integers; the same l points in both ends.
+        category: what was edited; None where only pixels are known.
+        origin: which picture this is; None for one that is in no workspace.
     """
 
     image: NDArray[np.uint8]
     alpha: NDArray[np.uint8]
     shape: NDArray[np.bool_]
     landmarks_px: NDArray[np.float32]
+    category: Category | None = None
+    origin: FrameOrigin | None = None
 
     def __post_init__(self) -> None:
         size = self.image.shape[:2]
@@ -36,18 +58,41 @@ class MorphEnd:
 
 
 @dataclass(frozen=True)
+class MorphCost:
+    """What a morph took.
+
+    Attributes:
+        unet_calls: forward passes of a UNet, each over a batch.
+        unet_rows: pictures in all those batches together.
+        ends_found, ends_made: ends whose inversion was remembered, and that had to be inverted.
+        seconds: wall-clock time.
+    """
+
+    unet_calls: int = 0
+    unet_rows: int = 0
+    ends_found: int = 0
+    ends_made: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Morph:
     """Pictures between two ends.
 
     Attributes:
-        positions: [m] float32, where each lies between the first end (0) and the second (1).
+        positions: [m] float32, where each lies between the first end (0) and the second (1). Mostly those that were
+            asked for; a teacher that evens out its pace answers others, and these are the ones to interpolate z at.
         images: [m, h, w, 3] uint8 RGB on white.
         alphas: [m, h, w] uint8.
+        shapes: [m, h, w] bool, the pixels of the edited part (M_part of Eq. 39); None from one who cannot tell.
+        cost: what it took.
     """
 
     positions: NDArray[np.float32]
     images: NDArray[np.uint8]
     alphas: NDArray[np.uint8]
+    shapes: NDArray[np.bool_] | None = None
+    cost: MorphCost = MorphCost()
 
 
 class Morpher(Protocol):
@@ -60,3 +105,19 @@ class Morpher(Protocol):
             ValueError: the ends differ in size, or a position lies outside [0, 1].
         """
         ...
+
+
+def check_ends(first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> None:
+    """Refuse what no morpher can work with.
+
+    Raises:
+        ValueError: the ends differ in size, or a position lies outside [0, 1].
+    """
+    if first.image.shape != second.image.shape:
+        raise ValueError(f"the ends differ in size: {first.image.shape} and {second.image.shape}")
+    if first.landmarks_px.shape != second.landmarks_px.shape:
+        raise ValueError(
+            f"the ends differ in their landmarks: {first.landmarks_px.shape} and {second.landmarks_px.shape}"
+        )
+    if any(not 0 <= t <= 1 for t in positions):
+        raise ValueError(f"positions must lie between 0 and 1, got {list(positions)}")

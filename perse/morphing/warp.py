@@ -5,28 +5,41 @@ travels along a straight line (`perse.morphing.correspondence`). For a picture a
 point that passes each pixel is gathered from both ends: every pixel drops its vector where it is at t. Then the first
 end is sampled behind it and the second ahead of it.
 
-The two samples are blended with weights 1 - t and t where both show the edited part, or neither. Where one does and the
-other does not, `membership` says which is right at t, and only a sample that agrees counts. What comes from one end
-alone takes on the part's mean colour at t, so that a new brim is as blue as the hat is by then. Colours are blended
-premultiplied: no white seeps in from the background.
+The two samples are blended with weights 1 - t and t where both show the edited part, or neither. What only one of
+them shows is not blended in, which would be a ghost: it is pulled out of what both show (`perse.morphing.growth`), a
+brim out of a beanie. Where there is nothing in common to be pulled out of, or only little, `membership` fades it. What
+comes from one end alone takes on the part's mean colour at t, so that a new brim is as blue as the hat is by then.
+Colours are blended premultiplied: no white seeps in from the background.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.attributes import Category
 from perse.morphing.correspondence import CorrespondenceConfig, Field, correspondence, sampled
+from perse.morphing.growth import Core, growth_of
 from perse.morphing.membership import firmness, membership
-from perse.morphing.morpher import Morph, MorphEnd
+from perse.morphing.morpher import Morph, MorphEnd, check_ends
+
+FEATURES = (Category.EYEBROWS, Category.MOUTH, Category.NOSE)
+"""What every face has: its outline is where the parser drew it and shows in no picture, so that it moves as the
+picture does. Everything else is put on, and grows."""
 
 _UNMOVED = 0.02
 """Weight of the ends as they are, for pixels where no moved sample shows what belongs there."""
+
+_FULLY_SHOWN = 0.15
+"""Position from which what is pulled out of the core is opaque."""
+
+_TINTED = 70.0
+"""Grey levels within which a pixel's colour counts as its part's."""
 
 _STANDING = 0.05
 """Weight of the background's vectors, which stand still, against the figure's."""
@@ -36,12 +49,15 @@ _STANDING = 0.05
 class WarpMorpherConfig:
     """How pictures are warped towards each other."""
 
-    version: int = 3
+    version: int = 4
     """Part of content keys: changes whenever the pictures do."""
     correspondence: CorrespondenceConfig = field(default_factory=CorrespondenceConfig)
     """What corresponds to what."""
     tear: float = 0.01
     """Standard deviation of the blur that closes what motion tears open, a share of the picture's width."""
+
+    lora: ClassVar[None] = None
+    """No subject needs an adapter."""
 
     def build(self) -> WarpMorpher:
         return WarpMorpher(self)
@@ -55,28 +71,35 @@ class WarpMorpher:
 
     def morph(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> Morph:
         """See `Morpher.morph`. Where the ends are alike, so is everything between them."""
-        _check(first, second, positions)
+        check_ends(first, second, positions)
         ends = _Layers.of(first), _Layers.of(second)
         firm = firmness(first.shape, second.shape)
+        growing = _Growing.of(ends) if firm > 0 and first.category not in FEATURES else None
         fields: tuple[Field, Field] | None = None
-        images, alphas = [], []
+        images, alphas, shapes = [], [], []
         for t in map(float, positions):
             if t in (0.0, 1.0):
                 end = first if t == 0 else second
                 images.append(end.image)
                 alphas.append(end.alpha)
+                shapes.append(end.shape)
                 continue
             fields = fields or correspondence(first, second, self._config.correspondence)
             passing = self._passing(fields, (_presence(first), _presence(second)), t)
             moved = ends[0].moved(-t * passing), ends[1].moved((1 - t) * passing)
-            image, alpha = _blended(ends, moved, t, firm)
+            layers = _blended(ends, moved, t, firm)
+            if growing is not None:
+                layers = _mixed(layers, _grown(ends, moved, passing, growing, t), firm)
+            image, alpha, shape = _finished(layers)
             images.append(image)
             alphas.append(alpha)
+            shapes.append(shape)
         h, w = first.alpha.shape
         return Morph(
             positions=np.asarray(positions, np.float32),
             images=np.stack(images) if images else np.zeros((0, h, w, 3), np.uint8),
             alphas=np.stack(alphas) if alphas else np.zeros((0, h, w), np.uint8),
+            shapes=np.stack(shapes) if shapes else np.zeros((0, h, w), np.bool_),
         )
 
     def _passing(
@@ -124,41 +147,117 @@ class _Layers:
         """[h, w] in [0, 1]."""
         return np.asarray(self.picture[..., 3] / 255, np.float32)
 
+    def within(self, whole: _Layers, core: Core, share: float) -> _Layers:
+        """Only as much of a part as there can be: what is pulled out never crosses what the whole end has not, and
+        shows itself gradually, because at first it is a few pixels drawn out of very many."""
+        reach = (2 * cv2.GaussianBlur(whole.part, (0, 0), 0.7)).clip(0, 1)
+        shown = core.inside + (1 - core.inside) * min(1.0, share / _FULLY_SHOWN)
+        return replace(self, part=np.asarray(np.minimum(self.part, reach) * shown, np.float32))
+
     def moved(self, field: Field) -> _Layers:
         return replace(self, picture=sampled(self.picture, field), part=sampled(self.part, field))
 
 
-def _blended(
-    ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: float, firm: float
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Image [h, w, 3] and alpha [h, w] at position t of two ends, given as they are and moved to t."""
+_Mixture = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+"""Straight colour [h, w, 3] from 0 to 255, alpha [h, w] and part [h, w]."""
+
+
+def _blended(ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: float, firm: float) -> _Mixture:
+    """Position t of two ends, given as they are and moved to t."""
     part = membership(ends[0].part, ends[1].part, t, firm)
     alpha = membership(ends[0].alpha, ends[1].alpha, t, firm)
-    weights = (1 - t, t, _UNMOVED * (1 - t), _UNMOVED * t)
-    opaque, color = [], 0.0
-    for end, weight in zip((*moved, *ends), weights, strict=True):
+    color, first_share = _colors(ends, moved, t, part)
+    missing = part * (1 - t - first_share)  # of the first end's share, or the opposite of excess
+    color = color + (firm * missing)[..., None] * (ends[0].tint - ends[1].tint)
+    return np.clip(color, 0, 255), alpha, part
+
+
+@dataclass(frozen=True)
+class _Growing:
+    """The core of two ends, and how much of either shows outside of it at which growth (`Core.areas`)."""
+
+    core: Core
+    areas: tuple[NDArray[np.float64], NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, ends: tuple[_Layers, _Layers]) -> _Growing | None:
+        core = Core.of(ends[0].part > 0.5, ends[1].part > 0.5)
+        return None if core is None else cls(core, (core.areas(ends[0].part), core.areas(ends[1].part)))
+
+
+def _grown(
+    ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], passing: Field, growing: _Growing, t: float
+) -> _Mixture:
+    """The same, where what only one end has is pulled out of what both have."""
+    core, inside = growing.core, growing.core.inside[..., None]
+    growths = growth_of(growing.areas[0], 1 - t), growth_of(growing.areas[1], t)
+    first = ends[0].moved(inside * (-t * passing) + core.pulled(growths[0])).within(ends[0], core, 1 - t)
+    second = ends[1].moved(inside * ((1 - t) * passing) + core.pulled(growths[1])).within(ends[1], core, t)
+    under, under_alpha = _under(ends, moved, t)
+
+    weights = (1 - t) * first.part + 1e-6, t * second.part + 1e-6
+    total = weights[0] + weights[1]
+    over = sum(w[..., None] * end.picture[..., :3] for w, end in zip(weights, (first, second), strict=True))
+    over_alpha = (weights[0] * first.alpha + weights[1] * second.alpha) / total
+    straight = over / (total * np.maximum(over_alpha, 1e-3))[..., None]
+    missing = 1 - t - weights[0] / total  # of the first end's share, or the opposite of excess
+    whose = np.where((missing > 0)[..., None], ends[1].tint, ends[0].tint)
+    alike = np.exp(-0.5 * ((straight - whose) ** 2).sum(-1) / _TINTED**2)  # hair below a hat keeps its colour
+    straight = straight + (alike * missing)[..., None] * (ends[0].tint - ends[1].tint)
+    part = np.maximum(first.part, second.part)
+    # The rim of one end may lie in the middle of the other: the more opaque of the two covers.
+    shown = min(1.0, (1 - t) / _FULLY_SHOWN), min(1.0, t / _FULLY_SHOWN)
+    covered = np.maximum(shown[0] * first.part * first.alpha, shown[1] * second.part * second.alpha)
+    alpha = covered + (1 - covered) * under_alpha
+    mixed = covered[..., None] * np.clip(straight, 0, 255) + ((1 - covered) * under_alpha)[..., None] * under
+    return np.clip(mixed / np.maximum(alpha, 1e-3)[..., None], 0, 255), alpha, part
+
+
+def _under(ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: float) -> tuple[Any, NDArray[np.float32]]:
+    """Straight colour [h, w, 3] and alpha [h, w] of what is behind the part, from whoever does not show the part."""
+    color, opaque, alpha, total = np.zeros((*ends[0].part.shape, 3), np.float32), 1e-9, 0.0, 0.0
+    for (end, weight), still in zip(_weighted(ends, moved, t), (False, False, True, True), strict=True):
+        rim = cv2.dilate(end.part, np.ones((5, 5), np.uint8))  # pixels beside the part that show some of its colour
+        share = weight * (1e-6 + 1e-3 * np.clip(1 - end.part, 0, 1) + np.clip(1 - rim, 0, 1))
+        color = color + share[..., None] * end.picture[..., :3]
+        opaque = opaque + share * end.alpha
+        if still:  # a moved silhouette would be one of the part's
+            alpha, total = alpha + share * end.alpha, total + share
+    return color / np.asarray(opaque)[..., None], np.asarray(alpha / total, np.float32)
+
+
+def _weighted(ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: float) -> list[tuple[_Layers, float]]:
+    """The four samples of a pixel, and what each counts."""
+    return list(zip((*moved, *ends), (1 - t, t, _UNMOVED * (1 - t), _UNMOVED * t), strict=True))
+
+
+def _colors(
+    ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: float, part: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Straight colour [h, w, 3] of the samples that agree about the part, and the first end's share [h, w] in it."""
+    opaque, color = [], np.zeros((*part.shape, 3), np.float32)
+    for end, weight in _weighted(ends, moved, t):
         share = weight * (1e-4 + np.clip(1 - np.abs(end.part - part), 0, 1))  # a sample counts as far as it agrees
         opaque.append(share * end.alpha)
         color = color + share[..., None] * end.picture[..., :3]
-    total = sum(opaque) + 1e-6
-    color = color / total[..., None]
-    missing = part * (1 - t - (opaque[0] + opaque[2]) / total)  # of the first end's share, or the opposite of excess
-    color = np.clip(color + (firm * missing)[..., None] * (ends[0].tint - ends[1].tint), 0, 255)
-    image = color * alpha[..., None] + 255 * (1 - alpha[..., None])
-    return np.round(image).astype(np.uint8), np.round(255 * alpha).astype(np.uint8)
+    total = opaque[0] + opaque[1] + opaque[2] + opaque[3] + 1e-6
+    return color / total[..., None], (opaque[0] + opaque[2]) / total
+
+
+def _mixed(fading: _Mixture, growing: _Mixture, firm: float) -> _Mixture:
+    """As far as shapes can grow into each other they do, the rest fades."""
+    alpha = firm * growing[1] + (1 - firm) * fading[1]
+    color = firm * (growing[0] * growing[1][..., None]) + (1 - firm) * (fading[0] * fading[1][..., None])
+    return color / np.maximum(alpha, 1e-3)[..., None], alpha, firm * growing[2] + (1 - firm) * fading[2]
+
+
+def _finished(mixture: _Mixture) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
+    """Image [h, w, 3] on white, alpha [h, w] and part [h, w]."""
+    color, alpha, part = mixture
+    image = np.clip(color, 0, 255) * alpha[..., None] + 255 * (1 - alpha[..., None])
+    return np.round(image).astype(np.uint8), np.round(255 * alpha).astype(np.uint8), part > 0.5
 
 
 def _presence(end: MorphEnd) -> NDArray[np.float32]:
     """Weights [h, w] of the vectors that start at an end's pixels."""
     return np.asarray(end.alpha / 255 + _STANDING, np.float32)
-
-
-def _check(first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> None:
-    if first.image.shape != second.image.shape:
-        raise ValueError(f"the ends differ in size: {first.image.shape} and {second.image.shape}")
-    if first.landmarks_px.shape != second.landmarks_px.shape:
-        raise ValueError(
-            f"the ends differ in their landmarks: {first.landmarks_px.shape} and {second.landmarks_px.shape}"
-        )
-    if any(not 0 <= t <= 1 for t in positions):
-        raise ValueError(f"positions must lie between 0 and 1, got {list(positions)}")

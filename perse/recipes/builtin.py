@@ -10,6 +10,7 @@ from perse.avatar import AvatarConfig, HullConfig, LatentConfig, PartBasesConfig
 from perse.errors import RecipeError
 from perse.recipes.filming import Filming
 from perse.recipes.paper import paper, paper_hybrid, paper_permissive
+from perse.recipes.paper_tiny import paper_tiny
 from perse.recipes.recipe import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
 from perse.synthesis.prompts import PromptPlan
@@ -70,6 +71,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "tiny": tiny,
     "laptop": laptop,
     "paper": paper,
+    "paper-tiny": paper_tiny,
     "paper-permissive": paper_permissive,
     "paper-hybrid": paper_hybrid,
 }

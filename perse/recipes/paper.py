@@ -10,15 +10,20 @@ What differs from the paper, and why:
 * **Face parsing.** Sapiens' face checkpoint was never released. A SegFormer trained on CelebAMask-HQ parses; beards,
   which it does not know, and headphones are placed by landmarks.
 * **Keypoints** are the tracked landmarks in OpenPose's look, which need no weights and are aligned by construction.
-* **Morphs.** The teacher of stage 2 is the warping morpher, not DiffMorpher.
 * **Steps.** 112 epochs in 1.5 days on eight A6000 (P 6) are about 1.6 million rendered images by our estimate of the
-  networks' cost (REFERENCE §3): 50,000 steps of 8 workers × 4 images. The learning rate falls exponentially to the
-  quarter that two halvings (epochs 40 and 60) leave.
+  networks' cost (docs/reference.md#rasterizing-on-a-cpu): 50,000 steps of 8 workers × 4 images. The learning rate falls
+  exponentially to the quarter that two halvings (epochs 40 and 60) leave.
+* **Start.** Points begin on the head model, in the photo hulls of what stands off it and on the body, coloured from
+  the clips (`perse.avatar.initialisation`), where the paper samples the opened head alone: the first image is a head
+  with its hat, and the first epochs are saved.
+* **Features.** MLP_z sees CLIP's features as deviations from their category's mean, in units of their spread
+  (`perse.avatar.latents.LatentSpace`): as they come, those of two edits of one portrait agree to within a few per cent.
+* **Opacities** are not reset; points that fade are pruned and refilled (P A.1.2), which is what a reset is for.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from perse.attributes import Category
@@ -27,11 +32,14 @@ from perse.avatar.densification import DensificationConfig
 from perse.evaluation import EvaluationConfig
 from perse.features import OpenClipEncoderConfig
 from perse.losses import DeformationLossConfig, PictureLossConfig
+from perse.morphing import DiffMorpherConfig
 from perse.recipes.filming import Filming
 from perse.recipes.paper_animators import paper_animators
 from perse.recipes.recipe import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
-from perse.render import GsplatRasterizer
+from perse.render import CpuRasterizer, GsplatRasterizer
+from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
+from perse.synthesis.production.animator_by_category import AnimatorByCategoryConfig
 from perse.synthesis.production.diffusion_editor import DiffusionEditorConfig
 from perse.synthesis.production.editor_by_category import EditorByCategoryConfig
 from perse.synthesis.production.inpainting import SdxlInpainterConfig
@@ -39,35 +47,110 @@ from perse.synthesis.production.model_store import store_root
 from perse.synthesis.production.production_screen import ProductionScreenConfig
 from perse.synthesis.production.segmenter import LandmarkSegmenterConfig, TransformersSegmenterConfig
 from perse.synthesis.prompts import PAPER_COUNTS, PromptPlan
-from perse.training import FineTuneConfig, LearningRates, LossConfig, TrainingConfig
+from perse.synthesis.screen import ProceduralScreenConfig
+from perse.training import PAIRS_PER_SUBJECT, FineTuneConfig, LearningRates, LossConfig, TrainingConfig
 
-STEPS = 50_000
-"""Of stage 1; see the module."""
+TRAIN_WORKERS = 8
+"""The paper's GPUs."""
 
-FINE_TUNING_STEPS = 4_825
-"""38,600 pairs (P A.2.3), one a step and worker."""
+
+@dataclass(frozen=True, kw_only=True)
+class PaperModels:
+    """The networks of others that the recipe stands on."""
+
+    editor: DiffusionEditorConfig = field(default_factory=DiffusionEditorConfig)
+    """Eq. 6–9."""
+    encoder: OpenClipEncoderConfig = field(
+        default_factory=lambda: OpenClipEncoderConfig(checkpoint=_clip_file(), architecture="ViT-B-32-quickgelu")
+    )
+    """CLIP: f_I and f_T, and the agreement of edit and prompt."""
+    animator: AnimatorByCategoryConfig | ProceduralAnimatorConfig = field(
+        default_factory=lambda: paper_animators(TransformersSegmenterConfig())
+    )
+    """Eq. 10: who films which category (P Table 4)."""
+    morpher: DiffMorpherConfig = field(default_factory=DiffMorpherConfig)
+    """The teacher of stage 2 (P A.2.2)."""
+    vgg: Path = field(default_factory=lambda: store_root() / "vgg16" / "model.safetensors")
+    """VGG-16, for the perceptual loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperNumbers:
+    """The sizes of the recipe; the defaults are the paper's. `perse.recipes.paper_tiny` has small ones."""
+
+    counts: tuple[tuple[Category, int], ...] = PAPER_COUNTS
+    """Prompts of each category."""
+    filming: Filming = field(default_factory=lambda: Filming(stride=1, size_px=512))
+    """513 frames."""
+    avatar: AvatarConfig = field(default_factory=lambda: AvatarConfig(latents=LatentConfig(), decoder=NetworksConfig()))
+    """The paper's four networks."""
+    start: StartConfig = field(default_factory=lambda: StartConfig(watched_subjects=160))
+    """Points before they grow."""
+    steps: int = 50_000
+    """Of stage 1; see the module."""
+    points: int = 130_000
+    """Gaussians that the avatar grows to."""
+    screen: ProceduralScreenConfig = field(default_factory=ProceduralScreenConfig)
+    """How far an edit may be from the photograph."""
+    min_agreement: float = 0.20
+    """Least CLIP cosine of an edit and its prompt."""
+    min_gain: float = 0.0
+    """How much more than the photograph's."""
+    evaluation: EvaluationConfig = field(
+        default_factory=lambda: EvaluationConfig(
+            frames=113, identity_frames=4, mixes=50, pairs_per_category=200, interpolation_frames=5
+        )
+    )
+    """What is measured (P B.2)."""
+    rasterizer: CpuRasterizer | GsplatRasterizer = field(default_factory=GsplatRasterizer)
+    """Who draws."""
+    cluster: ClusterUse = field(default_factory=lambda: CLUSTER)
+    """What the stages claim."""
+    pairs_per_subject: int = PAIRS_PER_SUBJECT
+    """Interpolations of each subject in stage 2 (P A.2.3)."""
+
+    @property
+    def fine_tuning_steps(self) -> int:
+        """One pair a step and worker: 4,785 steps for the paper's 957 subjects."""
+        subjects = sum(count for _, count in self.counts)
+        return max(1, self.pairs_per_subject * subjects // max(self.cluster.train_workers, 1))
 
 
 def paper() -> Recipe:
-    """The paper's numbers. Needs weights (``python jobs/models.py list --recipe paper``) and GPUs."""
-    clip = OpenClipEncoderConfig(checkpoint=_clip_file(), architecture="ViT-B-32-quickgelu")
+    """The paper's numbers. Needs weights (``perse models list --recipe paper``) and GPUs."""
+    return assembled("paper", PaperModels(), PaperNumbers())
+
+
+def assembled(name: str, models: PaperModels, numbers: PaperNumbers) -> Recipe:
+    """The paper's recipe with the given networks and sizes."""
+    training = _training(models, numbers)
     return Recipe(
-        name="paper",
-        prompts=PromptPlan(PAPER_COUNTS),
-        editor=EditorByCategoryConfig(default=DiffusionEditorConfig()),
-        screen=ProductionScreenConfig(encoder=clip),
-        animator=paper_animators(TransformersSegmenterConfig()),
-        filming=Filming(stride=1, size_px=512),
-        encoder=clip,
-        avatar=AvatarConfig(latents=LatentConfig(), decoder=NetworksConfig()),
-        start=StartConfig(),
-        training=_training(),
-        finetuning=FineTuneConfig(training=_fine_tuning(), alphas_per_step=5),
-        rasterizer=GsplatRasterizer(),
-        evaluation=EvaluationConfig(
-            frames=113, identity_frames=4, mixes=50, pairs_per_category=200, interpolation_frames=5
+        name=name,
+        prompts=PromptPlan(numbers.counts),
+        editor=EditorByCategoryConfig(default=models.editor),
+        screen=ProductionScreenConfig(
+            measurements=numbers.screen,
+            encoder=models.encoder,
+            min_agreement=numbers.min_agreement,
+            min_gain=numbers.min_gain,
         ),
-        cluster=CLUSTER,
+        animator=models.animator,
+        morpher=models.morpher,
+        filming=numbers.filming,
+        encoder=models.encoder,
+        avatar=numbers.avatar,
+        start=numbers.start,
+        training=training,
+        finetuning=FineTuneConfig(
+            training=_fine_tuning(training, numbers.fine_tuning_steps),
+            alphas_per_step=5,
+            interpolation_weight=1.0,
+            elsewhere_share=0.0,
+            hold_pivots=False,
+        ),
+        rasterizer=numbers.rasterizer,
+        evaluation=numbers.evaluation,
+        cluster=numbers.cluster,
     )
 
 
@@ -97,37 +180,46 @@ def paper_hybrid() -> Recipe:
     return replace(paper(), name="paper-hybrid", editor=editor)
 
 
-CLUSTER = ClusterUse(
+CLUSTER: ClusterUse = ClusterUse(
     edit=WorkerPool(workers=(1, 8), cpus=4, gpus=1, memory_gib=64, threads=4, batch_size=4, time_limit_s=900),
     screen=WorkerPool(workers=(1, 8), cpus=1, memory_gib=4, batch_size=4),
     animate=WorkerPool(workers=(1, 16), cpus=2, gpus=0.25, memory_gib=12, threads=2, time_limit_s=1800),
-    morph=WorkerPool(workers=(2, 32), cpus=1, memory_gib=4),
-    train_workers=8,
+    encode=WorkerPool(workers=(1, 8), cpus=2, gpus=1, memory_gib=8, threads=2, batch_size=16),
+    set_up=WorkerPool(cpus=16, memory_gib=32, threads=16, time_limit_s=3600),
+    adapt=WorkerPool(workers=(1, 8), cpus=2, gpus=1, memory_gib=16, threads=2, time_limit_s=3600),
+    morph=WorkerPool(workers=(2, 8), cpus=2, gpus=1, memory_gib=24, threads=2),
+    evaluate=WorkerPool(workers=(1, 8), cpus=4, gpus=1, memory_gib=24, threads=4, time_limit_s=1800),
+    report=WorkerPool(cpus=4, gpus=1, memory_gib=24, threads=4, time_limit_s=3600),
+    train_workers=TRAIN_WORKERS,
     train=WorkerPool(cpus=4, gpus=1, memory_gib=32, threads=4),
+    placement_limit_s=900,
     clips_mib=8192,
 )
 """Eight GPUs and about a hundred CPU cores, on one machine or several. The clips, 600 GiB decoded, are streamed."""
 
 
-def _training() -> TrainingConfig:
+def _training(models: PaperModels, numbers: PaperNumbers) -> TrainingConfig:
     return TrainingConfig(
-        steps=STEPS,
+        steps=numbers.steps,
         edits_per_step=3,
         final_rate=0.25,
+        betas=(0.9, 0.999),
+        epsilon=1e-8,
         losses=LossConfig(
             picture=PictureLossConfig(),
             perceptual=0.1,
-            vgg_checkpoint=store_root() / "vgg16" / "model.safetensors",
+            vgg_checkpoint=models.vgg,
             latent=0.1,
             deformation=DeformationLossConfig(),
         ),
         rates=LearningRates(networks=1e-4, latents=5e-4),
-        densification=DensificationConfig(),
+        densification=DensificationConfig(target=numbers.points),
     )
 
 
-def _fine_tuning() -> TrainingConfig:
-    return replace(_training(), steps=FINE_TUNING_STEPS, flat_share=0.0, densification=None)
+def _fine_tuning(training: TrainingConfig, steps: int) -> TrainingConfig:
+    """MLP_pose stays on: it has long been trained when stage 2 begins."""
+    return replace(training, steps=steps, flat_share=0.0, densification=None, pose_networks_from=0.0)
 
 
 def _clip_file() -> Path:

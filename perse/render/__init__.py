@@ -3,7 +3,7 @@
 from perse.render.cpu import CpuRasterizer
 from perse.render.gsplat import GsplatRasterizer
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
-from perse.render.rasterization import Rasterizer, Rendering, rasterize
+from perse.render.rasterization import Rasterizer, Rendering, check_device, rasterize
 from perse.render.reference import ReferenceRasterizer
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Rasterizer",
     "ReferenceRasterizer",
     "Rendering",
+    "check_device",
     "project_vertices",
     "rasterize",
     "rasterize_mesh",

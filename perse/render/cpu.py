@@ -39,6 +39,10 @@ class CpuRasterizer:
 
     threads: int | None = None
 
+    @property
+    def device_types(self) -> tuple[str, ...]:
+        return ("cpu",)
+
     def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
         """See `perse.render.Rasterizer`. Other dtypes than float32 are converted and the result converted back.
 

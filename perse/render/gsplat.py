@@ -23,6 +23,10 @@ class GsplatRasterizer:
     0.999, 1e-4, 0.3 px², 1 cm) are those of the twins, so that the same contract tests hold.
     """
 
+    @property
+    def device_types(self) -> tuple[str, ...]:
+        return ("cuda",)
+
     def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
         """See `perse.render.Rasterizer`.
 

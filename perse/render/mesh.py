@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from perse.geometry.camera import Camera
+from perse.render.compiled import exact_kernel
+from perse.render.triangle_kernels import at_pixel, pixel_box, signed_area
 
 
 @dataclass(frozen=True)
@@ -70,45 +71,28 @@ def rasterize_mesh(
     return MeshFragments(depth, face, weights)
 
 
-@numba.njit(cache=True, nogil=True)
+@exact_kernel
 def _rasterize(vertices, faces, cull, depth, face, weights):  # type: ignore[no-untyped-def]
     height, width = depth.shape
     for t in range(faces.shape[0]):
         a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
-        x0, y0, z0 = vertices[a, 0], vertices[a, 1], vertices[a, 2]
-        x1, y1, z1 = vertices[b, 0], vertices[b, 1], vertices[b, 2]
-        x2, y2, z2 = vertices[c, 0], vertices[c, 1], vertices[c, 2]
-        if z0 <= 1e-3 or z1 <= 1e-3 or z2 <= 1e-3:
+        area = signed_area(vertices, a, b, c)
+        if area == 0 or (cull and area > 0):
             continue
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        # y points down, so a counter-clockwise triangle seen from outside has a negative area.
-        if area == 0 or (cull and area > 0) or not np.isfinite(area):
-            continue
-        left = max(int(np.ceil(min(x0, x1, x2) - 0.5)), 0)
-        right = min(int(np.floor(max(x0, x1, x2) - 0.5)), width - 1)
-        top = max(int(np.ceil(min(y0, y1, y2) - 0.5)), 0)
-        bottom = min(int(np.floor(max(y0, y1, y2) - 0.5)), height - 1)
+        left, right, top, bottom = pixel_box(vertices, a, b, c, width, height)
         inverse_area = 1.0 / area
         for y in range(top, bottom + 1):
-            py = y + 0.5
             for x in range(left, right + 1):
-                px = x + 0.5
-                w0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse_area
-                w1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) * inverse_area
-                w2 = 1.0 - w0 - w1
-                if w0 < 0 or w1 < 0 or w2 < 0:
-                    continue
-                q0, q1, q2 = w0 / z0, w1 / z1, w2 / z2
-                z = 1.0 / (q0 + q1 + q2)
-                if z < depth[y, x]:
+                z, w0, w1, w2 = at_pixel(vertices, a, b, c, inverse_area, x, y)
+                if 0 < z < depth[y, x]:
                     depth[y, x] = z
                     face[y, x] = t
-                    weights[y, x, 0] = q0 * z
-                    weights[y, x, 1] = q1 * z
-                    weights[y, x, 2] = q2 * z
+                    weights[y, x, 0] = w0
+                    weights[y, x, 1] = w1
+                    weights[y, x, 2] = w2
 
 
-@numba.njit(cache=True, nogil=True)
+@exact_kernel
 def _interpolate(face, weights, faces, values, out):  # type: ignore[no-untyped-def]
     height, width = face.shape
     for y in range(height):

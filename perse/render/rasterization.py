@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from perse.errors import RecipeError
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 
@@ -29,6 +30,11 @@ class Rendering:
 
 class Rasterizer(Protocol):
     """A way of drawing Gaussians. Called by `rasterize`, which checks and broadcasts the arguments first."""
+
+    @property
+    def device_types(self) -> tuple[str, ...]:
+        """Where the tensors may be: "cpu", "cuda"."""
+        ...
 
     def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
         """Draw a batch.
@@ -101,6 +107,20 @@ def rasterize(
         alphas=drawn.alphas.reshape(*lead, *size),
         depths=drawn.depths.reshape(*lead, *size),
     )
+
+
+def check_device(rasterizer: Rasterizer, device: torch.device) -> None:
+    """Say before a run starts what its first picture would say.
+
+    Raises:
+        RecipeError: this rasterizer cannot draw on that device.
+    """
+    if device.type not in rasterizer.device_types:
+        raise RecipeError(
+            f"{type(rasterizer).__name__} draws on {' or '.join(rasterizer.device_types)} and the work is to be done "
+            f"on {device.type}; give the recipe another rasterizer, or its workers "
+            f"{'GPUs' if device.type == 'cpu' else 'no GPUs'} (cluster.train.gpus)"
+        )
 
 
 def _check(gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> None:

@@ -20,6 +20,10 @@ from perse.render.rasterization import Rendering
 class ReferenceRasterizer:
     """Draws by comparing every Gaussian with every pixel."""
 
+    @property
+    def device_types(self) -> tuple[str, ...]:
+        return ("cpu", "cuda")
+
     def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
         """See `perse.render.Rasterizer`. Any device, any floating dtype; differentiable in the cameras too."""
         frames = [

@@ -80,10 +80,12 @@ def assemble_report(inputs: ReportInputs) -> Report:
 def draw(inputs: ReportInputs, code: Tensor, frame: int) -> NDArray[np.uint8]:
     """The avatar with a code [k, d] in a frame (an index into the clips): [h, w, 3] uint8 on white."""
     clip = inputs.clips[0]
-    parameters = clip.parameters.frame(slice(frame, frame + 1))
+    parameters = clip.parameters.frame(slice(frame, frame + 1)).to(code.device)
     gaussians = inputs.avatar.pose(inputs.avatar.canonicalise(code), parameters)
-    drawn = rasterize(gaussians[0], clip.camera, background=torch.ones(3), rasterizer=inputs.rasterizer)
-    return (drawn.colors.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    device = code.device
+    white = torch.ones(3, device=device)
+    drawn = rasterize(gaussians[0], clip.camera.to(device), background=white, rasterizer=inputs.rasterizer)
+    return (drawn.colors.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def _clip(inputs: ReportInputs) -> Section:

@@ -32,14 +32,15 @@ def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceFrame, pers
     if zone.sum() < 50 or cheeks.sum() < 50:
         return np.zeros(shape, np.float32)
     smooth = blur(lab, 0.008 * frame.width_px + 0.5)
-    skin_lightness = float(np.median(smooth[..., 0][cheeks]))
-    skin_chroma = float(np.median(np.hypot(smooth[..., 1], smooth[..., 2])[cheeks]))
-    darker = smoothstep(skin_lightness - smooth[..., 0], 0.6 * DARKER_BY, 1.6 * DARKER_BY)
     chroma = np.hypot(smooth[..., 1], smooth[..., 2])
+    skin_lightness = _across_the_face(smooth[..., 0], cheeks, frame)
+    skin_chroma = _across_the_face(chroma, cheeks, frame)
+    darker = smoothstep(skin_lightness - smooth[..., 0], 0.6 * DARKER_BY, 1.6 * DARKER_BY)
     # Shaded skin darkens along its own hue: its chroma falls with its lightness, no faster.
-    expected = skin_chroma * np.clip(smooth[..., 0] / max(skin_lightness, 1), 0.3, 1)
-    grayer = smoothstep(expected - chroma, -0.02 * skin_chroma, 0.22 * skin_chroma)
-    redder = smoothstep(chroma, 1.25 * skin_chroma, 1.6 * skin_chroma)
+    expected = skin_chroma * np.clip(smooth[..., 0] / np.maximum(skin_lightness, 1), 0.3, 1)
+    tint = np.maximum(skin_chroma, 1)
+    grayer = smoothstep(np.asarray((expected - chroma) / tint, np.float32), -0.02, 0.22)
+    redder = smoothstep(np.asarray(chroma / tint, np.float32), 1.25, 1.6)
     much_darker = smoothstep(skin_lightness - smooth[..., 0], 1.4 * DARKER_BY, 2.4 * DARKER_BY)
     likely = zone * np.maximum(darker * np.maximum(grayer, redder), much_darker)
     core = _core(points, frame, shape)
@@ -47,12 +48,25 @@ def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceFrame, pers
     chin = core & (frame.down >= frame.mouth)
     if _share(likely, moustache) < MIN_MOUSTACHE_SHARE and _share(likely, chin) < MIN_CHIN_SHARE:
         return np.zeros(shape, np.float32)
+    if _share(likely, chin & (np.abs(frame.across) < 0.13)) < MIN_CHIN_SHARE:
+        # A moustache alone: what is dark along the jaw is the face's own shadow.
+        likely *= smoothstep(frame.down, frame.mouth + 0.07, frame.mouth + 0.03)
+        likely *= smoothstep(np.abs(frame.across), 0.36, 0.3)
     likely = likely * _pieces_touching(likely > 0.35, core)
     closed = cv2.morphologyEx(likely.astype(np.float32), cv2.MORPH_CLOSE, disk(0.015 * frame.width_px))
     gray = to_gray(image)
     return (
         guided_filter(gray, np.asarray(closed, np.float32), max(2, round(0.015 * frame.width_px)), 1e-3) * zone
     ).astype(np.float32)
+
+
+def _across_the_face(values: Floats, cheeks: NDArray[np.bool_], frame: FaceFrame) -> Floats:
+    """Median of either cheek, blended over the middle of the face: light from the side leaves one half in shadow."""
+    halves = [cheeks & (frame.across < 0), cheeks & (frame.across >= 0)]
+    both = float(np.median(values[cheeks]))
+    left, right = (float(np.median(values[half])) if half.sum() > 30 else both for half in halves)
+    share = smoothstep(frame.across, -0.16, 0.16)
+    return (left * (1 - share) + right * share).astype(np.float32)
 
 
 def _growing_zone(points: Floats, frame: FaceFrame, shape: tuple[int, int]) -> Floats:

@@ -4,7 +4,8 @@
 
 The average head is drawn frontally, made up (eyes, brows, lips) so that the face mesh network believes in it, and its
 detected landmarks are lifted to the surface through the z-buffer. The lips are taken from a drawing with the mouth
-open, where upper and lower lip are apart. Turned views were tried and put the oval far off (REFERENCE §6).
+open, where upper and lower lip are apart. Turned views were tried and put the oval far off
+(docs/reference.md#fitting-and-animating-a-portrait).
 """
 
 from __future__ import annotations

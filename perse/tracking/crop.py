@@ -8,11 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perse.tracking.colors import blur
+from perse.attributes import Part
+from perse.data import PartMasks
+from perse.tracking.colors import blur, smoothstep
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import N_SURFACE
 
 Image = NDArray[np.uint8]
+
+FADE_WIDTHS = 0.12
+"""How far inside the photograph's border a person who is cut by it begins to fade, face widths."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,24 @@ def crop_portrait(image: Image, landmarks_px: NDArray[np.float32], config: CropC
     )
     continued = _soften_outside(np.asarray(picture, np.uint8), np.asarray(inside, np.uint8))
     return Crop(continued, np.asarray(inside, np.uint8), left, top, scale)
+
+
+def end_softly(masks: PartMasks, inside: NDArray[np.uint8], face_width_px: float) -> PartMasks:
+    """Masks in which the person fades out towards the photograph's border: what was made up beyond it is nobody.
+
+    Args:
+        inside: [h, w], 255 where the picture is a photograph.
+    """
+    if inside.all():
+        return masks
+    away = cv2.distanceTransform((inside > 0).astype(np.uint8), cv2.DIST_L2, 5)
+    shown = smoothstep(away, 1.0, FADE_WIDTHS * face_width_px)
+    if not (masks.person[shown < 1] > 8).any():
+        return masks
+    soft = np.round(masks.soft * shown).astype(np.uint8)
+    soft[Part.BACKGROUND] = 0
+    soft[Part.BACKGROUND] = np.clip(255 - soft.sum(0, dtype=np.int32), 0, 255)
+    return PartMasks(soft, np.round(masks.person * shown).astype(np.uint8))
 
 
 def _soften_outside(image: Image, inside: NDArray[np.uint8]) -> Image:

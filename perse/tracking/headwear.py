@@ -20,20 +20,22 @@ Bools = NDArray[np.bool_]
 
 UNNATURAL_SHARE = 0.4
 """A hat if more than this share of the top of the head has colours that hair does not have (dyed hair has texture)."""
-DYED_TEXTURE = 4.0
-VERY_SMOOTH_TEXTURE = 1.0
-"""Median local deviation of lightness that no hair falls below, however black."""
-LARGE_HEIGHT, LARGE_WIDTH, LARGE_TEXTURE = 0.95, 1.62, 3.2
-"""Something higher above the brows, or wider above them (face widths), is a hat if it is no rougher than this; an
-afro is much rougher."""
-EMPTY_MIDDLE_SHARE = 0.16
+DYED_CONTRAST = 0.10
+LARGE_HEIGHT, LARGE_WIDTH, LARGE_CONTRAST = 0.88, 1.55, 0.07
+"""Something higher above the brows, or wider above them (face widths), is a hat if it is no rougher than this: felt.
+Curls 1.72 wide and .90 high measured .11, whether they were well lit or not."""
+EMPTY_MIDDLE_SHARE = 0.1
 """A hat if fewer pixels than this lie in the middle third between two very different tones."""
-TONE_DISTANCE = 45.0
-"""What "very different" means: distance of the two tones in CIELAB."""
-SMOOTH_TEXTURE = 2.4
-"""Median local deviation of lightness below which an area is smoother than hair."""
-OTHER_HAIR_DISTANCE = 28.0
-"""Distance in CIELAB between a hat and the hair that shows below it."""
+TONE_DISTANCE = 55.0
+"""What "very different" means: distance of the two tones in CIELAB. A white crown on a dark band reached 71; the shine
+and the parting of smooth dark hair 51."""
+OTHER_HAIR_DISTANCE = 40.0
+OTHER_HAIR_CONTRAST = 0.06
+"""Distance in CIELAB between a hat and the hair that shows below it, and the roughness that such a hat stays below."""
+LAYER_SHARE, LAYER_DISTANCE = 0.55, 32.0
+"""A veil or scarf if hair's tone lies inside and another tone, this far away in CIELAB, outside of it in this share of
+the directions around the head."""
+_SOFT_L = 8.0  # CIELAB lightness added before the logarithm, so that the noise of black is no texture
 
 
 @dataclass(frozen=True)
@@ -44,32 +46,40 @@ class HeadwearSigns:
         unnatural: share of pixels whose colour hair does not have.
         tone_distance: CIELAB distance of the two main tones.
         middle_share: share of pixels in the middle third between them.
-        texture: median local deviation of lightness, of the larger tone's area.
+        contrast: median local deviation of the logarithm of lightness, of the larger tone's area: hair keeps its
+            strands' contrast in the dark.
         sides_distance: CIELAB distance from the top's main tone to the hair beside the face; 0 where none is seen.
         height, width: extent above the brows, face widths.
+        layered: share of the directions in which the one tone lies outside of the other.
     """
 
     unnatural: float
     tone_distance: float
     middle_share: float
-    texture: float
+    contrast: float
     sides_distance: float
     height: float
     width: float
+    layered: float
 
     @property
     def is_headwear(self) -> bool:
         """The verdict."""
         two_tones = self.tone_distance > TONE_DISTANCE and self.middle_share < EMPTY_MIDDLE_SHARE
-        other_hair = self.sides_distance > OTHER_HAIR_DISTANCE and self.texture < SMOOTH_TEXTURE
+        other_hair = self.sides_distance > OTHER_HAIR_DISTANCE and self.contrast < OTHER_HAIR_CONTRAST
         large = self.height > LARGE_HEIGHT or self.width > LARGE_WIDTH
         return (
-            (self.unnatural > UNNATURAL_SHARE and self.texture < DYED_TEXTURE)
-            or (two_tones and self.texture < 2 * SMOOTH_TEXTURE)
+            (self.unnatural > UNNATURAL_SHARE and self.contrast < DYED_CONTRAST)
+            or two_tones
             or other_hair
-            or (large and self.texture < LARGE_TEXTURE)
-            or self.texture < VERY_SMOOTH_TEXTURE
+            or (large and self.contrast < LARGE_CONTRAST)
+            or self.is_layered
         )
+
+    @property
+    def is_layered(self) -> bool:
+        """A cloth over the hair, which shows inside of it."""
+        return self.layered > LAYER_SHARE and self.tone_distance > LAYER_DISTANCE
 
 
 def find_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> Floats:
@@ -82,8 +92,11 @@ def find_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> Floats:
     top = (hair > 0.6) & (frame.down < frame.brow - 0.05)
     if top.mean() < 0.002:
         return np.zeros_like(hair)
-    if not measure_headwear(lab, hair, frame).is_headwear:
+    signs = measure_headwear(lab, hair, frame)
+    if not signs.is_headwear:
         return np.zeros_like(hair)
+    if signs.is_layered:
+        return _outer_layer(lab, hair, frame)
     # Relative to the hair: the soft outline is the person's matte, which is multiplied in later.
     return _belongs_to_hat(lab, hair, top, frame) * smoothstep(hair, 0.0, 0.3)
 
@@ -100,7 +113,7 @@ def measure_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> HeadwearSig
     distance = float(np.linalg.norm(axis))
     position = (samples - centres[0]) @ axis / max(distance**2, 1e-6)
     middle = float(((position > 1 / 3) & (position < 2 / 3)).mean())
-    texture = _local_deviation(lab[..., 0], 0.012 * frame.width_px)[top]
+    contrast = _local_deviation(np.log(lab[..., 0] + _SOFT_L), 0.012 * frame.width_px)[top]
     other = 0.0
     if sides.sum() > 0.1 * top.sum():
         other = float(np.linalg.norm(np.median(colors[sides], 0) - np.median(samples[labels == main], 0)))
@@ -108,10 +121,11 @@ def measure_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> HeadwearSig
         unnatural=float(_unnatural(samples).mean()),
         tone_distance=distance,
         middle_share=middle,
-        texture=float(np.median(texture[labels == main])),
+        contrast=float(np.median(contrast[labels == main])),
         sides_distance=other,
         height=frame.brow - float(np.percentile(frame.down[top], 1)),
         width=float(np.subtract(*np.percentile(frame.across[top], [99, 1]))),
+        layered=max(_layered(side, top, frame) for side in _sides(colors, centres, top)),
     )
 
 
@@ -134,6 +148,47 @@ def _two_tones(samples: Floats) -> tuple[Floats, NDArray[np.int64]]:
         labels = ((samples[:, None] - centres) ** 2).sum(-1).argmin(1)
         centres = np.stack([samples[labels == k].mean(0) if (labels == k).any() else centres[k] for k in (0, 1)])
     return centres, labels
+
+
+def _sides(colors: Floats, centres: Floats, top: Bools) -> tuple[Bools, Bools]:
+    """Pixels of `top` nearer to the second tone, and to the first."""
+    second = ((colors - centres[1]) ** 2).sum(-1) < ((colors - centres[0]) ** 2).sum(-1)
+    return top & second, top & ~second
+
+
+def _layered(outer: Bools, top: Bools, frame: FaceFrame) -> float:
+    """Share of the directions above the eyes in which a tone lies outside and the other inside of it."""
+    angle = np.degrees(np.arctan2(frame.across, -frame.down))
+    radius = np.hypot(frame.across, frame.down)
+    found = []
+    for start in range(-78, 78, 12):
+        ray = top & (angle >= start) & (angle < start + 12)
+        if ray.sum() < 0.004 * frame.width_px**2:
+            continue
+        low, high = np.percentile(radius[ray], [3, 97])
+        share = (radius - low) / max(high - low, 1e-3)
+        inside, outside = ray & (share < 0.35), ray & (share > 0.65)
+        thick = high - low > 0.12
+        found.append(thick and outer[outside].mean() > 0.75 and outer[inside].mean() < 0.3)
+    return float(np.mean(found)) if len(found) > 4 else 0.0
+
+
+def _outer_layer(lab: Floats, hair: Floats, frame: FaceFrame) -> Floats:
+    """[h, w] in [0, 1]: what has the outer tone and hangs together with the top of the head, however far down."""
+    top = (hair > 0.6) & (frame.down < frame.brow - 0.05)
+    colors = blur(lab, 0.006 * frame.width_px + 0.4)
+    centres, _ = _two_tones(colors[top])
+    second, first = _sides(colors, centres, top)
+    cloth, below = (second, first) if _layered(second, top, frame) >= _layered(first, top, frame) else (first, second)
+    outer, inner = fit_mixture(colors[cloth], 3), fit_mixture(colors[below], 3)
+    if outer is None or inner is None:
+        return np.zeros_like(hair)
+    preference = 0.5 * (outer.log_likelihood(colors) - inner.log_likelihood(colors))
+    likely = (1 / (1 + np.exp(-np.clip(preference, -20, 20)))).astype(np.float32)
+    _, labels = cv2.connectedComponents(((likely * hair) > 0.5).astype(np.uint8))
+    counts = np.bincount(labels[cloth], minlength=2)
+    counts[0] = 0
+    return (likely * (labels == counts.argmax())).astype(np.float32)
 
 
 def _local_deviation(lightness: Floats, sigma: float) -> Floats:

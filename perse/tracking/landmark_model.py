@@ -79,7 +79,7 @@ class LandmarkModel:
         self._weights = model.landmark_weights.double()
         self._joints = regressor @ rest.double()
         self._joint_shape = torch.einsum("jv,vcs->jcs", regressor, model.shape_basis.double())
-        self._parents = model.parents
+        self._parents: list[int] = model.parents.tolist()
 
     def positions(self, vector: Tensor) -> Tensor:
         """Posed landmarks in world space, [l, 3] metres (the translation is the camera's)."""

@@ -1,7 +1,8 @@
 """The fit of a head to one picture's landmarks, as least squares in units of 1 % of the face's width.
 
 Gauss–Newton: every step is a bounded *linear* problem, whose solution does not depend on where it starts; a bounded
-nonlinear solver started on its bounds stalls at ten times the error (REFERENCE §6).
+nonlinear solver started on its bounds stalls at ten times the error
+(docs/reference.md#fitting-and-animating-a-portrait).
 """
 
 from __future__ import annotations

@@ -20,9 +20,6 @@ FACE_OVAL: Loop = (
 JAW_LINE: Loop = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
 """The lower part of the oval, from the left ear to the right ear."""
 
-FOREHEAD_LINE: Loop = (127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356)
-"""The upper part of the oval, from the right temple to the left temple."""
-
 LIPS_OUTER: Loop = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 """From the right corner along the lower edge to the left corner (291), back along the upper edge."""
 

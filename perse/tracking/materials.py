@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 ROUNDS = 4
 COMPONENTS = {0: 3, 1: 4, 2: 5}
 IMPOSSIBLE = -40.0
+CURTAIN_AREA = 0.02
+"""Hair beside the chin, squared face widths a side, from which on it is long: it may cover the shoulders."""
 COLOR_TRUST = 0.6
 """Neighbouring pixels repeat each other's evidence, so one pixel's log-likelihood counts less than in full."""
 
@@ -44,11 +46,18 @@ def estimate_materials(
     def shrink(values: Floats) -> Floats:
         return np.asarray(cv2.resize(values, half, interpolation=cv2.INTER_AREA), np.float32)
 
+    small_across, small_down = shrink(frame.across), shrink(frame.down)
     priors = np.stack([shrink(prior) for prior in _priors(hull, frame)])
     colors, present, face = shrink(lab), shrink(person) > 0.6, shrink(hull)
     gray = np.asarray(shrink(lab[..., 0]) / 100, np.float32)
-    seeds = _seeds(colors, present, face, shrink(frame.across), shrink(frame.down), frame)
-    posterior = _estimate(colors, gray, priors, seeds, present, max(2, round(0.02 * frame.width_px / 2)))
+    seeds = _seeds(colors, present, face, small_across, small_down, frame)
+    radius = max(2, round(0.02 * frame.width_px / 2))
+    posterior = _estimate(colors, gray, priors, seeds, present, radius)
+    curtain = find_curtain(posterior[Material.HAIR] * present, small_across, small_down, frame)
+    if curtain.any():
+        seeds = _with_curtain(colors, posterior, present, curtain, seeds, small_down, frame)
+        posterior = _estimate(colors, gray, _below_curtain(priors, curtain, small_across, small_down, frame), seeds,
+                              present, radius)  # fmt: skip
     full = to_gray(image)
     radius = max(2, round(0.02 * frame.width_px))
     sharp = np.stack(
@@ -65,6 +74,65 @@ def estimate_materials(
     return {material: sharp[material].astype(np.float32) for material in Material}
 
 
+def find_curtain(hair: Floats, across: Floats, down: Floats, frame: FaceFrame) -> Floats:
+    """Where hair may fall over the shoulders: [h, w] in [0, 1], zeros for hair that ends above them.
+
+    Hair beside the chin on one side opens a zone below it, as wide as it is there and a little wider further down:
+    strands spread on the shoulders.
+
+    Args:
+        hair: [h, w] in [0, 1], a first estimate.
+    """
+    band = (down > frame.mouth) & (down < frame.chin + 0.12)
+    zone = np.zeros_like(hair)
+    for side in (-1, 1):
+        aside = side * across
+        beside = band & (hair > 0.5) & (aside > 0.3) & (aside < 1.6)
+        share = float(beside.sum()) / (frame.width_px / 2) ** 2  # the estimate works at half the resolution
+        if share < CURTAIN_AREA:
+            continue
+        inner, outer = np.percentile(aside[beside], [3, 97])
+        below = np.clip(down - frame.chin, 0, 2)
+        grown = smoothstep(aside, inner - 0.43, inner - 0.05) * smoothstep(
+            aside - 0.45 * below, outer + 0.3, outer + 0.1
+        )
+        zone = np.maximum(zone, grown * smoothstep(down, frame.mouth - 0.1, frame.mouth))
+    return zone.astype(np.float32)
+
+
+def _below_curtain(priors: Floats, curtain: Floats, across: Floats, down: Floats, frame: FaceFrame) -> Floats:
+    """Priors [3, h, w] by which colours decide between hair and clothes under a curtain."""
+    priors = priors.copy()
+    depth = np.clip((down - frame.chin) / 1.0, 0, 2)
+    inside = smoothstep(down, frame.mouth, frame.chin) * curtain
+    loose = -0.6 * depth - 3.0 * smoothstep(np.abs(across), 1.5, 2.0)
+    priors[Material.HAIR] = (1 - inside) * priors[Material.HAIR] + inside * loose
+    return priors
+
+
+def _with_curtain(
+    colors: Floats,
+    posterior: Floats,
+    present: NDArray[np.bool_],
+    curtain: Floats,
+    seeds: list[NDArray[np.bool_]],
+    down: Floats,
+    frame: FaceFrame,
+) -> list[NDArray[np.bool_]]:
+    """Better seeds: hair from the first estimate, clothes from where no hair can hang, or that do not look like it."""
+    hair_seed = (posterior[Material.HAIR] > 0.85) & present & (down < frame.chin + 0.1)
+    hair = fit_mixture(colors[hair_seed], 4)
+    clothes = seeds[Material.CLOTHES]
+    if hair is not None:
+        smooth = blur(colors, 1.0)
+        likelihood = hair.log_likelihood(smooth)
+        floor = float(np.percentile(likelihood[hair_seed], 4))
+        certain = clothes & ~((curtain > 0.2) & (likelihood > floor))
+        if certain.sum() > 60:
+            clothes = certain
+    return [seeds[Material.SKIN], hair_seed, clothes]
+
+
 def _loose_hair(hair: Floats, person: Floats, frame: FaceFrame) -> Floats:
     """Hair [h, w] in pieces that lie low and hang together with nothing on the head: dark clothes, most likely."""
     _, labels = cv2.connectedComponents(((hair > 0.4) & (person > 0.5)).astype(np.uint8))
@@ -79,6 +147,10 @@ def _priors(hull: Floats, frame: FaceFrame) -> list[Floats]:
     """Log prior of each material at each pixel, from anatomy alone."""
     across, down = np.abs(frame.across), frame.down
     face = smoothstep(hull, 0.3, 0.9)
+    # The oval of the landmarks ends below the hairline: skin may go on above it.
+    forehead = smoothstep(across, 0.5, 0.36) * smoothstep(down, -0.78, -0.55) * smoothstep(down, 0.0, -0.1)
+    # Below the neck skin is a bare shoulder, or a hand.
+    shoulders = 0.4 * smoothstep(down, frame.chin + 0.05, frame.chin + 0.3)
     below_brow = smoothstep(down, frame.brow - 0.02, frame.brow + 0.06)
     inner = face * below_brow
     # Skin: the face, the ears, the throat; elsewhere it would be a hand or a bald head.
@@ -88,7 +160,8 @@ def _priors(hull: Floats, frame: FaceFrame) -> list[Floats]:
         * smoothstep(down, frame.chin + 0.75, frame.chin + 0.35)
     )
     ears = smoothstep(across, 0.75, 0.6) * smoothstep(down, -0.4, -0.25) * smoothstep(down, 0.65, 0.5)
-    skin = -4.5 * (1 - np.maximum.reduce([face, neck, 0.75 * ears])) + 2.0 * inner
+    allowed = np.maximum.reduce([face, neck, 0.75 * ears, 0.8 * forehead, shoulders])
+    skin = -4.5 * (1 - allowed) + 2.0 * inner
     # Hair: anywhere around the head; not on the face below the brows, rarely far below the chin.
     far = smoothstep(np.hypot(across, np.maximum(-down, 0) * 0.9), 0.75, 1.3)
     depth = np.clip((down - frame.chin) / 1.0, 0, 2)
@@ -113,7 +186,9 @@ def _seeds(
         likelihood = skin_model.log_likelihood(blur(colors, 1.0))
         floor = float(np.percentile(likelihood[skin], 2))
         around &= likelihood < floor
-        clothes &= (likelihood < floor) | (down > frame.chin + 0.9)
+        # Bare shoulders are no clothes; a garment of the skin's colour still is one where there is nothing else.
+        unlike_skin = clothes & (likelihood < floor)
+        clothes = unlike_skin if unlike_skin.sum() > 0.15 * clothes.sum() else clothes
     return [skin, around, clothes]
 
 

@@ -18,6 +18,7 @@ from perse.data import PartMasks
 from perse.tracking import landmarks as marks
 from perse.tracking.beard import beard_mask
 from perse.tracking.colors import blur, smoothstep, to_lab
+from perse.tracking.exposure import brightened
 from perse.tracking.frame import FaceFrame
 from perse.tracking.headwear import find_headwear
 from perse.tracking.materials import Material, estimate_materials
@@ -31,8 +32,12 @@ Floats = NDArray[np.float32]
 class FaceParser(Protocol):
     """Tells the parts of a portrait apart."""
 
-    def parse(self, image: Image, landmarks_px: NDArray[np.float32]) -> PartMasks:
-        """Part masks of a picture [h, w, 3] with one face, whose 478 landmarks are given in its pixels."""
+    def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
+        """Part masks of a picture [h, w, 3] with one face, whose 478 landmarks are given in its pixels.
+
+        Args:
+            inside: [h, w], 255 where the picture is a photograph; elsewhere it was made up. All of it if left out.
+        """
         ...
 
 
@@ -43,19 +48,21 @@ class ProceduralParser:
     brow_darkness: float = 7.0
     """How much darker than the skin around it (CIELAB L) a pixel of a brow is, at half strength."""
 
-    def parse(self, image: Image, landmarks_px: NDArray[np.float32]) -> PartMasks:
+    def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
         shape = image.shape[:2]
         frame = FaceFrame.of(landmarks_px, shape)
         hull = landmark_mask(landmarks_px, marks.FACE_OVAL, shape)
+        image = brightened(image, hull > 0.9)
         lab = to_lab(image)
         certain = landmark_mask(landmarks_px, marks.FACE_OVAL, shape, grow=0.97)
         person = person_matte(image, frame.width_px, smoothstep(certain, 0.4, 0.9))
-        materials = estimate_materials(image, lab, person, hull, frame)
+        real = person if inside is None else person * (inside > 0)  # what was made up teaches no colours
+        materials = estimate_materials(image, lab, real, hull, frame)
         headwear = find_headwear(lab, person * materials[Material.HAIR], frame)
         hair = materials[Material.HAIR] * (1 - headwear)
         if headwear.any():
             # A hat taught the hair model wrong colours: learn again from what is left.
-            materials = estimate_materials(image, lab, person * (1 - headwear), hull, frame)
+            materials = estimate_materials(image, lab, real * (1 - headwear), hull, frame)
             hair = materials[Material.HAIR] * (1 - headwear)
         person = soften_hair_edge(lab, person, hair, frame.width_px)
         beard = beard_mask(image, lab, landmarks_px, frame, person)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,20 +13,28 @@ from numpy.typing import NDArray
 from perse.data import TrackedPortrait
 from perse.errors import PortraitError
 from perse.head import HeadModel, Joint
-from perse.tracking.crop import CropConfig, crop_portrait
+from perse.tracking.crop import Crop, CropConfig, crop_portrait, end_softly
 from perse.tracking.detection import face_width, landmarks_in_window
 from perse.tracking.ears import EarConfig, align_ears
 from perse.tracking.fit import HeadFit, fit_head
 from perse.tracking.landmark_problem import FitConfig
 from perse.tracking.landmarks import N_SURFACE
+from perse.tracking.orientation import lean_of, upright
 from perse.tracking.parser import FaceParser, ProceduralParser
 from perse.tracking.residual import ResidualConfig
-from perse.tracking.selection import SelectionConfig, choose_face
+from perse.tracking.selection import SelectionConfig, choose_face, too_small, washed_out
 
 Image = NDArray[np.uint8]
 
+log = logging.getLogger(__name__)
+
 WINDOWS = (2.1, 2.3, 2.5, 2.7)
 """Sizes of the magnified windows, in face widths, whose landmarks are averaged: each has its own sub-pixel error."""
+
+BEYOND_WIDTHS = 0.02
+"""A landmark counts as beyond the picture's edge when it lies this far outside, in face widths: less is its error."""
+CROWN_WIDTHS = 0.3
+"""The crown stands this far or more above the face's landmarks, in face widths."""
 
 
 class HeadTracker(Protocol):
@@ -62,6 +71,14 @@ class MediapipeTrackerConfig:
         return MediapipeTracker(self, head)
 
 
+@dataclass(frozen=True)
+class LocatedFace:
+    """The window of the photograph around a face: the crop, and the landmarks [478, 3] in its pixels."""
+
+    crop: Crop
+    landmarks_px: NDArray[np.float32]
+
+
 class MediapipeTracker:
     """mediapipe's landmarks, our own fit, our own part masks. Deterministic.
 
@@ -78,16 +95,14 @@ class MediapipeTracker:
 
     def track(self, image: Image, *, face: int | None = None) -> TrackedPortrait:
         """See `HeadTracker.track`."""
-        _check_image(image)
-        box = choose_face(image, face, self._config.selection)
-        points = _precise_landmarks(image, box.left + box.width / 2, box.top + box.height / 2, 2.0 * box.width)
-        self._check_size(points)
-        crop = crop_portrait(image, points, self._config.crop)
-        landmarks = crop.points(points)
+        located = self.locate(image, face=face)
+        crop, landmarks = located.crop, located.landmarks_px
         size = self._config.crop.size_px
         fit = fit_head(self._model, landmarks, size, size, self._config.fit, self._config.residual)
-        self._check_turn(fit)
-        masks = self._parser.parse(crop.image, landmarks)
+        self._check_turn(fit, landmarks)
+        self._check_fit(fit, face_width(landmarks))
+        masks = self._parser.parse(crop.image, landmarks, inside=crop.inside)
+        masks = end_softly(masks, crop.inside, face_width(landmarks))
         head = align_ears(self._model, fit.head, fit.camera, masks, landmarks, self._config.ears)
         return TrackedPortrait(
             key=self._key(crop.image),
@@ -101,15 +116,43 @@ class MediapipeTracker:
             fit_rms_px=fit.rms_px,
         )
 
+    def locate(self, image: Image, *, face: int | None = None) -> LocatedFace:
+        """The first half of `track`: the crop and its landmarks, without parts and fit. Refuses what it refuses."""
+        _check_image(image)
+        image = upright(image)
+        box = choose_face(image, face, self._config.selection)
+        points = _precise_landmarks(image, box.left + box.width / 2, box.top + box.height / 2, 2.0 * box.width)
+        self._check_size(points)
+        self._check_inside(points, image)
+        crop = crop_portrait(image, points, self._config.crop)
+        return LocatedFace(crop, crop.points(points))
+
     def _check_size(self, points: NDArray[np.float32]) -> None:
-        width, least = face_width(points), self._config.selection.min_face_px
-        if width < least:
+        width = face_width(points)
+        if width < self._config.selection.min_face_px:
+            raise too_small(width, self._config.selection)
+
+    def _check_inside(self, points: NDArray[np.float32], image: Image) -> None:
+        """Refuse half faces; say so when only the crown is cut."""
+        width, face = face_width(points), points[:N_SURFACE, :2]
+        beyond = np.maximum(-face, face - np.array(image.shape[1::-1], np.float32)).max(1) / width
+        share = float((beyond > BEYOND_WIDTHS).mean())
+        if share > self._config.selection.max_outside_share:
             raise PortraitError(
-                f"the face is {width:.0f} px wide, at least {least} px are needed; "
-                "give a larger picture or a closer crop"
+                f"{share:.0%} of the face lie beyond the picture's edge; give a picture that shows the whole face"
+            )
+        if face[:, 1].min() < CROWN_WIDTHS * width:
+            log.warning("the crown of the head lies beyond the picture's upper edge: that part is made up")
+
+    def _check_fit(self, fit: HeadFit, width_px: float) -> None:
+        limit, error = self._config.selection.max_fit_error, fit.rms_before_offsets_px / width_px
+        if error > limit:
+            raise PortraitError(
+                f"this is not a human face, or one that cannot be read: the best head is {error:.1%} of the face's "
+                f"width off, at most {limit:.1%} can be used (an animal, a mask?); give a picture of a person"
             )
 
-    def _check_turn(self, fit: HeadFit) -> None:
+    def _check_turn(self, fit: HeadFit, landmarks: NDArray[np.float32]) -> None:
         rotation = fit.head.pose[Joint.NECK].numpy()
         yaw = float(np.degrees(rotation[1]))
         limit = self._config.selection.max_yaw_deg
@@ -117,6 +160,11 @@ class MediapipeTracker:
             raise PortraitError(
                 f"the head is turned by {abs(yaw):.0f} degrees, at most {limit:.0f} can be used; "
                 "give a picture that looks towards the camera"
+            )
+        lean, most = abs(lean_of(landmarks)), self._config.selection.max_roll_deg
+        if lean > most:
+            raise PortraitError(
+                f"the head lies on its side, by {lean:.0f} degrees; at most {most:.0f} can be used: turn the picture"
             )
 
     def _key(self, crop: Image) -> str:
@@ -136,9 +184,13 @@ def _precise_landmarks(image: Image, x: float, y: float, size: float) -> NDArray
     """Landmarks in pixels of the photograph, averaged over several magnified windows around the face."""
     points = landmarks_in_window(image, x - size / 2, y - size / 2, size)
     if points is None:
+        window = image[max(int(y - size / 4), 0) : int(y + size / 4), max(int(x - size / 4), 0) : int(x + size / 4)]
+        reason = "it is turned to the side, covered, blurred or an animal's"
+        if window.size and washed_out(window):
+            reason = "it is so bright that they are lost in white"
         raise PortraitError(
-            "a face was detected but its features cannot be found: it is turned to the side, covered or blurred; "
-            "give a sharp picture that looks towards the camera"
+            f"a face was detected but its features cannot be found: {reason}; "
+            "give a sharp picture of a person who looks towards the camera"
         )
     found = []
     for widths in WINDOWS:

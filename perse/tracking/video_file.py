@@ -7,6 +7,7 @@ the memory they would take.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,20 @@ from perse.errors import InputError
 
 Image = NDArray[np.uint8]
 
+SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi")
+"""Of files that are looked at as videos in a folder."""
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 CODECS = "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,mjpeg,prores"
+MAX_OWN_FPS = 60.0
+"""Faster videos are thinned out."""
+MAX_STAMPS = 100_000
+PAUSE_STEPS = 4.0
+"""A longer wait than this many usual ones is a hole in the video and says nothing about its rate."""
+EVEN_SHARE, MOSTLY = 0.15, 0.8
+"""A clock is even if so large a part of its steps differ from the usual one by no more than this share of it: then
+longer steps are lost frames."""
+EARLY_FRAMES, LATE_FRAMES = 1.5, 0.9
+"""How far from its own place in time, in frames, a frame may be numbered: further away something is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +61,14 @@ class VideoFile:
         fps: frames a second that `frames` gives, evenly.
         expected: about how many that will be.
         limits: see there.
+        every: whether `fps` is the video's own rate, so that every decoded frame is handed out once.
     """
 
     path: Path
     fps: float
     expected: int
     limits: VideoLimits
+    every: bool = False
 
     def frames(self) -> Iterator[Image | None]:
         """RGB frames [h, w, 3] in presentation order, upright, all of one size; None where the file has a hole.
@@ -64,7 +79,7 @@ class VideoFile:
         size: tuple[int, int] | None = None
         following = 0
         for time_s, frame in self._decoded():
-            number = round(time_s * self.fps)
+            number = self._place(time_s, following)
             if number >= self.limits.max_frames:
                 raise _too_long(self.path, self.limits)
             if number < following:
@@ -78,6 +93,17 @@ class VideoFile:
             following = number + 1
         if size is None:
             raise InputError(f"no frame of {self.path.name} can be decoded; it is damaged")
+
+    def _place(self, time_s: float, following: int) -> int:
+        """Number of a frame at a time; below `following`, the next free number, if it is one too many.
+
+        At the video's own rate a frame that is a little early or late takes the next number: recorders keep no even
+        time, and neither frames nor holes may be made of that.
+        """
+        position = time_s * self.fps
+        if self.every and following - EARLY_FRAMES <= position < following + LATE_FRAMES:
+            return following
+        return math.ceil(position - 0.5 - 1e-6)  # halves go down, all of them: of two frames a place the first counts
 
     def _decoded(self) -> Iterator[tuple[float, Any]]:
         """Frames with their times since the first, seconds; damaged packets are passed over."""
@@ -124,13 +150,46 @@ def open_video(path: Path, *, fps: float | None = None, limits: VideoLimits | No
                 f"{path.name} has frames of {stream.codec_context.width} × {stream.codec_context.height} pixels; "
                 f"at most {limits.max_pixels / 1e6:.1f} million are read: make it smaller"
             )
-        rate = fps or min(float(stream.average_rate or stream.guessed_rate or 25), 60.0)
-        rate = max(rate, 1.0)
-        duration = container.duration / 1e6 if container.duration else (stream.frames or 0) / rate
+        said = float(stream.average_rate or stream.guessed_rate or 25)
+        times = _time_stamps(container, stream)
+        own = _rate_of(times, said)
+        rate = max(fps or min(own, MAX_OWN_FPS), 1.0)
+        duration = times[-1] - times[0] + 1 / own if len(times) > 1 else (container.duration or 0) / 1e6
     expected = round(duration * rate)
     if expected > limits.max_frames:
         raise _too_long(path, limits)
-    return VideoFile(path, rate, max(expected, 1), limits)
+    return VideoFile(path, rate, max(expected, 1), limits, every=fps is None and own <= MAX_OWN_FPS)
+
+
+def _time_stamps(container: Any, stream: Any) -> NDArray[np.float64]:
+    """When the video's frames are shown, seconds, in order; read off the packets, nothing is decoded."""
+    import av
+
+    times: list[float] = []
+    try:
+        for packet in container.demux(stream):
+            if packet.pts is not None and packet.time_base is not None:
+                times.append(float(packet.pts * packet.time_base))
+            if len(times) >= MAX_STAMPS:
+                break
+    except av.error.FFmpegError:
+        pass  # a file that was cut off: what was read will do
+    return np.unique(np.array(times, np.float64))
+
+
+def _rate_of(times: NDArray[np.float64], said: float) -> float:
+    """Frames a second by time stamps; what the container says where it agrees, or where there are no stamps.
+
+    Browsers write their clock's rate (1000) where frames a second belong. Pauses do not count.
+    """
+    if len(times) < 3:
+        return said
+    steps = np.diff(times)
+    usual = float(np.median(steps))
+    even = np.abs(steps - usual) < EVEN_SHARE * usual
+    kept = steps[even] if even.mean() > MOSTLY else steps[steps <= PAUSE_STEPS * usual]
+    measured = 1 / float(kept.mean())
+    return said if abs(said - measured) < 0.01 * measured else measured
 
 
 def _too_long(path: Path, limits: VideoLimits) -> InputError:

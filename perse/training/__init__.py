@@ -4,31 +4,44 @@ from perse.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoi
 from perse.training.clips import ClipStore, FrameBatch
 from perse.training.config import LearningRates, LossConfig, TrainingConfig
 from perse.training.finetune import FineTuneConfig, FineTuner
-from perse.training.morph_schedule import INTERIOR_ALPHAS, MorphRequest, MorphSource, morph_pairs, morph_request
-from perse.training.reduction import average_gradients
+from perse.training.morph_schedule import (
+    INTERIOR_ALPHAS,
+    PAIRS_PER_SUBJECT,
+    MorphRequest,
+    MorphSchedule,
+    MorphSource,
+    MorphTarget,
+    morph_pairs,
+)
+from perse.training.replicas import DistributedReplicas, Replicas, SingleReplica
 from perse.training.sampler import StepSample, joined, sample_step
-from perse.training.trainer import StepReport, Trainer
+from perse.training.trainer import StepReport, Trainer, initial_checkpoint
 
 __all__ = [
     "INTERIOR_ALPHAS",
+    "PAIRS_PER_SUBJECT",
     "Checkpoint",
     "ClipStore",
+    "DistributedReplicas",
     "FineTuneConfig",
     "FineTuner",
     "FrameBatch",
     "LearningRates",
     "LossConfig",
     "MorphRequest",
+    "MorphSchedule",
     "MorphSource",
+    "MorphTarget",
+    "Replicas",
+    "SingleReplica",
     "StepReport",
     "StepSample",
     "Trainer",
     "TrainingConfig",
-    "average_gradients",
+    "initial_checkpoint",
     "joined",
     "load_checkpoint",
     "morph_pairs",
-    "morph_request",
     "sample_step",
     "save_checkpoint",
 ]

@@ -15,7 +15,7 @@ class LossConfig:
     """Weights of the losses (P Eq. 11, 12, 31). The defaults are the laptop's."""
 
     picture: PictureLossConfig = field(default_factory=lambda: PictureLossConfig(l1=0.8, ssim=0.2, alpha=0.2))
-    """L1, SSIM and alpha [M, REFERENCE §7]; `PictureLossConfig()` has the paper's weights."""
+    """L1, SSIM and alpha [M, docs/reference.md#the-laptop-avatar]; `PictureLossConfig()` has the paper's weights."""
     perceptual: float = 0.0
     """Of VGG features (the paper's recipe: 0.1). Without weights, SSIM is taken of three octaves instead."""
     vgg_checkpoint: Path | None = None
@@ -35,13 +35,13 @@ class LearningRates:
     points: float = 2e-2
     """Attributes of the points."""
     positions: float = 1e-4
-    """x_gc of the `networks` decoder, metres (REFERENCE §1)."""
+    """x_gc of the `networks` decoder, metres (docs/reference.md#method-numbers)."""
     features: float = 5e-3
     """Learned features of the points."""
     bases: float = 1e-2
     """Part bases."""
     directions: float = 2e-4
-    """W_k: nearly fixed, against latent collapse (REFERENCE §7)."""
+    """W_k: nearly fixed, against latent collapse (docs/reference.md#the-laptop-avatar)."""
     response: float = 5e-3
     """Pose response of the points."""
     skinning: float = 5e-3

@@ -10,18 +10,18 @@ All frames of a step share one canonicalisation and one rasterization.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from perse.attributes import CATEGORY_PARTS, Category
 from perse.avatar import interpolate
-from perse.avatar.part_bases import PartBases
 from perse.render import Rendering
-from perse.training.clips import ClipStore, FrameBatch
+from perse.training.clips import FrameBatch
 from perse.training.config import LearningRates, TrainingConfig
-from perse.training.morph_schedule import MorphRequest, MorphSource, morph_request
+from perse.training.morph_schedule import MorphRequest, MorphSchedule, MorphSource, MorphTarget
 from perse.training.objective import LossTerms
 from perse.training.trainer import StepReport, Trainer
 
@@ -52,8 +52,8 @@ class FineTuneConfig:
     interpolations are the bases' business."""
     alphas_per_step: int = 3
     """Of the five interior α, how many a step renders."""
-    interpolation_weight: float = 1.0
-    """Weight of L_interp beside the pivots' total loss."""
+    interpolation_weight: float = 1 / 3
+    """Weight of L_interp, a sum over the rendered α (Eq. 39), beside the pivots' total loss (the paper's: 1)."""
     elsewhere_share: float = 0.25
     """Weight of pixels outside the changed part, where the target is a fade of the two pivots."""
     hold_pivots: bool = True
@@ -68,73 +68,104 @@ class FineTuner:
         trainer: holds avatar, optimiser, step number and checkpoints.
     """
 
-    def __init__(self, trainer: Trainer, source: MorphSource, config: FineTuneConfig) -> None:
-        """`trainer` must have been made with `config.training`."""
+    def __init__(
+        self, trainer: Trainer, source: MorphSource, config: FineTuneConfig, *, without: Sequence[int] = ()
+    ) -> None:
+        """
+        Args:
+            trainer: made with `config.training`.
+            source: who makes the morphs.
+            without: rows of the subjects table that are not interpolated.
+
+        Raises:
+            ValueError: it was not, or no category has two subjects.
+        """
         if trainer.config != config.training:
             raise ValueError("make the trainer with the fine-tuning configuration's own training numbers")
         self.trainer, self._source, self._config = trainer, source, config
+        self._held = False
+        self._schedule = MorphSchedule(
+            config.training.seed, trainer.avatar.subjects, trainer.clips.frame_numbers, config.alphas_per_step,
+            without=without,
+        )  # fmt: skip
 
     def request(self, step: int | None = None) -> MorphRequest:
-        """The morph that a step needs (the next one by default); pure in (seed, step)."""
-        number = self.trainer.step_number if step is None else step
-        clips = self.trainer.clips
-        return morph_request(
-            self._config.training.seed, number, self.trainer.avatar.subjects, clips.frame_numbers,
-            self._config.alphas_per_step,
-        )  # fmt: skip
+        """The morph that this worker's step needs (the next one by default); pure in (seed, step, rank, world)."""
+        number, replicas = self.trainer.step_number if step is None else step, self.trainer.replicas
+        return self._schedule.request(number, rank=replicas.rank, world=replicas.world)
 
     def step(self) -> StepReport:
         """One step: a morph between two subjects, and the two of them and the reference in the same pose."""
-        held = self._held_decoder()
         request = self.request()
+        if not self._config.hold_pivots:
+            return self.trainer.apply(self.gradients(request))
+        self._hold_pivots()
         terms = self.gradients(request)
-        if held is None:
-            return self.trainer.apply(terms)
-        basis = held.bases[request.category.index]
-        before = basis.detach().clone()
-        report = self.trainer.apply(terms)
-        with torch.no_grad():
-            # Adam scales every number on its own and so leaves any subspace: not the gradient, its step is projected.
-            reference = self.trainer.avatar.latents.reference
-            basis.copy_(before + held.free_part(request.category.index, basis - before, reference))
-        return report
-
-    def _held_decoder(self) -> PartBases | None:
-        """The decoder whose pivots are held, prepared for it before the first step; None if none is."""
         avatar = self.trainer.avatar
-        if not (self._config.hold_pivots and isinstance(avatar.decoder, PartBases)):
-            return None
-        if (avatar.decoder.pivot_rows < 0).all():
-            avatar.decoder.hold_pivots(
-                avatar.subject_codes().detach(), avatar.latents.reference.detach(), avatar.features_categories
-            )
-        return avatar.decoder
+        with avatar.decoder.between_pivots(request.category.index, avatar.latents.reference):
+            return self.trainer.apply(terms)
+
+    @torch.no_grad()
+    def _hold_pivots(self) -> None:
+        """Once, before the first step of this process."""
+        if not self._held:
+            avatar = self.trainer.avatar
+            avatar.decoder.hold_pivots(avatar.subject_codes(), avatar.latents.reference, avatar.features_categories)
+            self._held = True
 
     def gradients(self, request: MorphRequest) -> LossTerms:
         """Forward and backward for one morph; the total of the result includes L_interp."""
-        with self.trainer.arithmetic():
-            return self._gradients(request)
-
-    def _gradients(self, request: MorphRequest) -> LossTerms:
         trainer = self.trainer
-        trainer.zero_gradients()
         rows = (0, request.first, request.second)
-        pivots = trainer.avatar.subject_codes(torch.tensor(rows, device=trainer.device))
-        between = [interpolate(pivots[1], pivots[2], alpha) for alpha in request.alphas]
-        codes = torch.cat([pivots, torch.stack(between)])
-        count = len(codes)
-        drawn = trainer.draw(trainer.avatar.canonicalise(codes), range(count), [request.frame] * count)
-        target = trainer.clips.batch(rows, [request.frame] * len(rows))
-        terms = trainer.objective(_frames(drawn, slice(0, 3)), target)
-        morph = torch.from_numpy(self._source.get([request])[0]).to(trainer.device)
-        mask = changed_mask(request, trainer.clips).to(trainer.device)
-        elsewhere = _faded(target.images[1], target.images[2], request.alphas).to(trainer.device)
-        interpolation = trainer.objective.of_part(
-            _frames(drawn, slice(3, None)), morph, elsewhere, mask, self._config.elsewhere_share
+        pivots = trainer.clips.batch(rows, [request.frame] * len(rows))
+        target, device = self._source.get(request), trainer.device
+        supervision = _Supervision(
+            rows,
+            request.frame,
+            target.alphas,
+            pivots.to(device),
+            torch.from_numpy(target.images).to(device),
+            _faded(pivots.images[1], pivots.images[2], target.alphas).to(device),
+            _changed(pivots, request.category, target).to(device),
         )
-        total = terms.total + self._config.interpolation_weight * interpolation
-        total.backward()
-        return LossTerms(total.detach(), terms.l1, terms.ssim, terms.alpha)
+        return trainer.backward(lambda: self._loss(supervision))
+
+    def _loss(self, given: _Supervision) -> LossTerms:
+        """L_total on the pivots (Eq. 12) and L_interp between them (Eq. 15, 39)."""
+        trainer, config = self.trainer, self._config
+        pivots = trainer.avatar.subject_codes(torch.tensor(given.rows, device=trainer.device))
+        between = [interpolate(pivots[1], pivots[2], alpha) for alpha in given.alphas]
+        codes = torch.cat([pivots, torch.stack(between)])
+        canonical, count, n_pivots = trainer.avatar.canonicalise(codes), len(codes), len(pivots)
+        drawn = trainer.draw(canonical, range(count), [given.frame] * count)
+        terms = trainer.objective(_frames(drawn, slice(0, n_pivots)), given.pivots)
+        interpolation = trainer.objective.of_part(
+            _frames(drawn, slice(n_pivots, None)), given.morph, given.elsewhere, given.changed, config.elsewhere_share
+        )
+        held = trainer.regularisers(pivots, canonical.first(n_pivots))
+        return replace(terms, total=terms.total + held + config.interpolation_weight * interpolation)
+
+
+@dataclass(frozen=True)
+class _Supervision:
+    """What one step is compared with, on the training device.
+
+    Attributes:
+        rows: of the subjects table: the reference and the two pivots.
+        frame: position in the training clips.
+        alphas: m places between the pivots.
+        pivots: the three frames.
+        morph: [m, h, w, 3] uint8; elsewhere: [m, h, w, 3] in [0, 1], targets outside the changed part.
+        changed: [m, h, w] or [h, w] bool.
+    """
+
+    rows: tuple[int, ...]
+    frame: int
+    alphas: tuple[float, ...]
+    pivots: FrameBatch
+    morph: Tensor
+    elsewhere: Tensor
+    changed: Tensor
 
 
 def _faded(first: Tensor, second: Tensor, alphas: tuple[float, ...]) -> Tensor:
@@ -143,19 +174,19 @@ def _faded(first: Tensor, second: Tensor, alphas: tuple[float, ...]) -> Tensor:
     return ((1 - weights) * first.float() + weights * second.float()) / 255
 
 
-def changed_mask(request: MorphRequest, clips: ClipStore) -> Tensor:
-    """Pixels [h, w] bool of the two subjects' changed part, both shapes together, a little grown."""
-    batch = clips.batch([request.first, request.second], [request.frame] * 2)
-    return part_mask(batch, request.category)
+def _changed(pivots: FrameBatch, category: Category, target: MorphTarget) -> Tensor:
+    """The changed part [m, h, w] of the teacher's own pictures, or [h, w] of both ends together; a little grown."""
+    if target.parts is not None:
+        return grown(torch.from_numpy(target.parts))
+    labels = torch.tensor([int(part) for part in CATEGORY_PARTS[category]], dtype=pivots.parts.dtype)
+    return grown(torch.isin(pivots.parts[1:], labels).any(0))
 
 
-def part_mask(batch: FrameBatch, category: Category) -> Tensor:
-    """Where any of the frames shows the category's parts, grown by `PART_MARGIN_SHARE`; [h, w] bool."""
-    labels = torch.tensor([int(part) for part in CATEGORY_PARTS[category]], dtype=batch.parts.dtype)
-    shown = torch.isin(batch.parts, labels).any(0)
-    radius = max(1, round(PART_MARGIN_SHARE * shown.shape[1]))
-    grown = torch.nn.functional.max_pool2d(shown[None, None].float(), 2 * radius + 1, stride=1, padding=radius)
-    return grown[0, 0] > 0
+def grown(shown: Tensor) -> Tensor:
+    """Masks [..., h, w] bool, grown by `PART_MARGIN_SHARE`."""
+    radius = max(1, round(PART_MARGIN_SHARE * shown.shape[-1]))
+    stack = shown.reshape(-1, 1, *shown.shape[-2:]).float()
+    return (torch.nn.functional.max_pool2d(stack, 2 * radius + 1, stride=1, padding=radius) > 0).reshape(shown.shape)
 
 
 def _frames(rendering: Rendering, chosen: slice) -> Rendering:

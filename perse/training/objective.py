@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from perse.losses import PictureLossConfig, VggLoss, picture_loss
+from perse.losses.images import masked
 from perse.render import Rendering
 from perse.training.clips import FrameBatch
 from perse.training.config import LossConfig
@@ -25,13 +26,18 @@ class LossTerms:
 
     Attributes:
         total: the weighted sum; the only one that carries a gradient (until backward has run).
-        l1, ssim, alpha: unweighted, for curves; `ssim` is 1 - SSIM.
+        l1, ssim, alpha: unweighted, for curves; `ssim` is 1 - SSIM. Scalars on the device: reading them would make the
+            host wait for it.
     """
 
     total: Tensor
-    l1: float
-    ssim: float
-    alpha: float
+    l1: Tensor
+    ssim: Tensor
+    alpha: Tensor
+
+    def numbers(self) -> list[float]:
+        """total, l1, ssim and alpha, in one transfer."""
+        return torch.stack([self.total.detach(), self.l1, self.ssim, self.alpha]).tolist()
 
 
 class ImageObjective(nn.Module):
@@ -61,20 +67,25 @@ class ImageObjective(nn.Module):
         total = loss.total
         if self.vgg is not None:
             total = total + self.weight * self.vgg(rendering.colors, images.float() / 255)
-        return LossTerms(total, float(loss.l1.detach()), float(loss.ssim.detach()), float(loss.alpha.detach()))
+        return LossTerms(total, loss.l1.detach(), loss.ssim.detach(), loss.alpha.detach())
 
     def of_part(self, rendering: Rendering, inside: Tensor, outside: Tensor, mask: Tensor, share: float) -> Tensor:
-        """Eq. 14-15: RGB losses that look at a part; the mean is over the part, whatever its size.
+        """Eq. 14-15 and 39: RGB losses, the VGG term included, that look at a part: a sum over the pictures, each of
+        which is a mean over the part, whatever its size.
 
         Args:
             inside: [b, h, w, 3] uint8, targets in the part. They have no alpha of their own: a morph is a picture.
             outside: [b, h, w, 3] in [0, 1], targets elsewhere.
-            mask: [h, w] bool, the part.
-            share: how much elsewhere counts. Not at all would be the paper's; but a point that no target sees has a
-                gradient of rounding errors, and Adam makes full steps of them.
+            mask: [b, h, w] or [h, w] bool, the part.
+            share: how much elsewhere counts. The paper's is 0; but with a decoder whose points have attributes of
+                their own, a point that no target sees has a gradient of rounding errors, and Adam makes full steps of
+                them.
         """
         weights = torch.where(mask, 1.0, share).expand(rendering.alphas.shape)
         wanted = torch.where(mask[..., None], inside.float() / 255, outside)
         own = rendering.alphas.detach()
         config = replace(self.picture, alpha=0.0)
-        return picture_loss(rendering.colors, rendering.alphas, wanted, own, masks=weights, config=config).total
+        mean = picture_loss(rendering.colors, rendering.alphas, wanted, own, masks=weights, config=config).total
+        if self.vgg is not None:
+            mean = mean + self.weight * self.vgg(masked(rendering.colors, wanted, weights), wanted)
+        return len(inside) * mean

@@ -1,7 +1,6 @@
 """Averaging gradients over the workers of a distributed run.
 
-Not `DistributedDataParallel`: which part bases have a gradient changes from step to step, and a basis that nobody
-drew must stay without one on every worker, so that Adam treats it as one worker alone would.
+For decoders whose parameters are not all reached by every step; `perse.training.replicas` says why.
 """
 
 from __future__ import annotations

@@ -13,31 +13,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from perse.avatar import Avatar, CanonicalGaussians
-from perse.avatar.densification import carried_moments, carry_out, plan_growth, plan_prune, shrink_scales
+from perse.avatar.decoder import PointPlan
+from perse.avatar.densification import carried_moments, plan_growth, plan_prune
 from perse.avatar.motion import FrameMotion
-from perse.avatar.networks import Networks
-from perse.avatar.precision import matmul_arithmetic
 from perse.avatar.storage import avatar_tensors, describe, restore
 from perse.data.keys import content_key
 from perse.errors import RecipeError
 from perse.geometry import Camera
 from perse.losses import DeformationLossConfig, decayed, deformation_loss, latent_loss
-from perse.render import Rasterizer, Rendering, rasterize
+from perse.render import Rasterizer, Rendering, check_device, rasterize
 from perse.training.checkpoint import Checkpoint
-from perse.training.clips import ClipStore
+from perse.training.clips import ClipStore, FrameBatch
 from perse.training.config import EPOCHS, TrainingConfig, rate_factor
 from perse.training.memory import keep_freed_memory
 from perse.training.objective import ImageObjective, LossTerms
 from perse.training.optimiser import Optimiser
+from perse.training.replicas import Replicas, SingleReplica, parameter_digest
 from perse.training.sampler import StepSample, curriculum_pool, sample_step
 
 _DENSIFICATION = 20
@@ -45,9 +44,6 @@ _DENSIFICATION = 20
 
 _ANNOUNCED_STEPS = 3
 """Steps whose frames are decoded ahead, where clips are streamed."""
-
-GradientReduction = Callable[[Sequence[nn.Parameter]], None]
-"""Called between backward and update; `reduction.average_gradients` in a distributed run."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +85,20 @@ class Trainer:
         config: TrainingConfig,
         *,
         rasterizer: Rasterizer,
-        rank: int = 0,
-        world: int = 1,
-        reduce_gradients: GradientReduction | None = None,
+        device: torch.device | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
         """
+        Args:
+            device: where this worker trains; the avatar is moved there. None leaves it where it is.
+            replicas: the workers that train together; None is this one alone.
+
         Raises:
-            RecipeError: the clips are not the avatar's subjects, or a loss was asked for that needs missing parts.
+            RecipeError: the clips are not the avatar's subjects, a loss was asked for that needs missing parts, or the
+                rasterizer cannot draw on the device.
         """
+        self.device = device or avatar.device
+        check_device(rasterizer, self.device)
         if clips.keys != tuple(subject.key for subject in avatar.subjects):
             raise RecipeError("the clips' subjects are not the avatar's; create the avatar from these clips")
         if config.losses.identity:
@@ -104,17 +106,17 @@ class Trainer:
                 "the identity-consistency loss needs a differentiable face embedder and none is installed; "
                 "set losses.identity to 0"
             )
-        self.avatar, self.clips, self.config = avatar, clips, config
+        self.avatar, self.clips, self.config = avatar.to(self.device), clips, config
         self.step_number = 0
-        self._rasterizer, self._rank, self._world, self._reduce = rasterizer, rank, world, reduce_gradients
+        self.replicas: Replicas = replicas or SingleReplica()
+        self._rasterizer = rasterizer
         self._optimiser = Optimiser(avatar.named_parameters(), config)
-        self.device = avatar.features_categories.device
         if self.device.type == "cpu":
             keep_freed_memory()
-        if self.device.type == "cuda" and isinstance(avatar.decoder, Networks) and avatar.decoder.config.compile:
-            avatar.decoder.color.compile()
+        if self.device.type == "cuda":
+            avatar.decoder.compile()
         self.objective = ImageObjective(config.losses).to(self.device)
-        self._motion: FrameMotion = avatar.skeleton(clips.parameters)
+        self._motion: FrameMotion = avatar.skeleton(clips.parameters.to(self.device))
         self._camera: Camera = clips.camera.to(self.device)
         self._white = torch.ones(3, device=self.device)
 
@@ -140,7 +142,7 @@ class Trainer:
         )  # fmt: skip
         return sample_step(
             self.config.seed, number, pool, self.clips.n_frames, self.config.edits_per_step,
-            rank=self._rank, world=self._world,
+            rank=self.replicas.rank, world=self.replicas.world,
         )  # fmt: skip
 
     def zero_gradients(self) -> None:
@@ -148,31 +150,33 @@ class Trainer:
         self._optimiser.zero_gradients()
 
     def gradients(self, sample: StepSample) -> LossTerms:
-        """Forward and backward: leaves gradients in the avatar's parameters, nothing else changes."""
-        with self.arithmetic():
-            return self._gradients(sample)
-
-    def _gradients(self, sample: StepSample) -> LossTerms:
-        self.zero_gradients()
+        """Forward and backward: leaves gradients in the avatar's parameters, means over all replicas; nothing else
+        changes."""
         target = self.clips.batch(sample.subject_of_frame, sample.frames).to(self.device)
+        return self.backward(lambda: self._loss(sample, target))
+
+    def backward(self, loss: Callable[[], LossTerms]) -> LossTerms:
+        """Forward and backward of a loss that uses this trainer's avatar; its terms without a gradient."""
+        self.zero_gradients()
+        decoder, found = self.avatar.decoder, []
+        decoder.begin_step(self.progress, pose_networks_from=self.config.pose_networks_from)
+
+        def total() -> Tensor:
+            found.append(loss())
+            return found[0].total
+
+        with decoder.arithmetic():
+            value = self.replicas.backward(self.avatar, total, decoder.gradient_pattern())
+        return replace(found[0], total=value)
+
+    def _loss(self, sample: StepSample, target: FrameBatch) -> LossTerms:
         codes = self.avatar.subject_codes(torch.tensor(sample.subjects, device=self.device))
         canonical = self.avatar.canonicalise(codes)
-        rendering = self.draw(canonical, sample.of_frame, sample.frames)
-        terms = self.objective(rendering, target)
-        total = terms.total + self._regularisers(codes, canonical)
-        total.backward()
-        return LossTerms(total.detach(), terms.l1, terms.ssim, terms.alpha)
-
-    def arithmetic(self) -> AbstractContextManager[None]:
-        """The decoder's, for a forward and backward pass."""
-        decoder = self.avatar.decoder
-        return matmul_arithmetic(decoder.config.precision if isinstance(decoder, Networks) else "float32")
+        terms = self.objective(self.draw(canonical, sample.of_frame, sample.frames), target)
+        return replace(terms, total=terms.total + self.regularisers(codes, canonical))
 
     def draw(self, canonical: CanonicalGaussians, of_frame: Sequence[int], frames: Sequence[int]) -> Rendering:
         """Frames of the training motion on white: picture i shows subject of_frame[i] at frame frames[i]."""
-        decoder = self.avatar.decoder
-        if isinstance(decoder, Networks):
-            decoder.pose_active = self.progress >= self.config.pose_networks_from
         motion = self._motion[torch.tensor(frames, device=self.device)]
         gaussians = self.avatar.pose(canonical, motion, torch.tensor(of_frame, device=self.device))
         return rasterize(gaussians, self._camera, background=self._white, rasterizer=self._rasterizer)
@@ -182,45 +186,41 @@ class Trainer:
         """Share of the steps that are done, in [0, 1]."""
         return self.step_number / max(self.config.steps, 1)
 
-    def _regularisers(self, codes: Tensor, canonical: CanonicalGaussians) -> Tensor:
-        """Eq. 12 and the latents' term, as far as the recipe weighs them."""
+    def regularisers(self, codes: Tensor, canonical: CanonicalGaussians) -> Tensor:
+        """L_FLAME and L_z of Eq. 12, as far as the recipe weighs them."""
         losses, total = self.config.losses, torch.zeros((), device=self.device)
         if losses.latent:
             total = total + losses.latent * latent_loss(codes)
-        if losses.deformation is not None and isinstance(self.avatar.decoder, Networks):
+        if losses.deformation is not None:
             weight = decayed(1.0, int(self.progress * EPOCHS))
-            total = total + weight * self._deformation(self.avatar.decoder, canonical, losses.deformation)
+            total = total + weight * self._deformation(canonical, losses.deformation)
         return total
 
-    def _deformation(self, decoder: Networks, canonical: CanonicalGaussians, config: DeformationLossConfig) -> Tensor:
+    def _deformation(self, canonical: CanonicalGaussians, config: DeformationLossConfig) -> Tensor:
         """Eq. 31 over all subjects of the step."""
-        e = self.avatar.skeleton.n_expression
-        basis = decoder.blend_bases(canonical).flatten(0, 1)
-        copies = len(canonical.attributes)
-        given = decoder.blend_basis.repeat(copies, 1, 1)
+        learned, e = self.avatar.decoder.learned_deformation(canonical), self.avatar.skeleton.n_expression
+        if learned is None:
+            return torch.zeros((), device=self.device)
         return deformation_loss(
-            basis[..., :e], basis[..., e:], canonical.skinning.flatten(0, 1),
-            head_expression_basis=given[..., :e], head_pose_basis=given[..., e:],
-            head_skinning_weights=decoder.prior_skinning().repeat(copies, 1), config=config,
+            learned.basis[..., :e], learned.basis[..., e:], learned.skinning,
+            head_expression_basis=learned.head_basis[..., :e], head_pose_basis=learned.head_basis[..., e:],
+            head_skinning_weights=learned.head_skinning, config=config,
         )  # fmt: skip
 
     def apply(self, terms: LossTerms) -> StepReport:
-        """Reduce gradients over workers, update, advance."""
-        if self._reduce is not None:
-            self._reduce([p for p in self.avatar.parameters() if p.numel()])
+        """Update and advance."""
         self._optimiser.apply(self.step_number)
         self._densify()
-        report = StepReport(
-            self.step_number, float(terms.total), terms.l1, terms.ssim, terms.alpha,
-            rate_factor(self.config, self.step_number), self.avatar.n_gaussians,
-        )  # fmt: skip
+        step = self.step_number
         self.step_number += 1
-        return report
+        loss, l1, ssim, alpha = terms.numbers()
+        return StepReport(step, loss, l1, ssim, alpha, rate_factor(self.config, step), self.avatar.n_gaussians)
 
     def _densify(self) -> None:
-        """The event that is due after this step, if any. Adam's moments go with the points."""
+        """The event that is due after this step, if any. Adam's moments go with the points. Which points stay and
+        which are added is decided by the first replica: the others' thresholds may fall a rounding error apart."""
         config, decoder = self.config.densification, self.avatar.decoder
-        if config is None or not isinstance(decoder, Networks):
+        if config is None or not decoder.point_tensors():
             return
         period = max(1, round(config.every * self.config.steps))
         done = self.step_number + 1
@@ -228,37 +228,45 @@ class Trainer:
             return
         rng = np.random.default_rng((self.config.seed, _DENSIFICATION, self.step_number))
         if len(decoder) < config.target:
-            plan = plan_growth(len(decoder), min(config.target, round(config.grow_factor * len(decoder))), rng)
+            wanted = min(config.target, round(config.grow_factor * len(decoder)))
+            plan = plan_growth(len(decoder), wanted, rng)
         else:
-            shrink_scales(decoder, config.shrink)
-            plan = plan_prune(self._largest_opacities(rng), config.prune_opacity, config.target, rng)
+            decoder.shrink_scales(config.shrink)
+            opacities, draws = self._largest_opacities(), rng.spawn(1)[0]
+            plan = PointPlan(*self.replicas.from_first(lambda: self._pruned(opacities, draws)))
         moments = carried_moments(self._optimiser.moments(), "decoder.", tuple(decoder.point_tensors()), plan)
-        carry_out(decoder, plan, config.radius_m, rng)
+        decoder.replace_points(plan, config.radius_m, rng)
         self._optimiser = Optimiser(self.avatar.named_parameters(), self.config)
         self._optimiser.restore(moments)
 
+    def _pruned(self, opacities: Tensor, draws: np.random.Generator) -> tuple[Tensor, Tensor]:
+        config = self.config.densification
+        assert config is not None, "the caller has looked"
+        plan = plan_prune(opacities, config.prune_opacity, config.target, draws)
+        return plan.parents, plan.fresh
+
     @torch.no_grad()
-    def _largest_opacities(self, rng: np.random.Generator, subjects: int = 16) -> Tensor:
-        """Opacity [n] of every point in the subject, of a few, that needs it most."""
-        rows = rng.permutation(len(self.avatar.subjects))[:subjects]
-        logits = [
-            self.avatar.canonicalise(self.avatar.subject_codes(torch.tensor([row], device=self.device))).opacity_logits
-            for row in rows.tolist()
-        ]
-        return torch.sigmoid(torch.cat(logits)).amax(0).cpu()
+    def _largest_opacities(self) -> Tensor:
+        """Opacity [n] of every point in the subject that needs it most. Every subject is looked at, since what only
+        one of them wears (an earring) must live; the replicas share them."""
+        largest = torch.full((len(self.avatar.decoder),), -torch.inf, device=self.device)
+        for row in range(self.replicas.rank, len(self.avatar.subjects), self.replicas.world):
+            codes = self.avatar.subject_codes(torch.tensor([row], device=self.device))
+            largest = torch.maximum(largest, self.avatar.canonicalise(codes).opacity_logits[0])
+        return torch.sigmoid(self.replicas.maximum(largest)).cpu()
+
+    def check_replicas(self) -> None:
+        """All replicas call this at the same step.
+
+        Raises:
+            StageError: their parameters differ.
+        """
+        if self.replicas.world > 1:
+            self.replicas.check_equal(parameter_digest(self.avatar), "parameters")
 
     def checkpoint(self) -> Checkpoint:
         """Everything that a resumed run needs to equal this one."""
-        state = {"step": self.step_number, "config": content_key(self.config)}
-        return Checkpoint(
-            self.step_number,
-            {
-                "avatar.safetensors": avatar_tensors(self.avatar),
-                "avatar.json": json.dumps(describe(self.avatar), sort_keys=True).encode(),
-                "optimiser.safetensors": save(self._optimiser.moments()),
-                "state.json": json.dumps(state, sort_keys=True).encode(),
-            },
-        )
+        return _checkpoint(self.avatar, self.config, self.step_number, self._optimiser.moments())
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint as if never interrupted.
@@ -277,3 +285,21 @@ class Trainer:
         self._optimiser = Optimiser(self.avatar.named_parameters(), self.config)
         self._optimiser.restore(load(files["optimiser.safetensors"]))
         self.step_number = int(state["step"])
+
+
+def initial_checkpoint(avatar: Avatar, config: TrainingConfig) -> Checkpoint:
+    """Where a training of this avatar begins: step 0, an optimiser without a memory. Any device will do."""
+    return _checkpoint(avatar, config, 0, {})
+
+
+def _checkpoint(avatar: Avatar, config: TrainingConfig, step: int, moments: dict[str, Tensor]) -> Checkpoint:
+    state = {"step": step, "config": content_key(config)}
+    return Checkpoint(
+        step,
+        {
+            "avatar.safetensors": avatar_tensors(avatar),
+            "avatar.json": json.dumps(describe(avatar), sort_keys=True).encode(),
+            "optimiser.safetensors": save(moments),
+            "state.json": json.dumps(state, sort_keys=True).encode(),
+        },
+    )

@@ -6,13 +6,16 @@ encoder needs.
 
 from __future__ import annotations
 
-from perse.features import PromptImageEncoder
+import torch
+
 from perse.head import HeadModel
 from perse.recipes import Recipe
-from perse.recipes.resources import WorkerPool
+from perse.recipes.resources import ClusterUse, WorkerPool
 from perse.tracking import HeadTracker
-from perse_ray.rows.stage import Resources
+from perse_ray.rows.stage import Resources, RowWorkConfig, Stage, Value
+from perse_ray.runtime.placement import Claim
 from perse_ray.synthesis.stages import Pool, Studio
+from perse_ray.training.ray_train import WorkerGroup
 
 
 def studio_of(recipe: Recipe) -> Studio:
@@ -34,11 +37,6 @@ def tracker_of(recipe: Recipe, head: HeadModel) -> HeadTracker:
     return recipe.tracker.build(head)
 
 
-def encoder_of(recipe: Recipe) -> PromptImageEncoder:
-    """Who makes f_I and f_T."""
-    return recipe.encoder.build()
-
-
 def pool_of(pool: WorkerPool) -> Pool:
     """A recipe's numbers as a stage's."""
     return Pool(
@@ -52,3 +50,55 @@ def pool_of(pool: WorkerPool) -> Pool:
 def resources_of(pool: WorkerPool) -> Resources:
     """What one worker claims."""
     return Resources(num_cpus=pool.cpus, num_gpus=pool.gpus, memory_gib=pool.memory_gib, threads=pool.threads)
+
+
+def stage_pool(
+    name: str,
+    work: RowWorkConfig,
+    pool: WorkerPool,
+    *,
+    reads: tuple[str, ...],
+    writes: tuple[tuple[str, Value], ...],
+) -> Stage:
+    """One stage with a recipe's numbers; a pool of the driver's own process counts as one worker."""
+    low, high = pool.workers
+    return Stage(
+        name=name,
+        work=work,
+        reads=reads,
+        writes=writes,
+        resources=resources_of(pool),
+        batch_size=pool.batch_size,
+        workers=(max(low, 1), max(high, 1)),
+        time_limit_s=pool.time_limit_s,
+    )
+
+
+def claim_of(pool: WorkerPool, what: str) -> Claim:
+    """The smallest pool's room."""
+    return Claim(what=what, count=pool.workers[0], cpus=pool.cpus, gpus=pool.gpus, memory_gib=pool.memory_gib)
+
+
+def synthesis_claims(cluster: ClusterUse) -> list[Claim]:
+    """Room that editors, screens and animators need at the same time."""
+    pools = {"editors": cluster.edit, "screens": cluster.screen, "animators": cluster.animate}
+    return [claim_of(pool, what) for what, pool in pools.items()]
+
+
+def worker_group_of(recipe: Recipe) -> WorkerGroup:
+    """Who trains."""
+    cluster = recipe.cluster
+    pool = cluster.train
+    return WorkerGroup(
+        workers=cluster.train_workers,
+        threads=pool.threads if cluster.train_workers else 0,
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus,
+        memory_gib=pool.memory_gib,
+        placement_limit_s=cluster.placement_limit_s,
+    )
+
+
+def device_of(pool: WorkerPool, workers: int) -> torch.device:
+    """Where a worker of a pool computes; the driver's own process uses no GPU."""
+    return torch.device("cuda" if workers and pool.gpus else "cpu")

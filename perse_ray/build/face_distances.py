@@ -22,7 +22,7 @@ SAME_PICTURE_DISTANCE = 0.3
 """A sample portrait nearer than this is the photograph itself, or another of the same person."""
 
 
-def likeness(
+def face_distances(
     avatar: Avatar, portrait: TrackedPortrait, reference: PortraitClip, rasterizer: Rasterizer
 ) -> dict[str, Any]:
     """Distances of face descriptors to the photograph, as JSON values (see `PortraitIdentity`)."""

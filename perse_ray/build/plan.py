@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from perse.attributes import Category
-from perse.avatar import NetworksConfig
 from perse.data.clip_file import DECODED_BYTES
 from perse.data.frame_stream import DECODERS
 from perse.recipes import Recipe
@@ -31,25 +30,30 @@ class Rates:
     """Seconds of one worker for one unit of work."""
 
     procedural_edit_s: float = 0.6
-    """Measured: 25 to 600 ms on one core (REFERENCE §8)."""
+    """Measured: 25 to 600 ms on one core (docs/reference.md#procedural-edits)."""
     diffusion_step_s: float = 0.35
     """One denoising step of FLUX or SDXL at their working sizes on one A100, without offloading; a guess from public
     timings, to be replaced by a measurement."""
     screen_s: float = 0.6
     """Landmarks, dlib's descriptor and CLIP on one core."""
     frame_s_per_megapixel: float = 0.25
-    """The procedural animator on one core: 10 to 20 ms a frame of 256 px (REFERENCE §6)."""
+    """The procedural animator on one core: 10 to 20 ms a frame of 256 px
+    (docs/reference.md#fitting-and-animating-a-portrait)."""
     liveportrait_frame_s: float = 0.0131
     """W, G and S for one frame: 5.2 + 7.6 + 0.31 ms on an RTX 4090, compiled, as its authors publish."""
     parse_frame_s: float = 0.02
     """A SegFormer on one frame, on such a GPU; a guess."""
     landmark_parse_frame_s: float = 0.8
     """Measured: CPU time of our own parser on one frame of 512 px."""
-    networks_image_s: float = 0.65
-    """Training on one image with the paper's networks and 130,000 points, on one A6000: three times the 3.2 TFLOP of
-    its forward pass (REFERENCE §3) at 15 TFLOP/s."""
-    bases_image_s: float = 0.05
-    """Training on one image with part bases on a laptop (REFERENCE §7: 86 ms a step of several frames and more)."""
+    gpu_flop_per_s: float = 15e12
+    """Of a decoder's networks in float32 on an A6000, whose peak is 38 TFLOP/s; a guess, to be replaced by
+    `python -m benchmarks.gpu`."""
+    cpu_flop_per_s: float = 5e10
+    """The same on two laptop cores."""
+    cpu_image_s: float = 0.045
+    """What else one training image costs on a laptop: posing, rasterization and losses (docs/performance.md)."""
+    gpu_image_s: float = 0.03
+    """The same on a GPU at 512 px with 130,000 points; a guess, as above."""
     morph_s: float = 0.15
     """One morph with all its α by warping, at 256 px, on one core."""
     clip_bytes_per_pixel: float = 1.05
@@ -143,7 +147,12 @@ def describe_plan(recipe: Recipe, rates: Rates = Rates()) -> str:
 
 
 def _image_s(recipe: Recipe, rates: Rates) -> float:
-    return rates.networks_image_s if isinstance(recipe.avatar.decoder, NetworksConfig) else rates.bases_image_s
+    """Of one training image, wherever the recipe trains."""
+    points = recipe.training.densification.target if recipe.training.densification else recipe.start.n_points
+    flop = recipe.avatar.decoder.training_flop(points)
+    if recipe.cluster.train.gpus:
+        return rates.gpu_image_s + flop / rates.gpu_flop_per_s
+    return rates.cpu_image_s + flop / rates.cpu_flop_per_s
 
 
 def _training(
@@ -247,7 +256,7 @@ def _downloads(recipe: Recipe) -> Iterator[str]:
         missing += entry.size_gib if absent else 0
         use = "commercial use allowed" if entry.commercial else "NON-COMMERCIAL"
         yield f"  {'fetch' if absent else 'here ':5} {entry.size_gib:5.1f} GiB  {entry.name} ({entry.licence}; {use})"
-    yield f"  {missing:.1f} GiB to fetch: python jobs/models.py fetch NAME …" if missing else "  all are here"
+    yield f"  {missing:.1f} GiB to fetch: perse models fetch NAME …" if missing else "  all are here"
 
 
 def _absent(weights: Weights) -> bool:

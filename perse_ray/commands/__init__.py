@@ -1,1 +1,1 @@
-"""What every command shares: exit codes, recipes by name, the check of a machine."""
+"""The command ``perse``: one module a word, and what all of them share (exit codes, recipes by name)."""

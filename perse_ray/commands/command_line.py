@@ -6,12 +6,16 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from perse.errors import PerseError, RecipeError
-from perse.recipes import Recipe, recipe_named
+
+if TYPE_CHECKING:
+    from perse.recipes import Recipe
 
 EXIT_EXPECTED = 2
 EXIT_INTERRUPTED = 130
@@ -35,12 +39,26 @@ def run_command(command: Callable[[], None]) -> int:
     return 0
 
 
+def parsed(name: str, kind: Any, description: str | None, words: Sequence[str] | None) -> Any:
+    """What ``perse NAME`` is asked, from words of a command line; mistakes and --help end the process, as they should.
+
+    Args:
+        kind: dataclass of the arguments, or a union of them, one a subcommand.
+        words: the process's own if None.
+    """
+    import tyro
+
+    return tyro.cli(kind, prog=f"perse {name}", description=description, args=words)
+
+
 def recipe_of(name: str, seed: int | None) -> Recipe:
     """A built-in recipe by name, or one's own as "module:function" (no arguments, returns a `Recipe`).
 
     Raises:
         RecipeError: there is none of that name.
     """
+    from perse.recipes import recipe_named
+
     recipe = _own_recipe(name) if ":" in name else recipe_named(name)
     return recipe if seed is None else with_seed(recipe, seed)
 
@@ -59,13 +77,34 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
 
 
 def _own_recipe(name: str) -> Recipe:
+    from perse.recipes import Recipe
+
     module, _, function = name.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), function]):
+        raise RecipeError(f"{name[:80]!a} names no recipe: expected a built-in name, or module:function")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        made = getattr(importlib.import_module(module), function)()
+        made = _called(getattr(importlib.import_module(module), function), name)
     except (ImportError, AttributeError) as error:
         raise RecipeError(f"cannot find the recipe {name}: expected module:function ({error})") from error
+    except (Exception, SystemExit) as error:  # somebody's own code, which may raise anything
+        raise RecipeError(f"the recipe {name} cannot be made: {_said(error)}") from error
     if not isinstance(made, Recipe):
         raise RecipeError(f"{name} returned a {type(made).__name__}, expected a Recipe")
     return made
+
+
+def _called(function: Callable[[], object], name: str) -> object:
+    if not callable(function):
+        raise RecipeError(f"{name} is a {type(function).__name__}, expected a function that returns a Recipe")
+    return function()
+
+
+def _said(error: BaseException) -> str:
+    """An error of somebody's own code: what, and where it was raised."""
+    if isinstance(error, RecipeError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames and frames[-1].filename != __file__ else ""
+    return f"{type(error).__name__}: {error}{where}"

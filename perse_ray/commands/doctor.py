@@ -194,8 +194,8 @@ def check_weights(examination: Examination) -> Finding:
     try:
         require(recipe_of(examination.recipe, None))
     except PerseError as error:
-        message, _, command = " ".join(str(error).split()).rpartition("python jobs/")
-        return Finding("weights", Health.FAILED, message.rstrip("; ") or str(error), f"python jobs/{command}")
+        message, _, command = " ".join(str(error).split()).rpartition("perse models ")
+        return Finding("weights", Health.FAILED, message.rstrip("; ") or str(error), f"perse models {command}")
     return Finding("weights", Health.OK, f"all {len(wanted)} in {store_root()}")
 
 
@@ -238,7 +238,7 @@ def check_ports(examination: Examination) -> Finding:
     """The service's ports are free on the loopback interface."""
     taken = [port for port in examination.ports if not _free(port)]
     if taken:
-        remedy = "stop what listens there, or serve elsewhere: python jobs/serve.py --port N"
+        remedy = "stop what listens there, or serve elsewhere: perse serve --port N"
         return Finding("ports", Health.NOTE, f"in use: {', '.join(map(str, taken))}", remedy)
     return Finding("ports", Health.OK, f"{', '.join(map(str, examination.ports))} are free")
 

@@ -74,6 +74,14 @@ class CheckpointFolder:
                 raise WorkspaceError(f"{name} of checkpoint {step} is damaged; training goes on from the one before it")
         return found
 
+    def file_names(self, step: int) -> list[str]:
+        """Names, in the workspace, of a checkpoint's files; none if there is no such checkpoint."""
+        folder = f"checkpoints/{self.stage}/{checkpoint_name(step)}"
+        if not self.workspace.has(f"{folder}/{MANIFEST}"):
+            return []
+        digests = self.workspace.read_json(f"{folder}/{MANIFEST}").get("sha256", {})
+        return [f"{folder}/{name}" for name in (*digests, MANIFEST)]
+
     def save(self, checkpoint: Checkpoint) -> None:
         """
         Raises:

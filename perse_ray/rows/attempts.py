@@ -45,3 +45,8 @@ class AttemptLedger:
 
     def _folder(self, stage: str, key: str) -> str:
         return f"quarantine/attempts/{self.run}/{stage}/{key}"
+
+
+def new_ledger(workspace: Workspace) -> AttemptLedger:
+    """The ledger of a new execution."""
+    return AttemptLedger(workspace, secrets.token_hex(4))

@@ -139,7 +139,7 @@ class GuardedWork:
         if not self.watched:
             yield
             return
-        with open(self._trace(key), "w") as stream:
+        with open(self._trace(key), "w", encoding="utf-8", errors="backslashreplace") as stream:
             faulthandler.enable(stream)
             faulthandler.dump_traceback_later(limit_s or self.stage.time_limit_s, exit=True, file=stream)
             try:

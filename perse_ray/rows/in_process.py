@@ -5,21 +5,26 @@ A row that kills its process kills this one; everything else is as on Ray.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.fault_handling import GuardedWork
-from perse_ray.rows.stage import Row, Stage, Value, check_chain, with_status
+from perse_ray.rows.stage import More, Row, Stage, Value, check_chain, no_more, with_status
 
 
-def run(rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: AttemptLedger) -> Iterator[Row]:
-    """Every row through every stage, in order, in this process."""
-    started = [with_status(row) for row in rows]
-    if not started:
+def run(
+    rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: AttemptLedger, more: More = no_more
+) -> Iterator[Row]:
+    """Every row through every stage, in order, in this process; then the rows that they bring along."""
+    waiting = deque(with_status(row) for row in rows)
+    if not waiting:
         return
-    check_chain(set(started[0]), stages)
+    check_chain(set(waiting[0]), stages)
     works = [GuardedWork(stage, ledger, watched=False) for stage in stages]
-    for row in started:
+    while waiting:
+        row = waiting.popleft()
         for work in works:
             row = work(row)
+        waiting.extend(with_status(other) for other in more(row))
         yield row

@@ -6,12 +6,12 @@ import logging
 import os
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import pyarrow as pa
-import ray
-import ray.data
 from ray.data import ActorPoolStrategy, Dataset
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError, RayTaskError
@@ -20,6 +20,7 @@ from perse import chatter
 from perse.errors import PerseError, StageError
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.fault_handling import NOT_THE_ROWS_FAULT, GuardedWork, one_line
+from perse_ray.rows.feed import POLL_S, Pusher, RowFeed
 from perse_ray.rows.stage import (
     ERROR,
     FAILED_STAGE,
@@ -27,10 +28,12 @@ from perse_ray.rows.stage import (
     STATUS,
     STOPPED,
     TRACEBACK,
+    More,
     Row,
     Stage,
     Value,
     check_chain,
+    no_more,
     with_status,
 )
 
@@ -44,12 +47,13 @@ def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger) -> Dataset:
     """The dataset with one more stage. Nothing runs yet."""
     low, high = stage.workers
     resources = stage.resources
+    begin = min(max(low, stage.first_workers), high)
     return dataset.map_batches(
         _Worker,
         fn_constructor_args=(stage, ledger),
         batch_size=stage.batch_size,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(min_size=low, max_size=high),
+        compute=ActorPoolStrategy(min_size=low, max_size=high, initial_size=begin),
         num_cpus=resources.num_cpus,
         num_gpus=resources.num_gpus or None,
         memory=resources.memory_gib * 2**30 or None,
@@ -57,8 +61,16 @@ def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger) -> Dataset:
     )
 
 
-def run(rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: AttemptLedger) -> Iterator[Row]:
+def run(
+    rows: Iterable[Mapping[str, Value]],
+    stages: tuple[Stage, ...],
+    ledger: AttemptLedger,
+    more: More = no_more,
+) -> Iterator[Row]:
     """Every row through every stage, in whatever order they finish. Needs a running Ray with free logical CPUs.
+
+    Args:
+        more: asked about every finished row; the rows that it returns join the running pipeline, whose workers stay.
 
     Raises:
         StageError: a worker cannot be built, the disk is full (the message says why), or nothing moves any more.
@@ -67,20 +79,31 @@ def run(rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: 
     if not started:
         return
     check_chain(set(started[0]), stages)
-    block_rows = max(stage.batch_size for stage in stages)
-    dataset: Dataset = ray.data.from_items(started, override_num_blocks=-(-len(started) // block_rows))
+    feed = RowFeed(started, max(stage.batch_size for stage in stages))
+    dataset = feed.dataset()
     for stage in stages:
         dataset = apply(dataset, stage, ledger)
     dataset.context.enable_progress_bars = False
     dataset.context.issue_detectors_config.detectors = []  # our rows have time limits; the rest is advice in red
     dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
+    pusher = _PushThread(feed)
     try:
         for row in _quietly_started(dataset.iter_rows()):
+            if not feed.returned(row):
+                continue
+            pusher.row_came()
             if row[STATUS] == STOPPED:
                 raise _stopped(row)
+            feed.add(more(row))
+            if not feed.outstanding:
+                feed.close()
             yield row
     except (RayError, ExecutionTimeoutError) as error:
         raise StageError(f"the pipeline stopped: {readable(error)}") from error
+    finally:
+        pusher.stop()
+        with suppress(RayError):
+            feed.close()
 
 
 def _quietly_started(rows: Iterable[Row]) -> Iterator[Row]:
@@ -91,6 +114,28 @@ def _quietly_started(rows: Iterable[Row]) -> Iterator[Row]:
     if first is not None:
         yield first
         yield from iterator
+
+
+class _PushThread:
+    """Looks after a feed's held rows while the driver waits for the next one."""
+
+    def __init__(self, feed: RowFeed) -> None:
+        self._feed, self._pusher, self._ended = feed, Pusher(), threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="feed", daemon=True)
+        self._thread.start()
+
+    def row_came(self) -> None:
+        self._pusher.row_came()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(POLL_S):
+            if self._pusher.is_due():
+                with suppress(RayError):  # the pipeline itself will say what is wrong
+                    self._feed.push()
 
 
 class _Worker:

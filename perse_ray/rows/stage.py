@@ -9,7 +9,7 @@ every finished stage of every row a commit: a row that is tried again starts whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -98,6 +98,10 @@ class Stage:
     workers: tuple[int, int] = (1, 1)
     """Smallest and largest size of the pool."""
 
+    first_workers: int = 1
+    """Workers to begin with, within those bounds: what the balance of the stages' times asks for. Growing there one by
+    one would leave the others idle meanwhile."""
+
     time_limit_s: float = 600.0
     """A row that takes longer is stopped, and counts as an attempt."""
 
@@ -110,6 +114,15 @@ class Stage:
             raise ValueError(f"stage {self.name}: workers, batch_size, time_limit_s and max_attempts must be positive")
         if not self.name.isidentifier():
             raise ValueError(f"a stage's name must be an identifier, got {self.name!r}")
+
+
+More = Callable[[Row], Sequence[Row]]
+"""Says which rows a finished row brings along, such as a replacement for a rejected one."""
+
+
+def no_more(_: Row) -> Sequence[Row]:
+    """No row brings others along."""
+    return ()
 
 
 def check_chain(columns: set[str], stages: tuple[Stage, ...]) -> None:

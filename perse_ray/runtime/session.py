@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
+from ray._private import ray_constants
+
+from perse.errors import InputError
+from perse.private_folders import private_folder
+from perse_ray.runtime.cluster_address import joined_address, probe
 
 log = logging.getLogger(__name__)
 
 MIN_LOGICAL_CPUS = 4
 """Ray Data stands still where actors claim every logical CPU (measured with 2); logical CPUs cost nothing."""
+
+SHARED_MEMORY = "/dev/shm"
+MAX_FOLDER_LENGTH = 38
+"""Of 107 characters that the path of a Unix socket may have, Ray adds 69."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +45,11 @@ class LocalRay:
     """Whether to start the dashboard, on the loopback interface."""
 
 
+def is_private() -> bool:
+    """Whether Ray is, or would be, a local one of this process, instead of a cluster that is joined."""
+    return not joined_address()
+
+
 @contextmanager
 def ray_session(local: LocalRay = LocalRay()) -> Iterator[None]:
     """Ray, for the length of a block: one that runs already, the cluster of `RAY_ADDRESS`, or a private local one.
@@ -43,9 +62,8 @@ def ray_session(local: LocalRay = LocalRay()) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # warns that its bars are off: ours are on
-    if os.environ.get("RAY_ADDRESS"):
-        log.info("joining the Ray cluster at %s", os.environ["RAY_ADDRESS"])
-        ray.init(log_to_driver=False, logging_level=logging.WARNING)
+    if address := joined_address():
+        _join(address)
     else:
         _start(local)
     try:
@@ -54,16 +72,97 @@ def ray_session(local: LocalRay = LocalRay()) -> Iterator[None]:
         ray.shutdown()
 
 
+FORWARDED = ("PERSE_WEIGHTS", "PERSE_CACHE", "MLFLOW_TRACKING_URI", "NUMBA_CACHE_DIR")
+"""Variables of the driver that its workers on other machines must see too."""
+
+
+def forwarded_environment() -> dict[str, str]:
+    """Those that are set, but for the ones that the job itself has brought to all workers (Ray takes none twice)."""
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
+    known = (job.get("runtime_env") or {}).get("env_vars") or {}
+    return {name: os.environ[name] for name in FORWARDED if name in os.environ and name not in known}
+
+
+def _join(address: str) -> None:
+    probe(address)
+    log.info("joining the Ray cluster at %s", address)
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            runtime_env={"env_vars": forwarded_environment()},
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InputError(f"the Ray cluster at {address} cannot be joined: {error}") from error
+
+
 def _start(local: LocalRay) -> None:
     _own_token()
+    _stay_on_this_machine()
+    folder = session_folder()
+    size = local.object_store_mib * 2**20
     ray.init(
         address="local",
         num_cpus=local.num_cpus or max(MIN_LOGICAL_CPUS, os.cpu_count() or 1),
-        object_store_memory=local.object_store_mib * 2**20,
+        object_store_memory=size,
         include_dashboard=local.dashboard,
         log_to_driver=False,
         logging_level=logging.WARNING,
+        _temp_dir=str(folder),
+        _plasma_directory=object_store_folder(size, folder),
     )
+
+
+def session_folder() -> Path:
+    """Where Ray keeps its sockets and logs: readable by nobody else, and short enough for the name of a socket.
+
+    Raises:
+        InputError: there is no such place.
+    """
+    places = [os.environ.get("RAY_TMPDIR", ""), tempfile.gettempdir(), "/tmp", "/var/tmp"]
+    places += [os.environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm"]
+    try:
+        # One folder more: Ray opens the one that it is given to everybody.
+        return private_folder("perse-ray", [place for place in places if place], MAX_FOLDER_LENGTH - 2) / "r"
+    except OSError:
+        raise InputError(
+            f"Ray's sockets need a folder that can be written, whose path has {MAX_FOLDER_LENGTH - 18} characters at "
+            "most; set RAY_TMPDIR to one"
+        ) from None
+
+
+def object_store_folder(size: int, instead: Path) -> str | None:
+    """Where the object store lies: None is Ray's own choice, shared memory; another folder where that is too small."""
+    try:
+        free = shutil.disk_usage(SHARED_MEMORY).free
+    except OSError:
+        free = 0 if sys.platform.startswith("linux") else size
+    if free >= 1.05 * size:
+        return None
+    log.warning(
+        "%s has %d MiB, the object store takes %d: it lies in %s, which is slower (docker run --shm-size=1g)",
+        SHARED_MEMORY,
+        free >> 20,
+        size >> 20,
+        instead,
+    )
+    return str(instead)
+
+
+def _stay_on_this_machine() -> None:
+    """Have everything that this process starts listen on the loopback interface alone.
+
+    Ray takes the address of the network for the node's, and then listens on all interfaces. `_node_ip_address` does not
+    change that, since it translates 127.0.0.1 back. Its switch for systems whose firewall asks does; the processes that
+    it starts read it from the environment, this one has read it already.
+    """
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    for name in ("no_proxy", "NO_PROXY"):  # a proxy of the network cannot reach what is here
+        known = os.environ.get(name, "")
+        os.environ[name] = ",".join([*filter(None, known.split(",")), "localhost", "127.0.0.1", "::1"])
 
 
 def _own_token() -> None:

@@ -18,6 +18,7 @@ from perse_ray.serving.library.avatar_cache import Shelf
 from perse_ray.serving.library.service import LocalAvatars
 from perse_ray.serving.library.training_source import FollowedWorkspace
 from perse_ray.serving.protection import Protection, Tokens
+from perse_ray.serving.protection.receive_deadline import ReceiveDeadlineProtocol
 from perse_ray.serving.schema.errors import Unavailable
 from perse_ray.serving.schema.requests import AVATAR_ID
 from perse_ray.serving.viewer.socket import MAX_MOTION_BYTES
@@ -26,6 +27,8 @@ LOOPBACK = "127.0.0.1"
 FOLLOW_S, FOLLOW_FAR_S = 2.0, 15.0
 """Between two looks for a newer checkpoint, on this machine and on an object store."""
 MEMORY_MIB = 8192.0
+DRAIN_S = 10
+"""What is under way when the server is asked to stop has so long to finish."""
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +50,23 @@ def serve_viewer(workspace: Workspace, port: int, tokens: Tokens | None, say: Ca
     shelf = Shelf({avatar_id(workspace): place}, memory_mib=MEMORY_MIB)
     every_s = FOLLOW_S if workspace.is_local else FOLLOW_FAR_S
     threading.Thread(target=_follow, args=(shelf, every_s), daemon=True).start()
-    # Splats are noise to a compressor: it would take longer than the loopback interface does.
-    config = uvicorn.Config(
-        viewer_app(shelf, tokens), log_level="warning", ws_per_message_deflate=False, ws_max_size=MAX_MOTION_BYTES + 1
-    )
     say(listening.getsockname()[1])
-    uvicorn.Server(config).run(sockets=[listening])
+    viewer_server(viewer_app(shelf, tokens)).run(sockets=[listening])
+
+
+def viewer_server(app: FastAPI) -> uvicorn.Server:
+    """A server for one machine: it waits for nobody without end, and what it has begun it finishes."""
+    # Splats are noise to a compressor: it would take longer than the loopback interface does.
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=ReceiveDeadlineProtocol,
+            log_level="warning",
+            timeout_graceful_shutdown=DRAIN_S,
+            ws_per_message_deflate=False,
+            ws_max_size=MAX_MOTION_BYTES + 1,
+        )
+    )
 
 
 def viewer_app(shelf: Shelf, tokens: Tokens | None) -> FastAPI:

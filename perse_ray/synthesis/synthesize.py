@@ -1,36 +1,36 @@
-"""From prompts to clips, on Ray Data: rounds of edit → screen → animate until every category has its subjects.
+"""From prompts to clips, on Ray Data: edit → screen → animate until every category has its subjects.
 
 What is finished is known from the workspace alone (content keys), so a run that was killed and started again does
 only what is left. A prompt whose edit is rejected or that ends in quarantine is replaced by the next one of its
-category, a few rounds long; what is then still missing is reported and the run goes on without it.
+category while the pipeline runs, so that no worker is loaded twice and none waits for a round to end. Which prompts are
+used depends on how many failed, not on when; what is still missing at the limit is reported and the run goes on.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-import secrets
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, archive
-from perse.data.tables import QuarantinedRow
+from perse.data.tables import QuarantinedRow, row_to_prompt
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse_ray.rows.attempts import AttemptLedger
-from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row, Stage
+from perse_ray.rows.attempts import new_ledger
+from perse_ray.rows.executor import Executor
+from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row
 from perse_ray.runtime.progress import Progress
 from perse_ray.synthesis.prompt_supply import PromptSupply, wanted
 from perse_ray.synthesis.stages import REFERENCE, Studio, synthesis_stages
 
 log = logging.getLogger(__name__)
 
-MAX_REPLACEMENT_ROUNDS = 3
-"""After that, what is missing is a shortfall."""
-
-Executor = Callable[[Iterable[Row], tuple[Stage, ...], AttemptLedger], Iterator[Row]]
-"""`perse_ray.rows.on_ray_data.run`, or `perse_ray.rows.in_process.run`."""
+MAX_REPLACEMENTS = 3
+"""For each subject that a category wants; after that, what is missing is a shortfall."""
 
 
 @dataclass(frozen=True)
@@ -107,41 +107,59 @@ class _Run:
     supply: PromptSupply
     execute: Executor
     show: Callable[[str], None] | None
-    identity: str = field(init=False)
-    prompts: list[AttributePrompt | None] = field(init=False)
 
     def __post_init__(self) -> None:
         self.identity = archive.load_portrait(self.workspace).key
-        self.prompts = [None, *self.supply.plan()]
+        self.plan = self.supply.plan()
+        self.wanted = wanted(self.plan)
+        self.reserves = {
+            category: list(islice(self.supply.reserves(category), MAX_REPLACEMENTS * count))
+            for category, count in self.wanted.items()
+        }
+        self.taken = dict.fromkeys(self.wanted, 0)
+
+    @property
+    def prompts(self) -> list[AttributePrompt]:
+        """The plan, then the replacements, category by category."""
+        return [*self.plan, *(p for category, n in self.taken.items() for p in self.reserves[category][:n])]
 
     def finish(self) -> Synthesis:
-        stages = synthesis_stages(self.workspace, self.studio)
-        ledger = AttemptLedger(self.workspace, secrets.token_hex(4))
-        reserves = {category: self.supply.reserves(category) for category in self._wanted()}
-        self._work(stages, ledger)
-        for _ in range(MAX_REPLACEMENT_ROUNDS):
-            missing = self._outcome().shortfall
-            more = [prompt for category, count in missing for prompt in islice(reserves[category], count)]
-            if not more:
-                break
-            log.info("%d prompts replace what was rejected or failed", len(more))
-            self.prompts += more
-            self._work(stages, ledger)
-        ledger.close()
+        known = _Known(self.workspace)
+        lost = Counter(prompt.category for prompt, row in self._rows() if prompt is not None and known.refuses(row))
+        for category, count in lost.items():
+            for _ in range(count):
+                self._replacement(category, known)
+        rows = [row for _, row in self._rows() if not known.settles(row)]
+        if rows:
+            self._work(rows, known)
         return self._complete(self._outcome())
 
-    def _wanted(self) -> dict[Category, int]:
-        return wanted(self.supply.plan())
+    def _replacement(self, category: Category, known: _Known) -> Row | None:
+        """The next reserve of a category that an earlier run has not refused; None at the limit."""
+        while self.taken[category] < len(self.reserves[category]):
+            prompt = self.reserves[category][self.taken[category]]
+            self.taken[category] += 1
+            row = self.studio.row(self.identity, prompt)
+            if not known.refuses(row):
+                return row
+        return None
 
-    def _work(self, stages: tuple[Stage, ...], ledger: AttemptLedger) -> None:
-        """Run all rows whose outcome is not known yet; failures are written down as they come in."""
-        known = _Known(self.workspace)
-        rows = [row for row in self._rows() if not known.settles(row)]
-        if not rows:
-            return
+    def _work(self, rows: list[Row], known: _Known) -> None:
+        """Run rows and what replaces them; failures are written down as they come in."""
+        ledger = new_ledger(self.workspace)
         rejected = failed = 0
         with Progress("edits", len(rows), write=self.show) as progress:
-            for row in self.execute(rows, stages, ledger):
+
+            def replaced(row: Row) -> Sequence[Row]:
+                if row[NAME] == REFERENCE or (row[STATUS] != FAILED and row["accepted"]):
+                    return ()
+                other = self._replacement(self._category(row), known)
+                if other is None or known.filmed(other):
+                    return ()
+                progress.expect(1)
+                return (other,)
+
+            for row in self.execute(rows, synthesis_stages(self.workspace, self.studio), ledger, replaced):
                 if row[STATUS] == FAILED:
                     failed += 1
                     archive.save_quarantined(self.workspace, _quarantined(row))
@@ -149,17 +167,23 @@ class _Run:
                 elif not row["accepted"]:
                     rejected += 1
                 progress.advance(note=f"{rejected} rejected, {failed} failed" if rejected or failed else "")
+        ledger.close()
 
-    def _rows(self) -> list[Row]:
-        return [self.studio.row(self.identity, prompt) for prompt in self.prompts]
+    def _category(self, row: Row) -> Category:
+        return row_to_prompt(json.loads(str(row["prompt"]))).category
+
+    def _rows(self) -> list[tuple[AttributePrompt | None, Row]]:
+        """The reference's row and one for each prompt so far."""
+        prompts = [None, *self.prompts]
+        return [(prompt, self.studio.row(self.identity, prompt)) for prompt in prompts]
 
     def _outcome(self) -> Synthesis:
         """What the workspace holds for the prompts so far."""
         known = _Known(self.workspace)
-        rows = self._rows()
+        (_, reference), *rows = self._rows()
         subjects, rejected, failed = [], [], []
-        for prompt, row in zip(self.prompts[1:], rows[1:], strict=True):
-            assert prompt is not None
+        for prompt, row in rows:
+            assert prompt is not None, "only the first row has none"
             edit, clip, verdict = str(row["edit"]), str(row["clip"]), str(row["verdict"])
             if known.filmed(row):
                 subjects.append(Subject(prompt, edit, clip))
@@ -168,15 +192,15 @@ class _Run:
                 rejected.append(Rejection(prompt, edit, reasons))
             elif known.failed(row):
                 failed.append(known.quarantine[clip])
-        if known.failed(rows[0]):
-            failed.insert(0, known.quarantine[str(rows[0][KEY])])
+        if known.failed(reference):
+            failed.insert(0, known.quarantine[str(reference[KEY])])
         have = wanted([subject.prompt for subject in subjects])
-        missing = tuple((c, count - have.get(c, 0)) for c, count in self._wanted().items() if count > have.get(c, 0))
-        return Synthesis(str(rows[0]["clip"]), tuple(subjects), tuple(rejected), tuple(failed), missing)
+        missing = tuple((c, count - have.get(c, 0)) for c, count in self.wanted.items() if count > have.get(c, 0))
+        return Synthesis(str(reference["clip"]), tuple(subjects), tuple(rejected), tuple(failed), missing)
 
     def _complete(self, outcome: Synthesis) -> Synthesis:
         """Keep the list of prompts, and refuse what cannot be trained on."""
-        archive.save_prompts(self.workspace, [prompt for prompt in self.prompts if prompt is not None])
+        archive.save_prompts(self.workspace, self.prompts)
         broken = [row for row in outcome.quarantined if row.name == REFERENCE]
         if broken:
             raise StageError(f"the portrait itself could not be animated (stage {broken[0].stage}): {broken[0].error}")
@@ -207,8 +231,12 @@ class _Known:
     def failed(self, row: Row) -> bool:
         return row[KEY] in self.quarantine
 
+    def refuses(self, row: Row) -> bool:
+        """Whether it came to nothing."""
+        return not self.filmed(row) and (self.failed(row) or self.refused(row))
+
     def settles(self, row: Row) -> bool:
-        return self.filmed(row) or self.failed(row) or self.refused(row)
+        return self.filmed(row) or self.refuses(row)
 
 
 def _quarantined(row: Row) -> QuarantinedRow:

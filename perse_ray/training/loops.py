@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from safetensors.torch import load
 
@@ -13,10 +13,10 @@ from perse.data.workspace import Workspace
 from perse.recipes import ClusterUse
 from perse.render import Rasterizer
 from perse.training import Checkpoint, FineTuneConfig, FineTuner, StepReport, Trainer, TrainingConfig
-from perse.training.trainer import GradientReduction
 from perse_ray.training.clips import load_clips, training_frames
-from perse_ray.training.morph_pool import MorphWork, PooledMorphs
-from perse_ray.training.prefetch import AheadConfig
+from perse_ray.training.morph_pool import MorphPool
+from perse_ray.training.pooled_morphs import PooledMorphs
+from perse_ray.training.ray_train import Seat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class TrainingLoop:
     def steps(self) -> int:
         return self.training.steps
 
-    def build(self, start: Checkpoint, rank: int, world: int, reduce: GradientReduction | None) -> Training:
+    def build(self, start: Checkpoint, seat: Seat) -> Training:
         """
         Raises:
             RecipeError: the checkpoint was made with another configuration.
@@ -56,9 +56,8 @@ class TrainingLoop:
             clips,
             self.training,
             rasterizer=self.rasterizer,
-            rank=rank,
-            world=world,
-            reduce_gradients=reduce,
+            device=seat.device,
+            replicas=seat.replicas,
         )
         trainer.resume(start)
         return Training(trainer)
@@ -79,6 +78,9 @@ class Training:
 
     def checkpoint(self) -> Checkpoint:
         return self.trainer.checkpoint()
+
+    def check_replicas(self) -> None:
+        self.trainer.check_replicas()
 
     def close(self) -> None:
         """It holds nothing."""
@@ -112,17 +114,17 @@ class FineTuningLoop:
     clips_mib: int = ClusterUse().clips_mib
     """Decoded frames that a worker keeps."""
 
-    morphs: MorphWork
-    """How morphs are made."""
+    pool: MorphPool
+    """Who makes the morphs."""
 
-    ahead: AheadConfig = field(default_factory=AheadConfig)
-    """The pool that makes them."""
+    without: tuple[int, ...] = ()
+    """Rows of subjects that the teacher knows nothing about and that take no part."""
 
     @property
     def steps(self) -> int:
         return self.fine_tuning.training.steps
 
-    def build(self, start: Checkpoint, rank: int, world: int, reduce: GradientReduction | None) -> FineTuning:
+    def build(self, start: Checkpoint, seat: Seat) -> FineTuning:
         """
         Raises:
             RecipeError: the checkpoint was made with another configuration.
@@ -133,13 +135,12 @@ class FineTuningLoop:
             clips,
             self.fine_tuning.training,
             rasterizer=self.rasterizer,
-            rank=rank,
-            world=world,
-            reduce_gradients=reduce,
+            device=seat.device,
+            replicas=seat.replicas,
         )
         trainer.resume(start)
-        source = PooledMorphs(self.morphs, self.clips, clips, self.steps, self.ahead)
-        return FineTuning(FineTuner(trainer, source, self.fine_tuning), source)
+        source = PooledMorphs(self.pool, self.clips, clips, self.steps)
+        return FineTuning(FineTuner(trainer, source, self.fine_tuning, without=self.without), source, self.pool.gpus)
 
 
 @dataclass(frozen=True)
@@ -150,19 +151,25 @@ class FineTuneReport(StepReport):
         waited_s: seconds that this step stood still for its morph.
         morphs_found: share of morphs that lay in the cache, so far.
         morph_retries, morphs_given_up: counts so far.
+        morphs_under_way: requests of this worker that are not answered yet.
+        morph_s: seconds of an actor for one morph that it computed, on average so far.
+        morph_gpu_s: the same of a GPU.
     """
 
     waited_s: float
     morphs_found: float
     morph_retries: int
     morphs_given_up: int
+    morphs_under_way: int
+    morph_s: float
+    morph_gpu_s: float
 
 
 class FineTuning:
     """A fine-tuning in progress, with its pool."""
 
-    def __init__(self, tuner: FineTuner, source: PooledMorphs) -> None:
-        self._tuner, self._source = tuner, source
+    def __init__(self, tuner: FineTuner, source: PooledMorphs, gpus: float) -> None:
+        self._tuner, self._source, self._gpus = tuner, source, gpus
         source.serve(tuner)
 
     @property
@@ -180,6 +187,9 @@ class FineTuning:
             morphs_found=stats.found / max(stats.found + stats.made, 1),
             morph_retries=stats.retries,
             morphs_given_up=stats.given_up,
+            morphs_under_way=stats.under_way,
+            morph_s=stats.made_s / max(stats.made, 1),
+            morph_gpu_s=self._gpus * stats.made_s / max(stats.made, 1),
         )
 
     def _announce(self) -> None:
@@ -191,6 +201,9 @@ class FineTuning:
 
     def checkpoint(self) -> Checkpoint:
         return self._tuner.trainer.checkpoint()
+
+    def check_replicas(self) -> None:
+        self._tuner.trainer.check_replicas()
 
     def close(self) -> None:
         self._source.close()

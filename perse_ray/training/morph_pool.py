@@ -1,31 +1,69 @@
-"""Morphs between subjects' frames, made ahead of fine-tuning by a pool of actors."""
+"""The pool of morph actors: one for a whole run, shared by all training workers, made of Ray Serve replicas.
+
+Serve brings what a pool needs: replicas between two bounds that follow the demand, a new one for one that died,
+requests that go to replicas which are alive and, of those, to one that has had requests of the same category and frame
+(multiplexing), so that a teacher finds ends that it has worked out already. No port is opened: requests travel by
+handle.
+
+What a replica makes lies in the workspace's ``morphs/`` under its content key. A repeated run, or another worker, takes
+it from there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from ray import serve
+from ray.serve.config import AutoscalingConfig
+from ray.serve.schema import ApplicationStatus
 
 from perse.attributes import Category
 from perse.data import archive
+from perse.data.keys import content_key
+from perse.data.tables.codecs import arrays_to_npz, npz_to_arrays
 from perse.data.workspace import Workspace
+from perse.errors import StageError, WorkspaceError
 from perse.head import HeadModel
 from perse.head.sources import HeadSource
-from perse.morphing import MorphEnd, Morpher, morph_end
-from perse.training import ClipStore, FineTuner, MorphRequest
+from perse.morphing import FrameOrigin, MorphEnd, Morpher, morph_end
+from perse_ray.rows.fault_handling import one_line
 from perse_ray.rows.fingerprint import fingerprint
-from perse_ray.training.prefetch import Ahead, AheadConfig, AheadStats
+from perse_ray.rows.on_ray_data import limit_threads
+from perse_ray.rows.stage import Resources
+from perse_ray.runtime.placement import Claim, await_room
+from perse_ray.runtime.session import is_private
+
+log = logging.getLogger(__name__)
+
+Arrays = dict[str, NDArray[Any]]
+
+DEPLOYMENT = "morphs"
 
 OPEN_CLIPS = 256
-"""Clips that a morph actor keeps open: their motion, 0.2 MB each, and none of their pictures."""
+"""Clips that a replica keeps open: their motion, 0.2 MB each, and none of their pictures."""
+
+ROUTES_KNOWN = 64
+"""Names of routes that Serve remembers of a replica. What a teacher keeps in memory it bounds itself."""
+
+REQUESTS_UNDER_WAY = 2
+"""Of one replica: one is being made, the next one waits beside it."""
+
+START_LIMIT_S = 600.0
+"""How long a replica may take to load its weights before the run is ended."""
 
 
 class MorpherConfig(Protocol):
-    """Describes a morpher; loaded in the actors."""
+    """Describes a morpher; loaded in the replicas."""
 
     def build(self) -> Morpher: ...
 
@@ -46,6 +84,28 @@ class MorphTask:
     category: Category
     frame_number: int
     alphas: tuple[float, ...]
+
+
+class TaskWork(Protocol):
+    """Makes the arrays of a task. Deterministic."""
+
+    def __call__(self, task: Any) -> Mapping[str, NDArray[Any]]: ...
+
+
+class TaskWorkConfig(Protocol):
+    """A small, picklable description of the work."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where what was made is kept."""
+        ...
+
+    @property
+    def ingredients(self) -> object:
+        """What of it decides how morphs look; a part of their content keys."""
+        ...
+
+    def build(self) -> TaskWork: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,72 +133,193 @@ class MorphMaker:
     """Makes morphs; keeps clips open, and decodes the frames it needs."""
 
     def __init__(self, workspace: Workspace, head: HeadModel, morpher: Morpher) -> None:
-        self._head, self._morpher = head, morpher
+        self._workspace, self._head, self._morpher = workspace, head, morpher
         self._opened = lru_cache(maxsize=OPEN_CLIPS)(partial(archive.open_clip, workspace))
 
-    def __call__(self, request: MorphTask) -> dict[str, NDArray[Any]]:
-        """images [m, h, w, 3] uint8 on white, at the request's alphas."""
-        first, second = self._end(request.first_clip, request), self._end(request.second_clip, request)
-        return {"images": self._morpher.morph(first, second, request.alphas).images}
+    def __call__(self, task: MorphTask) -> Arrays:
+        """images [m, h, w, 3] uint8 on white; alphas [m] float64, where they lie; parts [m, h, w] bool, if known."""
+        first, second = self._end(task.first_clip, task), self._end(task.second_clip, task)
+        morph = self._morpher.morph(first, second, task.alphas)
+        found: Arrays = {"images": morph.images, "alphas": np.asarray(morph.positions, np.float64)}
+        if morph.shapes is not None:
+            found["parts"] = morph.shapes
+        return found
 
-    def _end(self, key: str, request: MorphTask) -> MorphEnd:
+    def _end(self, key: str, task: MorphTask) -> MorphEnd:
         file = self._opened(key)
-        row = file.frame_numbers.tolist().index(request.frame_number)
-        return morph_end(file.clip(row), request.category, self._head)
+        row = file.frame_numbers.tolist().index(task.frame_number)
+        origin = FrameOrigin(self._workspace, key, task.frame_number)
+        return morph_end(file.clip(row), task.category, self._head, origin)
 
 
-class PooledMorphs:
-    """The `MorphSource` of a fine-tuning run: always a few steps ahead of it.
+@dataclass(frozen=True, kw_only=True)
+class PoolSize:
+    """How many morph actors, and what one claims."""
 
-    Args:
-        work: how morphs are made.
-        clips: content keys of the clips by row of the subjects table.
-        store: their training frames, for the fallback.
-        stop: the last step.
-        config: pool and window.
+    actors: tuple[int, int] = (1, 1)
+    """Smallest and largest number of them."""
+
+    resources: Resources = field(default_factory=Resources)
+    """What one claims."""
+
+    placement_limit_s: float = 60.0
+    """How long nodes with room for the smallest number may take to join the cluster."""
+
+
+@dataclass(frozen=True)
+class MorphPool:
+    """A running pool, by name: a value that travels to every training worker.
+
+    Attributes:
+        application: name of the Serve application.
+        ingredients: digest of what decides how morphs look.
+        actors: the largest number of its actors.
+        gpus: GPUs that one of them claims.
     """
 
-    def __init__(self, work: MorphWork, clips: Sequence[str], store: ClipStore, stop: int, config: AheadConfig) -> None:
-        self._work, self._clips, self._store, self._stop, self._config = work, tuple(clips), store, stop, config
-        self._tuner: FineTuner | None = None
-        self._ahead: Ahead[MorphTask] | None = None
+    application: str
+    ingredients: str
+    actors: int
+    gpus: float
 
-    def serve(self, tuner: FineTuner) -> None:
-        """Start working for a fine-tuning run, from its next step on."""
-        self._tuner = tuner
-        self._ahead = Ahead(
-            self._work,
-            lambda step: self.task(tuner.request(step)),
-            self._work.workspace,
-            start=tuner.trainer.step_number,
-            stop=self._stop,
-            config=self._config,
-        )
+    def handle(self) -> Any:
+        """For requests; see `MorphActor.make`."""
+        return serve.get_deployment_handle(DEPLOYMENT, self.application)
 
-    def task(self, request: MorphRequest) -> MorphTask:
-        """A request in terms of content."""
-        first, second = self._clips[request.first], self._clips[request.second]
-        return MorphTask(first, second, request.category, request.frame_number, request.alphas)
-
-    def get(self, requests: Sequence[MorphRequest]) -> list[NDArray[np.uint8]]:
-        """The pictures of the run's next step. A morph that could not be made becomes a cross-fade, and is counted."""
-        assert self._tuner is not None and self._ahead is not None, "serve() comes first"
-        arrays = self._ahead.get(self._tuner.trainer.step_number)
-        (request,) = requests
-        # A copy: what comes out of Ray's shared memory cannot be written to, which torch does not like.
-        return [cross_fade(request, self._store) if arrays is None else arrays["images"].copy()]
-
-    @property
-    def stats(self) -> AheadStats:
-        return self._ahead.stats if self._ahead else AheadStats()
-
-    def close(self) -> None:
-        if self._ahead:
-            self._ahead.close()
+    def key(self, task: object) -> str:
+        """Content key of a task's morph."""
+        return content_key("target", self.ingredients, task)
 
 
-def cross_fade(request: MorphRequest, store: ClipStore) -> NDArray[np.uint8]:
-    """The two frames blended: the poorest morph, but never a wrong one at the ends."""
-    ends = store.batch([request.first, request.second], [request.frame] * 2).images.numpy().astype(np.float32)
-    mixed = [(1 - alpha) * ends[0] + alpha * ends[1] for alpha in request.alphas]
-    return (np.stack(mixed) + 0.5).astype(np.uint8)
+@contextmanager
+def morph_pool(work: TaskWorkConfig, size: PoolSize) -> Iterator[MorphPool]:
+    """A pool for the length of a block. Needs a running Ray; a Serve that runs already is left as it is.
+
+    Raises:
+        StageError: the cluster has no room for the smallest pool, or the work cannot be built.
+    """
+    low, high = size.actors
+    claimed = size.resources
+    actors = Claim(
+        what="morph actors", count=low, cpus=claimed.num_cpus, gpus=claimed.num_gpus, memory_gib=claimed.memory_gib
+    )
+    await_room([actors], size.placement_limit_s)
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    pool = MorphPool(
+        f"perse-morphs-{secrets.token_hex(4)}", content_key("morph work", work.ingredients), high, claimed.num_gpus
+    )
+    begun_here = not _serve_runs()
+    try:
+        serve.start(proxy_location="Disabled")
+        _deploy(pool, work, size)
+        yield pool
+    finally:
+        serve.delete(pool.application)
+        if begun_here and not is_private() and not serve.status().applications:
+            serve.shutdown()  # a private Ray ends with the run anyway
+
+
+def _serve_runs() -> bool:
+    """Whether this cluster has a Serve, somebody's or our own."""
+    import ray
+
+    try:
+        ray.get_actor("SERVE_CONTROLLER_ACTOR", namespace="serve")
+    except ValueError:
+        return False
+    return True
+
+
+def _deploy(pool: MorphPool, work: TaskWorkConfig, size: PoolSize) -> None:
+    low, high = size.actors
+    deployment: Any = serve.deployment(MorphActor)
+    deployment = deployment.options(
+        name=DEPLOYMENT,
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=low,
+            initial_replicas=low,
+            max_replicas=high,
+            target_ongoing_requests=REQUESTS_UNDER_WAY,
+            look_back_period_s=20.0,
+            upscale_delay_s=5.0,
+            downscale_delay_s=300.0,
+        ),
+        ray_actor_options={
+            "num_cpus": size.resources.num_cpus,
+            "num_gpus": size.resources.num_gpus,
+            "memory": size.resources.memory_gib * 2**30 or None,
+        },
+        max_ongoing_requests=REQUESTS_UNDER_WAY,
+        max_constructor_retry_count=2,
+        graceful_shutdown_timeout_s=1.0,
+        graceful_shutdown_wait_loop_s=0.2,
+    )
+    target = serve.RunTarget(deployment.bind(work, size.resources.threads), name=pool.application, route_prefix=None)
+    serve.run_many([target], wait_for_applications_running=False)
+    _await_running(pool.application)
+
+
+def _await_running(application: str) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while True:
+        state = serve.status().applications.get(application)
+        if state is not None and state.status == ApplicationStatus.RUNNING:
+            return
+        failed = state is not None and state.status == ApplicationStatus.DEPLOY_FAILED
+        if failed or time.monotonic() > deadline:
+            reasons = [one.message for one in state.deployments.values()] if state is not None else []
+            raise StageError(f"morph actors cannot start: {_cause(' '.join(reasons))}")
+        time.sleep(0.1)
+
+
+def _cause(message: str) -> str:
+    """What a constructor raised, without Serve's account of its tries."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    errors = [line for line in lines if "Error: " in line]
+    return (errors[-1].rpartition("Error: ")[2] if errors else " ".join(lines) or "no reason was given")[:400]
+
+
+class MorphActor:
+    """A Serve replica that makes morphs and keeps them."""
+
+    def __init__(self, work: TaskWorkConfig, threads: int) -> None:
+        limit_threads(threads)
+        self._workspace = work.workspace
+        self._work = work.build()
+        self._one_at_a_time = asyncio.Lock()
+
+    @serve.multiplexed(max_num_models_per_replica=ROUTES_KNOWN)
+    async def _known(self, route: str) -> str:
+        """Serve sends a route's next requests to replicas where this was called for it."""
+        return route
+
+    async def make(self, key: str, task: Any) -> tuple[Arrays, bool, float]:
+        """The arrays of a task, whether they lay in the workspace, and the seconds that making them took."""
+        route = serve.get_multiplexed_model_id()
+        if route:
+            await self._known(route)
+        async with self._one_at_a_time:
+            begin = time.perf_counter()
+            arrays, found = await asyncio.to_thread(make_cached, self._work, self._workspace, key, task)
+            return arrays, found, time.perf_counter() - begin
+
+
+def make_cached(work: TaskWork, workspace: Workspace, key: str, task: Any) -> tuple[Arrays, bool]:
+    """A morph from the workspace (True), or made and put there (False)."""
+    cached = read_cached(workspace, key)
+    if cached is not None:
+        return cached, True
+    arrays = {name: np.ascontiguousarray(value) for name, value in work(task).items()}
+    workspace.write(f"morphs/{key}.npz", arrays_to_npz(arrays))
+    return arrays, False
+
+
+def read_cached(workspace: Workspace, key: str) -> Arrays | None:
+    """A morph that lies in the workspace; a damaged file counts as absent and is made again."""
+    if not workspace.has(f"morphs/{key}.npz"):
+        return None
+    try:
+        return npz_to_arrays(workspace.read(f"morphs/{key}.npz"))
+    except (ValueError, OSError, KeyError, WorkspaceError) as error:
+        log.warning("cached morph %s is damaged and will be made again: %s", key, one_line(error))
+        return None

@@ -1,24 +1,26 @@
 """The training loop on Ray Train: in this process, in one worker, or data-parallel in several.
 
 `perse.training.Trainer` is the step; here is the loop around it: where it starts (the newest checkpoint that verifies),
-what it tells (progress, curves from rank 0), when it saves. Ray's own checkpoint store is not used: it rewrites its
-index in place, and a kill at the wrong moment leaves it empty.
+on which device, what it tells, when it saves. Ray's own checkpoint store is not used: it rewrites its index in place,
+and a kill at the wrong moment leaves it empty.
+
+Nothing is shared between the driver and its workers but Ray, the workspace and the values of the call.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import ray.train
+import ray.train.torch
+import torch
 import torch.distributed as dist
 from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -26,16 +28,17 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from perse.data.workspace import Workspace
 from perse.errors import PerseError, StageError
+from perse.training import DistributedReplicas, Replicas, SingleReplica
 from perse.training.checkpoint import Checkpoint
-from perse.training.reduction import average_gradients
-from perse.training.trainer import GradientReduction
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.mlflow_log import StageLog
 from perse_ray.rows.on_ray_data import limit_threads, readable
+from perse_ray.runtime.placement import Claim, await_room
 from perse_ray.runtime.progress import Progress
+from perse_ray.training.progress_board import Board, Point, ProgressBoard, RemoteBoard
 
 LOG_EVERY_STEPS = 10
-BEACON_EVERY_S = 1.0
+TELL_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +55,32 @@ class WorkerGroup:
     """Logical CPUs that one worker claims."""
 
     num_gpus: float = 0.0
-    """GPUs that one worker claims; with GPUs, gradients travel over NCCL."""
+    """GPUs that one worker claims; with GPUs, the replica lives on the first and gradients travel over NCCL."""
+
+    memory_gib: float = 0.0
+    """Memory that one worker sets aside."""
 
     checkpoint_every: int = 200
     """Steps between two checkpoints: what a kill costs at most."""
 
     max_failures: int = 3
     """How often the group may lose a worker and go on from the last checkpoint."""
+
+    placement_limit_s: float = 60.0
+    """How long nodes with room for the workers may take to join the cluster."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where one worker of a training works.
+
+    Attributes:
+        device: where its replica lives.
+        replicas: those that it trains with.
+    """
+
+    device: torch.device
+    replicas: Replicas
 
 
 class StepReport(Protocol):
@@ -80,6 +102,10 @@ class Loop(Protocol):
 
     def checkpoint(self) -> Checkpoint: ...
 
+    def check_replicas(self) -> None:
+        """Called by all workers at the same step, before a checkpoint. Raises StageError where they have drifted."""
+        ...
+
     def close(self) -> None:
         """Let go of what it holds outside this process."""
         ...
@@ -93,7 +119,7 @@ class LoopConfig(Protocol):
         """Number of the last step."""
         ...
 
-    def build(self, start: Checkpoint, rank: int, world: int, reduce: GradientReduction | None) -> Loop:
+    def build(self, start: Checkpoint, seat: Seat) -> Loop:
         """The training, continued from a checkpoint."""
         ...
 
@@ -106,7 +132,7 @@ class TrainTask:
         workspace: where its checkpoints are.
         stage: folder below ``checkpoints/``; also the title of its progress.
         loop: what to do. The folder must hold a first checkpoint (step 0) to start from.
-        log: where rank 0 sends curves.
+        log: where the driver sends curves.
     """
 
     workspace: Workspace
@@ -115,11 +141,22 @@ class TrainTask:
     log: StageLog | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _WorkerTask:
+    """What travels to a worker."""
+
+    workspace: Workspace
+    stage: str
+    loop: LoopConfig
+    group: WorkerGroup
+    board: ProgressBoard
+
+
 def train(task: TrainTask, group: WorkerGroup, *, show: Callable[[str], None] | None = None) -> Checkpoint:
     """Run to the last step and return the final checkpoint. Called again after a kill, it goes on where it was.
 
     Raises:
-        StageError: the workers failed too often.
+        StageError: the workers failed too often, or the cluster has no room for them.
         PerseError: what a worker raised on purpose (a full disk, a recipe that does not fit).
     """
     folder = CheckpointFolder(task.workspace, task.stage)
@@ -127,46 +164,71 @@ def train(task: TrainTask, group: WorkerGroup, *, show: Callable[[str], None] | 
     if start is None:
         raise StageError(f"there is no checkpoint to start {task.stage} from; run the whole build again")
     if start.step < task.loop.steps:
-        with tempfile.TemporaryDirectory(prefix="perse-train-") as scratch:
-            beacon = Path(scratch) / "beacon.json"
-            with _shown(task, beacon, start.step, show):
-                _fit(task, group, Path(scratch), beacon)
+        board: ProgressBoard = RemoteBoard() if group.workers else Board()
+        with _shown(task, board, start.step, show):
+            _fit(task, group, board)
     final = folder.load()
     if final is None or final.step < task.loop.steps:
         raise StageError(f"{task.stage} ended before its last step; run the same command again, it goes on")
     return final
 
 
-def _fit(task: TrainTask, group: WorkerGroup, scratch: Path, beacon: Path) -> None:
+def _fit(task: TrainTask, group: WorkerGroup, board: ProgressBoard) -> None:
+    if group.workers:
+        workers = Claim(
+            what="training workers",
+            count=group.workers,
+            cpus=group.num_cpus,
+            gpus=group.num_gpus,
+            memory_gib=group.memory_gib,
+        )
+        await_room([workers], group.placement_limit_s)
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray looks at its workers every 2 s
     loop: Any = _train_loop  # Ray's annotations do not know yet that a loop may return something
-    trainer = TorchTrainer(
-        loop,
-        train_loop_config={"task": task, "group": group, "beacon": str(beacon)},
-        torch_config=TorchConfig(backend="nccl" if group.num_gpus else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=group.workers,
-            use_gpu=group.num_gpus > 0,
-            resources_per_worker={"CPU": group.num_cpus, **({"GPU": group.num_gpus} if group.num_gpus else {})},
-        ),
-        run_config=RunConfig(
-            name=task.stage, storage_path=str(scratch), failure_config=FailureConfig(max_failures=group.max_failures)
-        ),
-    )
-    try:
-        result: Any = trainer.fit()
-    except (RayError, ray.train.TrainingFailedError) as error:
-        raise StageError(f"{task.stage} stopped: {readable(error)}") from error
+    claimed = {"CPU": group.num_cpus, "GPU": group.num_gpus, "memory": group.memory_gib * 2**30}
+    work = _WorkerTask(workspace=task.workspace, stage=task.stage, loop=task.loop, group=group, board=board)
+    with task.workspace.scratch_folder(f"checkpoints/ray-train-{secrets.token_hex(4)}") as (filesystem, place):
+        trainer = TorchTrainer(
+            loop,
+            train_loop_config={"task": work},
+            torch_config=TorchConfig(backend="nccl" if group.num_gpus else "gloo"),
+            scaling_config=ScalingConfig(
+                num_workers=group.workers,
+                use_gpu=group.num_gpus > 0,
+                resources_per_worker={name: amount for name, amount in claimed.items() if amount},
+            ),
+            run_config=RunConfig(
+                name=task.stage,
+                storage_path=place,
+                storage_filesystem=filesystem,
+                failure_config=FailureConfig(max_failures=group.max_failures),
+            ),
+        )
+        try:
+            result: Any = trainer.fit()
+        except (RayError, ray.train.TrainingFailedError) as error:
+            raise StageError(_expected(error) or f"{task.stage} stopped: {readable(error)}") from error
     problem = result.return_value
     if problem:
         raise StageError(str(problem))
 
 
+def _expected(error: BaseException) -> str:
+    """What a worker said on purpose, found among Ray's accounts of who failed how; empty if none did."""
+    for failure in getattr(error, "worker_failures", {}).values():
+        seen: BaseException | None = failure
+        while seen is not None:
+            if isinstance(seen, PerseError):
+                return str(seen)
+            # Ray wraps what a worker raised in a class without a public way to it.
+            seen = getattr(seen, "_base_exc", None) or getattr(seen, "cause", None) or seen.__cause__
+    return ""
+
+
 def _train_loop(config: dict[str, Any]) -> str:
     """What every worker runs. Returns an expected error's message, which Ray would bury in a stack of causes."""
-    task, group, beacon = config["task"], config["group"], Path(config["beacon"])
     try:
-        _run(task, group, beacon)
+        _run(config["task"])
     except PerseError as error:
         if dist.is_initialized() and dist.get_world_size() > 1:
             raise  # the others wait for this one; the group must end
@@ -174,63 +236,72 @@ def _train_loop(config: dict[str, Any]) -> str:
     return ""
 
 
-def _run(task: TrainTask, group: WorkerGroup, beacon: Path) -> None:
+def _run(task: _WorkerTask) -> None:
+    group = task.group
     if group.threads:
         limit_threads(group.threads)
-    together = dist.is_initialized() and dist.get_world_size() > 1
-    rank, world = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
+    seat = _seat(group)
     folder = CheckpointFolder(task.workspace, task.stage)
     start = folder.load()
     assert start is not None, "the driver has looked"
-    loop = task.loop.build(start, rank, world, average_gradients if together else None)
-    teller = _Teller(task.log, beacon) if rank == 0 else None
+    loop = task.loop.build(start, seat)
+    first = seat.replicas.rank == 0
+    teller = _Teller(task.board) if first else None
     try:
         while loop.step_number < task.loop.steps:
             report = loop.step()
             finished = loop.step_number >= task.loop.steps
             if teller:
                 teller.tell(report, last=finished)
-                if finished or loop.step_number % group.checkpoint_every == 0:
+            if finished or loop.step_number % group.checkpoint_every == 0:
+                loop.check_replicas()
+                if first:
                     folder.save(loop.checkpoint())
     finally:
         loop.close()
-    if together:
+    if seat.replicas.world > 1:
         dist.barrier()
 
 
-class _Teller:
-    """Curves to MLflow, and a small file that the driver's progress reads."""
+def _seat(group: WorkerGroup) -> Seat:
+    """This worker's device, as Ray has assigned it, and its fellows."""
+    device = ray.train.torch.get_device() if group.num_gpus else torch.device("cpu")
+    together = dist.is_initialized() and dist.get_world_size() > 1
+    return Seat(device, DistributedReplicas() if together else SingleReplica())
 
-    def __init__(self, log: StageLog | None, beacon: Path) -> None:
-        self.log = log
-        self.beacon = beacon
-        self.told_s = 0.0
-        self.last_step: tuple[int, float] | None = None
+
+class _Teller:
+    """Writes on the board: every step's numbers now and then, the newest step about once a second."""
+
+    def __init__(self, board: ProgressBoard) -> None:
+        self._board = board
+        self._told_s = 0.0
+        self._waiting: list[Point] = []
+        self._last_step: tuple[int, float] | None = None
 
     def tell(self, report: StepReport, *, last: bool) -> None:
         now = time.monotonic()
-        if self.log and (last or report.step % LOG_EVERY_STEPS == 0):
+        if last or report.step % LOG_EVERY_STEPS == 0:
             numbers = {name: float(value) for name, value in vars(report).items() if name != "step"}
-            if self.last_step and report.step > self.last_step[0]:
-                numbers["steps_per_s"] = (report.step - self.last_step[0]) / max(now - self.last_step[1], 1e-9)
-            self.last_step = (report.step, now)
-            self.log.metrics(numbers, report.step)
-        if last or now - self.told_s > BEACON_EVERY_S:
-            self.told_s = now
-            self.beacon.write_bytes(json.dumps({"step": report.step + 1, "loss": report.loss}).encode())
-        if last and self.log:
-            self.log.flush()
+            if self._last_step and report.step > self._last_step[0]:
+                numbers["steps_per_s"] = (report.step - self._last_step[0]) / max(now - self._last_step[1], 1e-9)
+            self._last_step = (report.step, now)
+            self._waiting.append((report.step, numbers))
+        if last or now - self._told_s > TELL_EVERY_S:
+            self._told_s = now
+            self._board.write(report.step, report.loss, self._waiting)
+            self._waiting = []
 
 
 @contextmanager
-def _shown(task: TrainTask, beacon: Path, start: int, show: Callable[[str], None] | None) -> Iterator[None]:
-    """Progress of a loop that may run in another process, read from its beacon."""
+def _shown(task: TrainTask, board: ProgressBoard, start: int, show: Callable[[str], None] | None) -> Iterator[None]:
+    """Progress and curves of a loop that may run in another process, read from its board."""
     stop = threading.Event()
     with Progress(task.stage, task.loop.steps - start, write=show) as progress:
 
         def follow() -> None:
-            while not stop.wait(BEACON_EVERY_S):
-                _catch_up(progress, beacon, start)
+            while not stop.wait(TELL_EVERY_S):
+                _catch_up(task, progress, board, start)
 
         follower = threading.Thread(target=follow, daemon=True)
         follower.start()
@@ -239,17 +310,22 @@ def _shown(task: TrainTask, beacon: Path, start: int, show: Callable[[str], None
         finally:
             stop.set()
             follower.join()
-            _catch_up(progress, beacon, start)
+            _catch_up(task, progress, board, start)
+            if task.log:
+                task.log.flush()
 
 
-def _catch_up(progress: Progress, beacon: Path, start: int) -> None:
+def _catch_up(task: TrainTask, progress: Progress, board: ProgressBoard, start: int) -> None:
     try:
-        told = json.loads(beacon.read_bytes())
-    except (OSError, ValueError):  # not written yet, or being written
+        told = board.read()
+    except RayError:  # it is being restarted, or Ray is ending
         return
-    done = told["step"] - start
+    done = told.step + 1 - start
     if done > progress.done:
-        progress.advance(done - progress.done, note=f"loss {told['loss']:.4f}")
+        progress.advance(done - progress.done, note=f"loss {told.loss:.4f}")
+    if task.log:
+        for step, numbers in told.points:
+            task.log.metrics(numbers, step)
 
 
 def first_checkpoint(workspace: Workspace, stage: str, checkpoint: Checkpoint) -> None:
@@ -259,4 +335,4 @@ def first_checkpoint(workspace: Workspace, stage: str, checkpoint: Checkpoint) -
         folder.save(checkpoint)
 
 
-__all__ = ["TrainTask", "WorkerGroup", "first_checkpoint", "train"]
+__all__ = ["Loop", "LoopConfig", "Seat", "TrainTask", "WorkerGroup", "first_checkpoint", "train"]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from synthetic_avatar import NETWORKS, synthetic_avatar
 
-from perse.avatar.densification import carried_moments, carry_out, plan_growth, plan_prune, shrink_scales
+from perse.avatar.densification import carried_moments, plan_growth, plan_prune
 
 
 def test_growth_keeps_every_point_and_adds_children() -> None:
@@ -33,7 +33,7 @@ def test_carrying_out_moves_only_children_and_only_a_little(head_model, tiny_cli
     decoder = synthetic_avatar(head_model, tiny_clips, decoder=NETWORKS).decoder
     before, n = decoder.positions.detach().clone(), len(decoder)
     plan = plan_growth(n, n + 400, np.random.default_rng(0))
-    carry_out(decoder, plan, 0.004, np.random.default_rng(1))
+    decoder.replace_points(plan, 0.004, np.random.default_rng(1))
     assert len(decoder) == n + 400
     assert torch.equal(decoder.positions[:n], before)
     distance = (decoder.positions[n:] - before[plan.parents[n:]]).norm(dim=1)
@@ -46,7 +46,7 @@ def test_carrying_out_moves_only_children_and_only_a_little(head_model, tiny_cli
 def test_shrinking_scales_all_points(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
     avatar = synthetic_avatar(head_model, tiny_clips, decoder=NETWORKS)
     before = avatar.canonicalise(avatar.latents.reference).log_scales
-    shrink_scales(avatar.decoder, 0.75)
+    avatar.decoder.shrink_scales(0.75)
     after = avatar.canonicalise(avatar.latents.reference).log_scales
     torch.testing.assert_close((after - before).exp(), torch.full_like(before, 0.75))
 

@@ -25,7 +25,7 @@ from perse_ray.serving.ray_serve.renderer import DRAIN_S, RENDERER
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
 RAY_VERSION = next(
-    line.partition("==")[2].strip()
+    line.partition("==")[2].strip(" \\")
     for line in (ROOT / "requirements.lock").read_text().splitlines()
     if line.startswith("ray==")
 )

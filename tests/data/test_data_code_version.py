@@ -19,13 +19,17 @@ from perse.data.file_digests import file_digest
 FILES = {
     "__init__.py": "",
     "editor.py": '"""An editor."""\nfrom .brushes import stroke\nfrom studio_under_test import colors\n\ndef edit(x):\n'
-    '    """Edits."""\n    from studio_under_test.late import polish\n\n    return polish(stroke(x) + colors.RED)\n',
+    '    """Edits."""\n    from studio_under_test.late import polish\n\n    return polish(stroke(x) + colors.RED)\n\n'
+    'TABLE = "table.csv"\nPOSES = "data/poses.npz"\n',
     "brushes/__init__.py": "from studio_under_test.brushes.round import stroke\n",
     "brushes/round.py": "def stroke(x):\n    return 2 * x\n",
     "colors.py": "RED = 3\n",
     "late.py": "import numpy\n\ndef polish(x):\n    return x\n",
     "unrelated.py": "NOTHING = 0\n",
     "table.csv": "a,b\n",
+    "data/poses.npz": "poses",
+    "prompts.csv": "category,text\n",
+    "results.json": "{}",
 }
 
 Studio = Callable[[dict[str, str]], str]
@@ -61,6 +65,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
         ("colors.py", "RED = 4\n"),
         ("late.py", "import numpy\n\ndef polish(x):\n    return -x\n"),
         ("table.csv", "a,c\n"),
+        ("data/poses.npz", "other poses"),
     ],
 )
 def test_code_that_is_reached_counts(studio: Studio, name: str, content: str) -> None:
@@ -71,6 +76,9 @@ def test_code_that_is_reached_counts(studio: Studio, name: str, content: str) ->
     ("name", "content"),
     [
         ("unrelated.py", "NOTHING = 1\n"),
+        ("prompts.csv", "category,text\nhat,red\n"),
+        ("results.json", '{"psnr": 1}'),
+        ("added.csv", "anything"),
         ("colors.py", "# the colour of blood\nRED   =   3\n'''A colour.'''\n"),
         (
             "brushes/round.py",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,7 +37,7 @@ def test_a_pickle_is_refused_with_the_command_that_converts_it(tmp_path: Path, s
     torch.save({"a": torch.zeros(1)}, file)
     with pytest.raises(MissingWeightsError) as caught:
         load_tensors(file)
-    assert "\n" not in str(caught.value) and f"python jobs/models.py convert {file}" in str(caught.value)
+    assert "\n" not in str(caught.value) and f"perse models convert {file}" in str(caught.value)
 
 
 def test_neither_a_name_nor_a_conversion_makes_code_run(tmp_path: Path) -> None:
@@ -70,3 +73,47 @@ def test_what_holds_no_tensors_by_name_says_so(tmp_path: Path, content: object) 
         converted(tmp_path / "w.pt")
     with pytest.raises(MissingWeightsError, match="no file"):
         converted(tmp_path / "absent.pt")
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's about its older kinds of tensors
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: torch.zeros(2, device="meta"), "without data"),
+        (lambda: torch.eye(2).to_sparse(), "sparse"),
+        (lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "quantised"),
+        (lambda: torch.ones(2, dtype=torch.complex128), "complex128"),
+        (lambda: torch.ones(1).expand(10**12), "larger than the file"),
+    ],
+    ids=["meta", "sparse", "quantised", "complex", "broadcast"],
+)
+def test_tensors_that_safetensors_cannot_hold_are_named(
+    tmp_path: Path, make: Callable[[], torch.Tensor], says: str
+) -> None:
+    """Each was a traceback; the last asked for 4 TB."""
+    torch.save({"fine": torch.zeros(2), "odd\n../x": make()}, tmp_path / "w.pt")
+    with pytest.raises(MissingWeightsError, match=says) as caught:
+        converted(tmp_path / "w.pt")
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pt"]
+
+
+@pytest.mark.parametrize("where", ["data", "padding"])
+def test_a_flipped_byte_is_not_accepted(tmp_path: Path, where: str) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({"a": torch.full((2,), 1.0)}, file)
+    content = bytearray(file.read_bytes())
+    content[content.index(struct.pack("<2f", 1, 1)) if where == "data" else content.index(b"ZZZZ") + 2] ^= 255
+    file.write_bytes(content)
+    with pytest.raises(MissingWeightsError, match="damaged"):
+        converted(file)
+
+
+def test_a_compressed_archive_is_not_inflated(tmp_path: Path) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({"a": torch.zeros(100)}, tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(MissingWeightsError, match="compressed"):
+        converted(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perse.data.workspace import Workspace
+from perse.data.workspace_lock import locked
 from perse_ray.commands.command_line import EXIT_EXPECTED, run_command
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +60,11 @@ def test_a_photograph_that_is_not_there(
     assert "nobody.jpg" in line
 
 
-@pytest.mark.parametrize("recipe", ["nope", "no_such_module:f", "json:dumps_nothing"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["nope", "no_such_module:f", "json:dumps_nothing", ":", "..:x", ".:x", ":x", "json:", "json:loads", "sys:exit",
+     "json:__name__", "x/y.py:z", "perse.recipes:Recipe"],
+)  # fmt: skip
 def test_unknown_recipes(
     build_avatar: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path, recipe: str
 ) -> None:
@@ -70,12 +77,44 @@ def test_workspaces_that_cannot_be_used(
     (tmp_path / "file").write_text("x")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
+    for name in ("~no_such_user/x", "\udc80x", "a\0b", ""):
+        assert "--workspace" in complain(build_avatar, capsys, recipe="tiny", workspace=name) or name[0] == "~"
     for name, says in {
         "file": "a workspace is a folder",
         "file/in": "not a folder",
         "mine": "holds other files",
     }.items():
         assert says in complain(build_avatar, capsys, recipe="tiny", workspace=str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"category,text\nhat,a\0b\n", "U+0000"),
+        ("category,text\nhat,\u202eabc\n".encode(), "U+202E"),
+        (b"category,text\nhat,\xed\xb2\x80\n", "UTF-8"),
+        (b"category,text,seed\nhat,a red hat," + b"9" * 5000, "column 'seed'"),
+        (b"category,text,seed\nhat,a red hat," + b"9" * 19, "2^63"),
+        ("category,text,seed\nhat,a red hat,١٢".encode(), "2^63"),
+        (b"category,text\nhat," + b"x" * 2001, "2001 characters"),
+        (b"category,text\nhat," + b"x" * 200_000, "CSV"),
+        (b"category,text\n" + b"\x1b[2Jhat" * 9 + b",x\n", "U+001B"),
+    ],
+)
+def test_prompt_files_that_hold_traps(
+    build_avatar: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, says: str
+) -> None:
+    (tmp_path / "mine.csv").write_bytes(content)
+    line = complain(build_avatar, capsys, recipe="tiny", workspace=str(tmp_path / "w"), prompts=tmp_path / "mine.csv")
+    assert says in line and len(line) < 400
+
+
+def test_a_workspace_that_another_run_holds(
+    build_avatar: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with locked(Workspace.open(tmp_path / "w")):
+        line = complain(build_avatar, capsys, recipe="tiny", workspace=str(tmp_path / "w"))
+    assert "is held by" in line and socket.gethostname() in line and "--wait" in line
 
 
 def test_a_prompt_file_with_a_bad_row(
@@ -108,4 +147,4 @@ def test_from_the_shell_too() -> None:
 def test_help_has_examples() -> None:
     job = str(ROOT / "jobs" / "build_avatar.py")
     done = subprocess.run([sys.executable, job, "--help"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and "python jobs/build_avatar.py" in done.stdout and "--prompts" in done.stdout
+    assert done.returncode == 0 and "perse build" in done.stdout and "--prompts" in done.stdout

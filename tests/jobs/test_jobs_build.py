@@ -16,7 +16,8 @@ from perse.data.workspace import Workspace
 from perse.errors import WorkspaceError
 from perse.recipes import Filming, Recipe, recipe_named
 from perse.synthesis.prompts import PromptPlan
-from perse_ray.build.build import BuildRequest, BuildResult, build
+from perse_ray.build.build import build
+from perse_ray.build.request import BuildRequest, BuildResult
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.serving.library.avatar_cache import Shelf
 from perse_ray.serving.library.sources import find_places

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobs.doctor import main
 from perse.errors import HeadModelError
 from perse_ray.commands import doctor
 from perse_ray.commands.doctor import Examination, Finding, Health, examine
+from perse_ray.commands.doctor_report import run
 
 ROOT = Path(__file__).parents[2]
 QUICK = Examination(start_ray=False, ports=())
@@ -33,14 +33,14 @@ def test_this_machine_is_ready_for_the_laptop_recipe(capsys: pytest.CaptureFixtu
     assert {"python", "packages", "torch", "kernels", "head", "faces", "weights", "disk", "ray"} <= set(found)
     for name in ("python", "torch", "kernels", "head", "faces", "weights", "ray"):
         assert found[name].health is Health.OK, found[name]
-    assert main(["--no-ray", "--recipe", "tiny"]) == 0
+    assert run(["--no-ray", "--recipe", "tiny"]) == 0
     assert "checks passed" in capsys.readouterr().out
 
 
 def test_every_failure_has_a_remedy() -> None:
     found = by_name(Examination(recipe="paper", start_ray=False))
     assert found["weights"].health is Health.FAILED
-    assert found["weights"].remedy.startswith("python jobs/models.py fetch")
+    assert found["weights"].remedy.startswith("perse models fetch")
     for finding in found.values():
         assert (finding.health is Health.OK) == (finding.remedy == ""), finding
         assert "\n" not in finding.found + finding.remedy
@@ -111,5 +111,6 @@ def test_ray_that_does_not_start_is_a_finding(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_command_prints_help_without_importing_torch() -> None:
-    code = "import sys, jobs.doctor; sys.exit(int(any(m in sys.modules for m in ('torch', 'ray', 'tyro'))))"
+    heavy = "any(m in sys.modules for m in ('torch', 'ray', 'tyro'))"
+    code = f"import sys, perse_ray.commands.doctor_report; sys.exit(int({heavy}))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from synthetic_avatar import synthetic_avatar
 
-from jobs import export, verify
 from perse.avatar import save_avatar
 from perse.errors import InputError
 from perse.export import FORMATS, SUFFIXES, read_splats
 from perse.export.usd import read_usd
+from perse_ray.commands import export, verify
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs.models import Check, Convert, Fetch, List, run
 from perse.errors import MissingWeightsError, RecipeError
 from perse.synthesis.production import model_store
 from perse.synthesis.production.model_store import Weights, digest, require, weights_in
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry, entry_named
+from perse_ray.commands.models import Check, Convert, Fetch, List
+from perse_ray.commands.models_report import perform
 
 VAE = "sdxl-vae-fp16-fix"
 PUBLISHED = WEIGHTS
@@ -36,7 +37,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def nothing_published(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the stand-in downloads is not what was published: without this, every fetch would be refused."""
     table = tuple(replace(entry, sha256=()) for entry in WEIGHTS)
-    for module in ("perse.synthesis.production.weights_table", "perse.synthesis.production.model_store", "jobs.models"):
+    for module in (
+        "perse.synthesis.production.weights_table",
+        "perse.synthesis.production.model_store",
+        "perse_ray.commands.models_report",
+    ):
         monkeypatch.setattr(f"{module}.WEIGHTS", table)
 
 
@@ -69,26 +74,26 @@ def test_missing_weights_are_one_line_with_size_licence_and_command() -> None:
         Weights(name="flux.1-dev").locate()
     message = str(caught.value)
     assert "\n" not in message
-    for part in ("flux.1-dev", "31.4 GiB", "Non-Commercial", "python jobs/models.py fetch flux.1-dev"):
+    for part in ("flux.1-dev", "31.4 GiB", "Non-Commercial", "perse models fetch flux.1-dev"):
         assert part in message
 
 
 def test_fetch_completes_a_folder_that_is_then_used_offline(store: Path) -> None:
     said: list[str] = []
-    run(Fetch(names=(VAE,)), show=said.append, download=bring)
+    perform(Fetch(names=(VAE,)), show=said.append, download=bring)
     assert Weights(name=VAE).locate() == store / VAE
     assert any("MIT" in line for line in said)
 
     def never(entry: WeightsEntry, folder: Path) -> str:
         raise AssertionError("a complete folder must not be downloaded again")
 
-    run(Fetch(names=(VAE,)), show=said.append, download=never)
-    run(Check(names=(VAE,), deep=True), show=said.append)
+    perform(Fetch(names=(VAE,)), show=said.append, download=never)
+    perform(Check(names=(VAE,), deep=True), show=said.append)
     assert said[-1] == f"{VAE}: complete; sha256 of 2 files as when they were fetched"
 
 
 def test_a_changed_file_is_noticed(store: Path) -> None:
-    run(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
+    perform(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
     before = digest(store / VAE)
     (store / VAE / "config.json").write_text("{ }")
     with pytest.raises(MissingWeightsError, match="sha256"):
@@ -98,31 +103,31 @@ def test_a_changed_file_is_noticed(store: Path) -> None:
 
 def test_the_first_fetch_is_trusted_and_a_folder_filled_by_hand_from_its_first_check(store: Path) -> None:
     said: list[str] = []
-    run(List(), show=said.append)
+    perform(List(), show=said.append)
     assert any(line.startswith(VAE) and "unknown until fetched" in line for line in said)
     (store / VAE).mkdir(parents=True)
     bring(entry_named(VAE), store / VAE)
-    run(Check(names=(VAE,)), show=said.append)
+    perform(Check(names=(VAE,)), show=said.append)
     assert "2 files written down" in said[-1]
-    run(List(), show=said.append)
+    perform(List(), show=said.append)
     assert any(line.startswith(VAE) and "recorded" in line for line in said)
     (store / VAE / "config.json").write_text("{ }")
     for deep in (False, True):
         with pytest.raises(MissingWeightsError, match=r"config\.json is not the one that was fetched"):
-            run(Check(names=(VAE,), deep=deep), show=said.append)
+            perform(Check(names=(VAE,), deep=deep), show=said.append)
     (store / VAE / "config.json").unlink()
     with pytest.raises(MissingWeightsError, match="fetch"):
-        run(Check(names=(VAE,)), show=said.append)
+        perform(Check(names=(VAE,)), show=said.append)
 
 
 def test_a_file_that_is_not_the_published_one_is_thrown_away(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "diffusion_pytorch_model.safetensors"
     published(monkeypatch, VAE, (name, "0" * 64))
     with pytest.raises(MissingWeightsError, match=f"{name} is not the published file"):
-        run(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
+        perform(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
     assert not (store / VAE / name).exists(), "nobody may take the folder for complete"
     published(monkeypatch, VAE, (name, hashlib.sha256(b"{}").hexdigest()))
-    run(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
+    perform(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
     (store / VAE / name).write_text("{ }")
     (store / VAE / model_store.FETCHED).unlink()
     with pytest.raises(MissingWeightsError, match="not the one in our table"):
@@ -143,7 +148,7 @@ def test_what_is_published_as_pickles_is_kept_as_safetensors(store: Path) -> Non
             torch.save({"weight": torch.ones(2)}, folder / pattern)
         return "c0ffee"
 
-    run(Fetch(names=("openpose",)), show=lambda _: None, download=download)
+    perform(Fetch(names=("openpose",)), show=lambda _: None, download=download)
     files = {path.name for path in (store / "openpose").iterdir()}
     assert files == {*entry_named("openpose").required, model_store.FETCHED}
     lock = json.loads((store / "openpose" / model_store.FETCHED).read_text())
@@ -154,22 +159,22 @@ def test_what_is_published_as_pickles_is_kept_as_safetensors(store: Path) -> Non
 def test_conversions_by_hand(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(2)}, tmp_path / "w.pt")
     said: list[str] = []
-    run(Convert(files=(tmp_path / "w.pt",)), show=said.append)
+    perform(Convert(files=(tmp_path / "w.pt",)), show=said.append)
     assert said == [str(tmp_path / "w.safetensors")]
     assert torch.equal(load_file(said[0])["weight"], torch.ones(2))
     with pytest.raises(MissingWeightsError, match="name the files"):
-        run(Convert(), show=said.append)
+        perform(Convert(), show=said.append)
 
 
 def test_nothing_is_fetched_that_was_not_named(store: Path) -> None:
     with pytest.raises(MissingWeightsError, match="name what to fetch"):
-        run(Fetch(), show=lambda _: None, download=bring)
+        perform(Fetch(), show=lambda _: None, download=bring)
     assert not store.exists()
     said: list[str] = []
-    run(Fetch(recipe="paper-permissive"), show=said.append, download=bring)
+    perform(Fetch(recipe="paper-permissive"), show=said.append, download=bring)
     assert Weights(name="sdxl-inpainting").locate() and not Weights(name="flux.1-dev").place().exists()
-    run(Check(recipe="paper-permissive"), show=said.append)
-    run(Check(recipe="laptop"), show=said.append)
+    perform(Check(recipe="paper-permissive"), show=said.append)
+    perform(Check(recipe="laptop"), show=said.append)
     assert said[-1] == "recipe laptop needs no weights"
 
 
@@ -181,13 +186,13 @@ def test_without_a_network_a_fetch_ends_in_one_line(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(hub.HfApi, "model_info", offline)
     with pytest.raises(MissingWeightsError, match="cannot be downloaded: no route") as caught:
-        run(Fetch(names=(VAE,)), show=lambda _: None)
+        perform(Fetch(names=(VAE,)), show=lambda _: None)
     assert "\n" not in str(caught.value) and "login" in str(caught.value)
 
 
 def test_an_incomplete_download_is_an_error() -> None:
     with pytest.raises(MissingWeightsError, match="did not bring"):
-        run(Fetch(names=(VAE,)), show=lambda _: None, download=lambda entry, folder: "x")
+        perform(Fetch(names=(VAE,)), show=lambda _: None, download=lambda entry, folder: "x")
 
 
 def test_a_part_that_an_index_names_must_be_there(store: Path) -> None:
@@ -210,16 +215,16 @@ def test_pickles_are_refused_by_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(MissingWeightsError, match="safetensors") as caught:
         Weights(name="mine", folder=tmp_path / "folder").locate()
     assert Path(name).name in str(caught.value)
-    assert "jobs/models.py convert" in str(caught.value)
+    assert "perse models convert" in str(caught.value)
     (tmp_path / "folder" / name).unlink()
     assert Weights(name="mine", folder=tmp_path / "folder").locate() == tmp_path / "folder"
 
 
 def test_commercial_use_refuses_before_anything_runs_and_proposes() -> None:
     with pytest.raises(RecipeError, match="use sdxl-inpainting"):
-        run(Fetch(names=("flux.1-fill-dev",), commercial_safe=True), show=lambda _: None, download=bring)
+        perform(Fetch(names=("flux.1-fill-dev",), commercial_safe=True), show=lambda _: None, download=bring)
     assert not Weights(name="flux.1-fill-dev").place().exists()
-    run(Fetch(names=("sdxl-inpainting",), commercial_safe=True), show=lambda _: None, download=bring)
+    perform(Fetch(names=("sdxl-inpainting",), commercial_safe=True), show=lambda _: None, download=bring)
 
 
 def test_a_folder_of_ones_own_does_not_change_a_licence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -250,8 +255,8 @@ def test_a_configuration_is_searched_at_any_depth() -> None:
 
 def test_list_names_every_row_and_what_is_here() -> None:
     said: list[str] = []
-    run(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
-    run(List(), show=said.append)
+    perform(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
+    perform(List(), show=said.append)
     assert all(any(line.startswith(entry.name) for line in said) for entry in WEIGHTS)
     here = next(line for line in said if line.startswith(VAE))
     assert "  yes   " in here
@@ -259,7 +264,7 @@ def test_list_names_every_row_and_what_is_here() -> None:
 
 def test_unknown_names_list_the_table() -> None:
     with pytest.raises(MissingWeightsError, match="the table has flux"):
-        run(Check(names=("flux.2",)), show=lambda _: None)
+        perform(Check(names=("flux.2",)), show=lambda _: None)
 
 
 def test_the_hub_is_asked_for_one_commit_and_for_the_listed_files_only(
@@ -279,7 +284,7 @@ def test_the_hub_is_asked_for_one_commit_and_for_the_listed_files_only(
 
     monkeypatch.setattr(hub, "HfApi", Api)
     monkeypatch.setattr(hub, "snapshot_download", snapshot)
-    run(Fetch(names=(VAE,)), show=lambda _: None)
+    perform(Fetch(names=(VAE,)), show=lambda _: None)
     assert asked["name"] == entry_named(VAE).hub_id
     assert asked["branch"] == "main" and asked["revision"] == "c0ffee", "what is downloaded is what is written down"
     assert asked["allow_patterns"] == list(entry_named(VAE).patterns)

@@ -41,7 +41,7 @@ def test_without_weights_the_refusal_is_one_line_with_the_command(name: str) -> 
     with pytest.raises(MissingWeightsError) as caught:
         require(recipe_named(name))
     message = str(caught.value)
-    assert "\n" not in message and "python jobs/models.py fetch" in message and "sdxl-base-1.0" in message
+    assert "\n" not in message and "perse models fetch" in message and "sdxl-base-1.0" in message
 
 
 def test_commercial_use_is_decided_before_weights_are_looked_for() -> None:
@@ -121,7 +121,7 @@ def test_the_job_plans_and_refuses_without_making_anything(
     refused = build_avatar.Arguments(recipe="paper", workspace=str(workspace))
     assert run_command(lambda: build_avatar.main(refused)) == EXIT_EXPECTED
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and "jobs/models.py fetch" in line
+    assert line.startswith("error: ") and "perse models fetch" in line
     safe = build_avatar.Arguments(recipe="paper", workspace=str(workspace), commercial_safe=True)
     assert run_command(lambda: build_avatar.main(safe)) == EXIT_EXPECTED
     assert "use sdxl-inpainting" in capsys.readouterr().err

@@ -14,12 +14,12 @@ import tyro
 from PIL import Image
 from synthetic_avatar import synthetic_avatar
 
-from jobs import export, render, verify
 from perse.avatar import save_avatar
 from perse.data.motion_file import Motion, write_motion
 from perse.data.workspace import Workspace
 from perse.errors import InputError, PerseError
 from perse.export import verify_file
+from perse_ray.commands import export, render, verify
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,4 +141,4 @@ def test_the_command_runs_as_a_program_and_mistakes_exit_with_2(tmp_path: Path) 
 def test_help_shows_examples(job: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         tyro.cli(getattr(job, "Command", None) or job.Arguments, description=job.__doc__, args=["--help"])
-    assert f"python jobs/{job.__name__.removeprefix('jobs.')}.py" in capsys.readouterr().out
+    assert f"perse {job.__name__.rpartition('.')[2]}" in capsys.readouterr().out

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import tyro
 
-from jobs import serve
 from perse.errors import InputError
+from perse_ray.commands import serve
 from perse_ray.serving.ray_serve.arguments import ServeArguments
 
 TOKEN = "a-token-for-the-tests"

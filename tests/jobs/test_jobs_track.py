@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tyro
 
-from jobs import track
 from perse.errors import InputError
+from perse_ray.commands import track
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +26,12 @@ ROOT = Path(__file__).parents[2]
         (["--video", "a.mp4", "--fps", "0"], "--fps must be"),
         (["--video", "a.mp4", "--rest", "-1"], "--rest must be"),
         (["--video", "a.mp4", "--out", "nowhere/a.json"], "does not exist"),
+        ([], "give a --video"),
+        (["--video", "a.mp4", "--parts", "a.png"], "belongs to --portrait"),
+        (["--video", "a.mp4", "--portrait", "a.jpg"], "either --video or --portrait"),
+        (["--portrait", "a.jpg", "--overlay", "a.mp4"], "written as .png"),
+        (["--portrait", "a.jpg", "--parts", "nowhere/a.png"], "does not exist"),
+        (["--portrait", "nowhere.jpg"], "there is no file"),
     ],
 )
 def test_what_cannot_work_is_refused_before_any_work(
@@ -47,7 +53,7 @@ def test_a_hostile_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         tyro.cli(track.Arguments, description=track.__doc__, args=["--help"])
-    assert "python jobs/track.py --video me.mp4" in capsys.readouterr().out
+    assert "perse track --video me.mp4" in capsys.readouterr().out
 
 
 def test_the_summary_names_gaps_and_other_faces() -> None:

@@ -1,4 +1,4 @@
-"""What `jobs/verify.py` tells people, and how it exits."""
+"""What `perse verify` tells people, and how it exits."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs import verify
 from perse.data.images import encode_image
 from perse.errors import InputError
 from perse.export import Provenance, local_identity, make_identity, sign_media
+from perse_ray.commands import verify
 
 PLAIN = encode_image(np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8), "png")
 RECORD = Provenance("somebody")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from synthetic_avatar import synthetic_avatar
 
-from jobs import view
 from perse.avatar import save_avatar
 from perse.data.workspace import Workspace
 from perse.errors import InputError
+from perse_ray.commands import view
 from perse_ray.serving import local_viewer
 from perse_ray.serving.library.training_source import FollowedWorkspace
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from perse.attributes import Category
-from perse.avatar import AvatarConfig, LatentConfig, PartBasesConfig, StartConfig, Subject, create_avatar
+from perse.avatar import (
+    AvatarConfig,
+    DecoderConfig,
+    LatentConfig,
+    PartBasesConfig,
+    StartConfig,
+    Subject,
+    create_avatar,
+)
 from perse.data import archive
 from perse.data.workspace import Workspace
 from perse.head import HeadModel
@@ -17,11 +27,25 @@ from perse.training import ClipStore, Trainer, TrainingConfig
 from perse_ray.training.loops import TrainingLoop
 from perse_ray.training.ray_train import first_checkpoint
 
+SmallTraining = tuple[TrainingLoop, Trainer]
+
 
 @pytest.fixture(scope="session")
-def small_training(head_model: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingLoop, Trainer]:
+def small_training(head_model: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> SmallTraining:
     """An avatar of a few hundred points with two hats and two shirts, on clips of four frames of 48 px, in a
     workspace; and its trainer."""
+    return make_small_training(head_model, tmp_path_factory.mktemp("small") / "small", PartBasesConfig())
+
+
+@pytest.fixture(scope="session")
+def small_networks(head_model: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> SmallTraining:
+    """The same with the paper's decoder."""
+    from synthetic_avatar import NETWORKS
+
+    return make_small_training(head_model, tmp_path_factory.mktemp("networks") / "small", NETWORKS)
+
+
+def make_small_training(head_model: HeadModel, place: Path, decoder: DecoderConfig) -> SmallTraining:
     from synthetic_subjects import film, looks
 
     chosen = [look for look in looks(2) if look.category in (None, Category.HAT, Category.CLOTHES)]
@@ -31,7 +55,7 @@ def small_training(head_model: HeadModel, tmp_path_factory: pytest.TempPathFacto
         Subject(clip.key, look.category, "" if look.category is None else f"some {look.category.value}")
         for clip, look in zip(clips, chosen, strict=True)
     ]
-    workspace = Workspace.open(tmp_path_factory.mktemp("small") / "small")
+    workspace = Workspace.open(place)
     for number, clip in enumerate(clips):
         archive.save_clip(workspace, str(number), clip)
     features = torch.randn(2, len(clips), 16, generator=torch.Generator().manual_seed(0))
@@ -41,7 +65,7 @@ def small_training(head_model: HeadModel, tmp_path_factory: pytest.TempPathFacto
         subjects,
         *features,
         absent=(),
-        config=AvatarConfig(latents=LatentConfig(dimensions=8, features=16, hidden=16), decoder=PartBasesConfig()),
+        config=AvatarConfig(latents=LatentConfig(dimensions=8, features=16, hidden=16), decoder=decoder),
         start=StartConfig(head_points=300, shell_points=200, body_points=100, watched_frames=4),
         seed=0,
     )

@@ -18,14 +18,16 @@ import torch
 
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
+from perse.data.workspace import Workspace
 from perse.errors import RecipeError, WorkspaceError
 from perse.geometry.camera import Camera
 from perse.head import HeadModel, HeadParameters
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot, Verdict
-from perse.training import Checkpoint, Trainer
+from perse.training import Checkpoint, Replicas, Trainer
 from perse_ray.rows.stage import RowWork, Value
 from perse_ray.synthesis.stages import Pool, Studio
 from perse_ray.training.loops import TrainingLoop
+from perse_ray.training.ray_train import Seat
 
 
 def note(journal: str, line: str) -> None:
@@ -235,6 +237,7 @@ class Chain:
     step_number: int
     link: bytes
     config: ChainConfig
+    replicas: Replicas
 
     def step(self) -> ChainReport:
         mishap = Path(self.config.once) if self.config.once else None
@@ -249,23 +252,28 @@ class Chain:
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(self.step_number, {"link": self.link})
 
+    def check_replicas(self) -> None:
+        if self.config.drift:
+            self.replicas.check_equal(str(self.replicas.rank), "parameters")
+
     def close(self) -> None:
         pass
 
 
 @dataclass(frozen=True)
 class ChainConfig:
-    """`once` names a file; while it is absent, step 7 makes it and ends the process."""
+    """`once` names a file; while it is absent, step 7 makes it and ends the process. `drift` lets workers disagree."""
 
     steps: int = 20
     pause_s: float = 0.0
     once: str = ""
     error: str = ""
+    drift: bool = False
 
-    def build(self, start: Checkpoint, rank: int, world: int, reduce: Any) -> Chain:
+    def build(self, start: Checkpoint, seat: Seat) -> Chain:
         if self.error:
             raise RecipeError(self.error)
-        return Chain(start.step, start.files["link"], self)
+        return Chain(start.step, start.files["link"], self, seat.replicas)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,23 +284,20 @@ class GradientsOnly:
     target: str
     steps: int = 1
 
-    def build(self, start: Checkpoint, rank: int, world: int, reduce: Any) -> GradientProbe:
-        return GradientProbe(
-            self.loop.build(start, rank, world, reduce).trainer, reduce, f"{self.target}-{rank}", start
-        )
+    def build(self, start: Checkpoint, seat: Seat) -> GradientProbe:
+        return GradientProbe(self.loop.build(start, seat).trainer, f"{self.target}-{seat.replicas.rank}", start)
 
 
 @dataclass
 class GradientProbe:
     trainer: Trainer
-    reduce: Any
     target: str
     start: Checkpoint
     step_number: int = 0
 
     def step(self) -> ChainReport:
-        self.trainer.gradients(self.trainer.sample())
-        self.reduce([p for p in self.trainer.avatar.parameters() if p.numel()])
+        self.trainer.step_number = self.trainer.config.steps // 2  # all networks take part
+        self.trainer.gradients(self.trainer.sample(0))
         found = {name: p.grad for name, p in self.trainer.avatar.named_parameters() if p.grad is not None}
         Path(self.target).write_bytes(safetensors.torch.save(found))
         self.step_number = 1
@@ -300,6 +305,9 @@ class GradientProbe:
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(1, self.start.files)
+
+    def check_replicas(self) -> None:
+        self.trainer.check_replicas()
 
     def close(self) -> None:
         pass
@@ -312,6 +320,7 @@ class GradientProbe:
 class Doubling:
     """A target is its request's number, doubled. Notes its process in a journal; suffers mishaps by number."""
 
+    workspace: Workspace
     journal: str
     mishaps: tuple[tuple[int, str], ...] = ()
     pause_s: float = 0.0

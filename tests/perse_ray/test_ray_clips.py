@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from perse_ray.training.prefetch import AheadStats
 
 from perse.attributes import Category
 from perse.data import archive
@@ -20,7 +21,6 @@ from perse.training import Checkpoint, ClipStore, FineTuneConfig, FineTuner, Mor
 from perse_ray.training.clips import load_clips, training_frames, unseen_frames
 from perse_ray.training.loops import FineTuning, TrainingLoop, avatar_of
 from perse_ray.training.morph_pool import MorphMaker, MorphTask, cross_fade
-from perse_ray.training.prefetch import AheadStats
 
 FITS = ClusterUse().clips_mib
 Small = tuple[TrainingLoop, Trainer]

@@ -10,6 +10,7 @@ import pytest
 
 from perse.data.workspace import Workspace
 from perse.errors import StageError
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.registry.mlflow_log import BuildLog, Store
 
 
@@ -85,10 +86,10 @@ def test_an_avatar_is_registered_with_an_alias_and_without_pickle(workspace: Wor
     folder = workspace.local_path("avatar/x").parent
     (folder / "avatar.json").write_text("{}")
     build = BuildLog.open(workspace, "x")
-    assert build.register(folder, "perse-someone", "champion") == "1"
-    assert build.register(folder, "perse-someone", "champion") == "2"
+    assert build.register(folder, "perse-someone", REGISTERED_ALIAS, MODEL_CODE) == "1"
+    assert build.register(folder, "perse-someone", REGISTERED_ALIAS, MODEL_CODE) == "2"
     client = build.parent.client
-    assert client.get_model_version_by_alias("perse-someone", "champion").version in (2, "2")
+    assert client.get_model_version_by_alias("perse-someone", REGISTERED_ALIAS).version in (2, "2")
     files = [path for path in (workspace.path.parent / "mlflow-artifacts").rglob("*") if path.is_file()]
     assert any(path.name == "avatar.json" for path in files)
     assert not [path for path in files if path.suffix in (".pkl", ".pickle")]

@@ -120,10 +120,12 @@ def test_a_remote_workspace_gets_its_checkpoints_too() -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("decoder", ["small_training", "small_networks"])
 def test_gradients_of_two_workers_are_those_of_one_on_the_joined_batch(
-    small_training: tuple[TrainingLoop, Trainer], tmp_path: Path
+    decoder: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    loop, alone = small_training
+    """Averaged by hand with part bases, by DistributedDataParallel with the networks."""
+    loop, alone = request.getfixturevalue(decoder)
     probe = GradientsOnly(loop=loop, target=str(tmp_path / "gradients"))
     together = TrainTask(workspace=loop.workspace, stage="train", loop=probe)
     train(together, WorkerGroup(workers=2, num_cpus=0.5, threads=1), show=quiet)
@@ -134,7 +136,9 @@ def test_gradients_of_two_workers_are_those_of_one_on_the_joined_batch(
         sample_step(loop.training.seed, 0, pool, 4, loop.training.edits_per_step, rank=r, world=2) for r in range(2)
     ]
     assert shares[0] != shares[1]
+    alone.step_number = loop.training.steps // 2
     alone.gradients(joined(shares))
+    alone.step_number = 0
     expected = {name: p.grad for name, p in alone.avatar.named_parameters() if p.grad is not None}
     assert first.keys() == second.keys() == expected.keys() and len(expected) > 5
     largest = max(float(gradient.abs().max()) for gradient in expected.values())
@@ -146,6 +150,22 @@ def test_gradients_of_two_workers_are_those_of_one_on_the_joined_batch(
         error = float((first[name] - gradient).abs().max()) / scale
         assert error < 1e-4, f"{name}: {error}"
     assert any(gradient.abs().max() > 0 for gradient in expected.values())
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_workers_that_have_drifted_apart_are_noticed_at_the_next_checkpoint(workspace: Workspace) -> None:
+    group = WorkerGroup(workers=2, num_cpus=0.5, threads=1, checkpoint_every=5, max_failures=0)
+    with pytest.raises(StageError, match=r"parameters of training workers \[1\] differ from worker 0's"):
+        train(task(workspace, drift=True), group, show=quiet)
+    found = CheckpointFolder(workspace, "train").load()
+    assert found is not None and found.step == 0, "nothing was saved of workers that disagree"
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_workers_without_room_are_named_instead_of_waited_for(workspace: Workspace) -> None:
+    group = WorkerGroup(workers=2, num_cpus=1.0, num_gpus=1.0, placement_limit_s=0.5)
+    with pytest.raises(StageError, match=r"no room for 2 training workers of 1 CPU, 1 GPU each.*8 CPU, 0 GPU"):
+        train(task(workspace), group, show=quiet)
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -76,8 +76,13 @@ def test_the_performance_comes_back(tracked: TrackedVideo, performed: HeadParame
 def test_frames_without_the_face_are_interpolated_and_reported(tracked: TrackedVideo) -> None:
     assert tracked.gaps() == [(12, 13)] and len(tracked.head) == FRAMES
     assert np.isnan(tracked.rms_px[HIDDEN]).all() and np.isfinite(tracked.rms_px[:12]).all()
-    turn = tracked.head.pose[11:15, Joint.NECK, 1]
-    assert float(turn.diff().abs().max()) < 0.1  # no jump back to rest
+    steps = tracked.head.pose[11:15, Joint.NECK, 1].diff()  # into, through and out of the gap, at full speed
+    # A straight line has three thirds; a head that jumped back to rest, which lies half-way here, has two halves.
+    # Shares do not depend on how far the fit is off on either side, which differs between processors: the true steps
+    # are 0.086 rad, fitted ones 0.099 (AMD, and generic code on one thread) and 0.1002 (an Intel Xeon); the shares are
+    # 0.3331 to 0.3335. Smoothing may move them a little.
+    shares = steps / steps.sum()
+    assert float((shares - 1 / 3).abs().max()) < 0.02, shares
 
 
 def test_the_motion_survives_its_file(tracked: TrackedVideo, head_model: HeadModel, tmp_path: Path) -> None:

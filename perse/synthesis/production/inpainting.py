@@ -72,7 +72,7 @@ class Inpainter(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FluxControlNetInpainterConfig:
-    """FLUX.1-dev with alimama's inpainting ControlNet: the paper's (numbers: REFERENCE §1)."""
+    """FLUX.1-dev with alimama's inpainting ControlNet: the paper's (numbers: docs/reference.md#synthesis)."""
 
     base: Weights = _FLUX_1_DEV
     """FLUX.1-dev."""

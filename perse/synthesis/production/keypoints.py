@@ -66,9 +66,9 @@ class OpenposeKeypointsConfig:
     """controlnet-aux's OpenPose: body, hands and face."""
 
     weights: Weights = _OPENPOSE
-    """Its three networks as safetensors; `python jobs/models.py fetch openpose` converts them."""
+    """Its three networks as safetensors; `perse models fetch openpose` converts them."""
 
-    def build(self) -> KeypointDrawer:
+    def build(self) -> AuxKeypoints:
         return AuxKeypoints(_openpose(self.weights.locate()))
 
 
@@ -81,7 +81,7 @@ class DwposeKeypointsConfig:
     pose: Path
     """DWPose checkpoint; likewise."""
 
-    def build(self) -> KeypointDrawer:
+    def build(self) -> AuxKeypoints:
         return AuxKeypoints(_dwpose(self))
 
 
@@ -93,17 +93,26 @@ class LandmarkKeypoints:
 
     def draw(self, portrait: TrackedPortrait, size_px: int) -> Image:
         """See `KeypointDrawer.draw`."""
-        scale = size_px / portrait.image.shape[1]
-        points = portrait.landmarks_px[:, :2] * scale
-        canvas = np.zeros((size_px, size_px, 3), np.uint8)
-        body = _body(points)
-        for number, (start, end) in enumerate(_LIMBS):
+        return draw_landmarks(portrait.landmarks_px * (size_px / portrait.image.shape[1]), size_px)
+
+
+def draw_landmarks(points_px: NDArray[np.float32], size_px: int) -> Image:
+    """Face landmarks [478, 2 or 3] in pixels of a square picture, in OpenPose's look on black, [size, size, 3].
+
+    Points that are NaN (a head model that does not embed them) are left out, with the limbs that end there.
+    """
+    canvas = np.zeros((size_px, size_px, 3), np.uint8)
+    body = _body(points_px[:, :2])
+    for number, (start, end) in enumerate(_LIMBS):
+        if np.isfinite([body[start], body[end]]).all():
             _limb(canvas, body[start], body[end], _PALETTE[number], size_px)
-        for number, point in enumerate(body.values()):
+    for number, point in enumerate(body.values()):
+        if np.isfinite(point).all():
             _dot(canvas, point, _PALETTE[number], max(2, size_px // 128))
-        for point in points[list(_FACE_DOTS)]:
+    for point in points_px[list(_FACE_DOTS)]:
+        if np.isfinite(point).all():
             _dot(canvas, (float(point[0]), float(point[1])), (255, 255, 255), max(1, size_px // 256))
-        return canvas
+    return canvas
 
 
 class MediapipeKeypoints:
@@ -145,8 +154,12 @@ class AuxKeypoints:
         Raises:
             GenerationError: nobody was found.
         """
+        return self.draw_picture(portrait.image, size_px)
+
+    def draw_picture(self, image: Image, size_px: int) -> Image:
+        """The same for a square picture [h, w, 3] that nobody has tracked."""
         drawn = self._detector(
-            portrait.image, detect_resolution=size_px, image_resolution=size_px, include_face=True, output_type="np"
+            image, detect_resolution=size_px, image_resolution=size_px, include_face=True, output_type="np"
         )
         return _checked(np.asarray(drawn), size_px)
 

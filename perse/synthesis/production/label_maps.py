@@ -55,8 +55,8 @@ FACE_SYNTHETICS = LabelMap(
     ),
 )  # fmt: skip
 """0 background, 1 skin, 2 nose, 3/4 eyes, 5/6 brows, 7/8 ears, 9 mouth interior, 10/11 lips, 12 neck, 13 hair,
-14 beard, 15 clothes, 16 glasses, 17 headwear, 18 facewear (REFERENCE §1). Glasses count as eyes, which edits must not
-touch; facewear as the skin that it covers."""
+14 beard, 15 clothes, 16 glasses, 17 headwear, 18 facewear (docs/reference.md#synthesis). Glasses count as eyes,
+which edits must not touch; facewear as the skin that it covers."""
 
 CELEBA_MASK_HQ = LabelMap(
     "CelebAMask-HQ (19 classes)",

@@ -62,7 +62,7 @@ class MaskPortraitMaker(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SdxlMaskPortraitConfig:
-    """SDXL base with a pose ControlNet (REFERENCE §1)."""
+    """SDXL base with a pose ControlNet (docs/reference.md#synthesis)."""
 
     base: Weights = _SDXL_BASE_1_0
     """SDXL base 1.0."""

@@ -19,6 +19,7 @@ from typing import Any
 from perse.data.file_digests import file_digest
 from perse.data.tensor_files import PICKLES, converted, refuse_pickle
 from perse.errors import MissingWeightsError, RecipeError
+from perse.private_folders import at_home, cache_folder
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry, entry_named
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ Download = Callable[[WeightsEntry, Path], str]
 
 def store_root() -> Path:
     """``$PERSE_WEIGHTS``, or ``~/.cache/perse/weights``."""
-    return Path(os.environ.get("PERSE_WEIGHTS") or Path.home() / ".cache" / "perse" / "weights").expanduser()
+    given = os.environ.get("PERSE_WEIGHTS")
+    return Path(given).expanduser() if given else at_home(".cache/perse/weights") or cache_folder() / "weights"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ def describe_missing(entry: WeightsEntry) -> str:
     """One line for somebody who has to get these weights."""
     return (
         f"weights {entry.name} ({entry.purpose}) are not in {store_root()}: {entry.size_gib:g} GiB, "
-        f"licence: {entry.licence}; get them with: python jobs/models.py fetch {entry.name}"
+        f"licence: {entry.licence}; get them with: perse models fetch {entry.name}"
     )
 
 
@@ -258,7 +260,7 @@ def require(config: object, *, commercial_safe: bool = False) -> None:
     if len(missing) > 1:
         listed = "; ".join(f"{entry.name} ({entry.size_gib:g} GiB, {entry.licence})" for entry in missing)
         names = " ".join(entry.name for entry in missing)
-        raise MissingWeightsError(f"{len(missing)} weights are missing: {listed}; python jobs/models.py fetch {names}")
+        raise MissingWeightsError(f"{len(missing)} weights are missing: {listed}; perse models fetch {names}")
     for weights in wanted:
         weights.locate()
     for path in files_in(config):

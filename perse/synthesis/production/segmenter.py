@@ -39,7 +39,7 @@ class Segmenter(Protocol):
         """Parts of [h, w, 3] uint8 RGB. Deterministic."""
         ...
 
-    def parse(self, image: Image, landmarks_px: Floats) -> PartMasks:
+    def parse(self, image: Image, landmarks_px: Floats, *, inside: Image | None = None) -> PartMasks:
         """See `FaceParser.parse`; landmarks may be ignored."""
         ...
 
@@ -138,7 +138,7 @@ class TransformersSegmenter:
             logits = self._model(pixels).logits
         return to_parts(_probabilities(logits, image.shape[:2]), self._config.labels, self._config.edges)
 
-    def parse(self, image: Image, landmarks_px: Floats) -> PartMasks:
+    def parse(self, image: Image, landmarks_px: Floats, *, inside: Image | None = None) -> PartMasks:
         """See `FaceParser.parse`."""
         return self.segment(image)
 
@@ -176,7 +176,7 @@ class TorchscriptSegmenter:
             logits = _logits(self._model(torch.from_numpy(ready).permute(2, 0, 1)[None].to(self._device)))
         return to_parts(_probabilities(logits, image.shape[:2]), self._config.labels, self._config.edges)
 
-    def parse(self, image: Image, landmarks_px: Floats) -> PartMasks:
+    def parse(self, image: Image, landmarks_px: Floats, *, inside: Image | None = None) -> PartMasks:
         """See `FaceParser.parse`."""
         return self.segment(image)
 
@@ -201,11 +201,11 @@ class LandmarkSegmenter:
             raise GenerationError("no face was found in the generated picture; another seed may show one")
         return self.parse(image, found)
 
-    def parse(self, image: Image, landmarks_px: Floats) -> PartMasks:
+    def parse(self, image: Image, landmarks_px: Floats, *, inside: Image | None = None) -> PartMasks:
         """See `FaceParser.parse`."""
         from perse.tracking import ProceduralParser
 
-        return ProceduralParser().parse(image, landmarks_px)
+        return ProceduralParser().parse(image, landmarks_px, inside=inside)
 
     def knows(self, category: Category) -> bool:
         """See `Segmenter.knows`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +16,12 @@ from perse.synthesis.prompts.stream import stable_hash
 from perse.synthesis.prompts.vocabulary import as_attributes, complete, vocabulary
 
 _MAX_BYTES = 16 * 2**20
+_MAX_LENGTH = 2000
+"""Characters of a cell; no text encoder reads as many."""
+_SEED = re.compile(r"[0-9]{1,19}")
+_UNREADABLE = ("Cc", "Cs", "Co", "Cn")
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Unicode's directional controls: what is shown is not what is read."""
 _RESERVED = ("category", "text", "seed")
 
 
@@ -62,12 +70,13 @@ def _header(path: Path, rows: list[tuple[int, list[str]]]) -> list[str]:
     header = [name.strip().lower() for name in rows[0][1]]
     slots = sorted({slot for category in CATEGORIES for slot in vocabulary(category)})
     if "category" not in header:
-        raise PromptError(f"{path}, line 1: no column 'category'; columns found: {', '.join(header)}")
+        raise PromptError(f"{path}, line 1: no column 'category'; columns found: {', '.join(map(_brief, header[:20]))}")
     for name, times in Counter(header).items():
         if times > 1:
-            raise PromptError(f"{path}, line 1: column '{name}' appears {times} times; keep one of them")
+            raise PromptError(f"{path}, line 1: column {_brief(name)} appears {times} times; keep one of them")
         if name not in _RESERVED and name not in slots:
-            raise PromptError(f"{path}, line 1: unknown column '{name}'; allowed: {', '.join((*_RESERVED, *slots))}")
+            allowed = ", ".join((*_RESERVED, *slots))
+            raise PromptError(f"{path}, line 1: unknown column {_brief(name)}; allowed: {allowed}")
     return header
 
 
@@ -75,6 +84,8 @@ def _prompt(where: str, header: list[str], cells: list[str], numbers: Counter[Ca
     if len(cells) > len(header):
         raise PromptError(f"{where}: {len(cells)} cells for {len(header)} columns; quote cells that contain commas")
     row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+    for name, cell in row.items():
+        _check_characters(f"{where}, column '{name}'", cell)
     category = _category(where, row.get("category", ""))
     text = row.get("text", "")
     slots = {name: value.lower() for name, value in row.items() if value and name not in _RESERVED}
@@ -102,7 +113,7 @@ def _category(where: str, name: str) -> Category:
         return Category(name.lower())
     except ValueError:
         allowed = ", ".join(category.value for category in CATEGORIES)
-        raise PromptError(f"{where}, column 'category': '{name}' is none of: {allowed}") from None
+        raise PromptError(f"{where}, column 'category': {_brief(name)} is none of: {allowed}") from None
 
 
 def _check_slots(where: str, category: Category, slots: dict[str, str]) -> None:
@@ -114,12 +125,26 @@ def _check_slots(where: str, category: Category, slots: dict[str, str]) -> None:
                 f"{category.value} has: {', '.join(known)}"
             )
         if value not in known[name]:
-            raise PromptError(f"{where}, column '{name}': '{value}' is none of: {', '.join(known[name])}")
+            raise PromptError(f"{where}, column '{name}': {_brief(value)} is none of: {', '.join(known[name])}")
 
 
 def _seed(where: str, cell: str, default: int) -> int:
     if not cell:
         return default
-    if not cell.isdecimal() or int(cell) >= 2**63:
-        raise PromptError(f"{where}, column 'seed': '{cell}' is not a whole number from 0 to 2^63 - 1")
+    if _SEED.fullmatch(cell) is None or int(cell) >= 2**63:
+        raise PromptError(f"{where}, column 'seed': {_brief(cell)} is not a whole number from 0 to 2^63 - 1")
     return int(cell)
+
+
+def _check_characters(where: str, cell: str) -> None:
+    """Text that a person can read: what cannot be seen, or turns what follows around, is in no prompt on purpose."""
+    if len(cell) > _MAX_LENGTH:
+        raise PromptError(f"{where}: {len(cell)} characters; at most {_MAX_LENGTH} are read")
+    for character in cell:
+        if character not in "\n\r\t" and (unicodedata.category(character) in _UNREADABLE or character in _TURNING):
+            raise PromptError(f"{where}: the character U+{ord(character):04X} cannot be read; remove it")
+
+
+def _brief(cell: str) -> str:
+    """A stranger's cell, short and on one line."""
+    return ascii(cell) if len(cell) <= 60 else f"{cell[:50]!a}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -13,7 +14,7 @@ from perse_ray.serving.schema.requests import Appearance, Attributes, RenderRequ
 if TYPE_CHECKING:
     from perse.data.motion_file import Motion
     from perse.export import ExportFormat
-    from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
+    from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar, Resolved
 
 Result_co = TypeVar("Result_co", covariant=True)
 
@@ -31,13 +32,18 @@ class Frames:
     requests: tuple[RenderRequest, ...]
 
     def __call__(self, avatar: LoadedAvatar) -> list[bytes]:
-        from perse_ray.serving.drawing.picture_files import encode_picture
+        return encoded(avatar, [avatar.resolve(request) for request in self.requests])
 
-        # Undated, so that the same request gives the same bytes.
-        return [
-            encode_picture(picture, request, avatar.provenance([request.attributes], dated=False))
-            for request, picture in zip(self.requests, avatar.render_many(self.requests), strict=True)
-        ]
+
+def encoded(avatar: LoadedAvatar, resolved: Sequence[Resolved]) -> list[bytes]:
+    """Pictures as files; those of one size are drawn in one call."""
+    from perse_ray.serving.drawing.picture_files import encode_picture
+
+    # Undated, so that the same request gives the same bytes.
+    return [
+        encode_picture(picture, one.request, avatar.provenance([one], dated=False))
+        for one, picture in zip(resolved, avatar.draw(resolved), strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -81,16 +87,22 @@ class Animation:
             frames, fps = self.request.frames(shared)
         except InputError as error:
             raise UnknownName(str(error)) from None
+        resolved = [avatar.resolve(frame) for frame in frames]
         pictures = (
             picture
-            for start in range(0, len(frames), FRAMES_AT_ONCE)
-            for picture in avatar.render_many(frames[start : start + FRAMES_AT_ONCE])
+            for start in range(0, len(resolved), FRAMES_AT_ONCE)
+            for picture in avatar.draw(resolved[start : start + FRAMES_AT_ONCE])
         )
         video = mp4_bytes(pictures, fps) if self.request.format == "mp4" else webp_bytes(list(pictures), fps)
-        worn = [self.request.attributes]
-        if isinstance(self.request.motion, BetweenMotion):
-            worn += [self.request.motion.start.attributes, self.request.motion.end.attributes]
-        return sign_media(video, avatar.provenance(worn), local_identity())
+        return sign_media(video, avatar.provenance(self._shown(avatar, resolved)), local_identity())
+
+    def _shown(self, avatar: LoadedAvatar, frames: Sequence[Resolved]) -> list[Resolved]:
+        """What the record is about: the ends of a glide, not every weight between them."""
+        motion = self.request.motion
+        if not isinstance(motion, BetweenMotion):
+            return list(frames[:1])
+        worn = (self.request.attributes, motion.start.attributes, motion.end.attributes)
+        return [avatar.resolve(RenderRequest(attributes=attributes)) for attributes in worn]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict
 
 from perse.errors import PerseError
+from perse_ray.serving.http.checked_body import CheckedRoute
 from perse_ray.serving.http.docs_page import api_page
 from perse_ray.serving.http.media_routes import AvatarId, media_routes, refusals
 from perse_ray.serving.http.stream import stream_routes
@@ -73,6 +74,7 @@ def create_app(library: AvatarService, protection: Protection | None = None) -> 
     """
     # FastAPI's own /docs would load its assets from a content network; ours is one page of our own.
     app = FastAPI(title="PERSE avatars", description=ABOUT, version="1", docs_url=None, redoc_url=None)
+    app.router.route_class = CheckedRoute
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
     app.add_exception_handler(RequestValidationError, _explain)
     app.add_exception_handler(PerseError, _refuse_politely)

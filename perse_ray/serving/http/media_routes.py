@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from perse.attributes import CATEGORIES
 from perse.export.formats import MEDIA_TYPES, SUFFIXES, ExportFormat
 from perse_ray.serving.drawing.tasks import Animation, Export, Frames, Thumbnail
+from perse_ray.serving.http.checked_body import CheckedRoute
 from perse_ray.serving.library.service import AvatarService
 from perse_ray.serving.schema.media_requests import (
     AnimateRequest,
@@ -75,7 +76,7 @@ SMALL: dict[int | str, dict[str, Any]] = {200: {"content": {"image/webp": {}}, "
 
 def media_routes(library: AvatarService) -> APIRouter:
     """The routes over a library."""
-    routes = APIRouter(prefix="/v1/avatars/{avatar}", responses=USUAL)
+    routes = APIRouter(prefix="/v1/avatars/{avatar}", responses=USUAL, route_class=CheckedRoute)
 
     @routes.post("/frames", responses=refusals(413))
     async def frames(avatar: AvatarId, request: FramesRequest) -> FramesAnswer:

@@ -30,6 +30,7 @@ from perse.errors import PerseError
 from perse_ray.serving.library.service import AvatarService
 from perse_ray.serving.schema.deadline import due_in
 from perse_ray.serving.schema.errors import NoSuchAvatar, Unavailable
+from perse_ray.serving.schema.json_shape import JsonTooLarge, checked_json
 from perse_ray.serving.schema.requests import RenderRequest, explained
 
 WINDOW = 3
@@ -72,8 +73,10 @@ class Scene:
         if len(message) > MAX_MESSAGE_BYTES:
             raise BadMessage(f"a message may have {MAX_MESSAGE_BYTES} bytes")
         try:
-            change = json.loads(message)
-        except (ValueError, RecursionError):
+            change = checked_json(message)
+        except JsonTooLarge as error:
+            raise BadMessage(f"a message {error}") from None
+        except ValueError:
             raise BadMessage("a message is a JSON object") from None
         if not isinstance(change, dict):
             raise BadMessage("a message is a JSON object")

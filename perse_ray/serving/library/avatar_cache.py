@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 
 from perse.errors import PerseError
-from perse_ray.serving.drawing.encoders import WITHOUT_WEIGHTS, Encoders
+from perse.viewing import WITHOUT_WEIGHTS, Encoders
 from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
 from perse_ray.serving.library.sources import Place, read_info
 from perse_ray.serving.schema.errors import NoSuchAvatar

@@ -67,9 +67,7 @@ class WorkspacePlace:
 
     def version(self) -> str:
         if not self.workspace.has(_FILES[-1]):
-            raise InputError(
-                f"{self.workspace.location} holds no finished avatar; build one with jobs/build_avatar.py first"
-            )
+            raise InputError(f"{self.workspace.location} holds no finished avatar; build one with `perse build` first")
         return self.workspace.fingerprint(_FILES)
 
     def fetch(self, version: str, into: Path) -> Path:
@@ -101,7 +99,7 @@ class RegistryPlace:
 
         found = sorted(self._asked(download).rglob("avatar.json"))
         if not found:
-            raise InputError(f"version {version} of {self.model} holds no avatar; jobs/build_avatar.py registers them")
+            raise InputError(f"version {version} of {self.model} holds no avatar; `perse build` registers them")
         return found[0].parent
 
     def _asked(self, question: Callable[[MlflowClient], Answer]) -> Answer:

@@ -14,7 +14,14 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import HTTPConnection
 
 from perse_ray.serving.protection.asgi import ALWAYS_OPEN, KEY, Application, Receive, Scope, Send, refuse, respond
-from perse_ray.serving.protection.sign_in import SIGN_IN, cookie_header, cookie_name, read_form, sign_in_page
+from perse_ray.serving.protection.sign_in import (
+    SIGN_IN,
+    cookie_header,
+    cookie_name,
+    own_address,
+    read_form,
+    sign_in_page,
+)
 from perse_ray.serving.protection.tokens import Tokens
 
 CHALLENGE = (b"www-authenticate", b'Bearer realm="perse"')
@@ -94,9 +101,8 @@ class Authentication:
 
 async def _enter(asked: HTTPConnection, send: Send, token: str, target: str) -> None:
     secure = asked.scope.get("scheme") == "https" or asked.headers.get("x-forwarded-proto") == "https"
-    location = target if target.startswith("/") and not target.startswith(("//", "/\\")) else "/view"
     await respond(
-        asked.scope, send, 303, b"", (b"location", location.encode("ascii", "ignore")),
+        asked.scope, send, 303, b"", (b"location", own_address(target).encode("ascii")),
         cookie_header(token, asked.headers.get("host", ""), secure=secure),
         (b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer"),
     )  # fmt: skip
@@ -108,7 +114,10 @@ def _may_change(scope: Scope) -> bool:
 
 def _same_origin(asked: HTTPConnection) -> bool:
     origin = asked.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == asked.headers.get("host")
+    try:
+        return origin is None or urlsplit(origin).netloc == asked.headers.get("host")
+    except ValueError:  # no address at all
+        return False
 
 
 def _is_local(asked: HTTPConnection) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
-from urllib.parse import parse_qs, urlsplit
+import re
+from urllib.parse import parse_qs, quote, urlsplit
 
 from perse_ray.serving.protection.asgi import Receive
 
 COOKIE = "perse_token"
 SIGN_IN = "/login"
+HOME = "/view"
 MAX_FORM_BYTES = 4096
 DAYS = 30
 
@@ -33,12 +35,15 @@ _PAGE = """<!doctype html>
 </html>
 """
 
+_OWN_PATH = re.compile(r"/(?:view(?:/[A-Za-z0-9_.-]+)?|docs|metrics|v1/avatars(?:/[A-Za-z0-9_-]+){0,2})?", re.ASCII)
+"""The addresses of pages and of what they show."""
+
 _POLICY = b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 
 def sign_in_page(target: str, *, failed: bool) -> tuple[bytes, *tuple[tuple[bytes, bytes], ...]]:
     """Body and headers of the page; `target` is where to go afterwards."""
-    message = "This token is not known." if failed else "jobs/serve.py prints it when it starts."
+    message = "This token is not known." if failed else "perse serve prints it when it starts."
     page = _PAGE.format(action=SIGN_IN, target=html.escape(target, quote=True), message=message)
     return (
         page.encode(),
@@ -58,9 +63,21 @@ async def read_form(receive: Receive) -> tuple[str, str]:
         body += message.get("body", b"")
         more = message.get("more_body", False)
     if more or len(body) > MAX_FORM_BYTES:
-        return "", "/view"
+        return "", HOME
     fields = parse_qs(bytes(body).decode("utf-8", "replace"), max_num_fields=8)
-    return fields.get("token", [""])[0].strip(), fields.get("next", ["/view"])[0]
+    return fields.get("token", [""])[0].strip(), fields.get("next", [HOME])[0]
+
+
+def own_address(target: str) -> str:
+    """Where to go after signing in: an address of this service in ASCII, whatever was asked for.
+
+    What is checked is what is sent: unquoting, dropping or encoding something afterwards made ``/é/evil.example`` an
+    address of somebody else's.
+    """
+    path, _, query = target.partition("?")
+    if _OWN_PATH.fullmatch(path) is None:
+        return HOME
+    return path + (f"?{quote(query, safe='=&%+')}" if query else "")
 
 
 def cookie_name(host: str) -> str:

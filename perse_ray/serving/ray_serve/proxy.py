@@ -13,6 +13,8 @@ import os
 from starlette.middleware import Middleware
 
 from perse_ray.serving.protection.admission import Admission, Lanes, environment_lanes
+from perse_ray.serving.protection.own_routes import OwnRoutesOnly
+from perse_ray.serving.protection.receive_deadline import use_everywhere
 
 VARIABLE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 """Ray's name for it."""
@@ -20,8 +22,9 @@ IMPORT_PATH = f"{__name__}.middlewares"
 
 
 def middlewares() -> list[Middleware]:
-    """For one proxy; there is one on every node that serves."""
-    return [Middleware(Admission, lanes=environment_lanes())]
+    """For one proxy; there is one on every node that serves. Called where its server is about to be made."""
+    use_everywhere()
+    return [Middleware(OwnRoutesOnly), Middleware(Admission, lanes=environment_lanes())]
 
 
 def guard_proxies(renderers: int) -> None:

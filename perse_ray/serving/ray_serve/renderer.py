@@ -11,9 +11,9 @@ from typing import Any
 from ray import serve
 
 from perse.errors import PerseError
-from perse_ray.serving.drawing.encoders import Encoders
-from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
-from perse_ray.serving.drawing.tasks import Frames, Work
+from perse.viewing import Encoders
+from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar, Resolved
+from perse_ray.serving.drawing.tasks import Work, encoded
 from perse_ray.serving.library.avatar_cache import Shelf
 from perse_ray.serving.library.sources import find_places
 from perse_ray.serving.ray_serve.arguments import ServeArguments
@@ -79,7 +79,7 @@ class Renderer:
         name = serve.get_multiplexed_model_id()
         await self._shelved(name)
         if request.describes:  # the first photograph takes a second; others' pictures do not wait for it
-            await asyncio.to_thread(lambda: self._shelf.avatar(name).check(request))
+            await asyncio.to_thread(lambda: self._shelf.avatar(name).resolve(request))
         picture = await self._frames((name, request, deadline))
         if isinstance(picture, Exception):
             raise picture
@@ -94,10 +94,9 @@ class Renderer:
     def _draw(self, name: str, asked: list[tuple[RenderRequest, float | None]]) -> list[bytes | Exception]:
         """The pictures that are still of use, in one call; what is wrong with one is no other's trouble."""
         avatar = self._shelf.avatar(name)
-        problems = [_problem(avatar, request, deadline) for request, deadline in asked]
-        good = tuple(request for (request, _), problem in zip(asked, problems, strict=True) if problem is None)
-        pictures = iter(Frames(good)(avatar))
-        return [next(pictures) if problem is None else problem for problem in problems]
+        resolved = [_resolved(avatar, request, deadline) for request, deadline in asked]
+        pictures = iter(encoded(avatar, [one for one in resolved if isinstance(one, Resolved)]))
+        return [next(pictures) if isinstance(one, Resolved) else one for one in resolved]
 
     async def run(self, work: Work[Any], deadline: float | None) -> Any:
         """Work on the avatar whose id the request was routed by."""
@@ -117,11 +116,10 @@ class Renderer:
         self._stopped.set()
 
 
-def _problem(avatar: LoadedAvatar, request: RenderRequest, deadline: float | None) -> PerseError | None:
-    """Why a picture should not be drawn; None if it should."""
+def _resolved(avatar: LoadedAvatar, request: RenderRequest, deadline: float | None) -> Resolved | PerseError:
+    """A picture that can be drawn, or why it should not be."""
     try:
         remaining_s(deadline)
-        avatar.check(request)
+        return avatar.resolve(request)
     except PerseError as error:
         return error
-    return None

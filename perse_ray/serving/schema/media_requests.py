@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, field_validator, model_validator
 
 from perse.attributes import Category
 from perse.data.motion_file import Motion
@@ -20,10 +20,10 @@ from perse_ray.serving.schema.requests import (
     Description,
     Mix,
     Name,
-    Number,
     OrbitCamera,
     PinholeCamera,
     RenderRequest,
+    Strength,
     Strict,
     SubjectInfo,
     terms,
@@ -36,6 +36,10 @@ MAX_LIST = 32
 
 Seconds = Annotated[float, Field(ge=0.1, le=12, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=1, le=60, allow_inf_nan=False)]
+
+# The first problem of a list is told, not each of its 300.
+Strengths = Annotated[list[Strength], Field(max_length=MAX_FRAMES), FailFast()]
+Turns = Annotated[list[tuple[Angle, Angle, Angle]], Field(max_length=MAX_FRAMES), FailFast()]
 
 
 class NamedMotion(Strict):
@@ -51,10 +55,8 @@ class UploadedMotion(Strict):
 
     kind: Literal["uploaded"]
     fps: Rate = 25.0
-    expressions: dict[Name, Annotated[list[Number], Field(max_length=MAX_FRAMES)]] = Field(default_factory=dict)
-    joints: dict[Name, Annotated[list[tuple[Angle, Angle, Angle]], Field(max_length=MAX_FRAMES)]] = Field(
-        default_factory=dict, description="axis-angle in radians"
-    )
+    expressions: dict[Name, Strengths] = Field(default_factory=dict)
+    joints: dict[Name, Turns] = Field(default_factory=dict, description="axis-angle in radians")
 
     @model_validator(mode="after")
     def _a_motion(self) -> UploadedMotion:

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from perse.attributes import Category
+from perse_ray.serving.schema.json_shape import MAX_ENTRIES
 
 AVATAR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """An avatar's id in a URL. It is looked up in a table and never becomes a path."""
@@ -19,14 +20,17 @@ AVATAR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 MAX_SIDE_PX = 1024
 MAX_BODY_BYTES = 10_000_000
 """A picture as base64, or a motion; anything else is far smaller."""
-MAX_ENTRIES = 256
-"""Of any mapping in a request."""
+MAX_STRENGTH = 10.0
+"""Of an expression, as in motion files: FLAME's are standard deviations."""
+MAX_DISTANCE_M, MAX_FOCAL_PX = 1e4, 1e6
 MAX_IMAGE_BYTES = 7_000_000
 """Of a picture that describes an attribute."""
 MAX_TERMS = 8
 """Of a sum of mixes and descriptions in one category."""
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Strength = Annotated[float, Field(ge=-MAX_STRENGTH, le=MAX_STRENGTH, allow_inf_nan=False)]
+Distance = Annotated[float, Field(ge=-MAX_DISTANCE_M, le=MAX_DISTANCE_M, allow_inf_nan=False)]
+Focal = Annotated[float, Field(ge=-MAX_FOCAL_PX, le=MAX_FOCAL_PX, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-0.5, le=1.5, allow_inf_nan=False)]
 Angle = Annotated[float, Field(ge=-3.2, le=3.2, allow_inf_nan=False)]
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -50,9 +54,9 @@ class OrbitCamera(Strict):
 class PinholeCamera(Strict):
     """A camera of one's own, OpenCV convention, metres and pixels of the requested size."""
 
-    world_to_camera: Annotated[list[Annotated[list[Number], Field(min_length=4, max_length=4)]], Field(
+    world_to_camera: Annotated[list[Annotated[list[Distance], Field(min_length=4, max_length=4)]], Field(
         min_length=4, max_length=4)]  # fmt: skip
-    intrinsics: Annotated[list[Annotated[list[Number], Field(min_length=3, max_length=3)]], Field(
+    intrinsics: Annotated[list[Annotated[list[Focal], Field(min_length=3, max_length=3)]], Field(
         min_length=3, max_length=3)]  # fmt: skip
 
     @field_validator("world_to_camera")
@@ -141,7 +145,7 @@ class Appearance(Strict):
         "with weight 1 wears that edit, weights between interpolate: towards the person as in the portrait, or between "
         "several subjects. Or a description in words or as a picture. Or a list of these, added up.",
     )
-    expression: dict[Name, Number] = Field(default_factory=dict, description="expression coefficients by name")
+    expression: dict[Name, Strength] = Field(default_factory=dict, description="expression coefficients by name")
     pose: dict[Name, tuple[Angle, Angle, Angle]] = Field(
         default_factory=dict, description="joint rotations by name, axis-angle in radians"
     )

@@ -30,6 +30,7 @@ from perse.export.poses import BUILT_IN, built_in_motion
 from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
 from perse_ray.serving.library.service import AvatarService
 from perse_ray.serving.schema.deadline import due_in
+from perse_ray.serving.schema.json_shape import JsonTooLarge, checked_json
 from perse_ray.serving.schema.requests import Appearance, AvatarInfo, Strict
 
 MAX_MOTION_BYTES = 4 * 1024 * 1024
@@ -121,9 +122,13 @@ class Conversation:
         try:
             if len(text) > MAX_TEXT:
                 raise ValueError
-            said = _MESSAGE.validate_json(text)
+            said = _MESSAGE.validate_python(checked_json(text))
         except ValidationError as error:
             await self._tell("refused", detail=_sentence(error), **_addressee(text))
+        except JsonTooLarge as error:
+            await self._tell("refused", detail=f"a message {error}", **_addressee(text))
+        except json.JSONDecodeError:
+            await self._tell("refused", detail="a message is a JSON object")
         except ValueError:
             await self._tell("refused", detail=f"a message may have {MAX_TEXT} characters")
         else:

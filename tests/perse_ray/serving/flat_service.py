@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from perse.attributes import Category
 from perse.export import Edit, Provenance
+from perse.viewing.renderer import checked_names
 from perse_ray.serving.drawing.tasks import Frames, Work
-from perse_ray.serving.schema.errors import NoSuchAvatar, check_names
-from perse_ray.serving.schema.requests import Appearance, Attributes, AvatarInfo, RenderRequest, SubjectInfo
+from perse_ray.serving.schema.errors import NoSuchAvatar
+from perse_ray.serving.schema.requests import Appearance, AvatarInfo, RenderRequest, SubjectInfo
 
 
 class FlatAvatar:
@@ -27,20 +28,24 @@ class FlatAvatar:
             subjects=(SimpleNamespace(key="hat-a", category=Category.HAT),),
         )
 
-    def render_many(self, requests: Sequence[RenderRequest]) -> list[NDArray[np.uint8]]:
-        return [self.render(request) for request in requests]
-
-    def render(self, request: RenderRequest) -> NDArray[np.uint8]:
+    def resolve(self, request: RenderRequest) -> SimpleNamespace:
         worn: Any = request.attributes.get(Category.HAT, {})
-        check_names("hat subject", set(worn), ["hat-a"])
-        check_names("joint", set(request.pose), ["neck", "jaw"])
+        checked_names("hat subject", worn, ["hat-a"])
+        checked_names("joint", request.pose, ["neck", "jaw"])
+        return SimpleNamespace(request=request)
+
+    def draw(self, resolved: Sequence[SimpleNamespace]) -> list[NDArray[np.uint8]]:
+        return [self._drawn(one.request) for one in resolved]
+
+    def _drawn(self, request: RenderRequest) -> NDArray[np.uint8]:
+        worn: Any = request.attributes.get(Category.HAT, {})
         self.asked.append(request)
         level = round(100 * sum(worn.values()) + 100 * request.pose.get("jaw", (0,))[0])
         color = [level] * 4 if request.background is None else np.abs(np.subtract(request.background, level))
         return np.broadcast_to(np.array(color, np.uint8), (request.height, request.width, len(color)))
 
-    def provenance(self, worn: Sequence[Attributes], *, dated: bool = True) -> Provenance:
-        weights: Any = [weight for one in worn for weight in one.get(Category.HAT, {}).values()]
+    def provenance(self, shown: Sequence[SimpleNamespace], *, dated: bool = True) -> Provenance:
+        weights: Any = [weight for one in shown for weight in one.request.attributes.get(Category.HAT, {}).values()]
         return Provenance("x", (Edit("hat", "hat-a", "a red beanie", max(weights)),) if weights else ())
 
     def export(self, look: Appearance, format: str) -> bytes:

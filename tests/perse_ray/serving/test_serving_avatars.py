@@ -18,6 +18,7 @@ from perse.data.workspace import Workspace
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.training import Trainer
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
 from perse_ray.serving.schema.errors import UnknownName
@@ -67,7 +68,9 @@ def test_weights_go_from_the_reference_to_the_subject_and_between_subjects(loade
 def test_a_subjects_whole_weight_is_its_own_code(loaded: LoadedAvatar) -> None:
     first = hats(loaded)[0]
     own = loaded.avatar.subject_codes()[loaded.avatar.row(first)]
-    assert torch.allclose(loaded.code({Category.HAT: {first: 1.0}}), own, atol=1e-6)
+    assert torch.allclose(
+        loaded.resolve(RenderRequest(attributes={Category.HAT: {first: 1.0}})).look.code, own, atol=1e-6
+    )
 
 
 def test_expressions_and_joints_move_the_face(loaded: LoadedAvatar) -> None:
@@ -106,7 +109,7 @@ def test_the_registered_model_renders(
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     build = BuildLog.open(Workspace.open(tmp_path / "w"), "x")
-    build.register(folder, "perse-small", "champion")
+    build.register(folder, "perse-small", REGISTERED_ALIAS, MODEL_CODE)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", build.parent.store.uri)
     model = mlflow.pyfunc.load_model("models:/perse-small@champion")
     (answer,) = model.predict(['{"width": 48, "height": 48}'])
@@ -129,14 +132,14 @@ def test_pictures_that_wait_together_are_drawn_together(loaded: LoadedAvatar, mo
     ]
     alone = [loaded.render(request) for request in asked]
     calls: list[int] = []
-    draw = type(loaded.rasterizer).draw
+    draw = type(loaded.renderer.rasterizer).draw
 
     def counted(self: Any, gaussians: Gaussians, cameras: Camera, background: Any) -> Any:
         calls.append(len(gaussians.means))
         return draw(self, gaussians, cameras, background)
 
-    monkeypatch.setattr(type(loaded.rasterizer), "draw", counted)
-    together = loaded.render_many(asked)
+    monkeypatch.setattr(type(loaded.renderer.rasterizer), "draw", counted)
+    together = loaded.draw([loaded.resolve(request) for request in asked])
     assert sorted(calls) == [1, 1, 5]
     for one, other in zip(alone, together, strict=True):
         assert one.shape == other.shape and np.abs(one.astype(int) - other).max() <= 1

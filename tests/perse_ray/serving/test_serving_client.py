@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import perse_client
 import pytest
 from flat_service import FlatService
+from perse_client import AvatarClient, ServiceError, described
 
-import perse_ray.client
 from perse.attributes import Category
 from perse.data.images import decode_image
-from perse_ray.client import AvatarClient, ServiceError, described
 from perse_ray.serving.http.app import create_app
 from perse_ray.serving.library.avatar_cache import Shelf
 from perse_ray.serving.library.service import AvatarService, LocalAvatars
@@ -78,7 +78,7 @@ def test_the_examples_of_the_documentation(
     text = (Path(__file__).parents[3] / page).read_text()
     (example,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if "AvatarClient" in code]
     transport = InProcess(LocalAvatars(Shelf(find_places([str(workspace)]), memory_mib=100)))
-    monkeypatch.setattr(perse_ray.client, "AvatarClient", partial(AvatarClient, transport=transport))
+    monkeypatch.setattr(perse_client, "AvatarClient", partial(AvatarClient, transport=transport))
     monkeypatch.chdir(tmp_path)
     names = {"TOKEN": "secret"}
     exec(example, names)
@@ -174,5 +174,8 @@ def test_the_token_is_sent() -> None:
 
 def test_importing_the_client_is_light() -> None:
     """No Ray, no torch, no FastAPI."""
-    code = "import sys, perse_ray.client; print([m for m in ('ray', 'torch', 'fastapi', 'numpy') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    heavy = "[m for m in ('perse', 'ray', 'torch', 'fastapi', 'numpy') if m in sys.modules]"
+    code = f"import sys, perse_client; print({heavy})"
+    folder = Path(perse_client.__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
+    assert done.stdout == "[]\n"

@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from perse_client import AvatarClient, ServiceError, described
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import ReplicaUnavailableError
@@ -26,7 +27,6 @@ from serving_fakes import Endless, ProcessId
 
 from perse.avatar import load_avatar, save_avatar
 from perse.data.images import decode_image
-from perse_ray.client import AvatarClient, ServiceError, described
 from perse_ray.serving.ray_serve.arguments import ServeArguments
 from perse_ray.serving.ray_serve.deployment import application
 from perse_ray.serving.ray_serve.remote_service import RemoteAvatars

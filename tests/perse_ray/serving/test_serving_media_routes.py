@@ -91,7 +91,7 @@ def test_the_built_in_motion_leaves_out_what_the_avatar_lacks() -> None:
         ({"motion": {"kind": "uploaded", "joints": {"jaw": [[0, 0, 0]] * 400}}}, "300"),
         ({"motion": {"kind": "uploaded", "joints": {"tail": [[0, 0, 0]]}}}, "unknown joint tail"),
         ({"motion": {"kind": "between", "end": {}, "seconds": 12, "fps": 60}}, "300 at most"),
-        ({"motion": {"kind": "uploaded", "expressions": {"smile": [99]}}}, "beyond"),
+        ({"motion": {"kind": "uploaded", "expressions": {"smile": [99]}}}, "less than or equal to 10"),
         ({"attributes": {"hat": {str(i): 0 for i in range(200)}},
           "motion": {"kind": "between", "end": {"attributes": {"hair": {str(i): 0 for i in range(200)}}}}}, "256"),
         ({"background": None}, "transparent"),

@@ -13,6 +13,7 @@ import torch
 from perse.avatar import Avatar, load_avatar, save_avatar
 from perse.data.workspace import Workspace
 from perse.errors import InputError
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.serving.library.avatar_cache import Shelf
 from perse_ray.serving.library.sources import absolute, find_places
@@ -98,7 +99,7 @@ def test_a_version_that_cannot_be_read_leaves_the_old_one(workspace: Path, tmp_p
 def test_an_alias_is_followed(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     build = BuildLog.open(Workspace.open(tmp_path / "w"), "x")
-    build.register(workspace / "avatar", "perse-me", "champion")
+    build.register(workspace / "avatar", "perse-me", REGISTERED_ALIAS, MODEL_CODE)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", build.parent.store.uri)
     shelf = Shelf(find_places(["models:/perse-me@champion"]), memory_mib=100)
     before = shelf.avatar("perse-me").render(LOOK)
@@ -106,7 +107,7 @@ def test_an_alias_is_followed(workspace: Path, tmp_path: Path, monkeypatch: pyte
     save_avatar(darker(workspace / "avatar"), tmp_path / "night")
     with pytest.raises(InputError, match="models:/perse-me@second is not in sqlite"):
         find_places(["models:/perse-me@second"])
-    build.register(tmp_path / "night", "perse-me", "champion")
+    build.register(tmp_path / "night", "perse-me", REGISTERED_ALIAS, MODEL_CODE)
     assert shelf.refresh() == ["perse-me"]
     assert shelf.avatar("perse-me").render(LOOK).mean() < before.mean() - 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,7 +54,8 @@ def test_a_tag_comes_back_before_its_picture(socket: WebSocketTestSession) -> No
     [
         ("nonsense", "a JSON object"),
         ("[1]", "a JSON object"),
-        ("[" * 5000, "a JSON object"),
+        ("[" * 5000, "nested too deeply"),
+        (json.dumps({"attributes": {f"a{i}": 1 for i in range(4000)}}), "256 are allowed"),
         ('{"width": 3}', "width: "),
         ('{"hat": 1}', "hat: "),
         ('{"received": -1}', "received: "),

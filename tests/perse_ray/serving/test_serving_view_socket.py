@@ -95,7 +95,7 @@ def test_a_look_changes_the_splats(line: WebSocketTestSession) -> None:
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        ("{", "Invalid JSON"),
+        ("{", "a JSON object"),
         (wish(1, pose={"tail": [0, 0, 0]}), "unknown joint tail"),
         (wish(1, attributes={"hat": {"crown of thorns": 1}}), "crown of thorns"),
         (wish(1, surprise=1), "surprise"),

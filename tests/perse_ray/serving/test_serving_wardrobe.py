@@ -16,16 +16,16 @@ from perse.data.images import encode_image
 from perse.errors import MissingWeightsError
 from perse.features import EmbeddedEncoder, EmbeddedEncoderConfig, OpenClipEncoderConfig
 from perse.features.encoder import Features
-from perse_ray.serving.drawing.attribute_mixes import Wardrobe
-from perse_ray.serving.drawing.encoders import Encoders
+from perse.viewing import Described, Encoders
+from perse.viewing.attribute_mixes import AttributeMixer
+from perse.viewing.picture_framing import framed
 from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
-from perse_ray.serving.drawing.picture_framing import framed
 from perse_ray.serving.schema.errors import UnknownName
-from perse_ray.serving.schema.requests import Appearance
+from perse_ray.serving.schema.requests import RenderRequest
 
 
 def code(loaded: LoadedAvatar, attributes: dict[str, Any]) -> torch.Tensor:
-    return loaded.code(Appearance.model_validate({"attributes": attributes}).attributes)
+    return loaded.resolve(RenderRequest.model_validate({"attributes": attributes})).look.code
 
 
 def hat(loaded: LoadedAvatar) -> tuple[str, str]:
@@ -92,14 +92,12 @@ def test_an_encoder_of_another_avatar_is_not_believed(loaded: LoadedAvatar) -> N
             found = super().encode(images, texts)
             return Features(found.image.flip(-1), found.text.flip(-1))
 
-    attributes = Appearance.model_validate({"attributes": {"hat": {"text": "red"}}}).attributes
-
     class Others(Encoders):
         def named(self, name: str) -> Other:
             return Other()
 
     with pytest.raises(UnknownName, match="other weights"):
-        Wardrobe(loaded.avatar, Others()).code(attributes)
+        AttributeMixer(loaded.avatar, Others()).mixed({Category.HAT: (Described("red"),)})
 
 
 def test_encoders_by_name(tmp_path: Path) -> None:
@@ -116,8 +114,8 @@ def test_encoders_by_name(tmp_path: Path) -> None:
 
 def test_the_record_tells_what_was_worn(loaded: LoadedAvatar) -> None:
     key, text = hat(loaded)
-    worn = Appearance.model_validate({"attributes": {"hat": [{text: 0.5}, {"text": "a crown"}]}}).attributes
-    found = loaded.provenance([worn]).edits
+    worn = RenderRequest.model_validate({"attributes": {"hat": [{text: 0.5}, {"text": "a crown"}]}})
+    found = loaded.provenance([loaded.resolve(worn)]).edits
     assert {(edit.subject, edit.text, edit.weight) for edit in found} == {
         (key, text, 0.5),
         ("described", "a crown", 1.0),

@@ -24,6 +24,10 @@ Array = NDArray[np.float32]
 _COLLAR_STRIP = (0.12, 0.06)
 """Static neck fades out between these distances above the collar, in face widths."""
 
+SHOULDER_WIDTHS, SHOULDER_DROPS = (0.42, 0.8, 1.05, 1.3), (-0.25, -0.08, 0.08, 0.5)
+"""Where shoulders lie beside the neck's middle and below the collar's front, in face widths: biacromial breadth is
+about 2.6 times the width of a face, and the collar rises towards the back of the neck."""
+
 
 @dataclass(frozen=True)
 class BodyLayer:
@@ -56,8 +60,11 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     """Cut the body out of the photograph. `pose` is the lifted head, hair included, in the portrait's own pose."""
     drawn = (pose.fragments.face >= 0) & (surface.head_share[surface.faces].min(1) > 0.5)[pose.fragments.face]
     clothes = picture.masks[Part.CLOTHES]
+    # Where hair lies on clothes a pixel may be half of either; neither half would cover what is behind.
+    clothes = clothes + picture.masks[Part.HAIR] * (picture.masks.labels == Part.CLOTHES)
     neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
-    hole = _behind_the_head(picture, drawn)
+    hole = np.maximum(_behind_the_head(picture, drawn, face_width_px), _notches(picture, face_width_px))
+    hole = _with_seam(hole, picture, face_width_px)
     alpha = _without_crumbs(np.clip(np.maximum(clothes + neck, hole), 0, 1))
     known = (clothes > 0.6).astype(np.float32)
     filled = push_pull(picture.rgb, np.maximum(known * (1 - hole), 1e-5))
@@ -100,7 +107,26 @@ def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_widt
     return np.maximum(near_collar * inside, fading).astype(np.float32)
 
 
-def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_]) -> Array:
+def _notches(picture: Picture, face_width_px: float) -> Array:
+    """Strands lying on a shoulder cut notches into its outline: [h, w] of 0 or 1 where clothes go on below them."""
+    clothes = (picture.masks.labels == Part.CLOTHES).astype(np.uint8)
+    closed = cv2.morphologyEx(clothes, cv2.MORPH_CLOSE, _disk(0.1 * face_width_px), borderType=cv2.BORDER_REPLICATE)
+    return ((closed > 0) & (picture.masks.labels == Part.HAIR)).astype(np.float32)
+
+
+def _with_seam(hole: Array, picture: Picture, face_width_px: float) -> Array:
+    """The hole grown over the clothes' edge, whose pixels are mixed with the hair that is about to leave."""
+    seam = cv2.dilate(picture.hanging, _disk(0.03 * face_width_px)) * (picture.masks.labels == Part.CLOTHES)
+    near = cv2.dilate(hole, _disk(0.03 * face_width_px))
+    return np.maximum(hole, (seam > 0.5) * near).astype(np.float32)
+
+
+def _disk(radius: float) -> NDArray[np.uint8]:
+    size = 2 * max(1, round(radius)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+
+
+def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_], face_width_px: float) -> Array:
     """Pixels hidden by the head behind which clothes go on: [h, w] of 0 or 1.
 
     Under hair, beard or chin the clothes' upper edge is not seen; it is drawn straight between the columns where it is
@@ -115,13 +141,48 @@ def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_]) -> Array:
     top = is_clothes.argmax(0)
     above = labels[np.maximum(top - 3, 0), np.arange(width)]
     honest = is_clothes.any(0) & np.isin(above, (Part.BACKGROUND, Part.NECK, Part.CLOTHES))
+    # Hair leaves crumbs of background between its strands: there the edge that is seen is the hair's.
+    hairy = (labels == Part.HAIR).astype(np.uint8)
+    around = cv2.dilate(hairy, _disk(0.06 * face_width_px))[np.maximum(top - 3, 0), np.arange(width)]
+    honest &= (above == Part.NECK) | (around == 0)
     if not honest.any():
         return np.zeros(labels.shape, np.float32)
-    line = np.interp(np.arange(width), np.nonzero(honest)[0], top[honest])
-    line = np.where(np.arange(width) < columns[0], height, np.where(np.arange(width) > columns[-1], height, line))
+    line = _shoulder_line(np.nonzero(honest)[0], top[honest], columns, drawn, hairy > 0, face_width_px)
     below = np.arange(height)[:, None] >= line
     hidden = ~np.isin(labels, (Part.BACKGROUND, Part.NECK, Part.CLOTHES)) | drawn
     return (below & hidden & ~is_clothes & (labels != Part.NECK)).astype(np.float32)
+
+
+def _shoulder_line(
+    seen: NDArray[np.intp],
+    heights: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    drawn: NDArray[np.bool_],
+    hairy: NDArray[np.bool_],
+    face_width_px: float,
+) -> NDArray[np.float64]:
+    """Row at which clothes begin in every column; the picture's height where there are none.
+
+    Between the columns where the edge is `seen` at `heights` it is straight. Where hair hides it, it runs as shoulders
+    do: up along the neck, then down to the arms.
+    """
+    height, width = drawn.shape
+    middle = float(np.nonzero(drawn)[1].mean()) if drawn.any() else width / 2
+    front = np.abs(seen - middle) < 0.45 * face_width_px
+    base = float(np.median(heights[front] if front.any() else heights))
+    xs, ys = seen.astype(np.float64), heights.astype(np.float64)
+    first, last = float(columns[0]), float(columns[-1])
+    for side in (-1, 1):
+        for aside, drop in zip(SHOULDER_WIDTHS, SHOULDER_DROPS, strict=True):
+            x, y = middle + side * aside * face_width_px, base + drop * face_width_px
+            inside = 0 <= x < width and 0 <= y < height
+            if inside and hairy[int(y), int(x)] and np.abs(seen - x).min() > 0.1 * face_width_px:
+                xs, ys = np.append(xs, x), np.append(ys, y)
+                first, last = min(first, x), max(last, x)
+    order = np.argsort(xs, kind="stable")
+    every = np.arange(width)
+    line = np.interp(every, xs[order], ys[order])
+    return np.where((every < first) | (every > last), height, line)
 
 
 def _relief(surface: HeadSurface, pose: OwnPose) -> Array:

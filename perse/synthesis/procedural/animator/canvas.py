@@ -6,14 +6,15 @@ canvas. All kernels run on one thread: the pipeline keeps one animator per core.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from perse.render.compiled import exact_kernel
 
 _RIM_START, _RIM_END = 0.42, 0.08
 """A texel's outline alpha comes in between these cosines of normal and view."""
 
 
-@numba.njit(cache=True, nogil=True)
+@exact_kernel
 def vertex_normals(vertices, faces):  # type: ignore[no-untyped-def]
     """Area-weighted unit normals [v, 3] of float32 vertices [v, 3]; zero where a vertex has no face."""
     normals = np.zeros_like(vertices)
@@ -34,7 +35,7 @@ def vertex_normals(vertices, faces):  # type: ignore[no-untyped-def]
     return normals
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@exact_kernel
 def paint_head(  # type: ignore[no-untyped-def]
     depth,
     face,
@@ -104,7 +105,7 @@ def paint_head(  # type: ignore[no-untyped-def]
                 out_depth[y, x] = depth[y, x]
 
 
-@numba.njit(cache=True, nogil=True)
+@exact_kernel
 def reduce_parts(parts, alpha, factor, out_parts):  # type: ignore[no-untyped-def]
     """The most frequent part of every block of factor × factor; BACKGROUND where alpha [h, w] (reduced) is below half.
 

@@ -28,6 +28,7 @@ BLINKS = (
     ("eyeBlinkLeft", LEFT_UPPER_LID, LEFT_LOWER_LID),
     ("eyeBlinkRight", RIGHT_UPPER_LID, RIGHT_LOWER_LID),
 )
+_MOST_LIT = 1.12
 _LASH_COLOR = np.array([52.0, 38.0, 34.0], np.float32)
 
 
@@ -105,6 +106,8 @@ def _lid_skin(surface: HeadSurface, picture: Picture, seen: Projection, complexi
         return tone
     lit = complexion.skin[known > 2]
     lit = np.median(lit[lit.mean(1) > np.median(lit.mean(1))], axis=0)  # lids bulge towards the light
+    # A lid in the shade of its socket stays there: brighter than a little it would be a disc on the face.
+    lit = np.minimum(lit, _MOST_LIT * tone)
     return ((0.6 * tone + 0.4 * lit) * np.array([0.99, 0.95, 0.94])).astype(np.float32)
 
 

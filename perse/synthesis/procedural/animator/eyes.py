@@ -33,7 +33,7 @@ def paint_eye(surface: HeadSurface, pose: OwnPose, picture: Picture, front: Fron
     shown = smoothstep(sample(opening, pixels), 0.4, 0.9) * front.inside
     photo = sample(picture.rgb, pixels, sharp=True)
     radius = _iris_distance(front, pixels, iris_px)
-    made = _completed(photo, shown, radius, _scale_of(front))
+    made = _completed(photo, shown, radius)
     keep = cv2.GaussianBlur(shown, (0, 0), 1.0)[..., None]
     painted = keep * photo + (1 - keep) * made
     return push_pull(np.clip(painted, 0, 255).astype(np.float32), front.inside.astype(np.float32))
@@ -51,7 +51,7 @@ def _iris_distance(front: FrontMap, pixels: Array, iris_px: Array) -> Array:
     return (np.hypot(rows - row, columns - column) / _scale_of(front)).astype(np.float32)
 
 
-def _completed(photo: Array, shown: Array, radius: Array, iris_texels: float) -> Array:
+def _completed(photo: Array, shown: Array, radius: Array) -> Array:
     """An eye with the colours of the visible part: iris by distance from its centre, white around it."""
     white = (shown > 0.7) & (radius > 1.25)
     sclera = _DEFAULT_SCLERA

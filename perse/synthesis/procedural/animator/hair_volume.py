@@ -30,6 +30,7 @@ HEAD_PARTS = (*COVERS, Part.SKIN, Part.BROWS, Part.EYES, Part.NOSE, Part.MOUTH, 
 
 _N_ANGLES = 240
 _ROUNDS = 5
+_EAR_LEVEL = 0.15  # sine of the direction below the middle of the skull
 _POLAR = cv2.WARP_POLAR_LINEAR | cv2.INTER_LINEAR | cv2.WARP_FILL_OUTLIERS
 
 
@@ -179,6 +180,7 @@ def _growth(
     # Hair that falls below the jaw is no volume of the skull (see `hanging`).
     down = np.sin(2 * np.pi * np.arange(_N_ANGLES) / _N_ANGLES)
     gap = np.clip(gap, -limit, limit) * np.clip(3 * target.covered - 0.5, 0, 1) * np.clip((0.85 - down) / 0.3, 0, 1)
+    gap = _no_wider_below(gap)
     gap_m = gaussian_filter1d(gap, 2.0, mode="wrap").astype(np.float32) * pose.metres_per_pixel(centre)
     relative = pose.vertices - centre
     angle = np.arctan2(pose.pixels[:, 1] - y, pose.pixels[:, 0] - x).astype(np.float32) % np.float32(2 * np.pi)
@@ -190,6 +192,21 @@ def _growth(
     thickness = at_rim * drawn.at(angle, gap_m) + (1 - at_rim) * inward
     outwards = relative / np.maximum(np.linalg.norm(relative, axis=1, keepdims=True), 1e-6)
     return (outwards * (thickness * _tapering(cover))[:, None]).astype(np.float32)
+
+
+def _no_wider_below(gap: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Gaps by direction [a] in which hair below the ears' height stands off no farther than at it.
+
+    Long hair spreads towards the shoulders: as a volume of the skull that is a skirt, so it hangs from there instead.
+    """
+    angle = 2 * np.pi * np.arange(_N_ANGLES) / _N_ANGLES
+    down, right = np.sin(angle), np.cos(angle) > 0
+    limited = gap.copy()
+    for side in (right, ~right):
+        level = side & (np.abs(down) < _EAR_LEVEL)
+        below = side & (down >= _EAR_LEVEL)
+        limited[below] = np.minimum(gap[below], max(float(gap[level].max()), 0.0))
+    return limited
 
 
 def _drawn_head(surface: HeadSurface, pose: OwnPose) -> NDArray[np.bool_]:

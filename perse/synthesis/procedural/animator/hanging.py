@@ -80,7 +80,7 @@ def _sheet(
 ) -> Attachment:
     reach = 2 * _OVERLAP_PX + 1
     grown = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-    alpha = picture.masks[part] * np.clip(cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 2.0) * 1.6 - 0.3, 0, 1)
+    alpha = _opaque(picture, part) * np.clip(cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 2.0) * 1.6 - 0.3, 0, 1)
     rows, columns = np.nonzero(alpha > 0.02)
     top, bottom = int(rows.min()), int(rows.max()) + 1
     left, right = int(columns.min()), int(columns.max()) + 1
@@ -115,6 +115,12 @@ def _sheet(
         occlusion=np.ones(n, np.float32),
         casts_shadow=False,
     )
+
+
+def _opaque(picture: Picture, part: Part) -> Array:
+    """Alpha of a part [h, w]: soft against the background, but not against the clothes that it lies on."""
+    alpha = picture.masks[part]
+    return np.asarray(alpha + picture.masks[Part.CLOTHES] * (picture.masks.labels == part), np.float32)
 
 
 def _depth(pose: OwnPose, drawn: NDArray[np.bool_]) -> Array:

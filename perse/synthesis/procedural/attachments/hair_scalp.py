@@ -84,11 +84,6 @@ class Scalp:
         """Elevation of the hairline at an azimuth, radians."""
         return np.interp(np.abs(azimuth), self.hairline_azimuth, self.hairline_elevation)
 
-    def above_hairline(self, towards: FloatArray) -> FloatArray:
-        """Signed angle [...] of directions [..., 3] above the hairline, radians."""
-        azimuth, elevation = angles(towards)
-        return elevation - self.hairline(azimuth)
-
     def elevation_at(self, azimuth: FloatArray | float, height: FloatArray | float) -> FloatArray:
         """Elevation at which the skin reaches a height (metres) at an azimuth, radians."""
         azimuth, height = np.broadcast_arrays(np.asarray(azimuth, float), np.asarray(height, float))

@@ -137,14 +137,6 @@ def foam(color: Rgb, *, seed: int = 10) -> Texture:
     return _texture(0.95 + 0.10 * _grain(shape, 4, 4, seed + 1) - 0.35 * (pores > 1.1), _color(color))
 
 
-def perforated(color: Rgb, hole: Rgb, *, count: int = 10) -> Texture:
-    """A grille of round holes."""
-    u, v = _coordinates(128, 256)
-    distance = np.hypot((u * 2 * count) % 1 - 0.5, (v * count) % 1 - 0.5)
-    mixed = np.clip((distance - 0.24) / 0.08, 0, 1)[..., None]
-    return _texture(np.ones(u.shape), _color(hole) * (1 - mixed) + _color(color) * mixed)
-
-
 def faceted(color: Rgb, *, facets: int = 12, seed: int = 11) -> Texture:
     """A cut stone: triangles that are lit differently."""
     u, v = _coordinates(64, 128)

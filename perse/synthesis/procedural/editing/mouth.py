@@ -62,10 +62,6 @@ def paint_mouth(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEd
     return finish(portrait, painted, region, masks)
 
 
-def _is_upper(points: NDArray[np.float32], line_u: NDArray[np.float32], line_v: NDArray[np.float32]):  # type: ignore[no-untyped-def]
-    return points[:, 1] < np.interp(points[:, 0], line_u, line_v)
-
-
 def _reshape_lips(frame: FaceFrame, fullness: str, width: str) -> Reshaped:
     """Each lip grows away from its own inner edge; the opening between them keeps its height."""
     corners = frame.points[list(MOUTH_CORNERS)]

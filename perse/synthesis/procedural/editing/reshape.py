@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +13,8 @@ from perse.synthesis.procedural.editing.canvas import Field, blur
 from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.synthesis.procedural.editing.warp import displacement, move_points, moved_region, warp, warp_masks
 from perse.tracking.landmarks import N_SURFACE
+
+_ROUNDS = 6
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def reshape(
     moving, still = moving[:N_SURFACE], still[:N_SURFACE] & ~moving[:N_SURFACE]
     points = frame.points[:N_SURFACE]
     field = displacement(points[moving], target[:N_SURFACE][moving], points[still], window)
+    field = kept_inside(field, np.asarray(frame.portrait.masks.person, np.float32) / np.float32(255))
     picture = np.asarray(warp(frame.rgb, field), np.float32)
     # Lanczos overshoots at sharp edges.
     picture = picture.clip(0, 255)
@@ -58,6 +62,21 @@ def reshape(
         region=moved_region(field),
         field=field,
     )
+
+
+def kept_inside(field: Field, person: Field) -> Field:
+    """The displacement, shortened wherever it would fetch background into the person; the same if it never does.
+
+    Args:
+        field: [h, w, 2] backward; person: [h, w] in 0..1.
+    """
+    for _ in range(_ROUNDS):
+        holes = (person > 0.95) & (np.asarray(warp(person, field, soft=True)) < 0.8) & (moved_region(field) > 0)
+        if not holes.any():
+            break
+        near = blur(cv2.dilate(holes.astype(np.float32), np.ones((9, 9), np.uint8)), 3.0)
+        field = (field * (1 - 0.6 * np.clip(1.5 * near, 0, 1))[..., None]).astype(np.float32)
+    return field
 
 
 def unmoved(frame: FaceFrame) -> Reshaped:

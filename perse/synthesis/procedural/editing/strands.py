@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from perse.render.compiled import exact_kernel
 from perse.synthesis.procedural.editing.canvas import Field, as_field
 
 _OVERSAMPLING = 2
@@ -136,7 +136,7 @@ def _unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
 
 
-@njit(cache=True, fastmath=True)
+@exact_kernel
 def _draw(alpha, tone, paths, widths, tones, opacities):  # type: ignore[no-untyped-def]
     """Composite strands over `alpha` and over `tone`, which is premultiplied by alpha.
 

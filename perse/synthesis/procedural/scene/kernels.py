@@ -5,14 +5,16 @@ One thread by design: the pipeline runs one animator per core.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from perse.render.compiled import exact_kernel
+from perse.render.triangle_kernels import at_pixel, pixel_box, signed_area
 
 MAX_LAYERS = 24
 """Surfaces looked at in one pixel; what lies behind the first 24 is not seen through them anyway."""
 
 
-@numba.njit(cache=True, nogil=True)
+@exact_kernel
 def _texel(texels, start, rows, columns, u, v, out):  # type: ignore[no-untyped-def]
     """Bilinear RGBA at (u, v); u wraps, v is clamped. Colours are mixed by alpha, so clear texels do not bleed."""
     x = u * columns - 0.5
@@ -43,7 +45,7 @@ def _texel(texels, start, rows, columns, u, v, out):  # type: ignore[no-untyped-
     out[3] = a / 255.0
 
 
-@numba.njit(cache=True, nogil=True)
+@exact_kernel
 def _mip_level(pixels, uvs, a, b, c, rows, columns, n_levels):  # type: ignore[no-untyped-def]
     """The level whose texels are about as large as pixels on this triangle."""
     area_px = abs(
@@ -57,7 +59,7 @@ def _mip_level(pixels, uvs, a, b, c, rows, columns, n_levels):  # type: ignore[n
     return min(int(0.5 * np.log2(ratio) + 0.4), n_levels - 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@exact_kernel
 def fragment_bound(pixels, faces, width, height):  # type: ignore[no-untyped-def]
     """No more fragments than this can arise: the sum of the triangles' boxes inside the picture."""
     total = 1
@@ -75,7 +77,7 @@ def fragment_bound(pixels, faces, width, height):  # type: ignore[no-untyped-def
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@exact_kernel
 def collect_fragments(pixels, faces, owner, opaque, uvs, texels, levels, depth, alpha, solid, capacity):  # type: ignore[no-untyped-def]
     """Every fragment in front of what is opaque already, as one linked list per pixel.
 
@@ -97,36 +99,19 @@ def collect_fragments(pixels, faces, owner, opaque, uvs, texels, levels, depth, 
     count = 0
     for t in range(faces.shape[0]):
         a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
-        x0, y0, z0 = pixels[a, 0], pixels[a, 1], pixels[a, 2]
-        x1, y1, z1 = pixels[b, 0], pixels[b, 1], pixels[b, 2]
-        x2, y2, z2 = pixels[c, 0], pixels[c, 1], pixels[c, 2]
-        if z0 <= 1e-3 or z1 <= 1e-3 or z2 <= 1e-3:
+        area = signed_area(pixels, a, b, c)
+        if area == 0:
             continue
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if area == 0 or not np.isfinite(area):
-            continue
-        left = max(int(np.ceil(min(x0, x1, x2) - 0.5)), 0)
-        right = min(int(np.floor(max(x0, x1, x2) - 0.5)), width - 1)
-        top = max(int(np.ceil(min(y0, y1, y2) - 0.5)), 0)
-        bottom = min(int(np.floor(max(y0, y1, y2) - 0.5)), height - 1)
+        left, right, top, bottom = pixel_box(pixels, a, b, c, width, height)
         k = owner[t]
         mips[t] = _mip_level(pixels, uvs, a, b, c, levels[k, 0, 1], levels[k, 0, 2], levels.shape[1])
         start, rows, columns = levels[k, mips[t], 0], levels[k, mips[t], 1], levels[k, mips[t], 2]
         inverse_area = 1.0 / area
         for y in range(top, bottom + 1):
-            py = y + 0.5
             for x in range(left, right + 1):
-                px = x + 0.5
-                w0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse_area
-                w1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) * inverse_area
-                w2 = 1.0 - w0 - w1
-                if w0 < 0 or w1 < 0 or w2 < 0:
+                z, w0, w1, _ = at_pixel(pixels, a, b, c, inverse_area, x, y)
+                if z < 0 or z > nearest[y, x]:
                     continue
-                q0, q1, q2 = w0 / z0, w1 / z1, w2 / z2
-                z = 1.0 / (q0 + q1 + q2)
-                if z > nearest[y, x]:
-                    continue
-                w0, w1 = q0 * z, q1 * z
                 if opaque[k]:
                     nearest[y, x] = z
                 else:
@@ -148,7 +133,7 @@ def collect_fragments(pixels, faces, owner, opaque, uvs, texels, levels, depth, 
     return heads, links[:count], triangles[:count], weights[:count], depths[:count], nearest, mips
 
 
-@numba.njit(cache=True, nogil=True)
+@exact_kernel
 def resolve_fragments(  # type: ignore[no-untyped-def]
     heads, links, triangles, weights, depths, nearest, mips,
     faces, owner, winding, part_of, pixels, uvs, texels, levels, gloss, diffuse, highlight,

@@ -1,0 +1,153 @@
+"""The decoder: what turns latent codes into Gaussians, and what a training may ask of it.
+
+`canonicalise` and `pose` are the avatar (Eq. 18–29). The other methods are what one kind of decoder needs of a training
+and another does not: whoever trains asks every decoder the same questions, and a decoder that a question does not
+concern inherits an answer that changes nothing. A new decoder, such as a baseline's, is one file and a line in
+`perse.avatar.storage`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from perse.avatar.canonical import CanonicalGaussians
+from perse.avatar.motion import FrameMotion
+from perse.avatar.points import StartingPoints
+from perse.gaussians import Gaussians
+
+
+@dataclass(frozen=True)
+class PointPlan:
+    """The points after a densification event.
+
+    Attributes:
+        parents: [n'] int64, the old row each new row descends from.
+        fresh: [n'] bool, True for rows that are new, False for old points that stay.
+    """
+
+    parents: Tensor
+    fresh: Tensor
+
+    def __len__(self) -> int:
+        return len(self.parents)
+
+
+@dataclass(frozen=True)
+class LearnedDeformation:
+    """Blendshapes and skinning weights of p points as learned, beside the head model's at the same places (Eq. 31).
+
+    Attributes:
+        basis, head_basis: [p, 3, m] metres; expressions first, then pose correctives.
+        skinning, head_skinning: [p, j], rows sum to one.
+    """
+
+    basis: Tensor
+    skinning: Tensor
+    head_basis: Tensor
+    head_skinning: Tensor
+
+
+class Decoder(nn.Module, ABC):
+    """From latent codes to Gaussians. `PartBases` and `Networks` are decoders.
+
+    Attributes:
+        blend_basis: buffer [n, 3, m], metres, E and P of the head model at every point.
+        regions: buffer [n, k] bool, the points that a category may change.
+    """
+
+    blend_basis: Tensor
+    regions: Tensor
+
+    # What it is
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of points n."""
+
+    @abstractmethod
+    def canonicalise(self, codes: Tensor, reference: Tensor) -> CanonicalGaussians:
+        """Codes [s, k, d] and z_ref [k, d] to canonical Gaussians [s, n] (Eq. 18–20, 23)."""
+
+    @abstractmethod
+    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+        """Canonical Gaussians [s, n] in f frames, frame i showing subject of_frame[i]: Gaussians [f, n] (Eq. 21–29)."""
+
+    # What a training asks; nothing by default
+
+    def absorb_edits(self, codes: Tensor, reference: Tensor, edits: Tensor) -> None:
+        """Start from given changes of attributes [s, n, 14] of the subjects with codes [s, k, d]."""
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """Around a forward and backward pass: in which precision products are made."""
+        return nullcontext()
+
+    def compile(self, *_: object, **__: object) -> None:
+        """Put through torch.compile what is worth it. Called once, on CUDA devices."""
+
+    def gradient_pattern(self) -> Hashable | None:
+        """A value that stays the same while every step reaches the same parameters; None where steps differ."""
+        return None
+
+    def begin_step(self, progress: float, *, pose_networks_from: float) -> None:
+        """A step begins at a share of the training in [0, 1]; `pose_networks_from` is the recipe's."""
+
+    def learned_deformation(self, canonical: CanonicalGaussians) -> LearnedDeformation | None:
+        """What the FLAME term (Eq. 31) looks at; None where blendshapes are the head model's own."""
+        return None
+
+    def point_tensors(self) -> Sequence[str]:
+        """Names of the parameters and buffers with one row a point; none if points cannot be added or removed."""
+        return ()
+
+    def replace_points(self, plan: PointPlan, radius_m: float, rng: np.random.Generator) -> None:
+        """Carry out a densification event; fresh points lie about `radius_m` from their parents."""
+        raise NotImplementedError(f"{type(self).__name__} names no point tensors and has fixed points")
+
+    def shrink_scales(self, factor: float) -> None:
+        """Make all Gaussians smaller."""
+
+    def hold_pivots(self, codes: Tensor, reference: Tensor, categories: Tensor) -> None:
+        """Fine-tuning begins: the subjects with codes [s, k, d] and categories [s] (-1: the reference) are to stay."""
+
+    def between_pivots(self, category: int, reference: Tensor) -> AbstractContextManager[None]:
+        """Around an update that is to change a category between its subjects only."""
+        return nullcontext()
+
+
+class DecoderConfig(Protocol):
+    """Sizes of a decoder: a frozen dataclass of numbers, so that it can be written down as JSON."""
+
+    kind: ClassVar[str]
+    """Its name in an avatar's description."""
+
+    def build(self, latent_dimensions: int, start: StartingPoints, n_subjects: int) -> Decoder:
+        """A decoder with fresh weights."""
+        ...
+
+    def training_flop(self, points: int) -> float:
+        """Floating point operations of its networks for one training image: forward, and twice that backward."""
+        ...
+
+
+def layers_flop(points: int, widths: Sequence[int]) -> float:
+    """Operations of linear layers of the given widths on n points: forward once, backward twice, two a weight."""
+    return 3 * 2.0 * points * sum(a * b for a, b in pairwise(widths))
+
+
+@torch.no_grad()
+def inherit_rows(decoder: Decoder, plan: PointPlan, device: torch.device) -> None:
+    """Give every point tensor the rows of a plan; parameters stay parameters."""
+    parents = plan.parents.to(device)
+    for name in decoder.point_tensors():
+        before = getattr(decoder, name)
+        rows = before[parents].clone()
+        setattr(decoder, name, nn.Parameter(rows) if isinstance(before, nn.Parameter) else rows)

@@ -1,0 +1,28 @@
+"""The photograph that an avatar is made of, from wherever it lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.data.images import read_portrait, read_portrait_bytes
+from perse.data.workspace import Workspace
+
+
+def read_photograph(place: str | None) -> NDArray[np.uint8]:
+    """The photograph [h, w, 3] at a path or an address (s3://…); None is the sample portrait.
+
+    Raises:
+        PortraitError: it is no PNG, JPEG or WebP that can be used.
+        WorkspaceError: the address cannot be read.
+    """
+    if place is None:
+        import skimage.data
+
+        return np.asarray(skimage.data.astronaut())  # Eileen Collins, NASA, public domain
+    if "://" in place:
+        folder, _, name = place.rpartition("/")
+        return read_portrait_bytes(Workspace(folder).read(name), name=name)
+    return read_portrait(Path(place))

@@ -1,0 +1,164 @@
+"""Self-reenactment (P Table 5): a video's first frame, animated by the video's own motion, against the video.
+
+::
+
+    video ─ track ─► motion ────────────┐
+      └ first frame ─ track ─► portrait ┴─ animator ─► clip ─ against ─► the video's frames, cut and on white alike
+
+What an animator cannot know is where the body carries the head, which a shot has no room for: a person who walks
+through the picture lowers every animator's numbers alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perse.data import TrackedPortrait
+from perse.errors import InputError
+from perse.evaluation.champ_preview import mean_psnr
+from perse.evaluation.learned_distance import LearnedDistance
+from perse.evaluation.perceptual import structural_similarity
+from perse.head import HeadModel
+from perse.synthesis.production.portrait_champ.footage import cut_on_white, longest_run
+from perse.synthesis.seams import PortraitAnimator, Shot
+from perse.tracking import HeadTracker
+from perse.tracking.video_file import open_video
+from perse.tracking.video_tracker import TrackedVideo, VideoTracker, VideoTrackerConfig
+
+Pictures = NDArray[np.uint8]
+
+SHOWN = 8
+"""Frames on a strip."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A video, ready to be reenacted.
+
+    Attributes:
+        name: of the file.
+        portrait: its first frame.
+        shot: its motion.
+        truth: [f, s, s, 3], its frames as a clip would show them; the first is the portrait.
+    """
+
+    name: str
+    portrait: TrackedPortrait
+    shot: Shot
+    truth: Pictures
+
+
+@dataclass(frozen=True)
+class ReenactmentScores:
+    """One animator on one video; the first frame, which everybody was given, does not count.
+
+    Attributes:
+        psnr: dB, mean over frames, the whole picture on white.
+        ssim: mean over frames.
+        lpips: mean over frames; None without weights.
+    """
+
+    psnr: float
+    ssim: float
+    lpips: float | None
+
+
+class SceneMaker:
+    """Turns videos into scenes."""
+
+    def __init__(self, head: HeadModel, tracker: HeadTracker, videos: VideoTrackerConfig, size_px: int) -> None:
+        self._tracker, self._videos, self._size_px = tracker, VideoTracker(videos, head), size_px
+
+    def make(self, path: Path, frames: int) -> Scene:
+        """
+        Args:
+            frames: at most so many, spread evenly over the longest stretch in which the face is seen.
+
+        Raises:
+            InputError: the video cannot be read, or shows no usable face (also for its first usable frame).
+        """
+        video = open_video(path)
+        tracked = self._videos.track(video)
+        start, end = longest_run(tracked.seen)
+        if end - start < 2:
+            raise InputError(f"{path.name} shows a face in {end - start} frames on end only; two are needed")
+        numbers = np.unique(np.linspace(start, end - 1, min(frames, end - start)).round().astype(int))
+        chosen = set(numbers.tolist())
+        pictures = [frame for number, frame in enumerate(video.frames()) if number in chosen]
+        first = pictures[0]
+        assert first is not None, "only frames in which a face was seen are chosen"
+        portrait = self._tracker.track(first)
+        truth = self._truth(tracked, numbers, pictures, portrait)
+        shot = Shot(
+            numbers.astype(np.int32), tracked.head.frame(torch.from_numpy(numbers.astype(np.int64))), self._size_px
+        )
+        return Scene(path.name, portrait, shot, truth)
+
+    def _truth(
+        self, tracked: TrackedVideo, numbers: NDArray[np.int_], pictures: Sequence[Pictures | None],
+        portrait: TrackedPortrait,
+    ) -> Pictures:  # fmt: skip
+        window = crop_window(tracked.landmarks_px[numbers[0]], portrait)
+        frames = []
+        for number, picture in zip(numbers, pictures, strict=True):
+            assert picture is not None, "see above"
+            frames.append(cut_on_white(picture, tracked.landmarks_px[number], window, self._size_px))
+        return np.stack(frames)
+
+
+def crop_window(points_px: NDArray[np.float32], portrait: TrackedPortrait) -> tuple[float, float, float]:
+    """The window of a picture that a portrait was cropped from: left, top and side in pixels of the picture.
+
+    Args:
+        points_px: [478, 3], the landmarks in the picture; the portrait has its own in the crop.
+    """
+    here, there = points_px[:, :2].astype(np.float64), portrait.landmarks_px[:, :2].astype(np.float64)
+    scale = float(np.linalg.norm(here - here.mean(0)) / np.linalg.norm(there - there.mean(0)))
+    left, top = here.mean(0) - scale * there.mean(0)
+    return float(left), float(top), scale * portrait.image.shape[1]
+
+
+def reenact(scene: Scene, animator: PortraitAnimator) -> Pictures:
+    """The scene, filmed by an animator: [f, s, s, 3].
+
+    Raises:
+        PerseError: the animator cannot film it.
+    """
+    return np.stack(list(animator.animate(scene.portrait, None, scene.shot).images))
+
+
+def first_frame_repeated(scene: Scene) -> Pictures:
+    """What knowing nothing of motion gives."""
+    return np.broadcast_to(scene.truth[:1], scene.truth.shape)
+
+
+def score(pictures: Pictures, scene: Scene, learned: LearnedDistance | None) -> ReenactmentScores:
+    """Compare with the video, the first frame left out."""
+    drawn, truth = pictures[1:], scene.truth[1:]
+    similarity = structural_similarity(_unit(drawn), _unit(truth))
+    return ReenactmentScores(
+        mean_psnr(drawn, truth), float(similarity.mean()), learned(drawn, truth) if learned is not None else None
+    )
+
+
+def comparison_strip(rows: Sequence[Pictures], tile_px: int = 128) -> Pictures:
+    """Some frames of each row of pictures [f, s, s, 3] side by side, rows below each other."""
+    chosen = np.unique(np.linspace(0, len(rows[0]) - 1, SHOWN).round().astype(int))
+    lines = [np.concatenate([_resized(row[number], tile_px) for number in chosen], 1) for row in rows]
+    return np.concatenate(lines)
+
+
+def _resized(picture: Pictures, size_px: int) -> Pictures:
+    method = cv2.INTER_AREA if len(picture) > size_px else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (size_px, size_px), interpolation=method), np.uint8)
+
+
+def _unit(pictures: Pictures) -> torch.Tensor:
+    return torch.from_numpy(np.array(pictures)).float() / 255

@@ -1,0 +1,6 @@
+"""What the teachers with a diffusion model share: the model, DDIM, adapters, attention."""
+
+from perse.morphing.diffusion.adapters import Adapter, lerp_adapters
+from perse.morphing.diffusion.model import LatentDiffusion, LatentDiffusionConfig
+
+__all__ = ["Adapter", "LatentDiffusion", "LatentDiffusionConfig", "lerp_adapters"]

@@ -1,0 +1,207 @@
+"""A latent diffusion model of the Stable Diffusion 1 and 2 families: UNet, VAE, text encoder, DDIM schedules."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perse.errors import GenerationError, MissingWeightsError
+from perse.synthesis.production import model_store
+from perse.synthesis.production.generation import PipelineSettings, device, load_model, resized
+from perse.synthesis.production.model_store import Weights
+
+Images = NDArray[np.uint8]
+
+_SD_2_1_BASE = Weights(name="sd-2.1-base")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentDiffusionConfig:
+    """Which model, at which size."""
+
+    weights: Weights = _SD_2_1_BASE
+    """A folder in diffusers' layout."""
+    size_px: int = 512
+    """Working size; pictures of other sizes are resized."""
+    precision: str = "bfloat16"
+    """Of the networks; latents stay in float32. A CPU always computes in float32."""
+    compiled: bool = False
+    """Compile the convolutional blocks (attention changes from step to step, and is a library's kernel anyway)."""
+
+    def digest(self) -> str:
+        """Of the files.
+
+        Raises:
+            MissingWeightsError: they are not there.
+        """
+        return model_store.digest(self.weights.locate())
+
+    def load(self) -> LatentDiffusion:
+        """
+        Raises:
+            MissingWeightsError: the folder is missing or incomplete, or holds another kind of model.
+        """
+        return LatentDiffusion(self)
+
+
+class LatentDiffusion:
+    """The loaded model. Counts the UNet's work.
+
+    Attributes:
+        unet_calls: forward passes.
+        unet_rows: pictures in them.
+    """
+
+    def __init__(self, config: LatentDiffusionConfig) -> None:
+        from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+        from transformers import CLIPTextModel
+
+        folder = config.weights.locate()
+        settings = PipelineSettings(precision=config.precision, offload=False)
+        self.device = torch.device(device())
+        self.size_px = config.size_px
+        self.digest = model_store.digest(folder)
+        self.unet: Any = load_model(UNet2DConditionModel, folder / "unet", settings).to(self.device)
+        self.vae: Any = load_model(AutoencoderKL, folder / "vae", settings).to(self.device)
+        self._text: Any = load_model(CLIPTextModel, folder / "text_encoder", settings).to(self.device)
+        self._tokenizer = _tokenizer(folder / "tokenizer")
+        self._scheduler = _scheduler_config(folder, DDIMScheduler)
+        self.dtype: torch.dtype = self.unet.dtype
+        self.unet_calls = self.unet_rows = 0
+        self._check(folder)
+        for network in (self.unet, self.vae, self._text):
+            network.requires_grad_(False)
+        if config.compiled:
+            _compile_convolutions(self.unet)
+        self.text = lru_cache(maxsize=64)(self._encoded)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a picture's latent."""
+        side = self.size_px // _factor(self.vae)
+        return self.vae.config.latent_channels, side, side
+
+    @property
+    def prediction(self) -> str:
+        """What the UNet predicts: "epsilon" or "v_prediction"."""
+        return str(self.scheduler().config.prediction_type)
+
+    def scheduler(self) -> Any:
+        """A fresh DDIM scheduler of the model's noise schedule."""
+        from diffusers import DDIMScheduler
+
+        return DDIMScheduler(**_understood(DDIMScheduler, self._scheduler))
+
+    def inverse_scheduler(self) -> Any:
+        """Its inverse."""
+        from diffusers import DDIMInverseScheduler
+
+        return DDIMInverseScheduler(**_understood(DDIMInverseScheduler, self._scheduler))
+
+    def predict(self, latents: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
+        """The UNet's answer [b, c, h, w] float32 to noisy latents, at one time or at [b] times."""
+        self.unet_calls += 1
+        self.unet_rows += len(latents)
+        text = text.expand(len(latents), -1, -1) if len(text) == 1 else text
+        answer: Tensor = self.unet(latents.to(self.dtype), timestep, encoder_hidden_states=text).sample
+        return answer.float()
+
+    @torch.no_grad()
+    def encode(self, images: Images) -> tuple[Tensor, Tensor]:
+        """Mean and deviation [b, c, h, w] float32 of the latents of pictures [b, h, w, 3], scaled as the UNet wants."""
+        square = np.stack([resized(image, (self.size_px, self.size_px)) for image in images])
+        pixels = torch.from_numpy(square).to(self.device).movedim(-1, 1).to(self.dtype) / 127.5 - 1
+        latents = self.vae.encode(pixels).latent_dist
+        scale = float(self.vae.config.scaling_factor)
+        return latents.mean.float() * scale, latents.std.float() * scale
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, size: tuple[int, int]) -> list[Images]:
+        """Pictures of latents, resized to a height and width.
+
+        Raises:
+            GenerationError: a latent is not finite.
+        """
+        if not torch.isfinite(latents).all():
+            raise GenerationError(
+                "the latents are NaN or infinite: half precision overflowed, or the subject's adapter diverged; "
+                'use precision="float32", or delete the adapter and train it again'
+            )
+        pixels = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.dtype)).sample
+        levels = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return [resized(image, size) for image in levels.movedim(1, -1).cpu().numpy()]
+
+    @torch.no_grad()
+    def _encoded(self, prompt: str) -> Tensor:
+        """The embedding [1, tokens, c] of a prompt."""
+        length = self._tokenizer.model_max_length
+        tokens = self._tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        encoded: Tensor = self._text(tokens.input_ids.to(self.device))[0]
+        return encoded.to(self.dtype)
+
+    def _check(self, folder: Path) -> None:
+        unet, channels, width = self.unet.config, self.vae.config.latent_channels, self._text.config.hidden_size
+        step = _factor(self.vae) * 2 ** (len(unet.block_out_channels) - 1)
+        problem = ""
+        if (unet.in_channels, unet.out_channels) != (channels, channels):
+            problem = f"its UNet maps {unet.in_channels} to {unet.out_channels} channels, the VAE has {channels}"
+        elif unet.cross_attention_dim != width or unet.addition_embed_type is not None:
+            problem = f"its UNet wants other text than the encoder's {width} numbers a token (is it an SDXL?)"
+        elif self.size_px % step:
+            raise MissingWeightsError(f"{folder}: size_px must be a multiple of {step} for this model")
+        if problem:
+            raise MissingWeightsError(f"{folder}: {problem}; expected Stable Diffusion 1 or 2, such as sd-2.1-base")
+
+
+def _factor(vae: Any) -> int:
+    """How many pixels a side of a latent's pixel has."""
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import CLIPTokenizer
+
+    try:
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise MissingWeightsError(f"{folder} does not hold a CLIPTokenizer: {error}") from error
+
+
+def _scheduler_config(folder: Path, ddim: Any) -> dict[str, Any]:
+    """The noise schedule, with what DDIM in latent space needs: nothing is clipped, and steps are spaced evenly."""
+    file = folder / "scheduler" / "scheduler_config.json"
+    try:
+        config = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise MissingWeightsError(f"{file} cannot be read: {error}") from error
+    name = config.get("_class_name", "")
+    if name not in {"DDIMScheduler", *ddim._compatibles}:
+        raise MissingWeightsError(
+            f"{file}: {name or 'an unnamed scheduler'} has no DDIM form, and without it a picture cannot be inverted; "
+            "use a model with a noise schedule of betas, such as sd-2.1-base"
+        )
+    known = {key: value for key, value in config.items() if not key.startswith("_")}
+    return {**known, "clip_sample": False, "thresholding": False, "timestep_spacing": "leading"}
+
+
+def _understood(scheduler: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a scheduler has too."""
+    known = inspect.signature(scheduler.__init__).parameters
+    return {key: value for key, value in config.items() if key in known}
+
+
+def _compile_convolutions(unet: Any) -> None:
+    from diffusers.models.resnet import ResnetBlock2D
+
+    for module in unet.modules():
+        if isinstance(module, ResnetBlock2D):
+            module.compile()

@@ -1,0 +1,74 @@
+"""From a teacher's pictures to a `Morph`: exact ends, masks, batches that shrink when memory is short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.attributes import CATEGORY_PARTS
+from perse.errors import GenerationError
+from perse.morphing.membership import firmness, membership
+from perse.morphing.morpher import Morph, MorphCost, MorphEnd
+from perse.synthesis.production.generation import Batches
+from perse.synthesis.production.segmenter import Segmenter
+
+Images = NDArray[np.uint8]
+
+
+def rendered(
+    batches: Batches[float], positions: Sequence[float], render: Callable[[Sequence[float]], list[Images]]
+) -> list[Images]:
+    """A picture at each position, as many at once as memory holds.
+
+    Raises:
+        GenerationError: not even one picture fits, or one cannot be used.
+    """
+    images = batches.run(positions, lambda part: list(render(part)))
+    for image in images:
+        if isinstance(image, GenerationError):
+            raise image
+    return [image for image in images if not isinstance(image, GenerationError)]
+
+
+def morph_of(
+    first: MorphEnd,
+    second: MorphEnd,
+    positions: Sequence[float],
+    inner: dict[float, Images],
+    segmenter: Segmenter | None,
+    cost: MorphCost,
+) -> Morph:
+    """Pictures at positions: the ends themselves at 0 and 1, `inner` between them, each with its masks."""
+    pictures = [_end_or(first, second, t, inner) for t in positions]
+    masks = [_masks(first, second, t, picture, segmenter) for t, picture in zip(positions, pictures, strict=True)]
+    h, w = first.alpha.shape
+    return Morph(
+        positions=np.asarray(positions, np.float32),
+        images=np.stack(pictures) if pictures else np.zeros((0, h, w, 3), np.uint8),
+        alphas=np.stack([alpha for alpha, _ in masks]) if masks else np.zeros((0, h, w), np.uint8),
+        shapes=np.stack([shape for _, shape in masks]) if masks else np.zeros((0, h, w), np.bool_),
+        cost=cost,
+    )
+
+
+def _end_or(first: MorphEnd, second: MorphEnd, t: float, inner: dict[float, Images]) -> Images:
+    return first.image if t == 0 else second.image if t == 1 else inner[t]
+
+
+def _masks(
+    first: MorphEnd, second: MorphEnd, t: float, picture: Images, segmenter: Segmenter | None
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Alpha [h, w] and the edited part [h, w]: parsed in the picture, or what lies between those of the ends."""
+    if t in (0, 1):
+        end = first if t == 0 else second
+        return end.alpha, end.shape
+    if segmenter is not None and first.category is not None and segmenter.knows(first.category):
+        parsed = segmenter.segment(picture)
+        return parsed.person, np.isin(parsed.labels, [int(part) for part in CATEGORY_PARTS[first.category]])
+    firm = firmness(first.shape, second.shape)
+    opaque = [np.asarray(end.alpha / 255, np.float32) for end in (first, second)]
+    alpha = membership(opaque[0], opaque[1], t, firm)
+    shape = membership(first.shape.astype(np.float32), second.shape.astype(np.float32), t, firm)
+    return np.round(255 * alpha).astype(np.uint8), shape > 0.5

@@ -1,0 +1,76 @@
+"""How a part that only one end has grows out of what both have.
+
+A brim that a beanie lacks, the ends of long hair: there is nothing in the other picture for them to correspond to. But
+there is where they come from: the *core*, the pixels that show the part in both ends. At growth g a point at distance
+d from the core lies at g d, so the whole brim, with its round end and its texture, is pulled out of the core as a
+telescope is. For a picture this is read backwards: a pixel at distance d shows what lies at d / g.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.morphing.correspondence import Field, sampled
+
+_ROUNDING = 0.012
+"""Standard deviation of the blurs that close the core's notches and smooth the directions in which things are pulled,
+a share of the picture's width. A jagged core would tear what is pulled out of it."""
+
+_GROWTHS = np.linspace(0, 1, 9)
+
+
+@dataclass(frozen=True)
+class Core:
+    """What both ends show of the part.
+
+    Attributes:
+        inside: [h, w] in [0, 1], soft.
+        away: [h, w, 2] vectors from the nearest point of the core to each pixel, px; zero inside.
+    """
+
+    inside: NDArray[np.float32]
+    away: Field
+
+    @classmethod
+    def of(cls, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Core | None:
+        """The core of two shapes; None where they have nothing in common."""
+        sigma = max(0.7, _ROUNDING * first.shape[1])
+        common = first & second
+        if not common.any():
+            return None
+        soft = cv2.GaussianBlur(common.astype(np.float32), (0, 0), sigma)
+        core = common | (soft > 0.5)  # all that both show, and the notches in it
+        away = cv2.GaussianBlur(_away(core), (0, 0), sigma) * ~core[..., None]
+        return cls(np.maximum(soft, common).astype(np.float32), away.astype(np.float32))
+
+    def pulled(self, growth: float) -> Field:
+        """Where each pixel's content lies in the end that is pulled out so far; growth in (0, 1]."""
+        return self.away * np.float32(1 / growth - 1)
+
+    def areas(self, part: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How much of a part [h, w] shows outside of the core at growths from 0 to 1."""
+        outside = (self.away != 0).any(-1) & (part > 0.5)
+        grown = [float(sampled(part, self.pulled(growth))[outside].sum()) for growth in _GROWTHS[1:-1]]
+        return np.maximum.accumulate([0.0, *grown, float(part[outside].sum())])
+
+
+def growth_of(areas: NDArray[np.float64], share: float) -> float:
+    """The growth at which a share of the area shows: equal areas in equal times."""
+    if areas[-1] <= 0:
+        return share
+    return max(1e-3, float(np.interp(share, areas / areas[-1], _GROWTHS)))
+
+
+def _away(core: NDArray[np.bool_]) -> Field:
+    _, labels = cv2.distanceTransformWithLabels(
+        (~core).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    ys, xs = np.nonzero(core)
+    places = np.zeros((int(labels.max()) + 1, 2), np.float32)
+    places[labels[ys, xs]] = np.stack([xs, ys], 1)
+    rows, columns = np.indices(core.shape, np.float32)
+    return np.asarray(np.stack([columns, rows], -1) - places[labels], np.float32)

@@ -1,0 +1,73 @@
+"""Even steps for the eye: where to put α so that neighbours look equally different (D 4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perse.losses import VggLoss
+from perse.losses.images import multiscale_ssim
+
+Images = NDArray[np.uint8]
+
+
+class PictureDistance(Protocol):
+    """How different two pictures look."""
+
+    def __call__(self, first: Images, second: Images) -> float:
+        """Of [h, w, 3] uint8 each; 0 for the same picture."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RescheduleConfig:
+    """Render twice: once to measure the pace, once to even it out."""
+
+    vgg: Path | None = None
+    """A VGG-16 checkpoint (safetensors) for the distance; None takes sqrt(1 − MS-SSIM), which needs no weights."""
+
+    def build(self) -> PictureDistance:
+        """
+        Raises:
+            MissingWeightsError: the checkpoint is not there or is another network's.
+        """
+        return _StructuralDistance() if self.vgg is None else _VggDistance(VggLoss(self.vgg))
+
+
+def even_positions(positions: Sequence[float], distances: Sequence[float], wanted: Sequence[float]) -> list[float]:
+    """α at which the wanted shares of the way have been covered.
+
+    Args:
+        positions: where pictures were looked at, ascending, 0 and 1 included.
+        distances: between neighbours, one fewer.
+        wanted: shares of the whole way, in [0, 1].
+    """
+    covered = np.concatenate([[0.0], np.cumsum(distances)])
+    if covered[-1] <= 0:
+        return list(wanted)
+    return [float(t) for t in np.interp(wanted, covered / covered[-1], positions)]
+
+
+class _StructuralDistance:
+    def __call__(self, first: Images, second: Images) -> float:
+        likeness = multiscale_ssim(*(_unit(image) for image in (first, second)))
+        return float((1 - likeness).clamp(min=0).sqrt())
+
+
+@dataclass(frozen=True)
+class _VggDistance:
+    loss: VggLoss
+
+    def __call__(self, first: Images, second: Images) -> float:
+        with torch.no_grad():
+            return float(self.loss(*(_unit(image) for image in (first, second))))
+
+
+def _unit(image: Images) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image))[None].float() / 255

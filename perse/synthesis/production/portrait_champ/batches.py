@@ -1,0 +1,63 @@
+"""From footage to what a training step takes in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perse.synthesis.production.portrait_champ.footage import Footage
+from perse.synthesis.production.portrait_champ.image_tokens import ImageTokens
+from perse.synthesis.production.portrait_champ.latents import Latents
+from perse.synthesis.production.portrait_champ.training import ChampBatch
+
+Pictures = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class SamplePictures:
+    """Samples of one size and length, decoded.
+
+    Attributes:
+        references: [b, h, w, 3].
+        frames, normals: [b, f, h, w, 3].
+        maps: [b, f, kinds, 3, h, w].
+    """
+
+    references: Pictures
+    frames: Pictures
+    normals: Pictures
+    maps: Pictures
+
+    @classmethod
+    def of(cls, samples: Sequence[Footage]) -> SamplePictures:
+        """Samples whose first frame is the portrait and whose others are to be denoised."""
+        return cls(
+            np.stack([sample.frames[0] for sample in samples]),
+            np.stack([sample.frames[1:] for sample in samples]),
+            np.stack([sample.guidance.normals[1:] for sample in samples]),
+            np.stack([sample.guidance.stacked()[1:] for sample in samples]),
+        )
+
+    def encoded(self, latents: Latents, tokens: ImageTokens, device: torch.device) -> ChampBatch:
+        """The batch, on a device."""
+        b, f = self.frames.shape[:2]
+        both = latents.encode(
+            as_tensor(self.frames.reshape(b * f, *self.frames.shape[2:]), device),
+            as_tensor(self.normals.reshape(b * f, *self.normals.shape[2:]), device),
+        )
+        return ChampBatch(
+            reference=latents.encode_pictures(as_tensor(self.references, device)).float(),
+            tokens=tokens.encode(self.references),
+            latents=both.unflatten(0, (b, f)).movedim(2, 1).float(),
+            maps=torch.from_numpy(self.maps).to(device).float() / 255,
+        )
+
+
+def as_tensor(pictures: Pictures, device: torch.device) -> Tensor:
+    """Pictures [n, h, w, 3] uint8 to [n, 3, h, w] in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2).float() / 255

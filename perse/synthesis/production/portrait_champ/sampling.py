@@ -1,0 +1,74 @@
+"""From noise to a clip: DDIM over overlapping windows, with classifier-free guidance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from perse.synthesis.production.portrait_champ.denoiser import DOMAINS
+from perse.synthesis.production.portrait_champ.networks import ChampNetworks
+from perse.synthesis.production.portrait_champ.noise import NoiseSchedule
+from perse.synthesis.production.portrait_champ.windows import blended
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """Champ's numbers."""
+
+    schedule: NoiseSchedule = field(default_factory=lambda: NoiseSchedule(betas="linear"))
+    """As the last stage of training had it."""
+    steps: int = 20
+    """Denoising steps."""
+    guidance: float = 3.5
+    """Classifier-free guidance; 1 leaves out the unconditional pass."""
+    window: int = 24
+    """Frames that are denoised together."""
+    overlap: int = 4
+    """Frames that neighbouring windows share."""
+
+
+@torch.no_grad()
+def sample(
+    networks: ChampNetworks,
+    reference: Tensor,
+    tokens: Tensor,
+    maps: Tensor,
+    config: SamplingConfig,
+    *,
+    seed: int,
+) -> Tensor:
+    """A clip of one portrait.
+
+    Args:
+        reference: [1, c, h, w] latents of the portrait.
+        tokens: [1, t, width] of the portrait.
+        maps: [f, kinds, 3, H, W] guidance of every frame, in [0, 1].
+        seed: of the noise, drawn on the CPU, so that every device starts from the same.
+
+    Returns:
+        [2, f, c, h, w] latents: picture and normals of every frame.
+    """
+    device, frames = reference.device, len(maps)
+    scheduler = config.schedule.build()
+    scheduler.set_timesteps(config.steps, device=device)
+    shape = (1, DOMAINS, frames, *reference.shape[1:])
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device)
+    features = networks.look(reference, tokens)
+    told = torch.cat([networks.guide(one[None, None]) for one in maps], 1)
+
+    for step in scheduler.timesteps:
+        time = step.reshape(1).to(device)
+
+        def predict(start: int, end: int, time: Tensor = time, noisy: Tensor = latents) -> Tensor:
+            part, guided = noisy[:, :, start:end], told[:, start:end]
+            v = networks.denoiser(part, time, tokens, guided, features)
+            if config.guidance == 1:
+                return v
+            free = networks.denoiser(part, time, torch.zeros_like(tokens), guided, None)
+            return free + config.guidance * (v - free)
+
+        v = blended(predict, frames, config.window, config.overlap, axis=2)
+        latents = scheduler.step(v, step, latents, eta=0.0).prev_sample
+    return latents[0]

@@ -1,0 +1,71 @@
+"""Pictures that lie on their side or upside down and do not say so: which quarter turn shows the face upright?"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.tracking import landmarks as marks
+from perse.tracking.detection import FaceBox, detect_faces, landmarks_in_window
+
+Image = NDArray[np.uint8]
+
+log = logging.getLogger(__name__)
+
+LYING_DEG = 50.0
+"""A face that leans further than this lies rather than stands."""
+LYING_COSTS = 0.25
+"""What lying costs in confidence. Of 12 portraits turned by quarters, upright faces reached .84 to .98; upside down the
+mesh takes chin for forehead and leans little, but the detector gives .76 at most; on the side it gives up to .89, but
+the mesh leans by 80° to 99°, or by 33° to 41° where it is wrong."""
+CLEARLY, SURELY = 0.06, 0.6
+"""A turned copy must be better by this much, and reach this much: doubtful faces stay as they are."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How upright the surest face of a picture stands: confidence of the detector in [0, 1], less if it lies."""
+
+    confidence: float
+    lean_deg: float
+
+
+def upright(image: Image) -> Image:
+    """The picture [h, w, 3], turned by a quarter or a half if that shows the face clearly better; else the same."""
+    best, turns = standing(image).confidence, 0
+    for quarter in (1, 2, 3):
+        turned = standing(np.ascontiguousarray(np.rot90(image, quarter))).confidence
+        if turned > SURELY and turned - CLEARLY > best:
+            best, turns = turned - CLEARLY, quarter
+    if not turns:
+        return image
+    log.warning("the picture was turned by %d degrees counter-clockwise: its face stood better so", 90 * turns)
+    return np.ascontiguousarray(np.rot90(image, turns))
+
+
+def standing(image: Image) -> Standing:
+    """Look at the surest face; confidence 0 without one."""
+    faces = detect_faces(image)
+    if not faces:
+        return Standing(0.0, 0.0)
+    face = max(faces, key=lambda face: face.score)
+    lean = _lean(image, face)
+    lies = lean is None or abs(lean) > LYING_DEG
+    return Standing(face.score - LYING_COSTS * lies, lean or 0.0)
+
+
+def _lean(image: Image, face: FaceBox) -> float | None:
+    """Angle of the line between the eyes, degrees; None where no features are found."""
+    points = landmarks_in_window(
+        image, face.left - 0.5 * face.width, face.top + 0.5 * face.height - face.width, 2 * face.width, 512
+    )
+    return None if points is None else lean_of(points)
+
+
+def lean_of(points: NDArray[np.float32]) -> float:
+    """Angle of the line from the right to the left eye of landmarks [478, 2 or 3], degrees, clockwise."""
+    right, left = (points[list(eye), :2].mean(0) for eye in (marks.RIGHT_EYE, marks.LEFT_EYE))
+    return float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))

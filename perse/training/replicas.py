@@ -1,0 +1,165 @@
+"""The copies of an avatar that are trained together, and everything on which they must agree.
+
+Each worker of a distributed run has a replica of its own, on its own device, and looks at its own frames. What decides
+about *structure* (which points are added or removed, which step is skipped) is decided once and handed to all, since
+two workers' floating point numbers may differ in their last bit and a threshold does not forgive that.
+
+Gradients are averaged in one of two ways. Where every step reaches the same parameters (the `networks` decoder), by
+torch's `DistributedDataParallel`: buckets, sent while the backward pass still runs. Where the parameters change from
+step to step (part bases: only the categories that were drawn), by `average_gradients`: a basis that nobody drew must
+stay without a gradient on every worker, so that Adam treats it as one worker alone would, and DDP cannot say "none".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Sequence
+from typing import Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from perse.errors import StageError
+from perse.training.reduction import average_gradients
+
+Forward = Callable[[], Tensor]
+"""Computes a scalar loss with the replica's module."""
+
+
+class Replicas(Protocol):
+    """This worker's place among the replicas, and their agreements. Every method is called by all at the same time."""
+
+    @property
+    def rank(self) -> int:
+        """This worker, from 0."""
+        ...
+
+    @property
+    def world(self) -> int:
+        """How many there are."""
+        ...
+
+    def backward(self, module: nn.Module, forward: Forward, pattern: Hashable | None) -> Tensor:
+        """Run a forward and a backward pass; the module's gradients are then means over all replicas.
+
+        Args:
+            pattern: equal values promise that the same parameters get gradients; None promises nothing.
+
+        Returns:
+            The loss of this worker, detached.
+        """
+        ...
+
+    def maximum(self, values: Tensor) -> Tensor:
+        """Elementwise maximum over the replicas."""
+        ...
+
+    def from_first(self, make: Callable[[], Sequence[Tensor]]) -> list[Tensor]:
+        """What rank 0 makes, on every rank. Tensors of any sizes; `make` runs on rank 0 only."""
+        ...
+
+    def check_equal(self, digest: str, what: str) -> None:
+        """
+        Raises:
+            StageError: the replicas' digests differ.
+        """
+        ...
+
+
+class SingleReplica:
+    """A training by one worker alone."""
+
+    rank = 0
+    world = 1
+
+    def backward(self, module: nn.Module, forward: Forward, pattern: Hashable | None) -> Tensor:
+        loss = forward()
+        loss.backward()
+        return loss.detach()
+
+    def maximum(self, values: Tensor) -> Tensor:
+        return values
+
+    def from_first(self, make: Callable[[], Sequence[Tensor]]) -> list[Tensor]:
+        return list(make())
+
+    def check_equal(self, digest: str, what: str) -> None:
+        """One alone agrees with itself."""
+
+
+class DistributedReplicas:
+    """Replicas in the default process group of `torch.distributed`, gloo on CPUs and NCCL on GPUs."""
+
+    def __init__(self) -> None:
+        self.rank: int = dist.get_rank()
+        self.world: int = dist.get_world_size()
+        self._parallel: DistributedDataParallel | None = None
+        self._key: Hashable = None
+
+    def backward(self, module: nn.Module, forward: Forward, pattern: Hashable | None) -> Tensor:
+        if pattern is None:
+            loss = forward()
+            loss.backward()
+            average_gradients([p for p in module.parameters() if p.numel()])
+        else:
+            loss = self._wrapped(module, pattern)(forward)
+            loss.backward()
+        return loss.detach()
+
+    def _wrapped(self, module: nn.Module, pattern: Hashable) -> DistributedDataParallel:
+        """The module in DDP. Made anew when its parameters are others (densification) or its pattern is."""
+        parameters = tuple(id(p) for p in module.parameters())
+        if self._parallel is None or self._key != (parameters, pattern):
+            device = next(module.parameters()).device
+            self._parallel = DistributedDataParallel(
+                _Called(module),
+                device_ids=[device] if device.type == "cuda" else None,
+                broadcast_buffers=False,  # they are equal, and 100 MB at the paper's sizes
+                gradient_as_bucket_view=True,
+                static_graph=True,
+            )
+            self._key = (parameters, pattern)
+        return self._parallel
+
+    def maximum(self, values: Tensor) -> Tensor:
+        largest = values.clone()
+        dist.all_reduce(largest, op=dist.ReduceOp.MAX)
+        return largest
+
+    def from_first(self, make: Callable[[], Sequence[Tensor]]) -> list[Tensor]:
+        made: list[list[Tensor] | None] = [[t.cpu() for t in make()] if self.rank == 0 else None]
+        dist.broadcast_object_list(made, src=0)
+        assert made[0] is not None
+        return made[0]
+
+    def check_equal(self, digest: str, what: str) -> None:
+        digests: list[str] = [""] * self.world
+        dist.all_gather_object(digests, digest)
+        if len(set(digests)) > 1:
+            odd = [rank for rank, other in enumerate(digests) if other != digests[0]]
+            raise StageError(
+                f"{what} of training workers {odd} differ from worker 0's; the last checkpoint is good: run the same "
+                "command again, and if it happens again look for a faulty device"
+            )
+
+
+class _Called(nn.Module):
+    """A module whose forward pass is a function that uses it, as DDP wants one."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, work: Forward) -> Tensor:
+        return work()
+
+
+def parameter_digest(module: nn.Module) -> str:
+    """A short digest of all parameters, equal exactly if they are, to the bit."""
+    digest = hashlib.sha256()
+    for name, value in module.named_parameters():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

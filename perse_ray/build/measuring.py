@@ -1,0 +1,181 @@
+"""An evaluation as rows: a subject, a mix or a pair each, measured by whoever has room.
+
+What was measured lies in ``measurements/`` under the row's key, so an evaluation that was interrupted goes on where it
+was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from perse.attributes import Category
+from perse.data import archive
+from perse.data.keys import content_key
+from perse.data.workspace import Workspace
+from perse.evaluation import (
+    EvaluationPieces,
+    Measured,
+    Measurer,
+    PairScores,
+    PoseDistances,
+    SubjectScores,
+    unseen_pose_distances,
+)
+from perse.identity import DlibEmbedder
+from perse.morphing import ClipMorphs
+from perse.morphing.diffusion.adapters import adapter_file
+from perse.recipes import Recipe
+from perse.render import check_device
+from perse_ray.build.face_distances import face_distances
+from perse_ray.registry.checkpoints import CheckpointFolder
+from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
+from perse_ray.training.clips import load_clips, training_frames, unseen_frames
+from perse_ray.training.loops import avatar_of
+
+POSES, FACE = "poses", "face"
+"""Pieces that there is one of: how new the unseen poses are, and the distance to the photograph."""
+
+
+def measuring_rows(digest: str, pieces: EvaluationPieces) -> list[Row]:
+    """A row for each piece."""
+    named: list[tuple[str, object]] = [(f"subject {row}", row) for row in pieces.subjects]
+    mixes = [{category.value: row for category, row in mix.items()} for mix in pieces.mixes]
+    named += [(f"mix {number}", mix) for number, mix in enumerate(mixes)]
+    named += [(f"pair {a} {b}", [a, b]) for a, b in pieces.pairs]
+    named += [(POSES, None), (FACE, None)]
+    return [
+        {KEY: content_key("measurement", digest, name, piece)[:32], NAME: name, "piece": json.dumps(piece)}
+        for name, piece in named
+    ]
+
+
+def measurement_file(key: str) -> str:
+    """Where a row's numbers lie."""
+    return f"measurements/{key}.json"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Everything that the rows of an evaluation found."""
+
+    measured: Measured
+    distances: PoseDistances
+    face: dict[str, Any]
+
+
+def collect(workspace: Workspace, rows: Sequence[Row]) -> Collected:
+    """The numbers of all rows."""
+    found = {str(row[NAME]): _read(workspace.read_json(measurement_file(str(row[KEY])))) for row in rows}
+
+    def of(kind: str) -> Iterator[Any]:
+        return (value for name, value in found.items() if name.split()[0] == kind)
+
+    distances = found[POSES]
+    return Collected(
+        Measured(
+            subjects=[SubjectScores(**{**one, "category": _category(one["category"])}) for one in of("subject")],
+            mixes=[one["leakage"] for one in of("mix")],
+            pairs=[PairScores(**{name: tuple(numbers) for name, numbers in one.items()}) for one in of("pair")],
+        ),
+        PoseDistances(distances["metric"], tuple(distances["of_frame"]), distances["mean"], distances["largest"]),
+        found[FACE],
+    )
+
+
+def _category(name: str | None) -> Category | None:
+    return None if name is None else Category(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureWork:
+    """Pieces of an avatar's evaluation → their numbers."""
+
+    workspace: Workspace
+    """Where clips and checkpoints are."""
+    recipe: Recipe
+    """What is measured, who draws."""
+    clips: tuple[str, ...]
+    """Content keys of the clips, the reference's first."""
+    stage: str
+    """Whose final checkpoint is measured."""
+    device: str
+    """Where: "cpu" or "cuda"."""
+
+    def build(self) -> RowWork:
+        return _Measure(self)
+
+
+def _teacher(work: MeasureWork, subjects: Sequence[str]) -> ClipMorphs | None:
+    """Who says what lies between two subjects; nobody where an adapter that it needs has not been trained yet."""
+    recipe = work.recipe
+    lora = recipe.morpher.lora
+    if lora is not None and not all(work.workspace.has(adapter_file(lora.key(clip))) for clip in work.clips[1:]):
+        return None
+    files = dict(zip(subjects, work.clips, strict=True))
+    return ClipMorphs(recipe.morpher.build(), recipe.head.load(), work.workspace, files)
+
+
+class _Measure:
+    def __init__(self, work: MeasureWork) -> None:
+        recipe, device = work.recipe, torch.device(work.device)
+        check_device(recipe.rasterizer, device)
+        checkpoint = CheckpointFolder(work.workspace, work.stage).load()
+        assert checkpoint is not None, "the training is finished"
+        clips = load_clips(work.workspace, work.clips, recipe.cluster.clips_mib)
+        unseen = unseen_frames(clips, recipe.filming.train_frames)
+        unseen_clips = [unseen.clip(row) for row in range(unseen.n_subjects)]
+        self._workspace, self._recipe, self._clips = work.workspace, recipe, clips
+        self._measurer = Measurer(
+            avatar=avatar_of(checkpoint).eval().to(device),
+            clips=unseen_clips,
+            config=recipe.evaluation,
+            rasterizer=recipe.rasterizer,
+            embedder=DlibEmbedder(),
+            teacher=_teacher(work, [clip.key for clip in unseen_clips]),
+        )
+
+    def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
+        place = measurement_file(str(row[KEY]))
+        if not self._workspace.has(place):
+            kind = str(row[NAME]).split()[0]
+            self._workspace.write_json(place, _written(self._measured(kind, json.loads(str(row["piece"])))))
+        return {"measured": True}
+
+    def _measured(self, kind: str, piece: Any) -> dict[str, Any]:
+        measurer = self._measurer
+        if kind == "subject":
+            scores = measurer.subject(piece)
+            return {**asdict(scores), "category": scores.category.value if scores.category else None}
+        if kind == "mix":
+            return {"leakage": measurer.mix({Category(name): row for name, row in piece.items()})}
+        if kind == "pair":
+            return asdict(measurer.pair(*piece))
+        if kind == POSES:
+            training = training_frames(self._clips, self._recipe.filming.train_frames)
+            test = measurer.clips[0].parameters
+            return asdict(unseen_pose_distances(measurer.avatar, test, training.parameters, measurer.config))
+        portrait = archive.load_portrait(self._workspace)
+        return face_distances(measurer.avatar, portrait, self._clips.clip(0), self._recipe.rasterizer)
+
+
+def _written(value: Any) -> Any:
+    """JSON has no nan: null."""
+    if isinstance(value, dict):
+        return {name: _written(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_written(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+_MAY_BE_ABSENT = ("category", "identity")
+
+
+def _read(value: dict[str, Any]) -> dict[str, Any]:
+    """The inverse, for numbers: null is nan, but where None has a meaning of its own."""
+    return {name: math.nan if inner is None and name not in _MAY_BE_ABSENT else inner for name, inner in value.items()}

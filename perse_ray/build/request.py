@@ -1,0 +1,64 @@
+"""What a build is asked for, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.data import AttributePrompt
+from perse.data.workspace import Workspace
+from perse.recipes import Recipe
+from perse_ray.runtime.session import LocalRay
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest:
+    """What one build is asked for."""
+
+    recipe: Recipe
+    """Who does each step, and with which numbers."""
+
+    photograph: NDArray[np.uint8]
+    """[h, w, 3] RGB, upright."""
+
+    workspace: Workspace
+    """Where everything goes."""
+
+    face: int | None = None
+    """Which face, where the photograph shows several; from 1, left to right."""
+
+    parts: NDArray[np.uint8] | None = None
+    """Painted corrections of the part masks, [h, w, 4] RGBA of the crop's size; see `perse.tracking.part_picture`."""
+
+    prompts: tuple[AttributePrompt, ...] | None = None
+    """One's own prompts instead of the recipe's plan."""
+
+    retry_failed: bool = False
+    """Whether to try prompts again that ended in quarantine."""
+
+    local: LocalRay = field(default_factory=LocalRay)
+    """The private Ray, where no cluster is joined."""
+
+    show: Callable[[str], None] | None = None
+    """Where progress lines go; None draws live bars on a terminal."""
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """Where to look.
+
+    Attributes:
+        metrics: the content of metrics.json.
+        skipped: stages that an earlier run had finished.
+        seconds: wall time of this run.
+        model: registered name and version.
+    """
+
+    metrics: dict[str, Any]
+    skipped: tuple[str, ...]
+    seconds: float
+    model: str

@@ -1,0 +1,58 @@
+"""The avatar measured on poses that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perse.evaluation import evaluation_pieces, summarise
+from perse.evaluation.measurements import spread
+from perse_ray.build.components import device_of, stage_pool
+from perse_ray.build.manifests import Result
+from perse_ray.build.measuring import MeasureWork, collect, measurement_file, measuring_rows
+from perse_ray.build.run import BuildRun
+from perse_ray.build.values import evaluation_to_json, numbers_of
+from perse_ray.build.worker_rows import run_rows
+from perse_ray.rows.fingerprint import fingerprint
+
+
+class Evaluate:
+    """Checkpoint of a training → numbers."""
+
+    def __init__(self, name: str, training: str) -> None:
+        self.name, self.after = name, (training,)
+
+    def ingredients(self, run: BuildRun) -> Sequence[object]:
+        return run.recipe.evaluation, fingerprint(run.recipe.evaluation), run.recipe.morpher
+
+    def work(self, run: BuildRun) -> Mapping[str, Any]:
+        recipe, workspace, pool = run.recipe, run.request.workspace, run.recipe.cluster.evaluate
+        (training,) = self.after
+        rows = measuring_rows(run.manifests.digests[self.name], evaluation_pieces(run.subjects, recipe.evaluation))
+        work = MeasureWork(
+            workspace=workspace,
+            recipe=recipe,
+            clips=run.clips,
+            stage=training,
+            device=device_of(pool, pool.workers[1]).type,
+        )
+        stage = stage_pool("evaluate", work, pool, reads=("piece",), writes=(("measured", False),))
+        missing = [row for row in rows if not workspace.has(measurement_file(str(row["key"])))]
+        run.tell(f"{self.name}: measuring")
+        if missing:
+            run_rows(run, missing, stage, pool)
+        found = collect(workspace, rows)
+        report = summarise(
+            found.measured,
+            recipe.evaluation,
+            found.distances,
+            n_frames=len(spread(len(recipe.filming.test_frames), recipe.evaluation.frames)),
+            n_gaussians=int(run.results["set_up"]["gaussians"]),
+        )
+        values = {**evaluation_to_json(report), "likeness": found.face}
+        with run.log.stage(self.name) as child:
+            child.metrics(numbers_of(values))
+        return values
+
+    def products(self, run: BuildRun, result: Result) -> Sequence[str]:
+        return ()

@@ -1,0 +1,88 @@
+"""Stage 2 of the training: interpolations, supervised by morphs that a pool makes ahead (P 4.3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from safetensors.torch import load
+
+from perse.avatar.storage import restore
+from perse.training import Checkpoint, FineTuneConfig, TrainingConfig, initial_checkpoint, morph_pairs
+from perse_ray.build.components import resources_of
+from perse_ray.build.manifests import Result
+from perse_ray.build.run import BuildRun
+from perse_ray.build.stages.train import checkpoint_files, trained
+from perse_ray.registry.checkpoints import CheckpointFolder
+from perse_ray.rows.fingerprint import fingerprint
+from perse_ray.training.loops import FineTuningLoop
+from perse_ray.training.morph_pool import MorphWork, PoolSize, morph_pool
+
+STARTED = "checkpoints/finetune.json"
+"""Which ingredients the checkpoints of this stage are made of."""
+
+
+class FineTune:
+    """Trained avatar and morphs → fine-tuned avatar (Eq. 13–15, 36–39)."""
+
+    name = "finetune"
+    after = ("train",)
+
+    def __init__(self, config: FineTuneConfig, without: tuple[int, ...] = ()) -> None:
+        """
+        Args:
+            without: rows of subjects that have no adapter and take no part.
+        """
+        self._config, self._without = config, without
+
+    @staticmethod
+    def wanted(run: BuildRun) -> FineTuneConfig | None:
+        """The recipe's numbers, if it has any and there is something to interpolate between."""
+        return run.recipe.finetuning if morph_pairs(run.subjects) else None
+
+    def ingredients(self, run: BuildRun) -> Sequence[object]:
+        return self._config, self._without, run.recipe.morpher, fingerprint(run.recipe.morpher)
+
+    def work(self, run: BuildRun) -> Mapping[str, Any]:
+        recipe, workspace = run.recipe, run.request.workspace
+        self._begin(run)
+        run.start_ray()
+        pool = recipe.cluster.morph
+        size = PoolSize(
+            actors=pool.workers,
+            resources=resources_of(pool),
+            placement_limit_s=recipe.cluster.placement_limit_s,
+        )
+        morphs = MorphWork(workspace=workspace, head=recipe.head, morpher=recipe.morpher)
+        with morph_pool(morphs, size) as running:
+            loop = FineTuningLoop(
+                workspace=workspace,
+                clips=run.clips,
+                frames=recipe.filming.train_frames,
+                fine_tuning=self._config,
+                rasterizer=recipe.rasterizer,
+                clips_mib=recipe.cluster.clips_mib,
+                pool=running,
+                without=self._without,
+            )
+            return trained(run, self.name, loop, self._config.training)
+
+    def _begin(self, run: BuildRun) -> None:
+        """The first checkpoint: the trained avatar. Left alone where this very fine-tuning has begun."""
+        workspace, digest = run.request.workspace, run.manifests.digests[self.name]
+        folder = CheckpointFolder(workspace, self.name)
+        begun = workspace.has(STARTED) and workspace.read_json(STARTED).get("inputs") == digest
+        if not begun or folder.load() is None:
+            folder.clear()
+            folder.save(_restarted(run.checkpoint("train"), self._config.training))
+            workspace.write_json(STARTED, {"inputs": digest})
+
+    def products(self, run: BuildRun, result: Result) -> Sequence[str]:
+        return checkpoint_files(run, self.name, int(result["step"]))
+
+
+def _restarted(trained: Checkpoint, numbers: TrainingConfig) -> Checkpoint:
+    files = trained.files
+    avatar = restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"]))
+    return initial_checkpoint(avatar, numbers)

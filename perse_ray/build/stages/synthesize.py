@@ -1,0 +1,58 @@
+"""Edits and their clips, on Ray Data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perse_ray.build.components import synthesis_claims
+from perse_ray.build.manifests import Result
+from perse_ray.build.run import BuildRun
+from perse_ray.build.values import synthesis_to_json
+from perse_ray.rows import on_ray_data
+from perse_ray.rows.fingerprint import fingerprint
+from perse_ray.runtime.placement import await_room
+from perse_ray.synthesis.synthesize import synthesize
+
+
+class Synthesize:
+    """Prompts → edits/, clips/, quarantine/."""
+
+    name = "synthesize"
+    after = ("track",)
+
+    def ingredients(self, run: BuildRun) -> Sequence[object]:
+        studio = run.studio
+        makers = (studio.head, studio.editor, studio.screen, studio.animator, studio.filming)
+        return run.supply, makers, fingerprint(*makers)
+
+    def work(self, run: BuildRun) -> Mapping[str, Any]:
+        run.start_ray()
+        cluster = run.recipe.cluster
+        await_room(synthesis_claims(cluster), cluster.placement_limit_s)
+        with run.log.stage(self.name) as stage:
+            found = synthesize(
+                run.request.workspace, run.studio, run.supply, execute=on_ray_data.run, show=run.request.show
+            )  # fmt: skip
+            stage.metrics(
+                {
+                    "subjects": len(found.subjects),
+                    "rejected": len(found.rejected),
+                    "quarantined": len(found.quarantined),
+                    "shortfall": sum(count for _, count in found.shortfall),
+                }
+            )
+        return synthesis_to_json(found)
+
+    def products(self, run: BuildRun, result: Result) -> Sequence[str]:
+        edits = [f"edits/{subject['edit']}.parquet" for subject in result["subjects"]]
+        clips = [result["reference"], *(subject["clip"] for subject in result["subjects"])]
+        return [*edits, *(f"clips/{clip}.parquet" for clip in clips)]
+
+
+def forget_quarantined(run: BuildRun) -> None:
+    """Let prompts that ended in quarantine be tried again."""
+    workspace = run.request.workspace
+    for name in workspace.names("quarantine", ".parquet"):
+        workspace.remove(f"quarantine/{name}.parquet")
+        workspace.remove("manifests/synthesize.json")

@@ -1,0 +1,92 @@
+"""The command ``perse``: one word for each thing that it does. Nothing is imported until its word is there."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word of the command line.
+
+    Attributes:
+        module: in this package, with a function ``run(words)`` that returns an exit code.
+        summary: for the list.
+        extra: what has to be installed beyond the base, if anything.
+    """
+
+    module: str
+    summary: str
+    extra: str = ""
+
+
+COMMANDS = {
+    "build": Command("build_avatar", "build the avatar of one portrait, or continue an interrupted build", "ray"),
+    "view": Command("view", "look at an avatar in a browser, also while it is in training", "serve"),
+    "render": Command("render", "pictures, turntables, interpolations, reenactments"),
+    "export": Command("export", "ply, splat, glTF, USD, a page for the browser", "export"),
+    "track": Command("track", "from a video of a face to a motion that any avatar can perform"),
+    "serve": Command("serve", "render over HTTP", "serve"),
+    "verify": Command("verify", "say where a file comes from", "export"),
+    "models": Command("models", "weights of the production backends: list, check, fetch, convert", "production"),
+    "doctor": Command("doctor_report", "is this machine ready?"),
+}
+
+EXIT_USAGE = 2
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command of ``perse``; returns its exit code."""
+    words = sys.argv[1:] if words is None else words
+    name = words[0] if words else "--help"
+    if name in ("-h", "--help"):
+        print(overview())
+        return 0
+    if name == "--version":
+        from perse import __version__
+
+        print(f"perse {__version__}")
+        return 0
+    if name not in COMMANDS:
+        sys.stderr.write(f"error: there is no command {name[:40]!r}; there are {', '.join(COMMANDS)}\n")
+        return EXIT_USAGE
+    return _run(COMMANDS[name], name, words[1:])
+
+
+def overview() -> str:
+    """The list of commands."""
+    rows = [f"  {name:8} {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "From one portrait to an animatable, editable 3D Gaussian head avatar.",
+            "",
+            "  perse build --portrait me.jpg --workspace runs/me",
+            "  perse view --workspace runs/me --open",
+            "",
+            *rows,
+            "",
+            "perse COMMAND --help says more.",
+        ]
+    )
+
+
+def _run(command: Command, name: str, words: Sequence[str]) -> int:
+    try:
+        run = importlib.import_module(f"perse_ray.commands.{command.module}").run
+        return int(run(list(words)))
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "perse", "perse_ray") or not command.extra:
+            raise
+        sys.stderr.write(
+            f"error: perse {name} needs the package {missing}, which is not installed: "
+            f"pip install 'perse[{command.extra}]'\n"
+        )
+        return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Look at an avatar in a browser, live.
+
+    perse view --workspace runs/me
+    perse view --workspace s3://bucket/me --port 8401 --open
+
+Turn it with the mouse, move the sliders, play a motion, drop a motion file on the page. While the avatar is still being
+trained the page follows the newest checkpoint and says which step it shows. It listens on the loopback interface and
+needs no network; the address that is printed lets in whoever opens it (a token, one of $PERSE_TOKENS if that is set).
+For other machines, there is the same page at /view of `perse serve`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perse.errors import InputError
+from perse_ray.commands.command_line import parsed, run_command
+
+if TYPE_CHECKING:
+    from perse.data.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What to look at."""
+
+    workspace: str = "runs/demo"
+    """Workspace with an avatar, finished or in training; also s3://… or gs://…."""
+
+    port: int = 8400
+    """Port on the loopback interface; 0 takes any that is free."""
+
+    open: bool = False
+    """Open the page in the default browser."""
+
+    insecure_no_auth: bool = False
+    """Ask nobody for a token: any program and any person on this machine may look."""
+
+
+def main(arguments: Arguments) -> None:
+    """Serve the viewer until interrupted."""
+    import webbrowser
+
+    from perse_ray.serving.local_viewer import LOOPBACK, serve_viewer
+    from perse_ray.serving.protection import Tokens, environment_tokens, new_token
+
+    given, token = environment_tokens(), new_token()
+    known = given or Tokens.of([token])
+
+    def say(port: int) -> None:
+        ask = "" if given or arguments.insecure_no_auth else f"?token={token}"
+        address = f"http://{LOOPBACK}:{port}/view{ask}"
+        print(address, flush=True)
+        if arguments.open:
+            webbrowser.open(address)
+
+    serve_viewer(found(arguments.workspace), arguments.port, None if arguments.insecure_no_auth else known, say)
+
+
+def found(place: str) -> Workspace:
+    """The workspace, which may have hardly anything in it yet; nothing is made or written.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    from perse.data.workspace import Workspace
+
+    if "://" in place:
+        return Workspace(place)
+    folder = Path(place).expanduser().absolute()
+    if not folder.is_dir():
+        raise InputError(f"there is no workspace {place}; `perse build` makes one")
+    return Workspace(str(folder))
+
+
+def run(words: Sequence[str] | None = None) -> int:
+    """Run the command with words of a command line, the process's by default; returns the exit code."""
+    arguments = parsed("view", Arguments, __doc__, words)
+    return run_command(lambda: main(arguments))

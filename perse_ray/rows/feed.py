@@ -1,0 +1,142 @@
+"""A feed of rows for Ray Data that can be added to while the pipeline runs.
+
+Ray Data's sources are fixed when an execution starts, and a second execution would load every stage's weights again. So
+the source is one read task that asks an actor for rows until the driver says that there will be no more.
+
+Ray Data hands a stage whole batches, and holds back rows that do not fill one until its source ends; but the driver
+ends the source only when it has seen every row. Filler rows, which every stage passes by, push held rows through.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data import Dataset, Datasource, ReadTask
+from ray.data.block import BlockMetadata
+
+from perse_ray.rows.stage import KEY, NAME, STATUS, Row, Value, with_status
+
+FILLER = "filler"
+"""Status of a row that is none: stages pass it by, and the driver drops it."""
+
+POLL_S = 0.1
+
+FIRST_PUSH_S, LAST_PUSH_S = 2.0, 30.0
+"""Seconds without a row after which the first fillers are sent, and then twice as many, and so on up to the last."""
+
+
+class RowFeed:
+    """The driver's end of a feed.
+
+    Args:
+        rows: to begin with. All rows, also later ones, have the same columns.
+        block_rows: rows handed over at once, the largest batch of any stage.
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, Value]], block_rows: int) -> None:
+        self._block_rows = block_rows
+        self._columns = [with_status(row) for row in rows[:1]]
+        self._actor: Any = ray.remote(num_cpus=0)(_Rows).remote()
+        self._outstanding = 0
+        self.add(rows)
+
+    @property
+    def outstanding(self) -> int:
+        """Rows that have not come back."""
+        return self._outstanding
+
+    def dataset(self) -> Dataset:
+        """The rows as a dataset that ends when `close` was called."""
+        found = ray.data.read_datasource(_FeedSource(self._actor, self._block_rows), override_num_blocks=1)
+        found.context.target_max_block_size = 1  # or small blocks are held back until 128 MiB are together
+        return found
+
+    def add(self, rows: Sequence[Mapping[str, Value]]) -> None:
+        """More rows."""
+        if rows:
+            self._outstanding += len(rows)
+            ray.get(self._actor.put.remote([with_status(row) for row in rows]))
+
+    def returned(self, row: Row) -> bool:
+        """A row has come out of the pipeline; False if it is a filler."""
+        if row[STATUS] == FILLER:
+            return False
+        self._outstanding -= 1
+        return True
+
+    def push(self) -> None:
+        """Send as many fillers as make any batch full."""
+        filler = {**self._columns[0], KEY: FILLER, NAME: FILLER, STATUS: FILLER}
+        ray.get(self._actor.put.remote([filler] * self._block_rows))
+
+    def close(self) -> None:
+        """There will be no more rows."""
+        ray.get(self._actor.close.remote())
+
+
+class _Rows:
+    """The rows between driver and read task."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._closed = False
+
+    def put(self, rows: list[Row]) -> None:
+        self._rows += rows
+
+    def close(self) -> None:
+        self._closed = True
+
+    def take(self, count: int) -> tuple[list[Row], bool]:
+        """Some rows, and whether these were the last."""
+        taken, self._rows = self._rows[:count], self._rows[count:]
+        return taken, self._closed and not self._rows
+
+
+class _FeedSource(Datasource):
+    """One read task that lasts as long as the feed."""
+
+    def __init__(self, actor: Any, block_rows: int) -> None:
+        self._actor, self._block_rows = actor, block_rows
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        return None
+
+    def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
+        actor, block_rows = self._actor, self._block_rows
+        nothing_known = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        return [ReadTask(lambda: _blocks(actor, block_rows), nothing_known)]
+
+
+def _blocks(actor: Any, block_rows: int) -> Iterator[pa.Table]:
+    last = False
+    while not last:
+        rows, last = ray.get(actor.take.remote(block_rows))
+        if rows:
+            yield pa.Table.from_pylist(rows)
+        elif not last:
+            time.sleep(POLL_S)
+
+
+class Pusher:
+    """Decides when a feed needs fillers: after a while without a row, and then ever more rarely."""
+
+    def __init__(self, clock: Any = time.monotonic) -> None:
+        self._clock = clock
+        self.row_came()
+
+    def row_came(self) -> None:
+        """A row came out of the pipeline."""
+        self._since, self._wait = self._clock(), FIRST_PUSH_S
+
+    def is_due(self) -> bool:
+        """Whether to push now; the next push then waits twice as long."""
+        if self._clock() - self._since < self._wait:
+            return False
+        self._since, self._wait = self._clock(), min(2 * self._wait, LAST_PUSH_S)
+        return True

@@ -1,0 +1,206 @@
+"""A training worker's morphs: always some steps ahead of it.
+
+The schedule is a pure function of the step, so the future is known and a window of requests is always under way. A
+replica that dies costs its requests another try and the loop, at most, some waiting; the targets, and so the training,
+are the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
+
+from perse.errors import StageError
+from perse.training import ClipStore, FineTuner, MorphRequest, MorphTarget
+from perse_ray.rows.on_ray_data import readable
+from perse_ray.training.morph_pool import Arrays, MorphPool, MorphTask
+
+log = logging.getLogger(__name__)
+
+MAX_TRIES = 5
+"""Replicas that one request may take down, or wait for in vain, before it is given up."""
+
+MAX_FAILURES_IN_A_ROW = 3
+"""Requests that fail one after the other before the run is ended: by then it is not the request."""
+
+RETRY_PAUSE_S = 0.5
+
+WINDOW_AT_LEAST = 16
+"""Steps whose targets are under way or ready. Their pictures stay in memory."""
+
+Task = TypeVar("Task")
+
+
+@dataclass
+class PoolStats:
+    """What the pool did for one worker.
+
+    Attributes:
+        waited_s: seconds that the loop stood still for a target.
+        made, found: targets that were computed, and that lay in the workspace.
+        made_s: seconds of actors for those that were computed.
+        retries: requests that were given to another replica because theirs died or did not answer.
+        given_up: requests without a target.
+        under_way: requests that are not answered yet.
+    """
+
+    waited_s: float = 0.0
+    made: int = 0
+    found: int = 0
+    made_s: float = 0.0
+    retries: int = 0
+    given_up: int = 0
+    under_way: int = 0
+
+
+class TargetsAhead:
+    """Targets by step, from a pool.
+
+    Args:
+        pool: who makes them.
+        schedule: the task of a step, and a name that it shares with tasks that are quicker after it. Pure.
+        start, stop: steps that will be asked for, in order.
+        window: how many of them are under way or ready at once.
+        time_limit_s: how long one may take once it is waited for.
+    """
+
+    def __init__(
+        self,
+        pool: MorphPool,
+        schedule: Callable[[int], tuple[Any, str]],
+        *,
+        start: int,
+        stop: int,
+        window: int,
+        time_limit_s: float = 600.0,
+    ) -> None:
+        self.stats = PoolStats()
+        self._pool, self._schedule, self._handle = pool, schedule, pool.handle()
+        self._next, self._stop, self._window, self._time_limit_s = start, stop, window, time_limit_s
+        self._flying: dict[int, Any] = {}
+        self._failures = 0
+
+    def get(self, step: int) -> Arrays | None:
+        """The target of a step. None where it could not be made (counted, rare).
+
+        Raises:
+            StageError: several requests in a row failed; the message is the last one's.
+        """
+        while self._next < min(self._stop, step + self._window):
+            self._flying[self._next] = self._ask(self._next)
+            self._next += 1
+        begin = time.perf_counter()
+        arrays = self._received(step)
+        self.stats.waited_s += time.perf_counter() - begin
+        self.stats.under_way = len(self._flying)
+        return arrays
+
+    def _ask(self, step: int) -> Any:
+        task, route = self._schedule(step)
+        handle = self._handle.options(method_name="make", multiplexed_model_id=route)
+        return handle.remote(self._pool.key(task), task)
+
+    def _received(self, step: int) -> Arrays | None:
+        for tries in range(MAX_TRIES):
+            response = self._flying.pop(step, None) or self._ask(step)
+            try:
+                arrays, found, seconds = response.result(timeout_s=self._time_limit_s)
+            except (RayActorError, RayServeException, TimeoutError) as error:
+                response.cancel()
+                self.stats.retries += 1
+                log.info("the morph of step %d is asked for again (%s)", step, readable(error, 100))
+                time.sleep(RETRY_PAUSE_S * 2**tries)
+            except (RayTaskError, RayError) as error:
+                self._given_up(step, readable(error))
+                return None
+            else:
+                self._failures = 0
+                self.stats.found += found
+                self.stats.made += not found
+                self.stats.made_s += 0.0 if found else seconds
+                return arrays  # type: ignore[no-any-return]
+        self._given_up(step, f"{MAX_TRIES} tries ended without an answer")
+        return None
+
+    def _given_up(self, step: int, reason: str) -> None:
+        self.stats.given_up += 1
+        self._failures += 1
+        log.warning("no morph for step %d: %s", step, reason)
+        if self._failures >= MAX_FAILURES_IN_A_ROW:
+            raise StageError(f"{self._failures} morphs in a row could not be made: {reason}")
+
+    def close(self) -> None:
+        """Forget what is under way."""
+        for response in self._flying.values():
+            response.cancel()
+        self._flying.clear()
+
+
+class PooledMorphs:
+    """The `MorphSource` of one worker's fine-tuning.
+
+    Args:
+        pool: who makes the morphs.
+        clips: content keys of the clips by row of the subjects table.
+        store: their training frames, for the fallback.
+        stop: the last step.
+    """
+
+    def __init__(self, pool: MorphPool, clips: tuple[str, ...], store: ClipStore, stop: int) -> None:
+        self._pool, self._clips, self._store, self._stop = pool, clips, store, stop
+        self._tuner: FineTuner | None = None
+        self._ahead: TargetsAhead | None = None
+
+    def serve(self, tuner: FineTuner) -> None:
+        """Start working for a fine-tuning run, from its next step on."""
+        self._tuner = tuner
+        share = -(-2 * self._pool.actors // tuner.trainer.replicas.world)
+        self._ahead = TargetsAhead(
+            self._pool,
+            self._scheduled,
+            start=tuner.trainer.step_number,
+            stop=self._stop,
+            window=max(WINDOW_AT_LEAST, share),
+        )
+
+    def _scheduled(self, step: int) -> tuple[MorphTask, str]:
+        assert self._tuner is not None, "serve() comes first"
+        task = self.task(self._tuner.request(step))
+        return task, f"{task.category.value} {task.frame_number}"
+
+    def task(self, request: MorphRequest) -> MorphTask:
+        """A request in terms of content."""
+        first, second = self._clips[request.first], self._clips[request.second]
+        return MorphTask(first, second, request.category, request.frame_number, request.alphas)
+
+    def get(self, request: MorphRequest) -> MorphTarget:
+        """The target of the run's next step. A morph that could not be made becomes a cross-fade, and is counted."""
+        assert self._tuner is not None and self._ahead is not None, "serve() comes first"
+        arrays = self._ahead.get(self._tuner.trainer.step_number)
+        if arrays is None:
+            return cross_fade(request, self._store)
+        # Copies: what comes out of Ray's shared memory cannot be written to, which torch does not like.
+        parts = arrays["parts"].copy() if "parts" in arrays else None
+        return MorphTarget(tuple(arrays["alphas"].tolist()), arrays["images"].copy(), parts)
+
+    @property
+    def stats(self) -> PoolStats:
+        return self._ahead.stats if self._ahead else PoolStats()
+
+    def close(self) -> None:
+        if self._ahead:
+            self._ahead.close()
+
+
+def cross_fade(request: MorphRequest, store: ClipStore) -> MorphTarget:
+    """The two frames blended: the poorest morph, but never a wrong one at the ends."""
+    ends = store.batch([request.first, request.second], [request.frame] * 2).images.numpy().astype(np.float32)
+    mixed = [(1 - alpha) * ends[0] + alpha * ends[1] for alpha in request.alphas]
+    return MorphTarget(request.alphas, (np.stack(mixed) + 0.5).astype(np.uint8))

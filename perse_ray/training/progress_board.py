@@ -1,0 +1,72 @@
+"""The board on which a training tells how far it is, wherever its workers are.
+
+Rank 0 writes, the driver reads: progress for people, and curves, which the driver alone sends to MLflow. An actor
+between the two, since worker and driver share no folder; in the driver's own process, the board itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import ray
+
+Point = tuple[int, dict[str, float]]
+"""A finished step and its numbers."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was written since the last reading.
+
+    Attributes:
+        step: the newest finished step; -1 before the first.
+        loss: its loss.
+        points: steps with their numbers, for curves.
+    """
+
+    step: int = -1
+    loss: float = 0.0
+    points: tuple[Point, ...] = ()
+
+
+@dataclass
+class Board:
+    """The notes, in one process."""
+
+    _told: Told = field(default_factory=Told)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def write(self, step: int, loss: float, points: list[Point]) -> None:
+        """A step is finished; `points` are numbers of this one and of earlier ones."""
+        with self._lock:
+            self._told = Told(step, loss, (*self._told.points, *points))
+
+    def read(self) -> Told:
+        """What is new."""
+        with self._lock:
+            told, self._told = self._told, Told(self._told.step, self._told.loss)
+            return told
+
+
+class ProgressBoard(Protocol):
+    """A board as both sides see it. A value: it travels to the worker."""
+
+    def write(self, step: int, loss: float, points: list[Point]) -> None: ...
+
+    def read(self) -> Told: ...
+
+
+class RemoteBoard:
+    """A board in an actor, which lives as long as the driver holds this. It claims no resources."""
+
+    def __init__(self) -> None:
+        self._actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+
+    def write(self, step: int, loss: float, points: list[Point]) -> None:
+        """Does not wait: if the board is gone for a moment, some curve points are lost and nothing else."""
+        self._actor.write.remote(step, loss, points)
+
+    def read(self) -> Told:
+        return ray.get(self._actor.read.remote(), timeout=30)  # type: ignore[no-any-return]

@@ -1,0 +1,58 @@
+"""Self-reenactment's pieces: the window of a portrait in its picture, scores, strips."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from perse.errors import MissingWeightsError
+from perse.evaluation.learned_distance import LearnedDistance
+from perse.evaluation.reenactment import comparison_strip, crop_window, first_frame_repeated, score
+
+
+def test_the_window_of_a_portrait_is_found_in_its_picture() -> None:
+    rng = np.random.default_rng(0)
+    there = rng.uniform(100, 400, (478, 3)).astype(np.float32)
+    portrait = SimpleNamespace(landmarks_px=there, image=np.zeros((512, 512, 3), np.uint8))
+    here = there.copy()
+    here[:, :2] = there[:, :2] * 0.25 + (30, -12)
+    assert crop_window(here, portrait) == pytest.approx((30, -12, 128), abs=1e-3)  # type: ignore[arg-type]
+
+
+def test_scores_leave_the_given_frame_out_and_the_truth_is_best() -> None:
+    truth = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), np.uint8)
+    scene = SimpleNamespace(truth=truth)
+    best, first = score(truth, scene, None), score(first_frame_repeated(scene), scene, None)  # type: ignore[arg-type]
+    assert best.psnr == 60 and best.ssim == pytest.approx(1) and best.lpips is None
+    # Two independent uniform pictures differ by 1/6 in the mean of squares: 7.8 dB.
+    assert first.psnr == pytest.approx(7.8, abs=0.3) and first.ssim < 0.1
+
+
+def test_a_strip_has_a_line_a_row_and_eight_frames_at_most() -> None:
+    rows = [np.full((20, 64, 64, 3), shade, np.uint8) for shade in (0, 100, 200)]
+    strip = comparison_strip(rows, tile_px=16)
+    assert strip.shape == (48, 128, 3)
+    assert [int(strip[16 * i + 3, 5, 0]) for i in range(3)] == [0, 100, 200]
+
+
+def test_lpips_needs_its_backbone(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    pytest.importorskip("lpips")
+    with pytest.raises(MissingWeightsError, match="there is no file"):
+        LearnedDistance(tmp_path / "model.safetensors")
+
+
+def test_lpips_of_equal_pictures_is_zero_and_grows(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    pytest.importorskip("lpips")
+    import torch
+    from safetensors.torch import save_file
+    from torchvision.models import vgg16
+
+    torch.manual_seed(0)
+    features = {name: value for name, value in vgg16(weights=None).state_dict().items() if name.startswith("features.")}
+    save_file(features, tmp_path / "model.safetensors")
+    distance = LearnedDistance(tmp_path / "model.safetensors")
+    one = np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), np.uint8)
+    near = np.clip(one.astype(int) + 10, 0, 255).astype(np.uint8)
+    assert distance(one, one) == 0 < distance(near, one) < distance(255 - one, one)

@@ -1,0 +1,64 @@
+"""The commands around animators: mistakes, and what the table says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tyro
+
+from jobs import evaluate_animators, train_portrait_champ
+from perse.errors import InputError, MissingWeightsError, RecipeError
+from perse.evaluation.reenactment import ReenactmentScores
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (["--recipe", "champ-huge"], RecipeError, "known: champ-paper, champ-tiny"),
+        (["--recipe", "champ-paper"], InputError, "champ-paper needs --videos"),
+        (["--recipe", "champ-paper", "--videos", "."], MissingWeightsError, "python jobs/models.py fetch stable-diff"),
+    ],
+)
+def test_a_training_that_cannot_work_is_refused_before_any_work(
+    words: list[str], error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("diffusers", reason="the production extra is not installed")
+    monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message):
+        train_portrait_champ.main(tyro.cli(train_portrait_champ.Arguments, args=words))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_that_cannot_work_is_refused_before_any_work(tmp_path: Path) -> None:
+    def run(*words: str) -> None:
+        evaluate_animators.main(tyro.cli(evaluate_animators.Arguments, args=list(words)))
+
+    with pytest.raises(InputError, match="there is no folder"):
+        run("--videos", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="there is no video in"):
+        run("--videos", str(tmp_path))
+    with pytest.raises(InputError, match="--frames must be at least 2"):
+        run("--videos", str(tmp_path), "--frames", "1")
+
+
+def test_weights_that_were_named_must_be_there(tmp_path: Path) -> None:
+    pytest.importorskip("diffusers", reason="the production extra is not installed")
+    (tmp_path / "a.mp4").write_bytes(b"")
+    words = ["--videos", str(tmp_path), "--champ", str(tmp_path)]
+    with pytest.raises(MissingWeightsError, match=r"holds no portrait-Champ: expected portrait_champ\.json"):
+        evaluate_animators.main(tyro.cli(evaluate_animators.Arguments, args=words))
+
+
+def test_the_table_has_means_and_says_of_how_many_videos() -> None:
+    table = {
+        "a.mp4": {"procedural": ReenactmentScores(20.0, 0.8, 0.1), "portrait-Champ": ReenactmentScores(10.0, 0.5, 0.3)},
+        "b.mp4": {"procedural": ReenactmentScores(22.0, 0.9, 0.2)},
+    }
+    head, procedural, champ = evaluate_animators.table_lines(table)
+    assert head.split() == ["PSNR", "SSIM", "LPIPS", "videos"]
+    assert procedural.split() == ["procedural", "21.00", "0.8500", "0.1500", "2/2"]
+    assert champ.split() == ["portrait-Champ", "10.00", "0.5000", "0.3000", "1/2"]
+    alone = evaluate_animators.table_lines({"a.mp4": {"procedural": ReenactmentScores(20.0, 0.8, None)}})
+    assert "–" in alone[1]

@@ -1,0 +1,71 @@
+"""The command ``perse``: it lists its words, finds their modules, and imports nothing for help."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perse_ray.commands.main import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_word_is_listed_and_has_a_module_with_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == main(["--help"]) == 0
+    listed = capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        assert f"\n  {name} " in listed and command.summary in listed
+        spec = importlib.util.find_spec(f"perse_ray.commands.{command.module}")
+        assert spec is not None and spec.origin is not None
+        tree = ast.parse(Path(spec.origin).read_text())
+        assert any(isinstance(node, ast.FunctionDef) and node.name == "run" for node in tree.body)
+
+
+def test_help_imports_nothing_that_takes_time() -> None:
+    code = (
+        "import sys; from perse_ray.commands.main import main; main(['--help'])\n"
+        "sys.exit(len({'numpy', 'torch', 'ray', 'tyro', 'rich'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS])
+def test_help_of_a_word_needs_no_torch_and_no_ray(name: str) -> None:
+    code = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: os._exit(7) if {'torch', 'ray', 'fastapi'} & set(sys.modules) else None)\n"
+        f"from perse_ray.commands.main import main; main([{name!r}, '--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"perse {name}" in done.stdout
+
+
+def test_an_unknown_word_and_a_missing_extra_are_explained(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["fly"]) == 2
+    assert "no command 'fly'; there are build, view" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+
+    def without(words: list[str]) -> int:
+        raise ModuleNotFoundError("No module named 'ray'", name="ray")
+
+    monkeypatch.setattr("perse_ray.commands.serve.run", without)
+    assert main(["serve"]) == 2
+    assert "needs the package ray, which is not installed: pip install 'perse[serve]'" in capsys.readouterr().err
+
+
+def test_a_job_file_is_the_command_of_its_name() -> None:
+    files = {path.stem for path in (ROOT / "jobs").glob("*.py")} - {"__init__"}
+    assert files == {"doctor" if c.module == "doctor_report" else c.module for c in COMMANDS.values()}
+    done = subprocess.run(
+        [sys.executable, "jobs/verify.py", "--help"], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and "perse verify" in done.stdout
