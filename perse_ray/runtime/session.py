@@ -38,6 +38,9 @@ class LocalRay:
     num_cpus: int = 0
     """Logical CPUs; 0 takes the machine's, but four at least."""
 
+    num_gpus: int = 0
+    """Logical GPUs, for trying out how stages are placed; 0 takes the machine's."""
+
     object_store_mib: int = 300
     """Shared memory for objects. Ray's own default is 30 % of the machine; our rows are small."""
 
@@ -105,6 +108,7 @@ def _start(local: LocalRay) -> None:
     ray.init(
         address="local",
         num_cpus=local.num_cpus or max(MIN_LOGICAL_CPUS, os.cpu_count() or 1),
+        num_gpus=local.num_gpus or None,
         object_store_memory=size,
         include_dashboard=local.dashboard,
         log_to_driver=False,
