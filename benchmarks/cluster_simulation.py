@@ -4,8 +4,8 @@
 
 Everything is real but the work: Ray Data, the stages' rows, content keys, the workspace's files, the replacement of
 rejected edits while the pipeline runs. Editors, screens and animators sleep for the times that `--plan` reckons with,
-times `--scale`; GPUs are logical. Each row of the table is a run of its own on a private Ray: rows an hour, the share of
-the time in which the slowest stage worked, how far the run was from the bound that this stage sets, what the driver
+times `--scale`; GPUs are logical. Each row of the table is a run of its own on a private Ray: rows an hour, the share
+of the time in which the slowest stage worked, how far the run was from the bound that this stage sets, what the driver
 took, and how long it was until the first clip. A machine of two cores hands over about ten rows a second; a scale that
 asks for more measures that machine and not the pipeline.
 """

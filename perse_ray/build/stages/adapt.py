@@ -38,7 +38,7 @@ class Adapt:
         with run.log.stage(self.name) as child:
             found = train_adapters(
                 work,
-                {run.subjects[row].text: run.clips[row] for row in paired},
+                {run.subjects[row].key: run.clips[row] for row in paired},
                 pool_of(cluster.adapt),
                 execute=on_ray_data.run,
                 show=run.request.show,
