@@ -61,7 +61,6 @@ def test_near_an_end_it_looks_like_the_end(config: FreeMorphConfig, end: End) ->
     first, second = end("red"), end("blue")
     ends = [morpher.reproduced(one).astype(float) for one in (first, second)]
     near = morpher.morph(first, second, [0.05, 0.95]).images.astype(float)
-    print([[np.abs(a - b).mean() for a in near] for b in ends])
     for row in (0, 1):
         assert np.abs(near[row] - ends[row]).mean() < np.abs(near[row] - ends[1 - row]).mean()
 
