@@ -11,7 +11,7 @@ demo: environment
 
 ## test: lint, types, import arrows, then the whole CPU test suite
 test: checks
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -m "not heavy"
 
 ## checks: everything that needs no test run
 checks: environment
