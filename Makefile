@@ -18,7 +18,7 @@ demo: $(VENV)/$(if $(COMPLETE),.ready,.ready-cpu)
 
 ## test: lint, types, import arrows, then the whole CPU test suite
 test: checks
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -m "not heavy"
 
 ## checks: everything that needs no test run
 checks: environment

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickletools
 import struct
 import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
@@ -24,6 +26,10 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _DAMAGED_ARCHIVE = (
     zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError,
 )  # fmt: skip
+
+_MAX_NAME = 500
+_PICKLES_BEFORE_1_6 = 4
+"""One after another: a number, a version, the system, the tensors."""
 
 _PADDING = b"FB"
 """The zip field with which torch aligns its tensors."""
@@ -96,6 +102,7 @@ def tensors_of_pickle(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise MissingWeightsError(f"there is no file {file}")
     _refuse_damaged_archive(file)
+    _refuse_long_names(file)
     try:
         with warnings.catch_warnings(action="ignore"):  # of old kinds of tensors, which are refused below
             content: Any = torch.load(file, map_location="cpu", weights_only=True)
@@ -129,6 +136,34 @@ def _refuse_damaged_archive(file: Path) -> None:
         raise MissingWeightsError(f"{file} is damaged, its archive cannot be read: get it again ({error})") from error
     if wrong is not None:
         raise MissingWeightsError(f"{file} is damaged: {wrong} has not its checksum; get the file again")
+
+
+def _refuse_long_names(file: Path) -> None:
+    """torch searches its own error's text with patterns that take the square of its length: 14 s for a name of 9 kB."""
+    try:
+        with file.open("rb") as stream:
+            if zipfile.is_zipfile(file):
+                with zipfile.ZipFile(file) as archive:
+                    pickles = [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
+                longest = max((_longest_name(io.BytesIO(content)) for content in pickles), default=0)
+            else:
+                longest = max(_longest_name(stream) for _ in range(_PICKLES_BEFORE_1_6))
+    except _DAMAGED_ARCHIVE as error:
+        raise MissingWeightsError(f"{file} is damaged, its archive cannot be read: get it again ({error})") from error
+    if longest > _MAX_NAME:
+        raise MissingWeightsError(f"{file} names something with {longest} characters: it is no checkpoint of tensors")
+
+
+def _longest_name(stream: IO[bytes]) -> int:
+    """Of what the next pickle would import; 0 where there is no pickle."""
+    longest = 0
+    try:
+        for opcode, argument, _ in pickletools.genops(stream):
+            if opcode.name in ("GLOBAL", "INST"):
+                longest = max(longest, len(str(argument)))
+    except (ValueError, IndexError, OverflowError):  # torch will say what is wrong
+        pass
+    return longest
 
 
 def _wrong_padding(file: Path, archive: zipfile.ZipFile) -> str | None:

@@ -117,3 +117,17 @@ def test_a_compressed_archive_is_not_inflated(tmp_path: Path) -> None:
             packed.writestr(name, plain.read(name))
     with pytest.raises(MissingWeightsError, match="compressed"):
         converted(file)
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_a_name_without_end_is_refused_before_torch_searches_it(tmp_path: Path, modern: bool) -> None:
+    """Found by fuzzing: 16 kB that torch thought about for 14 seconds."""
+    file = tmp_path / "w.pt"
+    endless = b"\x80\x02c" + b"a.b " * 5000 + b"\nx\n."
+    if modern:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("w/data.pkl", endless)
+    else:
+        file.write_bytes(endless)
+    with pytest.raises(MissingWeightsError, match="no checkpoint"):
+        converted(file)
