@@ -61,9 +61,9 @@ def test_an_unknown_word_and_a_missing_extra_are_explained(
     assert "needs the package ray, which is not installed: pip install 'perse[serve]'" in capsys.readouterr().err
 
 
-def test_a_job_file_is_the_command_of_its_name() -> None:
-    files = {path.stem for path in (ROOT / "jobs").glob("*.py")} - {"__init__"}
-    assert files == {"doctor" if c.module == "doctor_report" else c.module for c in COMMANDS.values()}
+def test_every_word_has_a_job_file_of_its_name() -> None:
+    files = {path.stem for path in (ROOT / "jobs").glob("*.py")}
+    assert files >= {"doctor" if c.module == "doctor_report" else c.module for c in COMMANDS.values()}
     done = subprocess.run(
         [sys.executable, "jobs/verify.py", "--help"], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True,
         text=True, check=False,
