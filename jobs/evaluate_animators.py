@@ -131,7 +131,9 @@ def _animators(arguments: Arguments, head: HeadModel) -> dict[str, PortraitAnima
     """Everybody who can be built here; who cannot says why."""
     from perse.recipes.champ import champ_recipe_named
     from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
+    from perse.synthesis.production.liveportrait import LivePortraitConfig, RenderedDriving
     from perse.synthesis.production.portrait_champ.storage import recipe_of_folder
+    from perse.synthesis.production.segmenter import LandmarkSegmenterConfig
 
     if arguments.champ is not None:
         champ = champ_recipe_named(recipe_of_folder(arguments.champ)).animator(arguments.champ)
@@ -139,7 +141,14 @@ def _animators(arguments: Arguments, head: HeadModel) -> dict[str, PortraitAnima
         from perse.synthesis.production.portrait_champ import PortraitChampConfig
 
         champ = PortraitChampConfig()
-    known: dict[str, AnimatorConfig] = {"procedural": ProceduralAnimatorConfig(), "portrait-Champ": champ}
+    live = LivePortraitConfig(
+        driving=RenderedDriving(film=ProceduralAnimatorConfig()), segmenter=LandmarkSegmenterConfig()
+    )
+    known: dict[str, AnimatorConfig] = {
+        "procedural": ProceduralAnimatorConfig(),
+        "LivePortrait": live,
+        "portrait-Champ": champ,
+    }
     built: dict[str, PortraitAnimator] = {}
     for name, config in known.items():
         try:
