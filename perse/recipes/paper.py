@@ -53,6 +53,9 @@ from perse.training import PAIRS_PER_SUBJECT, FineTuneConfig, LearningRates, Los
 TRAIN_WORKERS = 8
 """The paper's GPUs."""
 
+MANY = 1024
+"""Workers of a stage at most: as many as the cluster has room for, in the proportion of the stages' times."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PaperModels:
@@ -181,21 +184,23 @@ def paper_hybrid() -> Recipe:
 
 
 CLUSTER: ClusterUse = ClusterUse(
-    edit=WorkerPool(workers=(1, 8), cpus=4, gpus=1, memory_gib=64, threads=4, batch_size=4, time_limit_s=900),
-    screen=WorkerPool(workers=(1, 8), cpus=1, memory_gib=4, batch_size=4),
-    animate=WorkerPool(workers=(1, 16), cpus=2, gpus=0.25, memory_gib=12, threads=2, time_limit_s=1800),
-    encode=WorkerPool(workers=(1, 8), cpus=2, gpus=1, memory_gib=8, threads=2, batch_size=16),
+    edit=WorkerPool(workers=(1, MANY), cpus=4, gpus=1, memory_gib=64, threads=4, batch_size=4, time_limit_s=900),
+    screen=WorkerPool(workers=(1, MANY), cpus=1, memory_gib=4, batch_size=4),
+    animate=WorkerPool(workers=(1, MANY), cpus=2, gpus=0.25, memory_gib=12, threads=2, time_limit_s=1800),
+    encode=WorkerPool(workers=(1, MANY), cpus=2, gpus=1, memory_gib=8, threads=2, batch_size=16),
     set_up=WorkerPool(cpus=16, memory_gib=32, threads=16, time_limit_s=3600),
-    adapt=WorkerPool(workers=(1, 8), cpus=2, gpus=1, memory_gib=16, threads=2, time_limit_s=3600),
-    morph=WorkerPool(workers=(2, 8), cpus=2, gpus=1, memory_gib=24, threads=2),
-    evaluate=WorkerPool(workers=(1, 8), cpus=4, gpus=1, memory_gib=24, threads=4, time_limit_s=1800),
+    adapt=WorkerPool(workers=(1, MANY), cpus=2, gpus=1, memory_gib=16, threads=2, time_limit_s=3600),
+    morph=WorkerPool(workers=(2, MANY), cpus=2, gpus=0.25, memory_gib=24, threads=2),
+    evaluate=WorkerPool(workers=(1, MANY), cpus=4, gpus=1, memory_gib=24, threads=4, time_limit_s=1800),
     report=WorkerPool(cpus=4, gpus=1, memory_gib=24, threads=4, time_limit_s=3600),
     train_workers=TRAIN_WORKERS,
-    train=WorkerPool(cpus=4, gpus=1, memory_gib=32, threads=4),
+    train=WorkerPool(cpus=4, gpus=0.75, memory_gib=32, threads=4),
     placement_limit_s=900,
     clips_mib=8192,
 )
-"""Eight GPUs and about a hundred CPU cores, on one machine or several. The clips, 600 GiB decoded, are streamed."""
+"""Eight GPUs or more and a dozen CPU cores for each, on one machine or several. A training worker has a GPU to itself
+but for a quarter, in which a morph actor may live: eight GPUs suffice for both. The clips, 600 GiB decoded, are
+streamed."""
 
 
 def _training(models: PaperModels, numbers: PaperNumbers) -> TrainingConfig:

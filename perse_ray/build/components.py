@@ -85,6 +85,15 @@ def synthesis_claims(cluster: ClusterUse) -> list[Claim]:
     return [claim_of(pool, what) for what, pool in pools.items()]
 
 
+def training_claims(cluster: ClusterUse) -> list[Claim]:
+    """Room that all training workers need at the same time; none where the driver trains."""
+    pool = cluster.train
+    workers = Claim(
+        what="training workers", count=cluster.train_workers, cpus=pool.cpus, gpus=pool.gpus, memory_gib=pool.memory_gib
+    )
+    return [workers] if cluster.train_workers else []
+
+
 def worker_group_of(recipe: Recipe) -> WorkerGroup:
     """Who trains."""
     cluster = recipe.cluster

@@ -6,14 +6,16 @@ measurements with `dataclasses.replace`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from perse.attributes import Category
 from perse.data.clip_file import DECODED_BYTES
 from perse.data.frame_stream import DECODERS
+from perse.morphing import DiffMorpherConfig
 from perse.recipes import Recipe
 from perse.recipes.resources import WorkerPool
+from perse.recipes.stand_ins import stand_ins
 from perse.synthesis.production import (
     AnimatorByCategoryConfig,
     DiffusionEditorConfig,
@@ -23,7 +25,11 @@ from perse.synthesis.production import (
 )
 from perse.synthesis.production.model_store import Weights, missing_patterns, weights_in
 from perse.synthesis.production.portrait_champ import PortraitChampConfig
+from perse_ray.build.balance import BalancedStage
 from perse_ray.runtime.progress import readable_s
+
+UNBOUNDED = 1000
+"""Pools of so many workers are as large as the cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +66,18 @@ class Rates:
     """The same on a GPU at 512 px with 130,000 points; a guess, as above."""
     morph_s: float = 0.15
     """One morph with all its α by warping, at 256 px, on one core."""
+    unet_row_s: float = 0.012
+    """One picture through Stable Diffusion's UNet at 512 px, in a batch, on one A100; a guess."""
+    adapter_step_s: float = 0.35
+    """One step of a subject's adapter, eight frames at 512 px, on one A100; a guess."""
+    encode_s: float = 0.05
+    """CLIP on one picture and its sentence."""
+    set_up_subject_s: float = 1.5
+    """Hull and first colours of one watched subject at 512 px, on 16 cores; a guess from 0.3 s at 256 px on two."""
+    gpu_render_s: float = 0.02
+    """One evaluated picture on a GPU at 512 px; a guess."""
+    cpu_render_s: float = 0.03
+    """One evaluated picture of 256 px on two cores, with its measures."""
     clip_bytes_per_pixel: float = 1.05
     """Measured: 4.4 MB for 65 frames of 256 px."""
     decode_s_per_megapixel: float = 0.025
@@ -104,6 +122,16 @@ class PlannedStage:
         return self.units * self.seconds / max(self.workers, 1)
 
 
+def synthesis_balance(recipe: Recipe, rates: Rates = Rates()) -> list[BalancedStage]:
+    """Editors, screens and animators with their times, for `balanced`."""
+    cluster = recipe.cluster
+    return [
+        BalancedStage("edit", cluster.edit, _mean_edit_s(recipe, rates)),
+        BalancedStage("screen", cluster.screen, rates.screen_s),
+        BalancedStage("animate", cluster.animate, _mean_clip_s(recipe, rates)),
+    ]
+
+
 def planned_stages(recipe: Recipe, rates: Rates = Rates()) -> list[PlannedStage]:
     """The stages that cost something, in order; the first three run at the same time."""
     cluster = recipe.cluster
@@ -122,18 +150,61 @@ def planned_stages(recipe: Recipe, rates: Rates = Rates()) -> list[PlannedStage]
             cluster.animate.workers[1],
         ),
     ]
+    watched = min(prompts, recipe.start.watched_subjects or prompts)
+    stages += [
+        _pooled("encode", f"{prompts + 1} pictures", prompts + 1, cluster.encode, rates.encode_s),
+        _pooled("set up", f"{watched} watched subjects", watched, cluster.set_up, rates.set_up_subject_s),
+    ]
     workers = max(cluster.train_workers, 1)
     pool = cluster.train if cluster.train_workers else None
     image_s = _image_s(recipe, rates)
     steps, images = recipe.training.steps, recipe.training.edits_per_step + 1
     stages.append(_training("train", steps, images, workers, pool, image_s))
+    stages.append(_evaluation("evaluate", recipe, rates))
     if recipe.finetuning is not None:
+        stages += _teaching(recipe, rates)
         steps, images = recipe.finetuning.training.steps, recipe.finetuning.alphas_per_step + 3
-        morphs = steps * workers
-        morph = cluster.morph
-        stages.append(PlannedStage("morph", f"{morphs} morphs", morphs, morph, rates.morph_s, morph.workers[1]))
         stages.append(_training("finetune", steps, images, workers, pool, image_s))
+        stages.append(_evaluation("evaluate", recipe, rates))
     return stages
+
+
+def _pooled(name: str, work: str, units: int, pool: WorkerPool, seconds: float) -> PlannedStage:
+    """A stage of a pool; one of (0, 0) workers is the driver's own process."""
+    high = pool.workers[1]
+    return PlannedStage(name, work, units, pool if high else None, seconds, max(high, 1))
+
+
+def _evaluation(name: str, recipe: Recipe, rates: Rates) -> PlannedStage:
+    """Subjects on unseen frames, mixes, and interpolations (P B.2)."""
+    config, pool = recipe.evaluation, recipe.cluster.evaluate
+    frames = min(config.frames, len(recipe.filming.test_frames))
+    pairs = sum(min(config.pairs_per_category, n * (n - 1) // 2) for _, n in recipe.prompts.counts)
+    pictures = (_prompts(recipe) + 1 + config.mixes) * frames
+    pictures += pairs * (config.interpolation_steps + 5) * min(config.interpolation_frames, frames)
+    return _pooled(
+        name, f"{pictures} pictures", pictures, pool, rates.gpu_render_s if pool.gpus else rates.cpu_render_s
+    )
+
+
+def _teaching(recipe: Recipe, rates: Rates) -> list[PlannedStage]:
+    """Adapters, where the teacher has any, and the morphs of all training workers from their one pool."""
+    assert recipe.finetuning is not None, "the caller has looked"
+    cluster, morpher = recipe.cluster, recipe.morpher
+    morphs = recipe.finetuning.training.steps * max(cluster.train_workers, 1)
+    if not isinstance(morpher, DiffMorpherConfig):
+        return [_pooled("morph", f"{morphs} morphs", morphs, cluster.morph, rates.morph_s)]
+    subjects = sum(n for _, n in recipe.prompts.counts if n > 1)
+    lora = morpher.lora
+    steps = -(-len(recipe.filming.train_frames) // lora.batch_size) * lora.epochs
+    # Each end is shared by about two pairs (`MorphSchedule`): inverted, and walked for its attention, once.
+    rows = morpher.steps * recipe.finetuning.alphas_per_step + morpher.steps * (1 + morpher.attention_share)
+    return [
+        _pooled(
+            "adapt", f"{subjects} adapters of {steps} steps", subjects, cluster.adapt, steps * rates.adapter_step_s
+        ),
+        _pooled("morph", f"{morphs} morphs", morphs, cluster.morph, rows * rates.unet_row_s),
+    ]
 
 
 def describe_plan(recipe: Recipe, rates: Rates = Rates()) -> str:
@@ -143,11 +214,26 @@ def describe_plan(recipe: Recipe, rates: Rates = Rates()) -> str:
     lines += [f"{'stage':9} {'work':28} {'workers':8} {'each claims':34} {'GPU-hours':>9} {'core-hours':>10}  at best"]
     lines += [_line(stage) for stage in stages]
     gpu, cores = sum(stage.gpu_hours for stage in stages), sum(stage.core_hours for stage in stages)
-    together = max(stage.wall_s for stage in stages[:3]) + sum(s.wall_s for s in stages[3:] if s.name != "morph")
+    together = max(stage.wall_s for stage in stages[:3]) + _later_s(stages[3:])
     lines += [f"{'together':82} {gpu:9.1f} {cores:10.1f}  {readable_s(together)}", ""]
     lines += [*_downloads(recipe), "", *_disk(recipe, rates), *_memory(recipe, rates), "", *_most(recipe)]
+    lines += [*_stand_ins(recipe)]
     lines += ["hours are estimates from the rates in perse_ray/build/plan.py, not measurements of your machines"]
     return "\n".join(lines)
+
+
+def _later_s(stages: Sequence[PlannedStage]) -> float:
+    """One after another, but for fine-tuning and its morphs, of which the slower one counts."""
+    together = [stage.wall_s for stage in stages if stage.name in ("morph", "finetune")]
+    return sum(s.wall_s for s in stages if s.name not in ("morph", "finetune")) + max(together, default=0.0)
+
+
+def _stand_ins(recipe: Recipe) -> Iterator[str]:
+    found = list(stand_ins(recipe))
+    if found:
+        yield "not the paper's:"
+        yield from (f"  {box}: {there}; the paper has {papers}" for box, there, papers in found)
+        yield ""
 
 
 def _image_s(recipe: Recipe, rates: Rates) -> float:
@@ -308,8 +394,9 @@ def kept_gib(recipe: Recipe) -> float:
 
 
 def watched_gib(recipe: Recipe) -> float:
-    """Decoded frames that the driver holds at once while the avatar is set up."""
-    frames = (_prompts(recipe) + 1) * min(recipe.start.watched_frames, len(recipe.filming.train_frames))
+    """Decoded frames that are held at once while the avatar is set up."""
+    subjects = min(_prompts(recipe), recipe.start.watched_subjects or _prompts(recipe))
+    frames = (subjects + 1) * min(recipe.start.watched_frames, len(recipe.filming.train_frames))
     return frames * recipe.filming.size_px**2 * DECODED_BYTES / 2**30
 
 
@@ -325,7 +412,8 @@ def _memory(recipe: Recipe, rates: Rates) -> Iterator[str]:
             f"are streamed: it needs {1 / _image_s(recipe, rates):.1f} frames/s, {DECODERS} threads decode about "
             f"{rate:.0f}"
         )
-    yield f"memory of the driver while the avatar is set up: {watched_gib(recipe):.1f} GiB of frames more"
+    who = "a worker" if recipe.cluster.set_up.workers[1] else "the driver"
+    yield f"memory of {who} while the avatar is set up: {watched_gib(recipe):.1f} GiB of frames more"
 
 
 def _most(recipe: Recipe) -> Iterator[str]:
@@ -334,6 +422,14 @@ def _most(recipe: Recipe) -> Iterator[str]:
     pools = (cluster.edit, cluster.screen, cluster.animate)
     least = sum(pool.workers[0] * pool.gpus for pool in pools), sum(pool.workers[0] * pool.cpus for pool in pools)
     most = sum(pool.workers[1] * pool.gpus for pool in pools), sum(pool.workers[1] * pool.cpus for pool in pools)
-    yield f"synthesis needs {least[0]:g} GPU and {least[1]:g} CPU at least and can use {most[0]:g} and {most[1]:g}"
+    usable = f"{most[0]:g} and {most[1]:g}" if max(most) < UNBOUNDED else "all that there are"
+    yield f"synthesis needs {least[0]:g} GPU and {least[1]:g} CPU at least and can use {usable}"
     training = cluster.train_workers * cluster.train.gpus, cluster.train_workers * cluster.train.cpus
     yield f"training needs {training[0]:g} GPU and {training[1]:g} CPU"
+    if recipe.finetuning is not None:
+        low, high = cluster.morph.workers
+        many = f"{low} to {high}" if high < UNBOUNDED else f"{low} or more"
+        yield (
+            f"fine-tuning needs {training[0] + low * cluster.morph.gpus:g} GPU and "
+            f"{training[1] + low * cluster.morph.cpus:g} CPU: the same, and {many} morph actors for all of them"
+        )

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
+from ray.autoscaler.sdk import request_resources
 
 from perse.errors import StageError
 
@@ -59,6 +61,12 @@ def await_room(
         StageError: they could not. The message says what is asked for and what is there.
     """
     look = nodes or node_resources
+    if not fits(look(), claims):
+        with _asked_for(claims):
+            _wait(claims, limit_s, look)
+
+
+def _wait(claims: Sequence[Claim], limit_s: float, look: Callable[[], list[dict[str, float]]]) -> None:
     begin = reminded = time.monotonic()
     while not fits(look(), claims):
         now = time.monotonic()
@@ -72,6 +80,20 @@ def await_room(
             reminded = now
             log.warning("waiting for nodes with room for %s; there are %s", wanted, _shown(look()))
         time.sleep(min(_POLL_S, limit_s))
+
+
+@contextmanager
+def _asked_for(claims: Sequence[Claim]) -> Iterator[None]:
+    """An autoscaler adds nodes for what somebody asks for, and nobody has asked yet. Without one nothing happens."""
+    if not ray.is_initialized():
+        yield
+        return
+    bundles = [{"CPU": c.cpus, **({"GPU": c.gpus} if c.gpus else {})} for c in claims for _ in range(c.count)]
+    request_resources(bundles=bundles)
+    try:
+        yield
+    finally:
+        request_resources(bundles=[])
 
 
 def fits(nodes: Sequence[Mapping[str, float]], claims: Sequence[Claim]) -> bool:

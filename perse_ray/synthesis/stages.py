@@ -57,6 +57,9 @@ class Pool:
     workers: tuple[int, int] = (1, 1)
     """Smallest and largest number of workers."""
 
+    first_workers: int = 1
+    """Workers to begin with, within those bounds."""
+
     resources: Resources = field(default_factory=Resources)
     """What one worker claims."""
 
@@ -137,6 +140,7 @@ def synthesis_stages(workspace: Workspace, studio: Studio) -> tuple[Stage, ...]:
             resources=pool.resources,
             batch_size=pool.batch_size,
             workers=pool.workers,
+            first_workers=pool.first_workers,
             time_limit_s=pool.time_limit_s,
             max_attempts=pool.max_attempts,
         )

@@ -10,12 +10,13 @@ from safetensors.torch import load
 
 from perse.avatar.storage import restore
 from perse.training import Checkpoint, FineTuneConfig, TrainingConfig, initial_checkpoint, morph_pairs
-from perse_ray.build.components import resources_of
+from perse_ray.build.components import claim_of, resources_of, training_claims
 from perse_ray.build.manifests import Result
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages.train import checkpoint_files, trained
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows.fingerprint import fingerprint
+from perse_ray.runtime.placement import await_room
 from perse_ray.training.loops import FineTuningLoop
 from perse_ray.training.morph_pool import MorphWork, PoolSize, morph_pool
 
@@ -49,6 +50,8 @@ class FineTune:
         self._begin(run)
         run.start_ray()
         pool = recipe.cluster.morph
+        claims = [claim_of(pool, "morph actors"), *training_claims(recipe.cluster)]
+        await_room(claims, recipe.cluster.placement_limit_s)
         size = PoolSize(
             actors=pool.workers,
             resources=resources_of(pool),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from perse_ray.build.balance import balanced
 from perse_ray.build.components import synthesis_claims
 from perse_ray.build.manifests import Result
+from perse_ray.build.plan import synthesis_balance
 from perse_ray.build.run import BuildRun
 from perse_ray.build.values import synthesis_to_json
 from perse_ray.rows import on_ray_data
 from perse_ray.rows.fingerprint import fingerprint
-from perse_ray.runtime.placement import await_room
+from perse_ray.runtime.placement import await_room, node_resources
+from perse_ray.runtime.session import is_private
+from perse_ray.synthesis.stages import Studio
 from perse_ray.synthesis.synthesize import synthesize
 
 
@@ -30,9 +35,10 @@ class Synthesize:
         run.start_ray()
         cluster = run.recipe.cluster
         await_room(synthesis_claims(cluster), cluster.placement_limit_s)
+        studio = run.studio if is_private() else _sized(run)
         with run.log.stage(self.name) as stage:
             found = synthesize(
-                run.request.workspace, run.studio, run.supply, execute=on_ray_data.run, show=run.request.show
+                run.request.workspace, studio, run.supply, execute=on_ray_data.run, show=run.request.show
             )  # fmt: skip
             stage.metrics(
                 {
@@ -48,6 +54,18 @@ class Synthesize:
         edits = [f"edits/{subject['edit']}.parquet" for subject in result["subjects"]]
         clips = [result["reference"], *(subject["clip"] for subject in result["subjects"])]
         return [*edits, *(f"clips/{clip}.parquet" for clip in clips)]
+
+
+def _sized(run: BuildRun) -> Studio:
+    """The studio with as many workers to begin with as the cluster has room for, in the proportion of their times."""
+    sizes = balanced(synthesis_balance(run.recipe), node_resources())
+    studio = run.studio
+    return replace(
+        studio,
+        edit_pool=replace(studio.edit_pool, first_workers=sizes["edit"]),
+        screen_pool=replace(studio.screen_pool, first_workers=sizes["screen"]),
+        animate_pool=replace(studio.animate_pool, first_workers=sizes["animate"]),
+    )
 
 
 def forget_quarantined(run: BuildRun) -> None:

@@ -1,0 +1,61 @@
+"""Room on a cluster: known from its nodes, asked for, and said when it is not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from perse.errors import StageError
+from perse.recipes.resources import WorkerPool
+from perse_ray.build.balance import BalancedStage, balanced, bound_s
+from perse_ray.runtime.placement import Claim, await_room, fits
+
+GIB = float(2**30)
+
+
+def nodes(count: int, cpus: float = 16, gpus: float = 8, memory_gib: float = 512) -> list[dict[str, float]]:
+    return [{"CPU": cpus, "GPU": gpus, "memory": memory_gib * GIB}] * count
+
+
+TRAINERS = Claim(what="trainers", count=8, cpus=1, gpus=0.75, memory_gib=8)
+MORPHERS = Claim(what="morph actors", count=8, cpus=1, gpus=0.25, memory_gib=8)
+
+
+def test_claims_fit_only_if_all_have_a_place_at_the_same_time() -> None:
+    assert fits(nodes(1), [TRAINERS, MORPHERS])
+    assert not fits(nodes(1), [TRAINERS, replace(MORPHERS, count=9)])
+    assert not fits(nodes(1), [TRAINERS, replace(MORPHERS, memory_gib=100)])
+
+
+def test_a_worker_needs_one_node_that_holds_it_whole() -> None:
+    wide = Claim(what="editors", count=1, cpus=4, gpus=1, memory_gib=64)
+    assert not fits(nodes(8, memory_gib=32), [wide]), "eight halves are no whole"
+    assert fits([*nodes(8, memory_gib=32), *nodes(1)], [wide])
+
+
+def test_room_that_comes_late_is_waited_for_and_room_that_does_not_come_is_named() -> None:
+    looks = iter([nodes(0), nodes(0), nodes(1), nodes(1)])
+    await_room([TRAINERS], 5.0, lambda: next(looks))
+    with pytest.raises(StageError, match=r"no room for 8 trainers of 1 CPU, 0.75 GPU, 8 GiB each.*2 × \(16 CPU, 0 GPU"):
+        await_room([TRAINERS], 0.2, lambda: nodes(2, gpus=0))
+
+
+EDIT = BalancedStage("edit", WorkerPool(workers=(1, 1024), cpus=2, gpus=1), 20.0)
+SCREEN = BalancedStage("screen", WorkerPool(workers=(1, 1024), cpus=1), 0.6)
+ANIMATE = BalancedStage("animate", WorkerPool(workers=(1, 1024), cpus=1), 30.0)
+
+
+def test_workers_are_dealt_in_the_proportion_of_the_stages_times() -> None:
+    stages = [EDIT, SCREEN, ANIMATE]
+    sizes = balanced(stages, nodes(8, cpus=48))
+    assert sizes["edit"] == 64, "GPUs are what is scarce, and none is left idle"
+    assert 96 <= sizes["animate"] <= 98, "half as many again: their clips take that much longer"
+    assert sizes["screen"] <= 3
+    assert bound_s(stages, sizes, 957) == pytest.approx(957 * 20 / 64, rel=0.02)
+
+
+def test_pools_keep_their_bounds() -> None:
+    limited = [replace(EDIT, pool=WorkerPool(workers=(2, 4), gpus=1)), ANIMATE]
+    assert balanced(limited, nodes(8))["edit"] == 4
+    assert balanced(limited, nodes(0)) == {"edit": 2, "animate": 1}, "the smallest pools, room or not: the run will say"
