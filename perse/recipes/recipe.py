@@ -21,6 +21,7 @@ from perse.synthesis.production import (
     LivePortraitConfig,
     ProductionScreenConfig,
 )
+from perse.synthesis.production.portrait_champ import PortraitChampConfig
 from perse.synthesis.prompts import PromptPlan
 from perse.synthesis.screen import ProceduralScreenConfig
 from perse.tracking import MediapipeTrackerConfig
@@ -48,7 +49,7 @@ class Recipe:
     """Makes the edited portraits."""
     screen: ProceduralScreenConfig | ProductionScreenConfig = field(default_factory=ProceduralScreenConfig)
     """Decides which of them are good enough."""
-    animator: ProceduralAnimatorConfig | LivePortraitConfig | AnimatorByCategoryConfig = field(
+    animator: ProceduralAnimatorConfig | LivePortraitConfig | PortraitChampConfig | AnimatorByCategoryConfig = field(
         default_factory=ProceduralAnimatorConfig
     )
     """Turns a portrait into a video."""

@@ -24,6 +24,7 @@ from perse.synthesis.production import (
     LivePortraitConfig,
 )
 from perse.synthesis.production.model_store import Weights, missing_patterns, weights_in
+from perse.synthesis.production.portrait_champ import PortraitChampConfig
 from perse_ray.build.balance import BalancedStage
 from perse_ray.runtime.progress import readable_s
 
@@ -47,6 +48,9 @@ class Rates:
     (docs/reference.md#fitting-and-animating-a-portrait)."""
     liveportrait_frame_s: float = 0.0131
     """W, G and S for one frame: 5.2 + 7.6 + 0.31 ms on an RTX 4090, compiled, as its authors publish."""
+    champ_pass_s: float = 0.02
+    """portrait-Champ's denoiser, both domains, one frame of 512 px and one pass, on one A100; a guess from 2.4 TFLOP at
+    120 TFLOP/s."""
     parse_frame_s: float = 0.02
     """A SegFormer on one frame, on such a GPU; a guess."""
     landmark_parse_frame_s: float = 0.8
@@ -295,6 +299,12 @@ def _animators(recipe: Recipe, rates: Rates) -> Iterator[str]:
 def _clip_cost(animator: object, recipe: Recipe, rates: Rates) -> tuple[float, float]:
     """Seconds of a GPU, and of a core beside it, for one clip."""
     frames, megapixels = _frames(recipe), recipe.filming.size_px**2 / 1e6
+    if isinstance(animator, PortraitChampConfig):
+        sampling = animator.sampling
+        passes = 2 if sampling.guidance != 1 else 1
+        again = sampling.window / max(sampling.window - sampling.overlap, 1)  # frames that two windows share
+        drawn = frames * again * sampling.steps * passes * rates.champ_pass_s * (animator.size_px / 512) ** 2
+        return drawn + frames * rates.parse_frame_s, 0.0
     if isinstance(animator, LivePortraitConfig):
         drawn = frames * rates.liveportrait_frame_s
         if isinstance(animator.segmenter, LandmarkSegmenterConfig):

@@ -6,7 +6,7 @@ A new animator is one more line of `CASES`: how to build it, and how near its fi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -41,10 +41,28 @@ def liveportrait(head: HeadModel, folder: Path) -> PortraitAnimator:
 
 def liveportrait_at_random(head: HeadModel, folder: Path) -> PortraitAnimator:
     """As a build makes it, from files; what random weights draw shows nothing."""
-    save_torchscript_segmenter(folder / "segmenter.pt")
-    segmenter = TorchscriptSegmenterConfig(file=folder / "segmenter.pt", size_px=(64, 64))
     weights = converted_weights(tiny_networks(), folder / "weights")
+    segmenter = _torchscript_segmenter(folder)
     return LivePortraitConfig(driving=DRIVING, weights=weights, shape=TINY, segmenter=segmenter).build(head)
+
+
+def portrait_champ_at_random(head: HeadModel, folder: Path) -> PortraitAnimator:
+    """As its training leaves it; what random weights draw shows nothing."""
+    pytest.importorskip("diffusers", reason="the production extra is not installed")
+    from champ_tiny_networks import networks
+
+    from perse.recipes.champ import champ_tiny
+    from perse.synthesis.production.portrait_champ.storage import networks_to_files
+
+    recipe = replace(champ_tiny(), segmenter=_torchscript_segmenter(folder))
+    for name, content in networks_to_files(networks(recipe.sizes, moves=True), {}, recipe.name).items():
+        (folder / name).write_bytes(content)
+    return replace(recipe.animator(folder), guidance_folder=folder / "guidance").build(head)
+
+
+def _torchscript_segmenter(folder: Path) -> TorchscriptSegmenterConfig:
+    save_torchscript_segmenter(folder / "segmenter.ts")
+    return TorchscriptSegmenterConfig(file=folder / "segmenter.ts", size_px=(64, 64))
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,7 @@ CASES = (
     Case("procedural", procedural, 28.0),
     Case("liveportrait", liveportrait, 28.0),
     Case("liveportrait, random weights", liveportrait_at_random, None),
+    Case("portrait-champ, random weights", portrait_champ_at_random, None),
 )
 
 

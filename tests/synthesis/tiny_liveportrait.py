@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from jobs.models import Convert, run
 from perse.synthesis.production.liveportrait.networks import FILES, HEAD_PREFIXES, HEADS_FILE, LivePortraitNetworks
 from perse.synthesis.production.liveportrait.shape import LivePortraitShape
 from perse.synthesis.production.model_store import Weights
+from perse_ray.commands.models import Convert
+from perse_ray.commands.models_report import perform
 
 TINY = LivePortraitShape(
     width=4, max_width=32, volume_channels=4, volume_blocks=1, motion_depths=(1, 1, 1, 1), motion_widths=(8, 8, 16, 16),
@@ -51,7 +52,7 @@ def converted_weights(made: LivePortraitNetworks, folder: Path) -> Weights:
     """The files as `jobs/models.py convert` leaves them."""
     save_published(made, folder)
     pickles = sorted(folder.rglob("*.pth"))
-    run(Convert(files=tuple(pickles)), show=lambda _: None)
+    perform(Convert(files=tuple(pickles)), show=lambda _: None)
     for path in pickles:
         path.unlink()
     return Weights(name="liveportrait", folder=folder)
