@@ -149,7 +149,8 @@ def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_], face_width_px: 
         return np.zeros(labels.shape, np.float32)
     line = _shoulder_line(np.nonzero(honest)[0], top[honest], columns, drawn, hairy > 0, face_width_px)
     below = np.arange(height)[:, None] >= line
-    hidden = ~np.isin(labels, (Part.BACKGROUND, Part.NECK, Part.CLOTHES)) | drawn
+    # A veil falls to the arms: what it hides is no plate of clothes.
+    hidden = ~np.isin(labels, (Part.BACKGROUND, Part.NECK, Part.CLOTHES, Part.HEADWEAR)) | drawn
     return (below & hidden & ~is_clothes & (labels != Part.NECK)).astype(np.float32)
 
 

@@ -30,6 +30,7 @@ HEAD_PARTS = (*COVERS, Part.SKIN, Part.BROWS, Part.EYES, Part.NOSE, Part.MOUTH, 
 
 _N_ANGLES = 240
 _ROUNDS = 5
+_ABOVE_FOREHEAD = 0.55  # of the height from the ears to the crown
 _EAR_LEVEL = 0.15  # sine of the direction below the middle of the skull
 _POLAR = cv2.WARP_POLAR_LINEAR | cv2.INTER_LINEAR | cv2.WARP_FILL_OUTLIERS
 
@@ -106,7 +107,7 @@ def find_cover(
     seen &= surface.head_share > 0.8  # hair before the neck hangs there, it does not grow on it
     read = sample(soft, pose.pixels[:, :2])
     up, back = _directions(surface)
-    skull = surface.outer & (up > 0.25)
+    skull = surface.outer & (up > _ABOVE_FOREHEAD)  # foreheads are bare below a full head of hair
     share = float(read[seen & skull].mean()) if (seen & skull).any() else 0.0
     crown = np.clip((share - config.least_hair) / 0.2, 0, 1)
     confidence = seen.astype(np.float32) * 4
