@@ -368,7 +368,7 @@ def test_without_weights_the_refusal_is_one_line_with_the_command(
     head_model: HeadModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path))
-    with pytest.raises(MissingWeightsError, match=r"licence: MIT; .*jobs/models\.py fetch liveportrait"):
+    with pytest.raises(MissingWeightsError, match=r"licence: MIT; .*models fetch liveportrait"):
         LivePortraitConfig(driving=Shifted(())).build(head_model)
 
 
