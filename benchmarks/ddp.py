@@ -12,22 +12,43 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import nn
 
 from benchmarks.command import parser, report
 from benchmarks.imaginary import imaginary_avatar, imaginary_clips
 from benchmarks.timing import Row
 from perse.avatar import LatentConfig, PartBasesConfig
 from perse.render import CpuRasterizer
-from perse.training import Trainer, TrainingConfig, average_gradients
+from perse.training import DistributedReplicas, Trainer, TrainingConfig
+from perse.training.reduction import average_gradients
 
 TINY = (PartBasesConfig(rank=4, hidden=16, features=8), LatentConfig(dimensions=8, hidden=32), 1_500, 64, 2)
 LAPTOP = (PartBasesConfig(), LatentConfig(hidden=128), 15_000, 256, 3)
 WORKERS = 2
+
+
+class TimedReplicas(DistributedReplicas):
+    """Replicas that note how long averaging takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.averaging_ms: list[float] = []
+
+    def backward(
+        self, module: nn.Module, forward: Callable[[], torch.Tensor], pattern: Hashable | None
+    ) -> torch.Tensor:
+        loss = forward()
+        loss.backward()
+        dist.barrier()  # waiting for the other worker's gradients is not the averaging's fault
+        start = time.perf_counter()
+        average_gradients([p for p in module.parameters() if p.numel()])
+        self.averaging_ms.append((time.perf_counter() - start) * 1e3)
+        return loss.detach()
 
 
 def compare(rank: int, meeting: str, case: str, rounds: int, results: dict[str, dict[str, float]]) -> None:
@@ -37,17 +58,8 @@ def compare(rank: int, meeting: str, case: str, rounds: int, results: dict[str, 
     avatar = imaginary_avatar(decoder, points=points, subjects=10, size_px=size_px, latents=latents)
     clips, config = imaginary_clips(avatar, frames=4), TrainingConfig(edits_per_step=edits)
 
-    averaging: list[float] = []
-
-    def timed_average(parameters) -> None:  # type: ignore[no-untyped-def]
-        dist.barrier()  # waiting for the other worker's gradients is not the averaging's fault
-        start = time.perf_counter()
-        average_gradients(parameters)
-        averaging.append((time.perf_counter() - start) * 1e3)
-
-    together = Trainer(
-        avatar, clips, config, rasterizer=CpuRasterizer(), rank=rank, world=WORKERS, reduce_gradients=timed_average
-    )
+    timed = TimedReplicas()
+    together = Trainer(avatar, clips, config, rasterizer=CpuRasterizer(), replicas=timed)
     alone = Trainer(
         imaginary_avatar(decoder, points=points, subjects=10, size_px=size_px, latents=latents),
         clips, config, rasterizer=CpuRasterizer(),
@@ -61,7 +73,7 @@ def compare(rank: int, meeting: str, case: str, rounds: int, results: dict[str, 
         _time(times, "two workers, 1 thread each", 1, together.step)
     if rank == 0:
         medians = {name: statistics.median(values[1:]) for name, values in times.items()}
-        results[case] = {**medians, "of it averaging": statistics.median(averaging[1:])}
+        results[case] = {**medians, "of it averaging": statistics.median(timed.averaging_ms[1:])}
     dist.destroy_process_group()
 
 

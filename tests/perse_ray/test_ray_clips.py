@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from perse_ray.training.prefetch import AheadStats
+import torch
 
 from perse.attributes import Category
 from perse.data import archive
@@ -17,12 +16,25 @@ from perse.head import HeadModel
 from perse.morphing import Morph, MorphEnd
 from perse.recipes import ClusterUse, Recipe, recipe_named
 from perse.render import CpuRasterizer
-from perse.training import Checkpoint, ClipStore, FineTuneConfig, FineTuner, MorphRequest, Trainer, TrainingConfig
+from perse.training import (
+    Checkpoint,
+    ClipStore,
+    FineTuneConfig,
+    FineTuner,
+    MorphRequest,
+    MorphTarget,
+    SingleReplica,
+    Trainer,
+    TrainingConfig,
+)
 from perse_ray.training.clips import load_clips, training_frames, unseen_frames
 from perse_ray.training.loops import FineTuning, TrainingLoop, avatar_of
-from perse_ray.training.morph_pool import MorphMaker, MorphTask, cross_fade
+from perse_ray.training.morph_pool import MorphMaker, MorphTask
+from perse_ray.training.pooled_morphs import PoolStats, cross_fade
+from perse_ray.training.ray_train import Seat
 
 FITS = ClusterUse().clips_mib
+ALONE = Seat(torch.device("cpu"), SingleReplica())
 Small = tuple[TrainingLoop, Trainer]
 
 
@@ -52,7 +64,7 @@ def test_training_ends_with_the_same_bytes(small_training: Small) -> None:
     loop, trainer = small_training
 
     def trained(clips_mib: int) -> Checkpoint:
-        training = replace(loop, clips_mib=clips_mib).build(start, 0, 1, None)
+        training = replace(loop, clips_mib=clips_mib).build(start, ALONE)
         assert training.trainer.clips.streamed == (clips_mib == 0)
         while training.step_number < loop.steps:
             training.step()
@@ -75,7 +87,7 @@ def test_the_frames_of_the_next_steps_are_announced_where_they_are_streamed(
 
     start = Trainer(trainer.avatar, trainer.clips, loop.training, rasterizer=loop.rasterizer).checkpoint()
     for clips_mib, ahead in ((0, 3), (FITS, 0)):
-        training = replace(loop, clips_mib=clips_mib).build(start, 0, 1, None)
+        training = replace(loop, clips_mib=clips_mib).build(start, ALONE)
         wanted = set()
         for step in range(ahead + 1):
             sample = training.trainer.sample(step)
@@ -91,10 +103,10 @@ class Fades:
     """A source of morphs that needs no actors."""
 
     def __init__(self, clips: ClipStore) -> None:
-        self._clips, self.stats = clips, AheadStats()
+        self._clips, self.stats = clips, PoolStats()
 
-    def get(self, requests: Sequence[MorphRequest]) -> list[NDArray[np.uint8]]:
-        return [cross_fade(request, self._clips) for request in requests]
+    def get(self, request: MorphRequest) -> MorphTarget:
+        return cross_fade(request, self._clips)
 
     def serve(self, tuner: FineTuner) -> None:
         """Nothing to start."""
@@ -112,7 +124,7 @@ def test_fine_tuning_ends_with_the_same_bytes(small_training: Small) -> None:
         clips = training_frames(load_clips(loop.workspace, loop.clips, clips_mib), loop.frames)
         stage = Trainer(avatar_of(start), clips, config.training, rasterizer=CpuRasterizer(threads=1))
         source = Fades(clips)
-        tuning = FineTuning(FineTuner(stage, source, config), source)  # type: ignore[arg-type]
+        tuning = FineTuning(FineTuner(stage, source, config), source, 0.0)  # type: ignore[arg-type]
         while tuning.step_number < 3:
             tuning.step()
         return tuning.checkpoint()
