@@ -7,7 +7,7 @@
 
 Videos are tracked, cut and drawn once; those without a usable face go to quarantine. Repeat the same command after any
 interruption: what is finished is kept. Strips of held-out frames lie in report/samples, curves in MLflow. champ-paper
-needs eight GPUs and days; the weights that it starts with: python jobs/models.py list.
+needs eight GPUs and days; the weights that it starts with: perse models list.
 """
 
 from __future__ import annotations

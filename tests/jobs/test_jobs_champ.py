@@ -18,7 +18,7 @@ from perse.evaluation.reenactment import ReenactmentScores
     [
         (["--recipe", "champ-huge"], RecipeError, "known: champ-paper, champ-tiny"),
         (["--recipe", "champ-paper"], InputError, "champ-paper needs --videos"),
-        (["--recipe", "champ-paper", "--videos", "."], MissingWeightsError, "python jobs/models.py fetch stable-diff"),
+        (["--recipe", "champ-paper", "--videos", "."], MissingWeightsError, "perse models fetch stable-diff"),
     ],
 )
 def test_a_training_that_cannot_work_is_refused_before_any_work(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load
 
 pytest.importorskip("diffusers", reason="the production extra is not installed")
@@ -25,12 +26,12 @@ from perse.synthesis.production.portrait_champ import BlockLatentsConfig, ChampT
 from perse.synthesis.production.portrait_champ.dealing import Take
 from perse.synthesis.production.portrait_champ.footage_table import FootageFile, save_footage
 from perse.synthesis.production.portrait_champ.storage import TENSORS
-from perse.training.checkpoint import Checkpoint
+from perse.training import Checkpoint, SingleReplica
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows import in_process
 from perse_ray.training.champ_train import ChampLoop
 from perse_ray.training.champ_videos import PrepareVideo, prepare_stage, prepare_videos
-from perse_ray.training.ray_train import TrainTask, WorkerGroup, train
+from perse_ray.training.ray_train import Seat, TrainTask, WorkerGroup, train
 
 
 def quiet(_: str) -> None:
@@ -111,7 +112,7 @@ def test_a_checkpoint_of_other_videos_is_refused(tmp_path: Path) -> None:
     one = loop(tmp_path / "w")
     other = replace(one, takes=one.takes[:1])
     with pytest.raises(RecipeError, match="another recipe or other videos"):
-        one.build(other.first(), 0, 1, None)
+        one.build(other.first(), Seat(torch.device("cpu"), SingleReplica()))
 
 
 def test_footage_is_read_frame_by_frame(tmp_path: Path) -> None:
