@@ -137,7 +137,7 @@ def _remove_stray_folder(uri: str) -> None:
     spelled = Path(uri.removeprefix("sqlite:///")).parent
     if uri.startswith("sqlite:///") and unquote(str(spelled)) != str(spelled):
         with suppress(OSError):  # it is not there, or somebody's and not empty
-            spelled.rmdir()
+            os.removedirs(spelled)
 
 
 def _probe_sqlite(uri: str) -> None:
@@ -301,6 +301,7 @@ class BuildLog:
                     monitor.finish()
             if not self.parent.store.rests:
                 self._replay()
+            _remove_stray_folder(self.parent.store.uri)
 
     def _monitor(self) -> Any:
         """MLflow's own, started; None while there is nobody to tell."""
