@@ -87,3 +87,17 @@ def tiny_clips(head_model):  # type: ignore[no-untyped-def]
 
     motion, frames = load_motion(head_model), np.arange(0, 480, 40)
     return [(film(head_model, look, motion, frames, 64), look.category) for look in looks(1)]
+
+
+@pytest.fixture
+def fake_paper(head_model, tiny_clips, monkeypatch) -> Iterator[Any]:  # type: ignore[no-untyped-def]
+    """An avatar with the paper's networks and number of points, on a GPU that is not there. See `fake_cuda`."""
+    from fake_cuda import POINTS, fake_cuda, is_there_already, on_fake_cuda
+    from synthetic_avatar import synthetic_avatar
+
+    from perse.avatar import Avatar, NetworksConfig
+
+    avatar = synthetic_avatar(head_model, [*tiny_clips, tiny_clips[1]], decoder=NetworksConfig())
+    monkeypatch.setattr(Avatar, "to", is_there_already)
+    with fake_cuda():
+        yield on_fake_cuda(avatar, POINTS)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from fake_cuda import CUDA, FakeClips, FakeGsplat, fake_backward, fake_cuda, on_fake_cuda
+from fake_cuda import CUDA, POINTS, FakeClips, FakeGsplat, fake_backward
 from synthetic_avatar import PART_BASES, synthetic_avatar
 
-from perse.avatar import Avatar, NetworksConfig
+from perse.avatar import Avatar
 from perse.errors import RecipeError
 from perse.recipes import recipe_named
 from perse.render import CpuRasterizer
@@ -19,25 +18,16 @@ from perse.training import FineTuner, MorphRequest, MorphTarget, Trainer
 from perse.training.objective import LossTerms
 
 PAPER = recipe_named("paper")
-POINTS, SIZE_PX, FRAMES = 130_000, 512, 400
-
-
-def _is_there_already(avatar: Avatar, device: torch.device) -> Avatar:
-    """Moving a module swaps its tensors, which fakes refuse; another test looks at the moving."""
-    assert device == CUDA
-    return avatar
+SIZE_PX, FRAMES = 512, 400
 
 
 @pytest.fixture
-def paper(head_model, tiny_clips, monkeypatch) -> Iterator[tuple[object, FakeClips]]:  # type: ignore[no-untyped-def]
+def paper(fake_paper, head_model, monkeypatch) -> tuple[Avatar, FakeClips]:  # type: ignore[no-untyped-def]
     """An avatar with the paper's networks and number of points, and clips of its size, on a fake GPU."""
-    avatar = synthetic_avatar(head_model, [*tiny_clips, tiny_clips[1]], decoder=NetworksConfig())
     monkeypatch.setattr(LossTerms, "numbers", lambda self: [float(t.numel()) for t in vars(self).values()])
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)  # which needs a driver
     monkeypatch.setattr(torch.Tensor, "backward", fake_backward)
-    monkeypatch.setattr(Avatar, "to", _is_there_already)
-    with fake_cuda():
-        yield on_fake_cuda(avatar, POINTS), FakeClips(avatar, FRAMES, SIZE_PX, len(head_model.template))
+    return fake_paper, FakeClips(fake_paper, FRAMES, SIZE_PX, len(head_model.template))
 
 
 def numbers(config):  # type: ignore[no-untyped-def]
