@@ -35,7 +35,7 @@ CLIP_ARCHITECTURE = "perse-tiny-clip"
 
 
 def paper_tiny() -> Recipe:
-    """Two hair styles and two pairs of earrings, a dozen frames of 64 px, a few hundred Gaussians."""
+    """Two pairs of earrings and two of headphones, a dozen frames of 64 px, a few hundred Gaussians."""
     return assembled("paper-tiny", _models(store_root().with_name("paper-tiny")), _numbers())
 
 
@@ -69,7 +69,7 @@ def _models(folder: Path) -> PaperModels:
 
 def _numbers() -> PaperNumbers:
     return PaperNumbers(
-        counts=((Category.HAIR, 2), (Category.EARRINGS, 2)),
+        counts=((Category.EARRINGS, 2), (Category.HEADPHONES, 2)),
         filming=Filming(stride=40, size_px=64),
         avatar=AvatarConfig(
             latents=LatentConfig(dimensions=8, hidden=32),

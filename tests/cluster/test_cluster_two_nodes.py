@@ -67,7 +67,7 @@ def test_from_portrait_to_served_avatar(cluster: TwoNodes, working_dir: Path, sh
     assert metrics["recipe"] == "paper-tiny" and metrics["n_subjects"] == 5
     assert metrics["n_gaussians"] == 900, "densification went to its target"
     assert metrics["before_finetune"]["psnr"] != metrics["psnr"]
-    assert metrics["by_category"].keys() == {"hair", "earrings"}
+    assert metrics["by_category"].keys() == {"earrings", "headphones"}
     morphs = list((workspace / "morphs").glob("*.npz"))
     assert 2 <= len(morphs) <= 2 * 6, "two workers, a pair each, in each of six steps"
     assert (shared / "mlflow.db").is_file(), "curves went through the driver, whose path all nodes share"

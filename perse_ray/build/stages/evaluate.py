@@ -47,7 +47,7 @@ class Evaluate:
             recipe.evaluation,
             found.distances,
             n_frames=len(spread(len(recipe.filming.test_frames), recipe.evaluation.frames)),
-            n_gaussians=int(run.results["set_up"]["gaussians"]),
+            n_gaussians=int(run.results[training]["gaussians"]),
         )
         values = {**evaluation_to_json(report), "likeness": found.face}
         with run.log.stage(self.name) as child:

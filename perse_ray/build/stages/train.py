@@ -14,7 +14,7 @@ from perse_ray.build.run import BuildRun
 from perse_ray.build.stages.set_up import SetUp
 from perse_ray.build.values import flat_params
 from perse_ray.registry.checkpoints import CheckpointFolder
-from perse_ray.training.loops import TrainingLoop
+from perse_ray.training.loops import TrainingLoop, avatar_of
 from perse_ray.training.ray_train import LoopConfig, TrainTask, train
 
 
@@ -55,7 +55,7 @@ def trained(run: BuildRun, stage: str, loop: LoopConfig, numbers: TrainingConfig
         child.params(flat_params(numbers))
         task = TrainTask(workspace=run.request.workspace, stage=stage, loop=loop, log=child)
         final = train(task, run.workers, show=run.request.show)
-    return {"step": final.step, "run": child.run}
+    return {"step": final.step, "run": child.run, "gaussians": avatar_of(final).n_gaussians}
 
 
 def checkpoint_files(run: BuildRun, stage: str, step: int) -> list[str]:
