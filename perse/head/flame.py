@@ -1,6 +1,6 @@
 """FLAME 2020 and 2023 as a head model: from safetensors or npz, the arrays alone.
 
-FLAME's own files are pickles. They are converted once (`perse.head.flame_pickle`, ``python jobs/models.py convert``),
+FLAME's own files are pickles. They are converted once (`perse.head.flame_pickle`, ``perse models convert``),
 and never opened here.
 """
 
@@ -44,7 +44,7 @@ def load_flame(
     """Read a FLAME model.
 
     Args:
-        path: what ``python jobs/models.py convert generic_model.pkl`` wrote, or an ``.npz`` with the same names.
+        path: what ``perse models convert generic_model.pkl`` wrote, or an ``.npz`` with the same names.
         landmark_embedding: FLAME's ``mediapipe_landmark_embedding.npz`` (lmk_face_idx, lmk_b_coords,
             landmark_indices). Without it the model has no landmarks and cannot track portraits.
         n_shape, n_expression: leading components to keep.
@@ -104,7 +104,7 @@ def _read(path: Path, names: tuple[str, ...]) -> Arrays:
     if path.suffix.lower() != ".safetensors" and data[:2] != b"PK":
         raise HeadModelError(
             f"{path.name} is neither safetensors nor npz; if it is FLAME's own pickle, convert it once (nothing in it "
-            f"is run): python jobs/models.py convert {path}"
+            f"is run): perse models convert {path}"
         )
     try:
         if data[:2] == b"PK":

@@ -33,7 +33,7 @@ class FlameHead:
     """FLAME 2020 or 2023, from files that the user got from its authors under their licence."""
 
     path: Path
-    """generic_model.pkl or flame2023.pkl as safetensors (python jobs/models.py convert), or the same arrays as .npz."""
+    """generic_model.pkl or flame2023.pkl as safetensors (perse models convert), or the same arrays as .npz."""
     landmark_embedding: Path | None = None
     """mediapipe_landmark_embedding.npz of FLAME's authors. Without it a portrait cannot be tracked with this head."""
 

@@ -227,7 +227,7 @@ def check_memory(examination: Examination) -> Finding:
     shared = shutil.disk_usage("/dev/shm").free / 2**30 if Path("/dev/shm").is_dir() else 0.0
     found = f"{pages:.0f} GiB, {shared:.1f} GiB shared memory; recipe {recipe.name} needs about {needed:.0f}"
     if pages < needed:
-        remedy = "start the build on a larger node; smaller: ClusterUse(clips_mib=…), StartConfig(watched_frames=…)"
+        remedy = "start the build on a larger node; smaller: ClusterUse(clips_mib=…), StartConfig(watched_subjects=…)"
         return Finding("memory", Health.FAILED, found, remedy)
     if shared < 0.4:
         return Finding("memory", Health.NOTE, found, "give the container more shared memory: docker run --shm-size=1g")

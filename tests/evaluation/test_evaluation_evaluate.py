@@ -176,7 +176,7 @@ def test_a_report_is_valid_json_without_nan(report) -> None:  # type: ignore[no-
 
 def test_a_teacher_who_shows_the_avatars_own_pictures_is_at_distance_zero(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
     from perse.avatar import interpolate
-    from perse.evaluation.interpolations import distance_from_morphs
+    from perse.evaluation.interpolations import distances_from_morphs
     from perse.evaluation.viewing import Viewer
 
     clips = [*tiny_clips, (tiny_clips[2][0], tiny_clips[2][1])]
@@ -191,7 +191,7 @@ def test_a_teacher_who_shows_the_avatars_own_pictures_is_at_distance_zero(head_m
             said = torch.cat([viewer.pictures(interpolate(codes[2], codes[6], a)) for a in alphas])
             return (said * 255).round().to(torch.uint8).numpy()
 
-    distance = distance_from_morphs(viewer, [clip for clip, _ in clips], [4], [(2, 6)], Parrot())
+    (distance,) = distances_from_morphs(viewer, [clip for clip, _ in clips], [4], (2, 6), Parrot())
     assert distance < 0.5 / 255
 
 

@@ -141,7 +141,7 @@ def test_clip_without_weights_says_so(clip_checkpoint: Path, tmp_path: Path) -> 
         save_file({"something": torch.zeros(2)}, tmp_path / "other.safetensors")
         OpenClipEncoder(tmp_path / "other.safetensors", architecture="tiny-test-clip")
     torch.save({"something": torch.zeros(2)}, tmp_path / "other.pt")
-    with pytest.raises(MissingWeightsError, match=r"pickled.*jobs/models\.py convert .*other\.pt"):
+    with pytest.raises(MissingWeightsError, match=r"pickled.*perse models convert .*other\.pt"):
         OpenClipEncoder(tmp_path / "other.pt", architecture="tiny-test-clip")
     with pytest.raises(MissingWeightsError, match="no architecture"):
         OpenClipEncoder(clip_checkpoint, architecture="no-such-model")

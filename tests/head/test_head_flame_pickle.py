@@ -17,11 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-import jobs.models
 from perse.errors import HeadModelError
 from perse.head.flame_pickle import NEEDED, arrays_of_flame_pickle
 from perse.head.pickle_data import MAX_OPCODES, PickleDataError, parse_pickle
-from perse_ray.commands.command_line import run_command
+from perse_ray.commands import models
 
 NUMBERS = np.arange(6.0).reshape(2, 3)
 
@@ -104,7 +103,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path, capsys: pytes
     for protocol in (0, 2, 4):
         for content in ({"v_template": call}, dict.fromkeys(NEEDED, NUMBERS) | {"more": [{"deep": (call,)}]}, call):
             path.write_bytes(pickle.dumps(content, protocol))
-            assert run_command(lambda: jobs.models.run(jobs.models.Convert(files=(path,)))) == 2
+            assert models.run(["convert", str(path)]) == 2
             error = capsys.readouterr().err
             assert "wants to run" in error and "system" in error and error.count("\n") == 1
     assert not marker.exists() and not path.with_suffix(".safetensors").exists()

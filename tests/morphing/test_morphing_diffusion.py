@@ -278,7 +278,7 @@ def test_what_is_missing_is_named(copied: LatentDiffusionConfig) -> None:
     shutil.rmtree(copied.weights.place() / "unet")
     with pytest.raises(MissingWeightsError, match="UNet2DConditionModel"):
         copied.load()
-    with pytest.raises(MissingWeightsError, match=r"sd-2.1-base.*jobs/models.py fetch"):
+    with pytest.raises(MissingWeightsError, match=r"sd-2.1-base.*perse models fetch"):
         LatentDiffusionConfig().load()
 
 

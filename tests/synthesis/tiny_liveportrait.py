@@ -49,7 +49,7 @@ def save_published(made: LivePortraitNetworks, folder: Path) -> None:
 
 
 def converted_weights(made: LivePortraitNetworks, folder: Path) -> Weights:
-    """The files as `jobs/models.py convert` leaves them."""
+    """The files as `perse models convert` leaves them."""
     save_published(made, folder)
     pickles = sorted(folder.rglob("*.pth"))
     perform(Convert(files=tuple(pickles)), show=lambda _: None)

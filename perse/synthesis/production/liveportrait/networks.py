@@ -1,7 +1,7 @@
 """LivePortrait's networks together, from the files of their authors.
 
 ``F``, ``M``, ``W``, ``G`` are one file each, ``S`` and the two retargeting heads one file together. They are published
-as pickles; ``python jobs/models.py fetch liveportrait`` keeps the tensors as safetensors, under the same names.
+as pickles; ``perse models fetch liveportrait`` keeps the tensors as safetensors, under the same names.
 """
 
 from __future__ import annotations
