@@ -12,23 +12,28 @@ from perse.errors import GenerationError, PerseError
 from perse.head import HeadModel
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.fault_handling import GuardedWork
-from perse_ray.rows.stage import Row, Stage, Value, with_status
+from perse_ray.rows.stage import More, Row, Stage, Value, no_more, with_status
 
 
 def run_in_batches(
-    rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: AttemptLedger
+    rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: AttemptLedger, more: More = no_more
 ) -> Iterator[Row]:
-    """An executor in this process that hands rows over in batches of each stage's size, as workers get them."""
-    pending = [with_status(row) for row in rows]
-    for stage in stages:
-        work = GuardedWork(stage, ledger, watched=False)
-        done: list[Row] = []
-        for begin in range(0, len(pending), stage.batch_size):
-            chunk = pending[begin : begin + stage.batch_size]
-            work.prepare(chunk)
-            done += [work(row) for row in chunk]
-        pending = done
-    return iter(pending)
+    """An executor in this process that hands rows over in batches of each stage's size, as workers get them; what they
+    bring along follows when all have been through."""
+    works = [(GuardedWork(stage, ledger, watched=False), stage.batch_size) for stage in stages]
+    waiting = [with_status(row) for row in rows]
+    while waiting:
+        pending, waiting = waiting, []
+        for work, size in works:
+            pending = [row for begin in range(0, len(pending), size) for row in _batch(work, pending[begin:][:size])]
+        for row in pending:
+            waiting += [with_status(other) for other in more(row)]
+            yield row
+
+
+def _batch(work: GuardedWork, rows: list[Row]) -> list[Row]:
+    work.prepare(rows)
+    return [work(row) for row in rows]
 
 
 @dataclass(frozen=True)
