@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 BUILD = (sys.executable, "jobs/build_avatar.py")
 BUILD_LIMIT_S = 1500.0
-pytestmark = pytest.mark.timeout(2 * BUILD_LIMIT_S)
+pytestmark = [pytest.mark.timeout(2 * BUILD_LIMIT_S), pytest.mark.heavy]
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobs import build_avatar
 from perse.errors import InputError
-from perse_ray.commands.command_line import EXIT_EXPECTED, run_command
+from perse_ray.commands import build_avatar
+from perse_ray.commands.command_line import EXIT_EXPECTED
 from perse_ray.runtime import cluster_address, session
 from perse_ray.runtime.cluster_address import joined_address, probe
 
@@ -71,9 +71,8 @@ def test_the_command_ends_within_seconds(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     monkeypatch.setattr(session.ray, "is_initialized", lambda: False)
-    arguments = build_avatar.Arguments(recipe="tiny", workspace=str(tmp_path / "w"))
     begun = time.monotonic()
-    assert run_command(lambda: build_avatar.main(arguments)) == EXIT_EXPECTED
+    assert build_avatar.run(["--recipe", "tiny", "--workspace", str(tmp_path / "w")]) == EXIT_EXPECTED
     assert "RAY_ADDRESS=127.0.0.1:9" in capsys.readouterr().err
     assert time.monotonic() - begun < 60  # a minute, on a crowded machine
 
