@@ -21,6 +21,7 @@ from perse.training import (
     load_checkpoint,
     save_checkpoint,
 )
+from perse.training.replicas import SingleReplica
 
 CONFIG = TrainingConfig(steps=40, edits_per_step=2, warmup_steps=4)
 
@@ -111,19 +112,31 @@ def test_workers_gradients_average_to_one_workers_on_the_joined_batch(make) -> N
         assert (gradient - sums[name]).abs().max() / scale < 2e-4, name  # float32 sums in another order
 
 
+class OneOfTwo(SingleReplica):
+    """One of two workers' places, for whoever only asks which frames are whose."""
+
+    world = 2
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+
 def replace_rank(trainer: Trainer, rank: int) -> Trainer:
-    return Trainer(trainer.avatar, trainer.clips, trainer.config, rasterizer=CpuRasterizer(), rank=rank, world=2)
+    replicas = OneOfTwo(rank)
+    return Trainer(trainer.avatar, trainer.clips, trainer.config, rasterizer=CpuRasterizer(), replicas=replicas)
 
 
 def test_the_reduction_is_called_between_backward_and_update(make) -> None:  # type: ignore[no-untyped-def]
     calls = []
 
-    def silence(parameters) -> None:  # type: ignore[no-untyped-def]
-        calls.append(sum(p.grad is not None for p in parameters))
-        for p in parameters:
-            p.grad = None
+    class Silent(SingleReplica):
+        def backward(self, module, forward, pattern):  # type: ignore[no-untyped-def]
+            loss = super().backward(module, forward, pattern)
+            calls.append(sum(p.grad is not None for p in module.parameters()))
+            module.zero_grad(set_to_none=True)
+            return loss
 
-    trainer = make(reduce_gradients=silence)
+    trainer = make(replicas=Silent())
     before = state(trainer)
     trainer.step()
     assert calls[0] > 0
