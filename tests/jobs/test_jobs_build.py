@@ -24,6 +24,8 @@ from perse_ray.serving.library.sources import find_places
 from perse_ray.serving.schema.requests import RenderRequest
 
 STAGES = {
+    "encode",
+    "set_up",
     "track",
     "synthesize",
     "train",
@@ -124,7 +126,7 @@ def test_a_second_build_finds_everything_done(built: Built) -> None:
 
 def test_a_changed_number_does_only_what_depends_on_it_again(built: Built) -> None:
     longer = built.again(steps=7)
-    assert longer.skipped == ("track", "synthesize")
+    assert longer.skipped == ("track", "synthesize", "encode")
 
 
 def test_another_portrait_does_not_fit_into_this_workspace(built: Built) -> None:
