@@ -15,7 +15,7 @@ from perse.training.morph_schedule import (
 )
 from perse.training.replicas import DistributedReplicas, Replicas, SingleReplica
 from perse.training.sampler import StepSample, joined, sample_step
-from perse.training.trainer import StepReport, Trainer, initial_checkpoint
+from perse.training.trainer import StepReport, Trainer, avatar_of, initial_checkpoint
 
 __all__ = [
     "INTERIOR_ALPHAS",
@@ -38,6 +38,7 @@ __all__ = [
     "StepSample",
     "Trainer",
     "TrainingConfig",
+    "avatar_of",
     "initial_checkpoint",
     "joined",
     "load_checkpoint",

@@ -281,10 +281,16 @@ class Trainer:
                 "the checkpoint was made with another training configuration; resume with the same one, or start "
                 "in a new workspace"
             )
-        self.avatar = restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"])).to(self.device)
+        self.avatar = avatar_of(checkpoint).to(self.device)
         self._optimiser = Optimiser(self.avatar.named_parameters(), self.config)
         self._optimiser.restore(load(files["optimiser.safetensors"]))
         self.step_number = int(state["step"])
+
+
+def avatar_of(checkpoint: Checkpoint) -> Avatar:
+    """The avatar inside a training checkpoint."""
+    files = checkpoint.files
+    return restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"]))
 
 
 def initial_checkpoint(avatar: Avatar, config: TrainingConfig) -> Checkpoint:

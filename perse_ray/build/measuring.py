@@ -32,11 +32,11 @@ from perse.morphing import ClipMorphs
 from perse.morphing.diffusion.adapters import adapter_file
 from perse.recipes import Recipe
 from perse.render import check_device
+from perse.training import avatar_of
 from perse_ray.build.face_distances import face_distances
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
 from perse_ray.training.clips import load_clips, training_frames, unseen_frames
-from perse_ray.training.loops import avatar_of
 
 POSES, FACE = "poses", "face"
 """Pieces that there is one of: how new the unseen poses are, and the distance to the photograph."""

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
-from safetensors.torch import load
-
-from perse.avatar import Avatar
-from perse.avatar.storage import restore
 from perse.data.workspace import Workspace
 from perse.recipes import ClusterUse
 from perse.render import Rasterizer
-from perse.training import Checkpoint, FineTuneConfig, FineTuner, StepReport, Trainer, TrainingConfig
+from perse.training import Checkpoint, FineTuneConfig, FineTuner, StepReport, Trainer, TrainingConfig, avatar_of
 from perse_ray.training.clips import load_clips, training_frames
 from perse_ray.training.morph_pool import MorphPool
 from perse_ray.training.pooled_morphs import PooledMorphs
@@ -84,12 +79,6 @@ class Training:
 
     def close(self) -> None:
         """It holds nothing."""
-
-
-def avatar_of(checkpoint: Checkpoint) -> Avatar:
-    """The avatar inside a training checkpoint."""
-    files = checkpoint.files
-    return restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"]))
 
 
 @dataclass(frozen=True, kw_only=True)

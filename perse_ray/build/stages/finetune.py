@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safetensors.torch import load
-
-from perse.avatar.storage import restore
-from perse.training import Checkpoint, FineTuneConfig, TrainingConfig, initial_checkpoint, morph_pairs
+from perse.training import FineTuneConfig, avatar_of, initial_checkpoint, morph_pairs
 from perse_ray.build.components import claim_of, resources_of, training_claims
 from perse_ray.build.manifests import Result
 from perse_ray.build.run import BuildRun
@@ -78,14 +74,8 @@ class FineTune:
         begun = workspace.has(STARTED) and workspace.read_json(STARTED).get("inputs") == digest
         if not begun or folder.load() is None:
             folder.clear()
-            folder.save(_restarted(run.checkpoint("train"), self._config.training))
+            folder.save(initial_checkpoint(avatar_of(run.checkpoint("train")), self._config.training))
             workspace.write_json(STARTED, {"inputs": digest})
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
         return checkpoint_files(run, self.name, int(result["step"]))
-
-
-def _restarted(trained: Checkpoint, numbers: TrainingConfig) -> Checkpoint:
-    files = trained.files
-    avatar = restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"]))
-    return initial_checkpoint(avatar, numbers)

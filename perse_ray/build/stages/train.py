@@ -7,14 +7,14 @@ from typing import Any
 
 from perse.errors import StageError
 from perse.render import check_device
-from perse.training import TrainingConfig
+from perse.training import TrainingConfig, avatar_of
 from perse_ray.build.components import device_of
 from perse_ray.build.manifests import Result
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages.set_up import SetUp
 from perse_ray.build.values import flat_params
 from perse_ray.registry.checkpoints import CheckpointFolder
-from perse_ray.training.loops import TrainingLoop, avatar_of
+from perse_ray.training.loops import TrainingLoop
 from perse_ray.training.ray_train import LoopConfig, TrainTask, train
 
 
