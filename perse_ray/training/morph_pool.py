@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -41,7 +42,7 @@ from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.on_ray_data import limit_threads
 from perse_ray.rows.stage import Resources
 from perse_ray.runtime.placement import Claim, await_room
-from perse_ray.runtime.session import is_private
+from perse_ray.runtime.serve_session import serve_session
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,9 @@ ROUTES_KNOWN = 64
 
 REQUESTS_UNDER_WAY = 2
 """Of one replica: one is being made, the next one waits beside it."""
+
+ANSWER_S = 0.2
+"""What the last answer of a replica takes to be on its way."""
 
 START_LIMIT_S = 600.0
 """How long a replica may take to load its weights before the run is ended."""
@@ -165,6 +169,9 @@ class PoolSize:
     placement_limit_s: float = 60.0
     """How long nodes with room for the smallest number may take to join the cluster."""
 
+    task_limit_s: float = 600.0
+    """How long one morph may take. A replica that exceeds it ends itself: those that wait behind go elsewhere."""
+
 
 @dataclass(frozen=True)
 class MorphPool:
@@ -175,12 +182,14 @@ class MorphPool:
         ingredients: digest of what decides how morphs look.
         actors: the largest number of its actors.
         gpus: GPUs that one of them claims.
+        task_limit_s: how long one morph may take.
     """
 
     application: str
     ingredients: str
     actors: int
     gpus: float
+    task_limit_s: float
 
     def handle(self) -> Any:
         """For requests; see `MorphActor.make`."""
@@ -206,28 +215,18 @@ def morph_pool(work: TaskWorkConfig, size: PoolSize) -> Iterator[MorphPool]:
     await_room([actors], size.placement_limit_s)
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     pool = MorphPool(
-        f"perse-morphs-{secrets.token_hex(4)}", content_key("morph work", work.ingredients), high, claimed.num_gpus
+        application=f"perse-morphs-{secrets.token_hex(4)}",
+        ingredients=content_key("morph work", work.ingredients),
+        actors=high,
+        gpus=claimed.num_gpus,
+        task_limit_s=size.task_limit_s,
     )
-    begun_here = not _serve_runs()
-    try:
-        serve.start(proxy_location="Disabled")
-        _deploy(pool, work, size)
-        yield pool
-    finally:
-        serve.delete(pool.application)
-        if begun_here and not is_private() and not serve.status().applications:
-            serve.shutdown()  # a private Ray ends with the run anyway
-
-
-def _serve_runs() -> bool:
-    """Whether this cluster has a Serve, somebody's or our own."""
-    import ray
-
-    try:
-        ray.get_actor("SERVE_CONTROLLER_ACTOR", namespace="serve")
-    except ValueError:
-        return False
-    return True
+    with serve_session(http=None):
+        try:
+            _deploy(pool, work, size)
+            yield pool
+        finally:
+            serve.delete(pool.application)
 
 
 def _deploy(pool: MorphPool, work: TaskWorkConfig, size: PoolSize) -> None:
@@ -254,7 +253,8 @@ def _deploy(pool: MorphPool, work: TaskWorkConfig, size: PoolSize) -> None:
         graceful_shutdown_timeout_s=1.0,
         graceful_shutdown_wait_loop_s=0.2,
     )
-    target = serve.RunTarget(deployment.bind(work, size.resources.threads), name=pool.application, route_prefix=None)
+    bound = deployment.bind(work, size.resources.threads, size.task_limit_s)
+    target = serve.RunTarget(bound, name=pool.application, route_prefix=None)
     serve.run_many([target], wait_for_applications_running=False)
     _await_running(pool.application)
 
@@ -282,10 +282,11 @@ def _cause(message: str) -> str:
 class MorphActor:
     """A Serve replica that makes morphs and keeps them."""
 
-    def __init__(self, work: TaskWorkConfig, threads: int) -> None:
+    def __init__(self, work: TaskWorkConfig, threads: int, task_limit_s: float) -> None:
         limit_threads(threads)
         self._workspace = work.workspace
         self._work = work.build()
+        self._task_limit_s = task_limit_s
         self._one_at_a_time = asyncio.Lock()
 
     @serve.multiplexed(max_num_models_per_replica=ROUTES_KNOWN)
@@ -294,13 +295,22 @@ class MorphActor:
         return route
 
     async def make(self, key: str, task: Any) -> tuple[Arrays, bool, float]:
-        """The arrays of a task, whether they lay in the workspace, and the seconds that making them took."""
+        """The arrays of a task, whether they lay in the workspace, and the seconds that making them took.
+
+        Raises:
+            TimeoutError: it takes too long. Its thread cannot be stopped, so the replica ends; Serve starts another.
+        """
         route = serve.get_multiplexed_model_id()
         if route:
             await self._known(route)
         async with self._one_at_a_time:
             begin = time.perf_counter()
-            arrays, found = await asyncio.to_thread(make_cached, self._work, self._workspace, key, task)
+            making = asyncio.to_thread(make_cached, self._work, self._workspace, key, task)
+            try:
+                arrays, found = await asyncio.wait_for(making, self._task_limit_s)
+            except TimeoutError:
+                asyncio.get_running_loop().call_later(ANSWER_S, os._exit, 1)
+                raise TimeoutError(f"a morph took longer than {self._task_limit_s:g} s") from None
             return arrays, found, time.perf_counter() - begin
 
 

@@ -20,7 +20,7 @@ from ray.serve.exceptions import RayServeException
 from perse.errors import StageError
 from perse.training import ClipStore, FineTuner, MorphRequest, MorphTarget
 from perse_ray.rows.on_ray_data import readable
-from perse_ray.training.morph_pool import Arrays, MorphPool, MorphTask
+from perse_ray.training.morph_pool import REQUESTS_UNDER_WAY, Arrays, MorphPool, MorphTask
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ MAX_FAILURES_IN_A_ROW = 3
 """Requests that fail one after the other before the run is ended: by then it is not the request."""
 
 RETRY_PAUSE_S = 0.5
+
+LIMITS_WAITED = REQUESTS_UNDER_WAY + 2
+"""How often one morph's time limit a request is waited for: there are those before it, and a new replica's start."""
 
 WINDOW_AT_LEAST = 16
 """Steps whose targets are under way or ready. Their pictures stay in memory."""
@@ -68,7 +71,6 @@ class TargetsAhead:
         schedule: the task of a step, and a name that it shares with tasks that are quicker after it. Pure.
         start, stop: steps that will be asked for, in order.
         window: how many of them are under way or ready at once.
-        time_limit_s: how long one may take once it is waited for.
     """
 
     def __init__(
@@ -79,11 +81,10 @@ class TargetsAhead:
         start: int,
         stop: int,
         window: int,
-        time_limit_s: float = 600.0,
     ) -> None:
         self.stats = PoolStats()
         self._pool, self._schedule, self._handle = pool, schedule, pool.handle()
-        self._next, self._stop, self._window, self._time_limit_s = start, stop, window, time_limit_s
+        self._next, self._stop, self._window = start, stop, window
         self._flying: dict[int, Any] = {}
         self._failures = 0
 
@@ -111,7 +112,7 @@ class TargetsAhead:
         for tries in range(MAX_TRIES):
             response = self._flying.pop(step, None) or self._ask(step)
             try:
-                arrays, found, seconds = response.result(timeout_s=self._time_limit_s)
+                arrays, found, seconds = response.result(timeout_s=LIMITS_WAITED * self._pool.task_limit_s)
             except (RayActorError, RayServeException, TimeoutError) as error:
                 response.cancel()
                 self.stats.retries += 1

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,19 @@ from ray_fakes import Doubling, Homeless
 from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse_ray.rows.stage import Resources
+from perse_ray.runtime.serve_session import serve_session
 from perse_ray.training.morph_pool import MorphPool, PoolSize, morph_pool
 from perse_ray.training.pooled_morphs import TargetsAhead
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("one_serve")
 TWO = PoolSize(actors=(2, 2))
+
+
+@pytest.fixture(scope="module")
+def one_serve(ray_session: None) -> Iterator[None]:
+    """Serve for all of these pools: each would begin and end one of its own, for seconds."""
+    with serve_session(http=None):
+        yield
 
 
 @pytest.fixture
@@ -33,8 +40,8 @@ def requests(journal: Path) -> Counter[int]:
     return Counter(int(line.split()[1]) for line in journal.read_text().splitlines())
 
 
-def ahead(pool: MorphPool, stop: int, **options: float) -> TargetsAhead:
-    return TargetsAhead(pool, lambda step: (step, str(step % 4)), start=0, stop=stop, window=4, **options)  # type: ignore[arg-type]
+def ahead(pool: MorphPool, stop: int) -> TargetsAhead:
+    return TargetsAhead(pool, lambda step: (step, str(step % 4)), start=0, stop=stop, window=4)
 
 
 def doubled(targets: TargetsAhead, steps: int, between: Callable[[int], None] = lambda step: None) -> list[int | None]:
@@ -82,12 +89,12 @@ def test_a_request_that_cannot_be_met_is_given_up_until_none_can(workspace: Work
 
 
 def test_an_actor_that_hangs_is_not_waited_for(workspace: Workspace, tmp_path: Path) -> None:
-    work = Doubling(workspace, str(tmp_path / "j"), mishaps=((2, "hang"),))
-    with morph_pool(work, TWO) as pool:
-        targets = ahead(pool, 3, time_limit_s=1.0)
-        begin = time.monotonic()
-        assert doubled(targets, 3)[:2] == [0, 2]
-        assert targets.stats.given_up == 1 and time.monotonic() - begin < 60
+    """Its own step is given up; one that stood behind it at the same actor gets its target from another."""
+    work = Doubling(workspace, str(tmp_path / "j"), mishaps=((0, "hang"),))
+    with morph_pool(work, PoolSize(task_limit_s=2.0)) as pool:
+        targets = ahead(pool, 3)
+        assert doubled(targets, 3) == [None, 2, 4]
+    assert targets.stats.given_up == 1
 
 
 def test_all_workers_share_one_pool_and_its_morphs(workspace: Workspace, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 
+from perse_ray.runtime.serve_session import serve_session
 from perse_ray.serving.http.app import create_app
 from perse_ray.serving.library.sources import find_places
 from perse_ray.serving.ray_serve.arguments import ServeArguments
@@ -66,10 +67,13 @@ class Ingress:
 
 
 def serve_forever(arguments: ServeArguments, host: str, port: int) -> None:
-    """Serve until interrupted; what was begun is finished then. Needs a running Ray."""
-    serve.start(http_options={"host": host, "port": port, "request_timeout_s": REQUEST_TIMEOUT_S})
-    try:
-        serve.run(application(arguments), name="perse", route_prefix="/", blocking=True)
-    finally:
-        serve.delete("perse")  # waits for what is under way; `shutdown` would take the proxy away from it
-        serve.shutdown()
+    """Serve until interrupted; what was begun is finished then. Needs a running Ray.
+
+    Raises:
+        InputError: the cluster's Serve was begun without HTTP.
+    """
+    with serve_session(http={"host": host, "port": port, "request_timeout_s": REQUEST_TIMEOUT_S}):
+        try:
+            serve.run(application(arguments), name="perse", route_prefix="/", blocking=True)
+        finally:
+            serve.delete("perse")  # waits for what is under way; ending Serve would take the proxy away from it

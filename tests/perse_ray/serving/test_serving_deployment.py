@@ -49,6 +49,7 @@ def address(ray_session: None, own: Path, workspace: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    serve.shutdown()  # one without HTTP, that a build left in the shared Ray
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     arguments = ServeArguments(
         workspaces=f"{own},you={workspace}",
