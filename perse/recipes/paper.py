@@ -71,8 +71,10 @@ class PaperModels:
         default_factory=lambda: paper_animators(TransformersSegmenterConfig())
     )
     """Eq. 10: who films which category (P Table 4)."""
-    morpher: DiffMorpherConfig = field(default_factory=DiffMorpherConfig)
-    """The teacher of stage 2 (P A.2.2)."""
+    morpher: DiffMorpherConfig = field(
+        default_factory=lambda: DiffMorpherConfig(segmenter=TransformersSegmenterConfig())
+    )
+    """The teacher of stage 2 (P A.2.2), whose pictures are parsed for M_part (Eq. 39)."""
     vgg: Path = field(default_factory=lambda: store_root() / "vgg16" / "model.safetensors")
     """VGG-16, for the perceptual loss."""
 
@@ -166,6 +168,7 @@ def paper_permissive() -> Recipe:
         name="paper-permissive",
         editor=EditorByCategoryConfig(default=editor),
         animator=paper_animators(segmenter),
+        morpher=DiffMorpherConfig(),  # one end's masks grow into the other's
         # Our own parser takes far longer for a frame than LivePortrait on a GPU: many workers share one.
         cluster=replace(CLUSTER, animate=replace(CLUSTER.animate, workers=(1, 32), gpus=0.1)),
     )

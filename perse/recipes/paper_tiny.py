@@ -44,11 +44,12 @@ def _models(folder: Path) -> PaperModels:
         return Weights(name=name, folder=folder / name)
 
     settings = PipelineSettings(batch_size=2)
+    segmenter = TorchscriptSegmenterConfig(file=folder / "segmenter.pt", size_px=(64, 64))
     editor = DiffusionEditorConfig(
         mask_portrait=SdxlMaskPortraitConfig(
             base=local("sdxl"), controlnet=local("union"), vae=local("vae"), size_px=64, steps=2, settings=settings
         ),
-        segmenter=TorchscriptSegmenterConfig(file=folder / "segmenter.pt", size_px=(64, 64)),
+        segmenter=segmenter,
         inpainter=FluxControlNetInpainterConfig(
             base=local("flux"), controlnet=local("flux_controlnet"), size_px=64, steps=2, settings=settings
         ),
@@ -56,7 +57,11 @@ def _models(folder: Path) -> PaperModels:
     encoder = OpenClipEncoderConfig(checkpoint=folder / "clip.safetensors", architecture=CLIP_ARCHITECTURE)
     latents = LatentDiffusionConfig(weights=local("stable_diffusion"), size_px=32)
     morpher = DiffMorpherConfig(
-        lora=SubjectLoraConfig(model=latents, rank=2, batch_size=4, epochs=2), steps=4, ends_mib=64, adapters_mib=16
+        lora=SubjectLoraConfig(model=latents, rank=2, batch_size=4, epochs=2),
+        steps=4,
+        segmenter=segmenter,
+        ends_mib=64,
+        adapters_mib=16,
     )
     return PaperModels(
         editor=editor,

@@ -27,6 +27,7 @@ from perse.training import Checkpoint, Replicas, Trainer
 from perse_ray.rows.stage import RowWork, Value
 from perse_ray.synthesis.stages import Pool, Studio
 from perse_ray.training.loops import TrainingLoop
+from perse_ray.training.morph_pool import MorphMaker, MorphWork
 from perse_ray.training.ray_train import Seat
 
 
@@ -337,3 +338,14 @@ class Doubling:
         suffer(dict(self.mishaps).get(request, ""))
         time.sleep(self.pause_s)
         return {"doubled": np.full((2, 2), 2 * request, np.int64)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journaled(MorphWork):
+    """The real work, whose process leaves its number in a file."""
+
+    journal: str
+
+    def build(self) -> MorphMaker:
+        Path(self.journal).write_text(str(os.getpid()))
+        return super().build()
