@@ -13,7 +13,7 @@ from perse.recipes import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
 from perse.tracking import HeadTracker
 from perse_ray.rows.stage import Resources, RowWorkConfig, Stage, Value
-from perse_ray.runtime.placement import Claim
+from perse_ray.runtime.claims import Claim
 from perse_ray.synthesis.stages import Pool, Studio
 from perse_ray.training.ray_train import WorkerGroup
 

@@ -33,7 +33,8 @@ from perse.training.checkpoint import Checkpoint
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.mlflow_log import StageLog
 from perse_ray.rows.on_ray_data import limit_threads, readable
-from perse_ray.runtime.placement import Claim, await_room
+from perse_ray.runtime.claims import Claim
+from perse_ray.runtime.placement import await_room
 from perse_ray.runtime.progress import Progress
 from perse_ray.training.progress_board import Board, Point, ProgressBoard, RemoteBoard
 
