@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,13 +27,7 @@ if TYPE_CHECKING:
     from perse.evaluation.learned_distance import LearnedDistance
     from perse.evaluation.reenactment import ReenactmentScores, Scene
     from perse.head import HeadModel
-    from perse.synthesis.seams import PortraitAnimator
-
-
-class AnimatorConfig(Protocol):
-    """Anything that builds an animator."""
-
-    def build(self, head: HeadModel) -> PortraitAnimator: ...
+    from perse.synthesis.seams import AnimatorConfig, PortraitAnimator
 
 
 REPEATED = "first frame repeated"

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -21,33 +20,19 @@ from perse.data.keys import clip_key, edit_key, verdict_key
 from perse.data.tables import prompt_to_row, row_to_prompt
 from perse.data.workspace import Workspace
 from perse.errors import PerseError
-from perse.head import HeadModel
 from perse.head.sources import HeadSource
 from perse.synthesis.production import AnimatorByCategoryConfig, EditorByCategoryConfig
-from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot
+from perse.synthesis.seams import (
+    AnimatorConfig,
+    EditorConfig,
+    ScreenConfig,
+    ShotConfig,
+)
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.stage import KEY, NAME, Pool, Row, RowWork, Stage, Value
 
 REFERENCE = "reference"
 """Name of the row that films the portrait itself."""
-
-
-class EditorConfig(Protocol):
-    def build(self, head: HeadModel) -> PortraitEditor: ...
-
-
-class ScreenConfig(Protocol):
-    def build(self, head: HeadModel) -> QualityScreen: ...
-
-
-class AnimatorConfig(Protocol):
-    def build(self, head: HeadModel) -> PortraitAnimator: ...
-
-
-class ShotConfig(Protocol):
-    """Which frames of which motion, how large."""
-
-    def shot(self, head: HeadModel) -> Shot: ...
 
 
 @dataclass(frozen=True, kw_only=True)
