@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from perse.data import Attachment
+from perse.data.clip_file import Frame
 from perse.geometry import Camera
 from perse.head import HeadParameters, Joint, pose_head
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
@@ -31,15 +32,6 @@ Array = NDArray[np.float32]
 
 _LEAST_SHARE = 0.75  # of the photograph's resolution, which the texture is made for
 _BATCH = 32  # frames skinned at once: a few tens of megabytes
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One finished frame: image [h, w, 3] over white, alpha [h, w], parts [h, w]; all uint8."""
-
-    image: NDArray[np.uint8]
-    alpha: NDArray[np.uint8]
-    parts: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
