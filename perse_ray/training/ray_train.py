@@ -84,7 +84,7 @@ class Seat:
     replicas: Replicas
 
 
-class StepReport(Protocol):
+class StepNumbers(Protocol):
     """What a step tells about itself; numbers only (`perse.training.trainer.StepReport`)."""
 
     step: int
@@ -280,7 +280,7 @@ class _Teller:
         self._waiting: list[Point] = []
         self._last_step: tuple[int, float] | None = None
 
-    def tell(self, report: StepReport, *, last: bool) -> None:
+    def tell(self, report: StepNumbers, *, last: bool) -> None:
         now = time.monotonic()
         if last or report.step % LOG_EVERY_STEPS == 0:
             numbers = {name: float(value) for name, value in vars(report).items() if name != "step"}
