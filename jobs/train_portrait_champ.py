@@ -1,85 +1,8 @@
-"""Train portrait-Champ, the animator of beards, hair, hats, earrings and headphones (P A.3.2).
-
-    python jobs/train_portrait_champ.py --recipe champ-tiny            four sample videos, two cores, minutes
-    python jobs/train_portrait_champ.py --recipe champ-tiny --videos mine/ --workspace runs/champ-mine
-    python jobs/train_portrait_champ.py --recipe champ-paper --videos s3://b/talking-heads --workspace s3://b/champ
-    python jobs/evaluate_animators.py --videos mine/ --champ runs/champ-mine/weights
-
-Videos are tracked, cut and drawn once; those without a usable face go to quarantine. Repeat the same command after any
-interruption: what is finished is kept. Strips of held-out frames lie in report/samples, curves in MLflow. champ-paper
-needs eight GPUs and days; the weights that it starts with: perse models list.
-"""
-
-from __future__ import annotations
+"""`perse train-champ` as a file, for ``ray job submit`` and for a checkout without an installation."""
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
-import tyro
-
-from perse.errors import InputError
-from perse_ray.commands.command_line import run_command
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """What to train on and where."""
-
-    recipe: str = "champ-tiny"
-    """champ-tiny or champ-paper."""
-
-    videos: str | None = None
-    """Folder with videos of talking heads, one person each; also s3://… or gs://…. champ-tiny films four if left
-    out."""
-
-    workspace: str = "runs/champ-tiny"
-    """Folder for everything that is made; also s3://… or gs://…."""
-
-    retry_failed: bool = False
-    """Try videos again that ended in quarantine."""
-
-
-def main(arguments: Arguments) -> None:
-    """Prepare, train both stages, and say where the weights are."""
-    from perse.data.workspace import Workspace
-    from perse.recipes.champ import champ_recipe_named
-    from perse.synthesis.production.model_store import require
-    from perse_ray.build.champ import SAMPLES, WEIGHTS, ChampRequest, train_champ
-    from perse_ray.runtime.progress import readable_s
-
-    recipe = champ_recipe_named(arguments.recipe)
-    if arguments.videos is None and recipe.name != "champ-tiny":
-        raise InputError(f"{recipe.name} needs --videos, a folder with videos of talking heads")
-    require(recipe)
-    recipe.check()
-    workspace = Workspace.open(arguments.workspace)
-    videos = arguments.videos or str(_sample_clips(workspace.path / "videos"))
-    done = train_champ(
-        ChampRequest(recipe=recipe, videos=videos, workspace=workspace, retry_failed=arguments.retry_failed)
-    )
-    for row in done.quarantined:
-        print(f"  not used   {row.name}: {row.error}")
-    numbers = done.numbers
-    print(
-        f"\ndone in {readable_s(done.seconds)}, {len(done.takes)} videos"
-        f"\n  held out   PSNR {numbers['held_out_psnr']:.2f} dB; the first frame repeated has "
-        f"{numbers['held_out_psnr_of_first_frame']:.2f} dB"
-        f"\n  strips     {workspace.location}/{SAMPLES}"
-        f"\n  weights    {workspace.location}/{WEIGHTS}"
-        f"\n  compare    python jobs/evaluate_animators.py --videos {videos} --champ {arguments.workspace}/{WEIGHTS}"
-    )
-
-
-def _sample_clips(folder: Path) -> Path:
-    """Four videos that the procedural animator films, once."""
-    from perse.head.sources import EmbeddedHead
-    from perse_ray.build.champ_clips import film_sample_clips
-
-    film_sample_clips(folder, EmbeddedHead(), print)
-    return folder
-
+from perse_ray.commands.train_portrait_champ import run
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Arguments, description=__doc__)
-    sys.exit(run_command(lambda: main(chosen)))
+    sys.exit(run())

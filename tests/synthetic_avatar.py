@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from perse.attributes import Category
@@ -22,6 +23,7 @@ from perse.avatar import (
 )
 from perse.avatar.initialisation import starting_points
 from perse.avatar.points import IdentityMesh, StartingPoints
+from perse.features import EmbeddedEncoder
 
 START = StartConfig(
     head_points=900, shell_points=500, body_points=200, watched_frames=8, hull=HullConfig(voxel_m=0.012)
@@ -61,3 +63,18 @@ def synthetic_avatar(head_model, tiny_clips, decoder=PART_BASES) -> Avatar:  # t
     config = AvatarConfig(latents=LatentConfig(features=64, hidden=32, dimensions=8), decoder=decoder)
     features = SubjectFeatures(*random_features(len(subjects)), rows)
     return Avatar(config, card, skeleton, start, subjects, features, seed=0)
+
+
+def described_avatar(head_model, tiny_clips, subjects: list[Subject]) -> Avatar:  # type: ignore[no-untyped-def]
+    """An untrained avatar whose prompts went through the embedded encoder, with the tiny clips' pictures in order."""
+    start, mesh = started(head_model, tiny_clips)
+    pictures = np.stack([clip.images[0] for clip, _ in tiny_clips[: len(subjects)]])
+    features = EmbeddedEncoder().encode(pictures, [subject.text for subject in subjects])
+    rows = torch.tensor([-1 if subject.category is None else subject.category.index for subject in subjects])
+    reference = tiny_clips[0][0]
+    card = AvatarCard(reference.key, reference.camera, head_model.expression_names, head_model.joint_names, ())
+    decoder = PartBasesConfig(rank=4, features=4, hidden=8, depth=1)
+    config = AvatarConfig(latents=LatentConfig(hidden=32, dimensions=8), decoder=decoder)
+    skeleton = Skeleton(mesh.joints, head_model.parents, head_model.n_expression, correctives=mesh.correctives)
+    known = SubjectFeatures(features.image, features.text, rows)
+    return Avatar(config, card, skeleton, start, subjects, known, seed=0)

@@ -1,4 +1,4 @@
-"""Blendshapes and linear blend skinning of Gaussians (P Eq. 21–22, 28–29), in plain torch.
+"""Blendshapes and linear blend skinning of Gaussians (P Eq. 21–22, 29), in plain torch.
 
 The specification of the fused kernel in `posing.py`, and what runs on accelerators.
 
@@ -65,7 +65,7 @@ def skin(points: Tensor, skinning: Tensor, motion: FrameMotion) -> Tensor:
 def deform(
     means: Tensor, quats: Tensor, blend_basis: Tensor, skinning: Tensor, motion: FrameMotion
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Eq. 21, 22 and 28: canonical means and quaternions to posed ones.
+    """Eq. 21, 22 and 29: canonical means and quaternions to posed ones.
 
     Args:
         means: [(f,) n, 3], quats: [(f,) n, 4], blend_basis: [(f,) n, 3, m], skinning: [(f,) n, j]; each with the

@@ -149,7 +149,7 @@ class Networks(Decoder):
         return self.assembled(z, x_fc, seen, self.blend_basis, skinning, features)
 
     def displaced(self, offsets: Tensor) -> tuple[Tensor, Tensor]:
-        """x_sc and x_fc [s, n, 3] from O_gc→sc and O_sc→fc side by side, [s, n, 6] in head radii (Eq. 18–19)."""
+        """x_sc and x_fc [s, n, 3] from O_gc→sc and O_sc→fc side by side, [s, n, 6] in head radii (Eq. 19–20)."""
         to_subject, to_flame = offsets.split(3, -1)
         x_sc = self.positions + HEAD_RADIUS_M * to_subject
         return x_sc, x_sc + HEAD_RADIUS_M * to_flame + self.closing
@@ -230,7 +230,7 @@ class Networks(Decoder):
     def _deformed(
         self, canonical: CanonicalGaussians, attributes: Tensor, motion: FrameMotion, of_frame: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Eq. 21–22 and 28: posed means [f, n, 3] and quaternions [f, n, 4] of attributes [f, n, 14]."""
+        """Eq. 21–22 and 29: posed means [f, n, 3] and quaternions [f, n, 4] of attributes [f, n, 14]."""
         learned = None
         if canonical.blend_features is not None:
             learned = self._learned_shift(per_frame(canonical.blend_features, 2, of_frame), motion)

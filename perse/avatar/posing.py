@@ -77,7 +77,7 @@ def pose_fused(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Ten
 def deform_fused(
     attributes: Tensor, skinning: Tensor, shift: Tensor, motion: FrameMotion, of_frame: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Eq. 22 and 28 on the CPU: what `perse.avatar.deformation.deform` does to displaced points.
+    """Eq. 22 and 29 on the CPU: what `perse.avatar.deformation.deform` does to displaced points.
 
     Args:
         attributes: [s, n, 14], of which positions and quaternions are read.

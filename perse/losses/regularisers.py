@@ -71,7 +71,9 @@ def nearest_mean(values: Tensor, points: Tensor, vertices: Tensor, *, neighbours
     """Values of mesh vertices [v, ...] at points [n, 3]: the mean over the nearest vertices [v, 3], inverse-distance
     weighted. What `deformation_loss` compares with."""
     with torch.no_grad():
-        distances, indices = torch.cdist(points.detach(), vertices).topk(neighbours, largest=False)
+        indices = torch.cdist(points.detach(), vertices).topk(neighbours, largest=False).indices
+        # From differences: cdist multiplies matrices, and what is left of a distance of zero depends on the processor.
+        distances = (points.detach()[:, None] - vertices[indices]).norm(dim=-1)
         weights = 1 / distances.clamp(min=1e-9)
         weights = weights / weights.sum(-1, keepdim=True)  # [n, k]
     picked = values[indices]  # [n, k, ...]

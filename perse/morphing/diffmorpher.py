@@ -1,4 +1,4 @@
-"""DiffMorpher (Zhang et al. 2023, arXiv 2312.07409), the paper's teacher (P A.2.2, Eq. 32–35).
+"""DiffMorpher (Zhang et al. 2023, arXiv 2312.07409), the paper's teacher (P A.2.1, Eq. 32–33).
 
 For each end, once per (subject, frame), with the subject's adapter:
 

@@ -1,4 +1,4 @@
-"""A subject's LoRA: the UNet learns to draw one person in all frames of its clip (P A.2.2, Eq. 34).
+"""A subject's LoRA: the UNet learns to draw one person in all frames of its clip (P A.2.2, Eq. 34–35).
 
 Without it a picture half way between two people shows a third one. Trained with peft as Stable Diffusion itself was
 trained, on the empty prompt: predict the noise that was added to a frame's latent.

@@ -9,9 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.data import AttributePrompt, EditedPortrait, PortraitClip, TrackedPortrait, Verdict
-from perse.head import HeadParameters
+from perse.head import HeadModel, HeadParameters
 
-__all__ = ["PortraitAnimator", "PortraitEditor", "QualityScreen", "Shot", "Verdict"]
+__all__ = [
+    "AnimatorConfig",
+    "EditorConfig",
+    "PortraitAnimator",
+    "PortraitEditor",
+    "QualityScreen",
+    "ScreenConfig",
+    "Shot",
+    "ShotConfig",
+    "Verdict",
+]
 
 
 class PortraitEditor(Protocol):
@@ -53,3 +63,27 @@ class PortraitAnimator(Protocol):
     def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
         """The edited portrait (or, with None, the portrait itself) performing the motion. Deterministic."""
         ...
+
+
+class EditorConfig(Protocol):
+    """Anything that builds an editor."""
+
+    def build(self, head: HeadModel) -> PortraitEditor: ...
+
+
+class ScreenConfig(Protocol):
+    """Anything that builds a screen."""
+
+    def build(self, head: HeadModel) -> QualityScreen: ...
+
+
+class AnimatorConfig(Protocol):
+    """Anything that builds an animator."""
+
+    def build(self, head: HeadModel) -> PortraitAnimator: ...
+
+
+class ShotConfig(Protocol):
+    """Which frames of which motion, how large."""
+
+    def shot(self, head: HeadModel) -> Shot: ...

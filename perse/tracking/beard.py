@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from perse.tracking import landmarks as marks
 from perse.tracking.colors import blur, guided_filter, smoothstep, to_gray
-from perse.tracking.frame import FaceFrame
+from perse.tracking.frame import FaceCoordinates
 from perse.tracking.person import disk
 from perse.tracking.polygons import landmark_mask
 
@@ -21,7 +21,7 @@ DARKER_BY = 14.0
 """CIELAB lightness below the cheeks at which skin becomes beard, at half strength."""
 
 
-def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceFrame, person: Floats) -> Floats:
+def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceCoordinates, person: Floats) -> Floats:
     """[h, w] in [0, 1]; all zeros for a shaved face.
 
     Darker than the cheeks and of another chroma (shadows keep the skin's), or so dark that no shadow of a portrait is.
@@ -60,7 +60,7 @@ def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceFrame, pers
     ).astype(np.float32)
 
 
-def _across_the_face(values: Floats, cheeks: NDArray[np.bool_], frame: FaceFrame) -> Floats:
+def _across_the_face(values: Floats, cheeks: NDArray[np.bool_], frame: FaceCoordinates) -> Floats:
     """Median of either cheek, blended over the middle of the face: light from the side leaves one half in shadow."""
     halves = [cheeks & (frame.across < 0), cheeks & (frame.across >= 0)]
     both = float(np.median(values[cheeks]))
@@ -69,7 +69,7 @@ def _across_the_face(values: Floats, cheeks: NDArray[np.bool_], frame: FaceFrame
     return (left * (1 - share) + right * share).astype(np.float32)
 
 
-def _growing_zone(points: Floats, frame: FaceFrame, shape: tuple[int, int]) -> Floats:
+def _growing_zone(points: Floats, frame: FaceCoordinates, shape: tuple[int, int]) -> Floats:
     """Below the nose and along the cheeks' sides, inside the face and a little under the chin, without the lips."""
     face = landmark_mask(points, marks.FACE_OVAL, shape, grow=1.06)
     lips = landmark_mask(points, marks.LIPS_OUTER, shape, grow=1.04)
@@ -79,7 +79,7 @@ def _growing_zone(points: Floats, frame: FaceFrame, shape: tuple[int, int]) -> F
     return (face * below * (1 - lips)).astype(np.float32)
 
 
-def _core(points: Floats, frame: FaceFrame, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _core(points: Floats, frame: FaceCoordinates, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Upper lip and chin without the face's rim, whose shadows look like beards."""
     inner = landmark_mask(points, marks.FACE_OVAL, shape, grow=0.86)
     lips = landmark_mask(points, marks.LIPS_OUTER, shape, grow=1.12)
@@ -100,7 +100,7 @@ def _pieces_touching(mask: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArra
     return np.asarray(keep[labels])
 
 
-def _cheeks(points: Floats, frame: FaceFrame, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _cheeks(points: Floats, frame: FaceCoordinates, shape: tuple[int, int]) -> NDArray[np.bool_]:
     face = landmark_mask(points, marks.FACE_OVAL, shape, grow=0.9)
     band = (frame.down > 0.14) & (frame.down < frame.nose - 0.02) & (np.abs(frame.across) > 0.12)
     return (face > 0.9) & band

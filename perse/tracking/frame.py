@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class FaceFrame:
+class FaceCoordinates:
     """Pixel coordinates in face widths, turned with the head's roll; origin between the eyes.
 
     Attributes:
@@ -33,7 +33,7 @@ class FaceFrame:
     brow: float
 
     @staticmethod
-    def of(landmarks_px: NDArray[np.float32], shape: tuple[int, int]) -> FaceFrame:
+    def of(landmarks_px: NDArray[np.float32], shape: tuple[int, int]) -> FaceCoordinates:
         points = landmarks_px[:, :2].astype(np.float64)
         right, left = points[list(marks.RIGHT_EYE)].mean(0), points[list(marks.LEFT_EYE)].mean(0)
         origin, width = (left + right) / 2, face_width(landmarks_px)
@@ -46,7 +46,7 @@ class FaceFrame:
         rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float64) + 0.5
         dx, dy = columns - origin[0], rows - origin[1]
         middle = float(((points[: marks.N_SURFACE] - origin) @ x_axis).mean())  # the eyes' middle is not the head's
-        return FaceFrame(
+        return FaceCoordinates(
             width_px=width,
             across=((dx * x_axis[0] + dy * x_axis[1] - 0.5 * middle) / width).astype(np.float32),
             down=((dx * y_axis[0] + dy * y_axis[1]) / width).astype(np.float32),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.tracking.colors import blur, fit_mixture, smoothstep
-from perse.tracking.frame import FaceFrame
+from perse.tracking.frame import FaceCoordinates
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -82,7 +82,7 @@ class HeadwearSigns:
         return self.layered > LAYER_SHARE and self.tone_distance > LAYER_DISTANCE
 
 
-def find_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> Floats:
+def find_headwear(lab: Floats, hair: Floats, frame: FaceCoordinates) -> Floats:
     """How much of what looked like hair is headwear: [h, w] in [0, 1], zeros for a bare head.
 
     Args:
@@ -101,7 +101,7 @@ def find_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> Floats:
     return _belongs_to_hat(lab, hair, top, frame) * smoothstep(hair, 0.0, 0.3)
 
 
-def measure_headwear(lab: Floats, hair: Floats, frame: FaceFrame) -> HeadwearSigns:
+def measure_headwear(lab: Floats, hair: Floats, frame: FaceCoordinates) -> HeadwearSigns:
     """The signs that decide; separate so that they can be looked at."""
     top = (hair > 0.6) & (frame.down < frame.brow - 0.05)
     sides = (hair > 0.6) & (frame.down > 0.05) & (frame.down < frame.chin)
@@ -156,7 +156,7 @@ def _sides(colors: Floats, centres: Floats, top: Bools) -> tuple[Bools, Bools]:
     return top & second, top & ~second
 
 
-def _layered(outer: Bools, top: Bools, frame: FaceFrame) -> float:
+def _layered(outer: Bools, top: Bools, frame: FaceCoordinates) -> float:
     """Share of the directions above the eyes in which a tone lies outside and the other inside of it."""
     angle = np.degrees(np.arctan2(frame.across, -frame.down))
     radius = np.hypot(frame.across, frame.down)
@@ -173,7 +173,7 @@ def _layered(outer: Bools, top: Bools, frame: FaceFrame) -> float:
     return float(np.mean(found)) if len(found) > 4 else 0.0
 
 
-def _outer_layer(lab: Floats, hair: Floats, frame: FaceFrame) -> Floats:
+def _outer_layer(lab: Floats, hair: Floats, frame: FaceCoordinates) -> Floats:
     """[h, w] in [0, 1]: what has the outer tone and hangs together with the top of the head, however far down."""
     top = (hair > 0.6) & (frame.down < frame.brow - 0.05)
     colors = blur(lab, 0.006 * frame.width_px + 0.4)
@@ -196,7 +196,7 @@ def _local_deviation(lightness: Floats, sigma: float) -> Floats:
     return np.sqrt(np.maximum(blur(lightness * lightness, sigma) - mean * mean, 0)).astype(np.float32)
 
 
-def _belongs_to_hat(lab: Floats, hair: Floats, top: Bools, frame: FaceFrame) -> Floats:
+def _belongs_to_hat(lab: Floats, hair: Floats, top: Bools, frame: FaceCoordinates) -> Floats:
     """[h, w] in [0, 1]: everything like the hat's colours that hangs together with the top of the head."""
     colors = blur(lab, 0.006 * frame.width_px + 0.4)
     hat = fit_mixture(colors[top & (frame.down < frame.brow - 0.2)], 4)

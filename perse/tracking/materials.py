@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep, to_gray
-from perse.tracking.frame import FaceFrame
+from perse.tracking.frame import FaceCoordinates
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -32,7 +32,7 @@ class Material(IntEnum):
 
 
 def estimate_materials(
-    image: Image, lab: Floats, person: Floats, hull: Floats, frame: FaceFrame
+    image: Image, lab: Floats, person: Floats, hull: Floats, frame: FaceCoordinates
 ) -> dict[Material, Floats]:
     """Probabilities [h, w] that sum to one; only meaningful where there is a person.
 
@@ -74,7 +74,7 @@ def estimate_materials(
     return {material: sharp[material].astype(np.float32) for material in Material}
 
 
-def find_curtain(hair: Floats, across: Floats, down: Floats, frame: FaceFrame) -> Floats:
+def find_curtain(hair: Floats, across: Floats, down: Floats, frame: FaceCoordinates) -> Floats:
     """Where hair may fall over the shoulders: [h, w] in [0, 1], zeros for hair that ends above them.
 
     Hair beside the chin on one side opens a zone below it, as wide as it is there and a little wider further down:
@@ -100,7 +100,7 @@ def find_curtain(hair: Floats, across: Floats, down: Floats, frame: FaceFrame) -
     return zone.astype(np.float32)
 
 
-def _below_curtain(priors: Floats, curtain: Floats, across: Floats, down: Floats, frame: FaceFrame) -> Floats:
+def _below_curtain(priors: Floats, curtain: Floats, across: Floats, down: Floats, frame: FaceCoordinates) -> Floats:
     """Priors [3, h, w] by which colours decide between hair and clothes under a curtain."""
     priors = priors.copy()
     depth = np.clip((down - frame.chin) / 1.0, 0, 2)
@@ -117,7 +117,7 @@ def _with_curtain(
     curtain: Floats,
     seeds: list[NDArray[np.bool_]],
     down: Floats,
-    frame: FaceFrame,
+    frame: FaceCoordinates,
 ) -> list[NDArray[np.bool_]]:
     """Better seeds: hair from the first estimate, clothes from where no hair can hang, or that do not look like it."""
     hair_seed = (posterior[Material.HAIR] > 0.85) & present & (down < frame.chin + 0.1)
@@ -133,7 +133,7 @@ def _with_curtain(
     return [seeds[Material.SKIN], hair_seed, clothes]
 
 
-def _loose_hair(hair: Floats, person: Floats, frame: FaceFrame) -> Floats:
+def _loose_hair(hair: Floats, person: Floats, frame: FaceCoordinates) -> Floats:
     """Hair [h, w] in pieces that lie low and hang together with nothing on the head: dark clothes, most likely."""
     _, labels = cv2.connectedComponents(((hair > 0.4) & (person > 0.5)).astype(np.uint8))
     on_head = np.unique(labels[(labels > 0) & (frame.down < 0.1)])
@@ -143,7 +143,7 @@ def _loose_hair(hair: Floats, person: Floats, frame: FaceFrame) -> Floats:
     return np.where(low & ~near_head, hair, 0).astype(np.float32)
 
 
-def _priors(hull: Floats, frame: FaceFrame) -> list[Floats]:
+def _priors(hull: Floats, frame: FaceCoordinates) -> list[Floats]:
     """Log prior of each material at each pixel, from anatomy alone."""
     across, down = np.abs(frame.across), frame.down
     face = smoothstep(hull, 0.3, 0.9)
@@ -174,7 +174,7 @@ def _priors(hull: Floats, frame: FaceFrame) -> list[Floats]:
 
 
 def _seeds(
-    colors: Floats, present: NDArray[np.bool_], face: Floats, across: Floats, down: Floats, frame: FaceFrame
+    colors: Floats, present: NDArray[np.bool_], face: Floats, across: Floats, down: Floats, frame: FaceCoordinates
 ) -> list[NDArray[np.bool_]]:
     """Pixels that can be trusted to begin with."""
     # Cheeks and nose between eyes and nose tip: free of beards, brows and lips.

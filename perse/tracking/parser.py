@@ -19,7 +19,7 @@ from perse.tracking import landmarks as marks
 from perse.tracking.beard import beard_mask
 from perse.tracking.colors import blur, smoothstep, to_lab
 from perse.tracking.exposure import brightened
-from perse.tracking.frame import FaceFrame
+from perse.tracking.frame import FaceCoordinates
 from perse.tracking.headwear import find_headwear
 from perse.tracking.materials import Material, estimate_materials
 from perse.tracking.person import person_matte, soften_hair_edge
@@ -50,7 +50,7 @@ class ProceduralParser:
 
     def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
         shape = image.shape[:2]
-        frame = FaceFrame.of(landmarks_px, shape)
+        frame = FaceCoordinates.of(landmarks_px, shape)
         hull = landmark_mask(landmarks_px, marks.FACE_OVAL, shape)
         image = brightened(image, hull > 0.9)
         lab = to_lab(image)
@@ -70,7 +70,7 @@ class ProceduralParser:
         return _compose(person, materials, hair, headwear, beard, skin_parts)
 
     def _split_skin(
-        self, image: Image, lab: Floats, points: Floats, frame: FaceFrame, hull: Floats
+        self, image: Image, lab: Floats, points: Floats, frame: FaceCoordinates, hull: Floats
     ) -> dict[Part, Floats]:
         """Soft masks inside the skin; what none of them claims is `Part.SKIN`."""
         shape = image.shape[:2]
@@ -92,7 +92,7 @@ class ProceduralParser:
             Part.NECK: _neck_zone(points, frame, hull),
         }
 
-    def _brow(self, lab: Floats, points: Floats, loop: tuple[int, ...], frame: FaceFrame) -> Floats:
+    def _brow(self, lab: Floats, points: Floats, loop: tuple[int, ...], frame: FaceCoordinates) -> Floats:
         """The brow's hairs: dark against the skin around, inside a generous contour."""
         shape = lab.shape[:2]
         zone = landmark_mask(points, loop, shape, grow=1.25, feather_px=0.012 * frame.width_px)
@@ -105,14 +105,14 @@ class ProceduralParser:
         return np.maximum(zone * dark, 0.5 * core).astype(np.float32)
 
 
-def _ear_zone(frame: FaceFrame, hull: Floats) -> Floats:
+def _ear_zone(frame: FaceCoordinates, hull: Floats) -> Floats:
     """Beside the face, from the brows to the mouth."""
     beside = smoothstep(np.abs(frame.across), 0.40, 0.46) * smoothstep(np.abs(frame.across), 0.85, 0.75)
     height = smoothstep(frame.down, -0.32, -0.22) * smoothstep(frame.down, 0.62, 0.52)
     return (beside * height * (1 - smoothstep(hull, 0.2, 0.8))).astype(np.float32)
 
 
-def _neck_zone(points: Floats, frame: FaceFrame, hull: Floats) -> Floats:
+def _neck_zone(points: Floats, frame: FaceCoordinates, hull: Floats) -> Floats:
     """Below the jaw line and outside the face."""
     jaw = points[list(marks.JAW_LINE), :2]
     jaw = jaw[4:-4]  # without the part beside the ears

@@ -117,7 +117,7 @@ def read_parts(picture: Image, shape: tuple[int, int]) -> NDArray[np.int16]:
         size = " x ".join(str(n) for n in picture.shape[1::-1])
         raise InputError(
             f"the parts must be a colour picture of {shape[1]} x {shape[0]} px, the crop's size, got {size}; "
-            "start from what `python jobs/track.py --portrait … --parts mask.png` writes"
+            "start from what `perse track --portrait … --parts mask.png` writes"
         )
     painted = picture[..., 3] > 127 if picture.shape[2] == 4 else np.ones(shape, bool)
     colors = np.array([PALETTE[part] for part in Part], np.int16)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perse.recipes.resources import WorkerPool
-from perse_ray.runtime.placement import Claim, fits
+from perse_ray.runtime.claims import Claim, fits
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from perse.head import HeadModel
 from perse.recipes import Recipe
 from perse.recipes.resources import ClusterUse, WorkerPool
 from perse.tracking import HeadTracker
-from perse_ray.rows.stage import Resources, RowWorkConfig, Stage, Value
-from perse_ray.runtime.placement import Claim
-from perse_ray.synthesis.stages import Pool, Studio
+from perse_ray.rows.stage import Pool, Resources
+from perse_ray.runtime.claims import Claim
+from perse_ray.synthesis.stages import Studio
 from perse_ray.training.ray_train import WorkerGroup
 
 
@@ -38,9 +38,10 @@ def tracker_of(recipe: Recipe, head: HeadModel) -> HeadTracker:
 
 
 def pool_of(pool: WorkerPool) -> Pool:
-    """A recipe's numbers as a stage's."""
+    """A recipe's numbers as a stage's; a pool of the driver's own process counts as one worker."""
+    low, high = pool.workers
     return Pool(
-        workers=pool.workers,
+        workers=(max(low, 1), max(high, 1)),
         resources=resources_of(pool),
         batch_size=pool.batch_size,
         time_limit_s=pool.time_limit_s,
@@ -50,28 +51,6 @@ def pool_of(pool: WorkerPool) -> Pool:
 def resources_of(pool: WorkerPool) -> Resources:
     """What one worker claims."""
     return Resources(num_cpus=pool.cpus, num_gpus=pool.gpus, memory_gib=pool.memory_gib, threads=pool.threads)
-
-
-def stage_pool(
-    name: str,
-    work: RowWorkConfig,
-    pool: WorkerPool,
-    *,
-    reads: tuple[str, ...],
-    writes: tuple[tuple[str, Value], ...],
-) -> Stage:
-    """One stage with a recipe's numbers; a pool of the driver's own process counts as one worker."""
-    low, high = pool.workers
-    return Stage(
-        name=name,
-        work=work,
-        reads=reads,
-        writes=writes,
-        resources=resources_of(pool),
-        batch_size=pool.batch_size,
-        workers=(max(low, 1), max(high, 1)),
-        time_limit_s=pool.time_limit_s,
-    )
 
 
 def claim_of(pool: WorkerPool, what: str) -> Claim:

@@ -17,7 +17,7 @@ import perse
 from perse.attributes import Category
 from perse.data.tables import QuarantinedRow, prompt_to_row, row_to_prompt
 from perse.evaluation import EvaluationReport
-from perse_ray.synthesis.synthesize import Rejection, Subject, Synthesis
+from perse_ray.synthesis.synthesize import FilmedEdit, Rejection, Synthesis
 
 PACKAGES = ("torch", "ray", "mlflow", "numpy", "numba", "mediapipe", "anny")
 
@@ -39,7 +39,7 @@ def synthesis_from_json(value: Mapping[str, Any]) -> Synthesis:
     """The inverse of `synthesis_to_json`."""
     return Synthesis(
         reference=value["reference"],
-        subjects=tuple(Subject(row_to_prompt(s["prompt"]), s["edit"], s["clip"]) for s in value["subjects"]),
+        subjects=tuple(FilmedEdit(row_to_prompt(s["prompt"]), s["edit"], s["clip"]) for s in value["subjects"]),
         rejected=tuple(
             Rejection(row_to_prompt(r["prompt"]), r["edit"], tuple(r["reasons"])) for r in value["rejected"]
         ),

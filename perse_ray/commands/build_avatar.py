@@ -20,8 +20,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perse_ray.commands.command_line import parsed, recipe_of, run_command
+
+if TYPE_CHECKING:
+    from perse.recipes import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,10 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Read what was given, build, and say where everything is."""
+    recipe = recipe_of(arguments.recipe, arguments.seed)
+    if arguments.plan:
+        _print_plan(recipe)
+        return
     from perse.data.photograph import read_photograph
     from perse.data.workspace import Workspace
     from perse.data.workspace_lock import locked
@@ -71,16 +79,11 @@ def main(arguments: Arguments) -> None:
     from perse.synthesis.prompts import read_prompts_csv
     from perse.tracking.part_picture import open_parts
     from perse_ray.build.build import build
-    from perse_ray.build.plan import describe_plan
     from perse_ray.build.request import BuildRequest
     from perse_ray.runtime.progress import readable_s
     from perse_ray.runtime.shared_storage import check_location
     from perse_ray.synthesis.acceptance import summarise
 
-    recipe = recipe_of(arguments.recipe, arguments.seed)
-    if arguments.plan:
-        print(describe_plan(recipe))
-        return
     check_location(arguments.workspace)
     require(recipe, commercial_safe=arguments.commercial_safe)
     photograph = read_photograph(arguments.portrait)
@@ -110,6 +113,13 @@ def main(arguments: Arguments) -> None:
         f"\n  avatar        {workspace.location}/avatar, in MLflow {done.model}"
         f"\n  serve it      perse serve --workspace {arguments.workspace}"
     )
+
+
+def _print_plan(recipe: Recipe) -> None:
+    """Needs no Ray and no MLflow, which `build` would import."""
+    from perse_ray.build.plan import describe_plan
+
+    print(describe_plan(recipe))
 
 
 def _shown(metrics: dict[str, object], name: str, digits: int) -> str:

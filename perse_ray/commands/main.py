@@ -31,6 +31,8 @@ COMMANDS = {
     "track": Command("track", "from a video of a face to a motion that any avatar can perform"),
     "serve": Command("serve", "render over HTTP", "serve"),
     "verify": Command("verify", "say where a file comes from", "export"),
+    "train-champ": Command("train_portrait_champ", "train the animator portrait-Champ on videos", "production"),
+    "evaluate-animators": Command("evaluate_animators", "compare animators by self-reenactment", "production"),
     "models": Command("models", "weights of the production backends: list, check, fetch, convert", "production"),
     "doctor": Command("doctor_report", "is this machine ready?"),
 }
@@ -58,7 +60,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def overview() -> str:
     """The list of commands."""
-    rows = [f"  {name:8} {command.summary}" for name, command in COMMANDS.items()]
+    widest = max(map(len, COMMANDS))
+    rows = [f"  {name:{widest}} {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "From one portrait to an animatable, editable 3D Gaussian head avatar.",

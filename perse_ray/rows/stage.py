@@ -116,6 +116,35 @@ class Stage:
             raise ValueError(f"a stage's name must be an identifier, got {self.name!r}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """How a stage runs: the part of it that is no row's business."""
+
+    workers: tuple[int, int] = (1, 1)
+    """Smallest and largest number of workers."""
+
+    first_workers: int = 1
+    """Workers to begin with, within those bounds."""
+
+    resources: Resources = Resources()
+    """What one worker claims."""
+
+    batch_size: int = 1
+    """Rows handed to a worker at once."""
+
+    time_limit_s: float = 300.0
+    """A row that takes longer is stopped and tried again."""
+
+    max_attempts: int = 3
+    """Starts after which a row that never finishes goes to quarantine."""
+
+    def stage(
+        self, name: str, work: RowWorkConfig, reads: tuple[str, ...], writes: tuple[tuple[str, Value], ...]
+    ) -> Stage:
+        """A stage that runs so."""
+        return Stage(name=name, work=work, reads=reads, writes=writes, **vars(self))
+
+
 More = Callable[[Row], Sequence[Row]]
 """Says which rows a finished row brings along, such as a replacement for a rejected one."""
 

@@ -9,43 +9,17 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import ray
 from ray.autoscaler.sdk import request_resources
 
 from perse.errors import StageError
+from perse_ray.runtime.claims import Claim, fits
 
 log = logging.getLogger(__name__)
 
 REMIND_EVERY_S = 30.0
 _POLL_S = 1.0
-_ROUNDING = 1e-6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """Workers that must all have a place at the same time."""
-
-    what: str
-    """For the message: "morph actors"."""
-
-    count: int
-    """How many."""
-
-    cpus: float = 0.0
-    """Logical CPUs of one."""
-
-    gpus: float = 0.0
-    """GPUs of one."""
-
-    memory_gib: float = 0.0
-    """Memory that one sets aside."""
-
-    def __str__(self) -> str:
-        parts = [f"{self.cpus:g} CPU"] + ([f"{self.gpus:g} GPU"] if self.gpus else [])
-        parts += [f"{self.memory_gib:g} GiB"] if self.memory_gib else []
-        return f"{self.count} {self.what} of {', '.join(parts)} each"
 
 
 def await_room(
@@ -94,22 +68,6 @@ def _asked_for(claims: Sequence[Claim]) -> Iterator[None]:
         yield
     finally:
         request_resources(bundles=[])
-
-
-def fits(nodes: Sequence[Mapping[str, float]], claims: Sequence[Claim]) -> bool:
-    """Whether empty nodes hold all claims, largest first, each on the first node with room."""
-    free = [dict(node) for node in nodes]
-    for claim in sorted(claims, key=lambda claim: (claim.gpus, claim.cpus), reverse=True):
-        needed = {"GPU": claim.gpus, "CPU": claim.cpus, "memory": claim.memory_gib * 2**30}
-        for _ in range(claim.count):
-            place = next(
-                (node for node in free if all(node.get(k, 0) + _ROUNDING >= v for k, v in needed.items())), None
-            )
-            if place is None:
-                return False
-            for name, amount in needed.items():
-                place[name] = place.get(name, 0) - amount
-    return True
 
 
 def node_resources() -> list[dict[str, float]]:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -21,56 +20,19 @@ from perse.data.keys import clip_key, edit_key, verdict_key
 from perse.data.tables import prompt_to_row, row_to_prompt
 from perse.data.workspace import Workspace
 from perse.errors import PerseError
-from perse.head import HeadModel
 from perse.head.sources import HeadSource
 from perse.synthesis.production import AnimatorByCategoryConfig, EditorByCategoryConfig
-from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot
+from perse.synthesis.seams import (
+    AnimatorConfig,
+    EditorConfig,
+    ScreenConfig,
+    ShotConfig,
+)
 from perse_ray.rows.fingerprint import fingerprint
-from perse_ray.rows.stage import KEY, NAME, Resources, Row, RowWork, Stage, Value
+from perse_ray.rows.stage import KEY, NAME, Pool, Row, RowWork, Stage, Value
 
 REFERENCE = "reference"
 """Name of the row that films the portrait itself."""
-
-
-class EditorConfig(Protocol):
-    def build(self, head: HeadModel) -> PortraitEditor: ...
-
-
-class ScreenConfig(Protocol):
-    def build(self, head: HeadModel) -> QualityScreen: ...
-
-
-class AnimatorConfig(Protocol):
-    def build(self, head: HeadModel) -> PortraitAnimator: ...
-
-
-class ShotConfig(Protocol):
-    """Which frames of which motion, how large."""
-
-    def shot(self, head: HeadModel) -> Shot: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pool:
-    """How one stage of the synthesis runs."""
-
-    workers: tuple[int, int] = (1, 1)
-    """Smallest and largest number of workers."""
-
-    first_workers: int = 1
-    """Workers to begin with, within those bounds."""
-
-    resources: Resources = field(default_factory=Resources)
-    """What one worker claims."""
-
-    batch_size: int = 1
-    """Prompts handed to a worker at once."""
-
-    time_limit_s: float = 300.0
-    """A prompt that takes longer is stopped and tried again."""
-
-    max_attempts: int = 3
-    """Starts after which a prompt that never finishes goes to quarantine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +50,9 @@ class Studio:
     screen: ScreenConfig
     animator: AnimatorConfig
     filming: ShotConfig
-    edit_pool: Pool = Pool()
-    screen_pool: Pool = Pool()
-    animate_pool: Pool = Pool()
+    edit_pool: Pool = field(default_factory=Pool)
+    screen_pool: Pool = field(default_factory=Pool)
+    animate_pool: Pool = field(default_factory=Pool)
 
     def row(self, identity: str, prompt: AttributePrompt | None) -> Row:
         """The row of a prompt or, with None, of the reference clip."""
@@ -132,18 +94,7 @@ def synthesis_stages(workspace: Workspace, studio: Studio) -> tuple[Stage, ...]:
     """The three stages, in order. The tracked portrait must lie in the workspace."""
 
     def stage(name: str, pool: Pool, reads: tuple[str, ...], writes: tuple[tuple[str, Value], ...]) -> Stage:
-        return Stage(
-            name=name,
-            work=_SynthesisWork(step=name, workspace=workspace, studio=studio),
-            reads=reads,
-            writes=writes,
-            resources=pool.resources,
-            batch_size=pool.batch_size,
-            workers=pool.workers,
-            first_workers=pool.first_workers,
-            time_limit_s=pool.time_limit_s,
-            max_attempts=pool.max_attempts,
-        )
+        return pool.stage(name, _SynthesisWork(step=name, workspace=workspace, studio=studio), reads, writes)
 
     return (
         stage("edit", studio.edit_pool, ("prompt", "edit", "clip"), (("edit_s", 0.0),)),

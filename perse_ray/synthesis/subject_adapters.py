@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,9 +22,21 @@ from perse.morphing.diffusion.adapters import FOLDER, adapter_file, save_adapter
 from perse.morphing.subject_lora import SubjectLoraConfig, SubjectLoraTrainer, training_frames
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.executor import Executor
-from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row, Stage, Value
+from perse_ray.rows.stage import (
+    ATTEMPTS,
+    ERROR,
+    FAILED,
+    FAILED_STAGE,
+    KEY,
+    NAME,
+    STATUS,
+    TRACEBACK,
+    Pool,
+    Row,
+    Stage,
+    Value,
+)
 from perse_ray.runtime.progress import Progress
-from perse_ray.synthesis.stages import Pool
 
 log = logging.getLogger(__name__)
 
@@ -80,17 +92,10 @@ class _Adapt:
 
 def adapter_stage(work: AdapterWork, pool: Pool) -> Stage:
     """The stage; `pool.resources` should claim a GPU where there is one."""
-    return Stage(
-        name=STAGE,
-        work=work,
-        reads=("clip",),
-        writes=(("adapted", False), ("first_loss", 0.0), ("last_loss", 0.0), ("adapt_s", 0.0)),
-        resources=pool.resources,
-        batch_size=1,
-        workers=pool.workers,
-        time_limit_s=pool.time_limit_s,
-        max_attempts=pool.max_attempts,
-    )
+    writes: tuple[tuple[str, Value], ...] = (
+        ("adapted", False), ("first_loss", 0.0), ("last_loss", 0.0), ("adapt_s", 0.0),
+    )  # fmt: skip
+    return replace(pool, batch_size=1).stage(STAGE, work, ("clip",), writes)
 
 
 @dataclass(frozen=True)

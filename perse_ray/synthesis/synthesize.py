@@ -34,7 +34,7 @@ MAX_REPLACEMENTS = 3
 
 
 @dataclass(frozen=True)
-class Subject:
+class FilmedEdit:
     """An edited portrait that has its clip.
 
     Attributes:
@@ -76,7 +76,7 @@ class Synthesis:
     """
 
     reference: str
-    subjects: tuple[Subject, ...]
+    subjects: tuple[FilmedEdit, ...]
     rejected: tuple[Rejection, ...]
     quarantined: tuple[QuarantinedRow, ...]
     shortfall: tuple[tuple[Category, int], ...]
@@ -186,7 +186,7 @@ class _Run:
             assert prompt is not None, "only the first row has none"
             edit, clip, verdict = str(row["edit"]), str(row["clip"]), str(row["verdict"])
             if known.filmed(row):
-                subjects.append(Subject(prompt, edit, clip))
+                subjects.append(FilmedEdit(prompt, edit, clip))
             elif known.refused(row):
                 reasons = archive.load_verdict(self.workspace, verdict).reasons
                 rejected.append(Rejection(prompt, edit, reasons))

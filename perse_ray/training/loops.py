@@ -15,11 +15,11 @@ from perse_ray.training.ray_train import Seat
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingLoop:
-    """Stage 1: the avatar on its clips."""
+class OnClips:
+    """What both stages of the training need."""
 
     workspace: Workspace
-    """Where the clips are."""
+    """Where clips and morphs are."""
 
     clips: tuple[str, ...]
     """Content keys of the clips, in the order of the avatar's subjects."""
@@ -27,14 +27,32 @@ class TrainingLoop:
     frames: tuple[int, ...]
     """Frame numbers to train on."""
 
-    training: TrainingConfig
-    """The recipe's numbers."""
-
     rasterizer: Rasterizer
     """What draws."""
 
     clips_mib: int = ClusterUse().clips_mib
     """Decoded frames that a worker keeps."""
+
+    def trainer(self, start: Checkpoint, training: TrainingConfig, seat: Seat) -> Trainer:
+        """A trainer that goes on from a checkpoint.
+
+        Raises:
+            RecipeError: the checkpoint was made with another configuration.
+        """
+        clips = training_frames(load_clips(self.workspace, self.clips, self.clips_mib), self.frames)
+        trainer = Trainer(
+            avatar_of(start), clips, training, rasterizer=self.rasterizer, device=seat.device, replicas=seat.replicas
+        )
+        trainer.resume(start)
+        return trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingLoop(OnClips):
+    """Stage 1: the avatar on its clips."""
+
+    training: TrainingConfig
+    """The recipe's numbers."""
 
     @property
     def steps(self) -> int:
@@ -45,17 +63,7 @@ class TrainingLoop:
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """
-        clips = training_frames(load_clips(self.workspace, self.clips, self.clips_mib), self.frames)
-        trainer = Trainer(
-            avatar_of(start),
-            clips,
-            self.training,
-            rasterizer=self.rasterizer,
-            device=seat.device,
-            replicas=seat.replicas,
-        )
-        trainer.resume(start)
-        return Training(trainer)
+        return Training(self.trainer(start, self.training, seat))
 
 
 class Training:
@@ -82,26 +90,11 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTuningLoop:
+class FineTuningLoop(OnClips):
     """Stage 2: the trained avatar on interpolations, with morph actors working ahead."""
-
-    workspace: Workspace
-    """Where clips and morphs are."""
-
-    clips: tuple[str, ...]
-    """Content keys of the clips, in the order of the avatar's subjects."""
-
-    frames: tuple[int, ...]
-    """Frame numbers to train on."""
 
     fine_tuning: FineTuneConfig
     """The recipe's numbers."""
-
-    rasterizer: Rasterizer
-    """What draws."""
-
-    clips_mib: int = ClusterUse().clips_mib
-    """Decoded frames that a worker keeps."""
 
     pool: MorphPool
     """Who makes the morphs."""
@@ -118,17 +111,8 @@ class FineTuningLoop:
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """
-        clips = training_frames(load_clips(self.workspace, self.clips, self.clips_mib), self.frames)
-        trainer = Trainer(
-            avatar_of(start),
-            clips,
-            self.fine_tuning.training,
-            rasterizer=self.rasterizer,
-            device=seat.device,
-            replicas=seat.replicas,
-        )
-        trainer.resume(start)
-        source = PooledMorphs(self.pool, self.clips, clips, self.steps)
+        trainer = self.trainer(start, self.fine_tuning.training, seat)
+        source = PooledMorphs(self.pool, self.clips, trainer.clips, self.steps)
         return FineTuning(FineTuner(trainer, source, self.fine_tuning, without=self.without), source, self.pool.gpus)
 
 

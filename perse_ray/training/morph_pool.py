@@ -41,7 +41,8 @@ from perse_ray.rows.fault_handling import one_line
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.on_ray_data import limit_threads
 from perse_ray.rows.stage import Resources
-from perse_ray.runtime.placement import Claim, await_room
+from perse_ray.runtime.claims import Claim
+from perse_ray.runtime.placement import await_room
 from perse_ray.runtime.serve_session import serve_session
 
 log = logging.getLogger(__name__)

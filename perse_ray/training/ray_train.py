@@ -33,7 +33,8 @@ from perse.training.checkpoint import Checkpoint
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.mlflow_log import StageLog
 from perse_ray.rows.on_ray_data import limit_threads, readable
-from perse_ray.runtime.placement import Claim, await_room
+from perse_ray.runtime.claims import Claim
+from perse_ray.runtime.placement import await_room
 from perse_ray.runtime.progress import Progress
 from perse_ray.training.progress_board import Board, Point, ProgressBoard, RemoteBoard
 
@@ -83,7 +84,7 @@ class Seat:
     replicas: Replicas
 
 
-class StepReport(Protocol):
+class StepNumbers(Protocol):
     """What a step tells about itself; numbers only (`perse.training.trainer.StepReport`)."""
 
     step: int
@@ -279,7 +280,7 @@ class _Teller:
         self._waiting: list[Point] = []
         self._last_step: tuple[int, float] | None = None
 
-    def tell(self, report: StepReport, *, last: bool) -> None:
+    def tell(self, report: StepNumbers, *, last: bool) -> None:
         now = time.monotonic()
         if last or report.step % LOG_EVERY_STEPS == 0:
             numbers = {name: float(value) for name, value in vars(report).items() if name != "step"}

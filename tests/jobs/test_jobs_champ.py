@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import tyro
 
-from jobs import evaluate_animators, train_portrait_champ
 from perse.errors import InputError, MissingWeightsError, RecipeError
 from perse.evaluation.reenactment import ReenactmentScores
+from perse_ray.commands import evaluate_animators, train_portrait_champ
 
 
 @pytest.mark.parametrize(

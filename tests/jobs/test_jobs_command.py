@@ -46,6 +46,16 @@ def test_help_of_a_word_needs_no_torch_and_no_ray(name: str) -> None:
     assert f"perse {name}" in done.stdout
 
 
+def test_a_plan_needs_no_ray_and_no_mlflow() -> None:
+    code = (
+        "import sys; from perse_ray.commands.main import main; main(['build', '--recipe', 'tiny', '--plan'])\n"
+        "sys.exit(len({'ray', 'mlflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "hours are estimates" in done.stdout
+
+
 def test_an_unknown_word_and_a_missing_extra_are_explained(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,8 @@ def test_weights_halve_on_schedule() -> None:
 def test_nearest_mean_at_a_vertex_is_its_value() -> None:
     vertices = torch.randn(40, 3)
     values = torch.randn(40, 3, 2)
-    torch.testing.assert_close(nearest_mean(values, vertices[:7], vertices), values[:7], atol=1e-4, rtol=0)
+    # A vertex weighs 1e9, its neighbours a few units: what they add is below float32's last digit.
+    torch.testing.assert_close(nearest_mean(values, vertices[:7], vertices), values[:7], atol=1e-6, rtol=0)
     constant = nearest_mean(torch.ones(40, 5), torch.randn(9, 3), vertices)
     torch.testing.assert_close(constant, torch.ones(9, 5))
 

@@ -24,8 +24,8 @@ from perse.geometry.camera import Camera
 from perse.head import HeadModel, HeadParameters
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot, Verdict
 from perse.training import Checkpoint, Replicas, Trainer
-from perse_ray.rows.stage import RowWork, Value
-from perse_ray.synthesis.stages import Pool, Studio
+from perse_ray.rows.stage import Pool, RowWork, Value
+from perse_ray.synthesis.stages import Studio
 from perse_ray.training.loops import TrainingLoop
 from perse_ray.training.morph_pool import MorphMaker, MorphWork
 from perse_ray.training.ray_train import Seat

@@ -6,7 +6,7 @@ from perse.attributes import Category
 from perse.data import AttributePrompt
 from perse.data.tables import QuarantinedRow
 from perse_ray.synthesis.acceptance import acceptance, summarise
-from perse_ray.synthesis.synthesize import Rejection, Subject, Synthesis
+from perse_ray.synthesis.synthesize import FilmedEdit, Rejection, Synthesis
 
 
 def prompt(category: Category, number: int) -> AttributePrompt:
@@ -21,7 +21,7 @@ def test_every_prompt_is_counted_once_and_reasons_without_their_numbers() -> Non
     hat, nose = Category.HAT, Category.NOSE
     found = Synthesis(
         reference="r",
-        subjects=(Subject(prompt(hat, 0), "e", "c"), Subject(prompt(nose, 0), "e", "c")),
+        subjects=(FilmedEdit(prompt(hat, 0), "e", "c"), FilmedEdit(prompt(nose, 0), "e", "c")),
         rejected=(
             Rejection(prompt(hat, 1), "e", ("another person: descriptor distance 0.71, limit 0.6", "too small")),
             Rejection(prompt(hat, 2), "e", ("another person: descriptor distance 0.65, limit 0.6",)),
@@ -53,5 +53,5 @@ def test_the_line_stays_readable_and_words_with_digits_are_words() -> None:
 
 
 def test_a_run_without_losses_needs_no_summary() -> None:
-    found = Synthesis("r", (Subject(prompt(Category.HAT, 0), "e", "c"),), (), (), ())
+    found = Synthesis("r", (FilmedEdit(prompt(Category.HAT, 0), "e", "c"),), (), (), ())
     assert summarise(acceptance(found)) == ""

@@ -20,7 +20,7 @@ from perse.morphing.diffusion.adapters import adapter_file, load_adapter
 from perse.morphing.subject_lora import SubjectLoraTrainer, TrainedAdapter
 from perse.synthesis.production.model_store import Weights
 from perse_ray.rows import in_process, on_ray_data
-from perse_ray.synthesis.stages import Pool
+from perse_ray.rows.stage import Pool
 from perse_ray.synthesis.subject_adapters import AdapterWork, train_adapters
 
 FRAMES = 6

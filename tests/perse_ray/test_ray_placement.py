@@ -9,7 +9,8 @@ import pytest
 from perse.errors import StageError
 from perse.recipes.resources import WorkerPool
 from perse_ray.build.balance import BalancedStage, balanced, bound_s
-from perse_ray.runtime.placement import Claim, await_room, fits
+from perse_ray.runtime.claims import Claim, fits
+from perse_ray.runtime.placement import await_room
 
 GIB = float(2**30)
 

@@ -10,16 +10,25 @@ from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt
 from perse.errors import PromptError
 from perse.head import HeadModel, Region
-from perse.synthesis.procedural.attachments.hats import RIM_PLANES, build_hat, rim_plane
+from perse.synthesis.procedural.attachments import textures
+from perse.synthesis.procedural.attachments.hat_models import (
+    HAT_MODELS,
+    Brim,
+    Colors,
+    Crown,
+    HatModel,
+    Piece,
+    RimPlane,
+)
+from perse.synthesis.procedural.attachments.hats import assemble, build_hat, rim_plane
 from perse.synthesis.procedural.attachments.skull import Skull
-from perse.synthesis.prompts import complete
+from perse.synthesis.prompts import complete, vocabulary
 
 KINDS = [
-    {"kind": "beanie", "detail": "pompom"},
+    *({"kind": kind} for kind in HAT_MODELS),
     {"kind": "beanie", "detail": "striped"},
     {"kind": "cap", "detail": "two-tone"},
     {"kind": "wide brim", "band": "red"},
-    {"kind": "top hat"},
 ]
 
 
@@ -31,6 +40,23 @@ def hat_prompt(**given: str) -> AttributePrompt:
 @pytest.fixture(scope="module")
 def skull(head_model: HeadModel) -> Skull:
     return Skull.fit(head_model, neutral(head_model))
+
+
+def test_every_kind_of_the_vocabulary_is_a_row() -> None:
+    assert set(vocabulary(Category.HAT)["kind"]) == set(HAT_MODELS)
+
+
+def test_a_hat_that_is_not_in_the_table_is_a_row(head_model: HeadModel, skull: Skull) -> None:
+    """docs/attachments.md says so: a bucket hat of two shapes that others have."""
+    cloth = Piece("bucket", (Crown(((0, 1.0), (40, 0.97), (95, 0.9), (96, 0.0))),), lambda c: textures.felt(c.color))
+    brim = Piece("bucket brim", (Brim(45, lambda way, azimuth: -30 * way + 0 * azimuth),), cloth.coat)
+    model = HatModel(RimPlane(front=0.55, back=0.25), (cloth, brim))
+    made = assemble(model, skull, Colors("teal", (20, 140, 140), (0, 0, 0), "plain"))
+    assert [item.name for item in made] == ["bucket", "bucket brim"]
+    assert np.ptp(made[1].vertices[:, 0]) > np.ptp(made[0].vertices[:, 0]) + 0.05
+    assert made[1].vertices[:, 1].min() < made[0].vertices[:, 1].min() - 0.02
+    top = head_model.template.numpy()[:, 1].max()
+    assert made[0].vertices[:, 1].max() > top
 
 
 def same(one: Attachment, other: Attachment) -> bool:
@@ -84,12 +110,12 @@ def test_wide_brim_is_wider_than_a_top_hat_and_the_top_hat_taller(skull: Skull) 
         return np.ptp(points, axis=0)
 
     assert box("wide brim")[0] > 1.3 * box("top hat")[0]
-    tops = {kind: build_hat(skull, hat_prompt(kind=kind))[0].vertices[:, 1].max() for kind in RIM_PLANES}
+    tops = {kind: build_hat(skull, hat_prompt(kind=kind))[0].vertices[:, 1].max() for kind in HAT_MODELS}
     assert max(tops, key=lambda kind: tops[kind]) == "top hat"
 
 
 def test_colour_of_the_prompt_is_the_colour_of_the_hat(skull: Skull) -> None:
-    for kind in RIM_PLANES:
+    for kind in HAT_MODELS:
         red = build_hat(skull, hat_prompt(kind=kind, color="red"))[0].texture[..., :3].mean((0, 1))
         teal = build_hat(skull, hat_prompt(kind=kind, color="teal"))[0].texture[..., :3].mean((0, 1))
         assert red[0] > 2 * red[2] and teal[2] > 2 * teal[0]

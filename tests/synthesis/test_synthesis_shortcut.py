@@ -9,7 +9,7 @@ from synthetic_head import BACKGROUND_COLOR, synthetic_portrait
 from perse.attributes import Part
 from perse.data import TrackedPortrait
 from perse.head import HeadModel
-from perse.synthesis.procedural.attachments.hats import RIM_PLANES
+from perse.synthesis.procedural.attachments.hat_models import HAT_MODELS
 from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.procedural.editing.head_view import HeadView
 from perse.synthesis.procedural.editing.painted import PaintedEdit
@@ -63,7 +63,7 @@ def test_outside_the_edit_mask_the_portrait_is_untouched(hairy: TrackedPortrait,
 
 
 def test_hat_keeps_the_hair_below_its_rim_only(head_model: HeadModel, hairy: TrackedPortrait) -> None:
-    plane = RIM_PLANES["cap"]
+    plane = HAT_MODELS["cap"].rim
     trimmed = trim_hair_under_hat(hairy, head_model, plane)
     view, skull = HeadView.of(hairy, head_model), Skull.fit(head_model, hairy.head)
     height = plane.height_above(skull, view.on_plane_through(skull.centre))

@@ -12,7 +12,7 @@ from perse.data import TrackedPortrait
 from perse.data.images import encode_image
 from perse.errors import InputError
 from perse.tracking.crop import FADE_WIDTHS, end_softly
-from perse.tracking.frame import FaceFrame
+from perse.tracking.frame import FaceCoordinates
 from perse.tracking.headwear import HeadwearSigns, find_headwear
 from perse.tracking.materials import find_curtain
 from perse.tracking.part_picture import PALETTE, corrected, draw_parts, open_parts, read_parts
@@ -75,15 +75,15 @@ def test_a_person_cut_by_the_border_fades_out(tracked_astronaut: TrackedPortrait
     assert end_softly(masks, np.full_like(inside, 255), width) is masks
 
 
-def _frame() -> FaceFrame:
+def _frame() -> FaceCoordinates:
     rows, columns = np.mgrid[:256, :256].astype(np.float32)
     across, down = (columns - 128) / 80, (rows - 100) / 80
-    return FaceFrame(80.0, across, down, chin=0.75, nose=0.35, mouth=0.52, brow=-0.18)
+    return FaceCoordinates(80.0, across, down, chin=0.75, nose=0.35, mouth=0.52, brow=-0.18)
 
 
 def test_hair_beside_the_chin_opens_a_curtain_below_it() -> None:
     frame = _frame()
-    half = FaceFrame(160.0, frame.across, frame.down, frame.chin, frame.nose, frame.mouth, frame.brow)
+    half = FaceCoordinates(160.0, frame.across, frame.down, frame.chin, frame.nose, frame.mouth, frame.brow)
     short = ((np.hypot(frame.across, frame.down) < 0.8) & (frame.down < 0.3)).astype(np.float32)
     assert not find_curtain(short, frame.across, frame.down, half).any()
     long = np.maximum(short, (frame.across > 0.4) & (frame.across < 0.7) & (frame.down < 0.9)).astype(np.float32)

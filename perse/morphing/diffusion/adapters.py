@@ -43,7 +43,7 @@ class Adapter:
 
 
 def lerp_adapters(first: Adapter, second: Adapter, position: float) -> Adapter:
-    """The straight line between two state dicts (P Eq. 35), factor by factor.
+    """The straight line between two state dicts (P A.2.1), factor by factor.
 
     Not what peft's weighted `set_adapters` does: that adds two products, (1 − α) B_a A_a + α B_b A_b, this multiplies
     two sums.

@@ -41,7 +41,7 @@ class RowAdapters:
 
     @classmethod
     def between(cls, first: Adapter, second: Adapter, positions: Sequence[float], dtype: torch.dtype) -> RowAdapters:
-        """The adapters at positions between two (Eq. 35)."""
+        """The adapters at positions between two (P A.2.1)."""
         return cls.of([lerp_adapters(first, second, t) for t in positions], dtype)
 
 

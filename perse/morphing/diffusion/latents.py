@@ -1,4 +1,4 @@
-"""Between two latents: slerp (P Eq. 32–33), and AdaIN, which gives the result the statistics that belong there."""
+"""Between two latents: slerp (P A.2.1), and AdaIN, which gives the result the statistics that belong there."""
 
 from __future__ import annotations
 

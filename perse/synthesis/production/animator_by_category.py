@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from perse.attributes import Category
 from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
 from perse.errors import RecipeError
 from perse.head import HeadModel
-from perse.synthesis.seams import PortraitAnimator, Shot
+from perse.synthesis.seams import AnimatorConfig, PortraitAnimator, Shot
 
 VOLUMINOUS = (Category.BEARD, Category.EARRINGS, Category.HAIR, Category.HAT, Category.HEADPHONES)
 """What the paper films with portrait-Champ, since LivePortrait stretches it; the rest is its own (P Table 4)."""
-
-
-class AnimatorConfig(Protocol):
-    """Anything that builds an animator, for animators of one's own."""
-
-    def build(self, head: HeadModel) -> PortraitAnimator: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait
 from perse.errors import PerseError, RecipeError
 from perse.head import HeadModel
-from perse.synthesis.seams import PortraitEditor
-
-
-class EditorConfig(Protocol):
-    """Anything that builds an editor, for editors of one's own."""
-
-    def build(self, head: HeadModel) -> PortraitEditor: ...
+from perse.synthesis.seams import EditorConfig, PortraitEditor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -296,7 +296,7 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
     WeightsEntry(
         name="portrait-champ",
         hub_id="",
-        purpose="animation, portrait-Champ; not published: python jobs/train_portrait_champ.py --recipe champ-paper",
+        purpose="animation, portrait-Champ; not published: perse train-champ --recipe champ-paper",
         size_gib=8.0,
         licence="as of the videos that it was trained on, and CreativeML Open RAIL-M",
         commercial=True,

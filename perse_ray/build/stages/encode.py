@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perse_ray.build.components import stage_pool
+from perse_ray.build.components import pool_of
 from perse_ray.build.features import EncodeWork, encode_rows, feature_file
 from perse_ray.build.manifests import Result
 from perse_ray.build.run import BuildRun
@@ -29,7 +29,7 @@ class Encode:
         if missing:
             pool = run.recipe.cluster.encode
             work = EncodeWork(workspace=run.request.workspace, encoder=run.recipe.encoder)
-            stage = stage_pool("encode", work, pool, reads=("subject", "text"), writes=(("encoded", False),))
+            stage = pool_of(pool).stage("encode", work, ("subject", "text"), (("encoded", False),))
             run_rows(run, missing, stage, pool)
         return {"files": [feature_file(str(row["key"])) for row in rows]}
 

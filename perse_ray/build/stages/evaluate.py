@@ -7,7 +7,7 @@ from typing import Any
 
 from perse.evaluation import evaluation_pieces, summarise
 from perse.evaluation.measurements import spread
-from perse_ray.build.components import device_of, stage_pool
+from perse_ray.build.components import device_of, pool_of
 from perse_ray.build.manifests import Result
 from perse_ray.build.measuring import MeasureWork, collect, measurement_file, measuring_rows
 from perse_ray.build.run import BuildRun
@@ -36,7 +36,7 @@ class Evaluate:
             stage=training,
             device=device_of(pool, pool.workers[1]).type,
         )
-        stage = stage_pool("evaluate", work, pool, reads=("piece",), writes=(("measured", False),))
+        stage = pool_of(pool).stage("evaluate", work, ("piece",), (("measured", False),))
         missing = [row for row in rows if not workspace.has(measurement_file(str(row["key"])))]
         run.tell(f"{self.name}: measuring")
         if missing:

@@ -40,8 +40,8 @@ class NewAvatar:
     """Categories that the portrait does not show."""
 
 
-def make_avatar(new: NewAvatar) -> int:
-    """Write the first checkpoint of a training; returns the number of Gaussians.
+def make_avatar(new: NewAvatar) -> None:
+    """Write the first checkpoint of a training.
 
     The machine that does it holds the watched frames: `perse_ray.build.plan.watched_gib`.
     """
@@ -63,7 +63,6 @@ def make_avatar(new: NewAvatar) -> int:
     folder = CheckpointFolder(new.workspace, "train")
     folder.clear()
     folder.save(initial_checkpoint(avatar, recipe.training))
-    return avatar.n_gaussians
 
 
 class SetUp:
@@ -90,8 +89,8 @@ class SetUp:
             features=tuple(run.results["encode"]["files"]),
             absent=tuple(absent_categories(archive.load_portrait(run.request.workspace))),
         )
-        count = run_once(run, "set up the avatar", make_avatar, new, pool=run.recipe.cluster.set_up)
-        return {"gaussians": count}
+        run_once(run, "set up the avatar", make_avatar, new, pool=run.recipe.cluster.set_up)
+        return {}
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
         """None to check: training moves its checkpoint on, and checks what it finds."""

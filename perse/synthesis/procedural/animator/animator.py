@@ -13,7 +13,7 @@ from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
 from perse.head import HeadModel, rest_vertices
 from perse.synthesis.procedural.animator.canvas import vertex_normals
 from perse.synthesis.procedural.animator.edits import EditedPicture, lift_edit
-from perse.synthesis.procedural.animator.frames import Stage, draw_frames, set_stage
+from perse.synthesis.procedural.animator.frames import ClipSetting, clip_setting, draw_frames
 from perse.synthesis.procedural.animator.lift import LiftConfig, lift_portrait
 from perse.synthesis.procedural.animator.lifted import LiftedPortrait
 from perse.synthesis.procedural.animator.press import press_hair
@@ -69,8 +69,8 @@ class ProceduralAnimator:
         if len(shot.frame_numbers) != len(shot.motion):
             raise ValueError(f"{len(shot.frame_numbers)} frame numbers, but a motion of {len(shot.motion)} frames")
         lifted = self.lift(portrait, edited)
-        stage = self._stage(lifted, edited, shot.size_px)
-        frames = list(draw_frames(stage, shot.motion))
+        setting = self._setting(lifted, edited, shot.size_px)
+        frames = list(draw_frames(setting, shot.motion))
         return PortraitClip(
             key=edited.key if edited is not None else portrait.key,
             frame_numbers=np.asarray(shot.frame_numbers, np.int32),
@@ -100,11 +100,11 @@ class ProceduralAnimator:
         self._references.move_to_end(portrait.key)
         return self._references[portrait.key]
 
-    def _stage(self, lifted: LiftedPortrait, edited: EditedPortrait | None, size_px: int) -> Stage:
+    def _setting(self, lifted: LiftedPortrait, edited: EditedPortrait | None, size_px: int) -> ClipSetting:
         if edited is None or not edited.attachments:
-            return set_stage(lifted, size_px, self._config.supersampling)
+            return clip_setting(lifted, size_px, self._config.supersampling)
         rest, normals = _at_rest(lifted)
-        return set_stage(
+        return clip_setting(
             lifted,
             size_px,
             self._config.supersampling,

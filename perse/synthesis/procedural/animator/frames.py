@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from perse.data import Attachment
+from perse.data.clip_file import Frame
 from perse.geometry import Camera
 from perse.head import HeadParameters, Joint, pose_head
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
@@ -34,16 +35,7 @@ _BATCH = 32  # frames skinned at once: a few tens of megabytes
 
 
 @dataclass(frozen=True)
-class Frame:
-    """One finished frame: image [h, w, 3] over white, alpha [h, w], parts [h, w]; all uint8."""
-
-    image: NDArray[np.uint8]
-    alpha: NDArray[np.uint8]
-    parts: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Stage:
+class ClipSetting:
     """What stays the same for all frames of a clip.
 
     Attributes:
@@ -64,21 +56,21 @@ class Stage:
     attachments: tuple[tuple[Joint, PreparedAttachments, Light], ...]
 
 
-def set_stage(
+def clip_setting(
     lifted: LiftedPortrait,
     size_px: int,
     supersampling: int,
     *,
     shadows: Array | None = None,
     attachments: Sequence[Attachment] = (),
-) -> Stage:
+) -> ClipSetting:
     """Prepare a clip of frames `size_px` wide and high.
 
     Small frames are supersampled more than asked for, so that no texel of the head is skipped.
     """
     supersampling = max(supersampling, int(np.ceil(_LEAST_SHARE * lifted.camera.width / size_px)))
     side = size_px * supersampling
-    return Stage(
+    return ClipSetting(
         lifted=lifted,
         camera=lifted.camera.resized(side, side),
         supersampling=supersampling,
@@ -113,17 +105,17 @@ def _with_body(body: BodyLayer) -> FrameBuffers:
     )
 
 
-def draw_frames(stage: Stage, motion: HeadParameters) -> Iterator[Frame]:
+def draw_frames(setting: ClipSetting, motion: HeadParameters) -> Iterator[Frame]:
     """Draw every frame of a motion (leading [f]); its identity is replaced by the portrait's."""
-    motion = motion.with_identity(stage.lifted.head)
+    motion = motion.with_identity(setting.lifted.head)
     for start in range(0, len(motion), _BATCH):
         batch = motion.frame(slice(start, start + _BATCH))
-        posed = pose_head(stage.lifted.surface.model, batch)
+        posed = pose_head(setting.lifted.surface.model, batch)
         for index in range(len(batch)):
             transforms = posed.transforms[index].numpy()
-            vertices = _drawn_vertices(stage.lifted, posed.vertices[index].numpy(), transforms)
-            _draw_lids(stage, batch.expression[index])
-            yield draw_frame(stage, vertices, transforms)
+            vertices = _drawn_vertices(setting.lifted, posed.vertices[index].numpy(), transforms)
+            _draw_lids(setting, batch.expression[index])
+            yield draw_frame(setting, vertices, transforms)
 
 
 def _drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) -> Array:
@@ -136,26 +128,26 @@ def _drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) 
     return drawn.astype(np.float32)
 
 
-def _draw_lids(stage: Stage, expression: torch.Tensor) -> None:
+def _draw_lids(setting: ClipSetting, expression: torch.Tensor) -> None:
     """Blend the closed lids into the texture by how far each eye is shut."""
-    for lid in stage.lifted.lids:
+    for lid in setting.lifted.lids:
         height, width = lid.rgb.shape[:2]
         box = slice(lid.top, lid.top + height), slice(lid.left, lid.left + width)
         shut = float(smoothstep(np.asarray(expression[lid.expression], np.float32), 0.25, 0.9))
-        opened = stage.lifted.texture[box][..., :3]
+        opened = setting.lifted.texture[box][..., :3]
         blend = shut * lid.weight
-        stage.texture[box][..., :3] = np.round(opened * (1 - blend) + lid.rgb * blend)
+        setting.texture[box][..., :3] = np.round(opened * (1 - blend) + lid.rgb * blend)
 
 
-def draw_frame(stage: Stage, vertices: Array, transforms: Array) -> Frame:
+def draw_frame(setting: ClipSetting, vertices: Array, transforms: Array) -> Frame:
     """Draw one frame from posed vertices [n, 3] and joint transforms [j, 4, 4]."""
-    buffers = draw_buffers(stage, vertices, transforms)
-    size = buffers.height // stage.supersampling
+    buffers = draw_buffers(setting, vertices, transforms)
+    size = buffers.height // setting.supersampling
     image = cv2.resize(buffers.rgb, (size, size), interpolation=cv2.INTER_AREA)
     alpha = cv2.resize(buffers.alpha, (size, size), interpolation=cv2.INTER_AREA)
     image, alpha = _bytes(image), _bytes(255 * alpha)
     parts = np.empty((size, size), np.uint8)
-    reduce_parts(buffers.parts, alpha, stage.supersampling, parts)
+    reduce_parts(buffers.parts, alpha, setting.supersampling, parts)
     return Frame(image, alpha, parts)
 
 
@@ -163,19 +155,19 @@ def _bytes(values: Array) -> NDArray[np.uint8]:
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
-def draw_buffers(stage: Stage, vertices: Array, transforms: Array) -> FrameBuffers:
+def draw_buffers(setting: ClipSetting, vertices: Array, transforms: Array) -> FrameBuffers:
     """Body, then head, then attachments, at the supersampled size."""
-    lifted, surface, blank = stage.lifted, stage.lifted.surface, stage.blank
+    lifted, surface, blank = setting.lifted, setting.lifted.surface, setting.blank
     buffers = FrameBuffers(blank.rgb.copy(), blank.alpha.copy(), blank.parts.copy(), blank.depth.copy())
-    pixels = project_vertices(vertices, stage.camera)
-    fragments = rasterize_mesh(pixels, surface.faces, stage.camera.width, stage.camera.height)
+    pixels = project_vertices(vertices, setting.camera)
+    fragments = rasterize_mesh(pixels, surface.faces, setting.camera.width, setting.camera.height)
     paint_head(
-        fragments.depth, fragments.face, fragments.weights, surface.faces, lifted.corner_uvs, stage.texture,
-        lifted.dressed, lifted.rim, lifted.labels, _facing(stage, vertices), stage.shade, _outline(fragments),
+        fragments.depth, fragments.face, fragments.weights, surface.faces, lifted.corner_uvs, setting.texture,
+        lifted.dressed, lifted.rim, lifted.labels, _facing(setting, vertices), setting.shade, _outline(fragments),
         buffers.rgb, buffers.alpha, buffers.parts, buffers.depth,
     )  # fmt: skip
-    for joint, attachments, light in stage.attachments:
-        draw_attachments(buffers, attachments, transforms[joint], stage.camera, light)
+    for joint, attachments, light in setting.attachments:
+        draw_attachments(buffers, attachments, transforms[joint], setting.camera, light)
     return buffers
 
 
@@ -185,8 +177,8 @@ def _outline(fragments: MeshFragments) -> Array:
     return np.clip(4 * (1 - cv2.blur(drawn, (15, 15))), 0, 1)
 
 
-def _facing(stage: Stage, vertices: Array) -> Array:
-    matrix = stage.camera.world_to_camera.numpy()
+def _facing(setting: ClipSetting, vertices: Array) -> Array:
+    matrix = setting.camera.world_to_camera.numpy()
     view = -matrix[:3, :3].T @ matrix[:3, 3] - vertices
-    normals = vertex_normals(vertices, stage.lifted.surface.faces)
+    normals = vertex_normals(vertices, setting.lifted.surface.faces)
     return ((normals * view).sum(1) / np.linalg.norm(view, axis=1)).astype(np.float32)

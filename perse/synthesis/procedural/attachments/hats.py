@@ -1,4 +1,4 @@
-"""Hats: beanie, baseball cap, wide brim, top hat.
+"""Hats: how the shapes of a model (`hat_models`) sit on a head.
 
 A hat sits on its *rim*, the line in which a plane, tilted backwards, cuts the skull. Crowns rise from the rim either
 as domes of the skull's own shape (soft hats) or as the rim's own outline pushed upwards (stiff hats).
@@ -6,8 +6,9 @@ as domes of the skull's own shape (soft hats) or as the rim's own outline pushed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,48 +17,31 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt
 from perse.errors import PromptError
-from perse.synthesis.procedural.attachments import textures
+from perse.synthesis.procedural.attachments.hat_models import (
+    HAT_MODELS,
+    Band,
+    Bow,
+    Brim,
+    Button,
+    Colors,
+    Crown,
+    Cuff,
+    Dome,
+    HatModel,
+    Piece,
+    Pompom,
+    RimPlane,
+    Shape,
+    Visor,
+    smooth,
+)
 from perse.synthesis.procedural.attachments.skull import Skull, directions
-from perse.synthesis.procedural.attachments.surfaces import Finish, Surface, ball, join, surface, unit
-from perse.synthesis.procedural.attachments.textures import Rgb
+from perse.synthesis.procedural.attachments.surfaces import Surface, ball, join, surface, unit
 from perse.synthesis.prompts import complete
-from perse.synthesis.prompts.palette import FABRIC
 
 FloatArray = NDArray[np.float64]
 
 _COLUMNS = 121
-_WHITE: Rgb = (236, 234, 229)
-_STRAW = ("yellow", "brown")
-"""Colours that straw has; wide-brimmed hats of other colours are felt."""
-
-
-@dataclass(frozen=True)
-class RimPlane:
-    """Where a hat ends: everything of the head above this plane is inside it.
-
-    Attributes:
-        front, back: heights at the forehead and at the back of the head, as fractions of the way from eyes to crown.
-        cuff_m: how far the hat stands off the head at its rim, on an average head; hair can hide behind that much.
-    """
-
-    front: float
-    back: float
-    cuff_m: float = 0.005
-
-    def height_above(self, skull: Skull, points: FloatArray) -> FloatArray:
-        """Metres by which points [..., 3] lie above the plane, measured straight up."""
-        rise = skull.crown_y - skull.eye_y
-        reach = float(skull.radius(directions(0.0, np.deg2rad(15.0))))
-        share = 0.5 + 0.5 * (points[..., 2] - skull.centre[2]) / reach
-        return points[..., 1] - (skull.eye_y + rise * (self.back + (self.front - self.back) * share))
-
-
-RIM_PLANES: dict[str, RimPlane] = {
-    "beanie": RimPlane(front=0.47, back=-0.35, cuff_m=0.014),
-    "cap": RimPlane(front=0.64, back=0.06),
-    "wide brim": RimPlane(front=0.50, back=0.20),
-    "top hat": RimPlane(front=0.53, back=0.27),
-}
 
 
 def rim_plane(prompt: AttributePrompt) -> RimPlane:
@@ -66,7 +50,7 @@ def rim_plane(prompt: AttributePrompt) -> RimPlane:
     Raises:
         PromptError: not a hat that can be built.
     """
-    return RIM_PLANES[_slots(prompt)["kind"]]
+    return HAT_MODELS[_slots(prompt)["kind"]].rim
 
 
 def build_hat(skull: Skull, prompt: AttributePrompt) -> tuple[Attachment, ...]:
@@ -76,15 +60,27 @@ def build_hat(skull: Skull, prompt: AttributePrompt) -> tuple[Attachment, ...]:
         PromptError: a slot or value that is not in the vocabulary.
     """
     slots = _slots(prompt)
-    rim = _Rim.cut(skull, RIM_PLANES[slots["kind"]])
-    color = FABRIC[slots["color"]]
-    if slots["kind"] == "beanie":
-        return _beanie(rim, color, slots["detail"])
-    if slots["kind"] == "cap":
-        return _cap(rim, color, slots["detail"])
-    if slots["kind"] == "wide brim":
-        return _wide_brim(rim, color, FABRIC[slots["band"]], straw=slots["color"] in _STRAW)
-    return _top_hat(rim, color, FABRIC[slots["band"]])
+    return assemble(HAT_MODELS[slots["kind"]], skull, Colors.of(slots))
+
+
+def assemble(model: HatModel, skull: Skull, colors: Colors) -> tuple[Attachment, ...]:
+    """A model, in the table or not, in colours, on a head."""
+    pieces = [piece for piece in model.pieces if piece.detail in (None, colors.detail)]
+    fit = _Fit(_Rim.cut(skull, model.rim), pieces[0].shapes[0])
+    return tuple(_made(piece, fit, colors) for piece in pieces)
+
+
+def _made(piece: Piece, fit: _Fit, colors: Colors) -> Attachment:
+    surfaces = [surface for shape in piece.shapes for surface in fit.surfaces(shape)]
+    made = join(
+        piece.name, Part.HEADWEAR, surfaces, piece.coat(colors), piece.finish, casts_shadow=piece.casts_shadow
+    )  # fmt: skip
+    return replace(made, normals=_scattering(made.normals)) if piece.woolly else made
+
+
+def _scattering(normals: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Wool ends point everywhere and pass light on: their normals lean towards where light usually comes from."""
+    return unit(0.55 * normals + np.array([0.0, 0.35, 0.5])).astype(np.float32)
 
 
 def _slots(prompt: AttributePrompt) -> dict[str, str]:
@@ -130,23 +126,9 @@ class _Rim:
         radius[-1] = radius[0]
         return self.skull.centre + towards * (radius + lift_mm * self.unit_m)[:, None]
 
-    def dome(self, lift_mm: Callable[[FloatArray, FloatArray], FloatArray], rows: int = 30) -> FloatArray:
-        """A cap of the skull's shape: [rows, c, 3] from the rim to the crown.
-
-        Args:
-            lift_mm: height off the skin as a function of the way up in [0, 1], [rows, 1], and of the azimuth [c].
-        """
-        way = np.linspace(0, 1, rows)[:, None]
-        elevation = self.elevation + (np.pi / 2 - self.elevation) * way
-        towards = directions(np.broadcast_to(self.azimuth, elevation.shape), elevation)
-        radius = self.skull.radius(towards)
-        radius[:, :-1] = gaussian_filter(radius[:, :-1], (1.5, 2), mode=("nearest", "wrap"))
-        radius = radius + self.unit_m * lift_mm(way, self.azimuth)
-        radius[-1] = radius[-1].mean()
-        radius[:, -1] = radius[:, 0]
-        return self.skull.centre + towards * radius[..., None]
-
-    def stiff(self, profile: list[tuple[float, float]], lift_mm: float, pinch: FloatArray | None = None) -> FloatArray:
+    def stiff(
+        self, profile: Sequence[tuple[float, float]], lift_mm: float, pinch: FloatArray | None = None
+    ) -> FloatArray:
         """The rim's outline pushed up its own axis: [len(profile), c, 3].
 
         Args:
@@ -155,15 +137,12 @@ class _Rim:
         """
         loop = self.loop(lift_mm)
         middle = loop[:-1].mean(0)
-        rows = []
-        for height, size in profile:
-            rows.append(middle + (loop - middle) * size + self.axis * height * self.unit_m)
-        points = np.array(rows)
-        if pinch is not None:
-            points -= self.axis * (pinch * self.unit_m)[..., None]
-        return points
+        points = np.array(
+            [middle + (loop - middle) * size + self.axis * height * self.unit_m for height, size in profile]
+        )
+        return points if pinch is None else points - self.axis * (pinch * self.unit_m)[..., None]
 
-    @property
+    @cached_property
     def axis(self) -> FloatArray:
         """Upwards out of the rim's plane, tilted half as much as the plane: hats do not fall over backwards."""
         loop = self.loop(0.0)
@@ -171,194 +150,154 @@ class _Rim:
         normal = unit(np.array([0.0, slope[2], -slope[1]]))
         return unit(normal + np.array([0.0, 1.0, 0.0]))
 
-
-def _smooth(value: FloatArray | float) -> FloatArray:
-    value = np.clip(value, 0, 1)
-    return value * value * (3 - 2 * value)
-
-
-def _beanie(rim: _Rim, color: Rgb, detail: str) -> tuple[Attachment, ...]:
-    mm, skull = rim.unit_m, rim.skull
-
-    def lift(way: FloatArray, azimuth: FloatArray) -> FloatArray:
-        slack = 11 + 15 * _smooth((way - 0.1) / 0.6) + 5 * _smooth((way - 0.85) / 0.15)
-        return slack + 1.0 * np.sin(5 * azimuth + 1) * _smooth(way * 4) * (1 - way)
-
-    dome = rim.dome(lift)
-    over = np.clip((dome[..., 1] - skull.centre[1]) / (0.09 * skull.scale), 0, 1.5)
-    dome[..., 2] -= 14 * mm * _smooth(over)  # slouches backwards
-    stripe = textures.contrasting(color) if detail == "striped" else None
-    pieces = [
-        join("beanie", Part.HEADWEAR, [surface(dome, skull.centre)], textures.knit(color, stripe=stripe)),
-        join("beanie cuff", Part.HEADWEAR, [_cuff(rim)], textures.ribbing(color)),
-    ]
-    if detail == "pompom":
-        pieces += _pompom(dome[-1, 0] + np.array([0.0, 17.0, -2.0]) * mm, 27 * mm, textures.contrasting(color))
-    return tuple(pieces)
+    @cached_property
+    def middle(self) -> FloatArray:
+        """[3] inside the head, which surfaces turn away from."""
+        return self.loop(0.0).mean(0)
 
 
-def _cuff(rim: _Rim) -> Surface:
-    """The turned-up edge: out from the skin, up the outside, over the fold and back to the dome."""
-    mm, skull = rim.unit_m, rim.skull
-    height = np.array([6.0, 1.0, -1.0, 0.0, 4.0, 11.0, 18.0, 25.0, 30.0, 32.5, 32.0, 29.0])
-    lift = np.array([2.0, 4.0, 9.0, 14.5, 18.5, 20.5, 21.0, 20.5, 19.0, 16.0, 12.0, 9.0])
-    towards = directions(rim.azimuth, rim.elevation)
-    reach = skull.radius(towards)
-    elevation = rim.elevation + (height * mm)[:, None] / reach
-    towards = directions(np.broadcast_to(rim.azimuth, elevation.shape), elevation)
-    radius = skull.radius(towards)
-    radius[:, :-1] = gaussian_filter(radius[:, :-1], (1, 2), mode=("nearest", "wrap"))
-    radius[:, -1] = radius[:, 0]
-    points = skull.centre + towards * (radius + (lift * mm)[:, None])[..., None]
-    made = surface(points, skull.centre)
-    crease = np.where(height > 29, 0.75, 1.0) * np.where(lift < 6, 0.55, 1.0)
-    return made.shaded(crease[:, None])
+@dataclass(frozen=True)
+class _Fit:
+    """A model's shapes on one head.
 
+    Attributes:
+        shell: what covers the head; buttons and pompoms sit on top of it.
+    """
 
-def _pompom(centre: FloatArray, radius: float, color: Rgb) -> list[Attachment]:
-    rng = np.random.default_rng(5)
-    made = ball(centre, (radius, radius, radius), rings=18, segments=32)
-    bumps = 1 + 0.05 * gaussian_filter(rng.standard_normal(made.points.shape[:2]), 1.5, mode="wrap") / 0.19
-    bumps[:, -1] = bumps[:, 0]
-    bumps[[0, -1]] = 1
-    layers = []
-    for number, (size, coverage) in enumerate(((0.92, 1.0), (1.0, 0.55), (1.06, 0.25))):
-        points = centre + (made.points - centre) * (bumps * size)[..., None]
-        shell = surface(points, centre, repeat_u=2.0).shaded(0.90 + 0.05 * number)
-        texture = textures.fluff(color, coverage=coverage, seed=20 + number)
-        layer = join(f"pompom {number}", Part.HEADWEAR, [shell], texture, casts_shadow=number == 0)
-        layers.append(replace(layer, normals=_scattering(layer.normals)))
-    return layers
+    rim: _Rim
+    shell: Shape
 
+    def surfaces(self, shape: Shape) -> list[Surface]:
+        match shape:
+            case Dome():
+                return [surface(self._dome(shape), self.rim.skull.centre)]
+            case Cuff():
+                return [self._cuff(shape)]
+            case Crown():
+                return [self._crown(shape)]
+            case Brim():
+                return self._brim(shape)
+            case Visor():
+                return self._visor(shape)
+            case Button():
+                return [self._button(shape)]
+            case Pompom():
+                return [self._pompom(shape)]
+            case Band():
+                return [self._band(shape)]
+            case Bow():
+                return self._bow(shape)
 
-def _scattering(normals: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Wool ends point everywhere and pass light on: their normals lean towards where light usually comes from."""
-    return unit(0.55 * normals + np.array([0.0, 0.35, 0.5])).astype(np.float32)
+    def _top(self) -> FloatArray:
+        assert isinstance(self.shell, Dome), "only soft crowns have something on top"
+        return self._dome(self.shell)[-1, 0]
 
+    def _dome(self, dome: Dome, rows: int = 30) -> FloatArray:
+        """[rows, c, 3] from the rim to the crown."""
+        rim, skull = self.rim, self.rim.skull
+        way = np.linspace(0, 1, rows)[:, None]
+        elevation = rim.elevation + (np.pi / 2 - rim.elevation) * way
+        towards = directions(np.broadcast_to(rim.azimuth, elevation.shape), elevation)
+        radius = skull.radius(towards)
+        radius[:, :-1] = gaussian_filter(radius[:, :-1], (1.5, 2), mode=("nearest", "wrap"))
+        radius = radius + rim.unit_m * dome.lift(way, rim.azimuth)
+        radius[-1] = radius[-1].mean()
+        radius[:, -1] = radius[:, 0]
+        points = skull.centre + towards * radius[..., None]
+        over = np.clip((points[..., 1] - skull.centre[1]) / (0.09 * skull.scale), 0, 1.5)
+        points[..., 2] -= dome.slouch * rim.unit_m * smooth(over)
+        return points
 
-def _cap(rim: _Rim, color: Rgb, detail: str) -> tuple[Attachment, ...]:
-    mm, skull = rim.unit_m, rim.skull
-    front = _WHITE if detail == "two-tone" else None  # as the prompt's sentence says
+    def _cuff(self, cuff: Cuff) -> Surface:
+        """Out from the skin, up the outside, over the fold and back to the dome."""
+        mm, skull, rim = self.rim.unit_m, self.rim.skull, self.rim
+        height, lift = np.array(cuff.section, float).T
+        reach = skull.radius(directions(rim.azimuth, rim.elevation))
+        elevation = rim.elevation + (height * mm)[:, None] / reach
+        towards = directions(np.broadcast_to(rim.azimuth, elevation.shape), elevation)
+        radius = skull.radius(towards)
+        radius[:, :-1] = gaussian_filter(radius[:, :-1], (1, 2), mode=("nearest", "wrap"))
+        radius[:, -1] = radius[:, 0]
+        points = skull.centre + towards * (radius + (lift * mm)[:, None])[..., None]
+        crease = np.where(height > 29, 0.75, 1.0) * np.where(lift < 6, 0.55, 1.0)
+        return surface(points, skull.centre).shaded(crease[:, None])
 
-    def lift(way: FloatArray, azimuth: FloatArray) -> FloatArray:
-        tall_front = 0.55 + 0.45 * np.cos(azimuth)
-        return 8 + 18 * _smooth(way / 0.55) * tall_front + 4 * (1 - tall_front)
+    def _crown(self, crown: Crown) -> Surface:
+        rim = self.rim
+        way = np.linspace(0, 1, len(crown.profile))[:, None]
+        pinch = None if crown.pinch is None else crown.pinch(way, rim.azimuth)
+        inside = rim.stiff([(crown.inside, 0.0)], 0.0)[0, 0] if crown.inside else rim.middle
+        return surface(rim.stiff(crown.profile, 9.0, pinch), inside)
 
-    dome = rim.dome(lift)
-    button = ball(dome[-1, 0] + np.array([0.0, 1.5, 0.0]) * mm, (7 * mm, 3.5 * mm, 7 * mm), rings=8)
-    cloth = Finish(gloss=0.05, exponent=14)
-    return (
-        join("cap", Part.HEADWEAR, [surface(dome, skull.centre)], textures.panels(color, front), cloth),
-        join("cap brim", Part.HEADWEAR, [*_visor(rim), button], textures.stitched(color), cloth),
-    )
+    def _brim(self, brim: Brim, rows: int = 16) -> list[Surface]:
+        """Upper side, underside, edge."""
+        rim, mm, loop = self.rim, self.rim.unit_m, self.rim.loop(8.0)
+        middle = loop[:-1].mean(0)
+        outwards = loop - middle
+        outwards = unit(outwards - rim.axis * (outwards @ rim.axis)[:, None])
+        way = np.linspace(0, 1, rows)[:, None]
+        upper = loop + (way * brim.width * mm)[..., None] * outwards
+        upper = upper + (brim.rise(way, rim.azimuth) * mm)[..., None] * rim.axis
+        lower = upper - 2.4 * mm * rim.axis
+        return [
+            surface(upper, middle - rim.axis, repeat_u=2.0),
+            surface(lower, middle + rim.axis, repeat_u=2.0).shaded(0.72),
+            surface(np.stack([upper[-1], lower[-1]]), middle, v_range=(0.93, 1.0)),
+        ]
 
+    def _visor(self, visor: Visor) -> list[Surface]:
+        mm, half_angle = self.rim.unit_m, np.deg2rad(visor.half_angle)
+        azimuth = np.linspace(-half_angle, half_angle, 57)
+        loop = self.rim.loop(9.0)
+        root = np.stack([np.interp(azimuth, self.rim.azimuth, loop[:, axis]) for axis in range(3)], 1)
+        outline = np.clip(1 - np.abs(azimuth / half_angle) ** 3, 0, 1) ** 0.5
+        forward = unit(np.stack([0.30 * np.sin(azimuth), np.zeros_like(azimuth), np.ones_like(azimuth)], 1))
+        way = np.linspace(0, 1, 14)[:, None]
+        upper = root + way[..., None] * (visor.reach * mm * outline)[:, None] * forward
+        bent = visor.bend * (upper[..., 0] / (75 * mm)) ** 2 * np.clip(1.7 * way, 0, 1)
+        upper[..., 1] -= (visor.drop * way**0.9 * outline + bent) * mm
+        lower = upper - np.array([0.0, 2.6, 0.0]) * mm
+        far = np.array([0.0, 1.0, 0.0])
+        return [
+            surface(upper, root.mean(0) - far).shaded(0.55 + 0.45 * smooth(way / 0.16)),  # the crease at the crown
+            surface(lower, root.mean(0) + far).shaded(0.62),
+            surface(np.stack([upper[-1], lower[-1]]), root.mean(0), v_range=(0.9, 1.0)),
+        ]
 
-def _visor(rim: _Rim) -> list[Surface]:
-    """A curved plate at the front. Its tip is 28 mm below its root: less, and it is edge-on in a frontal portrait."""
-    mm, half_angle = rim.unit_m, np.deg2rad(68)
-    azimuth = np.linspace(-half_angle, half_angle, 57)
-    loop = rim.loop(9.0)
-    root = np.stack([np.interp(azimuth, rim.azimuth, loop[:, axis]) for axis in range(3)], 1)
-    outline = np.clip(1 - np.abs(azimuth / half_angle) ** 3, 0, 1) ** 0.5
-    forward = unit(np.stack([0.30 * np.sin(azimuth), np.zeros_like(azimuth), np.ones_like(azimuth)], 1))
-    way = np.linspace(0, 1, 14)[:, None]
-    upper = root + way[..., None] * (78 * mm * outline)[:, None] * forward
-    drop = 28 * way**0.9 * outline + 15 * (upper[..., 0] / (75 * mm)) ** 2 * np.clip(1.7 * way, 0, 1)
-    upper[..., 1] -= drop * mm
-    lower = upper - np.array([0.0, 2.6, 0.0]) * mm
-    far = np.array([0.0, 1.0, 0.0])
-    return [
-        surface(upper, root.mean(0) - far).shaded(0.55 + 0.45 * _smooth(way / 0.16)),  # the crease at the crown
-        surface(lower, root.mean(0) + far).shaded(0.62),
-        surface(np.stack([upper[-1], lower[-1]]), root.mean(0), v_range=(0.9, 1.0)),
-    ]
+    def _button(self, button: Button) -> Surface:
+        mm = self.rim.unit_m
+        wide, high, deep = button.radii
+        return ball(self._top() + np.array([0.0, button.rise, 0.0]) * mm, (wide * mm, high * mm, deep * mm), rings=8)
 
+    def _pompom(self, pompom: Pompom) -> Surface:
+        mm, radius = self.rim.unit_m, pompom.radius * self.rim.unit_m
+        centre = self._top() + np.array([0.0, 17.0, -2.0]) * mm
+        made = ball(centre, (radius, radius, radius), rings=18, segments=32)
+        noise = np.random.default_rng(5).standard_normal(made.points.shape[:2])
+        bumps = 1 + 0.05 * gaussian_filter(noise, 1.5, mode="wrap") / 0.19
+        bumps[:, -1] = bumps[:, 0]
+        bumps[[0, -1]] = 1
+        points = centre + (made.points - centre) * (bumps * pompom.size)[..., None]
+        return surface(points, centre, repeat_u=2.0).shaded(pompom.shade)
 
-def _wide_brim(rim: _Rim, color: Rgb, band: Rgb, *, straw: bool) -> tuple[Attachment, ...]:
-    mm = rim.unit_m
-    height, size = _crown_profile(92.0)
-    way = np.linspace(0, 1, len(height))[:, None]
-    front = np.clip(np.cos(rim.azimuth), 0, 1)
-    crease = 16 * _smooth((way - 0.62) / 0.3) * (0.35 + 0.65 * np.abs(np.cos(rim.azimuth)))  # telescope pinch
-    crown = rim.stiff(list(zip(height, size, strict=True)), 9.0, pinch=crease * (0.6 + 0.4 * front))
-    brim = _brim(
-        rim, 88.0, lambda s, azimuth: -16 * s**1.5 + 5 * s * np.sin(3 * azimuth + 0.8) + 3 * s * np.sin(5 * azimuth)
-    )
-    texture = textures.straw((222, 186, 120) if color[0] > 180 else (168, 118, 70)) if straw else textures.felt(color)
-    inside = rim.loop(0.0).mean(0)
-    finish = Finish(gloss=0.04, exponent=10)
-    return (
-        join("hat crown", Part.HEADWEAR, [surface(crown, inside)], texture, finish),
-        join("hat brim", Part.HEADWEAR, brim, texture, finish),
-        join("hat band", Part.HEADWEAR, [_band(rim, 24.0)], textures.ribbon(band), Finish(gloss=0.12, exponent=18)),
-        join("hat bow", Part.HEADWEAR, _bow(rim, 24.0 * mm), textures.ribbon(band), Finish(gloss=0.12, exponent=18)),
-    )
+    def _band(self, band: Band) -> Surface:
+        high = band.height
+        rows = [(0.0, 1.0), (0.5, 1.018), (high * 0.5, 1.010), (high - 0.5, 0.995), (high, 0.97)]
+        return surface(self.rim.stiff(rows, 9.5), self.rim.middle, repeat_u=4.0)
 
-
-def _crown_profile(height_mm: float) -> tuple[FloatArray, FloatArray]:
-    """A rounded crown: nearly upright sides, a soft shoulder, a flat top; heights and sizes [24]."""
-    turn = np.linspace(0, 1, 24)
-    side = turn < 0.55
-    height = np.where(side, turn / 0.55 * 0.78, 0.78 + 0.22 * np.sin(np.clip((turn - 0.55) / 0.30, 0, 1) * np.pi / 2))
-    shoulder = np.clip((turn - 0.55) / 0.45, 0, 1)
-    size = np.where(side, 1.0 - 0.09 * turn / 0.55, 0.91 * np.sqrt(np.clip(1 - shoulder**2.6, 0, 1)))
-    return height_mm * height, size
-
-
-def _brim(
-    rim: _Rim, width_mm: float, rise_mm: Callable[[FloatArray, FloatArray], FloatArray], rows: int = 16
-) -> list[Surface]:
-    """A ring around the rim: upper side, underside, edge. `rise_mm` of the way out [rows, 1] and the azimuth [c]."""
-    mm, loop = rim.unit_m, rim.loop(8.0)
-    middle = loop[:-1].mean(0)
-    outwards = loop - middle
-    outwards = unit(outwards - rim.axis * (outwards @ rim.axis)[:, None])
-    way = np.linspace(0, 1, rows)[:, None]
-    upper = loop + (way * width_mm * mm)[..., None] * outwards
-    upper = upper + (rise_mm(way, rim.azimuth) * mm)[..., None] * rim.axis
-    lower = upper - 2.4 * mm * rim.axis
-    return [
-        surface(upper, middle - rim.axis, repeat_u=2.0),
-        surface(lower, middle + rim.axis, repeat_u=2.0).shaded(0.72),
-        surface(np.stack([upper[-1], lower[-1]]), middle, v_range=(0.93, 1.0)),
-    ]
-
-
-def _band(rim: _Rim, height_mm: float) -> Surface:
-    rows = [(0.0, 1.0), (0.5, 1.018), (height_mm * 0.5, 1.010), (height_mm - 0.5, 0.995), (height_mm, 0.97)]
-    return surface(rim.stiff(rows, 9.5), rim.loop(0.0).mean(0), repeat_u=4.0)
-
-
-def _bow(rim: _Rim, height: float) -> list[Surface]:
-    """A flat bow on the band at the person's left: two loops and a knot."""
-    mm, loop = rim.unit_m, rim.stiff([(12.0, 1.0)], 13.0)[0]
-    column = int(np.argmin(np.abs(rim.azimuth - np.deg2rad(62))))
-    centre, along = loop[column], unit(loop[column + 3] - loop[column - 3])
-    outwards = unit(centre - rim.loop(0.0).mean(0) - rim.axis * ((centre - rim.loop(0.0).mean(0)) @ rim.axis))
-    pieces = []
-    for side in (-1.0, 1.0):
-        way = np.linspace(0, 1, 9)[:, None]
-        reach, spread = side * 24 * mm * way, height * (0.22 + 0.36 * way)
-        middle = centre + reach * along + (4 * mm * np.sin(np.pi * way)) * outwards
-        across = np.linspace(-1, 1, 5)[None, :, None]
-        points = middle[:, None] + across * spread[:, None] * rim.axis
-        pieces.append(surface(points, centre - outwards))
-    pieces.append(ball(centre + 2 * mm * outwards, (5 * mm, 0.32 * height, 5 * mm), rings=8, segments=12))
-    return pieces
-
-
-def _top_hat(rim: _Rim, color: Rgb, band: Rgb) -> tuple[Attachment, ...]:
-    tall = 100.0
-    way = np.linspace(0, 1, 18)
-    waist = 1.0 - 0.055 * np.sin(np.pi * way) + 0.045 * way
-    side = rim.stiff(list(zip(tall * way, waist, strict=True)), 9.0)
-    lid = rim.stiff([(tall, 1.045), (tall + 1.5, 1.03), (tall + 1.0, 0.97), (tall, 0.6), (tall, 0.0)], 9.0)
-    inside = rim.stiff([(tall / 2, 0.0)], 0.0)[0, 0]
-    curl = _brim(rim, 38.0, lambda s, azimuth: 26 * s**2 * np.sin(azimuth) ** 2 - 5 * s * np.cos(azimuth) ** 2)
-    finish = Finish(gloss=0.30, exponent=9)
-    silk = textures.silk(color)
-    return (
-        join("top hat", Part.HEADWEAR, [surface(side, inside), surface(lid, inside)], silk, finish),
-        join("top hat brim", Part.HEADWEAR, curl, silk, finish),
-        join("top hat band", Part.HEADWEAR, [_band(rim, 22.0)], textures.ribbon(band), Finish(gloss=0.12, exponent=18)),
-    )
+    def _bow(self, bow: Bow) -> list[Surface]:
+        """Two loops and a knot."""
+        rim, mm, height = self.rim, self.rim.unit_m, bow.height * self.rim.unit_m
+        loop = rim.stiff([(12.0, 1.0)], 13.0)[0]
+        column = int(np.argmin(np.abs(rim.azimuth - np.deg2rad(62))))
+        centre, along = loop[column], unit(loop[column + 3] - loop[column - 3])
+        outwards = unit(centre - rim.middle - rim.axis * ((centre - rim.middle) @ rim.axis))
+        pieces = []
+        for side in (-1.0, 1.0):
+            way = np.linspace(0, 1, 9)[:, None]
+            reach, spread = side * 24 * mm * way, height * (0.22 + 0.36 * way)
+            middle = centre + reach * along + (4 * mm * np.sin(np.pi * way)) * outwards
+            across = np.linspace(-1, 1, 5)[None, :, None]
+            pieces.append(surface(middle[:, None] + across * spread[:, None] * rim.axis, centre - outwards))
+        pieces.append(ball(centre + 2 * mm * outwards, (5 * mm, 0.32 * height, 5 * mm), rings=8, segments=12))
+        return pieces

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -67,6 +67,71 @@ class _Sewing:
 
 
 @dataclass(frozen=True)
+class _Roll:
+    """Skin down to a collar that closes around the neck."""
+
+    def area(self, body: BodyFrame) -> Field:
+        return smooth_step(body.v - 0.055 + 0.10 * (body.u / body.neck_half_width) ** 2, 0.012, -0.012)
+
+
+@dataclass(frozen=True)
+class _Placket:
+    """Skin between two straight edges that meet `depth` face widths below the chin line."""
+
+    depth: float
+
+    def area(self, body: BodyFrame) -> Field:
+        neck = body.neck_half_width
+        return body.area(
+            [(-neck - 0.06, -0.4), (-neck - 0.03, 0.06), (0, self.depth), (neck + 0.03, 0.06), (neck + 0.06, -0.4)]
+        )
+
+
+@dataclass(frozen=True)
+class _Vee:
+    """Skin between two curved edges that meet on the chest."""
+
+    def area(self, body: BodyFrame) -> Field:
+        neck = body.neck_half_width
+        right = curve([(neck + 0.13, -0.3), (neck + 0.12, 0.12), (0.27, 0.46), (0.0, 0.80)], 40)
+        return body.area(np.concatenate([right, body.mirrored(right)[::-1]]))
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Skin in an ellipse: how far down, and how much wider than the neck on each side, face widths."""
+
+    depth: float
+    wider: float
+
+    def area(self, body: BodyFrame) -> Field:
+        """[h, w] soft mask; its upper end is hidden by the head."""
+        above = -0.25
+        ellipse = np.hypot(body.u / (body.neck_half_width + self.wider), (body.v - above) / (self.depth - above))
+        return smooth_step(ellipse, 1.012, 0.988)
+
+
+_Opening = _Roll | _Placket | _Vee | _Round
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A kind of garment.
+
+    Attributes:
+        tailor: draws it.
+        opening: where skin is seen above it.
+        loose: how far it stands off the shoulders, face widths; about half as much more at the arms.
+        collars: openings of collars that the prompt may ask for instead.
+    """
+
+    tailor: Callable[[_Garment, _Sewing], _Sewing]
+    opening: _Opening
+    loose: float = 0.0
+    collars: Mapping[str, _Opening] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class _Garment:
     """What the prompt asks for, with the tools to draw it."""
 
@@ -76,7 +141,6 @@ class _Garment:
     color: str
     accent: str
     pattern: str
-    collar: str
 
 
 def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
@@ -84,9 +148,9 @@ def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painted
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     body = BodyFrame(frame)
-    kind, collar = prompt.get("garment", "t-shirt"), prompt.get("collar", "crew neck")
-    opening = _opening(body, kind, collar)
-    silhouette = _silhouette(body, kind)
+    cut = _CUTS[prompt.get("garment", "t-shirt")]
+    opening = cut.collars.get(prompt.get("collar"), cut.opening).area(body)
+    silhouette = _silhouette(body, cut.loose)
     front = _in_front(portrait, body)
     garment = _Garment(
         body=body,
@@ -95,11 +159,10 @@ def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painted
         color=prompt.get("color", "navy"),
         accent=prompt.get("accent"),
         pattern=prompt.get("pattern", "plain"),
-        collar=collar,
     )
     bare, gone = _undress(frame, front)
     neck_picture, neck = _neck(body, bare, opening, front, rng)
-    sewn = _TAILORS[kind](garment, _Sewing(neck_picture, np.zeros(frame.shape, np.float32), 1 - front))
+    sewn = cut.tailor(garment, _Sewing(neck_picture, np.zeros(frame.shape, np.float32), 1 - front))
     softened = blur(sewn.picture, 0.5 * frame.unit / 160)
     painted = mix(sewn.picture, softened, sewn.alpha) + grain(portrait, rng) * sewn.alpha[..., None]
     changed = np.maximum.reduce([gone, neck, sewn.alpha, _neck_shadow_zone(body, front)])
@@ -154,9 +217,8 @@ def _below_ears(frame: FaceFrame) -> Field:
     return smooth_step(v, 0.0, 0.12)
 
 
-def _silhouette(body: BodyFrame, kind: str) -> Field:
+def _silhouette(body: BodyFrame, loose: float) -> Field:
     """Neck, shoulders and arms; loose garments are wider than tight ones."""
-    loose = {"hoodie": 0.10, "suit": 0.07, "shirt": 0.03}.get(kind, 0.0)
     neck = body.neck_half_width
     right = [
         (0.0, -0.30),
@@ -171,25 +233,6 @@ def _silhouette(body: BodyFrame, kind: str) -> Field:
     ]
     outline = np.concatenate([np.array(right[:2]), curve(right[1:], 80)[1:]])
     return body.area(np.concatenate([outline, body.mirrored(outline)[::-1]]))
-
-
-def _opening(body: BodyFrame, kind: str, collar: str) -> Field:
-    """Where skin is seen above the garment."""
-    neck = body.neck_half_width
-    if kind == "turtleneck":
-        return smooth_step(body.v - 0.055 + 0.10 * (body.u / neck) ** 2, 0.012, -0.012)
-    if kind in ("shirt", "suit"):
-        depth = 0.62 if kind == "shirt" else 0.44
-        return body.area(
-            [(-neck - 0.06, -0.4), (-neck - 0.03, 0.06), (0, depth), (neck + 0.03, 0.06), (neck + 0.06, -0.4)]
-        )
-    if collar == "v-neck":
-        right = curve([(neck + 0.13, -0.3), (neck + 0.12, 0.12), (0.27, 0.46), (0.0, 0.80)], 40)
-        return body.area(np.concatenate([right, body.mirrored(right)[::-1]]))
-    depth, half = (0.44, neck + 0.08) if kind == "hoodie" else (0.50, neck + 0.14)
-    above = -0.25
-    ellipse = np.hypot(body.u / half, (body.v - above) / (depth - above))
-    return smooth_step(ellipse, 1.012, 0.988)
 
 
 def _neck(
@@ -406,10 +449,11 @@ def _tie(garment: _Garment, sewing: _Sewing) -> _Sewing:
     return sewn.lay(cloth.render(color, knot_tone.astype(np.float32)), knot, px(0.02), 0.6)
 
 
-_TAILORS: dict[str, Callable[[_Garment, _Sewing], _Sewing]] = {
-    "hoodie": _hoodie,
-    "t-shirt": _t_shirt,
-    "suit": _suit,
-    "shirt": _shirt,
-    "turtleneck": _turtleneck,
+_CUTS: dict[str, _Cut] = {
+    "hoodie": _Cut(_hoodie, _Round(0.44, 0.08), loose=0.10),
+    "t-shirt": _Cut(_t_shirt, _Round(0.50, 0.14), collars={"v-neck": _Vee()}),
+    "suit": _Cut(_suit, _Placket(0.44), loose=0.07),
+    "shirt": _Cut(_shirt, _Placket(0.62), loose=0.03),
+    "turtleneck": _Cut(_turtleneck, _Roll()),
 }
+"""Garments by the vocabulary's name. A new one is a row; what no other garment has is drawn by a tailor of its own."""

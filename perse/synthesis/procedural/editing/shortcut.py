@@ -17,7 +17,7 @@ from perse.data import PartMasks, TrackedPortrait
 from perse.head import HeadModel
 from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.animator.fill import push_pull
-from perse.synthesis.procedural.attachments.hats import RimPlane
+from perse.synthesis.procedural.attachments.hat_models import RimPlane
 from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.procedural.editing.canvas import blur, finish, grain, mix, noise
 from perse.synthesis.procedural.editing.head_view import HeadView

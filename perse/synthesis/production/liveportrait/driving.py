@@ -20,7 +20,7 @@ from perse.errors import InputError
 from perse.head import HeadModel, HeadParameters, Joint
 from perse.synthesis.production.liveportrait.crop import CropFraming, HeadCrop
 from perse.synthesis.production.liveportrait.openness import Openness
-from perse.synthesis.seams import PortraitAnimator, Shot
+from perse.synthesis.seams import AnimatorConfig, Shot
 from perse.tracking.detection import detect_faces, landmarks_in_window
 from perse.tracking.video_file import VideoFile, open_video
 
@@ -64,12 +64,6 @@ class DrivingConfig(Protocol):
     """Anything that builds a driver."""
 
     def build(self, head: HeadModel) -> Driver: ...
-
-
-class AnimatorConfig(Protocol):
-    """Anything that builds an animator."""
-
-    def build(self, head: HeadModel) -> PortraitAnimator: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ class Driver(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class PortraitChampConfig:
-    """How edits are filmed. Nobody has published weights: train them by ``jobs/train_portrait_champ.py``."""
+    """How edits are filmed. Nobody has published weights: train them by ``perse train-champ``."""
 
     weights: Weights = _PORTRAIT_CHAMP
     """What the training wrote."""

@@ -45,7 +45,7 @@ def recipe_of_folder(folder: Path) -> str:
         return str(note["recipe"])
     except (OSError, ValueError, KeyError, TypeError):
         raise MissingWeightsError(
-            f"{folder} holds no portrait-Champ: expected {NOTE} and {TENSORS}, as jobs/train_portrait_champ.py writes"
+            f"{folder} holds no portrait-Champ: expected {NOTE} and {TENSORS}, as `perse train-champ` writes"
         ) from None
 
 
