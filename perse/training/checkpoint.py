@@ -26,7 +26,9 @@ from perse.errors import WorkspaceError
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-_PREFIX, _UNFINISHED = "step-", ".tmp"
+UNFINISHED = ".tmp"
+"""End of the name of a folder that is being written."""
+_PREFIX = "step-"
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,10 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep: int = 2) -
         WorkspaceError: the folder cannot be written (permissions, full disk). Older checkpoints are untouched.
     """
     final = directory / checkpoint_name(checkpoint.step)
-    working = final.with_name(final.name + _UNFINISHED)
+    working = final.with_name(final.name + UNFINISHED)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for leftover in directory.glob(f"{_PREFIX}*{_UNFINISHED}"):
+        for leftover in directory.glob(f"{_PREFIX}*{UNFINISHED}"):
             shutil.rmtree(leftover)
         working.mkdir()
         for name, content in checkpoint.files.items():
@@ -108,7 +110,7 @@ def _verified(folder: Path) -> Checkpoint:
 
 def _finished(directory: Path) -> list[Path]:
     """Folders of complete checkpoints, newest first."""
-    folders = [p for p in directory.glob(f"{_PREFIX}*") if p.is_dir() and not p.name.endswith(_UNFINISHED)]
+    folders = [p for p in directory.glob(f"{_PREFIX}*") if p.is_dir() and not p.name.endswith(UNFINISHED)]
     return sorted(folders, reverse=True)
 
 

@@ -58,6 +58,9 @@ class Arguments:
     wait: bool = False
     """Wait while another run holds the workspace, instead of refusing."""
 
+    verify: bool = False
+    """Read every finished file before it is trusted; otherwise only those that were touched since."""
+
     retry_failed: bool = False
     """Try prompts again that ended in quarantine."""
 
@@ -93,6 +96,7 @@ def main(arguments: Arguments) -> None:
         face=arguments.face,
         parts=None if arguments.parts is None else open_parts(arguments.parts),
         prompts=prompts,
+        verify=arguments.verify,
         retry_failed=arguments.retry_failed,
     )
     with locked(workspace, wait=arguments.wait):

@@ -31,6 +31,7 @@ COMMANDS = {
     "track": Command("track", "from a video of a face to a motion that any avatar can perform"),
     "serve": Command("serve", "render over HTTP", "serve"),
     "verify": Command("verify", "say where a file comes from", "export"),
+    "workspace": Command("workspace", "check, repair or measure what a build left on disk", "ray"),
     "models": Command("models", "weights of the production backends: list, check, fetch, convert", "production"),
     "doctor": Command("doctor_report", "is this machine ready?"),
 }
@@ -58,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def overview() -> str:
     """The list of commands."""
-    rows = [f"  {name:8} {command.summary}" for name, command in COMMANDS.items()]
+    rows = [f"  {name:10} {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "From one portrait to an animatable, editable 3D Gaussian head avatar.",
