@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
-import numpy as np
-
 from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait, Verdict, archive
 from perse.data.keys import clip_key, edit_key, verdict_key
@@ -23,6 +21,7 @@ from perse.data.workspace import Workspace
 from perse.errors import PerseError
 from perse.head import HeadModel
 from perse.head.sources import HeadSource
+from perse.synthesis.clip_check import check_clip
 from perse.synthesis.production import AnimatorByCategoryConfig, EditorByCategoryConfig
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot
 from perse_ray.rows.fingerprint import fingerprint
@@ -249,8 +248,6 @@ class _Animate:
         start = time.perf_counter()
         edited = archive.load_edit(self.workspace, edit) if edit else None
         clip = self.animator.animate(self.portrait, edited, self.shot)
-        expected = np.asarray(self.shot.frame_numbers)
-        if not np.array_equal(clip.frame_numbers, expected):
-            raise ValueError(f"the animator was asked for {len(expected)} frames and returned {len(clip)} others")
+        check_clip(clip, self.shot)
         archive.save_clip(self.workspace, key, replace(clip, key=edit or self.portrait.key))
         return {"filmed": True, "animate_s": time.perf_counter() - start}

@@ -97,7 +97,7 @@ def small_portrait(key: str = "someone") -> TrackedPortrait:
     head = HeadParameters(torch.zeros(2), torch.zeros(3, 3), torch.zeros(2), torch.zeros(5, 3))
     return TrackedPortrait(
         key=key,
-        image=np.full((8, 8, 3), 90, np.uint8),
+        image=np.tile(np.arange(80, 96, 2, dtype=np.uint8)[:, None, None], (1, 8, 3)),
         inside=np.full((8, 8), 255, np.uint8),
         landmarks_px=np.zeros((478, 3), np.float32),
         masks=_masks(),
@@ -168,6 +168,7 @@ class FakeAnimator:
         time.sleep(self.pause_s)
         frames = len(shot.frame_numbers)
         image = (edited or portrait).image
+        image = image[:: len(image) // shot.size_px, :: len(image) // shot.size_px]
         return PortraitClip(
             key="its own",
             frame_numbers=shot.frame_numbers,
