@@ -31,7 +31,6 @@ import json
 import logging
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -43,6 +42,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from perse.data.durable_files import TEMPORARY, make_folders, remove, write_file_atomically
 from perse.data.keys import identity_of
 from perse.data.tables.codecs import png_to_picture
 from perse.errors import DamagedFile, WorkspaceError
@@ -73,7 +73,6 @@ PHOTOGRAPH = "portrait/photograph.png"
 FORMAT = "perse-workspace"
 VERSION = 1
 
-_TEMPORARY = ".part-"
 _LEAVES_ON_DISK = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -171,7 +170,7 @@ class Workspace:
         """Where a file or folder of a local workspace lies; its parents exist."""
         target = self.path / _checked(name)
         with self._explained(f"write {name}"):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(target.parent)
         return target
 
     # Bytes
@@ -243,7 +242,7 @@ class Workspace:
         selector = fs.FileSelector(f"{root}/{_checked(folder)}", allow_not_found=True)
         with self._explained(f"list {folder}"):
             found = [info.base_name for info in filesystem.get_file_info(selector) if info.type == fs.FileType.File]
-        kept = [name for name in found if name.endswith(suffix) and _TEMPORARY not in name]
+        kept = [name for name in found if name.endswith(suffix) and TEMPORARY not in name]
         return sorted(name.removesuffix(suffix) for name in kept)
 
     def remove(self, name: str) -> None:
@@ -251,6 +250,9 @@ class Workspace:
         filesystem, root = self._place
         target = f"{root}/{_checked(name)}"
         with self._explained(f"delete {name}"):
+            if self.is_local:
+                remove(Path(target))
+                return
             kind = filesystem.get_file_info(target).type
             if kind == fs.FileType.Directory:
                 filesystem.delete_dir(target)
@@ -417,7 +419,10 @@ class Workspace:
                     f"{self.location} holds other files and no {MARKER}; choose an empty or new folder as --workspace"
                 )
             for folder in FOLDERS:
-                filesystem.create_dir(f"{root}/{folder}", recursive=True)
+                if self.is_local:
+                    make_folders(Path(root) / folder)
+                else:
+                    filesystem.create_dir(f"{root}/{folder}", recursive=True)
         self._prove_writable()
 
     def _marker(self) -> dict[str, Any] | None:
@@ -434,8 +439,8 @@ class Workspace:
         """Whether nothing lies here but what an interrupted founding leaves: our folders, empty, and litter."""
         filesystem, root = self._place
         entries = filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True))
-        names = {entry.base_name for entry in entries if _TEMPORARY not in entry.base_name}
-        return names <= {*FOLDERS, MARKER} and all(name == MARKER or _TEMPORARY in name for name, _ in self.walk())
+        names = {entry.base_name for entry in entries if TEMPORARY not in entry.base_name}
+        return names <= {*FOLDERS, MARKER} and all(name == MARKER or TEMPORARY in name for name, _ in self.walk())
 
     def _is_one_without_marker(self) -> bool:
         """Whether only we can have made this folder: the photograph or a manifest lies where we put them."""
@@ -473,44 +478,30 @@ class Workspace:
             ) from error
 
 
-def write_file_atomically(target: Path, content: bytes) -> None:
-    """Write a local file so that after a crash at any moment either the old or the new content is there.
-
-    Raises:
-        OSError: as the filesystem says; no temporary file is left behind.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{_TEMPORARY}{secrets.token_hex(6)}")
-    try:
-        with open(temporary, "xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def is_temporary(name: str) -> bool:
     """Whether a name in a workspace is that of a write under way, or of one that was interrupted."""
-    return _TEMPORARY in PurePosixPath(name).name
+    return TEMPORARY in PurePosixPath(name).name
 
 
 def _put(filesystem: fs.FileSystem, target: str, content: bytes) -> None:
-    """Write a whole object. Object stores need no folders; a filesystem that does is given them."""
+    """Write a whole object. Object stores need no folders; a filesystem that does is given them.
+
+    A store shows an object when its upload has ended, and so an upload that was given up must not end: what it leaves
+    is looked at, and removed if it is not whole.
+    """
     try:
         stream = filesystem.open_output_stream(target)
     except FileNotFoundError:
         filesystem.create_dir(str(PurePosixPath(target).parent), recursive=True)
         stream = filesystem.open_output_stream(target)
-    with stream:
-        stream.write(content)
+    try:
+        with stream:
+            stream.write(content)
+    finally:
+        found = filesystem.get_file_info(target)
+        if found.type == fs.FileType.File and found.size != len(content):
+            filesystem.delete_file(target)
+            raise OSError(f"{len(content)} bytes were sent and {found.size} arrived")
 
 
 def _checked(name: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from ray_fakes import FakeSupply, fake_studio, small_portrait
 from test_ray_manifests import rewritten
@@ -94,7 +96,9 @@ def test_a_flipped_bit_in_the_pixels_of_an_edit_is_noticed_when_it_is_read(works
     made = _made(workspace)
     name = f"edits/{made.subjects[0].edit}.parquet"
     content = bytearray(workspace.read(name))
-    content[len(content) // 2] ^= 1
+    about = pq.ParquetFile(pa.BufferReader(bytes(content))).metadata.row_group(0)
+    image = next(about.column(i) for i in range(about.num_columns) if about.column(i).path_in_schema == "image")
+    content[image.data_page_offset + image.total_compressed_size - 8] ^= 1
     workspace.write(name, bytes(content))
     with pytest.raises(DamagedFile):
         archive.load_edit(workspace, made.subjects[0].edit)
