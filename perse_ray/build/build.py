@@ -22,6 +22,7 @@ from perse.data.keys import identity_of
 from perse.render import check_device
 from perse_ray.build.components import device_of
 from perse_ray.build.inspection import mend_noted
+from perse_ray.build.quarantine import forget
 from perse_ray.build.request import BuildRequest, BuildResult
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages import (
@@ -37,7 +38,6 @@ from perse_ray.build.stages import (
     Track,
     Train,
 )
-from perse_ray.build.stages.synthesize import forget_quarantined
 from perse_ray.build.values import flat_params, numbers_of, versions
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.runtime.session import is_private
@@ -80,7 +80,7 @@ def _stages(run: BuildRun) -> dict[str, Any]:
         run.start_ray()  # a cluster that cannot be joined, or does not share the workspace, is said first
     run.do(Track())
     if run.request.retry_failed:
-        forget_quarantined(run)
+        forget(run.request.workspace)
     run.do(Synthesize())
     run.do(Encode())
     run.do(SetUp())

@@ -78,7 +78,7 @@ def main(arguments: Arguments) -> None:
     from perse_ray.build.request import BuildRequest
     from perse_ray.runtime.progress import readable_s
     from perse_ray.runtime.shared_storage import check_location
-    from perse_ray.synthesis.acceptance import summarise
+    from perse_ray.synthesis.acceptance import outcome_line, summarise
 
     recipe = recipe_of(arguments.recipe, arguments.seed)
     if arguments.plan:
@@ -113,6 +113,7 @@ def main(arguments: Arguments) -> None:
         + f"\n  report        {workspace.location}/report/report.html"
         f"\n  avatar        {workspace.location}/avatar, in MLflow {done.model}"
         f"\n  serve it      perse serve --workspace {arguments.workspace}"
+        f"\n{outcome_line(metrics.get('acceptance', {}))}"
     )
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "serve": Command("serve", "render over HTTP", "serve"),
     "verify": Command("verify", "say where a file comes from", "export"),
     "workspace": Command("workspace", "check, repair or measure what a build left on disk", "ray"),
+    "quarantine": Command("quarantine", "prompts that failed: list, show, retry", "ray"),
     "models": Command("models", "weights of the production backends: list, check, fetch, convert", "production"),
     "doctor": Command("doctor_report", "is this machine ready?"),
 }
@@ -59,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def overview() -> str:
     """The list of commands."""
-    rows = [f"  {name:10} {command.summary}" for name, command in COMMANDS.items()]
+    rows = [f"  {name:11} {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "From one portrait to an animatable, editable 3D Gaussian head avatar.",

@@ -18,7 +18,7 @@ from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait, Verdict
 from perse.data.keys import clip_key, edit_key, verdict_key
 from perse.data.tables import prompt_to_row, row_to_prompt
 from perse.data.workspace import Workspace
-from perse.errors import PerseError
+from perse.errors import GenerationError, PerseError
 from perse.head import HeadModel
 from perse.head.sources import HeadSource
 from perse.synthesis.clip_check import check_clip
@@ -198,6 +198,8 @@ class _Edit:
         if isinstance(edited, PerseError):
             raise edited
         edited = edited or self.editor.edit(self.portrait, prompt)
+        if not isinstance(edited, EditedPortrait):
+            raise GenerationError(f"the editor returned a {type(edited).__name__}, expected an EditedPortrait")
         archive.save_edit(self.workspace, replace(edited, key=edit, prompt=prompt))
         return {"edit_s": before_s + time.perf_counter() - start}
 

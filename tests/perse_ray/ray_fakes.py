@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -48,6 +50,29 @@ def suffer(mishap: str) -> None:
         ctypes.string_at(0)
     if mishap == "hang":
         time.sleep(3600)
+    if mishap == "killed":  # as the kernel does when memory is short
+        os.kill(os.getpid(), signal.SIGKILL)
+    if mishap == "abort":
+        os.abort()
+    if mishap == "interrupt":
+        raise KeyboardInterrupt
+    if mishap == "leave":
+        sys.exit(3)
+    if mishap == "memory":
+        np.ones(2**46, np.uint8)
+    if mishap == "recursion":
+        suffer(mishap)
+    if mishap == "unprintable":
+        raise Unprintable
+    if mishap == "surrogates":
+        raise RuntimeError("b\udcffd " * 10_000)
+
+
+class Unprintable(Exception):
+    """Says nothing, and dies of being asked."""
+
+    def __str__(self) -> str:
+        raise ValueError("no")
 
 
 @dataclass(frozen=True)
@@ -136,6 +161,12 @@ class FakeEditor:
         suffer(prompt.text)
         image = portrait.image.copy()
         image[2:4, 2:4] = prompt.seed % 251
+        if prompt.text == "nan":
+            image = np.full(image.shape, np.nan)
+        if prompt.text == "nothing":
+            return cast(EditedPortrait, None)
+        if prompt.text == "black":
+            image[:] = 0
         mask = np.zeros((8, 8), np.uint8)
         mask[2:4, 2:4] = 255
         return EditedPortrait("its own", prompt, image, portrait.masks, mask, (), None, (("backend", "fake"),))
