@@ -12,6 +12,7 @@
     ├── MissingWeightsError       a backend needs files that are not there
     ├── GenerationError           a model's picture cannot be used: black, filtered, without the part, out of memory
     ├── WorkspaceError            the workspace cannot be written, or holds something else
+    │   └── DamagedFile           one of its files is not what was written; the next run makes it again
     └── StageError                a stage could not finish; what was done is kept
 
 Jobs print the message of a ``PerseError`` in one line and exit with code 2. Anything else is our own mistake and
@@ -59,6 +60,10 @@ class GenerationError(PerseError):
 
 class WorkspaceError(PerseError):
     """The workspace cannot be used."""
+
+
+class DamagedFile(WorkspaceError):
+    """A file of the workspace is not what was written."""
 
 
 class StageError(PerseError):

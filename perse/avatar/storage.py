@@ -21,6 +21,7 @@ from perse.avatar.motion import Skeleton
 from perse.avatar.networks import NetworksConfig
 from perse.avatar.part_bases import PartBasesConfig
 from perse.avatar.points import MeshPrior, StartingPoints
+from perse.data.durable_files import remove, write_file_atomically
 from perse.errors import InputError
 from perse.geometry import Camera
 
@@ -32,10 +33,11 @@ _DECODERS: dict[str, Callable[..., DecoderConfig]] = {one.kind: one for one in (
 
 
 def save_avatar(avatar: Avatar, directory: Path) -> None:
-    """Write an avatar. The description is written last: a folder without one is not an avatar."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / TENSORS_FILE).write_bytes(avatar_tensors(avatar))
-    (directory / DESCRIPTION_FILE).write_text(json.dumps(describe(avatar), indent=1, sort_keys=True))
+    """Write an avatar. The description goes first and is written last: a folder without one is not an avatar."""
+    remove(directory / DESCRIPTION_FILE)
+    write_file_atomically(directory / TENSORS_FILE, avatar_tensors(avatar))
+    description = json.dumps(describe(avatar), indent=1, sort_keys=True)
+    write_file_atomically(directory / DESCRIPTION_FILE, description.encode())
 
 
 def load_avatar(directory: Path) -> Avatar:

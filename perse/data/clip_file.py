@@ -18,7 +18,6 @@ from perse.data.clip import PortraitClip
 from perse.data.tables.clips import CLIPS, PICTURES, cell_to_picture, table_to_parameters
 from perse.data.tables.geometry import bytes_to_camera
 from perse.data.workspace import Workspace
-from perse.errors import WorkspaceError
 from perse.geometry.camera import Camera
 from perse.head.parameters import HeadParameters
 
@@ -62,7 +61,7 @@ class ClipFile:
     def open(cls, workspace: Workspace, name: str) -> ClipFile:
         """
         Raises:
-            WorkspaceError: there is no such clip, or it is damaged.
+            WorkspaceError: there is no such clip, or it is damaged (`DamagedFile`).
         """
         with workspace.opened_table(name) as file:
             table = file.read(columns=[column for column in CLIPS.names if column not in PICTURES], use_threads=False)
@@ -88,14 +87,14 @@ class ClipFile:
         """The pictures of the frame in that row.
 
         Raises:
-            WorkspaceError: the file is gone or damaged.
+            WorkspaceError: the file is gone, or damaged (`DamagedFile`).
         """
         group, offset = self._place(row)
         with self.workspace.opened_table(self.name, self.metadata) as file:
             table = file.read_row_group(group, columns=list(PICTURES), use_threads=False)
             frame = Frame(*(cell_to_picture(table[column][offset]) for column in PICTURES))
         if frame.image.shape != (self.camera.height, self.camera.width, 3):
-            raise WorkspaceError(f"{self.name} holds pictures of another size than its camera's; delete it, run again")
+            raise self.workspace.damaged(self.name, "its pictures are of another size than its camera's")
         return frame
 
     def clip(self, row: int) -> PortraitClip:

@@ -7,7 +7,7 @@ import json
 import logging
 from pathlib import Path
 
-from perse.data.workspace import write_file_atomically
+from perse.data.durable_files import write_file_atomically
 from perse.private_folders import cache_folder
 
 log = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from pathlib import PurePath
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from perse.data.prompt import AttributePrompt
 
@@ -33,6 +34,11 @@ def content_key(*ingredients: object) -> str:
     for chunk in _chunks(ingredients):
         digest.update(chunk)
     return digest.hexdigest()[:KEY_LENGTH]
+
+
+def identity_of(photograph: NDArray[np.uint8]) -> str:
+    """Names the person of a photograph [h, w, 3]: what a workspace belongs to."""
+    return content_key("photograph", photograph)[:16]
 
 
 def edit_key(identity: str, prompt: AttributePrompt, editor: object, made_with: str = "") -> str:

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from perse.data.durable_files import write_file_atomically
 from perse.errors import InputError
 from perse.head import HeadParameters
 from perse.plain_arrays import PlainArrayError, read_npz
@@ -177,7 +178,7 @@ def write_motion(path: Path, motion: Motion) -> None:
         columns |= {f"{_JOINT}{n}": v for n, v in motion.joints.items()}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, fps=np.float64(motion.fps), **columns)  # type: ignore[arg-type]
-        path.write_bytes(buffer.getvalue())
+        write_file_atomically(path, buffer.getvalue())
     elif path.suffix == ".json":
         value = {
             "format": FORMAT,
@@ -186,7 +187,7 @@ def write_motion(path: Path, motion: Motion) -> None:
             "expressions": {n: _rounded(v) for n, v in sorted(motion.expressions.items())},
             "joints": {n: _rounded(v) for n, v in sorted(motion.joints.items())},
         }
-        path.write_text(json.dumps(value))
+        write_file_atomically(path, json.dumps(value).encode())
     else:
         raise InputError(f"a motion file ends in .json or .npz, got {path.name!r}")
 

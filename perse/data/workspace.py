@@ -16,6 +16,7 @@
     avatar/          safetensors + JSON: what is registered and served
     report/          metrics, contact sheets, report.html
     manifests/       <stage>.json, written last: a stage is finished exactly when its manifest is there
+    damaged/         notes of files that could not be read; the next run looks at them and makes them again
 
 Files carry their content key as their name, so writing one twice is harmless. A local file appears whole or not at
 all: temporary name, fsync, rename, fsync of the folder. Object stores put whole objects anyway.
@@ -24,13 +25,14 @@ all: temporary name, fsync, rename, fsync of the folder. Object stores put whole
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
+import logging
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -40,7 +42,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from perse.errors import WorkspaceError
+from perse.data.durable_files import TEMPORARY, make_folders, remove, write_file_atomically
+from perse.data.keys import identity_of
+from perse.data.tables.codecs import png_to_picture
+from perse.errors import DamagedFile, WorkspaceError
+
+log = logging.getLogger(__name__)
 
 FOLDERS = (
     "portrait",
@@ -58,11 +65,14 @@ FOLDERS = (
     "manifests",
 )
 
+DAMAGED = "damaged"
+"""Folder of notes; it is there only while there are any."""
+
 MARKER = "workspace.json"
+PHOTOGRAPH = "portrait/photograph.png"
 FORMAT = "perse-workspace"
 VERSION = 1
 
-_TEMPORARY = ".part-"
 _LEAVES_ON_DISK = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -93,6 +103,19 @@ def _written_out(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class FileLook:
+    """What is known about a file without reading it.
+
+    Attributes:
+        size: bytes.
+        stamp: changes when the file is replaced or written to: inode and time of change.
+    """
+
+    size: int
+    stamp: str
+
+
+@dataclass(frozen=True)
 class Workspace:
     """A folder on a pyarrow filesystem. A small value: it travels to other processes and opens the filesystem there.
 
@@ -115,6 +138,19 @@ class Workspace:
             workspace._found()
         return workspace
 
+    @classmethod
+    def existing(cls, location: str | Path) -> Workspace:
+        """The workspace at a place, as it is; nothing is written.
+
+        Raises:
+            WorkspaceError: there is none.
+        """
+        workspace = cls(_written_out(str(location)))
+        with workspace._explained("open"):
+            if not (workspace.has(MARKER) or workspace._is_one_without_marker()):
+                raise WorkspaceError(f"there is no workspace at {workspace.location}")
+        return workspace
+
     @property
     def is_local(self) -> bool:
         return isinstance(self._place[0], fs.LocalFileSystem)
@@ -134,7 +170,7 @@ class Workspace:
         """Where a file or folder of a local workspace lies; its parents exist."""
         target = self.path / _checked(name)
         with self._explained(f"write {name}"):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(target.parent)
         return target
 
     # Bytes
@@ -175,12 +211,23 @@ class Workspace:
             found = filesystem.get_file_info([f"{root}/{_checked(name)}" for name in names])
         return "-".join(f"{info.size}.{info.mtime_ns}" for info in found)
 
-    def size(self, name: str) -> int | None:
-        """Bytes of a file; None if there is none."""
+    def look(self, name: str) -> FileLook | None:
+        """A file from outside; None if there is none."""
         filesystem, root = self._place
         with self._explained("read"):
             info = filesystem.get_file_info(f"{root}/{_checked(name)}")
-        return int(info.size) if info.type == fs.FileType.File else None
+            if info.type != fs.FileType.File:
+                return None
+            inode = f"{os.stat(info.path).st_ino}." if self.is_local else ""
+        return FileLook(int(info.size), f"{inode}{info.mtime_ns}")
+
+    def walk(self) -> Iterator[tuple[str, int]]:
+        """Names of all files, and their bytes, in no particular order."""
+        filesystem, root = self._place
+        with self._explained("list the files"):
+            for info in filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True)):
+                if info.type == fs.FileType.File:
+                    yield info.path.removeprefix(root).lstrip("/"), int(info.size)
 
     def modified_s(self, name: str) -> float | None:
         """When a file was written, seconds since 1970; None if it is not there."""
@@ -195,7 +242,7 @@ class Workspace:
         selector = fs.FileSelector(f"{root}/{_checked(folder)}", allow_not_found=True)
         with self._explained(f"list {folder}"):
             found = [info.base_name for info in filesystem.get_file_info(selector) if info.type == fs.FileType.File]
-        kept = [name for name in found if name.endswith(suffix) and _TEMPORARY not in name]
+        kept = [name for name in found if name.endswith(suffix) and TEMPORARY not in name]
         return sorted(name.removesuffix(suffix) for name in kept)
 
     def remove(self, name: str) -> None:
@@ -203,6 +250,9 @@ class Workspace:
         filesystem, root = self._place
         target = f"{root}/{_checked(name)}"
         with self._explained(f"delete {name}"):
+            if self.is_local:
+                remove(Path(target))
+                return
             kind = filesystem.get_file_info(target).type
             if kind == fs.FileType.Directory:
                 filesystem.delete_dir(target)
@@ -223,16 +273,30 @@ class Workspace:
             row_group_size=rows_per_group or max(len(table), 1),
             use_dictionary=list(dictionary) or False,
             write_statistics=False,
+            write_page_checksum=True,
         )
         self.write(name, buffer.getvalue())
 
     def read_table(self, name: str) -> pa.Table:
+        """
+        Raises:
+            DamagedFile: it is not the Parquet file that was written.
+        """
+        content = self.read(name)
         try:
-            return pq.read_table(pa.BufferReader(self.read(name)))
-        except pa.ArrowInvalid as error:
-            raise WorkspaceError(
-                f"{self.location}/{name} is not a Parquet file we wrote; delete it and run again"
-            ) from error
+            return pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:  # of bytes in memory: it is the bytes that are wrong
+            raise self.damaged(name, "it is not a Parquet file we wrote") from error
+
+    def damaged(self, name: str, what: str) -> DamagedFile:
+        """The error to raise where a file that we wrote cannot be read. It is noted, so that the next run makes the
+        file again instead of meeting it once more."""
+        with suppress(WorkspaceError):
+            note = hashlib.sha256(name.encode()).hexdigest()[:32]
+            self.write_json(f"{DAMAGED}/{note}.json", {"name": name, "what": what})
+        return DamagedFile(
+            f"{self.location}/{name} is damaged ({what}); run the same command again, it is then made again"
+        )
 
     @contextmanager
     def opened_table(self, name: str, metadata: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
@@ -242,22 +306,34 @@ class Workspace:
             metadata: of the same file, from an earlier opening: saves reading it again.
 
         Raises:
-            WorkspaceError: it is not there, or not a Parquet file, or damaged where it is read.
+            WorkspaceError: it is not there.
+            DamagedFile: it is not a Parquet file, or damaged where it is read.
         """
         filesystem, root = (fs.LocalFileSystem(use_mmap=True), self._place[1]) if self.is_local else self._place
         with self._explained(f"read {name}"), filesystem.open_input_file(f"{root}/{_checked(name)}") as stream:
-            yield pq.ParquetFile(stream, metadata=metadata, pre_buffer=not self.is_local)
+            try:
+                yield pq.ParquetFile(
+                    stream, metadata=metadata, pre_buffer=not self.is_local, page_checksum_verification=True
+                )
+            except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+                if getattr(error, "errno", None):  # the disk's trouble, not the file's
+                    raise
+                raise self.damaged(name, _one_line(error)) from error
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self.write(name, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
+        """
+        Raises:
+            DamagedFile: it is not the JSON that was written.
+        """
         try:
             value = json.loads(self.read(name))
-        except ValueError as error:
-            raise WorkspaceError(f"{self.location}/{name} is not JSON we wrote; delete it and run again") from error
+        except (ValueError, RecursionError) as error:
+            raise self.damaged(name, "it is not JSON we wrote") from error
         if not isinstance(value, dict):
-            raise WorkspaceError(f"{self.location}/{name} is not JSON we wrote; delete it and run again")
+            raise self.damaged(name, "it is not JSON we wrote")
         return value
 
     # Commits
@@ -325,24 +401,57 @@ class Workspace:
     def _found(self) -> None:
         """Check the marker, or found the workspace in an empty or absent folder."""
         filesystem, root = self._place
-        if self.has(MARKER):
-            marker = self.read_json(MARKER)
+        marker = self._marker()
+        if marker is not None:
             if marker.get("format") != FORMAT or marker.get("version") != VERSION:
                 raise WorkspaceError(
                     f"{self.location} was made by another version of this project; choose another --workspace"
                 )
+        elif self._is_one_without_marker():
+            self.write_json(MARKER, {"format": FORMAT, "version": VERSION, "identity": self._identity_of_photograph()})
+            log.warning("%s/%s was missing or damaged; it is written again", self.location, MARKER)
         else:
             kind = filesystem.get_file_info(root).type
             if kind == fs.FileType.File:
                 raise WorkspaceError(f"{self.location} is a file; a workspace is a folder")
-            entries = filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True))
-            if any(_TEMPORARY not in entry.base_name for entry in entries):
+            if not self._is_empty():
                 raise WorkspaceError(
                     f"{self.location} holds other files and no {MARKER}; choose an empty or new folder as --workspace"
                 )
             for folder in FOLDERS:
-                filesystem.create_dir(f"{root}/{folder}", recursive=True)
+                if self.is_local:
+                    make_folders(Path(root) / folder)
+                else:
+                    filesystem.create_dir(f"{root}/{folder}", recursive=True)
         self._prove_writable()
+
+    def _marker(self) -> dict[str, Any] | None:
+        """The content of workspace.json; None if it is not there or cannot be read."""
+        if not self.has(MARKER):
+            return None
+        try:
+            found = json.loads(self.read(MARKER))
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _is_empty(self) -> bool:
+        """Whether nothing lies here but what an interrupted founding leaves: our folders, empty, and litter."""
+        filesystem, root = self._place
+        entries = filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True))
+        names = {entry.base_name for entry in entries if TEMPORARY not in entry.base_name}
+        return names <= {*FOLDERS, MARKER} and all(name == MARKER or TEMPORARY in name for name, _ in self.walk())
+
+    def _is_one_without_marker(self) -> bool:
+        """Whether only we can have made this folder: the photograph or a manifest lies where we put them."""
+        return self.has(PHOTOGRAPH) or any(self.names("manifests", ".json"))
+
+    def _identity_of_photograph(self) -> str | None:
+        """Whose it is, from the photograph that tracking leaves here; None if it does not tell."""
+        try:
+            return identity_of(png_to_picture(self.read(PHOTOGRAPH)))
+        except (WorkspaceError, ValueError):
+            return None
 
     def _prove_writable(self) -> None:
         """Fail now rather than after an hour of work."""
@@ -369,39 +478,30 @@ class Workspace:
             ) from error
 
 
-def write_file_atomically(target: Path, content: bytes) -> None:
-    """Write a local file so that after a crash at any moment either the old or the new content is there.
-
-    Raises:
-        OSError: as the filesystem says; no temporary file is left behind.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{_TEMPORARY}{secrets.token_hex(6)}")
-    try:
-        with open(temporary, "xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def is_temporary(name: str) -> bool:
+    """Whether a name in a workspace is that of a write under way, or of one that was interrupted."""
+    return TEMPORARY in PurePosixPath(name).name
 
 
 def _put(filesystem: fs.FileSystem, target: str, content: bytes) -> None:
-    """Write a whole object. Object stores need no folders; a filesystem that does is given them."""
+    """Write a whole object. Object stores need no folders; a filesystem that does is given them.
+
+    A store shows an object when its upload has ended, and so an upload that was given up must not end: what it leaves
+    is looked at, and removed if it is not whole.
+    """
     try:
         stream = filesystem.open_output_stream(target)
     except FileNotFoundError:
         filesystem.create_dir(str(PurePosixPath(target).parent), recursive=True)
         stream = filesystem.open_output_stream(target)
-    with stream:
-        stream.write(content)
+    try:
+        with stream:
+            stream.write(content)
+    finally:
+        found = filesystem.get_file_info(target)
+        if found.type == fs.FileType.File and found.size != len(content):
+            filesystem.delete_file(target)
+            raise OSError(f"{len(content)} bytes were sent and {found.size} arrived")
 
 
 def _checked(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
-from perse.data.workspace import write_file_atomically
+from perse.data.durable_files import write_file_atomically
 from perse.errors import InputError
 from perse.export.gltf import glb_bytes
 from perse.export.page import page_bytes

@@ -9,8 +9,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.data.durable_files import write_file_atomically
 from perse.data.images import encode_image
-from perse.data.workspace import write_file_atomically
 from perse.errors import InputError
 from perse.export.provenance import Provenance
 from perse.export.video import mp4_bytes, strip, webp_bytes

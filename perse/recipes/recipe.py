@@ -71,5 +71,7 @@ class Recipe:
     """Draws Gaussians."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """What is measured."""
+    quarantine_share: float = 0.5
+    """Share of the prompts that may end in quarantine before the build is ended: by then it is not the prompts."""
     cluster: ClusterUse = field(default_factory=ClusterUse)
     """How many workers each stage gets, and what one of them claims. No result depends on it."""

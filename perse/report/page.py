@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -16,6 +15,8 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from perse.data.durable_files import write_file_atomically
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,12 @@ def write_report(folder: Path, report: Report) -> Path:
     shown = []
     for section in report.sections:
         ending, payload = _encode(section)
-        _write(folder / f"{section.name}.{ending}", payload)
+        write_file_atomically(folder / f"{section.name}.{ending}", payload)
         uri = f"data:image/{ending};base64,{base64.b64encode(payload).decode()}"
         shown.append({"title": section.title, "caption": section.caption, "name": section.name, "uri": uri})
-    _write(folder / "metrics.json", (json.dumps(report.metrics, indent=2, sort_keys=True) + "\n").encode())
+    write_file_atomically(
+        folder / "metrics.json", (json.dumps(report.metrics, indent=2, sort_keys=True) + "\n").encode()
+    )
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(resources.files("perse.report").joinpath("page.html").read_text("utf-8"))
     page = template.render(
@@ -70,7 +73,7 @@ def write_report(folder: Path, report: Report) -> Path:
         table=category_table(report.metrics), seconds=_seconds(report.metrics),
         notes=list(report.metrics.get("needs_weights", [])), versions=dict(report.metrics.get("versions", {})),
     )  # fmt: skip
-    _write(folder / "report.html", page.encode())
+    write_file_atomically(folder / "report.html", page.encode())
     return folder / "report.html"
 
 
@@ -126,10 +129,3 @@ def _encode(section: Section) -> tuple[str, bytes]:
         method=2,
     )  # fmt: skip
     return "webp", buffer.getvalue()
-
-
-def _write(path: Path, payload: bytes) -> None:
-    """All or nothing: a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(payload)
-    temporary.replace(path)

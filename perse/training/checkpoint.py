@@ -15,18 +15,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from perse.data.durable_files import make_folders, move_folder, remove, write_synced
 from perse.errors import WorkspaceError
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-_PREFIX, _UNFINISHED = "step-", ".tmp"
+UNFINISHED = ".tmp"
+"""End of the name of a folder that is being written."""
+_PREFIX = "step-"
 
 
 @dataclass(frozen=True)
@@ -52,29 +53,37 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep: int = 2) -
         WorkspaceError: the folder cannot be written (permissions, full disk). Older checkpoints are untouched.
     """
     final = directory / checkpoint_name(checkpoint.step)
-    working = final.with_name(final.name + _UNFINISHED)
+    working = final.with_name(final.name + UNFINISHED)
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(checkpoint.files.items())}
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for leftover in directory.glob(f"{_PREFIX}*{_UNFINISHED}"):
-            shutil.rmtree(leftover)
-        working.mkdir()
+        make_folders(directory)
+        for leftover in directory.glob(f"{_PREFIX}*{UNFINISHED}"):
+            remove(leftover)
+        if _holds(final, digests):  # a step done twice: replacing it would leave none for a moment
+            return final
+        make_folders(working)
         for name, content in checkpoint.files.items():
-            _write(working / name, content)
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(checkpoint.files.items())}
-        _write(working / MANIFEST, json.dumps({"step": checkpoint.step, "sha256": digests}, indent=1).encode())
-        _sync_folder(working)
-        if final.exists():
-            shutil.rmtree(final)
-        working.rename(final)
-        _sync_folder(directory)
+            write_synced(working / name, content)
+        write_synced(working / MANIFEST, json.dumps({"step": checkpoint.step, "sha256": digests}, indent=1).encode())
+        remove(final)
+        move_folder(working, final)
     except OSError as error:
         raise WorkspaceError(
             f"the checkpoint of step {checkpoint.step} could not be written to {directory} ({error.strerror}); "
             "free some space or choose another workspace, then run again: training resumes"
         ) from error
     for old in _finished(directory)[max(keep, 2) :]:
-        shutil.rmtree(old)
+        remove(old)
     return final
+
+
+def _holds(folder: Path, digests: Mapping[str, str]) -> bool:
+    """Whether a checkpoint of exactly these files lies there."""
+    try:
+        found = _verified(folder).files
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(found.items())} == dict(digests)
 
 
 def load_checkpoint(directory: Path) -> Checkpoint | None:
@@ -82,7 +91,7 @@ def load_checkpoint(directory: Path) -> Checkpoint | None:
     for folder in _finished(directory) if directory.is_dir() else []:
         try:
             return _verified(folder)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("checkpoint %s is damaged (%s); trying the one before it", folder.name, error)
     return None
 
@@ -108,20 +117,5 @@ def _verified(folder: Path) -> Checkpoint:
 
 def _finished(directory: Path) -> list[Path]:
     """Folders of complete checkpoints, newest first."""
-    folders = [p for p in directory.glob(f"{_PREFIX}*") if p.is_dir() and not p.name.endswith(_UNFINISHED)]
+    folders = [p for p in directory.glob(f"{_PREFIX}*") if p.is_dir() and not p.name.endswith(UNFINISHED)]
     return sorted(folders, reverse=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

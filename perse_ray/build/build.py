@@ -18,9 +18,11 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from perse.data.keys import content_key
+from perse.data.keys import identity_of
 from perse.render import check_device
 from perse_ray.build.components import device_of
+from perse_ray.build.inspection import mend_noted
+from perse_ray.build.quarantine import forget
 from perse_ray.build.request import BuildRequest, BuildResult
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages import (
@@ -36,7 +38,6 @@ from perse_ray.build.stages import (
     Track,
     Train,
 )
-from perse_ray.build.stages.synthesize import forget_quarantined
 from perse_ray.build.values import flat_params, numbers_of, versions
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.runtime.session import is_private
@@ -52,11 +53,13 @@ def build(request: BuildRequest) -> BuildResult:
     """
     begin = time.perf_counter()
     _check(request)
-    request.workspace.claim(content_key("photograph", request.photograph)[:16])
+    request.workspace.claim(identity_of(request.photograph))
     title = f"{request.recipe.name} {request.workspace.location.rpartition('/')[2]}"
     with ExitStack() as held, BuildLog.open(request.workspace, title).recorded() as log:
         log.parent.params(flat_params(request.recipe))
         run = BuildRun(request, held, log)
+        for finding in mend_noted(request.workspace):
+            run.tell(f"{finding}; it is made again")
         metrics = _stages(run)
     model = str(run.results["register"]["model"])
     return BuildResult(metrics, tuple(run.manifests.skipped), time.perf_counter() - begin, model)
@@ -77,7 +80,7 @@ def _stages(run: BuildRun) -> dict[str, Any]:
         run.start_ray()  # a cluster that cannot be joined, or does not share the workspace, is said first
     run.do(Track())
     if run.request.retry_failed:
-        forget_quarantined(run)
+        forget(run.request.workspace)
     run.do(Synthesize())
     run.do(Encode())
     run.do(SetUp())

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field, replace
 from perse.data.keys import content_key
 from perse.data.tables import QuarantinedRow
 from perse.data.workspace import Workspace
-from perse.errors import StageError
 from perse.recipes.champ import ChampRecipe
 from perse.synthesis.production.portrait_champ.dealing import Take
 from perse_ray.build.components import resources_of
+from perse_ray.build.inspection import mend_noted
 from perse_ray.build.values import flat_params
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.mlflow_log import BuildLog, StageLog
@@ -85,6 +85,8 @@ def train_champ(request: ChampRequest) -> ChampResult:
     workspace, recipe = request.workspace, request.recipe
     workspace.claim(content_key("portrait-champ")[:16])
     books = BuildLog.open(workspace, f"{recipe.name} {workspace.location.rpartition('/')[2]}")
+    for finding in mend_noted(workspace):
+        log.warning("%s; it is made again", finding)
     with ExitStack() as held, books.recorded():
         held.enter_context(ray_session(request.local))
         prepared = _prepare(request)
@@ -118,7 +120,8 @@ def _train(request: ChampRequest, books: BuildLog, loop: ChampLoop, target: str)
     folder = CheckpointFolder(workspace, loop.stage)
     made_of = loop.made_of()
     note = f"checkpoints/{loop.stage}.json"
-    if not workspace.has(note) or workspace.read_json(note).get("inputs") != made_of:
+    begun = workspace.has(note) and workspace.read_json(note).get("inputs") == made_of
+    if not begun or folder.load() is None:
         folder.clear()
         workspace.remove(f"manifests/{loop.stage}.json")
         folder.save(loop.first())
@@ -153,7 +156,8 @@ def _log_samples(workspace: Workspace, stage: str, child: StageLog) -> None:
 def _last_numbers(workspace: Workspace, stage: str) -> dict[str, float]:
     names = _sampled(workspace, stage)
     if not names:
-        raise StageError(f"the samples of {stage} are gone; remove manifests/{stage}.json and run again")
+        log.warning("the samples of %s are gone; there are no numbers to show", stage)
+        return {}
     return workspace.read_json(f"{SAMPLES}/{names[-1]}.json")
 
 

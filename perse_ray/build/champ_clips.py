@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait
+from perse.data.durable_files import write_file_atomically
 from perse.data.images import read_portrait
-from perse.data.workspace import write_file_atomically
 from perse.errors import WorkspaceError
 from perse.export import mp4_bytes
 from perse.head.sources import HeadSource

@@ -40,6 +40,9 @@ class BuildRequest:
     retry_failed: bool = False
     """Whether to try prompts again that ended in quarantine."""
 
+    verify: bool = False
+    """Whether to read every finished file before it is trusted, also those that nobody seems to have touched."""
+
     local: LocalRay = field(default_factory=LocalRay)
     """The private Ray, where no cluster is joined."""
 

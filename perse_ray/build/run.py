@@ -14,6 +14,7 @@ from perse.recipes import Recipe
 from perse.training import Checkpoint
 from perse_ray.build.components import studio_of, worker_group_of
 from perse_ray.build.manifests import Result, StageManifests
+from perse_ray.build.products import Depth
 from perse_ray.build.request import BuildRequest
 from perse_ray.build.values import synthesis_from_json
 from perse_ray.registry.checkpoints import CheckpointFolder
@@ -64,7 +65,7 @@ class BuildRun:
 
     def __init__(self, request: BuildRequest, held: ExitStack, log: BuildLog) -> None:
         self.request, self.log = request, log
-        self.manifests = StageManifests(request.workspace, self.tell)
+        self.manifests = StageManifests(request.workspace, self.tell, Depth.ALL if request.verify else Depth.CHANGED)
         self.results: dict[str, Result] = {}
         self._held, self._ray_started = held, False
 
@@ -72,7 +73,7 @@ class BuildRun:
         """A stage's result, made now unless it is finished."""
         digest = self.manifests.digest(stage.name, stage.after, *stage.ingredients(self))
         found = self.manifests.run(
-            stage.name, digest, lambda: stage.work(self), lambda result: stage.products(self, result)
+            stage.name, digest, lambda: stage.work(self), lambda result: stage.products(self, result), stage.after
         )
         self.results[stage.name] = found
         return found

@@ -62,6 +62,9 @@ class Arguments:
     wait: bool = False
     """Wait while another run holds the workspace, instead of refusing."""
 
+    verify: bool = False
+    """Read every finished file before it is trusted; otherwise only those that were touched since."""
+
     retry_failed: bool = False
     """Try prompts again that ended in quarantine."""
 
@@ -82,7 +85,7 @@ def main(arguments: Arguments) -> None:
     from perse_ray.build.request import BuildRequest
     from perse_ray.runtime.progress import readable_s
     from perse_ray.runtime.shared_storage import check_location
-    from perse_ray.synthesis.acceptance import summarise
+    from perse_ray.synthesis.acceptance import outcome_line, summarise
 
     check_location(arguments.workspace)
     require(recipe, commercial_safe=arguments.commercial_safe)
@@ -96,6 +99,7 @@ def main(arguments: Arguments) -> None:
         face=arguments.face,
         parts=None if arguments.parts is None else open_parts(arguments.parts),
         prompts=prompts,
+        verify=arguments.verify,
         retry_failed=arguments.retry_failed,
     )
     with locked(workspace, wait=arguments.wait):
@@ -112,6 +116,7 @@ def main(arguments: Arguments) -> None:
         + f"\n  report        {workspace.location}/report/report.html"
         f"\n  avatar        {workspace.location}/avatar, in MLflow {done.model}"
         f"\n  serve it      perse serve --workspace {arguments.workspace}"
+        f"\n{outcome_line(metrics.get('acceptance', {}))}"
     )
 
 

@@ -59,8 +59,8 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Track, film, compare, write."""
+    from perse.data.durable_files import write_file_atomically
     from perse.data.images import encode_image
-    from perse.data.workspace import write_file_atomically
     from perse.evaluation.reenactment import SceneMaker, comparison_strip
     from perse.tracking.video_tracker import VideoTrackerConfig
 

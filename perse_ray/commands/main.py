@@ -33,6 +33,8 @@ COMMANDS = {
     "verify": Command("verify", "say where a file comes from", "export"),
     "train-champ": Command("train_portrait_champ", "train the animator portrait-Champ on videos", "production"),
     "evaluate-animators": Command("evaluate_animators", "compare animators by self-reenactment", "production"),
+    "workspace": Command("workspace", "check, repair or measure what a build left on disk", "ray"),
+    "quarantine": Command("quarantine", "prompts that failed: list, show, retry", "ray"),
     "models": Command("models", "weights of the production backends: list, check, fetch, convert", "production"),
     "doctor": Command("doctor_report", "is this machine ready?"),
 }

@@ -214,8 +214,8 @@ def _check(command: Common) -> None:
 
 def _write(command: Common, frames: Iterable[NDArray[np.uint8]], count: int, fps: float, provenance: object) -> Path:
     """Encode, sign and write; returns the file or folder."""
+    from perse.data.durable_files import write_file_atomically
     from perse.data.images import encode_image
-    from perse.data.workspace import write_file_atomically
     from perse.export import Provenance, local_identity, mp4_bytes, sign_media, strip, webp_bytes
 
     assert isinstance(provenance, Provenance)

@@ -102,8 +102,8 @@ def main(arguments: Arguments) -> None:
 def look_at(arguments: Arguments) -> None:
     """Track a portrait, write what was asked for, and say what was found."""
     from perse.attributes import Part
+    from perse.data.durable_files import write_file_atomically
     from perse.data.images import encode_image, read_portrait
-    from perse.data.workspace import write_file_atomically
     from perse.tracking.part_picture import draw_parts, overlay_parts
 
     if arguments.portrait is None or arguments.video is not None:
@@ -177,7 +177,7 @@ def _check(arguments: Arguments, out: Path) -> None:
 def _write_overlay(
     path: Path, video: VideoFile, tracked: TrackedVideo, model: HeadModel, tick: Callable[[], None]
 ) -> None:
-    from perse.data.workspace import write_file_atomically
+    from perse.data.durable_files import write_file_atomically
     from perse.export import mp4_bytes
     from perse.tracking.overlay import overlay_frames
 

@@ -7,8 +7,10 @@ temporary folder, and mirrored: files first, the manifest last, which is the com
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +19,7 @@ from perse.data.workspace import Workspace
 from perse.errors import WorkspaceError
 from perse.training.checkpoint import (
     MANIFEST,
+    UNFINISHED,
     Checkpoint,
     checkpoint_name,
     checkpoint_steps,
@@ -95,6 +98,37 @@ class CheckpointFolder:
         """Forget all of them: what they continue was made of other ingredients."""
         self.workspace.remove(f"checkpoints/{self.stage}")
 
+    def problems(self, *, content: bool) -> Iterator[tuple[str, str]]:
+        """Folders of checkpoints that are damaged or half written, each with what is wrong.
+
+        Args:
+            content: read the files, instead of looking whether they are there.
+        """
+        for name in self._folders():
+            folder = f"checkpoints/{self.stage}/{name}"
+            if name.endswith(UNFINISHED):
+                yield folder, "is left over from a checkpoint that was interrupted"
+            elif not self._is_whole(folder, content):
+                yield folder, "is damaged"
+
+    def _is_whole(self, folder: str, content: bool) -> bool:
+        try:
+            digests = json.loads(self.workspace.read(f"{folder}/{MANIFEST}"))["sha256"]
+            if not content:
+                return all(self.workspace.has(f"{folder}/{name}") for name in digests)
+            return all(
+                hashlib.sha256(self.workspace.read(f"{folder}/{name}")).hexdigest() == digest
+                for name, digest in digests.items()
+            )
+        except (WorkspaceError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+
+    def _folders(self) -> list[str]:
+        if not self.workspace.is_local:
+            return self._remote()
+        here = self.workspace.path / "checkpoints" / self.stage
+        return sorted(path.name for path in here.glob("step-*") if path.is_dir())
+
     @cached_property
     def _local(self) -> Path:
         if self.workspace.is_local:
@@ -123,3 +157,10 @@ class CheckpointFolder:
     def _remote(self) -> list[str]:
         index = f"checkpoints/{self.stage}/{INDEX}"
         return list(self.workspace.read_json(index)["checkpoints"]) if self.workspace.has(index) else []
+
+
+def broken_checkpoints(workspace: Workspace, *, content: bool) -> Iterator[tuple[str, str]]:
+    """Folders of all stages' checkpoints that are damaged or half written, each with what is wrong."""
+    stages = {name.split("/")[1] for name, _ in workspace.walk() if re.match("checkpoints/[^/]+/step-", name)}
+    for stage in sorted(stages):
+        yield from CheckpointFolder(workspace, stage).problems(content=content)

@@ -198,7 +198,8 @@ class StageLog:
         self.flush()
         points: dict[str, dict[int, float]] = {}
         with self._forgiven():
-            for name in self.client.get_run(self.run).data.metrics:
+            known = _exists(self.client, self.run)  # it may be of another database, where the workspace was before
+            for name in self.client.get_run(self.run).data.metrics if known else ():
                 history = self.client.get_metric_history(self.run, name)
                 points[name] = {point.step: point.value for point in history}
         for name, value, _, step in self._kept_metrics():
@@ -358,6 +359,8 @@ class BuildLog:
             for path, event in event_spool.kept(self.workspace):
                 client = self.parent.client
                 told = {**event, "run": real.get(event["run"], event["run"])}
+                if event["kind"] != "create" and not told["run"].startswith(event_spool.WAITING):
+                    real[event["run"]] = told["run"] = self._run_again(client, told["run"])
                 if event["kind"] == "create":
                     parent = event.get("parent")
                     run = _created(client, store, event["name"], real.get(parent or "", parent))
@@ -370,6 +373,19 @@ class BuildLog:
                 self.workspace.remove(path)
         except Exception as error:  # see StageLog._tell
             store.trouble(error)
+
+    def _run_again(self, client: MlflowClient, run: str) -> str:
+        """The run, or one in its place if it was lost with its database."""
+        if _exists(client, run):
+            return run
+        note = _read_note(self.workspace)
+        stage = next((name for name, one in note.get("stages", {}).items() if one == run), None)
+        parent = note.get("parent") if stage else None
+        if parent is not None:
+            parent = self._run_again(client, parent)
+        new = _created(client, self.parent.store, stage or "build", parent)
+        self._renamed(run, new)
+        return new
 
     def _renamed(self, waiting: str, run: str) -> None:
         """A run that was waited for is made: those who come later find it, and what follows in the spool too."""

@@ -3,6 +3,8 @@
 ======================  ==========================================================================
 the place is at fault   (a full disk, missing weights) not caught: the run ends, no row is blamed
 the work raises         caught; error and traceback go into the row; never repeated
+the work ends Python    (SystemExit, KeyboardInterrupt, …) in a worker: repeated, as a cancelled task may have been
+                        meant; after `max_attempts` of them: quarantine
 the process dies        the ledger shows a start without an end; after `max_attempts` of them: quarantine
 the work hangs          after `time_limit_s` the process is ended by faulthandler's own thread, which needs no GIL;
                         then as above
@@ -21,6 +23,8 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import numpy as np
 
 from perse.errors import MissingWeightsError, PerseError, RecipeError, WorkspaceError
 from perse_ray.rows.attempts import AttemptLedger
@@ -47,6 +51,9 @@ NOT_THE_ROWS_FAULT = (WorkspaceError, MissingWeightsError, RecipeError)
 
 TRACEBACK_LIMIT = 8_000
 """Characters of a traceback that are kept, from its end."""
+
+ERROR_LIMIT = 500
+"""Characters of an error that are kept, from its beginning."""
 
 
 class GuardedWork:
@@ -80,7 +87,9 @@ class GuardedWork:
             try:
                 with self._watch(str(fresh[0][KEY]), limit_s=self.stage.time_limit_s * len(fresh)):
                     together(fresh)
-            except Exception as error:
+            except BaseException as error:
+                if not self._may_be_blamed(error):
+                    raise
                 log.warning("%d rows of stage %s go one by one: %s", len(fresh), self.stage.name, one_line(error))
         for row in fresh:
             self.ledger.finish(batch, str(row[KEY]))
@@ -101,8 +110,12 @@ class GuardedWork:
         except NOT_THE_ROWS_FAULT:
             self.ledger.finish(self.stage.name, key)
             raise
-        except Exception as error:
-            prepared = self._failed(prepared, one_line(error), traceback.format_exc(), attempts=earlier + 1)
+        except BaseException as error:
+            if not self._may_be_blamed(error):
+                raise
+            if not isinstance(error, Exception) and earlier + 1 < self.stage.max_attempts:
+                return self(row)  # its start stays in the ledger, and counts
+            prepared = self._failed(prepared, one_line(error), _trace_of(error), attempts=earlier + 1)
         self.ledger.finish(self.stage.name, key)
         self._trace(key).unlink(missing_ok=True)
         return prepared
@@ -111,7 +124,11 @@ class GuardedWork:
         unknown = set(written) - {name for name, _ in self.stage.writes}
         if unknown:
             raise ValueError(f"stage {self.stage.name} wrote columns it does not declare: {sorted(unknown)}")
-        return written
+        return {name: _plain(name, value, dict(self.stage.writes)[name]) for name, value in written.items()}
+
+    def _may_be_blamed(self, error: BaseException) -> bool:
+        """Whether it is the row's doing. Control-C in the user's own process is not."""
+        return self.watched or not isinstance(error, KeyboardInterrupt)
 
     def _failed(self, row: Row, error: str, trace: str, *, attempts: int) -> Row:
         return {
@@ -154,5 +171,34 @@ class GuardedWork:
 
 def one_line(error: BaseException) -> str:
     """An expected error's message as it is, any other with its type in front."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, PerseError) else f"{type(error).__name__}: {text}"
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # somebody's own class
+        text = "its message cannot be printed"
+    return _printable(text if isinstance(error, PerseError) else f"{type(error).__name__}: {text}")[:ERROR_LIMIT]
+
+
+def _trace_of(error: BaseException) -> str:
+    try:
+        return _printable("".join(traceback.format_exception(error)))
+    except Exception:  # its message again
+        return _printable("".join(traceback.format_tb(error.__traceback__)))
+
+
+def _printable(text: str) -> str:
+    """What tables and terminals take: bytes that came in disguise as surrogates are spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _plain(name: str, value: object, default: Value) -> Value:
+    """A value of the kind that its column has.
+
+    Raises:
+        ValueError: it is of another kind, which no table of rows would take.
+    """
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(default, float) and isinstance(plain, int) and not isinstance(plain, bool):
+        return float(plain)
+    if type(plain) is not type(default):
+        raise ValueError(f"column {name} takes {type(default).__name__}, got {type(value).__name__}")
+    return plain  # type: ignore[return-value]

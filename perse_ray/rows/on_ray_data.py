@@ -147,7 +147,7 @@ class _Worker:
         self.guarded: GuardedWork | None = None
         try:
             self.guarded = GuardedWork(stage, ledger, watched=True)
-        except Exception as error:  # an actor that dies while it is built is tried again and loses the cause
+        except BaseException as error:  # an actor that dies while it is built is tried again and loses the cause
             known = isinstance(error, PerseError)
             self.problem = (one_line(error), "" if known else traceback.format_exc())
 

@@ -41,6 +41,14 @@ def acceptance(found: Synthesis) -> dict[str, dict[str, Any]]:
     }
 
 
+def outcome_line(rates: Mapping[str, Mapping[str, Any]]) -> str:
+    """The last line of a build: what became of all the prompts that were tried."""
+    done, quarantined, rejected = (
+        sum(int(one[name]) for one in rates.values()) for name in ("accepted", "quarantined", "rejected")
+    )
+    return f"{done} done, {quarantined} quarantined, {rejected} rejected"
+
+
 def summarise(rates: Mapping[str, Mapping[str, Any]]) -> str:
     """One line: how many edits did not come off, and the most frequent reasons; empty when all did."""
     rejected = sum(int(one["rejected"]) for one in rates.values())

@@ -12,15 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import numpy as np
-
 from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait, Verdict, archive
 from perse.data.keys import clip_key, edit_key, verdict_key
 from perse.data.tables import prompt_to_row, row_to_prompt
 from perse.data.workspace import Workspace
-from perse.errors import PerseError
+from perse.errors import GenerationError, PerseError
 from perse.head.sources import HeadSource
+from perse.synthesis.clip_check import check_clip
 from perse.synthesis.production import AnimatorByCategoryConfig, EditorByCategoryConfig
 from perse.synthesis.seams import (
     AnimatorConfig,
@@ -150,6 +149,8 @@ class _Edit:
         if isinstance(edited, PerseError):
             raise edited
         edited = edited or self.editor.edit(self.portrait, prompt)
+        if not isinstance(edited, EditedPortrait):
+            raise GenerationError(f"the editor returned a {type(edited).__name__}, expected an EditedPortrait")
         archive.save_edit(self.workspace, replace(edited, key=edit, prompt=prompt))
         return {"edit_s": before_s + time.perf_counter() - start}
 
@@ -200,8 +201,6 @@ class _Animate:
         start = time.perf_counter()
         edited = archive.load_edit(self.workspace, edit) if edit else None
         clip = self.animator.animate(self.portrait, edited, self.shot)
-        expected = np.asarray(self.shot.frame_numbers)
-        if not np.array_equal(clip.frame_numbers, expected):
-            raise ValueError(f"the animator was asked for {len(expected)} frames and returned {len(clip)} others")
+        check_clip(clip, self.shot)
         archive.save_clip(self.workspace, key, replace(clip, key=edit or self.portrait.key))
         return {"filmed": True, "animate_s": time.perf_counter() - start}

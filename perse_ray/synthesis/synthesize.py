@@ -89,13 +89,18 @@ def synthesize(
     *,
     execute: Executor,
     show: Callable[[str], None] | None = None,
+    quarantine_share: float = 1.0,
 ) -> Synthesis:
     """Make every clip that is missing. The tracked portrait must lie in the workspace.
 
+    Args:
+        quarantine_share: of the prompts that were tried, in [0, 1]; more in quarantine than that is an error.
+
     Raises:
-        StageError: the reference could not be filmed, no edit came off at all, or a stage cannot start.
+        StageError: the reference could not be filmed, no edit came off at all, too many are in quarantine, or a stage
+            cannot start.
     """
-    return _Run(workspace, studio, supply, execute, show).finish()
+    return _Run(workspace, studio, supply, execute, show, quarantine_share).finish()
 
 
 @dataclass
@@ -107,6 +112,7 @@ class _Run:
     supply: PromptSupply
     execute: Executor
     show: Callable[[str], None] | None
+    quarantine_share: float
 
     def __post_init__(self) -> None:
         self.identity = archive.load_portrait(self.workspace).key
@@ -207,6 +213,13 @@ class _Run:
         if not outcome.subjects:
             reasons = [row.error for row in outcome.quarantined] + [r.reasons[0] for r in outcome.rejected if r.reasons]
             raise StageError(f"not one edit came off; the first problem was: {(reasons or ['no prompts'])[0]}")
+        lost, tried = len(outcome.quarantined), len(self.prompts)
+        if lost > self.quarantine_share * tried:
+            raise StageError(
+                f"{lost} of {tried} prompts ended in quarantine, and the recipe allows {self.quarantine_share:.0%} "
+                f"(quarantine_share); the first: {outcome.quarantined[0].error}. perse quarantine list --workspace "
+                f"{self.workspace.location} shows all, perse quarantine retry lets them be tried again"
+            )
         for category, count in outcome.shortfall:
             log.warning("%s: %d fewer subjects than planned", category.value, count)
         return outcome

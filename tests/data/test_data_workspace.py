@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from perse.data import EditedPortrait, PortraitClip, TrackedPortrait, Verdict, archive
+from perse.data.durable_files import write_file_atomically
 from perse.data.tables import QuarantinedRow
-from perse.data.workspace import FOLDERS, MARKER, Workspace, write_file_atomically
+from perse.data.workspace import FOLDERS, MARKER, Workspace
 from perse.errors import WorkspaceError
 
 

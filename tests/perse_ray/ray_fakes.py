@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -49,6 +51,29 @@ def suffer(mishap: str) -> None:
         ctypes.string_at(0)
     if mishap == "hang":
         time.sleep(3600)
+    if mishap == "killed":  # as the kernel does when memory is short
+        os.kill(os.getpid(), signal.SIGKILL)
+    if mishap == "abort":
+        os.abort()
+    if mishap == "interrupt":
+        raise KeyboardInterrupt
+    if mishap == "leave":
+        sys.exit(3)
+    if mishap == "memory":
+        np.ones(2**46, np.uint8)
+    if mishap == "recursion":
+        suffer(mishap)
+    if mishap == "unprintable":
+        raise Unprintable
+    if mishap == "surrogates":
+        raise RuntimeError("b\udcffd " * 10_000)
+
+
+class Unprintable(Exception):
+    """Says nothing, and dies of being asked."""
+
+    def __str__(self) -> str:
+        raise ValueError("no")
 
 
 @dataclass(frozen=True)
@@ -98,7 +123,7 @@ def small_portrait(key: str = "someone") -> TrackedPortrait:
     head = HeadParameters(torch.zeros(2), torch.zeros(3, 3), torch.zeros(2), torch.zeros(5, 3))
     return TrackedPortrait(
         key=key,
-        image=np.full((8, 8, 3), 90, np.uint8),
+        image=np.tile(np.arange(80, 96, 2, dtype=np.uint8)[:, None, None], (1, 8, 3)),
         inside=np.full((8, 8), 255, np.uint8),
         landmarks_px=np.zeros((478, 3), np.float32),
         masks=_masks(),
@@ -137,6 +162,12 @@ class FakeEditor:
         suffer(prompt.text)
         image = portrait.image.copy()
         image[2:4, 2:4] = prompt.seed % 251
+        if prompt.text == "nan":
+            image = np.full(image.shape, np.nan)
+        if prompt.text == "nothing":
+            return cast(EditedPortrait, None)
+        if prompt.text == "black":
+            image[:] = 0
         mask = np.zeros((8, 8), np.uint8)
         mask[2:4, 2:4] = 255
         return EditedPortrait("its own", prompt, image, portrait.masks, mask, (), None, (("backend", "fake"),))
@@ -169,6 +200,7 @@ class FakeAnimator:
         time.sleep(self.pause_s)
         frames = len(shot.frame_numbers)
         image = (edited or portrait).image
+        image = image[:: len(image) // shot.size_px, :: len(image) // shot.size_px]
         return PortraitClip(
             key="its own",
             frame_numbers=shot.frame_numbers,

@@ -182,6 +182,50 @@ def test_trouble_in_the_middle_is_made_good_at_the_next_build(
     assert told(BuildLog.open(workspace, "laptop"))["train"] == EVERYTHING["train"]
 
 
+def test_a_registration_that_waited_is_made_at_the_next_build(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = workspace.local_path("avatar/x").parent
+    (folder / "avatar.json").write_text("{}")
+    build = BuildLog.open(workspace, "laptop")
+    with monkeypatch.context() as full:
+        full.setattr(mlflow_log, "_registered", broken)
+        with build.recorded():
+            assert build.register(folder, "perse-waiting", REGISTERED_ALIAS, MODEL_CODE) == PENDING
+    assert len(warnings_of(caplog)) == 1 and workspace.names("tracking")
+    again = BuildLog.open(workspace, "laptop")
+    assert not workspace.names("tracking")
+    found = again.parent.client.get_model_version_by_alias("perse-waiting", REGISTERED_ALIAS)
+    assert int(found.version) == 1 and found.run_id == workspace.read_json("mlflow.json")["stages"]["register"]
+
+
+def test_events_of_a_run_that_was_lost_with_its_database_go_to_a_new_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = BuildLog.open(workspace, "laptop")
+    with monkeypatch.context() as full, build.recorded(), build.stage("train") as stage:
+        full.setattr(mlflow_log, "deliver", broken)
+        build.parent.params({"recipe": "laptop"})
+        stage.params({"steps": 2})
+        stage.metrics({"loss": 0.0}, 1)
+        stage.flush()
+    mlflow_log._RESTING_UNTIL.clear()
+    for name in ["mlflow.json", *(f"tracking/{event}.json" for event in workspace.names("tracking", ".json"))]:
+        text = workspace.read(name).replace(build.parent.run.encode(), b"1" * 32)  # ids that no database knows
+        workspace.write(name, text.replace(stage.run.encode(), b"2" * 32))
+    again = BuildLog.open(workspace, "laptop")
+    assert not workspace.names("tracking")
+    found = told(again)
+    assert found["parent"][1] == {"recipe": "laptop"} and found["train"][1:] == ({"steps": "2"}, {"loss": 0.0})
+
+
+def test_curves_of_a_run_in_another_database_are_no_trouble(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    build = BuildLog.open(workspace, "laptop")
+    assert mlflow_log.StageLog(build.parent.store, "0" * 32).curves() == {} and warnings_of(caplog) == []
+
+
 def broken(client: object, event: object) -> None:
     raise sqlite3.OperationalError("database or disk is full")
 

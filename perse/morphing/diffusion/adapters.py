@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from perse.data.workspace import Workspace
-from perse.errors import MissingWeightsError, WorkspaceError
+from perse.errors import MissingWeightsError
 
 DOWN, UP = ".lora_A.weight", ".lora_B.weight"
 """How peft's state dict calls the factors of a layer: [rank, in] and [out, rank]."""
@@ -73,7 +73,7 @@ def load_adapter(workspace: Workspace, key: str, clip: str) -> Adapter:
 
     Raises:
         MissingWeightsError: there is none.
-        WorkspaceError: the file is damaged.
+        DamagedFile: it is not what was written.
     """
     name = adapter_file(key)
     if not workspace.has(name):
@@ -83,4 +83,4 @@ def load_adapter(workspace: Workspace, key: str, clip: str) -> Adapter:
     try:
         return Adapter(load(workspace.read(name)))
     except (SafetensorError, ValueError, KeyError) as error:
-        raise WorkspaceError(f"{name} is damaged ({error}): delete it and run the adapter stage again") from error
+        raise workspace.damaged(name, " ".join(str(error).split())[:100]) from error

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from perse.data.durable_files import write_file_atomically
 from perse.data.file_digests import file_digest
 from perse.data.tensor_files import PICKLES, converted, refuse_pickle
 from perse.errors import MissingWeightsError, RecipeError
@@ -191,7 +192,7 @@ def _write_lock(
     digests = {_relative(path, folder): file_digest(path) for path in weight_files(folder)}
     lock = {"hub_id": entry.hub_id, "revision": entry.revision, "commit": commit, "sha256": digests}
     lock |= {"converted_from": converted_from} if converted_from else {}
-    (folder / FETCHED).write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n")
+    write_file_atomically(folder / FETCHED, (json.dumps(lock, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _convert_pickles(folder: Path) -> dict[str, str]:

@@ -25,9 +25,12 @@ class Export:
 
     def work(self, run: BuildRun) -> Mapping[str, Any]:
         files, workspace = run.checkpoint(self.after[0]).files, run.request.workspace
-        workspace.write("avatar/avatar.safetensors", files["avatar.safetensors"])
-        description = json.loads(files["avatar.json"])
-        workspace.write("avatar/avatar.json", json.dumps(description, indent=1, sort_keys=True).encode())
+        tensors, description = FILES
+        # The description goes first and comes last: whoever finds both may load them, at any moment of this.
+        workspace.remove(description)
+        workspace.write(tensors, files["avatar.safetensors"])
+        about = json.loads(files["avatar.json"])
+        workspace.write(description, json.dumps(about, indent=1, sort_keys=True).encode())
         return {}
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:

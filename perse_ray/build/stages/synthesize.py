@@ -38,8 +38,13 @@ class Synthesize:
         studio = run.studio if is_private() else _sized(run)
         with run.log.stage(self.name) as stage:
             found = synthesize(
-                run.request.workspace, studio, run.supply, execute=on_ray_data.run, show=run.request.show
-            )  # fmt: skip
+                run.request.workspace,
+                studio,
+                run.supply,
+                execute=on_ray_data.run,
+                show=run.request.show,
+                quarantine_share=run.recipe.quarantine_share,
+            )
             stage.metrics(
                 {
                     "subjects": len(found.subjects),
@@ -66,11 +71,3 @@ def _sized(run: BuildRun) -> Studio:
         screen_pool=replace(studio.screen_pool, first_workers=sizes["screen"]),
         animate_pool=replace(studio.animate_pool, first_workers=sizes["animate"]),
     )
-
-
-def forget_quarantined(run: BuildRun) -> None:
-    """Let prompts that ended in quarantine be tried again."""
-    workspace = run.request.workspace
-    for name in workspace.names("quarantine", ".parquet"):
-        workspace.remove(f"quarantine/{name}.parquet")
-        workspace.remove("manifests/synthesize.json")

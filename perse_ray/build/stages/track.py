@@ -7,6 +7,7 @@ from typing import Any
 
 from perse.data import archive
 from perse.data.images import encode_image
+from perse.data.workspace import PHOTOGRAPH
 from perse.tracking.part_picture import corrected
 from perse_ray.build.components import tracker_of
 from perse_ray.build.manifests import Result
@@ -32,11 +33,11 @@ class Track:
         if run.request.parts is not None:
             portrait = corrected(portrait, run.request.parts)
         archive.save_portrait(workspace, portrait)
-        workspace.write("portrait/photograph.png", encode_image(photograph))
+        workspace.write(PHOTOGRAPH, encode_image(photograph))
         workspace.write("portrait/crop.png", encode_image(portrait.image))
         with run.log.stage("track") as stage:
             stage.metrics({"fit_rms_px": portrait.fit_rms_px, "face_width_px": portrait.face_width_px})
         return {"identity": portrait.key}
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
-        return "portrait/tracked.parquet", "portrait/photograph.png", "portrait/crop.png"
+        return "portrait/tracked.parquet", PHOTOGRAPH, "portrait/crop.png"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from perse.data.durable_files import write_file_atomically
 from perse.data.images import decode_image, encode_image
-from perse.data.workspace import write_file_atomically
 from perse.errors import WorkspaceError
 from perse.synthesis.production.guidance.maps import KINDS, Guidance
 

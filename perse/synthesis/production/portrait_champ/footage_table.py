@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from perse.data.tables.codecs import picture_to_png, png_to_picture
 from perse.data.workspace import Workspace
-from perse.errors import WorkspaceError
 from perse.synthesis.production.guidance import KINDS, Guidance
 from perse.synthesis.production.portrait_champ.footage import Footage
 
@@ -58,7 +57,7 @@ class FootageFile:
             groups = sorted({number // _ROWS_PER_GROUP for number in numbers})
             table = file.read_row_groups(groups)
         if table.schema.names != list(_COLUMNS):
-            raise WorkspaceError(f"{footage_name(self.key)} is not what we wrote; delete it and run again")
+            raise self.workspace.damaged(footage_name(self.key), "it has other columns than we wrote")
         first = {group: index * _ROWS_PER_GROUP for index, group in enumerate(groups)}
         rows = [first[number // _ROWS_PER_GROUP] + number % _ROWS_PER_GROUP for number in numbers]
         pictures = {name: self._decoded(table[name], rows) for name in _COLUMNS}

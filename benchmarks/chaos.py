@@ -1,0 +1,45 @@
+"""What a build survives: commits stopped after every operation.
+
+    python -m benchmarks.chaos --points 20000       moments at which the machine stops
+
+Exit code 1 means that something was torn, lost or led nowhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks.crash_points import Verdict, on_a_disk, on_an_object_store
+
+
+def main() -> int:
+    """Run what is asked for and print a line for each."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    options.add_argument("--points", type=int, default=1000, help="crash points on a disk, and as many on a store")
+    options.add_argument("--seed", type=int, default=0)
+    asked = options.parse_args()
+    logging.disable(logging.WARNING)  # what it says of half a checkpoint that it passes over
+    faults = 0
+    for name, look in (("a disk", on_a_disk), ("an object store", on_an_object_store)):
+        faults += _told(name, look, asked.points, asked.seed)
+    return 1 if faults else 0
+
+
+def _told(name: str, look: Callable[[int, int], Verdict], points: int, seed: int) -> int:
+    begin = time.perf_counter()
+    found = look(points, seed)
+    print(
+        f"{name:16} {found.points} crash points, {found.torn} torn reads, {found.lost} lost commits, "
+        f"{found.dead_ends} dead ends, {time.perf_counter() - begin:.1f} s"
+        + (f"; the first: {found.first}" if found.first else ""),
+        flush=True,
+    )
+    return found.faults
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""What is wrong in a workspace, and putting it right: what is damaged is removed, and the next build makes it again.
+
+Nothing that is finished and whole is touched. A stage whose files are gone is no longer finished; those behind it are
+made again only if it comes out otherwise than before (`manifests`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from perse.data.file_check import unreadable
+from perse.data.workspace import DAMAGED, MARKER, Workspace, is_temporary
+from perse.errors import WorkspaceError
+from perse_ray.build.products import Depth, damaged
+from perse_ray.registry.checkpoints import broken_checkpoints
+
+SMALL = ("quarantine/", "edits/verdicts/", "features/", "measurements/", "prompts/")
+"""Folders of small files, which are always read."""
+
+LARGE = ("edits/", "clips/", "morphs/", "adapters/")
+"""Folders of files that are read only when everything is."""
+
+LITTER = ("checkpoints/ray-train-", "quarantine/attempts/")
+"""What a run that was killed leaves behind."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        name: of a file or folder of the workspace.
+        what: is wrong with it.
+        stage: that named it as finished; empty if none did.
+    """
+
+    name: str
+    what: str
+    stage: str = ""
+
+    def __str__(self) -> str:
+        of = f" (stage {self.stage})" if self.stage else ""
+        return f"{self.name} {self.what}{of}"
+
+
+def check(workspace: Workspace, depth: Depth) -> list[Finding]:
+    """Everything that is wrong, each file once."""
+    found: dict[str, Finding] = {}
+    for finding in (*_marker(workspace), *_committed(workspace, depth), *_noted(workspace), *_loose(workspace, depth)):
+        found.setdefault(finding.name, finding)
+    return list(found.values())
+
+
+def repair(workspace: Workspace, depth: Depth) -> list[Finding]:
+    """Put right what `check` finds; returns what that was. The workspace must be locked."""
+    found = check(workspace, depth)
+    for finding in found:
+        if finding.name != MARKER:  # opening the workspace writes it again
+            workspace.remove(finding.name)
+        if finding.stage:
+            workspace.remove(f"manifests/{finding.stage}.json")
+    workspace.remove(DAMAGED)
+    return found
+
+
+def mend_noted(workspace: Workspace) -> list[Finding]:
+    """The part of `repair` for what earlier runs stumbled over. Costs nothing where there was nothing."""
+    found = list(_noted(workspace))
+    for finding in found:
+        workspace.remove(finding.name)
+    workspace.remove(DAMAGED)
+    return found
+
+
+def sizes(workspace: Workspace) -> dict[str, tuple[int, int]]:
+    """Files and bytes by top folder, the largest first."""
+    found: dict[str, tuple[int, int]] = {}
+    for name, size in workspace.walk():
+        folder = PurePosixPath(name).parts[0] if "/" in name else "."
+        files, total = found.get(folder, (0, 0))
+        found[folder] = (files + 1, total + size)
+    return dict(sorted(found.items(), key=lambda item: -item[1][1]))
+
+
+def _marker(workspace: Workspace) -> Iterator[Finding]:
+    problem = unreadable(workspace, MARKER)
+    if problem:
+        yield Finding(MARKER, problem)
+
+
+def _committed(workspace: Workspace, depth: Depth) -> Iterator[Finding]:
+    for stage in workspace.names("manifests", ".json"):
+        manifest = _manifest(workspace, stage)
+        if manifest is None:
+            yield Finding(f"manifests/{stage}.json", "is damaged")
+            continue
+        try:
+            for name, reason in damaged(workspace, manifest, depth):
+                yield Finding(name, reason, stage)
+        except (TypeError, ValueError, AttributeError):
+            yield Finding(f"manifests/{stage}.json", "is damaged")
+
+
+def _manifest(workspace: Workspace, stage: str) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(workspace.read(f"manifests/{stage}.json"))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and "inputs" in found else None
+
+
+def _noted(workspace: Workspace) -> Iterator[Finding]:
+    """Files that a run could not read, and that cannot be read now either."""
+    for note in workspace.names(DAMAGED, ".json"):
+        try:
+            name = str(json.loads(workspace.read(f"{DAMAGED}/{note}.json"))["name"])
+            problem = unreadable(workspace, name)
+        except (WorkspaceError, ValueError, KeyError, TypeError):
+            continue
+        if problem and workspace.has(name):
+            yield Finding(name, problem)
+
+
+def _loose(workspace: Workspace, depth: Depth) -> Iterator[Finding]:
+    """Files that no manifest names, and litter."""
+    reads = SMALL + (LARGE if depth is Depth.ALL else ())
+    for name, size in workspace.walk():
+        if is_temporary(name):
+            yield Finding(name, "is left over from a write that was interrupted")
+        elif name.startswith(LITTER):
+            yield Finding("/".join(name.split("/")[:2]), "is left over from a run that was interrupted")
+        elif name.startswith(SMALL + LARGE) and not size:
+            yield Finding(name, "is empty")
+        elif name.startswith(reads) and (problem := unreadable(workspace, name)):
+            yield Finding(name, problem)
+    for name, problem in broken_checkpoints(workspace, content=depth is Depth.ALL):
+        yield Finding(name, problem)
