@@ -121,12 +121,12 @@ def draw_frames(stage: Stage, motion: HeadParameters) -> Iterator[Frame]:
         posed = pose_head(stage.lifted.surface.model, batch)
         for index in range(len(batch)):
             transforms = posed.transforms[index].numpy()
-            vertices = _drawn_vertices(stage.lifted, posed.vertices[index].numpy(), transforms)
+            vertices = drawn_vertices(stage.lifted, posed.vertices[index].numpy(), transforms)
             _draw_lids(stage, batch.expression[index])
             yield draw_frame(stage, vertices, transforms)
 
 
-def _drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) -> Array:
+def drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) -> Array:
     """Refine the posed head and carry the displacement along with its skinning: [n, 3]."""
     surface = lifted.surface
     drawn = surface.mixture @ vertices
