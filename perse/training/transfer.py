@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from perse.attributes import Category
-from perse.avatar import Avatar, Subject
-from perse.avatar.added_parts import AttributeStart
+from perse.avatar import Avatar, CanonicalGaussians, Subject
+from perse.avatar.added_parts import AddedPart, AttributeStart
 from perse.avatar.networks import Networks
 from perse.avatar.new_attribute import NewAttributeConfig, attribute_start
 from perse.avatar.part_bases import PartBases
 from perse.data import PortraitClip
 from perse.errors import InputError
 from perse.head import HeadModel
-from perse.render import Rasterizer, rasterize
+from perse.render import Rasterizer, Rendering, rasterize
 from perse.training.clips import ClipStore, FrameBatch
 from perse.training.config import LossConfig
 from perse.training.lora import LoraConfig, LoraTransfer
@@ -34,9 +34,9 @@ from perse.training.objective import ImageObjective
 class ColumnConfig:
     """How a column is learned."""
 
-    epochs: int = 8
+    epochs: int = 16
     """Times that every frame of the clip is seen."""
-    rate: float = 2e-2
+    rate: float = 4e-2
     """Adam's, falling to a tenth; in units of `attribute_units`."""
     start: NewAttributeConfig = field(default_factory=NewAttributeConfig)
     """Where it begins."""
@@ -123,16 +123,18 @@ def _learn_column(
     batches = list(frames.batches(column.epochs))
     adam = torch.optim.Adam([part.change], lr=column.rate, betas=(0.9, 0.99), eps=1e-15)
     losses = []
-    with _only(avatar, part.change):
-        for step, batch in enumerate(batches):
-            adam.param_groups[0]["lr"] = column.rate * 0.1 ** (step / len(batches))
-            adam.zero_grad(set_to_none=True)
-            loss = frames.loss(code, batch)
-            loss.backward()
-            adam.step()
-            losses.append(float(loss.detach()))
-            if tick is not None:
-                tick((step + 1) / len(batches))
+    without = _without(avatar, part, code)
+    units = decoder.units[None]
+    for step, batch in enumerate(batches):
+        adam.param_groups[0]["lr"] = column.rate * 0.1 ** (step / len(batches))
+        adam.zero_grad(set_to_none=True)
+        own = without.attributes.index_add(1, part.members, (part.change * units)[None])
+        loss = frames.loss(replace(without, attributes=own), batch)
+        loss.backward()
+        adam.step()
+        losses.append(float(loss.detach()))
+        if tick is not None:
+            tick((step + 1) / len(batches))
     return losses
 
 
@@ -158,20 +160,14 @@ def _add_column(avatar: Avatar, decoder: PartBases, new: NewAttribute, start: At
     return codes[row].detach()
 
 
-class _only:
-    """Inside the block only the given parameters of an avatar learn."""
-
-    def __init__(self, avatar: Avatar, *learning: Tensor) -> None:
-        self._before = [(p, p.requires_grad) for p in avatar.parameters()]
-        self._learning = {id(p) for p in learning}
-
-    def __enter__(self) -> None:
-        for parameter, _ in self._before:
-            parameter.requires_grad_(id(parameter) in self._learning)
-
-    def __exit__(self, *_: object) -> None:
-        for parameter, before in self._before:
-            parameter.requires_grad_(before)
+@torch.no_grad()
+def _without(avatar: Avatar, part: AddedPart, code: Tensor) -> CanonicalGaussians:
+    """The new subject without its column: it never changes while the column is learned."""
+    change = part.change.clone()
+    part.change.zero_()
+    canonical = avatar.canonicalise(code[None])
+    part.change.copy_(change)
+    return canonical.detach()
 
 
 class _Frames:
@@ -192,25 +188,25 @@ class _Frames:
             order = rng.permutation(self._store.n_frames).tolist()
             yield from (order[i : i + size] for i in range(0, len(order), size))
 
-    def loss(self, code: Tensor, frames: Sequence[int]) -> Tensor:
-        """Of whole pictures of a code [k, d]: Eq. 11."""
-        rendering, target = self._drawn(code, frames)
+    def loss(self, canonical: CanonicalGaussians, frames: Sequence[int]) -> Tensor:
+        """Of whole pictures of one subject: Eq. 11."""
+        rendering, target = self._drawn(canonical, frames)
         return self._objective(rendering, target).total
 
-    def masked_loss(self, code: Tensor, frames: Sequence[int], mask: Tensor, elsewhere: float) -> Tensor:
+    def masked_loss(
+        self, canonical: CanonicalGaussians, frames: Sequence[int], mask: Tensor, elsewhere: float
+    ) -> Tensor:
         """Inside the part, [f, h, w] bool of all frames; other pixels count by a share. A mean over the frames."""
-        rendering, target = self._drawn(code, frames)
+        rendering, target = self._drawn(canonical, frames)
         outside = target.images.float() / 255
         total = self._objective.of_part(rendering, target.images, outside, mask[list(frames)], elsewhere)
         return total / len(frames)
 
-    def _drawn(self, code: Tensor, frames: Sequence[int]):  # type: ignore[no-untyped-def]
+    def _drawn(self, canonical: CanonicalGaussians, frames: Sequence[int]) -> tuple[Rendering, FrameBatch]:
         avatar, count = self._avatar, len(frames)
         target = self._store.batch([0] * count, frames).to(avatar.device)
         motion = self._motion[torch.tensor(frames, device=avatar.device)]
         of_frame = torch.zeros(count, dtype=torch.long, device=avatar.device)
-        gaussians = avatar.pose(avatar.canonicalise(code[None]), motion, of_frame)
+        gaussians = avatar.pose(canonical, motion, of_frame)
         drawn = rasterize(gaussians, self._camera, background=self._white, rasterizer=self._rasterizer)
         return drawn, target
-
-

@@ -29,6 +29,7 @@ COMMANDS = {
     "render": Command("render", "pictures, turntables, interpolations, reenactments"),
     "export": Command("export", "ply, splat, glTF, USD, a page for the browser", "export"),
     "track": Command("track", "from a video of a face to a motion that any avatar can perform"),
+    "transfer-attribute": Command("transfer_attribute", "take a hat, hair, a beard or clothes from another photograph"),
     "serve": Command("serve", "render over HTTP", "serve"),
     "verify": Command("verify", "say where a file comes from", "export"),
     "models": Command("models", "weights of the production backends: list, check, fetch, convert", "production"),
@@ -58,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def overview() -> str:
     """The list of commands."""
-    rows = [f"  {name:8} {command.summary}" for name, command in COMMANDS.items()]
+    rows = [f"  {name:18} {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "From one portrait to an animatable, editable 3D Gaussian head avatar.",

@@ -150,5 +150,3 @@ def _with_part(masks: PartMasks, part: Part, coverage: Field) -> PartMasks:
     rounded = np.round(soft).clip(0, 255).astype(np.uint8)
     person = np.maximum(masks.person, np.round(255 * coverage).astype(np.uint8))
     return PartMasks(rounded, person)
-
-

@@ -81,9 +81,7 @@ def _between_necks(stranger: TrackedPortrait, person: TrackedPortrait, lifted: L
     base = surface.outer & (share > _NECK_BASE[0]) & (share < _NECK_BASE[1])
     base = base if base.any() else surface.outer
     still = np.zeros_like(surface.rest)
-    theirs, ours = (
-        take_own_pose(surface, one.head, one.camera, still).pixels[base, :2] for one in (stranger, person)
-    )
+    theirs, ours = (take_own_pose(surface, one.head, one.camera, still).pixels[base, :2] for one in (stranger, person))
     scale = float(np.sqrt(ours.var(0).sum() / theirs.var(0).sum()))
     shift = ours.mean(0) - scale * theirs.mean(0)
     return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
