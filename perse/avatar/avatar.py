@@ -135,6 +135,16 @@ class Avatar(nn.Module):
         """Codes z [s, k, d] of rows of the subjects table; all of them by default."""
         return self.latents(self.features if rows is None else self.features[rows])
 
+    def add_subject(self, subject: Subject, image: Tensor, text: Tensor) -> int:
+        """A new row of the table, with features f_I and f_T [w]; MLP_z stays as it is. Returns the row's number."""
+        assert subject.category is not None, "there is one reference"
+        row = torch.tensor([subject.category.index], device=self.device)
+        self.features_image = torch.cat([self.features_image, image[None].to(self.features_image)])
+        self.features_text = torch.cat([self.features_text, text[None].to(self.features_text)])
+        self.features_categories = torch.cat([self.features_categories, row])
+        self.subjects = (*self.subjects, subject)
+        return len(self.subjects) - 1
+
     def row(self, key: str) -> int:
         """Row of a subject in the table.
 

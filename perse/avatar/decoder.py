@@ -9,7 +9,7 @@ concern inherits an answer that changes nothing. A new decoder, such as a baseli
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -80,6 +80,9 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
         """Canonical Gaussians [s, n] in f frames, frame i showing subject of_frame[i]: Gaussians [f, n] (Eq. 21–29)."""
+
+    def make_room(self, tensors: Mapping[str, Tensor]) -> None:
+        """Before a state is loaded, its tensors by their names in the decoder: make what a fresh decoder lacks."""
 
     # What a training asks; nothing by default
 

@@ -106,7 +106,7 @@ def starting_points(
     prior = MeshPrior.joined([head, shell, body])
     seen = observe(prior, watched)
     present = _presence(layers, seen)
-    regions = _regions(prior.rest, seen, present, categories, config)
+    regions = changed_regions(prior.rest, seen, present, categories, config)
     attributes = _attributes(prior, layers, seen, present, config)
     edits = _edits(attributes, seen, present, regions, categories, config)
     logger.info("points: %d head, %d shell, %d body", len(head), len(shell), len(body))
@@ -153,7 +153,7 @@ def _presence(layers: Tensor, seen: Observation) -> NDArray[np.bool_]:
     return present
 
 
-def _regions(
+def changed_regions(
     positions: Tensor, seen: Observation, present: NDArray[np.bool_], categories: Sequence[int], config: StartConfig
 ) -> Tensor:
     """The region prior [n, k]: where the clips of a category differ from the reference, grown a little."""
@@ -179,11 +179,11 @@ def _attributes(
     size = spacing(prior.rest).clamp(0.0005, 0.02)
     flatness = torch.where(layers == Layer.SHELL, 0.8, 0.4)  # shells have no known normal
     scales = 0.9 * torch.stack([size, size, size * flatness], 1)
-    colors = _logit(torch.from_numpy(seen.colors[0]))
+    colors = logit_of(torch.from_numpy(seen.colors[0]))
     # A shell point that the reference lacks would start in the colour of what is behind it: take its owners' instead.
     borrowed = (layers == Layer.SHELL).numpy() & ~present[0] & present.any(0)
     owners = present[:, borrowed, None] / present[:, borrowed, None].sum(0, keepdims=True)
-    colors[torch.from_numpy(borrowed)] = _logit(torch.from_numpy((owners * seen.colors[:, borrowed]).sum(0)))
+    colors[torch.from_numpy(borrowed)] = logit_of(torch.from_numpy((owners * seen.colors[:, borrowed]).sum(0)))
     unseen = torch.from_numpy(seen.seen == 0)
     if unseen.any() and not unseen.all():
         nearest = cKDTree(prior.rest[~unseen].numpy()).query(prior.rest[unseen].numpy())[1]
@@ -206,7 +206,7 @@ def _edits(
         region = regions[:, category]
         edits[subject, :, OPACITY] = _opacity_logits(present[subject], config) - attributes[:, OPACITY]
         visible = torch.from_numpy(present[subject] & (seen.seen > 0))
-        change = _logit(torch.from_numpy(seen.colors[subject])) - attributes[:, COLOR]
+        change = logit_of(torch.from_numpy(seen.colors[subject])) - attributes[:, COLOR]
         edits[subject, :, COLOR] = torch.where(visible[:, None], change, 0.0)
         edits[subject, ~region] = 0
     return edits
@@ -214,8 +214,9 @@ def _edits(
 
 def _opacity_logits(present: NDArray[np.bool_], config: StartConfig) -> Tensor:
     opacity = np.where(present, config.present_opacity, config.absent_opacity)
-    return _logit(torch.from_numpy(opacity.astype(np.float32)))
+    return logit_of(torch.from_numpy(opacity.astype(np.float32)))
 
 
-def _logit(value: Tensor) -> Tensor:
+def logit_of(value: Tensor) -> Tensor:
+    """Logits of opacities or colours in [0, 1], kept finite."""
     return torch.logit(value.float().clamp(0.02, 0.98))

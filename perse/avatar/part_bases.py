@@ -20,7 +20,7 @@ tanh with near-fixed directions W_k cannot collapse: a learned net in its place 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -28,7 +28,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from perse.attributes import CATEGORIES
+from perse.attributes import CATEGORIES, Category
+from perse.avatar.added_parts import AddedPart, AttributeStart, joined, parts_in, set_gates, weights_of, without
 from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, N_ATTRIBUTES, OPACITY, QUAT, CanonicalGaussians
 from perse.avatar.decoder import Decoder, layers_flop
 from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
@@ -125,6 +126,7 @@ class PartBases(Decoder):
         self.register_buffer("pivot_rows", torch.full((n_subjects,), -1))
         directions = torch.randn(len(CATEGORIES), latent_dimensions, rank)
         self.directions = nn.Parameter(torch.linalg.qr(directions)[0].contiguous())
+        self.added = nn.ModuleList()
 
     def __len__(self) -> int:
         """Number of points n."""
@@ -185,21 +187,83 @@ class PartBases(Decoder):
         coefficients being zero, and leaves their parameters without a gradient: Adam then leaves them alone.
         """
         shared = self.shared_attributes()
+        own = codes.new_zeros(len(codes), 0)
+        if len(self.added):
+            own = weights_of(self.parts, codes, reference)
+            codes = without(self.parts, own, codes, reference)
         active = (codes != reference).any(-1)  # [s, k]
         weights = self.coefficients(codes, reference)
         subjects = []
         for subject in range(len(codes)):
-            changes = [
-                (self.members[k], torch.einsum("r,rmc->mc", weights[subject, k], self.bases[k]))
+            changes = {
+                k: [(self.members[k], torch.einsum("r,rmc->mc", weights[subject, k], self.bases[k]))]
                 for k in torch.nonzero(active[subject])[:, 0].tolist()
-            ]
-            subjects.append(_changed(shared, changes))
+            }
+            for number in torch.nonzero(own[subject])[:, 0].tolist():
+                part = self.parts[number]
+                changes.setdefault(int(part.category), []).append((part.members, own[subject, number] * part.change))
+            subjects.append(_changed(shared, [joined(of_category) for of_category in changes.values()]))
         logits = self.skinning_logits
         if self.skinning_residual is not None:
             logits = logits + self.skinning_residual
         return CanonicalGaussians(
             torch.stack(subjects) * self.units, self.blend_basis, torch.softmax(logits, -1), self.response
         )
+
+    @property
+    def parts(self) -> list[AddedPart]:
+        """Attributes that were learned after the training, see `perse.avatar.added_parts`."""
+        return [part for part in self.added if isinstance(part, AddedPart)]
+
+    def make_room(self, tensors: Mapping[str, Tensor]) -> None:
+        """For the added parts of a state."""
+        self.added = parts_in(tensors, "")
+
+    @torch.no_grad()
+    def add_part(self, category: Category, offset: Tensor, others: Tensor, start: AttributeStart) -> AddedPart:
+        """A column for a new subject; the picture of no other one changes.
+
+        Args:
+            offset: [d], z_new − z_ref,k; others: [s, d], the same of the category's subjects without a part of
+                their own.
+            start: where the column begins.
+
+        Raises:
+            InputError: see `set_gates`; the decoder is as it was.
+        """
+        first = len(self)
+        members = torch.cat([start.members, torch.arange(first, first + len(start.prior))])
+        change = torch.cat([start.change, start.change_of_points]) / self.units.cpu()
+        part = AddedPart(category.index, offset.detach().clone(), members.to(offset.device), change.to(offset.device))
+        set_gates([*self.parts, part], category, others)
+        self._add_points(start)
+        self.pivots = torch.cat([self.pivots, self.pivots.new_zeros(1, self.pivots.shape[1])])
+        self.pivot_rows = torch.cat([self.pivot_rows, self.pivot_rows.new_full((1,), -1)])
+        self.added.append(part)
+        return part
+
+    def _add_points(self, start: AttributeStart) -> None:
+        """Points that no other subject shows, after all others."""
+        prior, device = start.prior, self.base.device
+        encoded = positional_encoding(prior.open_mouth / HEAD_RADIUS_M, self.config.encoding_octaves).to(device)
+        features = self.features.new_zeros(len(prior), self.features.shape[1])
+        base = start.attributes.to(device) / self.units
+        if self.residual is not None:
+            base = base - self.residual(torch.cat([encoded, features], -1))
+        for name, rows in {
+            "base": base,
+            "features": features,
+            "response": self.response.new_zeros(len(prior), self.response.shape[1]),
+            "encoded": encoded,
+            "regions": self.regions.new_zeros(len(prior), self.regions.shape[1]),
+            "blend_basis": prior.blend_basis,
+            "skinning_logits": torch.log(prior.skinning.clamp_min(1e-4)),
+            "skinning_residual": torch.zeros(len(prior), self.skinning_logits.shape[1]),
+        }.items():
+            before = getattr(self, name)
+            if before is not None:
+                joined_rows = torch.cat([before.detach(), rows.to(before)])
+                setattr(self, name, nn.Parameter(joined_rows) if isinstance(before, nn.Parameter) else joined_rows)
 
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
         """Eq. 21–29 for f frames: [f, n]."""

@@ -99,6 +99,8 @@ def restore(description: dict[str, Any], tensors: dict[str, Tensor]) -> Avatar:
         raise InputError(f"expected avatar format {FORMAT_VERSION}, got {description.get('format')}; train it again")
     try:
         avatar = _empty_avatar(description, tensors)
+        prefix = "decoder."
+        avatar.decoder.make_room({name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)})
         avatar.load_state_dict(tensors)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError("the avatar's description and tensors do not fit together; copy both again") from error

@@ -25,7 +25,16 @@ def absent_categories(portrait: TrackedPortrait) -> tuple[Category, ...]:
         part = DECIDING_PARTS.get(category)
         if part is None:
             continue
-        area_px = portrait.masks.soft[part].sum(dtype=float) / 255
-        if area_px < LEAST_SHARE.get(category, 0.02) * portrait.face_width_px**2:
+        if area_share(portrait, part) < least_share(category):
             absent.append(category)
     return tuple(absent)
+
+
+def area_share(portrait: TrackedPortrait, part: Part) -> float:
+    """Area of a part in the picture, squared face widths."""
+    return float(portrait.masks.soft[part].sum(dtype=float)) / 255 / portrait.face_width_px**2
+
+
+def least_share(category: Category) -> float:
+    """Area from which on a category's part counts as there, squared face widths."""
+    return LEAST_SHARE.get(category, 0.02)

@@ -26,7 +26,7 @@ _RATE_OF_PREFIX: tuple[tuple[str, str], ...] = (
 
 def rate_of(name: str, rates: LearningRates) -> float:
     """Full learning rate of a parameter by its name in the avatar."""
-    if name.startswith("decoder.bases."):
+    if name.startswith(("decoder.bases.", "decoder.added.")):
         return rates.bases
     if name == "decoder.response":  # a tensor in part bases; a network of this name is a network
         return rates.response

@@ -29,6 +29,7 @@ COMMANDS = {
     "render": Command("render", "pictures, turntables, interpolations, reenactments"),
     "export": Command("export", "ply, splat, glTF, USD, a page for the browser", "export"),
     "track": Command("track", "from a video of a face to a motion that any avatar can perform"),
+    "transfer-attribute": Command("transfer_attribute", "take a hat, hair, a beard or clothes from another photograph"),
     "serve": Command("serve", "render over HTTP", "serve"),
     "verify": Command("verify", "say where a file comes from", "export"),
     "train-champ": Command("train_portrait_champ", "train the animator portrait-Champ on videos", "production"),

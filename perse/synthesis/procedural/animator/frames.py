@@ -113,12 +113,12 @@ def draw_frames(setting: ClipSetting, motion: HeadParameters) -> Iterator[Frame]
         posed = pose_head(setting.lifted.surface.model, batch)
         for index in range(len(batch)):
             transforms = posed.transforms[index].numpy()
-            vertices = _drawn_vertices(setting.lifted, posed.vertices[index].numpy(), transforms)
+            vertices = drawn_vertices(setting.lifted, posed.vertices[index].numpy(), transforms)
             _draw_lids(setting, batch.expression[index])
             yield draw_frame(setting, vertices, transforms)
 
 
-def _drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) -> Array:
+def drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) -> Array:
     """Refine the posed head and carry the displacement along with its skinning: [n, 3]."""
     surface = lifted.surface
     drawn = surface.mixture @ vertices

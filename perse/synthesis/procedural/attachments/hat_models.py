@@ -37,10 +37,16 @@ class RimPlane:
 
     def height_above(self, skull: Skull, points: FloatArray) -> FloatArray:
         """Metres by which points [..., 3] lie above the plane, measured straight up."""
+        height, share = rim_shares(skull, points)
         rise = skull.crown_y - skull.eye_y
-        reach = float(skull.radius(directions(0.0, np.deg2rad(15.0))))
-        share = 0.5 + 0.5 * (points[..., 2] - skull.centre[2]) / reach
-        return points[..., 1] - (skull.eye_y + rise * (self.back + (self.front - self.back) * share))
+        return np.asarray(rise * (height - (self.back + (self.front - self.back) * share)))
+
+
+def rim_shares(skull: Skull, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Of points [..., 3]: height, 0 at the eyes and 1 at the crown, and place, 0 at the back and 1 at the forehead."""
+    reach = float(skull.radius(directions(0.0, np.deg2rad(15.0))))
+    height = (points[..., 1] - skull.eye_y) / (skull.crown_y - skull.eye_y)
+    return height, 0.5 + 0.5 * (points[..., 2] - skull.centre[2]) / reach
 
 
 @dataclass(frozen=True)

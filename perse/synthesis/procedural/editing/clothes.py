@@ -170,6 +170,22 @@ def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painted
     return finish(portrait, painted, region, _masks(portrait.masks, gone, neck, sewn.alpha))
 
 
+def take_off_clothes(portrait: TrackedPortrait, covered: Field) -> PaintedEdit:
+    """The portrait without its garment: background where it hung, skin where the neck goes on.
+
+    Args:
+        covered: [h, w] in 0..1, where another garment will lie: no skin is painted below it.
+    """
+    rng = np.random.default_rng(0)
+    frame = FaceFrame(portrait)
+    body = BodyFrame(frame)
+    front = _in_front(portrait, body)
+    bare, gone = _undress(frame, front)
+    picture, neck = _neck(body, bare, 1 - covered, front, rng)
+    region = smooth_step(blur(np.maximum(gone, neck), 1.0), 0.0, 0.4) * (1 - smooth_step(front, 0.6, 0.98))
+    return finish(portrait, picture, region, _masks(portrait.masks, gone, neck, np.zeros_like(gone)))
+
+
 def _in_front(portrait: TrackedPortrait, body: BodyFrame) -> Field:
     total = portrait.masks.soft[list(_IN_FRONT)].astype(np.float32).sum(0) / 255
     # A rim of the old garment may pass for skin: skin is never as thin as a thread.
