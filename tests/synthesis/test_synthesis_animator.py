@@ -248,6 +248,18 @@ def test_lids_cover_both_eyes(lifted: LiftedPortrait) -> None:
         assert lid.weight.max() > 0.95 and lid.rgb.shape[:2] == lid.weight.shape[:2]
 
 
+def test_the_shade_around_open_eyes_does_not_make_closed_lids_dark(
+    animator: ProceduralAnimator, portrait: TrackedPortrait, lifted: LiftedPortrait
+) -> None:
+    """Lashes and their shade go away when the eye shuts: a dark lid looks like a disc that lies on the face."""
+    eyes = cv2.dilate(portrait.masks[Part.EYES], np.ones((25, 25), np.uint8))
+    shade = 1 - 0.4 * cv2.GaussianBlur(eyes, (0, 0), 4)[..., None]
+    shaded = animator.lift(replace(portrait, image=(portrait.image * shade).astype(np.uint8)))
+    for before, after in zip(lifted.lids, shaded.lids, strict=True):
+        lid = before.weight[..., 0] > 0.9
+        assert after.rgb[lid].mean() > 0.88 * before.rgb[lid].mean()
+
+
 def test_a_model_without_texture_coordinates_is_refused(head_model: HeadModel) -> None:
     bare = replace(head_model, uvs=torch.zeros(0, 2), uv_faces=torch.zeros(0, 3, dtype=torch.int64))
     with pytest.raises(RecipeError, match="UV"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from perse.attributes import Part
-from perse.synthesis.procedural.animator.fill import smoothstep
+from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.harmonic import extend
 from perse.synthesis.procedural.animator.own_pose import sample
 from perse.synthesis.procedural.animator.projection import Picture, Projection
@@ -28,7 +28,15 @@ BLINKS = (
     ("eyeBlinkLeft", LEFT_UPPER_LID, LEFT_LOWER_LID),
     ("eyeBlinkRight", RIGHT_UPPER_LID, RIGHT_LOWER_LID),
 )
-_MOST_LIT = 1.12
+_RING_TEXELS = 24
+"""How far around a lid its surroundings are looked at."""
+
+_NEAR_M, _BARE_SHARE = 0.02, 0.5
+"""Up to where the skin around an eye tells what its lid looks like, and how much of the lid's colour it decides."""
+
+_LARGEST_STEP = 0.45
+"""Of the logarithm of brightness: what differs more from the skin is a lash, a frame of glasses or the white of an eye."""
+
 _LASH_COLOR = np.array([52.0, 38.0, 34.0], np.float32)
 
 
@@ -51,9 +59,13 @@ class ClosedLid:
 
 
 def close_lids(
-    surface: HeadSurface, picture: Picture, seen: Projection, complexion: Complexion
+    surface: HeadSurface, picture: Picture, seen: Projection, complexion: Complexion, painted: Array
 ) -> tuple[ClosedLid, ...]:
-    """One patch for each blink that the head model knows; none for a model without named blinks."""
+    """One patch for each blink that the head model knows; none for a model without named blinks.
+
+    Args:
+        painted: [h, w, 3] colours 0…255 of the texture with open eyes.
+    """
     lids = []
     names = surface.model.expression_names
     basis = surface.model.expression_basis.numpy()
@@ -62,7 +74,7 @@ def close_lids(
             index = names.index(name)
             motion = surface.mixture @ basis[..., index]
             edges = _lid_edge(surface, upper), _lid_edge(surface, lower)
-            lids.append(_close(surface, picture, seen, complexion, index, motion, edges))
+            lids.append(_close(surface, picture, seen, complexion, painted, index, motion, edges))
     return tuple(lids)
 
 
@@ -71,44 +83,68 @@ def _close(
     picture: Picture,
     seen: Projection,
     complexion: Complexion,
+    painted: Array,
     index: int,
     motion: Array,
     edges: tuple[Array, Array],
 ) -> ClosedLid:
     amount = np.linalg.norm(motion, axis=1)
     amount /= max(float(amount.max()), 1e-9)
-    skin = _lid_skin(surface, picture, seen, complexion, amount)
+    clean = _clean_skin(picture, seen, complexion)
+    skin = _lid_skin(surface, complexion, clean, amount)
     to_upper, to_lower = (_distance(surface, edge) for edge in edges)
-    fields = surface.on_texels(
-        np.concatenate([skin, amount[:, None], to_upper[:, None], to_lower[:, None], _crease(to_upper)[:, None]], 1)
-    )
-    inside = (surface.atlas.face >= 0) & (fields[..., 3] > 0.02)
+    layers = [skin, amount[:, None], to_upper[:, None], to_lower[:, None], _crease(to_upper)[:, None], clean[:, None]]
+    fields = surface.on_texels(np.concatenate(layers, 1))
+    drawn = surface.atlas.face >= 0
+    inside = drawn & (fields[..., 3] > 0.02)
     rows, columns = np.nonzero(inside)
-    box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    top, left = max(rows.min() - _RING_TEXELS, 0), max(columns.min() - _RING_TEXELS, 0)
+    box = slice(top, rows.max() + _RING_TEXELS), slice(left, columns.max() + _RING_TEXELS)
     patch = fields[box]
-    lashes = 0.8 * (1 - smoothstep(patch[..., 4], 0.0005, 0.0021)) + 0.3 * (1 - smoothstep(patch[..., 5], 0.0, 0.001))
-    lashes = np.clip(lashes, 0, 0.85)[..., None] * (patch[..., 3:4] > 0.02)
-    rgb = patch[..., :3] * (1 - 0.14 * patch[..., 6:7])
+    around = drawn[box] & (patch[..., 7] > 0.9) & (patch[..., 3] < 0.12)
+    rgb = _continued(painted[box], patch[..., :3], around)
+    near = around & (np.minimum(patch[..., 4], patch[..., 5]) < _NEAR_M)
+    if near.sum() > 60:  # close to the eye the photograph shows the shade of lashes, which a closed lid lies before
+        rgb += (_BARE_SHARE * smoothstep(patch[..., 3:4], 0.02, 0.5)) * (_bright(painted[box][near]) - rgb)
+    rgb = rgb * (1 - 0.1 * patch[..., 6:7]) * (1 + 0.05 * _bulge(patch[..., 4:5]))
+    rgb = np.clip(rgb, 0, 255)
+    lashes = 0.75 * (1 - smoothstep(patch[..., 4], 0.0004, 0.0024)) + 0.25 * (1 - smoothstep(patch[..., 5], 0.0, 0.001))
+    lashes = np.clip(lashes, 0, 0.8)[..., None] * (patch[..., 3:4] > 0.02)
     rgb = rgb * (1 - lashes) + _LASH_COLOR * lashes
-    weight = smoothstep(patch[..., 3:4], 0.06, 0.35)
+    weight = smoothstep(patch[..., 3:4], 0.03, 0.3)
     weight = np.maximum(weight, lashes) * inside[box][..., None]
-    return ClosedLid(index, int(rows.min()), int(columns.min()), rgb.astype(np.float32), weight.astype(np.float32))
+    return ClosedLid(index, int(top), int(left), rgb.astype(np.float32), weight.astype(np.float32))
 
 
-def _lid_skin(surface: HeadSurface, picture: Picture, seen: Projection, complexion: Complexion, amount: Array) -> Array:
-    """Skin around the eye continued over the lids, without brows, lashes and the eye itself: [n, 3]."""
+def _continued(painted: Array, skin: Array, around: NDArray[np.bool_]) -> Array:
+    """The skin around an eye continued over its lids, [h, w, 3]: a lid has no colour of its own, and any step at its
+    border looks like a disc that lies on the face.
+
+    Args:
+        painted: the texture; skin: a smooth guess of the lids' colour.
+        around: where the texture shows clean skin.
+    """
+    ratio = np.log(np.maximum(painted, 8).mean(-1) / np.maximum(skin, 8).mean(-1))
+    known = (around & (np.abs(ratio) < _LARGEST_STEP)).astype(np.float32)
+    if known.sum() < 60:
+        return skin
+    step = push_pull(np.log(np.maximum(painted, 8) / np.maximum(skin, 8)), known)
+    step = cv2.GaussianBlur(step, (0, 0), 5)
+    return np.clip(skin * np.exp(step), 0, 255).astype(np.float32)
+
+
+def _clean_skin(picture: Picture, seen: Projection, complexion: Complexion) -> Array:
+    """Vertices that show skin, away from eyes and brows: [n] in [0, 1]."""
     avoid = np.clip(picture.masks[Part.EYES] + picture.masks[Part.BROWS], 0, 1)
     avoid = cv2.dilate(avoid, np.ones((9, 9), np.uint8))
     clean = (sample(avoid, seen.pixels) < 0.1) & (seen.trust > 0.3)
-    known = 4.0 * (clean & (amount < 0.08)) * (1 - complexion.cover)
-    tone = extend(complexion.skin, known, surface.average, surface.outer, softness=0.5)
-    if known.sum() < 40:
-        return tone
-    lit = complexion.skin[known > 2]
-    lit = np.median(lit[lit.mean(1) > np.median(lit.mean(1))], axis=0)  # lids bulge towards the light
-    # A lid in the shade of its socket stays there: brighter than a little it would be a disc on the face.
-    lit = np.minimum(lit, _MOST_LIT * tone)
-    return ((0.6 * tone + 0.4 * lit) * np.array([0.99, 0.95, 0.94])).astype(np.float32)
+    return (clean * (1 - complexion.cover)).astype(np.float32)
+
+
+def _lid_skin(surface: HeadSurface, complexion: Complexion, clean: Array, amount: Array) -> Array:
+    """A smooth colour for the lids, from the skin around the eye without brows, lashes and the eye itself: [n, 3]."""
+    known = 4.0 * clean * (amount < 0.08)
+    return extend(complexion.skin, known, surface.average, surface.outer, softness=0.5)
 
 
 def _lid_edge(surface: HeadSurface, loop: Loop) -> Array:
@@ -129,6 +165,18 @@ def _distance(surface: HeadSurface, points: Array) -> Array:
     along = nearest / (len(points) - 1)
     corner = 0.0012 * (1 - np.sqrt(np.clip(4 * along * (1 - along), 0, 1)))  # lashes thin out towards the corners
     return (away + corner).astype(np.float32)
+
+
+def _bright(colors: Array) -> Array:
+    """The colour of the brighter half [3] of colours [n, 3], without highlights."""
+    level = colors.mean(1)
+    low, high = np.quantile(level, (0.4, 0.85))
+    return np.asarray(colors[(level >= low) & (level <= high)].mean(0), np.float32)
+
+
+def _bulge(to_upper: Array) -> Array:
+    """The middle of the lid, which the eyeball pushes towards the light."""
+    return np.exp(-(((to_upper - 0.0045) / 0.002) ** 2)).astype(np.float32)
 
 
 def _crease(to_upper: Array) -> Array:

@@ -154,7 +154,7 @@ def dress(
         dressed=sheet.dressed,
         rim=sheet.rim,
         labels=sheet.labels,
-        lids=close_lids(surface, picture, seen, complexion),
+        lids=close_lids(surface, picture, seen, complexion, atlas.rgb),
         body=build_body(surface, pose, picture, portrait.face_width_px),
         sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait)),
         light=light,
