@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jaxtyping import install_import_hook
 from numpy.typing import NDArray
+
+SHAPES_ARE_CHECKED_IN = (
+    "perse.avatar.deformation", "perse.avatar.latents", "perse.geometry", "perse.head.skinning",
+    "perse.losses.images", "perse.losses.regularisers",
+)  # fmt: skip
+"""Modules whose signatures give shapes. In tests every call is held to them; `test_shapes` shows it."""
+install_import_hook(SHAPES_ARE_CHECKED_IN, "shape_checker.checked")
 
 # numba refuses a process whose environment changes this after its pool has started, as workers built in-process do.
 os.environ.setdefault("NUMBA_NUM_THREADS", str(os.cpu_count() or 1))

@@ -12,6 +12,7 @@ an eigenvector of a symmetric 4 × 4 matrix. The sign-aligned blend of quaternio
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.avatar.motion import FrameMotion
@@ -21,15 +22,15 @@ POWER_STEPS = 4
 """For joints up to 60° apart the eigenvalues differ 14-fold or more: four steps leave an error below 1e-5."""
 
 
-def blended_turns(skinning: Tensor, turns: Tensor) -> Tensor:
+def blended_turns(skinning: Float[Tensor, "*f n j"], turns: Float[Tensor, "f j 4"]) -> Float[Tensor, "f n 4"]:
     """The rotation nearest to the blend of the joints' rotations.
 
     Args:
-        skinning: [..., n, j] with leading dimensions that broadcast against [f].
-        turns: [f, j, 4] unit quaternions.
+        skinning: of every frame, or the same in all.
+        turns: unit quaternions.
 
     Returns:
-        [f, n, 4] unit quaternions. No gradient flows through them: the derivative of a nearest rotation is
+        Unit quaternions. No gradient flows through them: the derivative of a nearest rotation is
         unbounded where the blend degenerates, and weights learn from positions anyway.
     """
     with torch.no_grad():
@@ -42,22 +43,23 @@ def blended_turns(skinning: Tensor, turns: Tensor) -> Tensor:
         return turn
 
 
-def displace(means: Tensor, blend_basis: Tensor, motion: FrameMotion) -> tuple[Tensor, Tensor]:
+def displace(
+    means: Float[Tensor, "*f n 3"], blend_basis: Float[Tensor, "*g n 3 m"], motion: FrameMotion
+) -> tuple[Float[Tensor, "f n 3"], Float[Tensor, "f n 3"]]:
     """Eq. 21: x_fc + E ψ + P vec(R − I).
 
-    Args:
-        means: [(f,) n, 3]; blend_basis: [(f,) n, 3, m].
-
     Returns:
-        displaced points [f, n, 3] and the displacements [f, n, 3], metres.
+        displaced points and the displacements, metres.
     """
     equation = "fncm,fm->fnc" if blend_basis.ndim == 4 else "ncm,fm->fnc"
     shift = torch.einsum(equation, blend_basis, motion.coefficients)
     return means + shift, shift
 
 
-def skin(points: Tensor, skinning: Tensor, motion: FrameMotion) -> Tensor:
-    """Eq. 22: linear blend skinning of points [f, n, 3] with weights [(f,) n, j]."""
+def skin(
+    points: Float[Tensor, "f n 3"], skinning: Float[Tensor, "*g n j"], motion: FrameMotion
+) -> Float[Tensor, "f n 3"]:
+    """Eq. 22: linear blend skinning of points with weights of every frame, or the same in all."""
     matrices = (skinning @ motion.transforms[..., :3, :].flatten(-2)).unflatten(-1, (3, 4))  # [f, n, 3, 4]
     return (matrices[..., :3] @ points[..., None])[..., 0] + matrices[..., 3]
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES, Category
@@ -174,15 +175,17 @@ def _spread(members: Tensor, edited: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros_like(edited[0]), edited.square().mean().sqrt().clamp_min(1e-6)
 
 
-def swap_parts(code: Tensor, donor: Tensor, categories: Sequence[Category]) -> Tensor:
-    """Eq. 4: the code [..., k, d] with the rows of some categories taken from a donor of the same shape."""
+def swap_parts(
+    code: Float[Tensor, "*batch k d"], donor: Float[Tensor, "*batch k d"], categories: Sequence[Category]
+) -> Float[Tensor, "*batch k d"]:
+    """Eq. 4: the code with the rows of some categories taken from a donor."""
     chosen = torch.zeros(code.shape[-2], dtype=torch.bool, device=code.device)
     chosen[[category.index for category in categories]] = True
     return torch.where(chosen[:, None], donor, code)
 
 
-def mix_edits(reference: Tensor, edits: Mapping[Category, Tensor]) -> Tensor:
-    """Several edits at once: z_ref [k, d] with row k replaced by edits[k] [d] for each given category."""
+def mix_edits(reference: Float[Tensor, "k d"], edits: Mapping[Category, Float[Tensor, " d"]]) -> Float[Tensor, "k d"]:
+    """Several edits at once: z_ref with row k replaced by edits[k] for each given category."""
     mixed = reference
     for category, code in edits.items():
         row = torch.zeros_like(reference)
@@ -191,15 +194,18 @@ def mix_edits(reference: Tensor, edits: Mapping[Category, Tensor]) -> Tensor:
     return mixed
 
 
-def interpolate(start: Tensor, end: Tensor, alpha: Tensor | float) -> Tensor:
+def interpolate(
+    start: Float[Tensor, "*batch k d"],
+    end: Float[Tensor, "*batch k d"],
+    alpha: Float[Tensor, "*steps"] | float,
+) -> Float[Tensor, "... k d"]:
     """Eq. 13: (1 − α) z_a + α z_b. The ends are exact: α = 0 gives z_a and α = 1 gives z_b, to the bit.
 
     And so are the rows that both have in common: (1 − α) x + α x is not x in floating point, and a row that is off the
     reference by a rounding error would wake its part, and Adam would blow its gradient up to a full step.
 
     Args:
-        start, end: [..., k, d].
-        alpha: a number, or [...] for the leading dimensions.
+        alpha: a number, or one for each of the leading dimensions.
     """
     weight = torch.as_tensor(alpha, dtype=start.dtype, device=start.device)[..., None, None]
     return torch.where(start == end, start, (1 - weight) * start + weight * end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -30,13 +31,13 @@ class Camera:
                 f"got {tuple(self.world_to_camera.shape)} and {tuple(self.intrinsics.shape)}"
             )
 
-    def to_camera(self, points: Tensor) -> Tensor:
-        """World points [..., n, 3] in metres to camera space [..., n, 3]."""
+    def to_camera(self, points: Float[Tensor, "... n 3"]) -> Float[Tensor, "... n 3"]:
+        """World points in metres to camera space."""
         rotation, translation = self.world_to_camera[..., :3, :3], self.world_to_camera[..., :3, 3]
         return points @ rotation.transpose(-1, -2) + translation[..., None, :]
 
-    def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """World points [..., n, 3] to pixels [..., n, 2] and depths [..., n] in metres (valid where depth > 0)."""
+    def project(self, points: Float[Tensor, "... n 3"]) -> tuple[Float[Tensor, "... n 2"], Float[Tensor, "... n"]]:
+        """World points to pixels and to depths in metres (valid where depth > 0)."""
         in_camera = self.to_camera(points)
         depth = in_camera[..., 2]
         homogeneous = in_camera @ self.intrinsics.transpose(-1, -2)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
-def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
-    """Rodrigues' formula: axis-angle vectors [..., 3] in radians to rotation matrices [..., 3, 3].
+def axis_angle_to_matrix(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rodrigues' formula: axis-angle vectors in radians to rotation matrices.
 
     Differentiable at zero, where the usual ``v / |v|`` is not: sin(t)/t and (1 - cos t)/t² are taken by series there.
     """
@@ -24,8 +25,8 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
     return identity + sine * skew + cosine * (skew @ skew)
 
 
-def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
-    """Quaternions [..., 4] (wxyz, normalised here) to rotation matrices [..., 3, 3]."""
+def quaternion_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
+    """Quaternions (wxyz, normalised here) to rotation matrices."""
     w, x, y, z = torch.nn.functional.normalize(quaternion, dim=-1).unbind(-1)
     rows = [
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
@@ -35,8 +36,8 @@ def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
     return torch.stack(rows, -1).reshape(*quaternion.shape[:-1], 3, 3)
 
 
-def matrix_to_quaternion(matrix: Tensor) -> Tensor:
-    """Rotation matrices [..., 3, 3] to unit quaternions [..., 4], wxyz, w ≥ 0.
+def matrix_to_quaternion(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
+    """Rotation matrices to unit quaternions, wxyz, w ≥ 0.
 
     Of the four algebraic solutions the one with the largest denominator is used, so that no digit is lost (Shepperd).
     """
@@ -57,8 +58,8 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
 
 
-def quaternion_multiply(a: Tensor, b: Tensor) -> Tensor:
-    """Hamilton product of quaternions [..., 4], wxyz: the rotation b followed by a."""
+def quaternion_multiply(a: Float[Tensor, "*#batch 4"], b: Float[Tensor, "*#batch 4"]) -> Float[Tensor, "... 4"]:
+    """Hamilton product of quaternions, wxyz: the rotation b followed by a."""
     aw, ax, ay, az = a.unbind(-1)
     bw, bx, by, bz = b.unbind(-1)
     return torch.stack(
@@ -72,8 +73,8 @@ def quaternion_multiply(a: Tensor, b: Tensor) -> Tensor:
     )
 
 
-def nearest_rotation(matrix: Tensor) -> Tensor:
-    """The rotation nearest to a matrix [..., 3, 3] in the Frobenius norm (orthogonal Procrustes, by SVD)."""
+def nearest_rotation(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """The rotation nearest to a matrix in the Frobenius norm (orthogonal Procrustes, by SVD)."""
     u, _, vh = torch.linalg.svd(matrix)
     sign = torch.ones(*matrix.shape[:-1], dtype=matrix.dtype, device=matrix.device)
     sign[..., 2] = torch.det(u @ vh).sign()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.geometry.rotations import axis_angle_to_matrix
@@ -15,22 +16,24 @@ from perse.head.model import HeadModel, PosedHead
 from perse.head.parameters import HeadParameters
 
 
-def rest_vertices(model: HeadModel, parameters: HeadParameters) -> Tensor:
-    """The identity without expression or pose: template + shape blendshapes + offsets, [v, 3] metres."""
+def rest_vertices(model: HeadModel, parameters: HeadParameters) -> Float[Tensor, "v 3"]:
+    """The identity without expression or pose: template + shape blendshapes + offsets, metres."""
     return model.template + model.shape_basis @ parameters.betas + parameters.vertex_offsets
 
 
-def joint_transforms(joints: Tensor, pose: Tensor, parents: Sequence[int]) -> Tensor:
+def joint_transforms(
+    joints: Float[Tensor, "j 3"], pose: Float[Tensor, "*frames j 3"], parents: Sequence[int]
+) -> Float[Tensor, "*frames j 4 4"]:
     """Rest-to-posed transforms along the kinematic chain.
 
     Args:
-        joints: [j, 3] rest positions, metres.
-        pose: [..., j, 3] axis-angle, radians, relative to the parent.
+        joints: rest positions, metres.
+        pose: axis-angle, radians, relative to the parent.
         parents: j numbers, -1 for the root; parents come before their children. Not a tensor: reading one would make
             a GPU wait.
 
     Returns:
-        [..., j, 4, 4]; applied to a rest-pose point rigidly attached to the joint, gives its posed position.
+        Applied to a rest-pose point rigidly attached to the joint, gives its posed position.
     """
     rotations = axis_angle_to_matrix(pose)
     world_rotations: list[Tensor] = []
@@ -52,8 +55,10 @@ def joint_transforms(joints: Tensor, pose: Tensor, parents: Sequence[int]) -> Te
     return torch.cat([top, bottom], -2)
 
 
-def blend_transforms(transforms: Tensor, weights: Tensor) -> Tensor:
-    """Linear blend skinning matrices: transforms [..., j, 4, 4] and weights [n, j] to [..., n, 4, 4]."""
+def blend_transforms(
+    transforms: Float[Tensor, "*frames j 4 4"], weights: Float[Tensor, "n j"]
+) -> Float[Tensor, "*frames n 4 4"]:
+    """Linear blend skinning matrices of n points from those of j joints."""
     flat = transforms.reshape(*transforms.shape[:-2], 16)
     return (weights @ flat).reshape(*flat.shape[:-2], weights.shape[0], 4, 4)
 

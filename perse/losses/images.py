@@ -8,40 +8,45 @@ anything, not even through a window that reaches across the mask's border (Eq. 1
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.losses.constants import SSIM_C1, SSIM_C2, SSIM_RADIUS_PX, SSIM_SIGMA_PX
+
+Picture = Float[Tensor, "*frames h w c"]
+Mask = Float[Tensor, "*frames h w"]
+Scalar = Float[Tensor, ""]
 
 MULTISCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, finest first (Wang et al. 2003)."""
 
 
-def masked(image: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
+def masked(image: Picture, target: Picture, mask: Mask | None) -> Picture:
     """The image where the mask is one, the target where it is zero."""
     return image if mask is None else target + mask[..., None] * (image - target)
 
 
-def l1(image: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean absolute difference per channel; with a mask, of the masked pixels. Scalar."""
+def l1(image: Picture, target: Picture, mask: Mask | None = None) -> Scalar:
+    """Mean absolute difference per channel; with a mask, of the masked pixels."""
     return _mean((masked(image, target, mask) - target).abs(), mask)
 
 
-def ssim_window(like: Tensor) -> Tensor:
-    """The normalised Gaussian window, [11]."""
+def ssim_window(like: Tensor) -> Float[Tensor, " 11"]:
+    """The normalised Gaussian window."""
     offsets = torch.arange(-SSIM_RADIUS_PX, SSIM_RADIUS_PX + 1, dtype=like.dtype, device=like.device)
     window = torch.exp(-0.5 * (offsets / SSIM_SIGMA_PX) ** 2)
     return window / window.sum()
 
 
-def _blurred(planes: Tensor) -> Tensor:
-    """Window means of planes [m, 1, h, w]; outside of the image is zero."""
+def _blurred(planes: Float[Tensor, "m 1 h w"]) -> Float[Tensor, "m 1 h w"]:
+    """Window means of planes; outside of the image is zero."""
     window = ssim_window(planes)
     rows = torch.nn.functional.conv2d(planes, window[None, None, None, :], padding=(0, SSIM_RADIUS_PX))
     return torch.nn.functional.conv2d(rows, window[None, None, :, None], padding=(SSIM_RADIUS_PX, 0))
 
 
-def _similarity(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Luminance and contrast-structure similarity of every window: two maps [..., h, w, c]."""
+def _similarity(image: Picture, target: Picture) -> tuple[Picture, Picture]:
+    """Luminance and contrast-structure similarity of every window."""
     lead, (h, w, c) = image.shape[:-3], image.shape[-3:]
 
     def planes(x: Tensor) -> Tensor:
@@ -60,8 +65,8 @@ def _similarity(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return back(luminance), back(structure)
 
 
-def ssim_map(image: Tensor, target: Tensor) -> Tensor:
-    """Structural similarity of the window around every pixel (Wang et al. 2004), [..., h, w, c] in [-1, 1].
+def ssim_map(image: Picture, target: Picture) -> Picture:
+    """Structural similarity of the window around every pixel (Wang et al. 2004), in [-1, 1].
 
     Gaussian window of 11 px and sigma 1.5, zeros outside of the image as 3DGS does.
     """
@@ -69,8 +74,8 @@ def ssim_map(image: Tensor, target: Tensor) -> Tensor:
     return luminance * structure
 
 
-def ssim(image: Tensor, target: Tensor, mask: Tensor | None = None, *, inner: bool = False) -> Tensor:
-    """Mean structural similarity, a scalar; 1 for equal images. Eq. 11 uses 1 - SSIM.
+def ssim(image: Picture, target: Picture, mask: Mask | None = None, *, inner: bool = False) -> Scalar:
+    """Mean structural similarity; 1 for equal images. Eq. 11 uses 1 - SSIM.
 
     Args:
         mask: see the module. Windows away from it are equal, hence 1; the loss 1 - SSIM is averaged over the mask.
@@ -87,8 +92,8 @@ def ssim(image: Tensor, target: Tensor, mask: Tensor | None = None, *, inner: bo
     return 1 - _mean(1 - values, mask)
 
 
-def multiscale_ssim(image: Tensor, target: Tensor) -> Tensor:
-    """Multi-scale structural similarity (Wang et al. 2003), a scalar.
+def multiscale_ssim(image: Picture, target: Picture) -> Scalar:
+    """Multi-scale structural similarity (Wang et al. 2003).
 
     Contrast-structure at up to five octaves, luminance at the coarsest, multiplied with the paper's exponents; octaves
     smaller than the window are left out and the exponents scaled to the same sum.
@@ -107,14 +112,14 @@ def multiscale_ssim(image: Tensor, target: Tensor) -> Tensor:
     return product
 
 
-def halved(image: Tensor) -> Tensor:
-    """Half the size by averaging 2 × 2 pixels, [..., h, w, c] to [..., h // 2, w // 2, c]."""
+def halved(image: Picture) -> Float[Tensor, "*frames h//2 w//2 c"]:
+    """Half the size by averaging 2 × 2 pixels."""
     lead, (h, w, c) = image.shape[:-3], image.shape[-3:]
     even = image[..., : h // 2 * 2, : w // 2 * 2, :]
     return even.reshape(*lead, h // 2, 2, w // 2, 2, c).mean((-4, -2))
 
 
-def _mean(values: Tensor, mask: Tensor | None) -> Tensor:
+def _mean(values: Picture, mask: Mask | None) -> Scalar:
     """Mean over everything, or sum over everything divided by the mask's area, frame by frame."""
     if mask is None:
         return values.mean()

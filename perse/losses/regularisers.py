@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
-def latent_loss(z: Tensor) -> Tensor:
-    """Mean square of latent codes [..., k, d] (Eq. 12): z ~ N(0, small) keeps the space compact."""
+def latent_loss(z: Float[Tensor, "... k d"]) -> Float[Tensor, ""]:
+    """Mean square of latent codes (Eq. 12): z ~ N(0, small) keeps the space compact."""
     return z.square().mean()
 
 
@@ -27,23 +28,23 @@ class DeformationLossConfig:
 
 
 def deformation_loss(
-    expression_basis: Tensor,
-    pose_basis: Tensor,
-    skinning_weights: Tensor,
+    expression_basis: Float[Tensor, "n 3 e"],
+    pose_basis: Float[Tensor, "n 3 p"],
+    skinning_weights: Float[Tensor, "n j"],
     *,
-    head_expression_basis: Tensor,
-    head_pose_basis: Tensor,
-    head_skinning_weights: Tensor,
-    point_weights: Tensor | None = None,
+    head_expression_basis: Float[Tensor, "... 3 _"],
+    head_pose_basis: Float[Tensor, "... 3 _"],
+    head_skinning_weights: Float[Tensor, "... _"],
+    point_weights: Float[Tensor, " n"] | None = None,
     config: DeformationLossConfig | None = None,
-) -> Tensor:
-    """Eq. 31: distance of each point's E, P, W from those of its place on the head model. Scalar.
+) -> Float[Tensor, ""]:
+    """Eq. 31: distance of each point's E, P, W from those of its place on the head model.
 
     Args:
-        expression_basis, head_expression_basis: [n, 3, e] metres; the head's averaged over the nearest vertices.
-        pose_basis, head_pose_basis: [n, 3, p] metres.
-        skinning_weights, head_skinning_weights: [n, j], rows that sum to one.
-        point_weights: [n] ≥ 0, e.g. less for points far from the head; None is equal ones.
+        expression_basis, head_expression_basis: metres; the head's averaged over the nearest vertices.
+        pose_basis, head_pose_basis: metres.
+        skinning_weights, head_skinning_weights: rows that sum to one. Of one shape, as are the bases.
+        point_weights: ≥ 0, e.g. less for points far from the head; None is equal ones.
     """
     config = config or DeformationLossConfig()
     pairs = (
@@ -67,9 +68,15 @@ def decayed(weight: float, epoch: int, *, halve_at: Sequence[int] = (10, 20, 30,
     return float(weight * 0.5 ** sum(epoch >= milestone for milestone in halve_at))
 
 
-def nearest_mean(values: Tensor, points: Tensor, vertices: Tensor, *, neighbours: int = 3) -> Tensor:
-    """Values of mesh vertices [v, ...] at points [n, 3]: the mean over the nearest vertices [v, 3], inverse-distance
-    weighted. What `deformation_loss` compares with."""
+def nearest_mean(
+    values: Float[Tensor, "v ..."],
+    points: Float[Tensor, "n 3"],
+    vertices: Float[Tensor, "v 3"],
+    *,
+    neighbours: int = 3,
+) -> Float[Tensor, "n ..."]:
+    """Values of mesh vertices at points: the mean over the nearest vertices, inverse-distance weighted. What
+    `deformation_loss` compares with."""
     with torch.no_grad():
         indices = torch.cdist(points.detach(), vertices).topk(neighbours, largest=False).indices
         # From differences: cdist multiplies matrices, and what is left of a distance of zero depends on the processor.

@@ -1,0 +1,27 @@
+"""Shapes in signatures are checked while tests run."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+
+from perse.geometry import Camera
+from perse.geometry.rotations import axis_angle_to_matrix
+from perse.head.skinning import blend_transforms
+from perse.losses.images import l1
+
+
+def test_the_checker_is_on() -> None:
+    assert axis_angle_to_matrix(torch.zeros(2, 5, 3)).shape == (2, 5, 3, 3)
+    with pytest.raises(TypeCheckError, match=r"\*batch 3"):
+        axis_angle_to_matrix(torch.zeros(5, 4))
+    with pytest.raises(TypeCheckError, match="weights"):
+        blend_transforms(torch.zeros(5, 4, 4), torch.zeros(7, 6))  # six weights a point, five joints
+
+
+def test_two_arguments_must_agree() -> None:
+    with pytest.raises(TypeCheckError, match="mask"):
+        l1(torch.zeros(8, 9, 3), torch.zeros(8, 9, 3), torch.zeros(9, 8))
+    with pytest.raises(TypeCheckError, match="points"):
+        Camera(torch.eye(4), torch.eye(3), 8, 8).project(torch.zeros(5, 2))
