@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from synthetic_avatar import NETWORKS, PART_BASES, started, synthetic_avatar
+from tolerances import CHAIN
 
 from perse.attributes import Category
 from perse.avatar import Avatar, interpolate, load_avatar, mix_edits, save_avatar
@@ -113,7 +114,7 @@ def test_several_subjects_at_once_equal_one_by_one(either: Avatar, tiny_clips) -
     for frame, row in enumerate((4, 0, 1)):
         alone = either.pose(either.canonicalise(codes[row]), parameters.frame(slice(frame, frame + 1)))
         for name in ("means", "quats", "scales", "opacities", "colors"):
-            torch.testing.assert_close(getattr(together, name)[frame], getattr(alone, name)[0], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(getattr(together, name)[frame], getattr(alone, name)[0], **CHAIN)
 
 
 def test_the_naive_networks_equal_the_split_ones(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
@@ -124,11 +125,13 @@ def test_the_naive_networks_equal_the_split_ones(head_model, tiny_clips) -> None
     fast = networks.decoder.canonicalise(codes, codes[0])
     naive = naive_canonicalise(networks.decoder, codes)
     for name in ("attributes", "skinning"):
-        torch.testing.assert_close(getattr(fast, name), getattr(naive, name), atol=2e-4, rtol=1e-3)
-    torch.testing.assert_close(networks.decoder.blend_bases(fast), naive.blend_basis, atol=1e-5, rtol=1e-3)
+        torch.testing.assert_close(
+            getattr(fast, name), getattr(naive, name), rtol=1e-3, atol=2e-4
+        )  # W [x; z] is summed as W_x x + W_z z, nine layers deep
+    torch.testing.assert_close(networks.decoder.blend_bases(fast), naive.blend_basis, rtol=1e-3, atol=1e-5)
     assert (naive.blend_basis - networks.decoder.blend_basis).abs().max() > 1e-4
     posed = [networks.pose(c, tiny_clips[0][0].parameters, torch.arange(12) % 3).means for c in (fast, naive)]
-    torch.testing.assert_close(*posed, atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(*posed, rtol=1e-3, atol=1e-5)
 
 
 def test_the_networks_begin_as_the_head_model(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tolerances import DOUBLE, SINGLE, SINGLE_SUM
 
 from perse.head import HeadModel, HeadParameters, Joint, Region, pose_head
 from perse.head.embedded import embedded_head
@@ -33,7 +34,7 @@ def turned(model: HeadModel, joint: Joint, axis: int, angle: float) -> torch.Ten
 
 def test_head_at_zero_is_its_template(head_model: HeadModel) -> None:
     vertices = pose_head(head_model, at_rest(head_model)).vertices
-    torch.testing.assert_close(vertices, head_model.template, atol=1e-6, rtol=0)
+    torch.testing.assert_close(vertices, head_model.template, atol=SINGLE, rtol=0)
 
 
 def test_arrays_fit_together(head_model: HeadModel) -> None:
@@ -51,8 +52,8 @@ def test_arrays_fit_together(head_model: HeadModel) -> None:
 def test_skinning_weights_sum_to_one(head_model: HeadModel) -> None:
     weights = head_model.skinning_weights
     assert float(weights.min()) >= 0
-    torch.testing.assert_close(weights.sum(1), torch.ones(len(weights)), atol=1e-6, rtol=0)
-    assert float((head_model.joint_regressor.sum(1) - 1).abs().max()) < 1e-4
+    torch.testing.assert_close(weights.sum(1), torch.ones(len(weights)), atol=SINGLE, rtol=0)
+    assert float((head_model.joint_regressor.sum(1) - 1).abs().max()) < SINGLE_SUM
 
 
 def test_it_has_the_size_and_the_axes_of_a_head(head_model: HeadModel) -> None:
@@ -84,7 +85,7 @@ def test_jaw_joint_opens_the_mouth_and_moves_nothing_above(head_model: HeadModel
     drop = -moved[:, 1]
     lower, upper = head_model.regions == Region.LOWER_TEETH, head_model.regions == Region.UPPER_TEETH
     assert float(drop[lower].mean()) > 0.015
-    assert float(moved[upper].norm(dim=1).max()) < 1e-6
+    assert float(moved[upper].norm(dim=1).max()) < SINGLE
     assert float(drop[head_model.regions == Region.TONGUE].max()) > 0.015
     above = head_model.template[:, 1] > 0.02
     assert float(moved[above].norm(dim=1).max()) < 1e-3
@@ -112,7 +113,7 @@ def test_eye_joint_turns_one_eye_and_its_lids_follow(head_model: HeadModel) -> N
     moved = turned(head_model, Joint.LEFT_EYE, 0, 0.2) - head_model.template
     left, right = head_model.regions == Region.LEFT_EYE, head_model.regions == Region.RIGHT_EYE
     assert float(moved[left].norm(dim=1).max()) > 0.001
-    assert float(moved[right].norm(dim=1).max()) < 1e-7
+    assert float(moved[right].norm(dim=1).max()) < SINGLE
     skin = moved[head_model.regions == Region.SKIN]
     assert 5e-4 < float((-skin[:, 1]).max()) < 0.01  # looking down lowers the lid
 
@@ -196,14 +197,14 @@ def test_hinge_is_recovered_from_a_rigid_motion(angle: float) -> None:
     points = rng.normal(size=(30, 3))
     found = fit_hinge(points, true.motion(points))
     assert found.angle == pytest.approx(angle)
-    np.testing.assert_allclose(found.centre, true.centre, atol=1e-9)
-    np.testing.assert_allclose(hinge_weights(found, points, 0.5 * true.motion(points), 0.0), 0.5, atol=1e-9)
+    np.testing.assert_allclose(found.centre, true.centre, atol=DOUBLE)
+    np.testing.assert_allclose(hinge_weights(found, points, 0.5 * true.motion(points), 0.0), 0.5, atol=DOUBLE)
     anything = rng.normal(scale=0.05, size=(30, 3))
     weights = rng.uniform(size=30)
     corrective = hinge_corrective(found, points, anything, weights)
     blended = np.eye(3) + weights[:, None, None] * (found.matrix() - np.eye(3))
     posed = np.einsum("nij,nj->ni", blended, points + corrective - found.centre) + found.centre
-    np.testing.assert_allclose(posed, points + anything, atol=1e-9)
+    np.testing.assert_allclose(posed, points + anything, atol=DOUBLE)
 
 
 def test_affine_weights_follow_affine_maps() -> None:
@@ -211,7 +212,7 @@ def test_affine_weights_follow_affine_maps() -> None:
     points, goal = rng.normal(size=(12, 3)), np.array([0.3, -0.2, 0.1])
     weights = affine_weights(points, goal)
     matrix, shift = rng.normal(size=(3, 3)), rng.normal(size=3)
-    np.testing.assert_allclose(weights @ (points @ matrix.T + shift), matrix @ goal + shift, atol=1e-9)
+    np.testing.assert_allclose(weights @ (points @ matrix.T + shift), matrix @ goal + shift, atol=DOUBLE)
 
 
 def test_without_similarity_removes_exactly_a_similarity() -> None:
@@ -220,7 +221,7 @@ def test_without_similarity_removes_exactly_a_similarity() -> None:
     c, s = np.cos(0.2), np.sin(0.2)
     moved = 1.1 * points @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T + [0.1, 2.0, -1.0]
     everything = np.ones(50, bool)
-    np.testing.assert_allclose(without_similarity(moved - points, points, everything), 0, atol=1e-9)
+    np.testing.assert_allclose(without_similarity(moved - points, points, everything), 0, atol=DOUBLE)
     bend = np.zeros_like(points)
     bend[:, 0] = 0.1 * points[:, 1] ** 2
     assert np.abs(without_similarity(bend, points, everything)).max() > 0.02

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from tolerances import SINGLE
 
 from perse.errors import HeadModelError
 from perse.head import HeadParameters, Region, pose_head
@@ -84,15 +85,15 @@ def test_converted_pickle_and_npz_give_the_same_model(flame_file: Path, tmp_path
     assert one.n_shape == 100 and one.n_expression == 50 and one.parents.tolist() == [-1, 0, 1, 1, 1]
     for name in ("template", "faces", "shape_basis", "expression_basis", "pose_basis", "joint_regressor"):
         torch.testing.assert_close(getattr(one, name), getattr(other, name))
-    np.testing.assert_allclose(one.template.numpy(), arrays["v_template"], atol=1e-6)
-    np.testing.assert_allclose(one.expression_basis.numpy(), np.asarray(arrays["shapedirs"])[..., 300:350], atol=1e-6)
+    np.testing.assert_allclose(one.template.numpy(), arrays["v_template"], atol=SINGLE)
+    np.testing.assert_allclose(one.expression_basis.numpy(), np.asarray(arrays["shapedirs"])[..., 300:350], atol=SINGLE)
     assert "chumpy" not in sys.modules
 
 
 def test_loaded_flame_poses_like_any_head(flame_file: Path) -> None:
     model = load_flame(flame_file)
     zero = HeadParameters(torch.zeros(100), torch.zeros(V, 3), torch.zeros(50), torch.zeros(5, 3))
-    torch.testing.assert_close(pose_head(model, zero).vertices, model.template, atol=1e-5, rtol=0)
+    torch.testing.assert_close(pose_head(model, zero).vertices, model.template, atol=SINGLE, rtol=0)
     assert model.regions[10] == Region.LEFT_EYE and model.regions[11] == Region.RIGHT_EYE
     assert len(model.landmark_ids) == 0
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from tolerances import SINGLE
 
 from perse.render.mesh import rasterize_mesh
 
@@ -31,9 +32,9 @@ def test_a_triangle_covers_its_pixels_and_weighs_its_corners() -> None:
     assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {
         (y, x) for y in range(1, 9) for x in range(1, 9) if x + y <= 9
     }
-    np.testing.assert_allclose(drawn.weights[rows, columns].sum(1), 1, atol=1e-6)  # float32 rounding
+    np.testing.assert_allclose(drawn.weights[rows, columns].sum(1), 1, atol=SINGLE)
     seen = (drawn.weights[rows, columns, :, None] * corners).sum(1)
-    np.testing.assert_allclose(seen[:, 2], drawn.depth[rows, columns], rtol=1e-6)
+    np.testing.assert_allclose(seen[:, 2], drawn.depth[rows, columns], rtol=SINGLE)
     assert (rasterize_mesh(corners, np.array([[0, 2, 1]], np.int32), 10, 10).face == -1).all(), "seen from behind"
     behind = corners * [1, 1, -1]
     assert (rasterize_mesh(behind.astype(np.float32), np.array([[0, 1, 2]], np.int32), 10, 10).face == -1).all()

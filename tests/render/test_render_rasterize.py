@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from render_scenes import FIELDS, cameras_around, random_gaussians
+from tolerances import SINGLE, SINGLE_SUM
 
 from perse.gaussians import Gaussians
 from perse.geometry import Camera, quaternion_multiply, quaternion_to_matrix
@@ -71,9 +72,9 @@ def test_one_gaussian_is_the_textbook_bell(rasterizer: Rasterizer) -> None:
     offsets = torch.arange(32) + 0.5 - 16
     expected = 0.8 * torch.exp(-0.5 * (offsets[:, None] ** 2 + offsets**2) / 1.3)
     expected[expected < 1 / 255] = 0
-    torch.testing.assert_close(drawn.alphas.cpu(), expected, atol=2e-5, rtol=0)
-    torch.testing.assert_close(drawn.colors[..., 0].cpu(), expected, atol=2e-5, rtol=0)
-    torch.testing.assert_close(drawn.depths.cpu(), expected, atol=2e-5, rtol=0)  # z = 1 m
+    torch.testing.assert_close(drawn.alphas.cpu(), expected, atol=SINGLE_SUM, rtol=0)
+    torch.testing.assert_close(drawn.colors[..., 0].cpu(), expected, atol=SINGLE_SUM, rtol=0)
+    torch.testing.assert_close(drawn.depths.cpu(), expected, atol=SINGLE_SUM, rtol=0)  # z = 1 m
     assert float(drawn.colors[..., 1:].abs().max()) == 0
 
 
@@ -98,7 +99,7 @@ def test_order_does_not_matter(rasterizer: Rasterizer) -> None:
     shuffled = gaussians[torch.randperm(200, generator=torch.Generator().manual_seed(0))]  # type: ignore[index]
     a, b = _draw(rasterizer, gaussians, camera), _draw(rasterizer, shuffled, camera)
     # Sums run over the same Gaussians in the same depth order, whatever their place in the arrays.
-    torch.testing.assert_close(a.colors, b.colors, atol=1e-6, rtol=0)
+    torch.testing.assert_close(a.colors, b.colors, atol=SINGLE, rtol=0)
 
 
 @every_rasterizer
@@ -129,11 +130,11 @@ def test_a_batch_is_its_frames(rasterizer: Rasterizer) -> None:
     for frame in range(3):
         camera = Camera(cameras.world_to_camera[frame], cameras.intrinsics[frame], 40, 24)
         alone = _draw(rasterizer, gaussians[frame], camera)
-        torch.testing.assert_close(alone.colors, together.colors[frame], atol=1e-6, rtol=0)
+        torch.testing.assert_close(alone.colors, together.colors[frame], atol=SINGLE, rtol=0)
     one_set = _draw(rasterizer, gaussians[1], cameras)
-    torch.testing.assert_close(one_set.colors[1], together.colors[1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(one_set.colors[1], together.colors[1], atol=SINGLE, rtol=0)
     one_camera = _draw(rasterizer, gaussians, camera)
-    torch.testing.assert_close(one_camera.colors[2], together.colors[2], atol=1e-6, rtol=0)
+    torch.testing.assert_close(one_camera.colors[2], together.colors[2], atol=SINGLE, rtol=0)
 
 
 @every_rasterizer
@@ -143,7 +144,7 @@ def test_the_background_shows_through(rasterizer: Rasterizer) -> None:
     black = rasterize(gaussians, camera, rasterizer=rasterizer)
     coloured = rasterize(gaussians, camera, background=background, rasterizer=rasterizer)
     expected = black.colors + (1 - black.alphas[..., None]) * background
-    torch.testing.assert_close(coloured.colors, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(coloured.colors, expected, atol=SINGLE, rtol=0)
     torch.testing.assert_close(coloured.alphas, black.alphas, atol=0, rtol=0)
 
 

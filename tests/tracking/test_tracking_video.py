@@ -89,7 +89,7 @@ def test_the_motion_survives_its_file(tracked: TrackedVideo, head_model: HeadMod
     write_motion(tmp_path / "a.json", tracked.motion(head_model))
     motion = parse_motion((tmp_path / "a.json").read_bytes())
     again = motion.parameters(head_model.expression_names, head_model.joint_names)
-    torch.testing.assert_close(again.pose, tracked.head.pose, atol=1e-5, rtol=0)
+    torch.testing.assert_close(again.pose, tracked.head.pose, atol=1e-5, rtol=0)  # the file has five decimals
     assert motion.fps == FPS and float(again.pose[:, Joint.GLOBAL].abs().max()) == 0
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from synthetic_avatar import PART_BASES, synthetic_avatar
 from synthetic_subjects import Look, film
+from tolerances import SINGLE_SUM
 
 from perse.attributes import Category
 from perse.avatar import Subject, interpolate
@@ -149,7 +150,7 @@ def test_the_interpolation_loss_sees_the_changed_part_only(tuned) -> None:  # ty
 
     vandal = FineTuner(tuned.trainer, Vandal(), CONFIG)
     ours, theirs = float(tuned.gradients(request).total), float(vandal.gradients(request).total)
-    assert ours == pytest.approx(theirs, rel=1e-6)
+    assert ours == pytest.approx(theirs, rel=SINGLE_SUM)
 
 
 def test_a_trainer_with_other_numbers_is_refused(tuned) -> None:  # type: ignore[no-untyped-def]

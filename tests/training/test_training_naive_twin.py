@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from synthetic_avatar import NETWORKS, PART_BASES, synthetic_avatar
+from tolerances import CHAIN, SINGLE_SUM
 
 from benchmarks.naive_step import naive_loss
 from benchmarks.pairs import PairRasterizer
@@ -30,7 +31,7 @@ def test_a_step_equals_its_naive_evaluation(head_model, tiny_clips, decoder) -> 
     trainer.zero_gradients()
     naive = naive_loss(avatar, clips, SAMPLE, config.losses, rasterizer=CpuRasterizer())
     naive.backward()
-    torch.testing.assert_close(loss, naive.detach(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(loss, naive.detach(), **CHAIN)
     written_out = gradients(avatar)
     assert ours.keys() <= written_out.keys()  # the naive one touches bases whose coefficients are zero
     for name, gradient in written_out.items():
@@ -47,7 +48,7 @@ def test_plain_torch_pairs_draw_what_the_reference_draws() -> None:
         for rasterizer in (PairRasterizer(), ReferenceRasterizer())
     ]
     for name in ("colors", "alphas", "depths"):
-        torch.testing.assert_close(*(getattr(d, name) for d in drawn), atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(*(getattr(d, name) for d in drawn), atol=SINGLE_SUM, rtol=1e-4)
 
 
 def stir(avatar: Avatar) -> None:
