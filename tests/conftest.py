@@ -15,8 +15,8 @@ from jaxtyping import install_import_hook
 from numpy.typing import NDArray
 
 SHAPES_ARE_CHECKED_IN = (
-    "perse.avatar.deformation", "perse.avatar.latents", "perse.geometry", "perse.head.skinning",
-    "perse.losses.images", "perse.losses.regularisers",
+    "perse.avatar.deformation", "perse.avatar.latents", "perse.avatar.motion", "perse.avatar.posing",
+    "perse.geometry", "perse.head.skinning", "perse.losses.images", "perse.losses.regularisers",
 )  # fmt: skip
 """Modules whose signatures give shapes. In tests every call is held to them; `test_shapes` shows it."""
 install_import_hook(SHAPES_ARE_CHECKED_IN, "shape_checker.checked")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from perse.geometry import axis_angle_to_matrix, matrix_to_quaternion
@@ -19,14 +20,14 @@ class FrameMotion:
     """The effect of expression and pose, per frame.
 
     Attributes:
-        coefficients: [f, m], ψ followed by the entries of R(θ) − I of all joints but the root.
-        transforms: [f, j, 4, 4], rest to posed, per joint.
-        turns: [f, j, 4], the rotations of `transforms` as unit quaternions, wxyz.
+        coefficients: ψ followed by the entries of R(θ) − I of all joints but the root.
+        transforms: rest to posed, per joint.
+        turns: the rotations of `transforms` as unit quaternions, wxyz.
     """
 
-    coefficients: Tensor
-    transforms: Tensor
-    turns: Tensor
+    coefficients: Float[Tensor, "f m"]
+    transforms: Float[Tensor, "f j 4 4"]
+    turns: Float[Tensor, "f j 4"]
 
     def __len__(self) -> int:
         return self.coefficients.shape[0]
@@ -50,11 +51,12 @@ class Skeleton(nn.Module):
     joints: Tensor
     parents: Tensor
 
-    def __init__(self, joints: Tensor, parents: Tensor, n_expression: int, *, correctives: bool) -> None:
+    def __init__(
+        self, joints: Float[Tensor, "j 3"], parents: Int[Tensor, " j"], n_expression: int, *, correctives: bool
+    ) -> None:
         """
         Args:
-            joints: [j, 3] rest positions of this identity's joints, metres.
-            parents: [j].
+            joints: rest positions of this identity's joints, metres.
             n_expression: e, length of ψ.
             correctives: whether the blendshape bases have columns for pose correctives.
         """

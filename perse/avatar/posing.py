@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, OPACITY, QUAT, CanonicalGaussians, per_frame
@@ -35,18 +36,18 @@ def fits_fused(canonical: CanonicalGaussians) -> bool:
     return attributes.device.type == "cpu" and attributes.dtype == torch.float32 and canonical.blend_basis.ndim == 3
 
 
-def pose_points(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+def pose_points(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
     """Gaussians [f, n] of f frames.
 
     Args:
         canonical: with a leading [s]; `pose_condition` [n, 24] is the pose response, [n, 0] is none.
         motion: f frames.
-        of_frame: [f] int64 in [0, s), the subject of each frame.
+        of_frame: in [0, s), the subject of each frame.
     """
     return (pose_fused if fits_fused(canonical) else pose_plain)(canonical, motion, of_frame)
 
 
-def pose_plain(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+def pose_plain(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
     """`pose_points`, written for the reader."""
     attributes = canonical.attributes[of_frame]  # [f, n, 14]
     basis, skinning = per_frame(canonical.blend_basis, 3, of_frame), per_frame(canonical.skinning, 2, of_frame)
@@ -62,7 +63,7 @@ def pose_plain(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Ten
     return Gaussians(means, quats, scales, torch.sigmoid(opacity), torch.sigmoid(color))
 
 
-def pose_fused(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+def pose_fused(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
     """`pose_points` where `fits_fused`. Deterministic for any thread count.
 
     Gradients reach attributes, skinning weights and response; the blendshape basis is a constant here.
@@ -75,25 +76,29 @@ def pose_fused(canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Ten
 
 
 def deform_fused(
-    attributes: Tensor, skinning: Tensor, shift: Tensor, motion: FrameMotion, of_frame: Tensor
-) -> tuple[Tensor, Tensor]:
+    attributes: Float[Tensor, "s n 14"],
+    skinning: Float[Tensor, "*subjects n j"],
+    shift: Float[Tensor, "f n 3"],
+    motion: FrameMotion,
+    of_frame: Int[Tensor, " f"],
+) -> tuple[Float[Tensor, "f n 3"], Float[Tensor, "f n 4"]]:
     """Eq. 22 and 29 on the CPU: what `perse.avatar.deformation.deform` does to displaced points.
 
     Args:
-        attributes: [s, n, 14], of which positions and quaternions are read.
-        skinning: [(s,) n, j].
-        shift: [f, n, 3], the displacement of Eq. 21, metres.
-        of_frame: [f] int64 in [0, s).
+        attributes: positions and quaternions are read.
+        skinning: of every subject, or the same for all.
+        shift: the displacement of Eq. 21, metres.
+        of_frame: in [0, s).
 
     Returns:
-        posed means [f, n, 3] and quaternions [f, n, 4]. Gradients reach the first three arguments.
+        posed means and quaternions. Gradients reach the first three arguments.
     """
     means, quats, _ = _Deform.apply(attributes, skinning, shift, motion, of_frame)
     return means, quats
 
 
-def blend_shift(blend_basis: Tensor, motion: FrameMotion) -> Tensor:
-    """Eq. 21's E ψ + P vec(R − I), [f, n, 3], of a basis [n, 3, m] that is a constant."""
+def blend_shift(blend_basis: Float[Tensor, "n 3 m"], motion: FrameMotion) -> Float[Tensor, "f n 3"]:
+    """Eq. 21's E ψ + P vec(R − I) of a basis that is a constant."""
     n, _, m = blend_basis.shape
     return (motion.coefficients @ blend_basis.detach().reshape(n * 3, m).T).view(len(motion), n, 3)
 
