@@ -35,7 +35,7 @@ _NEAR_M, _BARE_SHARE = 0.02, 0.5
 """Up to where the skin around an eye tells what its lid looks like, and how much of the lid's colour it decides."""
 
 _LARGEST_STEP = 0.45
-"""Of the logarithm of brightness: what differs more from the skin is a lash, a frame of glasses or the white of an eye."""
+"""Of the logarithm of brightness: what differs more is no skin but a lash, a rim of glasses or the white of an eye."""
 
 _LASH_COLOR = np.array([52.0, 38.0, 34.0], np.float32)
 
