@@ -377,3 +377,13 @@ class Doubling:
         suffer(dict(self.mishaps).get(request, ""))
         time.sleep(self.pause_s)
         return {"doubled": np.full((2, 2), 2 * request, np.int64)}
+
+
+def whatever(recipe: Any, person: Any) -> Any:
+    """A build that does what the person's name says."""
+    from perse_ray.build.many import Outcome
+
+    suffer(person.name)
+    if person.name == "input":
+        raise WorkspaceError("this one's own trouble")
+    return Outcome(person, metrics={"psnr": float(os.getpid())})
