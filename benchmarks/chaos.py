@@ -1,6 +1,7 @@
-"""What a build survives: commits stopped after every operation.
+"""What a build survives: commits stopped after every operation, workers and drivers killed in the middle of rows.
 
     python -m benchmarks.chaos --points 20000       moments at which the machine stops
+    python -m benchmarks.chaos --kills 50           workers and, one in five, drivers; on one machine
 
 Exit code 1 means that something was torn, lost or led nowhere.
 """
@@ -13,20 +14,36 @@ import sys
 import time
 from collections.abc import Callable
 
+from benchmarks.chaos_kills import survive
 from benchmarks.crash_points import Verdict, on_a_disk, on_an_object_store
 
 
 def main() -> int:
     """Run what is asked for and print a line for each."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    options.add_argument("--points", type=int, default=1000, help="crash points on a disk, and as many on a store")
+    options.add_argument("--points", type=int, default=0, help="crash points on a disk, and as many on a store")
+    options.add_argument("--kills", type=int, default=0, help="workers and drivers to kill")
+    options.add_argument("--rows", type=int, default=200, help="rows that are worked on meanwhile")
     options.add_argument("--seed", type=int, default=0)
     asked = options.parse_args()
     logging.disable(logging.WARNING)  # what it says of half a checkpoint that it passes over
     faults = 0
-    for name, look in (("a disk", on_a_disk), ("an object store", on_an_object_store)):
+    if asked.kills:
+        faults += _killed(asked.kills, asked.rows, asked.seed)
+    for name, look in () if not asked.points else (("a disk", on_a_disk), ("an object store", on_an_object_store)):
         faults += _told(name, look, asked.points, asked.seed)
     return 1 if faults else 0
+
+
+def _killed(kills: int, rows: int, seed: int) -> int:
+    found = survive(kills, rows, seed)
+    print(
+        f"{found.workers} workers and {found.drivers} drivers killed over {found.rows} rows: {found.lost} lost, "
+        f"{found.wrong} wrong, {found.repeated} results made twice; {found.seconds:.0f} s, undisturbed "
+        f"{found.clean_s:.0f} s",
+        flush=True,
+    )
+    return found.lost + found.wrong
 
 
 def _told(name: str, look: Callable[[int, int], Verdict], points: int, seed: int) -> int:

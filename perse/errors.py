@@ -14,6 +14,7 @@
     ├── WorkspaceError            the workspace cannot be written, or holds something else
     │   └── DamagedFile           one of its files is not what was written; the next run makes it again
     └── StageError                a stage could not finish; what was done is kept
+        └── TrainingDiverged      steps in a row whose gradients are not finite
 
 Jobs print the message of a ``PerseError`` in one line and exit with code 2. Anything else is our own mistake and
 keeps its traceback. ``ValueError`` is for a caller's wrong argument, ``assert`` for our own invariants.
@@ -68,3 +69,7 @@ class DamagedFile(WorkspaceError):
 
 class StageError(PerseError):
     """A stage of the pipeline could not finish."""
+
+
+class TrainingDiverged(StageError):
+    """Several steps in a row had gradients that are not finite."""

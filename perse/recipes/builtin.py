@@ -31,7 +31,7 @@ def tiny() -> Recipe:
         ),
         training=TrainingConfig(steps=60, warmup_steps=5, edits_per_step=2),
         finetuning=FineTuneConfig(training=replace(FineTuneConfig().training, steps=12)),
-        cluster=ClusterUse(edit=WorkerPool(workers=(1, 2)), animate=WorkerPool(workers=(1, 2))),
+        cluster=ClusterUse(edit=WorkerPool(workers=(1, 2)), animate=WorkerPool(workers=(1, 2)), checkpoint_every=10),
     )
 
 

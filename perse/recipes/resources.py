@@ -55,6 +55,10 @@ class ClusterUse:
     """Data-parallel training workers; 0 trains in the driver's process with all its threads."""
     train: WorkerPool = field(default_factory=WorkerPool)
     """What one training worker claims."""
+    checkpoint_every: int = 200
+    """Steps of a training between two checkpoints."""
+    checkpoint_every_s: float = 60.0
+    """Seconds after which there is one in between; what a kill costs at most."""
     placement_limit_s: float = 60.0
     """How long nodes with room for the smallest pools may take to join; an autoscaler needs minutes."""
     clips_mib: int = 2048

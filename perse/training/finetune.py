@@ -98,12 +98,17 @@ class FineTuner:
         """One step: a morph between two subjects, and the two of them and the reference in the same pose."""
         request = self.request()
         if not self._config.hold_pivots:
-            return self.trainer.apply(self.gradients(request))
+            return self.trainer.apply(self.gradients(request), lambda: self._words(request))
         self._hold_pivots()
         terms = self.gradients(request)
         avatar = self.trainer.avatar
         with avatar.decoder.between_pivots(request.category.index, avatar.latents.reference):
-            return self.trainer.apply(terms)
+            return self.trainer.apply(terms, lambda: self._words(request))
+
+    def _words(self, request: MorphRequest) -> str:
+        """What a step looks at, for people."""
+        first, second = (self.trainer.avatar.subjects[row].text for row in (request.first, request.second))
+        return f"{first} to {second}; frame {self.trainer.clips.frame_numbers[request.frame]}"
 
     @torch.no_grad()
     def _hold_pivots(self) -> None:

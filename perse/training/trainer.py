@@ -12,6 +12,7 @@ Nothing here knows the time, Ray or MLflow. `Trainer.step` is the loop's body; t
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,7 +27,7 @@ from perse.avatar.densification import carried_moments, plan_growth, plan_prune
 from perse.avatar.motion import FrameMotion
 from perse.avatar.storage import avatar_tensors, describe, restore
 from perse.data.keys import content_key
-from perse.errors import RecipeError
+from perse.errors import RecipeError, TrainingDiverged
 from perse.geometry import Camera
 from perse.losses import DeformationLossConfig, decayed, deformation_loss, latent_loss
 from perse.render import Rasterizer, Rendering, check_device, rasterize
@@ -39,8 +40,13 @@ from perse.training.optimiser import Optimiser
 from perse.training.replicas import Replicas, SingleReplica, parameter_digest
 from perse.training.sampler import StepSample, curriculum_pool, sample_step
 
+logger = logging.getLogger(__name__)
+
 _DENSIFICATION = 20
 """Stream of random numbers, apart from the sampler's."""
+
+MAX_SKIPPED_IN_A_ROW = 5
+"""Steps without finite gradients after which it is not the steps."""
 
 _ANNOUNCED_STEPS = 3
 """Steps whose frames are decoded ahead, where clips are streamed."""
@@ -56,6 +62,7 @@ class StepReport:
         l1, ssim, alpha: unweighted terms; `ssim` is 1 - SSIM.
         rate: factor on the learning rates.
         n_gaussians: points after the step.
+        skipped: steps so far whose gradients were not finite, and which changed nothing.
     """
 
     step: int
@@ -65,6 +72,7 @@ class StepReport:
     alpha: float
     rate: float
     n_gaussians: int
+    skipped: int
 
 
 class Trainer:
@@ -108,6 +116,7 @@ class Trainer:
             )
         self.avatar, self.clips, self.config = avatar.to(self.device), clips, config
         self.step_number = 0
+        self._skipped = self._skipped_in_a_row = 0
         self.replicas: Replicas = replicas or SingleReplica()
         self._rasterizer = rasterizer
         self._optimiser = Optimiser(avatar.named_parameters(), config)
@@ -124,8 +133,14 @@ class Trainer:
         """One step on this worker's sample."""
         if self.clips.streamed:
             self._announce()
-        terms = self.gradients(self.sample())
-        return self.apply(terms)
+        sample = self.sample()
+        return self.apply(self.gradients(sample), lambda: self._words(sample))
+
+    def _words(self, sample: StepSample) -> str:
+        """What a step looks at, for people."""
+        rows, numbers = sorted(set(sample.subjects)), self.clips.frame_numbers
+        subjects = [self.avatar.subjects[row].text or "the reference" for row in rows]
+        return f"{', '.join(subjects)}; frames {', '.join(str(numbers[frame]) for frame in sorted(set(sample.frames)))}"
 
     def _announce(self) -> None:
         """The schedule is known: frames of this step and the next ones are decoded while this one computes."""
@@ -207,14 +222,53 @@ class Trainer:
             head_skinning_weights=learned.head_skinning, config=config,
         )  # fmt: skip
 
-    def apply(self, terms: LossTerms) -> StepReport:
-        """Update and advance."""
-        self._optimiser.apply(self.step_number)
+    def apply(self, terms: LossTerms, words: Callable[[], str] = lambda: "unknown") -> StepReport:
+        """Update and advance. A step whose gradients are not finite anywhere updates nothing, on any replica.
+
+        Args:
+            words: what the step looked at, should it have to be named.
+
+        Raises:
+            TrainingDiverged: that happened several times in a row.
+        """
+        if self._all_finite(terms):
+            self._optimiser.apply(self.step_number)
+            self._skipped_in_a_row = 0
+        else:
+            self._skip(terms, words)
         self._densify()
         step = self.step_number
         self.step_number += 1
         loss, l1, ssim, alpha = terms.numbers()
-        return StepReport(step, loss, l1, ssim, alpha, rate_factor(self.config, step), self.avatar.n_gaussians)
+        rate = rate_factor(self.config, step)
+        return StepReport(step, loss, l1, ssim, alpha, rate, self.avatar.n_gaussians, self._skipped)
+
+    @torch.no_grad()
+    def _all_finite(self, terms: LossTerms) -> bool:
+        """Whether loss and gradients are, on every replica: one that is not would be averaged into all."""
+        gradients = [p.grad for p in self.avatar.parameters() if p.grad is not None and p.numel()]
+        norms = torch._foreach_norm(gradients) if gradients else []
+        sums = torch.stack([terms.total.detach().float(), *(norm.float() for norm in norms)])
+        bad = (~torch.isfinite(sums)).any().float().reshape(1)
+        return not self._read(self.replicas.maximum(bad))
+
+    @staticmethod
+    def _read(flag: Tensor) -> bool:
+        """A number [1] of the device, waited for."""
+        return bool(flag.item())
+
+    def _skip(self, terms: LossTerms, words: Callable[[], str]) -> None:
+        self._skipped += 1
+        self._skipped_in_a_row += 1
+        here = not bool(torch.isfinite(terms.total))
+        what = f"step {self.step_number} of {words()}" if here else f"step {self.step_number}"
+        if here or self.replicas.rank == 0:
+            logger.warning("%s is skipped: its loss or gradients are not finite", what)
+        if self._skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
+            raise TrainingDiverged(
+                f"{self._skipped_in_a_row} steps in a row had losses or gradients that are not finite, the last was "
+                f"{what}; lower the learning rates, or look at these subjects' clips"
+            )
 
     def _densify(self) -> None:
         """The event that is due after this step, if any. Adam's moments go with the points. Which points stay and
@@ -256,11 +310,15 @@ class Trainer:
         return torch.sigmoid(self.replicas.maximum(largest)).cpu()
 
     def check_replicas(self) -> None:
-        """All replicas call this at the same step.
+        """All replicas call this at the same step, before a checkpoint.
 
         Raises:
             StageError: their parameters differ.
+            TrainingDiverged: a parameter is not finite; such an avatar is not worth keeping.
         """
+        broken = [name for name, p in self.avatar.named_parameters() if not bool(torch.isfinite(p).all())]
+        if broken:
+            raise TrainingDiverged(f"{broken[0]} is not finite after step {self.step_number}; lower the learning rates")
         if self.replicas.world > 1:
             self.replicas.check_equal(parameter_digest(self.avatar), "parameters")
 

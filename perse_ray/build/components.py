@@ -83,6 +83,8 @@ def worker_group_of(recipe: Recipe) -> WorkerGroup:
         num_cpus=pool.cpus,
         num_gpus=pool.gpus,
         memory_gib=pool.memory_gib,
+        checkpoint_every=cluster.checkpoint_every,
+        checkpoint_every_s=cluster.checkpoint_every_s,
         placement_limit_s=cluster.placement_limit_s,
     )
 

@@ -114,13 +114,20 @@ def _manifest(workspace: Workspace, stage: str) -> Mapping[str, Any] | None:
 
 
 def _noted(workspace: Workspace) -> Iterator[Finding]:
-    """Files that a run could not read, and that cannot be read now either."""
+    """Files that a run could not read, and that cannot be read now either; with the small ones beside them, since what
+    damages one file rarely stops there."""
+    suspects: set[str] = set()
     for note in workspace.names(DAMAGED, ".json"):
         try:
             name = str(json.loads(workspace.read(f"{DAMAGED}/{note}.json"))["name"])
-            problem = unreadable(workspace, name)
+            suspects.add(name)
+            folder = str(PurePosixPath(name).parent)
         except (WorkspaceError, ValueError, KeyError, TypeError):
             continue
+        if name.startswith(SMALL):
+            suspects |= {f"{folder}/{other}" for other in workspace.names(folder)}
+    for name in sorted(suspects):
+        problem = unreadable(workspace, name)
         if problem and workspace.has(name):
             yield Finding(name, problem)
 

@@ -10,7 +10,8 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import groupby
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait, Verdict, archive
@@ -29,6 +30,9 @@ from perse.synthesis.seams import (
 )
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.stage import KEY, NAME, Pool, Row, RowWork, Stage, Value
+
+KEPT_PORTRAITS = 16
+"""In a worker, where rows of several people come mixed; a few MiB each."""
 
 REFERENCE = "reference"
 """Name of the row that films the portrait itself."""
@@ -89,8 +93,16 @@ class Studio:
         return {**editors, **animators, "screen": fingerprint(self.screen, self.head)}
 
 
-def synthesis_stages(workspace: Workspace, studio: Studio) -> tuple[Stage, ...]:
-    """The three stages, in order. The tracked portrait must lie in the workspace."""
+WORKSPACE = "workspace"
+"""Column with the workspace of a row's person, where rows of several people share the workers."""
+
+
+def synthesis_stages(workspace: Workspace | None, studio: Studio) -> tuple[Stage, ...]:
+    """The three stages, in order. The tracked portrait must lie in the workspace.
+
+    Args:
+        workspace: of all rows; None where each row names its own in the column `WORKSPACE`.
+    """
 
     def stage(name: str, pool: Pool, reads: tuple[str, ...], writes: tuple[tuple[str, Value], ...]) -> Stage:
         return pool.stage(name, _SynthesisWork(step=name, workspace=workspace, studio=studio), reads, writes)
@@ -107,55 +119,80 @@ class _SynthesisWork:
     """A stage's work by name; a value, so that it travels."""
 
     step: str
-    workspace: Workspace
+    workspace: Workspace | None
     studio: Studio
 
     def build(self) -> RowWork:
-        steps: dict[str, Callable[[Workspace, Studio], RowWork]] = {
+        steps: dict[str, Callable[[_Homes, Studio], RowWork]] = {
             "edit": _Edit,
             "screen": _Screen,
             "animate": _Animate,
         }
-        return steps[self.step](self.workspace, self.studio)
+        return steps[self.step](_Homes(self.workspace), self.studio)
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Whose a row is."""
+
+    workspace: Workspace
+    portrait: TrackedPortrait
+
+
+class _Homes:
+    """The people whose rows a worker meets; their portraits are kept, the weights serve them all."""
+
+    def __init__(self, workspace: Workspace | None) -> None:
+        self._all = None if workspace is None else _home(workspace)
+
+    def of(self, row: Mapping[str, Value]) -> _Home:
+        """The row's workspace and portrait."""
+        return self._all or _home(Workspace(str(row[WORKSPACE])))
+
+
+@lru_cache(maxsize=KEPT_PORTRAITS)
+def _home(workspace: Workspace) -> _Home:
+    return _Home(workspace, archive.load_portrait(workspace))
 
 
 class _Edit:
     """Prompt → edits/<edit>.parquet. The reference row passes by, and so does one whose clip is there."""
 
-    def __init__(self, workspace: Workspace, studio: Studio) -> None:
-        self.workspace = workspace
-        self.portrait = archive.load_portrait(workspace)
+    def __init__(self, homes: _Homes, studio: Studio) -> None:
+        self.homes = homes
         self.editor = studio.editor.build(studio.head.load())
         self.ready: dict[str, tuple[EditedPortrait | PerseError, float]] = {}
 
     def prepare(self, rows: Sequence[Mapping[str, Value]]) -> None:
         """Edit several prompts at once, where the editor can (`edit_many`)."""
         together = getattr(self.editor, "edit_many", None)
-        wanted = [row for row in rows if self._is_wanted(str(row["edit"]))]
+        wanted = [row for row in rows if self._is_wanted(row)]
         if together is None or not wanted:
             return
-        start = time.perf_counter()
-        outcomes = together(self.portrait, [_prompt(row) for row in wanted])
+        start, outcomes = time.perf_counter(), []
+        for _, same in groupby(wanted, key=lambda row: str(row.get(WORKSPACE, ""))):
+            of_one = list(same)
+            edits = together(self.homes.of(of_one[0]).portrait, [_prompt(row) for row in of_one])
+            outcomes += list(zip(of_one, edits, strict=True))
         each_s = (time.perf_counter() - start) / len(wanted)
-        self.ready = {str(row["edit"]): (one, each_s) for row, one in zip(wanted, outcomes, strict=True)}
+        self.ready = {str(row["edit"]): (one, each_s) for row, one in outcomes}
 
     def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
-        edit = str(row["edit"])
-        if not self._is_wanted(edit):
+        if not self._is_wanted(row):
             return {}
         start = time.perf_counter()
-        prompt = _prompt(row)
+        edit, prompt, home = str(row["edit"]), _prompt(row), self.homes.of(row)
         edited, before_s = self.ready.pop(edit, (None, 0.0))
         if isinstance(edited, PerseError):
             raise edited
-        edited = edited or self.editor.edit(self.portrait, prompt)
+        edited = edited or self.editor.edit(home.portrait, prompt)
         if not isinstance(edited, EditedPortrait):
             raise GenerationError(f"the editor returned a {type(edited).__name__}, expected an EditedPortrait")
-        archive.save_edit(self.workspace, replace(edited, key=edit, prompt=prompt))
+        archive.save_edit(home.workspace, replace(edited, key=edit, prompt=prompt))
         return {"edit_s": before_s + time.perf_counter() - start}
 
-    def _is_wanted(self, edit: str) -> bool:
-        return bool(edit) and not self.workspace.has(f"edits/{edit}.parquet")
+    def _is_wanted(self, row: Mapping[str, Value]) -> bool:
+        return bool(row["edit"]) and not self.homes.of(row).workspace.has(f"edits/{row['edit']}.parquet")
 
 
 def _prompt(row: Mapping[str, Value]) -> AttributePrompt:
@@ -165,30 +202,29 @@ def _prompt(row: Mapping[str, Value]) -> AttributePrompt:
 class _Screen:
     """edits/<edit>.parquet → edits/verdicts/<verdict>.parquet. The reference is always accepted."""
 
-    def __init__(self, workspace: Workspace, studio: Studio) -> None:
-        self.workspace = workspace
-        self.portrait: TrackedPortrait = archive.load_portrait(workspace)
+    def __init__(self, homes: _Homes, studio: Studio) -> None:
+        self.homes = homes
         self.screen = studio.screen.build(studio.head.load())
 
     def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
         edit, key = str(row["edit"]), str(row["verdict"])
         if not edit:
             return {"accepted": True}
-        if self.workspace.has(f"edits/verdicts/{key}.parquet"):
-            return {"accepted": archive.load_verdict(self.workspace, key).accepted}
+        home = self.homes.of(row)
+        if home.workspace.has(f"edits/verdicts/{key}.parquet"):
+            return {"accepted": archive.load_verdict(home.workspace, key).accepted}
         start = time.perf_counter()
-        verdict: Verdict = self.screen.screen(self.portrait, archive.load_edit(self.workspace, edit))
-        archive.save_verdict(self.workspace, key, edit, verdict)
+        verdict: Verdict = self.screen.screen(home.portrait, archive.load_edit(home.workspace, edit))
+        archive.save_verdict(home.workspace, key, edit, verdict)
         return {"accepted": verdict.accepted, "screen_s": time.perf_counter() - start}
 
 
 class _Animate:
     """edits/<edit>.parquet, if it was accepted → clips/<clip>.parquet."""
 
-    def __init__(self, workspace: Workspace, studio: Studio) -> None:
+    def __init__(self, homes: _Homes, studio: Studio) -> None:
         head = studio.head.load()
-        self.workspace = workspace
-        self.portrait = archive.load_portrait(workspace)
+        self.homes = homes
         self.animator = studio.animator.build(head)
         self.shot = studio.filming.shot(head)
 
@@ -196,11 +232,12 @@ class _Animate:
         edit, key = str(row["edit"]), str(row["clip"])
         if not row["accepted"]:
             return {}
-        if self.workspace.has(f"clips/{key}.parquet"):
+        home = self.homes.of(row)
+        if home.workspace.has(f"clips/{key}.parquet"):
             return {"filmed": True}
         start = time.perf_counter()
-        edited = archive.load_edit(self.workspace, edit) if edit else None
-        clip = self.animator.animate(self.portrait, edited, self.shot)
+        edited = archive.load_edit(home.workspace, edit) if edit else None
+        clip = self.animator.animate(home.portrait, edited, self.shot)
         check_clip(clip, self.shot)
-        archive.save_clip(self.workspace, key, replace(clip, key=edit or self.portrait.key))
+        archive.save_clip(home.workspace, key, replace(clip, key=edit or home.portrait.key))
         return {"filmed": True, "animate_s": time.perf_counter() - start}

@@ -13,19 +13,19 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, archive
 from perse.data.tables import QuarantinedRow, row_to_prompt
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse_ray.rows.attempts import new_ledger
+from perse_ray.rows.attempts import AttemptLedger, new_ledger
 from perse_ray.rows.executor import Executor
-from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row
+from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row, Stage
 from perse_ray.runtime.progress import Progress
 from perse_ray.synthesis.prompt_supply import PromptSupply, wanted
-from perse_ray.synthesis.stages import REFERENCE, Studio, synthesis_stages
+from perse_ray.synthesis.stages import REFERENCE, WORKSPACE, Studio, synthesis_stages
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +103,56 @@ def synthesize(
     return _Run(workspace, studio, supply, execute, show, quarantine_share).finish()
 
 
+def synthesize_together(
+    people: Sequence[tuple[Workspace, PromptSupply]],
+    studio: Studio,
+    ledger: AttemptLedger,
+    *,
+    execute: Executor,
+    show: Callable[[str], None] | None = None,
+) -> None:
+    """Make the missing clips of several people with the same workers, whose weights are then loaded once. What is left
+    over, and every judgement, is up to the `synthesize` of each, which finds its clips made.
+
+    Args:
+        people: the workspace of each, with the tracked portrait, and the prompts.
+
+    Raises:
+        StageError: a stage cannot start or go on.
+    """
+    runs = {home.location: _Run(home, studio, supply, execute, show, 1.0) for home, supply in people}
+    queues = [[{**row, WORKSPACE: location} for row in run.pending()] for location, run in runs.items()]
+    rows = [row for turn in zip_longest(*queues) for row in turn if row is not None]  # in turn, so that all get on
+    if rows:
+        stages = synthesis_stages(None, studio)
+        _run_and_tell(rows, stages, ledger, execute, lambda row: runs[str(row[WORKSPACE])], show)
+
+
+def _run_and_tell(
+    rows: Sequence[Row],
+    stages: tuple[Stage, ...],
+    ledger: AttemptLedger,
+    execute: Executor,
+    run_of: Callable[[Row], _Run],
+    show: Callable[[str], None] | None,
+) -> None:
+    """Rows through the stages, with those that replace others."""
+    rejected = failed = 0
+    with Progress("edits", len(rows), write=show) as progress:
+
+        def more(row: Row) -> Sequence[Row]:
+            others = run_of(row).replaced(row)
+            for _ in others:
+                progress.expect(1)
+            return [{**other, WORKSPACE: row[WORKSPACE]} if WORKSPACE in row else other for other in others]
+
+        for row in execute(rows, stages, ledger, more):
+            run_of(row).keep_failed(row)
+            failed += row[STATUS] == FAILED
+            rejected += row[STATUS] != FAILED and not row["accepted"]
+            progress.advance(note=f"{rejected} rejected, {failed} failed" if rejected or failed else "")
+
+
 @dataclass
 class _Run:
     """One call of `synthesize`."""
@@ -115,6 +165,7 @@ class _Run:
     quarantine_share: float
 
     def __post_init__(self) -> None:
+        self.known = _Known(self.workspace)
         self.identity = archive.load_portrait(self.workspace).key
         self.plan = self.supply.plan()
         self.wanted = wanted(self.plan)
@@ -130,15 +181,32 @@ class _Run:
         return [*self.plan, *(p for category, n in self.taken.items() for p in self.reserves[category][:n])]
 
     def finish(self) -> Synthesis:
-        known = _Known(self.workspace)
+        rows = self.pending()
+        if rows:
+            self._work(rows)
+        return self._complete(self._outcome())
+
+    def pending(self) -> list[Row]:
+        """Rows that are not settled, with replacements for those that an earlier run has refused."""
+        known = self.known = _Known(self.workspace)
         lost = Counter(prompt.category for prompt, row in self._rows() if prompt is not None and known.refuses(row))
         for category, count in lost.items():
             for _ in range(count):
                 self._replacement(category, known)
-        rows = [row for _, row in self._rows() if not known.settles(row)]
-        if rows:
-            self._work(rows, known)
-        return self._complete(self._outcome())
+        return [row for _, row in self._rows() if not known.settles(row)]
+
+    def replaced(self, row: Row) -> Sequence[Row]:
+        """What a finished row brings along: a replacement, if it came to nothing."""
+        if row[NAME] == REFERENCE or (row[STATUS] != FAILED and row["accepted"]):
+            return ()
+        other = self._replacement(self._category(row), self.known)
+        return () if other is None or self.known.filmed(other) else (other,)
+
+    def keep_failed(self, row: Row) -> None:
+        """Write down what a row failed of."""
+        if row[STATUS] == FAILED:
+            archive.save_quarantined(self.workspace, _quarantined(row))
+            log.warning("%s failed in stage %s: %s", row[NAME], row[FAILED_STAGE], row[ERROR])
 
     def _replacement(self, category: Category, known: _Known) -> Row | None:
         """The next reserve of a category that an earlier run has not refused; None at the limit."""
@@ -150,29 +218,11 @@ class _Run:
                 return row
         return None
 
-    def _work(self, rows: list[Row], known: _Known) -> None:
+    def _work(self, rows: list[Row]) -> None:
         """Run rows and what replaces them; failures are written down as they come in."""
         ledger = new_ledger(self.workspace)
-        rejected = failed = 0
-        with Progress("edits", len(rows), write=self.show) as progress:
-
-            def replaced(row: Row) -> Sequence[Row]:
-                if row[NAME] == REFERENCE or (row[STATUS] != FAILED and row["accepted"]):
-                    return ()
-                other = self._replacement(self._category(row), known)
-                if other is None or known.filmed(other):
-                    return ()
-                progress.expect(1)
-                return (other,)
-
-            for row in self.execute(rows, synthesis_stages(self.workspace, self.studio), ledger, replaced):
-                if row[STATUS] == FAILED:
-                    failed += 1
-                    archive.save_quarantined(self.workspace, _quarantined(row))
-                    log.warning("%s failed in stage %s: %s", row[NAME], row[FAILED_STAGE], row[ERROR])
-                elif not row["accepted"]:
-                    rejected += 1
-                progress.advance(note=f"{rejected} rejected, {failed} failed" if rejected or failed else "")
+        stages = synthesis_stages(self.workspace, self.studio)
+        _run_and_tell(rows, stages, ledger, self.execute, lambda _: self, self.show)
         ledger.close()
 
     def _category(self, row: Row) -> Category:

@@ -9,6 +9,7 @@ Nothing is shared between the driver and its workers but Ray, the workspace and 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
@@ -27,7 +28,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from perse.data.workspace import Workspace
-from perse.errors import PerseError, StageError
+from perse.errors import PerseError, StageError, TrainingDiverged
 from perse.training import DistributedReplicas, Replicas, SingleReplica
 from perse.training.checkpoint import Checkpoint
 from perse_ray.registry.checkpoints import CheckpointFolder
@@ -37,6 +38,14 @@ from perse_ray.runtime.claims import Claim
 from perse_ray.runtime.placement import await_room
 from perse_ray.runtime.progress import Progress
 from perse_ray.training.progress_board import Board, Point, ProgressBoard, RemoteBoard
+
+log = logging.getLogger(__name__)
+
+MAX_REWINDS = 2
+"""Times that a training which diverges goes back to its last checkpoint; the same thing once more is no accident."""
+
+AGREE_EVERY_STEPS = 10
+"""Steps between two questions to the other replicas whether somebody's clock says that a checkpoint is due."""
 
 LOG_EVERY_STEPS = 10
 TELL_EVERY_S = 1.0
@@ -62,7 +71,10 @@ class WorkerGroup:
     """Memory that one worker sets aside."""
 
     checkpoint_every: int = 200
-    """Steps between two checkpoints: what a kill costs at most."""
+    """Steps between two checkpoints."""
+
+    checkpoint_every_s: float = 60.0
+    """Seconds after which there is one in between: what a kill costs at most, however slow the steps are."""
 
     max_failures: int = 3
     """How often the group may lose a worker and go on from the last checkpoint."""
@@ -245,23 +257,59 @@ def _run(task: _WorkerTask) -> None:
     folder = CheckpointFolder(task.workspace, task.stage)
     start = folder.load()
     assert start is not None, "the driver has looked"
+    teller = _Teller(task.board) if seat.replicas.rank == 0 else None
+    for rewinds in range(MAX_REWINDS + 1):
+        try:
+            _steps(task, start, seat, folder, teller)
+            break
+        except TrainingDiverged as error:  # on every replica, at the same step
+            start = folder.load()
+            if rewinds == MAX_REWINDS or start is None:
+                raise
+            log.warning("%s. Training goes back to step %d", error, start.step)
+    if seat.replicas.world > 1:
+        dist.barrier()
+
+
+def _steps(task: _WorkerTask, start: Checkpoint, seat: Seat, folder: CheckpointFolder, teller: _Teller | None) -> None:
+    """All steps from a checkpoint on."""
     loop = task.loop.build(start, seat)
-    first = seat.replicas.rank == 0
-    teller = _Teller(task.board) if first else None
+    due = _Due(task.group, seat.replicas)
     try:
         while loop.step_number < task.loop.steps:
             report = loop.step()
             finished = loop.step_number >= task.loop.steps
             if teller:
                 teller.tell(report, last=finished)
-            if finished or loop.step_number % group.checkpoint_every == 0:
+            if finished or due(loop.step_number):
                 loop.check_replicas()
-                if first:
+                if seat.replicas.rank == 0:
                     folder.save(loop.checkpoint())
     finally:
         loop.close()
-    if seat.replicas.world > 1:
-        dist.barrier()
+
+
+class _Due:
+    """Says when a checkpoint is due, to all replicas at the same step: by steps, and by the slowest clock."""
+
+    def __init__(self, group: WorkerGroup, replicas: Replicas) -> None:
+        self._group, self._replicas = group, replicas
+        self._agree_every = 1 if replicas.world == 1 else AGREE_EVERY_STEPS
+        self._saved_s = time.monotonic()
+
+    def __call__(self, step: int) -> bool:
+        due = step % self._group.checkpoint_every == 0
+        if not due and step % self._agree_every == 0:
+            late = time.monotonic() - self._saved_s > self._group.checkpoint_every_s
+            due = bool(self._replicas.maximum(torch.tensor([float(late)], device=self._device)).item())
+        if due:
+            self._saved_s = time.monotonic()
+        return due
+
+    @property
+    def _device(self) -> torch.device:
+        """Where NCCL can reach it."""
+        return torch.device("cuda", torch.cuda.current_device()) if self._group.num_gpus else torch.device("cpu")
 
 
 def _seat(group: WorkerGroup) -> Seat:

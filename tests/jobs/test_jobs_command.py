@@ -60,7 +60,7 @@ def test_an_unknown_word_and_a_missing_extra_are_explained(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["fly"]) == 2
-    assert "no command 'fly'; there are build, view" in capsys.readouterr().err
+    assert "no command 'fly'; there are build, build-many" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
 
     def without(words: list[str]) -> int:

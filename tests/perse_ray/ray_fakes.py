@@ -21,7 +21,7 @@ import torch
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
 from perse.data.workspace import Workspace
-from perse.errors import RecipeError, WorkspaceError
+from perse.errors import RecipeError, TrainingDiverged, WorkspaceError
 from perse.geometry.camera import Camera
 from perse.head import HeadModel, HeadParameters
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot, Verdict
@@ -277,6 +277,11 @@ class Chain:
         if mishap and self.step_number == 7 and not mishap.exists():
             mishap.touch()
             os._exit(9)
+        if self.step_number == 7 and self.config.diverges:
+            journal = Path(self.config.diverges)
+            note(str(journal), "diverged")
+            if journal.read_text().count("diverged") <= self.config.diverges_times:
+                raise TrainingDiverged("5 steps in a row")
         time.sleep(self.config.pause_s)
         self.link = hashlib.sha256(self.link + str(self.step_number).encode()).digest()
         self.step_number += 1
@@ -295,13 +300,16 @@ class Chain:
 
 @dataclass(frozen=True)
 class ChainConfig:
-    """`once` names a file; while it is absent, step 7 makes it and ends the process. `drift` lets workers disagree."""
+    """`once` names a file; while it is absent, step 7 makes it and ends the process. `drift` lets workers disagree.
+    `diverges` names a journal; step 7 diverges so many times."""
 
     steps: int = 20
     pause_s: float = 0.0
     once: str = ""
     error: str = ""
     drift: bool = False
+    diverges: str = ""
+    diverges_times: int = 1
 
     def build(self, start: Checkpoint, seat: Seat) -> Chain:
         if self.error:
@@ -381,3 +389,13 @@ class Journaled(MorphWork):
     def build(self) -> MorphMaker:
         Path(self.journal).write_text(str(os.getpid()))
         return super().build()
+
+
+def whatever(recipe: Any, person: Any) -> Any:
+    """A build that does what the person's name says."""
+    from perse_ray.build.many import Outcome
+
+    suffer(person.name)
+    if person.name == "input":
+        raise WorkspaceError("this one's own trouble")
+    return Outcome(person, metrics={"psnr": float(os.getpid())})

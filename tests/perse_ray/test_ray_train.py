@@ -71,6 +71,32 @@ def test_what_a_worker_raises_on_purpose_arrives_in_one_line(workspace: Workspac
         train(task(workspace, error="the recipe does not fit"), WorkerGroup(), show=quiet)
 
 
+@pytest.mark.usefixtures("ray_session")
+def test_a_training_that_diverges_once_goes_back_and_ends_as_if_nothing_had_happened(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    group = WorkerGroup(checkpoint_every=3)
+    final = train(task(workspace, diverges=str(tmp_path / "j")), group, show=quiet)
+    assert final.files["link"] == link_after(20)
+    assert (tmp_path / "j").read_text().split() == ["diverged"] * 2, "met, and passed the second time"
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_one_that_diverges_for_ever_ends_with_the_reason(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="5 steps in a row"):
+        train(task(workspace, diverges=str(tmp_path / "j"), diverges_times=99), WorkerGroup(), show=quiet)
+    assert len((tmp_path / "j").read_text().split()) == 3, "two rewinds"
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_slow_steps_are_saved_by_the_clock(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+    save = CheckpointFolder.save
+    monkeypatch.setattr(CheckpointFolder, "save", lambda self, one: (saved.append(one.step), save(self, one))[1])
+    train(task(workspace, pause_s=0.05), WorkerGroup(checkpoint_every=1000, checkpoint_every_s=0.2), show=quiet)
+    assert saved[-1] == 20 and 3 <= len(saved) <= 6, saved
+
+
 def test_without_a_start_there_is_nothing_to_do(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="no checkpoint to start train from"):
         train(task(Workspace.open(tmp_path)), WorkerGroup(), show=quiet)

@@ -9,7 +9,7 @@ import torch
 from synthetic_avatar import NETWORKS, PART_BASES, synthetic_avatar
 
 from perse.avatar.densification import DensificationConfig
-from perse.errors import RecipeError, StageError
+from perse.errors import RecipeError, StageError, TrainingDiverged
 from perse.render import CpuRasterizer
 from perse.training import (
     ClipStore,
@@ -193,3 +193,66 @@ def test_selecting_frames_keeps_them_in_step(store) -> None:  # type: ignore[no-
     assert part.n_frames == chosen.sum()
     assert torch.equal(part.parameters.pose, store.parameters.pose[torch.from_numpy(chosen)])
     assert torch.equal(part.batch([2], [1]).images, store.batch([2], [1]).images)
+
+
+class Fellow(SingleReplica):
+    """Another replica that has met something that is not finite, at some steps."""
+
+    def __init__(self, bad_steps: set[int]) -> None:
+        self.bad_steps, self.asked = bad_steps, -1
+
+    def maximum(self, values: torch.Tensor) -> torch.Tensor:
+        self.asked += 1
+        return values + float(self.asked in self.bad_steps)
+
+
+def poisoned(trainer: Trainer, steps: set[int], value: float) -> None:
+    """The loss of these steps is multiplied by a number that is not finite."""
+    inner = trainer._loss
+    trainer._loss = lambda sample, target: (  # type: ignore[method-assign]
+        replace(terms, total=terms.total * value) if trainer.step_number in steps else terms
+        for terms in [inner(sample, target)]
+    ).__next__()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_step_that_is_not_finite_changes_nothing_and_is_named(make, value, caplog) -> None:  # type: ignore[no-untyped-def]
+    trainer = make()
+    poisoned(trainer, {1}, value)
+    trainer.step()
+    before, moments = state(trainer), {n: t.clone() for n, t in trainer._optimiser.moments().items()}
+    report = trainer.step()
+    assert same(state(trainer), before) and same(trainer._optimiser.moments(), moments)
+    assert (report.step, report.skipped, trainer.step_number) == (1, 1, 2)
+    texts = [trainer.avatar.subjects[row].text for row in trainer.sample(1).subjects if row]
+    assert all(text in caplog.text for text in texts) and "frames" in caplog.text
+    trainer.step()
+    assert not same(state(trainer), before), "it goes on"
+
+
+def test_a_replica_whose_fellow_met_nan_skips_the_same_step(make) -> None:  # type: ignore[no-untyped-def]
+    trainer = make(replicas=Fellow({1}))
+    trainer.step()
+    before = state(trainer)
+    trainer.step()
+    assert same(state(trainer), before)
+    trainer.step()
+    assert not same(state(trainer), before)
+
+
+def test_many_in_a_row_are_an_error_that_names_the_last(make) -> None:  # type: ignore[no-untyped-def]
+    trainer = make()
+    poisoned(trainer, set(range(2, 40)), torch.nan)
+    with pytest.raises(TrainingDiverged, match=r"5 steps in a row .* step 6 of .*frames"):
+        for _ in range(40):
+            trainer.step()
+    assert all(bool(torch.isfinite(value).all()) for value in state(trainer).values())
+
+
+def test_an_avatar_that_is_not_finite_is_not_saved(make) -> None:  # type: ignore[no-untyped-def]
+    trainer = make()
+    trainer.check_replicas()
+    with torch.no_grad():
+        next(trainer.avatar.parameters())[...] = torch.nan
+    with pytest.raises(TrainingDiverged, match="is not finite after step 0"):
+        trainer.check_replicas()
