@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perse.attributes import Part
 from perse.avatar import Avatar, interpolate
 from perse.data import PortraitClip
 from perse.evaluation.interpolations import path_scores
@@ -33,9 +34,9 @@ class TransferScores:
 
     Attributes:
         part_psnr: dB inside the changed part, against its clip, on unseen poses; psnr: of whole pictures.
-        part_distance: distance (1 - cosine) of the embedded descriptor of the part as the avatar shows it, from that
-            of the edited portrait's; other_distance: the same of the category's other subjects, on average, for
-            comparison; nan where there is none.
+        part_distance: distance (1 - cosine) of the embedded descriptor of the part as the avatar shows it, cut out,
+            from that of the part in the stranger's picture; other_distance: what the category's other subjects show
+            in the same pixels, on average, for comparison; nan where there is none.
         leakage: mean absolute difference from the reference outside the changed part, in [0, 1].
         old_change_db: largest loss of PSNR that an old subject has suffered against its own earlier picture's error;
             old_difference: largest difference of any of their pixels, in [0, 1].
@@ -52,6 +53,15 @@ class TransferScores:
     old_difference: float
     way_sum: float
     way_deviation: float
+
+
+@dataclass(frozen=True)
+class PartOfPicture:
+    """A part of a photograph: picture [h, w, 3] uint8, mask [h, w] bool, and which part it is."""
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    part: Part
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,7 @@ def score_transfer(
     reference: PortraitClip,
     clip: PortraitClip,
     old: Sequence[PortraitClip],
+    source: PartOfPicture,
     rasterizer: Rasterizer,
 ) -> tuple[TransferScores, TransferPictures]:
     """Measure the newest subject of an avatar.
@@ -81,6 +92,7 @@ def score_transfer(
         before, after: the avatar without and with it.
         reference, clip: test frames of the unedited person and of the new subject.
         old: test frames of subjects that `before` has; all of one length.
+        source: what was to be transferred.
     """
     row = len(after.subjects) - 1
     category = after.subjects[row].category
@@ -91,21 +103,20 @@ def score_transfer(
     filmed = torch.from_numpy(clip.images[:]).float() / 255
     changed = changed_part(category, clip.parts[:], reference.parts[:])
     others = [r for r in range(1, row) if after.subjects[r].category is category]
-    frame = len(clip) // 2
+    frame = _calmest(clip)
+    worn = clip.parts[frame] == source.part
     still = viewer.at([frame])
     start = others[0] if others else 0
     alphas = torch.linspace(0, 1, STRIP_STEPS).tolist()
     strip = torch.cat([still.pictures(interpolate(codes[start], codes[row], alpha)) for alpha in alphas])
-    own = _described(filmed[frame], changed[frame])
+    own = _described(torch.from_numpy(source.image).float() / 255, source.mask)
     way_sum, way_deviation = path_scores(strip, multi_scale_distance)
     loss_db, difference = _old_subjects(before, after, old, rasterizer)
     scores = TransferScores(
         part_psnr=psnr(squared_error(shown, filmed, changed)),
         psnr=psnr(squared_error(shown, filmed)),
-        part_distance=_distance(own, _described(shown[frame], changed[frame])),
-        other_distance=float(
-            np.mean([_distance(own, _described(still.pictures(codes[r])[0], changed[frame])) for r in others])
-        )
+        part_distance=_distance(own, _described(shown[frame], worn)),
+        other_distance=float(np.mean([_distance(own, _described(still.pictures(codes[r])[0], worn)) for r in others]))
         if others
         else float("nan"),
         leakage=absolute_difference(shown, person, unchanged([changed])),
@@ -133,6 +144,12 @@ def _old_subjects(
         losses.append(psnr(squared_error(was, truth)) - psnr(squared_error(now, truth)))
         differences.append(float((was - now).abs().max()))
     return max(losses), max(differences)
+
+
+def _calmest(clip: PortraitClip) -> int:
+    """The frame that is nearest to rest: eyes open, head straight."""
+    away = clip.parameters.pose.flatten(1).norm(dim=1) + clip.parameters.expression.norm(dim=1)
+    return int(away.argmin())
 
 
 def _viewer(avatar: Avatar, clip: PortraitClip, rasterizer: Rasterizer) -> Viewer:

@@ -29,12 +29,12 @@ from perse.data.images import encode_image
 from perse.data.keys import clip_key
 from perse.data.workspace import Workspace
 from perse.errors import InputError
-from perse.evaluation.transfer_scores import TransferPictures, TransferScores, score_transfer
+from perse.evaluation.transfer_scores import PartOfPicture, TransferPictures, TransferScores, score_transfer
 from perse.export.opening import open_avatar, rasterizer_for
 from perse.recipes import Recipe
 from perse.report.sheets import Tile, contact_sheet
 from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
-from perse.synthesis.procedural.transfer import AttributeSource, put_on_attribute
+from perse.synthesis.procedural.transfer import TRANSFERABLE, AttributeSource, put_on_attribute
 from perse.tracking.part_picture import corrected
 from perse.training import ClipStore
 from perse.training.transfer import NewAttribute, TransferConfig, learn_attribute
@@ -120,7 +120,9 @@ def transfer(request: TransferRequest) -> TransferResult:
     learn_attribute(avatar, new, head, request.config, rasterizer=rasterizer)
     watch("measuring")
     old = [_unseen(archive.load_clip(workspace, clips[key]), recipe) for key in _some(avatar, clips)]
-    scores, pictures = score_transfer(before, avatar, test.clip(0), test.clip(1), old, rasterizer)
+    part = TRANSFERABLE[request.category]
+    shown = PartOfPicture(stranger.image, stranger.masks[part] > 0.5, part)
+    scores, pictures = score_transfer(before, avatar, test.clip(0), test.clip(1), old, shown, rasterizer)
     watch("writing")
     archive.save_edit(workspace, edited)
     animator = (recipe.animator, recipe.head)

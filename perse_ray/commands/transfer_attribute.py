@@ -82,7 +82,7 @@ def main(arguments: Arguments) -> None:
     print(
         f"\n{done.subject.text!r}, in {readable_s(sum(done.seconds.values()))}"
         f"\n  part          PSNR {scores.part_psnr:.2f} dB in unseen poses (whole pictures {scores.psnr:.2f})"
-        f"\n  descriptor    {scores.part_distance:.3f} from the edited portrait's part, the avatar's other ones "
+        f"\n  descriptor    {scores.part_distance:.3f} from the part in the picture, the avatar's other ones "
         f"{scores.other_distance:.3f}"
         f"\n  elsewhere     leakage {scores.leakage:.5f}"
         f"\n  old subjects  lose {scores.old_change_db:.4f} dB at most, no pixel changes by more than "
