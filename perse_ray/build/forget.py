@@ -1,9 +1,8 @@
 """Removing a person: everything that was made of a portrait, and a look at what is left.
 
-What goes: the workspace, and in MLflow the registered model, the runs and their files. What is looked at afterwards: the
-places where copies could lie (beside the workspace, MLflow's files, caches, temporary folders), for whole files of the
-person by their sha256 and for pieces of them inside other files: of the photograph, of its crop and landmarks, of the
-face descriptors in edits, of the avatar's numbers.
+What goes: the workspace, and in MLflow the registered model, the runs and their files. What is looked at afterwards:
+the places where copies could lie (beside the workspace, MLflow's files, caches, temporary folders), for whole files of
+the person by their sha256 and for pieces of them inside other files (`traces`).
 """
 
 from __future__ import annotations
