@@ -29,6 +29,7 @@ from perse.export.splat_readers import read_splats
 from perse.export.verification import Verification, verify_file
 from perse.export.video import mp4_bytes, strip, webp_bytes
 from perse.export.views import head_centre, orbit, portrait_camera
+from perse.export.watermark import marked
 
 __all__ = [
     "ANIMATED",
@@ -55,6 +56,7 @@ __all__ = [
     "interpolation",
     "local_identity",
     "make_identity",
+    "marked",
     "mixed_code",
     "motion_of",
     "mp4_bytes",

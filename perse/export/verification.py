@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from perse.errors import InputError
 from perse.export.c2pa_manifest import media_kind, read_manifest
@@ -13,6 +17,7 @@ from perse.export.gltf import glb_chunks
 from perse.export.provenance import KEY, Provenance
 from perse.export.splat_readers import ply_header
 from perse.export.usd import usd_provenance
+from perse.export.watermark import find_mark
 from perse.export.xmp import read_xmp
 
 MAX_FILE_BYTES = 2 * 1024**3
@@ -32,6 +37,7 @@ class Verification:
         signer: the name in the certificate.
         source_type: the IPTC digital source type that the file states.
         problems: what does not hold.
+        watermark: the pixels carry the mark of pictures that this program draws; it outlives lost metadata.
     """
 
     provenance: Provenance | None
@@ -41,6 +47,7 @@ class Verification:
     signer: str = ""
     source_type: str = ""
     problems: tuple[str, ...] = ()
+    watermark: bool = False
 
 
 def sidecar(path: Path) -> Path:
@@ -64,7 +71,8 @@ def verify_file(path: Path, *, trusted: bytes | None = None) -> Verification:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
     if media_kind(data):
-        return _from_manifest(data, local_chain() if trusted is None else trusted)
+        found = _from_manifest(data, local_chain() if trusted is None else trusted)
+        return replace(found, watermark=_is_marked(data))
     text = _stored_record(path, data)
     if text is None:
         return Verification(None)
@@ -86,6 +94,21 @@ def _from_manifest(data: bytes, trusted: bytes | None) -> Verification:
         source_type=manifest.source_type,
         problems=manifest.problems,
     )
+
+
+def _is_marked(data: bytes) -> bool:
+    """Whether the picture, or the first one of a video, carries the mark."""
+    import av
+
+    try:
+        if media_kind(data) == "mp4":
+            with av.open(io.BytesIO(data), "r") as container:
+                pixels = np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
+        else:
+            pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    except (OSError, ValueError, SyntaxError, StopIteration, Image.DecompressionBombError):
+        return False
+    return find_mark(pixels).is_there
 
 
 def _stored_record(path: Path, data: bytes) -> str | bytes | None:

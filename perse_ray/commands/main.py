@@ -37,6 +37,7 @@ COMMANDS = {
     "evaluate-animators": Command("evaluate_animators", "compare animators by self-reenactment", "production"),
     "workspace": Command("workspace", "check, repair or measure what a build left on disk", "ray"),
     "quarantine": Command("quarantine", "prompts that failed: list, show, retry", "ray"),
+    "forget": Command("forget", "remove everything that was made of a portrait", "ray"),
     "models": Command("models", "weights of the production backends: list, check, fetch, convert", "production"),
     "doctor": Command("doctor_report", "is this machine ready?"),
 }

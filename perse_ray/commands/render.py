@@ -216,7 +216,7 @@ def _write(command: Common, frames: Iterable[NDArray[np.uint8]], count: int, fps
     """Encode, sign and write; returns the file or folder."""
     from perse.data.durable_files import write_file_atomically
     from perse.data.images import encode_image
-    from perse.export import Provenance, local_identity, mp4_bytes, sign_media, strip, webp_bytes
+    from perse.export import Provenance, local_identity, marked, mp4_bytes, sign_media, strip, webp_bytes
 
     assert isinstance(provenance, Provenance)
     identity = local_identity() if command.sign else None
@@ -225,6 +225,7 @@ def _write(command: Common, frames: Iterable[NDArray[np.uint8]], count: int, fps
         return data if identity is None else sign_media(data, provenance, identity)
 
     out, suffix = command.out, command.out.suffix.lower()
+    frames = map(marked, frames) if command.sign else frames
     if not suffix:
         for number, frame in enumerate(frames):
             write_file_atomically(out / f"{number:05d}.png", finished(encode_image(frame, "png")))

@@ -7,8 +7,9 @@ Exit code 0: every file states its provenance and nothing contradicts it. 1: a f
 was signed. 2: a file cannot be read.
 
 Pictures and videos are signed (C2PA). Signatures of this installation are recognised by its own certificate, which is
-self-signed: it proves that a file was made here and is unaltered, not who made it. Splats, scenes and pages carry the
-same record unsigned; anybody could have changed it.
+self-signed: it proves that a file was made here and is unaltered, not who made it. Their pixels carry an invisible mark
+besides, which is still found when the record was stripped; alone it does not change the exit code. Splats, scenes and
+pages carry the same record unsigned; anybody could have changed it.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def main(arguments: Arguments) -> bool:
 
 def sentences(path: Path, found: Verification) -> list[str]:
     """What to tell a person, one line each."""
+    if found.watermark and found.provenance is None and not found.signed:
+        return [f"{path}: carries no record any more, but the invisible mark of pictures that PERSE on Ray draws"]
     if found.provenance is None and not found.signed:
         return [f"{path}: carries no provenance. That proves nothing: it is easily removed"]
     if not found.signed:
@@ -69,6 +72,8 @@ def sentences(path: Path, found: Verification) -> list[str]:
         lines = [f"{path}: unaltered since it was signed by {found.signer or 'somebody'}, whom nobody here vouches for"]
     if found.source_type:
         lines.append(f"  kind      {found.source_type.rsplit('/', 1)[-1]} (IPTC digital source type)")
+    if found.watermark:
+        lines.append("  watermark found in the pixels")
     record = found.provenance
     if record is not None:
         lines += [

@@ -7,12 +7,15 @@ from numpy.typing import NDArray
 
 from perse.data.images import encode_image
 from perse.export.provenance import Provenance
+from perse.export.watermark import marked
 from perse.export.xmp import xmp_packet
 from perse_ray.serving.schema.requests import RenderRequest
 
 
 def encode_picture(picture: NDArray[np.uint8], request: RenderRequest, provenance: Provenance) -> bytes:
     """The picture in the format that was asked for, with its provenance: metadata, and signed where asked."""
+    if request.provenance == "c2pa":
+        picture = marked(picture)
     data = encode_image(picture, request.format, quality=request.quality, xmp=xmp_packet(provenance), fast=True)
     if request.provenance == "c2pa":
         from perse.export import local_identity, sign_media

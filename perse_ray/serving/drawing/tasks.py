@@ -76,7 +76,7 @@ class Animation:
     request: AnimateRequest
 
     def __call__(self, avatar: LoadedAvatar) -> bytes:
-        from perse.export import local_identity, mp4_bytes, sign_media, webp_bytes
+        from perse.export import local_identity, marked, mp4_bytes, sign_media, webp_bytes
         from perse.export.poses import built_in_motion
 
         def shared() -> Motion:
@@ -89,7 +89,7 @@ class Animation:
             raise UnknownName(str(error)) from None
         resolved = [avatar.resolve(frame) for frame in frames]
         pictures = (
-            picture
+            marked(picture)
             for start in range(0, len(resolved), FRAMES_AT_ONCE)
             for picture in avatar.draw(resolved[start : start + FRAMES_AT_ONCE])
         )

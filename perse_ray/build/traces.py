@@ -1,0 +1,118 @@
+"""What a person's files can be recognised by, and where such files still lie.
+
+Pieces are taken where only this person's numbers are: pixels and landmarks of pictures, learned tensors of an avatar.
+What all avatars share (the head's template and blendshapes, the motion) would accuse everybody else's files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from perse.data.workspace import Workspace
+
+PIECE_BYTES = 48
+PIECES_OF_A_FILE = 8
+"""Taken at even distances: a copy that was cut is found as well."""
+LEAST_BYTES = 1024
+"""Smaller files are manifests and notes, which say nothing of a face."""
+LARGEST_SCANNED = 2 * 2**30
+PERSONAL = ("portrait/", "edits/", "clips/", "features/", "morphs/", "adapters/", "avatar/", "checkpoints/", "report/")
+
+
+COLUMNS = ("image", "landmarks_px", "underlay_image")
+TENSORS = ("decoder.base/", "decoder.features", "decoder.response", "features_image")
+WHOLE = (".png", ".webp", ".npz")
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What a person's files can be recognised by.
+
+    Attributes:
+        digests: sha256 of whole files.
+        pieces: short sequences of bytes from inside them; compressed or floating point, so that chance has no part.
+    """
+
+    digests: frozenset[str]
+    pieces: tuple[bytes, ...]
+
+
+def traces_of(home: Workspace) -> Traces:
+    """Of everything in a workspace that shows or describes the person."""
+    digests: set[str] = set()
+    pieces: list[bytes] = []
+    for name, size in home.walk():
+        if size < LEAST_BYTES or not name.startswith(PERSONAL):
+            continue
+        content = home.read(name)
+        digests.add(hashlib.sha256(content).hexdigest())
+        with suppress(ValueError, KeyError, OSError, pa.ArrowException):  # what is damaged has its digest
+            for start, stop in _ranges(name, content):
+                pieces += _pieces(content[start:stop])
+    return Traces(frozenset(digests), tuple(dict.fromkeys(pieces)))
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    for number in range(1, PIECES_OF_A_FILE + 1):
+        piece = content[len(content) * number // (PIECES_OF_A_FILE + 1) :][:PIECE_BYTES]
+        if len(set(piece)) > PIECE_BYTES // 2:  # neither padding nor text that repeats
+            yield piece
+
+
+def _ranges(name: str, content: bytes) -> Iterator[Range]:
+    """Where a file holds what is this person's alone."""
+    suffix = PurePosixPath(name).suffix
+    if suffix in WHOLE:
+        yield 0, len(content)
+    elif suffix == ".parquet":
+        yield from _columns(content)
+    elif suffix == ".safetensors":
+        yield from _tensors(content)
+
+
+def _columns(content: bytes) -> Iterator[Range]:
+    metadata = pq.ParquetFile(pa.BufferReader(content)).metadata
+    for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
+        for column in (group.column(i) for i in range(group.num_columns)):
+            if column.path_in_schema in COLUMNS:
+                yield column.data_page_offset, column.data_page_offset + column.total_compressed_size
+
+
+def _tensors(content: bytes) -> Iterator[Range]:
+    length = int.from_bytes(content[:8], "little")
+    for name, about in json.loads(content[8 : 8 + length]).items():
+        if f"{name}/".startswith(TENSORS):
+            start, stop = about["data_offsets"]
+            yield 8 + length + start, 8 + length + stop
+
+
+def scan(traces: Traces, places: Iterable[Path]) -> tuple[int, list[str]]:
+    """Files below some places that hold a trace: how many were looked at, and which those are."""
+    count, left = 0, []
+    for path in _files(places):
+        with suppress(OSError):
+            if not LEAST_BYTES <= path.stat().st_size <= LARGEST_SCANNED:
+                continue
+            content = path.read_bytes()
+            count += 1
+            if hashlib.sha256(content).hexdigest() in traces.digests or any(p in content for p in traces.pieces):
+                left.append(str(path))
+    return count, left
+
+
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    roots = {place.absolute() for place in places if place.is_dir()}
+    for root in sorted(root for root in roots if not any(other in root.parents for other in roots)):
+        for folder, _, names in os.walk(root):
+            yield from (Path(folder) / name for name in names if not (Path(folder) / name).is_symlink())

@@ -1,0 +1,100 @@
+"""Nothing of a person is left, and who is not meant is left alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ray_fakes import FakeSupply, fake_studio, small_portrait
+from safetensors.torch import save
+
+from perse.data import archive
+from perse.data.images import encode_image
+from perse.data.keys import identity_of
+from perse.data.workspace import PHOTOGRAPH, Workspace
+from perse.errors import InputError
+from perse_ray.build.forget import forget, workspaces_of
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
+from perse_ray.build.traces import scan, traces_of
+from perse_ray.commands.forget import run as command
+from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.rows import in_process
+from perse_ray.synthesis.prompt_supply import ListSupply
+from perse_ray.synthesis.synthesize import synthesize
+
+SHARED = {"decoder.blend_basis": torch.arange(3000.0).sqrt()}
+"""Of all avatars: the head's."""
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caches and temporary folders of this test alone; searching the machine's takes long."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("PERSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def made(runs: Path, name: str, seed: int) -> Workspace:
+    rng = np.random.default_rng(seed)
+    photograph = rng.integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    home = Workspace.open(runs / name)
+    home.claim(identity_of(photograph))
+    face = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    landmarks = rng.normal(size=(478, 3)).astype(np.float32)
+    archive.save_portrait(home, replace(small_portrait(f"{seed:032x}"), image=face, landmarks_px=landmarks))
+    home.write(PHOTOGRAPH, encode_image(photograph))
+    synthesize(
+        home, fake_studio(runs / "j"), ListSupply(tuple(FakeSupply(1).plan())), execute=in_process.run,
+        show=lambda _: None,
+    )  # fmt: skip
+    learned = {"decoder.base": torch.randn(300, 14, generator=torch.Generator().manual_seed(seed))}
+    home.write("avatar/avatar.safetensors", save(SHARED | learned))
+    return home
+
+
+def test_what_was_one_persons_is_gone_and_copies_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = tmp_path / "runs"
+    mine, hers = made(runs, "me", 1), made(runs, "her", 2)
+    build = BuildLog.open(mine, "me")
+    with build.recorded(), build.stage("report") as stage:
+        stage.artifact(mine.local_path(PHOTOGRAPH), "report")
+    build.register(mine.path / "avatar", f"perse-{1:032x}"[:18], REGISTERED_ALIAS, MODEL_CODE)
+    before = {name: hers.read(name) for name, _ in hers.walk()}
+    avatar = mine.read("avatar/avatar.safetensors")
+    (tmp_path / "tmp" / "copy.png").write_bytes(mine.read(PHOTOGRAPH))
+    (tmp_path / "tmp" / "piece.bin").write_bytes(os.urandom(2000) + avatar[len(avatar) // 2 :])
+    (tmp_path / "tmp" / "head.bin").write_bytes(save(SHARED))
+    identity = str(mine.read_json("workspace.json")["identity"])
+
+    assert command(["--identity", identity[:8], "--runs", str(runs)]) == 1
+    told = capsys.readouterr().out
+    left = sorted(Path(line.split()[1]).name for line in told.splitlines() if line.startswith("LEFT"))
+    assert left == ["copy.png", "piece.bin"], "and neither her avatar nor the head that all share"
+    assert "NOT DONE" not in told and f"perse-{1:032x}"[:18] in told
+    assert not mine.path.exists() and {name: hers.read(name) for name, _ in hers.walk()} == before
+    assert not list((runs / "mlflow-artifacts").rglob("*.png")) + list((runs / "mlflow-artifacts").rglob("*.safete*"))
+
+
+def test_where_nothing_is_left_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = made(tmp_path / "runs", "me", 1)
+    done = forget(workspaces_of(f"{1:032x}", tmp_path / "runs"))
+    assert done.left == () and done.problems == () and done.workspaces == (mine.location,)
+
+
+def test_nobody_is_taken_for_somebody(tmp_path: Path) -> None:
+    made(tmp_path / "runs", "me", 1)
+    for word, reason in (("0000", "8 hexadecimal"), ("../../etc", "8 hexadecimal"), ("12345678", "no workspace")):
+        with pytest.raises(InputError, match=reason):
+            workspaces_of(word, tmp_path / "runs")
+
+
+def test_traces_do_not_accuse_another_person(tmp_path: Path) -> None:
+    mine, hers = made(tmp_path / "a", "me", 1), made(tmp_path / "b", "her", 2)
+    assert scan(traces_of(mine), [hers.path])[1] == []
+    found = scan(traces_of(mine), [mine.path])[1]
+    assert {Path(name).parent.name for name in found} >= {"portrait", "edits", "clips", "avatar"}
