@@ -42,7 +42,7 @@ _LEAST_PIECE = 0.05
 _REACH_WIDTHS = 0.02
 """Soft edges reach this far around a piece, face widths."""
 
-_DENSE = 0.7
+_DENSE = 0.9
 """Share of a pixel from which hair on skin counts as dense."""
 _WISP_WIDTHS = 0.0125
 """Half the width of wisps that are left out, face widths."""
