@@ -2,7 +2,7 @@
 
     perse transfer-attribute --workspace runs/me --image captain.jpg --part hat --name "navy cap"
     perse transfer-attribute --workspace runs/me --image group.jpg --face 2 --part hair
-    perse render still --workspace runs/me --wear "hat=navy cap" --out me.png         it is an edit like any other
+    perse render portrait --workspace runs/me --wear "hat=navy cap" --out me.png      it is an edit like any other
 
 Parts are beard, clothes, earrings, eyebrows, hair, hat and headphones. What is found of them in the picture is shown by
 `perse track --portrait PICTURE --overlay parts.png`, and can be corrected with --parts. The report shows the picture,
@@ -89,7 +89,7 @@ def main(arguments: Arguments) -> None:
         f"{scores.old_difference:.5f}"
         f"\n  the way       {scores.way_sum:.2f} times the distance of its ends, unevenness {scores.way_deviation:.3f}"
         f"\n  look at       {request.workspace.location}/{done.report[0]}"
-        f'\n  wear it       perse render still --workspace {arguments.workspace} --wear "{category.value}={name}"'
+        f'\n  wear it       perse render portrait --workspace {arguments.workspace} --wear "{category.value}={name}"'
     )
 
 

@@ -306,12 +306,31 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
     WeightsEntry(
         name="vgg16",
         hub_id="timm/vgg16.tv_in1k",
-        purpose="the perceptual term of the training loss (Eq. 11)",
+        purpose="the perceptual term of the training loss (Eq. 11); evaluation: LPIPS",
         size_gib=0.5,
         licence="BSD-3-Clause (torchvision); trained on ImageNet",
         commercial=True,
         required=("model.safetensors",),
         patterns=("model.safetensors",),
+    ),
+    WeightsEntry(
+        name="dino-vit-s16",
+        hub_id="timm/vit_small_patch16_224.dino",
+        purpose="evaluation: subject consistency",
+        size_gib=0.1,
+        licence="Apache-2.0",
+        commercial=True,
+        required=("model.safetensors",),
+        patterns=("model.safetensors",),
+    ),
+    WeightsEntry(
+        name="inception-fid",
+        hub_id="",
+        purpose="evaluation: FID and KID; Inception-v3's pool features as a TorchScript archive, inception.torchscript",
+        size_gib=0.1,
+        licence="Apache-2.0 (TensorFlow's 2015 network); a converted file may add its own",
+        commercial=True,
+        required=("inception.torchscript",),
     ),
 )
 """All rows. Face embedders have none: ArcFace-style files are supplied by their users, dlib's come in a pip package."""

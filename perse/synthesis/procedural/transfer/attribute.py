@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait
 from perse.data.code_version import code_version
-from perse.data.keys import edit_key
+from perse.data.keys import content_key, edit_key
 from perse.data.presence import area_share, least_share
 from perse.errors import InputError
 from perse.head import HeadModel
-from perse.synthesis.compositing import smooth_step
+from perse.synthesis.compositing import put_part, smooth_step
 from perse.synthesis.procedural.animator import ProceduralAnimator
-from perse.synthesis.procedural.transfer.making_room import make_room
+from perse.synthesis.procedural.editing.canvas import as_field
+from perse.synthesis.procedural.transfer.making_room import ON_SKIN, make_room
 from perse.synthesis.procedural.transfer.repose import repose
 
 Field = NDArray[np.float32]
@@ -40,6 +41,13 @@ _LEAST_PIECE = 0.05
 """Pieces of a part count from this share of the largest one's area: pairs of brows and earrings do, crumbs do not."""
 _REACH_WIDTHS = 0.02
 """Soft edges reach this far around a piece, face widths."""
+
+_DENSE = 0.9
+"""Share of a pixel from which hair on skin counts as dense."""
+_WISP_WIDTHS = 0.0125
+"""Half the width of wisps that are left out, face widths."""
+_HAIRY_WIDTHS = 0.006
+"""Softness of the edge of hair on skin, face widths."""
 
 LEAST_REPOSED = 0.65
 """Of the area that a part has in the stranger's picture, so much must be left on the person's head."""
@@ -101,9 +109,12 @@ def put_on_attribute(
         InputError: hardly anything of the part lies on the person's head, as of a veil that hangs beside it.
     """
     part = TRANSFERABLE[source.category]
-    drawn = repose(source.stranger, animator.lift(source.stranger), person)
+    stranger = _without_wisps(source.stranger, part) if source.category in ON_SKIN else source.stranger
+    drawn = repose(stranger, animator.lift(stranger), person)
     coverage = _firm(drawn.shares[part], person.face_width_px)
-    if coverage.sum() < LEAST_REPOSED * float(source.stranger.masks[part].sum()):
+    if source.category in ON_SKIN:
+        coverage = as_field(cv2.GaussianBlur(coverage, (0, 0), _HAIRY_WIDTHS * person.face_width_px))
+    if coverage.sum() < LEAST_REPOSED * float(stranger.masks[part].sum()):
         raise InputError(
             f"the {source.category.value} in the picture cannot be put on the person: most of it does not lie on the "
             "head; give a picture that is seen more from the front"
@@ -128,6 +139,18 @@ def put_on_attribute(
             ("weights", "none"),
         ),
     )
+
+
+def _without_wisps(stranger: TrackedPortrait, part: Part) -> TrackedPortrait:
+    """The stranger with only the dense core of a part that lies on skin: shadows at its ends pass for hair in the
+    picture, and would be drawn out into sticks on a face with another expression."""
+    share = stranger.masks[part]
+    size = 2 * max(1, round(_WISP_WIDTHS * stranger.face_width_px)) + 1
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    core = cv2.morphologyEx((share > _DENSE).astype(np.uint8), cv2.MORPH_OPEN, brush)
+    lost = share * (1 - core)
+    key = content_key("dense", stranger.key, part)
+    return replace(stranger, key=key, masks=put_part(stranger.masks, Part.SKIN, as_field(lost > 0), (part,)))
 
 
 def _firm(share: Field, face_width_px: float) -> Field:

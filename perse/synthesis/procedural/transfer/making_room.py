@@ -43,12 +43,13 @@ def make_room(portrait: TrackedPortrait, category: Category, coverage: Field, he
         view, skull = HeadView.of(portrait, head_model), Skull.fit(head_model, portrait.head)
         plane = rim_of(coverage, view, skull)
         return trim_hair_under_hat(portrait, head_model, plane, view=view, skull=skull)
-    if category in _ON_SKIN:
-        return _as_skin(portrait, _ON_SKIN[category])
+    if category in ON_SKIN:
+        return _as_skin(portrait, ON_SKIN[category])
     return PaintedEdit(portrait.image, portrait.masks, np.zeros(portrait.image.shape[:2], np.uint8))
 
 
-_ON_SKIN = {Category.BEARD: Part.BEARD, Category.EYEBROWS: Part.BROWS}
+ON_SKIN = {Category.BEARD: Part.BEARD, Category.EYEBROWS: Part.BROWS}
+"""Hair that lies on skin."""
 
 
 def _as_skin(portrait: TrackedPortrait, part: Part) -> PaintedEdit:

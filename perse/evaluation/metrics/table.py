@@ -1,0 +1,71 @@
+"""Metrics as they are printed: a number, or why there is none."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from perse.errors import MissingWeightsError
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One cell.
+
+    Attributes:
+        value: None where it could not be measured; nan where there was nothing to measure.
+        missing: why there is no value; empty where there is one.
+    """
+
+    value: float | None
+    missing: str = ""
+
+    def shown(self, digits: int = 4) -> str:
+        if self.value is None:
+            return "no weights"
+        return "–" if math.isnan(self.value) else f"{self.value:.{digits}f}"
+
+
+def measured(measure: Callable[[], float]) -> Metric:
+    """The value, or that its weights are not there. No other error is caught."""
+    try:
+        return Metric(measure())
+    except MissingWeightsError as error:
+        return Metric(None, " ".join(str(error).split()))
+
+
+@dataclass(frozen=True)
+class MetricTable:
+    """Rows of methods or subjects, columns of metrics. All rows have the same columns."""
+
+    title: str
+    rows: Mapping[str, Mapping[str, Metric]]
+
+    def __post_init__(self) -> None:
+        columns = {tuple(row) for row in self.rows.values()}
+        if len(columns) != 1:
+            raise ValueError("all rows of a table have the same columns, and there is one row at least")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(next(iter(self.rows.values())))
+
+    def markdown(self) -> str:
+        """The table, and below it one line for each metric without weights."""
+        lines = [f"**{self.title}**", "", f"| | {' | '.join(self.columns)} |", "|---" * (len(self.columns) + 1) + "|"]
+        for name, row in self.rows.items():
+            lines.append(f"| {name} | {' | '.join(row[column].shown() for column in self.columns)} |")
+        reasons = {c: cell.missing for row in self.rows.values() for c, cell in row.items() if cell.missing}
+        return "\n".join([*lines, *([""] if reasons else []), *(f"{c}: {why}" for c, why in reasons.items())])
+
+    def json(self) -> str:
+        """The same for programs: null where there is no number."""
+        rows = {name: {c: _plain(cell) for c, cell in row.items()} for name, row in self.rows.items()}
+        return json.dumps({"title": self.title, "rows": rows}, indent=1, ensure_ascii=False)
+
+
+def _plain(cell: Metric) -> dict[str, object]:
+    values = asdict(cell)
+    return {**values, "value": None if cell.value is None or math.isnan(cell.value) else cell.value}
