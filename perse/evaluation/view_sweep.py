@@ -19,8 +19,8 @@ from perse.avatar import Avatar
 from perse.avatar.around import HeadAxis, within_reach
 from perse.avatar.body import relief_distance
 from perse.data import PortraitClip
-from perse.export.views import head_centre, orbit
 from perse.gaussians import Gaussians
+from perse.geometry import orbit
 from perse.head import HeadParameters, Joint
 from perse.render import Rasterizer, rasterize
 
@@ -75,7 +75,8 @@ def view_sweep(avatar: Avatar, clip: PortraitClip, rasterizer: Rasterizer) -> Vi
         torch.zeros(1, len(avatar.card.joint_names), 3),
     )  # fmt: skip
     gaussians = avatar.pose(avatar.canonicalise(code), avatar.skeleton(still.to(avatar.device)))
-    home, centre = avatar.card.camera.to("cpu", torch.float32), head_centre(avatar)
+    home = avatar.card.camera.to("cpu", torch.float32)
+    centre = torch.from_numpy(HeadAxis.of(avatar.skeleton.joints).centre).float()
     turned = _yaws_deg(clip.parameters)
     foreign, hazy = {}, {}
     for angle in ANGLES_DEG:
