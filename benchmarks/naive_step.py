@@ -60,7 +60,9 @@ def _all_bases(decoder: PartBases, code: Tensor, reference: Tensor) -> Canonical
         bend = decoder.config.bend
         coefficients = torch.tanh(bend * (code[0, k] - reference[k]) @ decoder.directions[k]) / bend
         spread = coefficients.expand(len(members), -1)  # the condition, at every point
-        attributes = attributes.index_add(0, members, torch.einsum("mr,rmc->mc", spread, decoder.bases[k]))
+        change = torch.einsum("mr,rmc->mc", spread, decoder.bases[k])
+        change = torch.where(decoder.fixed[members, None], change.detach(), change)  # backs do not learn
+        attributes = attributes.index_add(0, members, change)
     logits = decoder.skinning_logits
     if decoder.skinning_residual is not None:
         logits = logits + decoder.skinning_residual

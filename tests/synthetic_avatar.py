@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -26,23 +27,31 @@ from perse.avatar.points import IdentityMesh, StartingPoints
 from perse.features import EmbeddedEncoder
 
 START = StartConfig(
-    head_points=900, shell_points=500, body_points=200, watched_frames=8, hull=HullConfig(voxel_m=0.012)
+    head_points=900,
+    shell_points=500,
+    body_points=200,
+    back_points=0,
+    watched_frames=8,
+    hull=HullConfig(voxel_m=0.012),
 )
 PART_BASES = PartBasesConfig(rank=4, features=4, encoding_octaves=2, hidden=8, depth=1)
 NETWORKS = NetworksConfig(
     deform_width=16, deform_depth=2, color_width=16, color_depth=4, color_skip=2, color_octaves=3, pose_width=8,
     pose_depth=2,
 )  # fmt: skip
+CLOSED = replace(START, back_points=120)
+"""With points behind."""
 ABSENT = (Category.BEARD, Category.EARRINGS, Category.HAT, Category.HEADPHONES)
-_started: dict[int, tuple[StartingPoints, IdentityMesh]] = {}
+_started: dict[tuple[int, int], tuple[StartingPoints, IdentityMesh]] = {}
 
 
-def started(head_model, tiny_clips) -> tuple[StartingPoints, IdentityMesh]:  # type: ignore[no-untyped-def]
+def started(head_model, tiny_clips, config=START) -> tuple[StartingPoints, IdentityMesh]:  # type: ignore[no-untyped-def]
     """Starting points of the tiny clips, made once."""
-    if id(tiny_clips) not in _started:
+    place = id(tiny_clips), config.back_points
+    if place not in _started:
         edited = [(clip, category) for clip, category in tiny_clips[1:]]
-        _started[id(tiny_clips)] = starting_points(head_model, tiny_clips[0][0], edited, START, seed=0)
-    return _started[id(tiny_clips)]
+        _started[place] = starting_points(head_model, tiny_clips[0][0], edited, config, seed=0)
+    return _started[place]
 
 
 @lru_cache
@@ -52,17 +61,17 @@ def random_features(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return image, text
 
 
-def synthetic_avatar(head_model, tiny_clips, decoder=PART_BASES) -> Avatar:  # type: ignore[no-untyped-def]
+def synthetic_avatar(head_model, tiny_clips, decoder=PART_BASES, config=START) -> Avatar:  # type: ignore[no-untyped-def]
     """An untrained avatar of the tiny clips."""
-    start, mesh = started(head_model, tiny_clips)
+    start, mesh = started(head_model, tiny_clips, config)
     subjects = [Subject(clip.key, category, "a prompt" if category else "") for clip, category in tiny_clips]
     rows = torch.tensor([-1 if category is None else category.index for _, category in tiny_clips])
     reference = tiny_clips[0][0]
     card = AvatarCard(reference.key, reference.camera, head_model.expression_names, head_model.joint_names, ABSENT)
     skeleton = Skeleton(mesh.joints, head_model.parents, head_model.n_expression, correctives=mesh.correctives)
-    config = AvatarConfig(latents=LatentConfig(features=64, hidden=32, dimensions=8), decoder=decoder)
+    sizes = AvatarConfig(latents=LatentConfig(features=64, hidden=32, dimensions=8), decoder=decoder)
     features = SubjectFeatures(*random_features(len(subjects)), rows)
-    return Avatar(config, card, skeleton, start, subjects, features, seed=0)
+    return Avatar(sizes, card, skeleton, start, subjects, features, seed=0)
 
 
 def described_avatar(head_model, tiny_clips, subjects: list[Subject]) -> Avatar:  # type: ignore[no-untyped-def]

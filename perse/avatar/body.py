@@ -54,6 +54,35 @@ def body_points(
     return MeshPrior(rest, rest.clone(), normals, basis, skinning)
 
 
+def relief_distance(points: Tensor, neck: Tensor, camera: Camera) -> Tensor:
+    """How far points [..., 3] stand before the relief, metres [...]; negative behind it.
+
+    Args:
+        neck: [3], the neck joint at rest.
+        camera: the portrait's.
+    """
+    forward = -camera.world_to_camera[2, :3]
+    offset = points - neck
+    return offset @ forward - _relief(offset)
+
+
+def relief_loss(means: Tensor, skinning: Tensor, neck: Tensor, camera: Camera) -> Tensor:
+    """Mean square distance of the body's front from its relief, in square centimetres; a scalar.
+
+    Camera and body stand still in all clips, so nothing else says how deep the body's points are: left alone they drift
+    along their rays, tens of centimetres in a training [M], and stand as blobs beside the shoulders when the camera
+    moves.
+
+    Args:
+        means: [s, n, 3], rest space, metres.
+        skinning: [n, j], rows sum to one: the body is what follows the root alone.
+    """
+    body = torch.nonzero(skinning.detach()[:, Joint.GLOBAL] > 0.95)[:, 0]
+    if not len(body):
+        return means.new_zeros(())
+    return 1e4 * relief_distance(means[:, body], neck, camera).square().mean()
+
+
 def _lift(mesh: IdentityMesh, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Pixels [n, 2] to points and normals [n, 3] on the relief, by a few fixed-point steps along each ray."""
     base = mesh.joints[Joint.NECK]
@@ -74,7 +103,7 @@ def _lift(mesh: IdentityMesh, camera: Camera, pixels: Tensor) -> tuple[Tensor, T
 
 
 def _relief(offset: Tensor) -> Tensor:
-    """How far the body's surface stands before the spine at offsets [n, 3] from the neck joint, metres [n]."""
-    across = (offset[:, 0] / HALF_WIDTH_M).clamp(-1, 1)
-    down = (-offset[:, 1] / CHEST_DROP_M).clamp(0, 1)
-    return (NECK_RADIUS_M + (CHEST_DEPTH_M - NECK_RADIUS_M) * down) * torch.sqrt(1 - across * across)
+    """How far the body's surface stands before the spine at offsets [..., 3] from the neck joint, metres [...]."""
+    across = (offset[..., 0] / HALF_WIDTH_M).clamp(-1, 1)
+    down = (-offset[..., 1] / CHEST_DROP_M).clamp(0, 1)
+    return (NECK_RADIUS_M + (CHEST_DEPTH_M - NECK_RADIUS_M) * down) * torch.sqrt((1 - across * across).clamp_min(1e-6))

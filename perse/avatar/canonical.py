@@ -89,6 +89,12 @@ class CanonicalGaussians:
         features = None if self.blend_features is None else self.blend_features[None]
         return replace(self, attributes=self.attributes[None], blend_features=features)
 
+    def leading(self, count: int) -> CanonicalGaussians:
+        """The first of the Gaussians."""
+        if count == len(self):
+            return self
+        return self._mapped(lambda values, rank: values.narrow(values.ndim - rank, 0, count))
+
     def detach(self) -> CanonicalGaussians:
         return self._mapped(lambda values, _: values.detach())
 

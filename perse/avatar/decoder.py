@@ -86,6 +86,11 @@ class Decoder(nn.Module, ABC):
 
     # What a training asks; nothing by default
 
+    @property
+    def n_in_front(self) -> int:
+        """Number of leading points that learn. The others close the back and stay as they start."""
+        return len(self)
+
     def absorb_edits(self, codes: Tensor, reference: Tensor, edits: Tensor) -> None:
         """Start from given changes of attributes [s, n, 14] of the subjects with codes [s, k, d]."""
 

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from perse.attributes import CATEGORIES, Category
+from perse.attributes import CATEGORIES, Category, Part
+from perse.avatar.around import HeadAxis, within_reach
+from perse.avatar.backs import Backs, Seen, back_points
 from perse.avatar.body import BODY_PARTS, body_coverage, body_points
 from perse.avatar.canonical import COLOR, N_ATTRIBUTES, OPACITY, pack_attributes
 from perse.avatar.hull import SHELL_PARTS, HullConfig, carve, standing_off
@@ -32,12 +34,15 @@ from perse.avatar.points import (
     spacing,
 )
 from perse.data import PortraitClip
-from perse.head import HeadModel
+from perse.head import HeadModel, Joint
 
 logger = logging.getLogger(__name__)
 
 SOLID_SHARE = 0.85
 """A point that falls outside the person's silhouette more often than the rest is not there."""
+
+NOT_THE_HEAD = (Part.BACKGROUND, Part.CLOTHES)
+"""What a point on the head's mesh does not look like, whatever the frames show in its place."""
 
 UNSEEN_SHARE = 0.15
 """Density of points on triangles that no watched frame sees, relative to those seen in half of them or more. Not
@@ -54,6 +59,8 @@ class StartConfig:
     """In the photo hull around it: hair, hats, headphones, earrings, beards."""
     body_points: int = 3000
     """On neck, shoulders and clothes."""
+    back_points: int = 1800
+    """Behind head and body, where no frame looks: they close what is seen from behind. 0 leaves the back open."""
     watched_frames: int = 24
     """Frames that the hull and the first colours are taken from."""
     watched_subjects: int | None = None
@@ -73,7 +80,7 @@ class StartConfig:
     @property
     def n_points(self) -> int:
         """All of them."""
-        return self.head_points + self.shell_points + self.body_points
+        return self.head_points + self.shell_points + self.body_points + self.back_points
 
 
 def starting_points(
@@ -102,24 +109,51 @@ def starting_points(
     coverage = body_coverage(watched.parts)
     body_count = config.body_points if coverage.any() else 0
     body = body_points(mesh, watched.camera, coverage, body_count, rng)
-    layers = torch.cat([torch.full((len(p),), int(layer)) for p, layer in zip((head, shell, body), Layer, strict=True)])
+    layers = torch.cat(
+        [torch.full((len(p),), int(layer)) for p, layer in zip((head, shell, body), Layer, strict=False)]
+    )
     prior = MeshPrior.joined([head, shell, body])
     seen = observe(prior, watched)
-    present = _presence(layers, seen)
+    present = _presence(layers, seen, HeadAxis.of(mesh.joints), prior.rest.numpy())
     regions = changed_regions(prior.rest, seen, present, categories, config)
     attributes = _attributes(prior, layers, seen, present, config)
     edits = _edits(attributes, seen, present, regions, categories, config)
-    logger.info("points: %d head, %d shell, %d body", len(head), len(shell), len(body))
-    return StartingPoints(prior, attributes, layers, regions, edits), mesh
+    front = StartingPoints(prior, attributes, layers, regions, edits)
+    start = front
+    if config.back_points:
+        shown = Seen(prior, layers, seen, present, len(watched.motion))
+        start = _closed(front, back_points(mesh, watched, shown, categories, config.back_points, rng))
+    logger.info(
+        "points: %d head, %d shell, %d body, %d behind", len(head), len(shell), len(body), len(start) - len(front)
+    )
+    return start, mesh
+
+
+def _closed(front: StartingPoints, back: Backs) -> StartingPoints:
+    """Points in front and behind."""
+    return StartingPoints(
+        MeshPrior.joined([front.prior, back.prior]),
+        torch.cat([front.attributes, back.attributes]),
+        torch.cat([front.layers, torch.full((len(back.prior),), int(Layer.BACK))]),
+        torch.cat([front.regions, back.regions]),
+        torch.cat([front.edits, back.edits], 1),
+    )
 
 
 def _head(mesh: IdentityMesh, watched: WatchedFrames, config: StartConfig, rng: np.random.Generator) -> MeshPrior:
     """Points on the mesh: few where no frame ever looks, such as the back of the head."""
-    every = torch.arange(len(mesh.faces))
-    middle = torch.full((len(mesh.faces), 3), 1 / 3)
-    seen = torch.from_numpy(observe(mesh.on_surface(every, middle), watched).seen) / len(watched.motion)
+    middles = mesh.on_surface(torch.arange(len(mesh.faces)), torch.full((len(mesh.faces), 3), 1 / 3))
+    shown = observe(middles, watched)
+    seen = torch.from_numpy(shown.seen) / len(watched.motion)
     visibility = UNSEEN_SHARE + (1 - UNSEEN_SHARE) * (2 * seen.float()).clamp(max=1)
+    visibility[_bust(middles, shown)] = 0
     return mesh.on_surface(*sample_triangles(mesh.triangle_density() * visibility, config.head_points, rng))
+
+
+def _bust(middles: MeshPrior, shown: Observation) -> Tensor:
+    """Triangles [t] of the model's shoulders that no frame shows as skin: the body layer is there instead."""
+    bare = (shown.seen > 0) & (shown.parts[0] == Part.NECK) & (shown.inside[0] > SOLID_SHARE)
+    return (middles.skinning[:, Joint.GLOBAL] > 0.5) & ~torch.from_numpy(bare)
 
 
 def _shell(
@@ -134,8 +168,9 @@ def _shell(
         return nothing
     hull = carve(mesh, watched, pieces, config.hull)
     area = np.array([(watched.parts[p.subject] == p.part).sum() for p in pieces], np.float64)
-    total = hull.likelihood.sum(1, keepdims=True)
-    share = np.sqrt(area)[:, None] * hull.likelihood / np.maximum(total, 1e-9)
+    likelihood = hull.likelihood * within_reach(HeadAxis.of(mesh.joints), hull.centres.numpy(), hull.likelihood > 0)
+    total = likelihood.sum(1, keepdims=True)
+    share = np.sqrt(area)[:, None] * likelihood / np.maximum(total, 1e-9)
     if not share.any():
         return nothing
     picked, _ = sample_triangles(torch.from_numpy(share.sum(0)), config.shell_points, rng)
@@ -143,12 +178,14 @@ def _shell(
     return mesh.near(hull.centres[picked] + config.hull.voxel_m * jitter)
 
 
-def _presence(layers: Tensor, seen: Observation) -> NDArray[np.bool_]:
+def _presence(layers: Tensor, seen: Observation, axis: HeadAxis, positions: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whether subject s shows something at point i, [s, n]."""
     shell = (layers == Layer.SHELL).numpy()
     body = (layers == Layer.BODY).numpy()
     present = np.ones_like(seen.parts, np.bool_)
     present[:, shell] = ((seen.inside > SOLID_SHARE) & np.isin(seen.parts, SHELL_PARTS))[:, shell]
+    # A brim's place behind the head falls on hair in a clip without the hat: it is behind that hair, not part of it.
+    present[:, shell] &= within_reach(axis, positions[shell], present[:, shell])
     present[:, body] = ((seen.inside > SOLID_SHARE) | np.isin(seen.parts, BODY_PARTS))[:, body]
     return present
 
@@ -184,7 +221,9 @@ def _attributes(
     borrowed = (layers == Layer.SHELL).numpy() & ~present[0] & present.any(0)
     owners = present[:, borrowed, None] / present[:, borrowed, None].sum(0, keepdims=True)
     colors[torch.from_numpy(borrowed)] = logit_of(torch.from_numpy((owners * seen.colors[:, borrowed]).sum(0)))
-    unseen = torch.from_numpy(seen.seen == 0)
+    # The back of the neck is looked for behind the clothes, where frames show clothes or nothing: that is not it.
+    elsewhere = (layers == Layer.HEAD).numpy() & ((seen.inside[0] < 0.5) | np.isin(seen.parts[0], NOT_THE_HEAD))
+    unseen = torch.from_numpy((seen.seen == 0) | elsewhere)
     if unseen.any() and not unseen.all():
         nearest = cKDTree(prior.rest[~unseen].numpy()).query(prior.rest[unseen].numpy())[1]
         colors[unseen] = colors[~unseen][torch.from_numpy(nearest)]

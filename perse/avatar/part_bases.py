@@ -7,8 +7,9 @@
 Ours, and the default without a GPU. The sum over categories keeps the parts' coefficients apart: z_k of hair enters
 nothing but B_hair. The reference is exactly zero in every term, and an edit costs one small product. B_k exists only
 for points in the *region* of its category (where the training clips of that category differ from the reference), so
-an edit cannot reach other parts' points at all, and memory and Adam's work shrink with the regions. Where several
-edits meet at one point, the sum is weighted (see `_changed`).
+an edit cannot reach other parts' points at all, and memory and Adam's work shrink with the regions. Points behind the
+head and the body, which no frame shows, stay as they start (`perse.avatar.backs`). Where several edits meet at one
+point, the sum is weighted (see `_changed`).
 
 *Between* two subjects of a category the coefficients run nearly straight, and the picture is a fade. For fine-tuning,
 `hold_pivots` lets them leave the subjects' span: a term is added that is zero at every subject and at the reference,
@@ -23,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, N_ATTRIBUTES, OPACITY
 from perse.avatar.decoder import Decoder, layers_flop
 from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
 from perse.avatar.motion import FrameMotion
-from perse.avatar.points import StartingPoints
+from perse.avatar.points import Layer, StartingPoints
 from perse.avatar.posing import N_RESPONSES, pose_points
 from perse.gaussians import Gaussians
 
@@ -92,6 +93,7 @@ class PartBases(Decoder):
     encoded: Tensor
     skinning_logits: Tensor
     units: Tensor
+    fixed: Tensor
     pivots: Tensor
     pivot_rows: Tensor
 
@@ -107,6 +109,7 @@ class PartBases(Decoder):
         self.register_buffer("regions", start.regions)
         self.register_buffer("blend_basis", start.prior.blend_basis.contiguous())
         self.register_buffer("skinning_logits", torch.log(start.prior.skinning.clamp_min(1e-4)))
+        self.register_buffer("fixed", start.layers == Layer.BACK)
         self.base = nn.Parameter(start.attributes / self.units)
         self.features = nn.Parameter(0.1 * torch.randn(n, config.features))
         self.residual: ConditionedMLP | None = None
@@ -131,6 +134,17 @@ class PartBases(Decoder):
     def __len__(self) -> int:
         """Number of points n."""
         return self.base.shape[0]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Avatars that were made before there were fixed points have none."""
+        state_dict.setdefault(f"{prefix}fixed", torch.zeros_like(self.fixed))
+        super()._load_from_state_dict(state_dict, prefix, *others)  # type: ignore[no-untyped-call]
+
+    @property
+    def n_in_front(self) -> int:
+        """See `Decoder`: the fixed points come after all that an avatar starts with."""
+        fixed = torch.nonzero(self.fixed)
+        return int(fixed[0]) if len(fixed) else len(self)
 
     @property
     def members(self) -> list[Tensor]:
@@ -175,10 +189,11 @@ class PartBases(Decoder):
         return straight, bent, inverse, free
 
     def shared_attributes(self) -> Tensor:
-        """a_0 + MLP(x_gc): the reference, [n, 14] in units of `attribute_units`."""
-        if self.residual is None:
-            return self.base
-        return self.base + self.residual(torch.cat([self.encoded, self.features], -1))
+        """a_0 + MLP(x_gc): the reference, [n, 14] in units of `attribute_units`. Fixed points are a_0, for ever."""
+        learned = self.base
+        if self.residual is not None:
+            learned = learned + self.residual(torch.cat([self.encoded, self.features], -1))
+        return torch.where(self.fixed[:, None], self.base.detach(), learned)
 
     def canonicalise(self, codes: Tensor, reference: Tensor) -> CanonicalGaussians:
         """Eq. 18–23 for codes [s, k, d], with z_ref [k, d].
@@ -196,7 +211,7 @@ class PartBases(Decoder):
         subjects = []
         for subject in range(len(codes)):
             changes = {
-                k: [(self.members[k], torch.einsum("r,rmc->mc", weights[subject, k], self.bases[k]))]
+                k: [(self.members[k], self._change(k, weights[subject, k]))]
                 for k in torch.nonzero(active[subject])[:, 0].tolist()
             }
             for number in torch.nonzero(own[subject])[:, 0].tolist():
@@ -256,6 +271,7 @@ class PartBases(Decoder):
             "response": self.response.new_zeros(len(prior), self.response.shape[1]),
             "encoded": encoded,
             "regions": self.regions.new_zeros(len(prior), self.regions.shape[1]),
+            "fixed": self.fixed.new_zeros(len(prior)),
             "blend_basis": prior.blend_basis,
             "skinning_logits": torch.log(prior.skinning.clamp_min(1e-4)),
             "skinning_residual": torch.zeros(len(prior), self.skinning_logits.shape[1]),
@@ -264,6 +280,12 @@ class PartBases(Decoder):
             if before is not None:
                 joined_rows = torch.cat([before.detach(), rows.to(before)])
                 setattr(self, name, nn.Parameter(joined_rows) if isinstance(before, nn.Parameter) else joined_rows)
+
+    def _change(self, category: int, weights: Tensor) -> Tensor:
+        """B_k times coefficients [r]: [m, 14]. Fixed points carry no gradient: what is hardly seen has gradients of
+        rounding errors, of which Adam makes full steps."""
+        change = torch.einsum("r,rmc->mc", weights, self.bases[category])
+        return torch.where(self.fixed[self.members[category], None], change.detach(), change)
 
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
         """Eq. 21–29 for f frames: [f, n]."""

@@ -34,6 +34,7 @@ class Layer(IntEnum):
     HEAD = 0
     SHELL = 1
     BODY = 2
+    BACK = 3
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from perse.avatar import Avatar
-from perse.geometry import Camera
+from perse.geometry import Camera, orbit
 from perse.head import Joint
+
+__all__ = ["head_centre", "orbit", "portrait_camera"]
 
 
 def head_centre(avatar: Avatar) -> Tensor:
@@ -22,25 +22,3 @@ def head_centre(avatar: Avatar) -> Tensor:
 def portrait_camera(avatar: Avatar, size_px: int) -> Camera:
     """The portrait's view at another size, on the CPU."""
     return avatar.card.camera.to("cpu", torch.float32).resized(size_px, size_px)
-
-
-def orbit(camera: Camera, centre: Tensor, yaw: float, pitch: float = 0.0, zoom: float = 1.0) -> Camera:
-    """The camera turned around a point, which stays where it is in the picture.
-
-    Args:
-        centre: [3], metres, world.
-        yaw: radians, towards the person's left.
-        pitch: radians, upwards.
-        zoom: magnification.
-    """
-    about_y = torch.tensor([[math.cos(yaw), 0, -math.sin(yaw)], [0, 1, 0], [math.sin(yaw), 0, math.cos(yaw)]])
-    about_x = torch.tensor([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
-    around = torch.eye(4)
-    around[:3, :3] = about_x @ about_y
-    around[:3, 3] = centre - around[:3, :3] @ centre
-    intrinsics = camera.intrinsics.clone()
-    if zoom != 1.0:
-        seen = intrinsics @ (camera.world_to_camera[:3, :3] @ centre + camera.world_to_camera[:3, 3])
-        intrinsics[:2] *= zoom
-        intrinsics[:2, 2] += seen[:2] / seen[2] * (1 - zoom)
-    return Camera(camera.world_to_camera @ around, intrinsics, camera.width, camera.height)

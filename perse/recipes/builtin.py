@@ -27,7 +27,12 @@ def tiny() -> Recipe:
             latents=LatentConfig(dimensions=8, hidden=32), decoder=PartBasesConfig(rank=4, hidden=16, features=8)
         ),
         start=StartConfig(
-            head_points=700, shell_points=500, body_points=300, watched_frames=8, hull=HullConfig(voxel_m=0.012)
+            head_points=700,
+            shell_points=500,
+            body_points=300,
+            back_points=160,
+            watched_frames=8,
+            hull=HullConfig(voxel_m=0.012),
         ),
         training=TrainingConfig(steps=60, warmup_steps=5, edits_per_step=2),
         finetuning=FineTuneConfig(training=replace(FineTuneConfig().training, steps=12)),

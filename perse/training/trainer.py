@@ -22,6 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from perse.avatar import Avatar, CanonicalGaussians
+from perse.avatar.body import relief_loss
 from perse.avatar.decoder import PointPlan
 from perse.avatar.densification import carried_moments, plan_growth, plan_prune
 from perse.avatar.motion import FrameMotion
@@ -29,6 +30,7 @@ from perse.avatar.storage import avatar_tensors, describe, restore
 from perse.data.keys import content_key
 from perse.errors import RecipeError, TrainingDiverged
 from perse.geometry import Camera
+from perse.head import Joint
 from perse.losses import DeformationLossConfig, decayed, deformation_loss, latent_loss
 from perse.render import Rasterizer, Rendering, check_device, rasterize
 from perse.training.checkpoint import Checkpoint
@@ -202,13 +204,17 @@ class Trainer:
         return self.step_number / max(self.config.steps, 1)
 
     def regularisers(self, codes: Tensor, canonical: CanonicalGaussians) -> Tensor:
-        """L_FLAME and L_z of Eq. 12, as far as the recipe weighs them."""
+        """L_FLAME and L_z of Eq. 12 and the body's depth, as far as the recipe weighs them."""
         losses, total = self.config.losses, torch.zeros((), device=self.device)
         if losses.latent:
             total = total + losses.latent * latent_loss(codes)
         if losses.deformation is not None:
             weight = decayed(1.0, int(self.progress * EPOCHS))
             total = total + weight * self._deformation(canonical, losses.deformation)
+        if losses.body and canonical.skinning.ndim == 2:
+            neck = self.avatar.skeleton.joints[Joint.NECK]
+            front = canonical.leading(self.avatar.decoder.n_in_front)
+            total = total + losses.body * relief_loss(front.means, front.skinning, neck, self._camera)
         return total
 
     def _deformation(self, canonical: CanonicalGaussians, config: DeformationLossConfig) -> Tensor:

@@ -27,6 +27,7 @@ from perse.evaluation import (
     SubjectScores,
     unseen_pose_distances,
 )
+from perse.evaluation.view_sweep import view_sweep
 from perse.identity import DlibEmbedder
 from perse.morphing import ClipMorphs
 from perse.morphing.diffusion.adapters import adapter_file
@@ -38,8 +39,8 @@ from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
 from perse_ray.training.clips import load_clips, training_frames, unseen_frames
 
-POSES, FACE = "poses", "face"
-"""Pieces that there is one of: how new the unseen poses are, and the distance to the photograph."""
+POSES, FACE, SWEEP = "poses", "face", "sweep"
+"""Pieces that there is one of: how new the unseen poses are, the distance to the photograph, a walk around."""
 
 
 def measuring_rows(digest: str, pieces: EvaluationPieces) -> list[Row]:
@@ -48,7 +49,7 @@ def measuring_rows(digest: str, pieces: EvaluationPieces) -> list[Row]:
     mixes = [{category.value: row for category, row in mix.items()} for mix in pieces.mixes]
     named += [(f"mix {number}", mix) for number, mix in enumerate(mixes)]
     named += [(f"pair {a} {b}", [a, b]) for a, b in pieces.pairs]
-    named += [(POSES, None), (FACE, None)]
+    named += [(POSES, None), (FACE, None), (SWEEP, None)]
     return [
         {KEY: content_key("measurement", digest, name, piece)[:32], NAME: name, "piece": json.dumps(piece)}
         for name, piece in named
@@ -67,6 +68,7 @@ class Collected:
     measured: Measured
     distances: PoseDistances
     face: dict[str, Any]
+    sweep: dict[str, Any]
 
 
 def collect(workspace: Workspace, rows: Sequence[Row]) -> Collected:
@@ -85,6 +87,7 @@ def collect(workspace: Workspace, rows: Sequence[Row]) -> Collected:
         ),
         PoseDistances(distances["metric"], tuple(distances["of_frame"]), distances["mean"], distances["largest"]),
         found[FACE],
+        found[SWEEP],
     )
 
 
@@ -160,6 +163,9 @@ class _Measure:
             training = training_frames(self._clips, self._recipe.filming.train_frames)
             test = measurer.clips[0].parameters
             return asdict(unseen_pose_distances(measurer.avatar, test, training.parameters, measurer.config))
+        if kind == SWEEP:
+            training = training_frames(self._clips, self._recipe.filming.train_frames)
+            return asdict(view_sweep(measurer.avatar, training.clip(0), self._recipe.rasterizer))
         portrait = archive.load_portrait(self._workspace)
         return face_distances(measurer.avatar, portrait, self._clips.clip(0), self._recipe.rasterizer)
 

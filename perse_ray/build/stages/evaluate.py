@@ -49,7 +49,7 @@ class Evaluate:
             n_frames=len(spread(len(recipe.filming.test_frames), recipe.evaluation.frames)),
             n_gaussians=int(run.results[training]["gaussians"]),
         )
-        values = {**evaluation_to_json(report), "likeness": found.face}
+        values = {**evaluation_to_json(report), "likeness": found.face, "view_sweep": found.sweep}
         with run.log.stage(self.name) as child:
             child.metrics(numbers_of(values))
         return values
