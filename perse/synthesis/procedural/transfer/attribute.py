@@ -17,6 +17,7 @@ from perse.errors import InputError
 from perse.head import HeadModel
 from perse.synthesis.compositing import put_part, smooth_step
 from perse.synthesis.procedural.animator import ProceduralAnimator
+from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.editing.canvas import as_field
 from perse.synthesis.procedural.transfer.making_room import ON_SKIN, make_room
 from perse.synthesis.procedural.transfer.repose import repose
@@ -42,6 +43,8 @@ _LEAST_PIECE = 0.05
 _REACH_WIDTHS = 0.02
 """Soft edges reach this far around a piece, face widths."""
 
+_CERTAIN = 0.9
+"""Share of a pixel from which its colour is the part's own."""
 _DENSE = 0.9
 """Share of a pixel from which hair on skin counts as dense."""
 _WISP_WIDTHS = 0.0125
@@ -51,6 +54,8 @@ _HAIRY_WIDTHS = 0.006
 
 LEAST_REPOSED = 0.65
 """Of the area that a part has in the stranger's picture, so much must be left on the person's head."""
+LEAST_ON_SKIN = 0.4
+"""The same of hair on skin: on a smile a moustache is wide and thin."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +119,16 @@ def put_on_attribute(
     coverage = _firm(drawn.shares[part], person.face_width_px)
     if source.category in ON_SKIN:
         coverage = as_field(cv2.GaussianBlur(coverage, (0, 0), _HAIRY_WIDTHS * person.face_width_px))
-    if coverage.sum() < LEAST_REPOSED * float(stranger.masks[part].sum()):
+    least = LEAST_ON_SKIN if source.category in ON_SKIN else LEAST_REPOSED
+    if coverage.sum() < least * float(stranger.masks[part].sum()):
         raise InputError(
             f"the {source.category.value} in the picture cannot be put on the person: most of it does not lie on the "
             "head; give a picture that is seen more from the front"
         )
     below = make_room(person, source.category, coverage, head_model)
     alpha = coverage[..., None]
-    image = np.round(below.image * (1 - alpha) + drawn.rgb * alpha).clip(0, 255).astype(np.uint8)
+    rgb = _own_colors(drawn.rgb, drawn.shares[part])
+    image = np.round(below.image * (1 - alpha) + rgb * alpha).clip(0, 255).astype(np.uint8)
     edit_mask = np.maximum(below.edit_mask, np.ceil(255 * coverage).astype(np.uint8))
     return EditedPortrait(
         key=edit_key(person.key, source.prompt, source.stranger.key, code_version(__name__)),
@@ -142,15 +149,21 @@ def put_on_attribute(
 
 
 def _without_wisps(stranger: TrackedPortrait, part: Part) -> TrackedPortrait:
-    """The stranger with only the dense core of a part that lies on skin: shadows at its ends pass for hair in the
-    picture, and would be drawn out into sticks on a face with another expression."""
+    """The stranger with a part that lies on skin only at its dense core and close around: shadows at its ends pass for
+    hair in the picture, and would be drawn out into sticks on a face with another expression."""
     share = stranger.masks[part]
     size = 2 * max(1, round(_WISP_WIDTHS * stranger.face_width_px)) + 1
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     core = cv2.morphologyEx((share > _DENSE).astype(np.uint8), cv2.MORPH_OPEN, brush)
-    lost = share * (1 - core)
+    lost = share * (1 - cv2.dilate(core, brush))
     key = content_key("dense", stranger.key, part)
     return replace(stranger, key=key, masks=put_part(stranger.masks, Part.SKIN, as_field(lost > 0), (part,)))
+
+
+def _own_colors(rgb: Field, share: Field) -> Field:
+    """The part's colours [h, w, 3], continued to where the stranger's picture shows something else."""
+    certain = (share > _CERTAIN).astype(np.float32)
+    return np.where(certain[..., None] > 0, rgb, push_pull(rgb, np.maximum(certain, 1e-5)))
 
 
 def _firm(share: Field, face_width_px: float) -> Field:
