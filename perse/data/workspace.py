@@ -31,6 +31,7 @@ import json
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -64,6 +65,9 @@ FOLDERS = (
     "measurements",
     "manifests",
 )
+
+WORTH_A_LISTING = 20
+"""Files of a folder on an object store, looked for at once."""
 
 DAMAGED = "damaged"
 """Folder of notes; it is there only while there are any."""
@@ -220,6 +224,25 @@ class Workspace:
                 return None
             inode = f"{os.stat(info.path).st_ino}." if self.is_local else ""
         return FileLook(int(info.size), f"{inode}{info.mtime_ns}")
+
+    def looks(self, names: Sequence[str]) -> dict[str, FileLook | None]:
+        """Many files from outside. On an object store a folder is listed, a thousand names a request, where many of its
+        files are asked for; one by one they would take a request each."""
+        if self.is_local:
+            return {name: self.look(name) for name in names}
+        filesystem, root = self._place
+        folders = Counter(str(PurePosixPath(name).parent) for name in names)
+        listed: dict[str, FileLook] = {}
+        for folder in (folder for folder, count in folders.items() if count >= WORTH_A_LISTING):
+            with self._explained(f"list {folder}"):
+                found = filesystem.get_file_info(fs.FileSelector(f"{root}/{_checked(folder)}", allow_not_found=True))
+            for info in found:
+                if info.type == fs.FileType.File:
+                    listed[f"{folder}/{info.base_name}"] = FileLook(int(info.size), f"{info.mtime_ns}")
+        return {
+            name: listed.get(name) if folders[str(PurePosixPath(name).parent)] >= WORTH_A_LISTING else self.look(name)
+            for name in names
+        }
 
     def walk(self) -> Iterator[tuple[str, int]]:
         """Names of all files, and their bytes, in no particular order."""

@@ -123,7 +123,7 @@ class PaperNumbers:
 
 def paper() -> Recipe:
     """The paper's numbers. Needs weights (``perse models list --recipe paper``) and GPUs."""
-    return assembled("paper", PaperModels(), PaperNumbers())
+    return replace(assembled("paper", PaperModels(), PaperNumbers()), asks_consent=True)
 
 
 def assembled(name: str, models: PaperModels, numbers: PaperNumbers) -> Recipe:

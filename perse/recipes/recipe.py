@@ -71,6 +71,8 @@ class Recipe:
     """Draws Gaussians."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """What is measured."""
+    asks_consent: bool = False
+    """Whether a build asks for the person's consent (`perse.data.consent`) before it begins."""
     quarantine_share: float = 0.5
     """Share of the prompts that may end in quarantine before the build is ended: by then it is not the prompts."""
     cluster: ClusterUse = field(default_factory=ClusterUse)

@@ -16,9 +16,12 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import Any
 
+from perse.data.consent import EXAMPLE, load_consent, save_consent
 from perse.data.keys import identity_of
+from perse.errors import InputError, RecipeError
 from perse.render import check_device
 from perse_ray.build.components import device_of
 from perse_ray.build.inspection import mend_noted
@@ -54,6 +57,7 @@ def build(request: BuildRequest) -> BuildResult:
     begin = time.perf_counter()
     _check(request)
     request.workspace.claim(identity_of(request.photograph))
+    _settle_consent(request)
     title = f"{request.recipe.name} {request.workspace.location.rpartition('/')[2]}"
     with ExitStack() as held, BuildLog.open(request.workspace, title).recorded() as log:
         log.parent.params(flat_params(request.recipe))
@@ -73,6 +77,21 @@ def _check(request: BuildRequest) -> None:
     draws += [(pool, pool.workers[1]) for pool in (cluster.evaluate, cluster.report)]
     for pool, workers in draws:
         check_device(request.recipe.rasterizer, device_of(pool, workers))
+
+
+def _settle_consent(request: BuildRequest) -> None:
+    """Keep the consent that was given; refuse where one is asked for, or where the one that there is has expired."""
+    consent = request.consent or load_consent(request.workspace)
+    if consent is None:
+        if request.recipe.asks_consent:
+            raise RecipeError(
+                f"recipe {request.recipe.name} makes a likeness of a person and asks for their consent: --consent "
+                f"consent.json, a file like {EXAMPLE}"
+            )
+        return
+    if consent.has_expired(datetime.now(UTC).date()):
+        raise InputError(f"the consent of {consent.who} expired on {consent.expires}; ask again, or perse forget")
+    save_consent(request.workspace, consent)
 
 
 def _stages(run: BuildRun) -> dict[str, Any]:

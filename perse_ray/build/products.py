@@ -10,7 +10,7 @@ from typing import Any
 
 from perse.data.file_check import unreadable
 from perse.data.keys import content_key
-from perse.data.workspace import Workspace
+from perse.data.workspace import FileLook, Workspace
 
 DIGESTED_BYTES = 2 * 2**30
 """Of one stage. Where its files are more than this together, those that workers wrote are known by their size and the
@@ -44,7 +44,7 @@ class Product:
 
 def products_of(workspace: Workspace, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Files that were made a moment ago, for a manifest."""
-    looks = {name: workspace.look(name) for name in names}
+    looks = workspace.looks(list(names))
     found = {}
     small = sum(look.size for look in looks.values() if look is not None) <= DIGESTED_BYTES
     for name, look in looks.items():
@@ -63,15 +63,16 @@ def outputs_key(manifest: Mapping[str, Any]) -> str:
 def damaged(workspace: Workspace, manifest: Mapping[str, Any], depth: Depth) -> list[tuple[str, str]]:
     """Files of a manifest that are not what it says, each with what is wrong with it."""
     found = []
-    for name, values in manifest.get("products", {}).items():
-        reason = _wrong(workspace, name, Product(**values), depth)
+    products = manifest.get("products", {})
+    looks = workspace.looks(list(products))
+    for name, values in products.items():
+        reason = _wrong(workspace, name, looks[name], Product(**values), depth)
         if reason:
             found.append((name, reason))
     return found
 
 
-def _wrong(workspace: Workspace, name: str, wanted: Product, depth: Depth) -> str:
-    look = workspace.look(name)
+def _wrong(workspace: Workspace, name: str, look: FileLook | None, wanted: Product, depth: Depth) -> str:
     if look is None:
         return "is missing"
     if look.size != wanted.size:

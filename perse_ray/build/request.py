@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.data import AttributePrompt
+from perse.data.consent import Consent
 from perse.data.workspace import Workspace
 from perse.recipes import Recipe
 from perse_ray.runtime.session import LocalRay
@@ -36,6 +37,9 @@ class BuildRequest:
 
     prompts: tuple[AttributePrompt, ...] | None = None
     """One's own prompts instead of the recipe's plan."""
+
+    consent: Consent | None = None
+    """Of the person; kept from then on."""
 
     retry_failed: bool = False
     """Whether to try prompts again that ended in quarantine."""

@@ -53,6 +53,9 @@ class Arguments:
     seed: int | None = None
     """Seed of prompts and training; the recipe's if left out."""
 
+    consent: Path | None = None
+    """JSON file that says who consents, to what purpose, since and until when; recipe paper asks for one."""
+
     plan: bool = False
     """Only say what would run, on how many workers, with which downloads, and for how long."""
 
@@ -75,6 +78,7 @@ def main(arguments: Arguments) -> None:
     if arguments.plan:
         _print_plan(recipe)
         return
+    from perse.data.consent import read_consent
     from perse.data.photograph import read_photograph
     from perse.data.workspace import Workspace
     from perse.data.workspace_lock import locked
@@ -100,6 +104,7 @@ def main(arguments: Arguments) -> None:
         parts=None if arguments.parts is None else open_parts(arguments.parts),
         prompts=prompts,
         verify=arguments.verify,
+        consent=None if arguments.consent is None else read_consent(arguments.consent),
         retry_failed=arguments.retry_failed,
     )
     with locked(workspace, wait=arguments.wait):

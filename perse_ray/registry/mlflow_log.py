@@ -499,6 +499,15 @@ def _registered(store: Store, event: event_spool.Event) -> str:
     return version
 
 
+def prepare(workspace: Workspace) -> None:
+    """Make MLflow's database and experiment before several processes do at the same time, which breaks it."""
+    store = Store.beside(workspace)
+    try:
+        _experiment(store.client(), store)
+    except Exception as error:  # see StageLog._tell
+        store.trouble(error)
+
+
 def _read_note(workspace: Workspace) -> dict[str, Any]:
     return workspace.read_json(NOTE) if workspace.has(NOTE) else {}
 

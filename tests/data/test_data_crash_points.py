@@ -92,3 +92,23 @@ def test_the_lock_holds_on_an_object_store() -> None:
             pass
     assert holder(second) is None and not [name for name in store.objects if "locks/" in name]
     assert not fs.PyFileSystem(store).get_file_info("bucket/w/locks").is_file
+
+
+def test_many_files_of_a_store_are_listed_and_not_asked_for_one_by_one() -> None:
+    class Counted(ObjectStore):
+        asked = 0
+
+        def get_file_info(self, paths: list[str]) -> list[fs.FileInfo]:
+            self.asked += 1
+            return super().get_file_info(paths)
+
+    store = Counted()
+    here = stored(store)
+    for number in range(50):
+        here.write(f"clips/{number}.parquet", bytes(number))
+    names = [*(f"clips/{number}.parquet" for number in range(60)), "workspace.json", "report/none"]
+    store.asked = 0
+    looks = here.looks(names)
+    assert store.asked <= 3
+    assert [looks[f"clips/{n}.parquet"] and looks[f"clips/{n}.parquet"].size for n in (0, 49, 50)] == [0, 49, None]
+    assert looks == {name: here.look(name) for name in names}

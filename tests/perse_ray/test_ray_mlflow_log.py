@@ -81,6 +81,12 @@ def test_an_interrupted_build_goes_on_in_the_same_runs_without_repeating_steps(w
         assert third.run != stage.run, "a finished stage that is done again is another run"
 
 
+def test_several_processes_find_database_and_experiment_made(workspace: Workspace) -> None:
+    mlflow_log.prepare(workspace)
+    client = Store.beside(workspace).client()
+    assert client.get_experiment_by_name(mlflow_log.EXPERIMENT) is not None
+
+
 def test_a_log_travels_to_rank_zero(workspace: Workspace) -> None:
     build = BuildLog.open(workspace, "x")
     with build.stage("train") as stage:

@@ -28,10 +28,12 @@ from perse.viewing import (
     PictureRequest,
     ResolvedLook,
 )
+from perse_ray.serving.schema.consent import read_consent_info
 from perse_ray.serving.schema.requests import (
     Appearance,
     Attributes,
     AvatarInfo,
+    ConsentInfo,
     Description,
     OrbitCamera,
     RenderRequest,
@@ -59,11 +61,15 @@ class Resolved:
 class LoadedAvatar:
     """One avatar in memory. Its methods may be called from several threads."""
 
-    def __init__(self, avatar: Avatar, encoders: Encoders = WITHOUT_WEIGHTS) -> None:
+    def __init__(
+        self, avatar: Avatar, encoders: Encoders = WITHOUT_WEIGHTS, consent: ConsentInfo | None = None
+    ) -> None:
         """
         Args:
             encoders: for attributes that are described.
+            consent: of the person, if there is a record of it.
         """
+        self.consent = consent
         self.renderer = AvatarRenderer(avatar, encoders)
         self.avatar = self.renderer.avatar
 
@@ -73,7 +79,7 @@ class LoadedAvatar:
         Raises:
             InputError: the folder holds no readable avatar.
         """
-        loaded = cls(load_avatar(folder), encoders)
+        loaded = cls(load_avatar(folder), encoders, read_consent_info(folder))
         loaded.render(RenderRequest())  # kernels are compiled, or read from disk, before anybody waits for a picture
         return loaded
 
@@ -92,6 +98,7 @@ class LoadedAvatar:
             expressions=list(card.expression_names),
             joints=list(card.joint_names),
             gaussians=self.avatar.n_gaussians,
+            consent=self.consent,
         )
 
     def resolve(self, request: RenderRequest) -> Resolved:

@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from safetensors import SafetensorError, safe_open
 
 from perse.attributes import Category
+from perse.data.consent import FILE as CONSENT
 from perse.data.workspace import Workspace
 from perse.errors import InputError, PerseError
 from perse_ray.registry.mlflow_log import Store
+from perse_ray.serving.schema.consent import read_consent_info
 from perse_ray.serving.schema.errors import Unavailable
 from perse_ray.serving.schema.requests import AVATAR_ID, AvatarInfo, SubjectInfo
 
@@ -74,7 +76,8 @@ class WorkspacePlace:
         if self.workspace.is_local:
             return self.workspace.path / "avatar"
         into.mkdir(parents=True, exist_ok=True)
-        for name in _FILES:
+        consent = f"avatar/{CONSENT}"
+        for name in (*_FILES, *([consent] if self.workspace.has(consent) else [])):
             (into / Path(name).name).write_bytes(self.workspace.read(name))
         return into
 
@@ -184,7 +187,7 @@ def read_info(name: str, folder: Path) -> AvatarInfo:
             gaussians = tensors.get_slice("decoder.regions").get_shape()[0]
         return AvatarInfo(
             id=name, identity=about["key"], subjects=subjects, expressions=about["expression_names"],
-            joints=about["joint_names"], gaussians=gaussians,
+            joints=about["joint_names"], gaussians=gaussians, consent=read_consent_info(folder),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"the avatar {name} cannot be read; train it again or copy it again") from error

@@ -214,6 +214,15 @@ class SubjectInfo(BaseModel):
     text: str
 
 
+class ConsentInfo(BaseModel):
+    """The person's consent to an avatar."""
+
+    who: str
+    purpose: str
+    date: str = Field(description="ISO 8601")
+    expires: str = Field(default="", description="the last day that it holds, ISO 8601; empty if it has none")
+
+
 class AvatarInfo(BaseModel):
     """What can be asked of an avatar."""
 
@@ -239,6 +248,7 @@ class AvatarInfo(BaseModel):
     expressions: list[str]
     joints: list[str]
     gaussians: int
+    consent: ConsentInfo | None = Field(default=None, description="of the person, where a record of it was kept")
     version: str = Field(default="", description="which state of it: a training step, a registered version")
 
 

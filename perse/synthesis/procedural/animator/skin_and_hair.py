@@ -100,6 +100,10 @@ def _smooth_cover(surface: HeadSurface, picture: Picture, seen: Projection) -> A
     return np.clip(around[:, 0], 0, 1)
 
 
+AROUND = 6
+"""Seen vertices that a hidden one takes its values from."""
+
+
 def _around(surface: HeadSurface, values: Array, known: Array, rounds: int) -> Array:
     """Values [n, c] continued around the head: hidden vertices take those of the nearest seen ones of their height."""
     seen = surface.outer & (known > 1)
@@ -109,7 +113,8 @@ def _around(surface: HeadSurface, values: Array, known: Array, rounds: int) -> A
     middle = 0.5 * (outer.min(0) + outer.max(0))
     azimuth = np.arctan2(surface.rest[:, 0] - middle[0], surface.rest[:, 2] - middle[2])
     place = np.stack([surface.rest[:, 1] / 0.015, 1.2 * np.sin(azimuth), 1.2 * np.cos(azimuth)], 1)
-    away, nearest = cKDTree(place[seen]).query(place, k=6)
+    count = min(AROUND, int(seen.sum()))  # under a cap hardly any hair may be seen
+    away, nearest = cKDTree(place[seen]).query(place, k=range(1, count + 1))
     weight = 1 / (away**2 + 0.05)
     weight /= weight.sum(1, keepdims=True)
     taken = (values[seen][nearest] * weight[..., None]).sum(1)

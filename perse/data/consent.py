@@ -1,0 +1,91 @@
+"""Whose consent there is to an avatar: who gave it, what for, when, and until when."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import date as Day
+from pathlib import Path
+
+from perse.data.workspace import Workspace
+from perse.errors import InputError
+
+FILE = "consent.json"
+EXAMPLE = '{"who": "Ada Lovelace", "purpose": "our film", "date": "2026-11-01", "expires": "2027-11-01"}'
+LONGEST = 500
+"""Characters of a field."""
+
+
+@dataclass(frozen=True)
+class Consent:
+    """A record of it; kept beside the avatar, and shown by the service.
+
+    Attributes:
+        who: the person of the portrait, or who may speak for them.
+        purpose: what the avatar may be used for.
+        date: when it was given, ISO 8601.
+        expires: the last day that it holds; empty if it has none.
+    """
+
+    who: str
+    purpose: str
+    date: str
+    expires: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("who", "purpose"):
+            if not 0 < len(getattr(self, name).strip()) <= LONGEST:
+                raise InputError(f"a consent needs {name!r}, of {LONGEST} letters at most; for example {EXAMPLE}")
+        given = _day(self.date, "date")
+        if self.expires and _day(self.expires, "expires") < given:
+            raise InputError(f"the consent expires on {self.expires}, before it was given on {self.date}")
+
+    def has_expired(self, today: Day) -> bool:
+        return bool(self.expires) and today > Day.fromisoformat(self.expires)
+
+
+def read_consent(path: Path) -> Consent:
+    """A consent from a JSON file.
+
+    Raises:
+        InputError: it cannot be read, or lacks something.
+    """
+    try:
+        return consent_of(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def consent_of(content: bytes) -> Consent:
+    """A consent from the bytes of its file.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        value = json.loads(content)
+        known = {field.name for field in fields(Consent)}
+        if not isinstance(value, dict) or not set(value) <= known:
+            raise ValueError("other fields")
+        return Consent(**{name: str(text) for name, text in value.items()})
+    except (ValueError, TypeError, RecursionError):
+        raise InputError(f"this is no consent; expected something like {EXAMPLE}") from None
+
+
+def save_consent(workspace: Workspace, consent: Consent) -> None:
+    """Keep it beside the portrait, and beside the avatar, with which it travels."""
+    for folder in ("portrait", "avatar"):
+        workspace.write_json(f"{folder}/{FILE}", asdict(consent))
+
+
+def load_consent(workspace: Workspace) -> Consent | None:
+    """What was kept, if anything was."""
+    name = f"portrait/{FILE}"
+    return consent_of(workspace.read(name)) if workspace.has(name) else None
+
+
+def _day(text: str, name: str) -> Day:
+    try:
+        return Day.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"the consent's {name} is {text[:40]!r}, expected a day such as 2026-11-01") from None
