@@ -49,7 +49,8 @@ def naive_gaussians(avatar: Avatar, code: Tensor, motion: FrameMotion) -> Gaussi
     """One frame [1, n] of one code [1, k, d]."""
     decoder = avatar.decoder
     if isinstance(decoder, PartBases):
-        return pose_plain(_all_bases(decoder, code, avatar.latents.reference), motion, torch.zeros(1, dtype=torch.long))
+        drawn = _all_bases(decoder, code, avatar.latents.reference).leading(decoder.n_in_front)
+        return pose_plain(drawn, motion, torch.zeros(1, dtype=torch.long))
     return _networks(decoder, code, motion)
 
 
@@ -60,9 +61,7 @@ def _all_bases(decoder: PartBases, code: Tensor, reference: Tensor) -> Canonical
         bend = decoder.config.bend
         coefficients = torch.tanh(bend * (code[0, k] - reference[k]) @ decoder.directions[k]) / bend
         spread = coefficients.expand(len(members), -1)  # the condition, at every point
-        change = torch.einsum("mr,rmc->mc", spread, decoder.bases[k])
-        change = torch.where(decoder.fixed[members, None], change.detach(), change)  # backs do not learn
-        attributes = attributes.index_add(0, members, change)
+        attributes = attributes.index_add(0, members, torch.einsum("mr,rmc->mc", spread, decoder.bases[k]))
     logits = decoder.skinning_logits
     if decoder.skinning_residual is not None:
         logits = logits + decoder.skinning_residual

@@ -1,8 +1,8 @@
 """Points for what no camera sees: the back of the cover of the head, and of the body.
 
-They close the avatar from behind, and they back it: what is in front need not be opaque by itself. No frame says what
-they look like, so they do not learn and keep what is guessed here. An edit
-that changes the cover (another hair, a hat) or the clothes changes its back as well.
+They close the avatar from behind. No frame says what they look like, so they take no part in a training and keep what
+is guessed here; what is in front hides them from where the frames look. An edit that changes the cover (another hair, a
+hat) or the clothes changes its back as well.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SEEN_SHARE = 0.4
 OPAQUE, GONE = 3.5, -7.0
 """Logits of opacity of a point that is there, and of one that is not (below 1/255: it is not drawn)."""
 
-WIDTH, FLATNESS = 0.75, 0.3
+WIDTH, FLATNESS = 0.65, 0.3
 """Size of a Gaussian along the surface, as a share of the points' distance, and across it, as a share of that."""
 
 BODY_FILL = 0.65
@@ -56,14 +56,17 @@ BODY_FILL = 0.65
 TORSO_SHARE, TORSO_M = 1.1, 0.13
 """Depth of a body: this share of half its width at the same height, at most so many metres."""
 
-OUTLINE_SIZES, EDGE_M = 2.0, 0.08
+OUTLINE_SIZES, EDGE_M = 3.2, 0.08
 """Backs end so many sizes of a Gaussian before the outline, and the body's is as deep as it gets so far inside."""
 
-HAIR_OUTLINE_SIZES = 1.2
+HAIR_OUTLINE_SIZES = 2.5
 """The same of the back of the head: hair has a soft outline."""
 
 PAD_PX = 64
 """A person goes on beyond the picture's border."""
+
+GAP_M = 0.012
+"""From the front of a body to its back where it is thinnest: a training moves the front a little."""
 
 CLEARANCE_M = 0.006
 """The body's back stays this far behind the head model's neck and shoulders."""
@@ -221,7 +224,7 @@ def _body_back(
     rays = _rays(watched.camera, rest[chosen])
     depth = np.minimum(TORSO_SHARE * half, TORSO_M) * np.sqrt(1 - flat**2)
     depth = np.maximum(depth, _behind_mesh(mesh, rest[chosen]) * (flat < 0.7))
-    means = rest[chosen] + depth[:, None] * rays
+    means = rest[chosen] + (GAP_M + depth)[:, None] * rays
     across = np.clip((rest[chosen, 0] - middle) / half, -1, 1)
     outer = middle + half * np.sign(across + 1e-9) * (0.35 + 0.6 * np.abs(across))  # no tie and no zip at the back
 

@@ -88,7 +88,7 @@ class Decoder(nn.Module, ABC):
 
     @property
     def n_in_front(self) -> int:
-        """Number of leading points that learn. The others close the back and stay as they start."""
+        """Number of leading points that a training draws. The others close the back and stay as they start."""
         return len(self)
 
     def absorb_edits(self, codes: Tensor, reference: Tensor, edits: Tensor) -> None:
