@@ -8,7 +8,8 @@ times `--scale`; GPUs are logical. Each row of the table is a run of its own on 
 of the time in which the slowest stage worked, how far the run was from the bound that this stage sets, what the driver
 took, and how long it was until the first clip. A machine of two cores hands over about ten rows a second; a scale that
 asks for more measures that machine and not the pipeline. One GPU is refused, as a build refuses it: an editor claims a
-whole one, and animators work beside it.
+whole one, and animators work beside it. A worker is a process of up to 0.8 GB: 8 GPUs have 17 of them, and 64 have 117,
+which want a machine of 64 GB.
 """
 
 from __future__ import annotations
@@ -251,7 +252,7 @@ def main() -> int:
         }
         workers = ", ".join(f"{count} {name}" for name, count in found.sizes.items())
         rows.append(Row("Synthesis, simulated", f"{gpus} GPUs, {found.rows} edits ({workers})", times, measures))
-    report(rows, chosen.json)
+        report(rows, chosen.json)
     return 0
 
 

@@ -26,9 +26,9 @@ from perse_ray.build.components import studio_of
 from perse_ray.build.plan import synthesis_balance
 from perse_ray.build.values import synthesis_to_json
 from perse_ray.rows.attempts import AttemptLedger
-from perse_ray.synthesis.synthesize import Subject, Synthesis
+from perse_ray.synthesis.synthesize import FilmedEdit, Synthesis
 
-GPUS = (1, 8, 64, 500)
+GPUS = (2, 8, 64, 500)
 PROMPTS = (1_000, 10_000, 100_000, 1_000_000)
 NODE = {"GPU": 8.0, "CPU": 96.0, "memory": 1100.0 * 2**30}
 """Of eight GPUs, as clouds have them."""
@@ -60,7 +60,7 @@ def measured(rows: int = 2000) -> Driver:
     made = [studio.row("someone", prompt) for prompt in prompts]
     row_s = (time.perf_counter() - begin) / rows
     tracemalloc.start()
-    subjects = tuple(Subject(p, str(r["edit"]), str(r["clip"])) for p, r in zip(prompts, made, strict=True))
+    subjects = tuple(FilmedEdit(p, str(r["edit"]), str(r["clip"])) for p, r in zip(prompts, made, strict=True))
     kept = (synthesis_to_json(Synthesis("reference", subjects, (), (), ())), [dict(row) for row in made])
     row_bytes = tracemalloc.get_traced_memory()[0] / rows
     tracemalloc.stop()
