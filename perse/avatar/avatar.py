@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from perse.attributes import Category
 from perse.avatar.canonical import CanonicalGaussians
 from perse.avatar.decoder import Decoder, DecoderConfig
+from perse.avatar.facing import culled
 from perse.avatar.latents import LatentConfig, LatentSpace, SubjectFeatures
 from perse.avatar.motion import FrameMotion, Skeleton
 from perse.avatar.part_bases import PartBasesConfig
@@ -181,3 +182,9 @@ class Avatar(nn.Module):
                 )
             of_frame = torch.zeros(len(motion), dtype=torch.long, device=motion.coefficients.device)
         return self.decoder.pose(canonical, motion, of_frame)
+
+    def seen_from(self, camera: Camera, gaussians: Gaussians) -> Gaussians:
+        """Posed Gaussians [..., n] as this camera, or one for each leading dimension, is to draw them: what closes the
+        back is for those who look from behind."""
+        backs = self.decoder.backs
+        return gaussians if backs is None else culled(gaussians, backs, camera)

@@ -91,6 +91,11 @@ class Decoder(nn.Module, ABC):
         """Number of leading points that a training draws. The others close the back and stay as they start."""
         return len(self)
 
+    @property
+    def backs(self) -> Tensor | None:
+        """Mask [n] of those others; None where there are none."""
+        return None
+
     def absorb_edits(self, codes: Tensor, reference: Tensor, edits: Tensor) -> None:
         """Start from given changes of attributes [s, n, 14] of the subjects with codes [s, k, d]."""
 

@@ -59,7 +59,7 @@ class StartConfig:
     """In the photo hull around it: hair, hats, headphones, earrings, beards."""
     body_points: int = 3000
     """On neck, shoulders and clothes."""
-    back_points: int = 1800
+    back_points: int = 0
     """Behind head and body, where no frame looks: they close what is seen from behind. 0 leaves the back open."""
     watched_frames: int = 24
     """Frames that the hull and the first colours are taken from."""

@@ -147,6 +147,11 @@ class PartBases(Decoder):
         return int(fixed[0]) if len(fixed) else len(self)
 
     @property
+    def backs(self) -> Tensor | None:
+        """See `Decoder`."""
+        return self.fixed
+
+    @property
     def members(self) -> list[Tensor]:
         """For each category, the points [m] of its region."""
         return [getattr(self, f"members_{k}") for k in range(len(CATEGORIES))]

@@ -81,7 +81,8 @@ def view_sweep(avatar: Avatar, clip: PortraitClip, rasterizer: Rasterizer) -> Vi
     foreign, hazy = {}, {}
     for angle in ANGLES_DEG:
         camera = orbit(home, centre, float(np.radians(angle))).to(avatar.device)
-        drawn = rasterize(gaussians, camera, background=torch.ones(3, device=avatar.device), rasterizer=rasterizer)
+        seen = avatar.seen_from(camera, gaussians)
+        drawn = rasterize(seen, camera, background=torch.ones(3, device=avatar.device), rasterizer=rasterizer)
         alpha = drawn.alphas[0].cpu().numpy()
         picture = drawn.colors[0].clamp(0, 1).cpu().numpy()
         nearest = int(np.abs(turned + (angle + 180) % 360 - 180).argmin())

@@ -45,7 +45,9 @@ class Viewer:
         gaussians = self.avatar.pose(canonical, motion, of_frame)
         device = of_frame.device
         white = torch.ones(3, device=device)
-        drawn = rasterize(gaussians, self.camera.to(device), background=white, rasterizer=self.rasterizer)
+        camera = self.camera.to(device)
+        seen = self.avatar.seen_from(camera, gaussians)
+        drawn = rasterize(seen, camera, background=white, rasterizer=self.rasterizer)
         return drawn.colors.clamp(0, 1).cpu()
 
     def at(self, frames: list[int]) -> Viewer:

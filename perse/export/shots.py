@@ -96,9 +96,11 @@ def film(
             if canonical is None or shot.code is not drawn_code:
                 canonical, drawn_code = avatar.canonicalise(shot.code.to(device)), shot.code
             gaussians = avatar.pose(canonical, shot.frame)[0]
-            camera = shot.camera.resized(shot.camera.width * supersampling, shot.camera.height * supersampling)
+            camera = shot.camera.resized(shot.camera.width * supersampling, shot.camera.height * supersampling).to(
+                device
+            )
             ground = None if background is None else torch.tensor(background, device=device)
-            drawn = rasterize(gaussians, camera.to(device), background=ground, rasterizer=rasterizer)
+            drawn = rasterize(avatar.seen_from(camera, gaussians), camera, background=ground, rasterizer=rasterizer)
             colors = drawn.colors if background is not None else torch.cat([drawn.colors, drawn.alphas[..., None]], -1)
             picture = _halved(colors, supersampling).clamp(0, 1)
             if background is None:

@@ -89,7 +89,7 @@ class PaperNumbers:
     """513 frames."""
     avatar: AvatarConfig = field(default_factory=lambda: AvatarConfig(latents=LatentConfig(), decoder=NetworksConfig()))
     """The paper's four networks."""
-    start: StartConfig = field(default_factory=lambda: StartConfig(watched_subjects=160, back_points=0))
+    start: StartConfig = field(default_factory=lambda: StartConfig(watched_subjects=160))
     """Points before they grow. None behind the head: with networks a point has no attributes of its own to close it."""
     steps: int = 50_000
     """Of stage 1; see the module."""
@@ -219,7 +219,6 @@ def _training(models: PaperModels, numbers: PaperNumbers) -> TrainingConfig:
             vgg_checkpoint=models.vgg,
             latent=0.1,
             deformation=DeformationLossConfig(),
-            body=0.0,
         ),
         rates=LearningRates(networks=1e-4, latents=5e-4),
         densification=DensificationConfig(target=numbers.points),

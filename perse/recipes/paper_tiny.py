@@ -84,7 +84,7 @@ def _numbers() -> PaperNumbers:
             ),
         ),
         start=StartConfig(
-            head_points=400, shell_points=200, body_points=100, back_points=0, watched_frames=6, watched_subjects=3,
+            head_points=400, shell_points=200, body_points=100, watched_frames=6, watched_subjects=3,
             hull=HullConfig(voxel_m=0.014),
         ),
         steps=24,

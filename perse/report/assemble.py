@@ -84,7 +84,9 @@ def draw(inputs: ReportInputs, code: Tensor, frame: int) -> NDArray[np.uint8]:
     gaussians = inputs.avatar.pose(inputs.avatar.canonicalise(code), parameters)
     device = code.device
     white = torch.ones(3, device=device)
-    drawn = rasterize(gaussians[0], clip.camera.to(device), background=white, rasterizer=inputs.rasterizer)
+    camera = clip.camera.to(device)
+    seen = inputs.avatar.seen_from(camera, gaussians[0])
+    drawn = rasterize(seen, camera, background=white, rasterizer=inputs.rasterizer)
     return (drawn.colors.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 

@@ -208,5 +208,6 @@ class _Frames:
         motion = self._motion[torch.tensor(frames, device=avatar.device)]
         of_frame = torch.zeros(count, dtype=torch.long, device=avatar.device)
         gaussians = avatar.pose(canonical, motion, of_frame)
+        gaussians = avatar.seen_from(self._camera, gaussians)
         drawn = rasterize(gaussians, self._camera, background=self._white, rasterizer=self._rasterizer)
         return drawn, target

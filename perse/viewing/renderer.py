@@ -150,7 +150,8 @@ class AvatarRenderer:
         if requests[0].background is not None:
             background = torch.tensor(requests[0].background, dtype=torch.float32, device=device) / 255
         with torch.inference_mode(), self._one_at_a_time:
-            drawn = rasterize(self._posed(looks), cameras, background=background, rasterizer=self.rasterizer)
+            seen = self.avatar.seen_from(cameras, self._posed(looks))
+            drawn = rasterize(seen, cameras, background=background, rasterizer=self.rasterizer)
             colors = drawn.colors
             if background is None:
                 alpha = drawn.alphas[..., None]

@@ -12,7 +12,7 @@ from benchmarks.pairs import PairRasterizer
 from benchmarks.render import head_shell
 from perse.avatar import Avatar
 from perse.render import CpuRasterizer, ReferenceRasterizer, rasterize
-from perse.training import ClipStore, LossConfig, Trainer, TrainingConfig
+from perse.training import ClipStore, Trainer, TrainingConfig
 from perse.training.memory import keep_freed_memory
 from perse.training.sampler import StepSample
 from perse.training.warm_up import warm_up
@@ -27,7 +27,7 @@ def test_a_step_equals_its_naive_evaluation(head_model, tiny_clips, decoder) -> 
     stir(avatar)
     clips, config = (
         ClipStore([clip for clip, _ in tiny_clips]),
-        TrainingConfig(pose_networks_from=0.0, losses=LossConfig(body=0.0)),
+        TrainingConfig(pose_networks_from=0.0),
     )
     trainer = Trainer(avatar, clips, config, rasterizer=CpuRasterizer())
     loss = trainer.gradients(SAMPLE).total
