@@ -149,7 +149,7 @@ class PartBases(Decoder):
     @property
     def backs(self) -> Tensor | None:
         """See `Decoder`."""
-        return self.fixed
+        return self.fixed if bool(self.fixed.any()) else None
 
     @property
     def members(self) -> list[Tensor]:
