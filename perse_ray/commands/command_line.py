@@ -9,7 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from perse.errors import PerseError, RecipeError
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 EXIT_EXPECTED = 2
 EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfWorkspace:
+    """Arguments of a command about what a build left."""
+
+    workspace: str = "runs/demo"
+    """The build's folder; also s3://… or gs://…."""
 
 
 def run_command(command: Callable[[], None]) -> int:

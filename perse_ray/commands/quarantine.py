@@ -16,40 +16,31 @@ from typing import Annotated
 
 import tyro
 
-from perse_ray.commands.command_line import parsed, run_command
+from perse_ray.commands.command_line import OfWorkspace, parsed, run_command
 
 KEY_SHOWN, ERROR_SHOWN = 12, 90
 """Characters in a list."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class List:
+class List(OfWorkspace):
     """A line for each."""
-
-    workspace: str = "runs/demo"
-    """The build's folder; also s3://… or gs://…."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Show:
+class Show(OfWorkspace):
     """Everything that is known about some of them."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Which; all by default."""
 
-    workspace: str = "runs/demo"
-    """The build's folder; also s3://… or gs://…."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Retry:
+class Retry(OfWorkspace):
     """Let some of them be tried again by the next build."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Which; all by default."""
-
-    workspace: str = "runs/demo"
-    """The build's folder; also s3://… or gs://…."""
 
     wait: bool = False
     """Wait while a run holds the workspace, instead of refusing."""

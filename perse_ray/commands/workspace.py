@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from perse_ray.commands.command_line import parsed, run_command
+from perse_ray.commands.command_line import OfWorkspace, parsed, run_command
 
 if TYPE_CHECKING:
     from perse.data.workspace import Workspace
@@ -26,22 +26,16 @@ EXIT_FOUND = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class Check(OfWorkspace):
     """Say what is missing, damaged or left over."""
-
-    workspace: str = "runs/demo"
-    """The build's folder; also s3://… or gs://…."""
 
     verify: bool = False
     """Read every file, also those that nobody seems to have touched."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repair:
+class Repair(OfWorkspace):
     """Remove what is damaged or left over; the next build makes it again."""
-
-    workspace: str = "runs/demo"
-    """The build's folder; also s3://… or gs://…."""
 
     verify: bool = False
     """Read every file, also those that nobody seems to have touched."""
@@ -51,11 +45,8 @@ class Repair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
+class Size(OfWorkspace):
     """Say where the bytes are."""
-
-    workspace: str = "runs/demo"
-    """The build's folder; also s3://… or gs://…."""
 
 
 Arguments = (
