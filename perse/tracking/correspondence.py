@@ -4,8 +4,8 @@
 
 The average head is drawn frontally, made up (eyes, brows, lips) so that the face mesh network believes in it, and its
 detected landmarks are lifted to the surface through the z-buffer. The lips are taken from a drawing with the mouth
-open, where upper and lower lip are apart. Turned views were tried and put the oval far off
-(docs/reference.md#fitting-and-animating-a-portrait).
+open, where upper and lower lip are apart and show their edges (`lip_correspondence`). Turned views were tried and put
+the oval far off (docs/reference.md#fitting-and-animating-a-portrait).
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ from perse.head.mesh_tools import vertex_normals
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
 from perse.tracking.detection import detect_landmarks
 from perse.tracking.landmarks import LEFT_IRIS_CENTER, LIPS, LIPS_BETWEEN, N_SURFACE, RIGHT_IRIS_CENTER
+from perse.tracking.lip_correspondence import bring_to_edges
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 
 SIZE_PX = 1024
 OVERSAMPLING = 2
+OPENED_RAD = 0.12
+"""The jaw of the second drawing: wide enough to part the lips up to their corners, not so wide that they stretch."""
 RIM_PX = 4
 """Oversampled pixels kept free along the head's outline."""
 SKIN_COLOR = (214, 166, 142)
@@ -186,14 +189,16 @@ def make_correspondence(model: HeadModel) -> tuple[dict[str, NDArray[np.generic]
         torch.zeros(model.n_expression), torch.zeros(model.n_joints, 3),
     )  # fmt: skip
     opened_pose = torch.zeros(model.n_joints, 3)
-    opened_pose[Joint.JAW, 0] = 0.25
+    opened_pose[Joint.JAW, 0] = OPENED_RAD
     opened = HeadParameters(neutral.betas, neutral.vertex_offsets, neutral.expression, opened_pose)
     faces, weights = np.zeros(N_SURFACE, np.int64), np.zeros((N_SURFACE, 3), np.float32)
     lips = np.array(sorted({*LIPS, *LIPS_BETWEEN}))
     drawings = [_Drawing.of(model, neutral), _Drawing.of(model, opened)]
     partner = _partners(drawings)
-    for drawing, chosen in zip(drawings, (np.arange(N_SURFACE), lips), strict=True):
-        points = drawing.symmetric(partner)[chosen]
+    marks = [drawing.symmetric(partner) for drawing in drawings]
+    marks[1] = bring_to_edges(marks[1], drawings[1].fragments.depth, OVERSAMPLING)
+    for drawing, found, chosen in zip(drawings, marks, (np.arange(N_SURFACE), lips), strict=True):
+        points = found[chosen]
         faces[chosen], weights[chosen] = lift(model, drawing.fragments, points)
         for x, y in points:
             cv2.circle(drawing.image, (int(x), int(y)), 2, (40, 90, 255), -1)

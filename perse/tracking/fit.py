@@ -16,6 +16,7 @@ from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters
 from perse.tracking.landmark_model import FitLayout, LandmarkModel
 from perse.tracking.landmark_problem import FitConfig, LandmarkProblem
+from perse.tracking.lips_at_rest import close_lips
 from perse.tracking.residual import ResidualConfig, fit_offsets
 
 
@@ -56,13 +57,17 @@ def fit_head(
     points = landmarks_px[model.landmark_ids.numpy()].astype(np.float64)
     target = torch.from_numpy(points[:, :2].copy())
     focal = config.focal_per_width * width
-    problem = LandmarkProblem(LandmarkModel(model, focal, (width / 2, height / 2)), model, points, config)
+    precise = model.to("cpu", torch.float64)
+    average = torch.zeros(model.n_shape, dtype=torch.float64)
+    closed = close_lips(precise, average, torch.zeros(model.n_vertices, 3, dtype=torch.float64))
+    problem = LandmarkProblem(LandmarkModel(model, focal, (width / 2, height / 2), closed), model, points, config)
     vector = problem.solve()
     translation = vector[problem.layout.translation]
     camera = portrait_camera(translation, focal, width, height)
-    head = parameters_of(problem.layout, vector, torch.zeros(model.n_vertices, 3, dtype=torch.float64))
+    head = parameters_of(problem.layout, vector, closed)
     before = problem.rms(vector)
-    offsets = fit_offsets(model.to("cpu", torch.float64), head, camera.to("cpu", torch.float64), target, residual)
+    offsets = fit_offsets(precise, head, camera.to("cpu", torch.float64), target, residual)
+    offsets = close_lips(precise, head.betas, offsets)
     refined = LandmarkModel(model, focal, (width / 2, height / 2), offsets)
     surface = problem.surface
     distance = (refined.pixels(vector) - target).norm(dim=1)[surface]

@@ -24,6 +24,7 @@ from perse.tracking.headwear import find_headwear
 from perse.tracking.materials import Material, estimate_materials
 from perse.tracking.person import person_matte, soften_hair_edge
 from perse.tracking.polygons import contour_mask, landmark_mask
+from perse.tracking.seen_through import without_background
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -64,6 +65,7 @@ class ProceduralParser:
             # A hat taught the hair model wrong colours: learn again from what is left.
             materials = estimate_materials(image, lab, real * (1 - headwear), hull, frame)
             hair = materials[Material.HAIR] * (1 - headwear)
+        person = without_background(lab, person, hair, frame.width_px)
         person = soften_hair_edge(lab, person, hair, frame.width_px)
         beard = beard_mask(image, lab, landmarks_px, frame, person)
         skin_parts = self._split_skin(image, lab, landmarks_px, frame, hull)

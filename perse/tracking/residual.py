@@ -43,7 +43,7 @@ def fit_offsets(
         posed = pose_head(model, current)
         points = model.landmarks(posed.vertices)
         wanted = _lift_to_plane(points, target_px, camera)[on_skin]
-        field = _spread(points[on_skin], wanted, posed.vertices, radius, stiffness)
+        field = spread(points[on_skin], wanted, posed.vertices, radius, stiffness)
         offsets = offsets + _to_rest(model, posed, _keep_rigid(model, field))
     return offsets
 
@@ -61,7 +61,13 @@ def _lift_to_plane(points: Tensor, target_px: Tensor, camera: Camera) -> Tensor:
     return in_camera @ camera.world_to_camera[:3, :3]
 
 
-def _spread(source: Tensor, values: Tensor, at: Tensor, radius: float, stiffness: float) -> Tensor:
+def spread(source: Tensor, values: Tensor, at: Tensor, radius: float, stiffness: float) -> Tensor:
+    """Values [l, 3] at `source` [l, 3], carried to points [n, 3] by Gaussian radial basis functions: [n, 3].
+
+    Args:
+        radius: standard deviation; stiffness: 0 meets the values exactly, large values smooth.
+    """
+
     def kernel(a: Tensor, b: Tensor) -> Tensor:
         return torch.exp(-torch.cdist(a, b).square() / (2 * radius**2))
 

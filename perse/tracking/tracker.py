@@ -19,6 +19,7 @@ from perse.tracking.ears import EarConfig, align_ears
 from perse.tracking.fit import HeadFit, fit_head
 from perse.tracking.landmark_problem import FitConfig
 from perse.tracking.landmarks import N_SURFACE
+from perse.tracking.open_mouth import lowered_lip
 from perse.tracking.orientation import lean_of, upright
 from perse.tracking.parser import FaceParser, ProceduralParser
 from perse.tracking.residual import ResidualConfig
@@ -125,7 +126,7 @@ class MediapipeTracker:
         self._check_size(points)
         self._check_inside(points, image)
         crop = crop_portrait(image, points, self._config.crop)
-        return LocatedFace(crop, crop.points(points))
+        return LocatedFace(crop, lowered_lip(crop.image, crop.points(points)))
 
     def _check_size(self, points: NDArray[np.float32]) -> None:
         width = face_width(points)

@@ -15,7 +15,6 @@ from scipy.spatial import cKDTree
 
 from perse.attributes import Part
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
-from perse.synthesis.procedural.animator.harmonic import extend
 from perse.synthesis.procedural.animator.own_pose import sample
 from perse.synthesis.procedural.animator.projection import Picture, Projection
 from perse.synthesis.procedural.animator.skin_and_hair import Complexion
@@ -31,8 +30,23 @@ BLINKS = (
 _RING_TEXELS = 24
 """How far around a lid its surroundings are looked at."""
 
-_NEAR_M, _BARE_SHARE = 0.02, 0.5
-"""Up to where the skin around an eye tells what its lid looks like, and how much of the lid's colour it decides."""
+_LASHES_M = 0.003
+"""Nearer to the edge of a lid, the photograph shows lashes and their shade rather than skin."""
+
+_LIT_SHARE = 0.4
+"""A closed lid lies before the socket's shade: so much of its colour is that of the lit skin around."""
+
+_SMOOTH_TEXELS = 2.0
+"""Blur of the lids' colour: skin without the pores of its surroundings looks odd only when there are several edges."""
+
+_LASHES_M = 0.003
+"""Nearer to the edge of a lid, the photograph shows lashes and their shade rather than skin."""
+
+_LIT_SHARE = 0.4
+"""A closed lid lies before the socket's shade: so much of its colour is that of the lit skin around."""
+
+_SMOOTH_TEXELS = 2.0
+"""Blur of the lids' colour: skin without the pores of its surroundings looks odd only when there are several edges."""
 
 _LARGEST_STEP = 0.45
 """Of the logarithm of brightness: what differs more is no skin but a lash, a rim of glasses or the white of an eye."""
@@ -90,47 +104,33 @@ def _close(
 ) -> ClosedLid:
     amount = np.linalg.norm(motion, axis=1)
     amount /= max(float(amount.max()), 1e-9)
-    clean = _clean_skin(picture, seen, complexion)
-    skin = _lid_skin(surface, complexion, clean, amount)
     to_upper, to_lower = (_distance(surface, edge) for edge in edges)
-    layers = [skin, amount[:, None], to_upper[:, None], to_lower[:, None], _crease(to_upper)[:, None], clean[:, None]]
-    fields = surface.on_texels(np.concatenate(layers, 1))
+    fields = surface.on_texels(np.stack([amount, to_upper, to_lower, _clean_skin(picture, seen, complexion)], 1))
     drawn = surface.atlas.face >= 0
-    inside = drawn & (fields[..., 3] > 0.02)
+    inside = drawn & (fields[..., 0] > 0.02)
     rows, columns = np.nonzero(inside)
     top, left = max(rows.min() - _RING_TEXELS, 0), max(columns.min() - _RING_TEXELS, 0)
     box = slice(top, rows.max() + _RING_TEXELS), slice(left, columns.max() + _RING_TEXELS)
-    patch = fields[box]
-    around = drawn[box] & (patch[..., 7] > 0.9) & (patch[..., 3] < 0.12)
-    rgb = _continued(painted[box], patch[..., :3], around)
-    near = around & (np.minimum(patch[..., 4], patch[..., 5]) < _NEAR_M)
-    if near.sum() > 60:  # close to the eye the photograph shows the shade of lashes, which a closed lid lies before
-        rgb += (_BARE_SHARE * smoothstep(patch[..., 3:4], 0.02, 0.5)) * (_bright(painted[box][near]) - rgb)
-    rgb = rgb * (1 - 0.1 * patch[..., 6:7]) * (1 + 0.05 * _bulge(patch[..., 4:5]))
-    rgb = np.clip(rgb, 0, 255)
-    lashes = 0.75 * (1 - smoothstep(patch[..., 4], 0.0004, 0.0024)) + 0.25 * (1 - smoothstep(patch[..., 5], 0.0, 0.001))
-    lashes = np.clip(lashes, 0, 0.8)[..., None] * (patch[..., 3:4] > 0.02)
-    rgb = rgb * (1 - lashes) + _LASH_COLOR * lashes
-    weight = smoothstep(patch[..., 3:4], 0.03, 0.3)
-    weight = np.maximum(weight, lashes) * inside[box][..., None]
+    moved, above, below, clean = np.moveaxis(fields[box], -1, 0)
+    beside = drawn[box] & (moved < 0.05) & (np.minimum(above, below) > _LASHES_M)
+    shaded, lit = _continued(painted[box], beside), _continued(painted[box], beside & (clean > 0.5))
+    rgb = shaded + _LIT_SHARE * smoothstep(moved, 0.05, 0.8)[..., None] * (lit - shaded)
+    rgb = rgb * (1 - 0.12 * _crease(above) + 0.06 * _bulge(above))[..., None]
+    lashes = 0.75 * (1 - smoothstep(above, 0.0004, 0.0024)) + 0.25 * (1 - smoothstep(below, 0.0, 0.001))
+    lashes = (np.clip(lashes, 0, 0.8) * (moved > 0.02))[..., None]
+    rgb = np.clip(rgb, 0, 255) * (1 - lashes) + _LASH_COLOR * lashes
+    weight = np.maximum(smoothstep(moved, 0.03, 0.3)[..., None], lashes) * inside[box][..., None]
     return ClosedLid(index, int(top), int(left), rgb.astype(np.float32), weight.astype(np.float32))
 
 
-def _continued(painted: Array, skin: Array, around: NDArray[np.bool_]) -> Array:
-    """The skin around an eye continued over its lids, [h, w, 3]: a lid has no colour of its own, and any step at its
-    border looks like a disc that lies on the face.
-
-    Args:
-        painted: the texture; skin: a smooth guess of the lids' colour.
-        around: where the texture shows clean skin.
-    """
-    ratio = np.log(np.maximum(painted, 8).mean(-1) / np.maximum(skin, 8).mean(-1))
-    known = (around & (np.abs(ratio) < _LARGEST_STEP)).astype(np.float32)
-    if known.sum() < 60:
-        return skin
-    step = push_pull(np.log(np.maximum(painted, 8) / np.maximum(skin, 8)), known)
-    step = cv2.GaussianBlur(step, (0, 0), 5)
-    return np.clip(skin * np.exp(step), 0, 255).astype(np.float32)
+def _continued(painted: Array, known: NDArray[np.bool_]) -> Array:
+    """Colours [h, w, 3] that meet those of the texture at the border of where it is known, and are smooth elsewhere: a
+    lid has no colour of its own, and any step at its border looks like a disc that lies on the face."""
+    if not known.any():
+        return painted
+    filled = push_pull(painted, known.astype(np.float32))
+    smooth = cv2.GaussianBlur(filled, (0, 0), _SMOOTH_TEXELS)
+    return np.where(known[..., None], filled, smooth)
 
 
 def _clean_skin(picture: Picture, seen: Projection, complexion: Complexion) -> Array:
@@ -139,12 +139,6 @@ def _clean_skin(picture: Picture, seen: Projection, complexion: Complexion) -> A
     avoid = cv2.dilate(avoid, np.ones((9, 9), np.uint8))
     clean = (sample(avoid, seen.pixels) < 0.1) & (seen.trust > 0.3)
     return (clean * (1 - complexion.cover)).astype(np.float32)
-
-
-def _lid_skin(surface: HeadSurface, complexion: Complexion, clean: Array, amount: Array) -> Array:
-    """A smooth colour for the lids, from the skin around the eye without brows, lashes and the eye itself: [n, 3]."""
-    known = 4.0 * clean * (amount < 0.08)
-    return extend(complexion.skin, known, surface.average, surface.outer, softness=0.5)
 
 
 def _lid_edge(surface: HeadSurface, loop: Loop) -> Array:
@@ -165,13 +159,6 @@ def _distance(surface: HeadSurface, points: Array) -> Array:
     along = nearest / (len(points) - 1)
     corner = 0.0012 * (1 - np.sqrt(np.clip(4 * along * (1 - along), 0, 1)))  # lashes thin out towards the corners
     return (away + corner).astype(np.float32)
-
-
-def _bright(colors: Array) -> Array:
-    """The colour of the brighter half [3] of colours [n, 3], without highlights."""
-    level = colors.mean(1)
-    low, high = np.quantile(level, (0.4, 0.85))
-    return np.asarray(colors[(level >= low) & (level <= high)].mean(0), np.float32)
 
 
 def _bulge(to_upper: Array) -> Array:

@@ -28,6 +28,8 @@ Array = NDArray[np.float32]
 
 _FACE_PARTS = (Part.BROWS, Part.EYES, Part.MOUTH)
 _NOISE_SEED = 20
+_TURNED_TO_CAMERA = (-0.3, -0.15)
+"""Between these cosines of normal and view, the outline is the photograph's rather than made-up tips of strands."""
 _WORN = (Part.BEARD, Part.CLOTHES)
 
 
@@ -230,7 +232,8 @@ def _dressed(picture: Picture, texels: Projection, clothes: Array, share: Array)
 def _rim(picture: Picture, texels: Projection, hairy: Array, strands: Array, smooth_cover: Array) -> Array:
     """Soft outline of hair: the photograph's matte where it shows the outline, tips of strands elsewhere."""
     matte = sample(picture.matte, texels.pixels)
-    seen = smoothstep(texels.trust, 0.0, 0.05)
+    # No colour is trusted in the matte's soft band, but the matte itself is what the photograph shows there.
+    seen = np.maximum(smoothstep(texels.trust, 0.0, 0.05), smoothstep(texels.facing, *_TURNED_TO_CAMERA))
     tips = np.clip(0.62 + 0.42 * strands, 0, 1)
     tips = tips + (1 - tips) * smooth_cover
     soft = seen * matte + (1 - seen) * tips

@@ -1,0 +1,77 @@
+"""Background that shows through loose hair: taken out of the person's matte where the colours near by say so.
+
+The person network counts everything between loose strands and the head as the person; a wall seen there would turn
+with the hair, as a patch of the wall's colour.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep
+
+Floats = NDArray[np.float32]
+
+REACH_WIDTHS = 0.35
+"""How far the background's colour is carried into the hair, face widths, standard deviation."""
+LIKELIER_BY = 2.0
+"""A pixel is background when its colour is e² times likelier in the background near by than in the hair."""
+NOISE = 40.0
+"""Variance (CIELAB) that even a flat wall has in a JPEG."""
+ALIKE = 2.5
+LARGEST_SHARE = 0.35
+"""When more of the hair than this looks like the background, the two cannot be told apart, and nothing is taken."""
+LEAST_HUE = 25.0
+"""Distance in a*, b* between background and hair: dark hair before a dark wall of its hue is not told apart by it."""
+_LEAST_NEAR = 0.02
+
+
+def without_background(lab: Floats, person: Floats, hair: Floats, width_px: float) -> Floats:
+    """The matte [h, w] without the background that it holds among the hair.
+
+    Args:
+        lab: [h, w, 3] CIELAB.
+        person: [h, w] in [0, 1]; hair: [h, w], the share of hair among the person's pixels.
+        width_px: of the face.
+    """
+    inside = (person > 0.5) & (hair > 0.5)
+    core = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    smooth = blur(lab, 0.008 * width_px)
+    background, alike = _background_likelihood(smooth, person, REACH_WIDTHS * width_px, smooth[core])
+    # Hair that could be background would teach the hair's model the very colours that are in question.
+    model = fit_mixture(lab[core & ~alike], 4)
+    if model is None or (core & alike).sum() > LARGEST_SHARE * core.sum():
+        return person
+    likelier = background - model.log_likelihood(smooth)
+    seen = smoothstep(likelier - LIKELIER_BY, -1.0, 1.0) * smoothstep(hair, 0.3, 0.7) * (person > 0.02)
+    seen = guided_filter(np.asarray(lab[..., 0] / 100, np.float32), seen, max(2, round(0.015 * width_px)), 1e-3)
+    seen = seen * _beside_background(seen > 0.5, person, width_px)
+    return (person * (1 - smoothstep(seen, 0.3, 0.8))).astype(np.float32)
+
+
+def _background_likelihood(lab: Floats, person: Floats, reach: float, hair: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Log-likelihood [h, w] of each pixel's colour under the background around it, -inf where none is near or where its
+    hue is that of hair [n, 3]; and where the colour lies within `ALIKE` deviations of it."""
+    weight = (cv2.dilate(person, np.ones((5, 5), np.uint8)) < 0.02).astype(np.float32)
+    near = blur(weight, reach)
+    amount = np.maximum(near, 1e-4)[..., None]
+    mean = blur(lab * weight[..., None], reach) / amount
+    spread = np.maximum(blur(lab * lab * weight[..., None], reach) / amount - mean * mean, 0) + NOISE
+    away = ((lab - mean) ** 2 / spread).sum(-1)
+    value = -0.5 * (away + np.log(2 * np.pi * spread).sum(-1))
+    hue = np.linalg.norm(mean[..., 1:] - (np.median(hair[:, 1:], 0) if len(hair) else 0), axis=-1)
+    known = (near > _LEAST_NEAR) & (hue > LEAST_HUE)
+    return np.where(known, value, -np.inf).astype(np.float32), known & (away < ALIKE**2)
+
+
+def _beside_background(seen: NDArray[np.bool_], person: Floats, width_px: float) -> Floats:
+    """1 on the pieces that reach the background and are more than a few strands wide, a little around them."""
+    size = 2 * max(1, round(0.012 * width_px)) + 1
+    disk = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+    opened = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_OPEN, disk)
+    _, pieces = cv2.connectedComponents(opened)
+    edge = cv2.dilate((person < 0.5).astype(np.uint8), disk) > 0
+    reaching = np.unique(pieces[edge & (pieces > 0)])
+    return cv2.dilate(np.isin(pieces, reaching).astype(np.float32), disk)

@@ -1,0 +1,46 @@
+"""Walls that show through loose hair are no part of the person."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perse.tracking.colors import to_lab
+from perse.tracking.seen_through import without_background
+
+WALL, HAIR = (235, 200, 40), (96, 66, 44)
+
+
+def scene(wall: tuple[int, int, int], patch: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A head of hair 120 px wide before a wall; its matte also holds a patch [100:140, 50:70] beside it."""
+    rng = np.random.default_rng(0)
+    image = np.empty((256, 256, 3), np.float32)
+    image[:] = wall
+    image[60:220, 70:190] = HAIR
+    image[100:140, 50:70] = patch
+    image += rng.normal(0, 3, image.shape)
+    person = np.zeros((256, 256), np.float32)
+    person[60:220, 70:190] = 1
+    person[100:140, 50:70] = 1
+    return to_lab(np.clip(image, 0, 255).astype(np.uint8)), person
+
+
+def test_a_patch_of_the_wall_leaves_the_matte() -> None:
+    lab, person = scene(WALL, (225, 188, 36))  # a little darker than the wall itself
+    after = without_background(lab, person, np.ones_like(person), 100.0)
+    assert after[105:135, 52:66].mean() < 0.1
+    assert after[65:215, 76:184].min() > 0.95
+
+
+def test_hair_stays_though_it_shines() -> None:
+    lab, person = scene(WALL, (150, 110, 74))
+    np.testing.assert_array_equal(without_background(lab, person, np.ones_like(person), 100.0), person)
+
+
+def test_a_wall_of_the_hairs_hue_takes_nothing_away() -> None:
+    lab, person = scene((120, 90, 64), (118, 88, 62))
+    np.testing.assert_array_equal(without_background(lab, person, np.ones_like(person), 100.0), person)
+
+
+def test_without_hair_there_is_nothing_to_see_through() -> None:
+    lab, person = scene(WALL, WALL)
+    assert without_background(lab, person, np.zeros_like(person), 100.0) is person
