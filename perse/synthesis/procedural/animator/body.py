@@ -110,7 +110,7 @@ def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_widt
 def _notches(picture: Picture, face_width_px: float) -> Array:
     """Strands lying on a shoulder cut notches into its outline: [h, w] of 0 or 1 where clothes go on below them."""
     clothes = (picture.masks.labels == Part.CLOTHES).astype(np.uint8)
-    closed = cv2.morphologyEx(clothes, cv2.MORPH_CLOSE, _disk(0.1 * face_width_px), borderType=cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(clothes, cv2.MORPH_CLOSE, _disk(0.35 * face_width_px), borderType=cv2.BORDER_REPLICATE)
     return ((closed > 0) & (picture.masks.labels == Part.HAIR)).astype(np.float32)
 
 
