@@ -1,0 +1,55 @@
+"""What the backs are made from, and what they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perse.avatar.around import Array
+from perse.avatar.observation import Observation
+from perse.avatar.points import MeshPrior
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the front's points look like in the clips.
+
+    Attributes:
+        prior: of m points.
+        layers: [m], values of `Layer`.
+        observation: of the same points in all subjects.
+        present: [s, m] whether a subject shows something there.
+        n_frames: that were looked at.
+    """
+
+    prior: MeshPrior
+    layers: Tensor
+    observation: Observation
+    present: NDArray[np.bool_]
+    n_frames: int
+
+
+@dataclass(frozen=True)
+class Backs:
+    """Points behind, ready to be appended to those in front.
+
+    Attributes:
+        prior, attributes [n, 14], regions [n, k], edits [s, n, 14]: as of `StartingPoints`.
+    """
+
+    prior: MeshPrior
+    attributes: Tensor
+    regions: Tensor
+    edits: Tensor
+
+
+@dataclass(frozen=True)
+class Look:
+    """One subject's back: means [n, 3] metres, colors [n, 3] in [0, 1], present [n]."""
+
+    means: Array
+    colors: NDArray[np.float32]
+    present: NDArray[np.bool_]
