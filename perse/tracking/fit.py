@@ -16,7 +16,7 @@ from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters
 from perse.tracking.landmark_model import FitLayout, LandmarkModel
 from perse.tracking.landmark_problem import FitConfig, LandmarkProblem
-from perse.tracking.lips_at_rest import close_lips
+from perse.tracking.lips_at_rest import close_lips, lips_closed
 from perse.tracking.residual import ResidualConfig, fit_offsets
 
 
@@ -58,8 +58,7 @@ def fit_head(
     target = torch.from_numpy(points[:, :2].copy())
     focal = config.focal_per_width * width
     precise = model.to("cpu", torch.float64)
-    average = torch.zeros(model.n_shape, dtype=torch.float64)
-    closed = close_lips(precise, average, torch.zeros(model.n_vertices, 3, dtype=torch.float64))
+    closed = lips_closed(precise)
     problem = LandmarkProblem(LandmarkModel(model, focal, (width / 2, height / 2), closed), model, points, config)
     vector = problem.solve()
     translation = vector[problem.layout.translation]

@@ -49,6 +49,13 @@ def close_lips(model: HeadModel, betas: Tensor, offsets: Tensor) -> Tensor:
     return offsets + field
 
 
+def lips_closed(model: HeadModel) -> Tensor:
+    """Offsets [v, 3] metres, float64, that close the mouth of the average head: what a fit starts from."""
+    average = torch.zeros(model.n_shape, dtype=torch.float64)
+    still = torch.zeros(model.n_vertices, 3, dtype=torch.float64)
+    return close_lips(model.to("cpu", torch.float64), average, still)
+
+
 def _posed(model: HeadModel, betas: Tensor, offsets: Tensor, jaw: float) -> Tensor:
     pose = torch.zeros(model.n_joints, 3, dtype=offsets.dtype)
     pose[Joint.JAW, 0] = jaw

@@ -16,6 +16,7 @@ from torch import Tensor
 from perse.head import HeadModel
 from perse.tracking.fit import parameters_of, portrait_camera
 from perse.tracking.landmark_problem import Floats, LandmarkProblem, solve_bounded
+from perse.tracking.lips_at_rest import close_lips, lips_closed
 from perse.tracking.residual import fit_offsets
 
 
@@ -71,17 +72,17 @@ def _places(problems: Sequence[LandmarkProblem]) -> list[NDArray[np.intp]]:
 def shared_offsets(
     model: HeadModel, problems: Sequence[LandmarkProblem], vectors: Sequence[Tensor], size_px: int
 ) -> Tensor:
-    """What the shape basis cannot express, [v, 3] metres: the mean of the pictures' own residuals."""
+    """What the shape basis cannot express, [v, 3] metres: the mean of the pictures' own residuals, lips closed."""
     precise = model.to("cpu", torch.float64)
-    zero = torch.zeros(model.n_vertices, 3, dtype=torch.float64)
+    closed = lips_closed(precise)
     fields = []
     for problem, vector in zip(problems, vectors, strict=True):
-        head = parameters_of(problem.layout, vector, zero)
+        head = parameters_of(problem.layout, vector, closed)
         camera = portrait_camera(vector[problem.layout.translation], problem.landmarks.focal_px, size_px, size_px).to(
             "cpu", torch.float64
         )
         fields.append(fit_offsets(precise, head, camera, problem.target))
-    return torch.stack(fields).mean(0)
+    return close_lips(precise, vectors[0][problems[0].layout.betas], torch.stack(fields).mean(0))
 
 
 def rotation_spread(rotations: Floats, count: int) -> list[int]:

@@ -26,6 +26,7 @@ from perse.tracking.frame_fit import FrameFit, FrameFitConfig
 from perse.tracking.landmark_model import FitLayout, LandmarkModel
 from perse.tracking.landmark_problem import Floats, LandmarkProblem, rotation_from_depths
 from perse.tracking.landmarks import N_SURFACE
+from perse.tracking.lips_at_rest import lips_closed
 from perse.tracking.response import answered, from_rest
 from perse.tracking.rest_frames import rest_frames
 from perse.tracking.shared_shape import fit_shared_shape, rotation_spread, shared_offsets
@@ -144,7 +145,8 @@ class VideoTracker:
         size = self._config.crop.size_px
         scale = size / side
         in_window = (points[:, self._ids].astype(np.float64) - (left, top, 0)) * scale
-        plain = LandmarkModel(self._model, self._config.frame.fit.focal_per_width * size, (size / 2, size / 2))
+        focal = self._config.frame.fit.focal_per_width * size
+        plain = LandmarkModel(self._model, focal, (size / 2, size / 2), lips_closed(self._model))
         resting = self._resting(plain, in_window, seen) if rest is None else np.array([rest])
         offsets, start = self._identity(plain, in_window, seen, resting)
         own = LandmarkModel(self._model, plain.focal_px, (size / 2, size / 2), offsets)
