@@ -28,8 +28,6 @@ Array = NDArray[np.float32]
 
 _FACE_PARTS = (Part.BROWS, Part.EYES, Part.MOUTH)
 _NOISE_SEED = 20
-_STRAND_SHARE = 0.5
-"""Contrast of made-up strands, as a share of that of the hair that is seen: without it the crown is a bathing cap."""
 _TURNED_TO_CAMERA = (-0.3, -0.15)
 """Between these cosines of normal and view, the outline is the photograph's rather than made-up tips of strands."""
 _WORN = (Part.BEARD, Part.CLOTHES)
@@ -196,7 +194,7 @@ def paint_atlas(
     seen_hair = texels.trust * sample(picture.cover, texels.pixels)
     loose = sample(picture.masks[Part.HAIR], texels.pixels)
     relief = borrowed_detail(frame, photo, np.where(texels.facing > 0.35, texels.trust * loose, 0))
-    relief = (relief + _STRAND_SHARE * c.hair_contrast * strands[..., None]) * (1 - 0.9 * smooth_cover)[..., None]
+    relief = (relief + 0.3 * c.hair_contrast * strands[..., None]) * (1 - 0.9 * smooth_cover)[..., None]
     hair = fields[..., 3:6] * (1 + np.clip(relief, -0.6, 0.8))
     hairy_hidden = smoothstep(cover + 0.04 * strands, 0.4, 0.6)
     hairy = seen_hair + (1 - texels.trust) * hairy_hidden
