@@ -1,6 +1,7 @@
 """Prompts: what to edit, as structured records and as sentences (P 4.2, Table 4)."""
 
 from perse.synthesis.prompts.plan import PAPER_COUNTS, PromptPlan, plan_prompts
+from perse.synthesis.prompts.sentences import phrase_of
 from perse.synthesis.prompts.stream import prompt_stream
 from perse.synthesis.prompts.table import read_prompts_csv
 from perse.synthesis.prompts.understanding import Understood, complete_wish, understand
@@ -13,6 +14,7 @@ __all__ = [
     "Understood",
     "complete",
     "complete_wish",
+    "phrase_of",
     "plan_prompts",
     "prompt_stream",
     "read_prompts_csv",

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from perse.attributes import Category
 from perse.synthesis.prompts.sentences import phrase_of
@@ -20,13 +21,17 @@ MAX_LETTERS = 200
 """Of a wish; what is longer is no name of a look."""
 
 _IDLE = frozenset(
-    "a an the and with in of on for person someone somebody portrait photo wearing wears has have having her his their "
-    "my me she he they i want would like to look looks please some very coloured colored color colour".split()
+    re.findall(
+        r"\w+",
+        "a an the and with in of on for person someone somebody portrait photo wearing wears has have having her his "
+        "their my me she he they i want would like to look looks please some very coloured colored color colour",
+    )
 )
 """Words that say nothing about a look."""
 
 _SAME = {
-    "big": "large", "huge": "large", "tiny": "small", "gray": "grey", "blond": "blonde", "golden": "gold", "ginger": "red", "violet": "purple",
+    "big": "large", "huge": "large", "tiny": "small", "gray": "grey", "blond": "blonde", "golden": "gold",
+    "ginger": "red", "violet": "purple",
     "fringes": "fringe", "bangs": "fringe", "spectacles": "glasses", "tee": "t-shirt", "tshirt": "t-shirt",
     "jumper": "sweater", "pullover": "sweater", "tophat": "top", "bobble": "pompom", "mustache": "moustache",
     "hairless": "bald", "shaved": "bald", "chequered": "checked", "checkered": "checked", "plaid": "checked",
@@ -69,8 +74,8 @@ class Understood:
 
 @dataclass(frozen=True)
 class _Saying:
-    """A combination, its phrase, the phrase's words in order, and those of its values, which the phrase may say in other
-    words or not at all (a plain beanie's)."""
+    """A combination, its phrase, the phrase's words in order, and those of its values, which the phrase may say
+    otherwise or not at all (a plain beanie's)."""
 
     phrase: str
     attributes: tuple[tuple[str, str], ...]
@@ -113,7 +118,7 @@ def completions(category: Category, wish: str, most: int, *, begun: bool = False
         met = [_meets(word, saying.all_words, begun and index == len(words) - 1) for index, word in enumerate(words)]
         if words and not any(met):
             continue
-        pairs = zip(words, words[1:], strict=False)
+        pairs = pairwise(words)
         near = sum(_adjacent(pair, saying.words) for pair in pairs)
         score = sum(met) + _PAIR * near - _EXTRA * len(set(saying.words) - set(words)) - _LATE * place
         scored.append((-score, place, saying))
@@ -125,7 +130,7 @@ def _meets(word: str, words: Sequence[str], begun: bool) -> bool:
 
 
 def _adjacent(pair: tuple[str, str], words: Sequence[str]) -> bool:
-    return pair in zip(words, words[1:], strict=False)
+    return pair in pairwise(words)
 
 
 @cache
@@ -150,5 +155,7 @@ def _words(text: str) -> tuple[str, ...]:
     """Words that say something, singular, in the vocabulary's spelling."""
     found = re.findall(r"[^\W_]+(?:-[^\W_]+)*", text[:MAX_LETTERS].lower())
     plain = (_SAME.get(word, word) for word in found if word not in _IDLE)
-    singular = (word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in plain)
+    singular = (
+        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in plain
+    )
     return tuple(_SAME.get(word, word) for word in singular)

@@ -51,7 +51,8 @@ class Refusal(BaseModel):
 
 
 _REASONS = {
-    404: "there is no such avatar",
+    404: "there is nothing of that name",
+    409: "this cannot be done in the state that things are in",
     413: "the body is too large",
     422: "the request is not understood, or names something that the avatar does not have",
     503: "nobody can do it now; ask again after Retry-After seconds",
