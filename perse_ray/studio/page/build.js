@@ -29,6 +29,7 @@ class Build {
     at("cancel").disabled = project.message === "cancelling";
     at("resume").hidden = !["stopped", "failed"].includes(phase) || Boolean(project.missing);
     at("change").hidden = running;
+    at("build-note").hidden = !running;
     this.showProgress(project, progress, running);
     this.showEdits(project);
     const turns = visible && project.avatar && phase !== "finished";

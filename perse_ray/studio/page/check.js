@@ -90,7 +90,7 @@ class Check {
 
   showParts(project) {
     const { found, pictures } = project, parts = Object.keys(found.parts).map((name) => WORDS[name] ?? name);
-    at("fit").textContent = `The head fits to ${found.fit_rms_px} of ${Math.round(found.face_width_px)} pixels of the face's width. Found: ${parts.join(", ")}.`;
+    at("fit").textContent = `The head fits to ${found.fit_rms_px} pixels, on a face that is ${Math.round(found.face_width_px)} pixels wide. Found: ${parts.join(", ")}.`;
     at("brush").setAttribute("aria-label", `The photograph with its parts in colours: ${parts.join(", ")}`);
     // Own strokes come back as a new picture of parts; the brush knows them already.
     const state = `${project.id} ${pictures.crop} ${pictures.found}`;

@@ -28,7 +28,7 @@ class WishField {
     this.list.setAttribute("role", "listbox");
     this.list.setAttribute("aria-label", `Looks for ${category}`);
     this.says.setAttribute("role", "status");
-    this.root = make("div", { className: "wish" }, label, make("div", { className: "line" }, this.input, this.button), this.list, this.says);
+    this.root = make("div", { className: "wish" }, label, make("div", { className: "line" }, this.input, this.button), this.says, this.list);
     this.input.addEventListener("input", () => this.typed());
     this.input.addEventListener("focus", () => this.typed());
     this.input.addEventListener("blur", () => setTimeout(() => this.open(false), 150));
