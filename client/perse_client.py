@@ -12,7 +12,7 @@
             file.write(picture)
         strip = [client.render(avatar.id, attributes={"hat": {hats[0].id: step / 8}}) for step in range(9)]
 
-Subjects may be named by words of their prompts (``{"hat": {"red beanie": 1.0}}``), and attributes described:
+Subjects may be named by words of their prompts (``{"hat": {"teal beanie": 1.0}}``), and attributes described:
 ``{"hair": described("long red curls")}``. `AvatarClient.stream` is for interactive use.
 
 A render changes nothing on the service, so a request that a dying server dropped is sent once more; so is one that was

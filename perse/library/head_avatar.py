@@ -162,7 +162,7 @@ class HeadAvatar:
 
         Args:
             motion: a motion file (`perse track` makes them from videos), or the test part of the built-in motion.
-            stride: every so-manieth frame; the rate falls with it.
+            stride: every n-th frame; the rate falls with it.
 
         Raises:
             InputError: the file is no motion, or moves what this avatar does not have.

@@ -47,7 +47,7 @@ class NamedMotion(Strict):
 
     kind: Literal["named"]
     name: Literal["builtin"] = "builtin"
-    stride: int = Field(default=1, ge=1, le=100, description="every so-manieth frame; the rate falls with it")
+    stride: int = Field(default=1, ge=1, le=100, description="every n-th frame; the rate falls with it")
 
 
 class UploadedMotion(Strict):

@@ -8,7 +8,7 @@ const NOTHING = 255, STEPS = 40;
 class Brush {
   // `changed` is told after every stroke, with the painted part as a PNG.
   constructor(canvas, palette, changed) {
-    Object.assign(this, { canvas, palette, changed, part: 0, radius: 14, veil: 0.45, history: [], cursor: null, size: 0 });
+    Object.assign(this, { canvas, palette, changed, part: 0, radius: 14, veil: 0.45, history: [], cursor: null, size: 0, open: true });
     this.pen = canvas.getContext("2d");
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -40,7 +40,7 @@ class Brush {
   get dirty() { return this.painted?.some((part) => part !== NOTHING) ?? false; }
 
   begin(event) {
-    if (!this.size) return;
+    if (!this.size || !this.open) return;
     event.preventDefault();
     this.canvas.focus();
     this.canvas.setPointerCapture(event.pointerId);
@@ -70,7 +70,7 @@ class Brush {
 
   key(event) {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (!this.size || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!this.size || !this.open || event.ctrlKey || event.metaKey || event.altKey) return;
     this.cursor ??= [this.size / 2, this.size / 2];
     if (step) this.cursor = this.cursor.map((value, axis) => Math.min(Math.max(value + step[axis] * Math.max(1, this.radius / 2), 0), this.size - 1));
     else if (event.key === " ") { this.remember(); this.dab(...this.cursor); this.send(); }

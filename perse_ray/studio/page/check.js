@@ -67,6 +67,7 @@ class Check {
     at("parts-block").hidden = !ready;
     at("check-next").hidden = !ready;
     for (const id of ["brush-undo", "brush-reset", "not-me"]) at(id).disabled = !open;
+    this.brush.open = open;
     if (ready) this.showParts(project);
   }
 
@@ -107,7 +108,12 @@ class Check {
       const project = await api.parts(id, blob);
       at("brush-status").textContent = project.pictures.parts ? "Your corrections are kept." : "The parts are as they were found.";
       this.update(project);
-    } catch (error) { at("brush-status").textContent = ""; problem(error.message); }
+    } catch (error) {
+      at("brush-status").textContent = "";
+      problem(error.message);
+      this.shown = "";                                // as it is kept
+      this.show(this.project);
+    }
   }
 
   notMe() {

@@ -296,6 +296,21 @@ def test_it_fits_a_phone(browser: Any, served: Served) -> None:
     assert viewer.problems == []
 
 
+def test_targets_are_large_enough_for_fingers(browser: Any, served: Served) -> None:
+    """WCAG 2.2, 2.5.8: 24 px at least. A box in a label is as large as the label."""
+    for size in (WIDE, PHONE):
+        viewer = Viewer(browser, served, size=size)
+        viewer.page.click(HAT + ".thumb:nth-child(2)")
+        small = """[...document.querySelectorAll('button, select, summary, input, [role=tab]')]
+            .map((e) => (['checkbox', 'radio', 'file'].includes(e.type) && e.closest('label')) || e)
+            .filter((e) => e.checkVisibility()).map((e) => [e.outerHTML.slice(0, 90), e.getBoundingClientRect()])
+            .filter(([, box]) => box.width < 24 || box.height < 24)"""
+        for tab in ("face", "motion", "look", "export", "edits"):
+            viewer.page.click(f"#tab-{tab}")
+            assert viewer.page.evaluate(small) == [], tab
+        viewer.close()
+
+
 def test_it_comes_back_when_the_line_breaks(browser: Any, served: Served) -> None:
     viewer = Viewer(browser, served)
     before = viewer.settled()
