@@ -12,10 +12,11 @@ import numpy as np
 from perse.attributes import CATEGORIES, Category
 from perse.avatar import Avatar
 from perse.errors import InputError, UnknownName
-from perse.library.naming import Wanted, category_of, expressions_of, found_anywhere, subject_names, terms_of
+from perse.library.naming import Wanted, expressions_of, found_anywhere, subject_names, terms_of
 from perse.library.pictures import Frames, Picture
 from perse.viewing import AvatarRenderer, Described, Edits, Encoders, Look, Named, Orbit, PictureRequest, between
 from perse.viewing.looks import Rotation
+from perse.viewing.sentences import category_of
 
 MAX_SIZE_PX = 4096
 

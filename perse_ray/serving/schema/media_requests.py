@@ -249,6 +249,30 @@ class FramesAnswer(BaseModel):
     frames: list[str] = Field(description="base64")
 
 
+class DescribeRequest(Strict):
+    """A look in words."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "a red beanie and a short beard"}]})
+
+    text: Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class NearSubject(BaseModel):
+    """A learned edit that a description resembles."""
+
+    id: str
+    text: str
+    share: float = Field(description="how much, against the others of its category; all of them sum to 1")
+
+
+class UnderstoodAttribute(BaseModel):
+    """What a sentence says of one category. To wear it: `attributes: {category: {"text": text}}`."""
+
+    category: Category
+    text: str
+    nearest: list[NearSubject]
+
+
 class EditSpaceSubject(SubjectInfo):
     """An edit, and where to see it."""
 

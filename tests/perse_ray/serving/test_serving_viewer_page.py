@@ -245,6 +245,25 @@ def test_a_walk_leaves_the_end_where_one_was_as_the_other_end(browser: Any, serv
     viewer.close()
 
 
+def test_words_make_a_look_or_say_why_not(viewer: Viewer) -> None:
+    viewer.page.fill("#words-text", "something nice")
+    viewer.page.click("#words-button")
+    viewer.until("document.querySelector('#words-says').textContent.includes('names none of beard')")
+    answer = [
+        {"category": "hat", "text": "a hat", "nearest": [{"id": "x", "text": "A person wearing a crown", "share": 0.9}]}
+    ]
+    viewer.page.route("**/describe", lambda route: route.fulfill(json=answer))
+    viewer.page.click(HAT + ".thumb:nth-child(2)")
+    viewer.page.fill("#words-text", "a hat")
+    viewer.page.press("#words-text", "Enter")
+    viewer.until("document.querySelector('#words-says').textContent.includes('90 % crown')")
+    assert "“a hat”" in viewer.page.inner_text("#active") and "%" not in viewer.page.inner_text("#active")
+    viewer.until("location.hash.includes('d.hat=a%20hat')")
+    viewer.page.click("#active [aria-label='Take off a hat, in words']")
+    assert "As photographed" in viewer.page.inner_text("#active")
+    viewer.problems.clear()  # the browser notes that a request was refused
+
+
 def test_snapshots_and_exports_say_what_they_are(viewer: Viewer, tmp_path: Path) -> None:
     viewer.page.click(HAT + ".thumb:nth-child(2)")
     viewer.settled()
