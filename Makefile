@@ -10,10 +10,13 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 COMPLETE := $(or $(wildcard $(VENV)/.ready),$(shell command -v nvidia-smi))
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: demo test checks environment clean
+# On a Mac with Apple's processor PyPI's torch is the small one. Resolved for it and not run there (README).
+READY := $(if $(filter Darwin-arm64,$(shell uname -s)-$(shell uname -m)),.ready-macos,$(if $(COMPLETE),.ready,.ready-cpu))
+
+.PHONY: demo test checks environment locks clean
 
 ## demo: build the avatar of the sample portrait (about five minutes on two cores; a second run reuses finished work)
-demo: $(VENV)/$(if $(COMPLETE),.ready,.ready-cpu)
+demo: $(VENV)/$(READY)
 	@$(RUN) jobs/build_avatar.py --recipe laptop --workspace runs/demo
 
 ## test: lint, types, import arrows, then the whole CPU test suite
@@ -43,6 +46,16 @@ $(VENV)/.ready-cpu: requirements-cpu.lock pyproject.toml $(VENV)/pyvenv.cfg
 	@test -e $(VENV)/.ready || ( $(PIP) --require-hashes -r requirements-cpu.lock && \
 	  $(PIP) --no-build-isolation -e . -e ./client )
 	@touch $@
+
+$(VENV)/.ready-macos: locks/macos-arm64.lock pyproject.toml $(VENV)/pyvenv.cfg
+	@echo "installing the pinned environment for macOS into $(VENV) (about 2 GB, a few minutes)"
+	@$(PIP) --require-hashes -r locks/macos-arm64.lock
+	@$(PIP) --no-build-isolation -e . -e ./client
+	@touch $@
+
+## locks: the locks of macOS and Windows anew, with uv (those of Linux: docs/decisions/009-cpu-install.md)
+locks:
+	@sh locks/make.sh
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 12) else "Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11")'

@@ -12,7 +12,7 @@
             file.write(picture)
         strip = [client.render(avatar.id, attributes={"hat": {hats[0].id: step / 8}}) for step in range(9)]
 
-Subjects may be named by words of their prompts (``{"hat": {"red beanie": 1.0}}``), and attributes described:
+Subjects may be named by words of their prompts (``{"hat": {"teal beanie": 1.0}}``), and attributes described:
 ``{"hair": described("long red curls")}``. `AvatarClient.stream` is for interactive use.
 
 A render changes nothing on the service, so a request that a dying server dropped is sent once more; so is one that was
@@ -276,7 +276,7 @@ class AvatarClient:
         return self._ask("POST", f"{_path(avatar)}/animate", json={"motion": motion, **others}).content
 
     def export(self, avatar: str, format: str = "ply", *, attributes: Attributes | None = None, **look: Any) -> bytes:
-        """A file for other programs: ply, compressed-ply, splat, glb, usd or html.
+        """A file for other programs: ply, compressed-ply, splat, spz, glb, usd or html.
 
         Args:
             look: ``expression`` and ``pose`` as in `render`.

@@ -183,5 +183,5 @@ def _halved(image: np.ndarray) -> np.ndarray:
 
 
 def thinned(motion: HeadParameters, every: int) -> HeadParameters:
-    """Every so-manieth frame."""
+    """Every n-th frame."""
     return replace(motion, expression=motion.expression[::every], pose=motion.pose[::every])

@@ -36,19 +36,39 @@ def zero_shot_code(avatar: Avatar, category: Category, *, image: Tensor | None, 
         InputError: the avatar has learned nothing of this category, so that its row of z means nothing.
         ValueError: neither is given.
     """
-    subjects = avatar.features
-    own = subjects[torch.nonzero(subjects.categories == category.index)[:, 0]]
-    if not len(own):
-        raise InputError(f"this avatar has learned no {category.value} at all; nothing can be made up for it")
-    given = [(features, alike) for features, alike in ((image, own.image), (text, own.text)) if features is not None]
-    if not given:
-        raise ValueError("give an image, a text, or both")
-    likeness = torch.stack([_cosines(features.to(alike), alike) for features, alike in given]).mean(0)
-    shares = torch.softmax(SHARPNESS * likeness, 0)
+    own = _learned(avatar, category)
+    shares = subject_shares(avatar, category, image=image, text=text)
     trusted = len(own) >= ENOUGH_SUBJECTS
     f_image = image if trusted and image is not None else shares @ own.image
     f_text = text if trusted and text is not None else shares @ own.text
     return avatar.latents.encode(SubjectFeatures(f_image[None], f_text[None], own.categories[:1]))[0]
+
+
+@torch.no_grad()
+def subject_shares(avatar: Avatar, category: Category, *, image: Tensor | None, text: Tensor | None) -> Tensor:
+    """How much each of the category's subjects, in the order of the table, resembles a description: [s], sums to one.
+
+    Args:
+        image, text: as of `zero_shot_code`.
+
+    Raises:
+        InputError, ValueError: as `zero_shot_code`.
+    """
+    own = _learned(avatar, category)
+    given = [(features, alike) for features, alike in ((image, own.image), (text, own.text)) if features is not None]
+    if not given:
+        raise ValueError("give an image, a text, or both")
+    likeness = torch.stack([_cosines(features.to(alike), alike) for features, alike in given]).mean(0)
+    return torch.softmax(SHARPNESS * likeness, 0)
+
+
+def _learned(avatar: Avatar, category: Category) -> SubjectFeatures:
+    """What is known of a category's subjects."""
+    subjects = avatar.features
+    own = subjects[torch.nonzero(subjects.categories == category.index)[:, 0]]
+    if not len(own):
+        raise InputError(f"this avatar has learned no {category.value} at all; nothing can be made up for it")
+    return own
 
 
 def _cosines(given: Tensor, alike: Tensor) -> Tensor:

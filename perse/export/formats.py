@@ -12,16 +12,18 @@ from perse.export.page import page_bytes
 from perse.export.provenance import Provenance
 from perse.export.scene import SplatScene
 from perse.export.splat_files import compressed_ply_bytes, ply_bytes, splat_bytes
+from perse.export.spz import spz_bytes
 from perse.export.usd import usd_bytes
 from perse.export.verification import sidecar
 
-ExportFormat = Literal["ply", "compressed-ply", "splat", "glb", "usd", "html"]
+ExportFormat = Literal["ply", "compressed-ply", "splat", "spz", "glb", "usd", "html"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 SUFFIXES: dict[ExportFormat, str] = {
     "ply": ".ply",
     "compressed-ply": ".compressed.ply",
     "splat": ".splat",
+    "spz": ".spz",
     "glb": ".glb",
     "usd": ".usdc",
     "html": ".html",
@@ -33,6 +35,7 @@ MEDIA_TYPES: dict[ExportFormat, str] = {
     "ply": "application/octet-stream",
     "compressed-ply": "application/octet-stream",
     "splat": "application/octet-stream",
+    "spz": "application/octet-stream",
     "glb": "model/gltf-binary",
     "usd": "model/vnd.usd",
     "html": "text/html; charset=utf-8",
@@ -57,6 +60,8 @@ def export_bytes(scene: SplatScene, format: ExportFormat, provenance: Provenance
         return compressed_ply_bytes(still, provenance)
     if format == "splat":
         return splat_bytes(still)
+    if format == "spz":
+        return spz_bytes(still, provenance)
     if format == "glb":
         return glb_bytes(still, provenance)
     raise InputError(f"unknown export format {format!r}; known are {', '.join(FORMATS)}")

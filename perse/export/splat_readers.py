@@ -18,6 +18,7 @@ from perse.errors import InputError
 from perse.export.gltf import read_glb
 from perse.export.scene import canonical_quaternions
 from perse.export.splat_files import SH_C0, turned
+from perse.export.spz import read_spz
 from perse.gaussians import Gaussians
 
 MAX_HEADER_BYTES = 256 * 1024
@@ -26,7 +27,8 @@ _CHUNK = 256
 
 
 def read_splats(path: Path) -> Gaussians:
-    """Gaussians [n] of a ``.ply``, compressed ``.ply``, ``.splat`` or ``.glb``, in our frame (y up, z to the front).
+    """Gaussians [n] of a ``.ply``, compressed ``.ply``, ``.splat``, ``.spz`` or ``.glb``, in our frame: y up, z to the
+    front.
 
     Raises:
         InputError: the file is damaged or holds something else.
@@ -39,9 +41,11 @@ def read_splats(path: Path) -> Gaussians:
         return read_ply(data)
     if data[:4] == b"glTF":
         return read_glb(data)
+    if data[:2] == b"\x1f\x8b":
+        return read_spz(data)
     if path.suffix == ".splat":
         return read_splat(data)
-    raise InputError(f"{path.name} is neither PLY nor GLB nor .splat")
+    raise InputError(f"{path.name} is neither PLY nor GLB nor .splat nor .spz")
 
 
 def ply_header(data: bytes) -> tuple[str, int]:

@@ -16,6 +16,7 @@ from perse.export.certificate import local_chain
 from perse.export.gltf import glb_chunks
 from perse.export.provenance import KEY, Provenance
 from perse.export.splat_readers import ply_header
+from perse.export.spz import spz_provenance
 from perse.export.usd import usd_provenance
 from perse.export.watermark import find_mark
 from perse.export.xmp import read_xmp
@@ -56,7 +57,7 @@ def sidecar(path: Path) -> Path:
 
 
 def verify_file(path: Path, *, trusted: bytes | None = None) -> Verification:
-    """Read the provenance of a PNG, JPEG, WebP, MP4, PLY, .splat, GLB, USD or HTML file.
+    """Read the provenance of a PNG, JPEG, WebP, MP4, PLY, .splat, .spz, GLB, USD or HTML file.
 
     Args:
         trusted: PEM certificates that count as this installation's; by default those it signs with.
@@ -124,8 +125,11 @@ def _stored_record(path: Path, data: bytes) -> str | bytes | None:
     if data[:64].lstrip().lower().startswith(b"<!doctype html"):
         found = _HTML_RECORD.search(data)
         return found.group(1) if found else None
+    if data[:2] == b"\x1f\x8b":
+        return spz_provenance(data)
     if path.suffix == ".splat":
         return sidecar(path).read_bytes() if sidecar(path).exists() else None
     raise InputError(
-        f"{path.name} is of no format that carries our provenance: PNG, JPEG, WebP, MP4, PLY, .splat, GLB, USD, HTML"
+        f"{path.name} is of no format that carries our provenance: PNG, JPEG, WebP, MP4, PLY, .splat, .spz, GLB, USD, "
+        "HTML"
     )

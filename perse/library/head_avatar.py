@@ -12,10 +12,11 @@ import numpy as np
 from perse.attributes import CATEGORIES, Category
 from perse.avatar import Avatar
 from perse.errors import InputError, UnknownName
-from perse.library.naming import Wanted, category_of, expressions_of, found_anywhere, subject_names, terms_of
+from perse.library.naming import Wanted, expressions_of, found_anywhere, subject_names, terms_of
 from perse.library.pictures import Frames, Picture
 from perse.viewing import AvatarRenderer, Described, Edits, Encoders, Look, Named, Orbit, PictureRequest, between
 from perse.viewing.looks import Rotation
+from perse.viewing.sentences import category_of
 
 MAX_SIZE_PX = 4096
 
@@ -162,7 +163,7 @@ class HeadAvatar:
 
         Args:
             motion: a motion file (`perse track` makes them from videos), or the test part of the built-in motion.
-            stride: every so-manieth frame; the rate falls with it.
+            stride: every n-th frame; the rate falls with it.
 
         Raises:
             InputError: the file is no motion, or moves what this avatar does not have.

@@ -15,21 +15,6 @@ from perse.viewing import Described, Named
 Wanted = str | Described | Mapping[str, float] | Sequence["str | Described"]
 """An attribute: words of one edit, several edits with weights, a description, or a list of these."""
 
-NOUNS: dict[Category, tuple[str, ...]] = {
-    Category.BEARD: ("beard", "moustache", "mustache", "goatee", "stubble", "sideburns"),
-    Category.CLOTHES: ("clothes", "shirt", "jacket", "hoodie", "suit", "dress", "sweater", "turtleneck", "coat"),
-    Category.EARRINGS: ("earrings", "earring"),
-    Category.EYEBROWS: ("eyebrows", "eyebrow", "brows"),
-    Category.HAIR: ("hair", "afro", "braids", "ponytail", "bun", "curls", "dreadlocks", "bob", "bald"),
-    Category.HAT: ("hat", "cap", "beanie", "fedora", "beret", "crown", "helmet", "turban"),
-    Category.HEADPHONES: ("headphones", "headset", "earphones"),
-    Category.MOUTH: ("mouth", "lips", "smile"),
-    Category.NOSE: ("nose",),
-}
-"""What a sentence is about. Hats and headphones are looked for before hair: "a hat over red hair" is about a hat."""
-
-_ORDER = (Category.HAT, Category.HEADPHONES, Category.EARRINGS, Category.EYEBROWS, *CATEGORIES)
-
 
 def described(text: str | None = None, *, picture: bytes | str | Path | None = None, weight: float = 1.0) -> Described:
     """An attribute that no edit has, in words, as a picture of somebody who has it, or both. What comes is a guess.
@@ -62,21 +47,6 @@ def terms_of(avatar: Avatar, category: Category, wanted: Wanted) -> tuple[Named 
     if isinstance(wanted, Mapping):
         return tuple(Named(keys.get(words, words), float(weight)) for words, weight in wanted.items())
     return tuple(term for one in wanted for term in terms_of(avatar, category, one))
-
-
-def category_of(text: str) -> Category:
-    """The category that a sentence is about.
-
-    Raises:
-        UnknownName: no word of it says so.
-    """
-    words = set(re.findall(r"[a-z]+", text.lower()))
-    for category in _ORDER:
-        if words & set(NOUNS[category]):
-            return category
-    raise UnknownName(
-        f"{text[:60]!r} names none of {', '.join(c.value for c in CATEGORIES)}; say which, as in hat=described(…)"
-    )
 
 
 def found_anywhere(avatar: Avatar, words: str) -> Subject:

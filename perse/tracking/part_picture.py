@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,14 +67,21 @@ def open_parts(path: Path) -> Image:
         InputError: missing, not a PNG, damaged or huge.
     """
     try:
-        with Pillow.open(path, formats=("PNG",)) as picture:
+        content = path.read_bytes()
+    except OSError:
+        raise InputError(f"the parts {path} cannot be read; give a PNG") from None
+    return parts_of_bytes(content, name=f"the parts {path}")
+
+
+def parts_of_bytes(content: bytes, *, name: str = "the parts") -> Image:
+    """`open_parts` for bytes that arrived some other way; `name` is used in messages."""
+    try:
+        with Pillow.open(io.BytesIO(content), formats=("PNG",)) as picture:
             if max(picture.size) > MAX_SIDE_PX:
-                raise InputError(
-                    f"the parts {path.name} are larger than {MAX_SIDE_PX} px; give a PNG of the crop's size"
-                )
+                raise InputError(f"{name} are larger than {MAX_SIDE_PX} px; give a PNG of the crop's size")
             return np.array(picture.convert("RGBA"))
     except (OSError, SyntaxError, ValueError, EOFError, Pillow.DecompressionBombError):
-        raise InputError(f"the parts {path} are not a PNG that can be read; save them as PNG") from None
+        raise InputError(f"{name} are not a PNG that can be read; save them as PNG") from None
 
 
 def corrected(portrait: TrackedPortrait, picture: Image) -> TrackedPortrait:

@@ -45,10 +45,9 @@ def choose_face(image: Image, face: int | None, config: SelectionConfig) -> Face
     Raises:
         PortraitError: no face; several without a choice; a number that does not exist; too small; too dark.
     """
-    faces = detect_faces(image)
-    if not faces:
+    rivals = faces_to_choose(image, config)
+    if not rivals:
         raise PortraitError(_why_no_face(image))
-    rivals = [box for box in faces if box.width >= config.rival_size * faces[0].width]
     chosen = _pick(rivals, face)
     width = 0.9 * chosen.width  # of the landmarks, which is what counts: the detector's box is wider
     if width < config.min_face_px:
@@ -62,8 +61,14 @@ def choose_face(image: Image, face: int | None, config: SelectionConfig) -> Face
     return chosen
 
 
-def _pick(rivals: list[FaceBox], face: int | None) -> FaceBox:
-    ordered = sorted(rivals, key=lambda box: box.left + box.width / 2)
+def faces_to_choose(image: Image, config: SelectionConfig) -> list[FaceBox]:
+    """The faces of a picture [h, w, 3] that somebody may mean, from the left; those in the background are left out."""
+    faces = detect_faces(image)
+    rivals = [box for box in faces if box.width >= config.rival_size * faces[0].width]
+    return sorted(rivals, key=lambda box: box.left + box.width / 2)
+
+
+def _pick(ordered: list[FaceBox], face: int | None) -> FaceBox:
     if face is None:
         if len(ordered) > 1:
             places = ", ".join(f"{n} at x = {box.left + box.width / 2:.0f}" for n, box in enumerate(ordered, 1))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from perse.attributes import Category
 from perse.avatar import Avatar, Subject
-from perse.avatar.zero_shot import made_by, zero_shot_code
+from perse.avatar.zero_shot import made_by, subject_shares, zero_shot_code
 from perse.data.images import read_portrait_bytes
 from perse.errors import InputError, PortraitError, UnknownName
 from perse.export.edits import find_subject
@@ -60,6 +60,21 @@ class AttributeMixer:
                 code[k] += term.weight * (own - reference[k])
                 record.append(Edit(category.value, name, text, round(term.weight, 4)))
         return code, tuple(record)
+
+    def nearest(self, category: Category, text: str) -> list[tuple[Subject, float]]:
+        """The category's subjects by how much they resemble a description, the nearest first; shares sum to one.
+
+        Raises:
+            UnknownName: the description cannot be understood.
+        """
+        encoder = self._checked_encoder()
+        try:
+            features = encoder.encode(np.zeros((1, 8, 8, 3), np.uint8), [text])
+            shares = subject_shares(self._avatar, category, image=None, text=features.text[0])
+        except InputError as error:
+            raise UnknownName(str(error)) from None
+        own = [subject for subject in self._avatar.subjects if subject.category is category]
+        return sorted(zip(own, shares.tolist(), strict=True), key=lambda one: -one[1])
 
     def _found(self, category: Category, words: str) -> Subject:
         try:

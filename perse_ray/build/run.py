@@ -19,6 +19,7 @@ from perse_ray.build.request import BuildRequest
 from perse_ray.build.values import synthesis_from_json
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.runtime.progress import stage_line
 from perse_ray.runtime.session import is_private, ray_session
 from perse_ray.runtime.shared_storage import check_seen_by_all
 from perse_ray.synthesis.prompt_supply import ListSupply, PromptSupply, StreamSupply
@@ -76,6 +77,8 @@ class BuildRun:
             stage.name, digest, lambda: stage.work(self), lambda result: stage.products(self, result), stage.after
         )
         self.results[stage.name] = found
+        before = stage.name in self.manifests.skipped
+        self.tell(stage_line(stage.name, None if before else self.manifests.seconds[stage.name]))
         return found
 
     def tell(self, line: str) -> None:

@@ -16,14 +16,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from perse.errors import InputError, MissingWeightsError, PerseError
 from perse_ray.commands.command_line import parsed, recipe_of, run_command
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from perse.evaluation.learned_distance import LearnedDistance
     from perse.evaluation.reenactment import ReenactmentScores, Scene
     from perse.head import HeadModel
@@ -97,8 +98,8 @@ def table_lines(table: dict[str, dict[str, ReenactmentScores]]) -> list[str]:
     for name in names:
         rows = [scores[name] for scores in table.values() if name in scores]
         lpips = [row.lpips for row in rows if row.lpips is not None]
-        learned = f"{np.mean(lpips):9.4f}" if lpips else f"{'–':>9}"
-        psnr, ssim = np.mean([row.psnr for row in rows]), np.mean([row.ssim for row in rows])
+        learned = f"{fmean(lpips):9.4f}" if lpips else f"{'–':>9}"
+        psnr, ssim = fmean([row.psnr for row in rows]), fmean([row.ssim for row in rows])
         lines.append(f"{name:24}{psnr:8.2f}{ssim:9.4f}{learned}{len(rows):5d}/{len(table)}")
     return lines
 

@@ -1,13 +1,13 @@
 """Export an edited avatar for other programs.
 
-    perse export --workspace runs/me --wear "hat=red beanie" --out me.ply          SuperSplat, Unity, Unreal
+    perse export --workspace runs/me --wear "hat=teal beanie" --out me.ply          SuperSplat, Unity, Unreal
     perse export --workspace runs/me --out me.compressed.ply me.splat me.glb       smaller; glTF
     perse export --workspace runs/me --motion builtin --stride 4 --out me.usdc     OpenUSD with the animation
-    perse export --workspace runs/me --wear "hair=curly red" --out me.html         opens by double click
+    perse export --workspace runs/me --wear "hair=white afro" --out me.html         opens by double click
 
---wear names edits by words of their prompts or by key, with weights if wanted: "hair=curly red*0.7+bald*0.3". .usdc
-and .html hold a whole motion, the others its first frame. Every file says that it is synthetic and of whom;
-`perse verify FILE` reads it.
+--wear names edits by words of their prompts or by key, with weights if wanted: "hair=white afro*0.7+grey bob*0.3". The
+endings .usdc and .html hold a whole motion, the others its first frame. Every file says that it is synthetic and of
+whom; `perse verify FILE` reads it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Arguments:
     """Motion file (.json or .npz) or the word builtin; a still if left out."""
 
     stride: int = 1
-    """Every so-manieth frame of the motion."""
+    """Every n-th frame of the motion."""
 
 
 def main(arguments: Arguments) -> None:

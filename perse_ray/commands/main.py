@@ -24,6 +24,7 @@ class Command:
 
 
 COMMANDS = {
+    "studio": Command("studio", "from a photograph to an avatar, in a browser", "serve"),
     "build": Command("build_avatar", "build the avatar of one portrait, or continue an interrupted build", "ray"),
     "build-many": Command("build_many", "build the avatars of a folder of portraits", "ray"),
     "view": Command("view", "look at an avatar in a browser, also while it is in training", "serve"),
@@ -71,6 +72,7 @@ def overview() -> str:
         [
             "From one portrait to an animatable, editable 3D Gaussian head avatar.",
             "",
+            "  perse studio --open",
             "  perse build --portrait me.jpg --workspace runs/me",
             "  perse view --workspace runs/me --open",
             "",

@@ -15,7 +15,6 @@ from perse.synthesis.production.model_store import (
     from_hub,
     missing_patterns,
     refuse_non_commercial,
-    require,
     store_root,
     verify,
     weights_in,
@@ -69,13 +68,17 @@ def _check(command: Check, show: Show) -> None:
         try:
             show(f"{weights.name}: {verify(weights.name, again=command.deep)}")
         except MissingWeightsError as error:
-            show(f"{weights.name}: {error}")
             failed.append(error)
+            if len(wanted) > 1:  # of one, the error is all there is to say
+                show(f"{weights.name}: {error}")
     if not wanted:
         show(f"recipe {command.recipe} needs no weights")
-    require(wanted)
-    if failed:  # complete, but not what was fetched
+    if len(wanted) == 1 and failed:
         raise failed[0]
+    if failed:
+        absent = [entry.name for entry in entries if missing_patterns(entry, store_root() / entry.name)]
+        fetched = f"; perse models fetch {' '.join(absent)}" if absent else ""
+        raise MissingWeightsError(f"{len(failed)} of {len(wanted)} weights are missing or changed{fetched}")
 
 
 def _fetch(command: Fetch, show: Show, download: Download) -> None:

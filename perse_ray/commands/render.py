@@ -1,15 +1,15 @@
 """Film an avatar: pictures, turntables, interpolation strips, reenactments.
 
-    perse render portrait  --workspace runs/me --wear "hat=red beanie" --out me.png
-    perse render turntable --workspace runs/me --wear "hair=curly red" --reach 45 --out turn.mp4
-    perse render interpolate --workspace runs/me --start "hair=bald" --end "hair=curly red" --out strip.png
+    perse render portrait  --workspace runs/me --wear "hat=teal beanie" --out me.png
+    perse render turntable --workspace runs/me --wear "hair=white afro" --reach 45 --out turn.mp4
+    perse render interpolate --workspace runs/me --start "hair=grey bob" --end "hair=white afro" --out strip.png
     perse render reenact   --workspace runs/me --motion me.json --out me.mp4
     perse render reenact   --workspace runs/me --transparent --out frames/
 
 The ending of --out says what is made: .mp4 (H.264), .webp (animated, may be transparent), .png (all frames side by
 side), .jpg for one picture, or a folder of numbered PNGs. --wear names edits by words of their prompts or by key, with
-weights if wanted: "hair=curly red*0.7+bald*0.3". Every file carries a signed C2PA manifest that says it is synthetic;
-`perse verify FILE` reads it.
+weights if wanted: "hair=white afro*0.7+grey bob*0.3". Every file carries a signed C2PA manifest that says it is
+synthetic; `perse verify FILE` reads it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Reenact(Common):
     """Motion file (.json or .npz); the built-in test motion if left out."""
 
     stride: int = 1
-    """Every so-manieth frame of the motion."""
+    """Every n-th frame of the motion."""
 
 
 Command = (

@@ -25,7 +25,7 @@ from urllib.parse import unquote
 
 from perse.data.workspace import Workspace
 from perse.errors import StageError, WorkspaceError
-from perse_ray.registry import event_spool
+from perse_ray.registry import event_spool, model_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -491,7 +491,10 @@ def _registered(store: Store, event: event_spool.Event) -> str:
             name="avatar",
             python_model=event["model_code"],
             artifacts={"avatar": event["avatar"]},
-            pip_requirements=[],
+            code_paths=model_files.code_folders(),
+            pip_requirements=model_files.requirements(),
+            signature=model_files.signature(),
+            input_example=model_files.example(),
             registered_model_name=event["name"],
         )
     version = str(info.registered_model_version)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
@@ -89,6 +91,41 @@ class Progress:
         if self.done >= self.total or elapsed - self._last >= LOG_EVERY_S:
             self._last = elapsed
             self._write(self.line())
+
+
+def stage_line(name: str, seconds: float | None) -> str:
+    """A stage is finished, in so many seconds; None: it was before."""
+    return f"{name}: finished before" if seconds is None else f"{name}: done in {readable_s(seconds)}"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the lines of a log say about progress.
+
+    Attributes:
+        finished: stages, in order.
+        title, done, total: of the newest count of the stage that is under way; total is 0 where there is none.
+    """
+
+    finished: tuple[str, ...] = ()
+    title: str = ""
+    done: int = 0
+    total: int = 0
+
+
+_COUNT = re.compile(r"([\w ]+): (\d+)/(\d+)(?:, | \(|$)")
+_STAGE = re.compile(r"(\w+): (?:finished before|done in [\d:]+ (?:s|min|h))")
+
+
+def read_log(text: str) -> Told:
+    """The inverse of `Progress.line` and `stage_line`, over all lines of a log."""
+    told = Told()
+    for line in text.splitlines():
+        if stage := _STAGE.fullmatch(line):
+            told = Told((*told.finished, stage[1]))
+        elif count := _COUNT.match(line):
+            told = Told(told.finished, count[1], int(count[2]), int(count[3]))
+    return told
 
 
 def readable_s(seconds: float) -> str:

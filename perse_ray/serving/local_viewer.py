@@ -45,11 +45,11 @@ def serve_viewer(workspace: Workspace, port: int, tokens: Tokens | None, say: Ca
         InputError: the port is taken.
     """
     place = FollowedWorkspace(workspace)
-    listening = _listen(port)
+    listening = listen_on(port)
     wait_for_avatar(place)
     shelf = Shelf({avatar_id(workspace): place}, memory_mib=MEMORY_MIB)
     every_s = FOLLOW_S if workspace.is_local else FOLLOW_FAR_S
-    threading.Thread(target=_follow, args=(shelf, every_s), daemon=True).start()
+    threading.Thread(target=follow, args=(shelf, every_s), daemon=True).start()
     say(listening.getsockname()[1])
     viewer_server(viewer_app(shelf, tokens)).run(sockets=[listening])
 
@@ -94,7 +94,12 @@ def wait_for_avatar(place: FollowedWorkspace) -> None:
             time.sleep(FOLLOW_S)
 
 
-def _listen(port: int) -> socket.socket:
+def listen_on(port: int) -> socket.socket:
+    """A socket on the loopback interface.
+
+    Raises:
+        InputError: the port is taken.
+    """
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -104,7 +109,8 @@ def _listen(port: int) -> socket.socket:
     return listening
 
 
-def _follow(shelf: Shelf, every_s: float) -> None:
+def follow(shelf: Shelf, every_s: float) -> None:
+    """Look for newer versions of what is in memory, without end."""
     while True:
         time.sleep(every_s)
         try:

@@ -15,7 +15,8 @@ from PIL import Image
 import perse
 from perse.errors import InputError, MissingWeightsError, UnknownName
 from perse.export import read_splats
-from perse.library.naming import category_of, expressions_of
+from perse.library.naming import expressions_of
+from perse.viewing.sentences import category_of
 
 SIZE = 48
 

@@ -94,6 +94,40 @@ def test_every_distribution_in_the_locks_is_pinned_with_hashes() -> None:
         assert re.sub(r"[-_.]+", "-", re.split(r"[\[<>=]", requirement)[0]).lower() in locked
 
 
+PLATFORMS = {"macos-arm64": "aarch64-apple-darwin", "windows-x86_64": "x86_64-pc-windows-msvc"}
+"""Locks of systems that nobody has run this on, by what uv calls the system."""
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_the_locks_of_other_systems_are_whole_and_without_cuda(name: str) -> None:
+    text = (ROOT / "locks" / f"{name}.lock").read_text()
+    versions = dict(re.findall(r"^([\w.-]+)==(\S+) \\\n    --hash=sha256:[0-9a-f]{64}", text, re.MULTILINE))
+    assert len(versions) == len(re.findall(r"^[\w.-]+==", text, re.MULTILINE)) > 100
+    assert not [one for one in versions if one.startswith(("nvidia-", "cuda-", "triton"))]
+    tested = dict(re.findall(r"^([\w.-]+)==(\S+)", CPU_LOCK.read_text(), re.MULTILINE))
+    other = {one for one in versions.keys() & tested.keys() if versions[one] != tested[one]}
+    assert other <= {"c2pa-python"}, "the versions that the tests run with, wherever there is a wheel of them"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = [*extras["serve"], *extras["ray"], *extras["export"]]
+    for requirement in (one for one in wanted if not one.startswith("perse[")):
+        assert re.sub(r"[-_.]+", "-", re.split(r"[\[<>=]", requirement)[0]).lower() in versions, requirement
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("name", "system"), PLATFORMS.items())
+def test_an_installer_of_another_system_takes_its_lock(name: str, system: str, tmp_path: Path) -> None:
+    """A dry run: every file is there for that system, and nothing is downloaded. Asks the package index."""
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not here: pip install uv")
+    command = [uv, "pip", "install", "--dry-run", "--no-deps", "--require-hashes", "--target", str(tmp_path / "there")]
+    command += ["--python", sys.executable, "--python-version", "3.11", "--python-platform", system]
+    command += ["-r", str(ROOT / "locks" / f"{name}.lock")]
+    environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "Would install" in done.stderr, done.stderr
+
+
 @pytest.mark.heavy
 def test_the_client_imports_where_only_httpx_is(wheels: dict[str, Path], tmp_path: Path) -> None:
     python = environment(tmp_path)

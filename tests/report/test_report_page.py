@@ -34,7 +34,14 @@ def test_page_is_self_contained_and_escapes_text(tmp_path: Path) -> None:
     assert "<script>" not in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert "30.12" in page and "30.20 before fine-tuning" in page and "LPIPS" in page
-    assert page.count("data:image/png") >= 1 and "data:image/webp" in page
+    assert page.count("data:image/webp") == 2, "each picture once"
+
+
+def test_the_page_is_not_larger_than_its_pictures(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 6, (300, 300, 3))
+    photograph = (np.linspace(0, 200, 300)[:, None, None] + 20 + noise).clip(0, 255).astype(np.uint8)
+    page = write_report(tmp_path, Report("An avatar", "", [Section("edits", "Edits", "", [photograph])], {}))
+    assert page.stat().st_size < 0.6 * (tmp_path / "edits.png").stat().st_size
 
 
 def test_metrics_and_pictures_survive_the_trip(tmp_path: Path) -> None:

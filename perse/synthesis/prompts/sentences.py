@@ -126,7 +126,12 @@ _WORN = (Category.CLOTHES, Category.EARRINGS, Category.HAT, Category.HEADPHONES)
 _OPENINGS = ("A person {verb} {phrase}", "A portrait of a person {verb} {phrase}", "A photo of someone {verb} {phrase}")
 
 
+def phrase_of(category: Category, slots: Slots) -> str:
+    """What a combination of the vocabulary is called: "a red beanie with a pompom"."""
+    return _PHRASES[category](slots)
+
+
 def sentence(category: Category, slots: Slots, variation: int = 0) -> str:
     """A combination of the vocabulary as a sentence, without a full stop; `variation` picks the opening."""
     verb = "wearing" if category in _WORN else "with"
-    return _OPENINGS[variation % len(_OPENINGS)].format(verb=verb, phrase=_PHRASES[category](slots))
+    return _OPENINGS[variation % len(_OPENINGS)].format(verb=verb, phrase=phrase_of(category, slots))

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from perse.errors import InputError
 from perse_ray.serving.schema.errors import UnknownName
-from perse_ray.serving.schema.media_requests import AnimateRequest, BetweenMotion
+from perse_ray.serving.schema.media_requests import (
+    AnimateRequest,
+    BetweenMotion,
+    NearSubject,
+    UnderstoodAttribute,
+)
 from perse_ray.serving.schema.requests import Appearance, Attributes, RenderRequest
 
 if TYPE_CHECKING:
+    from perse.attributes import Category
     from perse.data.motion_file import Motion
     from perse.export import ExportFormat
     from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar, Resolved
@@ -63,6 +69,29 @@ class Thumbnail:
             worn = {category: {self.subject: 1.0}}
         look = RenderRequest(attributes=worn, width=self.size, height=self.size, format="webp", quality=80)
         return Frames((look,))(avatar)[0]
+
+
+NEAREST = 4
+"""Subjects that are named as what was understood, of each category."""
+
+
+@dataclass(frozen=True)
+class Understand:
+    """What a sentence means for the avatar."""
+
+    text: str
+
+    def __call__(self, avatar: LoadedAvatar) -> list[UnderstoodAttribute]:
+        from perse.viewing.sentences import clauses
+
+        return [self._understood(avatar, category, words) for category, words in clauses(self.text).items()]
+
+    def _understood(self, avatar: LoadedAvatar, category: Category, words: str) -> UnderstoodAttribute:
+        ranked = avatar.renderer.mixer.nearest(category, words)
+        nearest = [
+            NearSubject(id=subject.key, text=subject.text, share=round(share, 3)) for subject, share in ranked[:NEAREST]
+        ]
+        return UnderstoodAttribute(category=category, text=words, nearest=nearest)
 
 
 FRAMES_AT_ONCE = 8

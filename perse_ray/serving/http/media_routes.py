@@ -5,6 +5,7 @@
     POST /v1/avatars/{id}/frames                     several pictures            base64 in JSON
     POST /v1/avatars/{id}/animate                    a motion                    MP4 or WebP, signed
     GET  /v1/avatars/{id}/attributes                 the edit space
+    POST /v1/avatars/{id}/describe                   words → what they mean      JSON
     GET  /v1/avatars/{id}/thumbnail?subject=         a small picture             WebP
     GET  /v1/avatars/{id}/export?format=&look=       a file for other programs
 """
@@ -20,15 +21,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perse.attributes import CATEGORIES
 from perse.export.formats import MEDIA_TYPES, SUFFIXES, ExportFormat
-from perse_ray.serving.drawing.tasks import Animation, Export, Frames, Thumbnail
+from perse_ray.serving.drawing.tasks import Animation, Export, Frames, Thumbnail, Understand
 from perse_ray.serving.http.checked_body import CheckedRoute
 from perse_ray.serving.library.service import AvatarService
 from perse_ray.serving.schema.media_requests import (
     AnimateRequest,
+    DescribeRequest,
     EditSpace,
     EditSpaceSubject,
     FramesAnswer,
     FramesRequest,
+    UnderstoodAttribute,
 )
 from perse_ray.serving.schema.requests import AVATAR_ID, Appearance, AvatarInfo, explained
 
@@ -51,7 +54,8 @@ class Refusal(BaseModel):
 
 
 _REASONS = {
-    404: "there is no such avatar",
+    404: "there is nothing of that name",
+    409: "this cannot be done in the state that things are in",
     413: "the body is too large",
     422: "the request is not understood, or names something that the avatar does not have",
     503: "nobody can do it now; ask again after Retry-After seconds",
@@ -96,6 +100,11 @@ def media_routes(library: AvatarService) -> APIRouter:
     async def attributes(avatar: AvatarId) -> EditSpace:
         """What the avatar can be made to look like."""
         return edit_space(await library.info(avatar))
+
+    @routes.post("/describe", responses=refusals(413))
+    async def describe(avatar: AvatarId, request: DescribeRequest) -> list[UnderstoodAttribute]:
+        """What a sentence means for the avatar: the categories that it names, and the learned edits nearest to each."""
+        return await library.run(avatar, Understand(request.text))
 
     @routes.get("/thumbnail", response_class=Response, responses=SMALL)
     async def thumbnail(

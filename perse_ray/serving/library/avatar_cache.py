@@ -43,11 +43,11 @@ class Shelf:
     def __init__(self, places: Mapping[str, Place], *, memory_mib: float, encoders: Encoders = WITHOUT_WEIGHTS) -> None:
         """
         Args:
-            places: where the avatars come from, by id.
+            places: where the avatars come from, by id; may change under way.
             memory_mib: for avatars and their caches; the least recently used make room. One is always kept.
             encoders: for attributes that are described.
         """
-        self._places = dict(places)
+        self._places = places
         self._memory_mib = memory_mib
         self._encoders = encoders
         self._editions: OrderedDict[str, _Edition] = OrderedDict()
@@ -130,9 +130,11 @@ class Shelf:
         return True
 
     def _place(self, name: str) -> Place:
-        if name not in self._places:
-            raise NoSuchAvatar("there is no such avatar; GET /v1/avatars lists them")
-        return self._places[name]
+        try:
+            return self._places[name]
+        except KeyError:
+            self._drop(name)
+            raise NoSuchAvatar("there is no such avatar; GET /v1/avatars lists them") from None
 
     def _load(self, name: str, place: Place, version: str) -> _Edition:
         with self._fetched(name, place, version) as folder:
@@ -143,6 +145,12 @@ class Shelf:
         """The avatar's folder; a copy lives no longer than the block."""
         with tempfile.TemporaryDirectory(prefix=f"perse-{name}-") as copy:
             yield place.fetch(version, Path(copy))
+
+    def _drop(self, name: str) -> None:
+        """Let go of an avatar whose place is gone."""
+        with self._lock:
+            self._editions.pop(name, None)
+            self._infos.pop(name, None)
 
     def _put(self, name: str, edition: _Edition) -> None:
         with self._lock:

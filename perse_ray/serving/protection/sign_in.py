@@ -35,7 +35,9 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-_OWN_PATH = re.compile(r"/(?:view(?:/[A-Za-z0-9_.-]+)?|docs|metrics|v1/avatars(?:/[A-Za-z0-9_-]+){0,2})?", re.ASCII)
+_OWN_PATH = re.compile(
+    r"/(?:(?:view|studio)(?:/[A-Za-z0-9_.-]+)?|docs|metrics|v1/avatars(?:/[A-Za-z0-9_-]+){0,2})?", re.ASCII
+)
 """The addresses of pages and of what they show."""
 
 _POLICY = b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -43,7 +45,7 @@ _POLICY = b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; f
 
 def sign_in_page(target: str, *, failed: bool) -> tuple[bytes, *tuple[tuple[bytes, bytes], ...]]:
     """Body and headers of the page; `target` is where to go afterwards."""
-    message = "This token is not known." if failed else "perse serve prints it when it starts."
+    message = "This token is not known." if failed else "What started it printed one (perse serve, view, studio)."
     page = _PAGE.format(action=SIGN_IN, target=html.escape(target, quote=True), message=message)
     return (
         page.encode(),

@@ -47,7 +47,7 @@ class NamedMotion(Strict):
 
     kind: Literal["named"]
     name: Literal["builtin"] = "builtin"
-    stride: int = Field(default=1, ge=1, le=100, description="every so-manieth frame; the rate falls with it")
+    stride: int = Field(default=1, ge=1, le=100, description="every n-th frame; the rate falls with it")
 
 
 class UploadedMotion(Strict):
@@ -247,6 +247,30 @@ class FramesAnswer(BaseModel):
 
     media_type: str
     frames: list[str] = Field(description="base64")
+
+
+class DescribeRequest(Strict):
+    """A look in words."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "a red beanie and a short beard"}]})
+
+    text: Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class NearSubject(BaseModel):
+    """A learned edit that a description resembles."""
+
+    id: str
+    text: str
+    share: float = Field(description="how much, against the others of its category; all of them sum to 1")
+
+
+class UnderstoodAttribute(BaseModel):
+    """What a sentence says of one category. To wear it: `attributes: {category: {"text": text}}`."""
+
+    category: Category
+    text: str
+    nearest: list[NearSubject]
 
 
 class EditSpaceSubject(SubjectInfo):

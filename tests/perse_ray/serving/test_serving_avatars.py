@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -20,6 +25,7 @@ from perse.geometry import Camera
 from perse.training import Trainer
 from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.registry.model_files import NEEDED
 from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
 from perse_ray.serving.schema.errors import UnknownName
 from perse_ray.serving.schema.requests import OrbitCamera, PinholeCamera, RenderRequest
@@ -102,18 +108,64 @@ def test_unknown_names_are_listed(loaded: LoadedAvatar, fields: dict[str, object
         picture(loaded, **fields)
 
 
-def test_the_registered_model_renders(
-    folder: Path, loaded: LoadedAvatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import mlflow
-
+@pytest.fixture
+def registered(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a registered model."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     build = BuildLog.open(Workspace.open(tmp_path / "w"), "x")
     build.register(folder, "perse-small", REGISTERED_ALIAS, MODEL_CODE)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", build.parent.store.uri)
+    return next(tmp_path.rglob("MLmodel")).parent
+
+
+def test_the_registered_model_renders(registered: Path, loaded: LoadedAvatar) -> None:
+    import mlflow
+
     model = mlflow.pyfunc.load_model("models:/perse-small@champion")
-    (answer,) = model.predict(['{"width": 48, "height": 48}'])
+    small, text = {"width": 48, "height": 48}, '{"width": 48, "height": 48}'
+    for asked in (
+        pandas.DataFrame({"request": [small]}),
+        {"request": [small]},
+        {"request": text},
+        [{"request": small}],
+    ):
+        (answer,) = model.predict(asked)
+        assert (decode_image(base64.b64decode(answer)) == picture(loaded)).all()
+    assert model.metadata.signature is not None and len(model.predict(model.input_example)) == 1
+    assert len(model.predict({"request": [text, text]})) == 2
+    required = (registered / "requirements.txt").read_text()
+    assert all(f"{name}==" in required for name in NEEDED)
+    assert (registered / "code" / "perse" / "__init__.py").exists() and not list(registered.rglob("__pycache__"))
+
+
+ALONE = """
+import base64, json, sys
+sys.meta_path[:] = [one for one in sys.meta_path if "editable" not in str(one)]
+sys.path[:] = [place for place in sys.path if "site-packages" in place or "python3" in place]
+import importlib.util
+assert importlib.util.find_spec("perse") is None, "the project is not installed here"
+import mlflow
+model = mlflow.pyfunc.load_model(sys.argv[1])
+answer = model.predict({"request": ['{"width": 48, "height": 48}']})
+import importlib.metadata, perse
+owners = importlib.metadata.packages_distributions()
+used = sorted({owner for name in set(sys.modules) for owner in owners.get(name.partition(".")[0], [])})
+print(json.dumps([answer, perse.__file__, used]))
+"""
+
+
+@pytest.mark.heavy  # kernels are compiled anew where the code lies
+def test_a_registered_model_stands_alone(registered: Path, loaded: LoadedAvatar, tmp_path: Path) -> None:
+    """Moved elsewhere, where the project is not installed, it draws the same; and what it imports is required."""
+    moved = registered.rename(tmp_path / "moved")
+    hidden = ("PYTHONPATH", "MLFLOW_TRACKING_URI")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    command = [sys.executable, "-c", ALONE, str(moved)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (answer,), place, used = json.loads(done.stdout.splitlines()[-1])
     assert (decode_image(base64.b64decode(answer)) == picture(loaded)).all()
+    assert place.startswith(str(moved)) and set(NEEDED) <= set(used)
 
 
 def test_pictures_that_wait_together_are_drawn_together(loaded: LoadedAvatar, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,6 +245,25 @@ def test_a_walk_leaves_the_end_where_one_was_as_the_other_end(browser: Any, serv
     viewer.close()
 
 
+def test_words_make_a_look_or_say_why_not(viewer: Viewer) -> None:
+    viewer.page.fill("#words-text", "something nice")
+    viewer.page.click("#words-button")
+    viewer.until("document.querySelector('#words-says').textContent.includes('names none of beard')")
+    answer = [
+        {"category": "hat", "text": "a hat", "nearest": [{"id": "x", "text": "A person wearing a crown", "share": 0.9}]}
+    ]
+    viewer.page.route("**/describe", lambda route: route.fulfill(json=answer))
+    viewer.page.click(HAT + ".thumb:nth-child(2)")
+    viewer.page.fill("#words-text", "a hat")
+    viewer.page.press("#words-text", "Enter")
+    viewer.until("document.querySelector('#words-says').textContent.includes('90 % crown')")
+    assert "“a hat”" in viewer.page.inner_text("#active") and "%" not in viewer.page.inner_text("#active")
+    viewer.until("location.hash.includes('d.hat=a%20hat')")
+    viewer.page.click("#active [aria-label='Take off a hat, in words']")
+    assert "As photographed" in viewer.page.inner_text("#active")
+    viewer.problems.clear()  # the browser notes that a request was refused
+
+
 def test_snapshots_and_exports_say_what_they_are(viewer: Viewer, tmp_path: Path) -> None:
     viewer.page.click(HAT + ".thumb:nth-child(2)")
     viewer.settled()
@@ -294,6 +313,21 @@ def test_it_fits_a_phone(browser: Any, served: Served) -> None:
         assert viewer.page.eval_on_selector(f"#{tab}", wide)
     viewer.close()
     assert viewer.problems == []
+
+
+def test_targets_are_large_enough_for_fingers(browser: Any, served: Served) -> None:
+    """WCAG 2.2, 2.5.8: 24 px at least. A box in a label is as large as the label."""
+    for size in (WIDE, PHONE):
+        viewer = Viewer(browser, served, size=size)
+        viewer.page.click(HAT + ".thumb:nth-child(2)")
+        small = """[...document.querySelectorAll('button, select, summary, input, [role=tab]')]
+            .map((e) => (['checkbox', 'radio', 'file'].includes(e.type) && e.closest('label')) || e)
+            .filter((e) => e.checkVisibility()).map((e) => [e.outerHTML.slice(0, 90), e.getBoundingClientRect()])
+            .filter(([, box]) => box.width < 24 || box.height < 24)"""
+        for tab in ("face", "motion", "look", "export", "edits"):
+            viewer.page.click(f"#tab-{tab}")
+            assert viewer.page.evaluate(small) == [], tab
+        viewer.close()
 
 
 def test_it_comes_back_when_the_line_breaks(browser: Any, served: Served) -> None:

@@ -20,12 +20,23 @@ from perse.viewing import Described, Encoders
 from perse.viewing.attribute_mixes import AttributeMixer
 from perse.viewing.picture_framing import framed
 from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
+from perse_ray.serving.drawing.tasks import Understand
 from perse_ray.serving.schema.errors import UnknownName
 from perse_ray.serving.schema.requests import RenderRequest
 
 
 def code(loaded: LoadedAvatar, attributes: dict[str, Any]) -> torch.Tensor:
     return loaded.resolve(RenderRequest.model_validate({"attributes": attributes})).look.code
+
+
+def test_a_sentence_names_the_learned_edits_that_are_nearest(loaded: LoadedAvatar) -> None:
+    (found,) = Understand("a red hat")(loaded)
+    assert found.category is Category.HAT and found.text == "a red hat"
+    shares = [near.share for near in found.nearest]
+    assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1, abs=0.01)
+    assert code(loaded, {"hat": {"text": found.text}}).isfinite().all()
+    with pytest.raises(UnknownName, match="learned no nose"):
+        Understand("a long nose")(loaded)
 
 
 def hat(loaded: LoadedAvatar) -> tuple[str, str]:

@@ -135,6 +135,16 @@ class Row {
 }
 
 class Edits {
+  // What a row has in words, instead of a mix.
+  described(row) {
+    const words = this.state.described[row.category];
+    if (!words) return [];
+    const chip = make("button", { type: "button", title: `Take off: ${words}` }, make("span", { textContent: `“${words}”` }));
+    chip.setAttribute("aria-label", `Take off ${words}, in words`);
+    chip.addEventListener("click", () => row.takeOff());
+    return [chip];
+  }
+
   constructor(state, parent, active) {
     Object.assign(this, { state, parent, active, rows: [] });
     state.addEventListener("change", ({ detail }) => { if (detail === "look") this.list(); });
@@ -147,13 +157,15 @@ class Edits {
     this.list();
   }
 
+  refresh() { for (const row of this.rows) row.refresh(); }
+
   list() {
-    const chips = this.rows.flatMap((row) => Object.entries(this.state.weights(row.category)).map(([id, weight]) => {
+    const chips = this.rows.flatMap((row) => this.described(row)).concat(this.rows.flatMap((row) => Object.entries(this.state.weights(row.category)).map(([id, weight]) => {
       const chip = make("button", { type: "button", title: `Take off: ${row.texts.get(id)}` }, make("span", { textContent: row.texts.get(id) }), make("b", { textContent: percent(weight) }));
       chip.setAttribute("aria-label", `Take off ${row.texts.get(id)}, ${percent(weight)}`);
       chip.addEventListener("click", () => row.takeOff(id));
       return chip;
-    }));
+    })));
     if (chips.length) {
       const all = make("button", { type: "button", className: "quiet", textContent: "Clear", title: "Take everything off" });
       all.addEventListener("click", () => { for (const row of this.rows) row.takeOff(); });

@@ -10,6 +10,7 @@ const FORMATS = [
   ["ply", "PLY", "SuperSplat, Blender, Unity, Unreal"],
   ["compressed-ply", "Compressed PLY", "SuperSplat, PlayCanvas; a third of the size"],
   ["splat", "splat", "web viewers"],
+  ["spz", "SPZ", "SuperSplat, Babylon.js, Niantic's tools; a third of the size"],
   ["glb", "glTF", "three.js, Babylon.js, Cesium (KHR_gaussian_splatting)"],
   ["usd", "OpenUSD", "Houdini, Omniverse"],
   ["html", "Web page", "opens by double click, without a network"],

@@ -18,6 +18,7 @@ import { fetched } from "./saving.js";
 import { HOME } from "./splats.js";
 import { State } from "./state.js";
 import { ViewPanel } from "./view_panel.js";
+import { Words } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -29,6 +30,7 @@ class Viewer {
     this.numbers = new Numbers(at("numbers"));
     this.feed = new Feed(lineTo(avatar));
     this.edits = new Edits(state, at("categories"), at("active"));
+    new Words(state, avatar, () => this.edits.refresh());
     this.face = new Face(state, { head: at("head"), common: at("common"), all: at("actions"), moods: at("moods") });
     this.motion = new MotionPanel(() => this.stir(true), (name, bytes) => { this.feed.ask({ motion: "file", name }); this.feed.ask(bytes); });
     this.view = new ViewPanel(state, this.picture, this.numbers);
@@ -83,7 +85,7 @@ class Viewer {
     at("version").dataset.live = String(/^(training|fine-tuning)/.test(version));
   }
 
-  look() { return { attributes: this.state.mix, ...added(this.motion.player.now(), this.state) }; }
+  look() { return { attributes: this.state.attributes, ...added(this.motion.player.now(), this.state) }; }
 
   ask() {
     const look = this.look();

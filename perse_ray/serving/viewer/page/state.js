@@ -10,6 +10,7 @@ const round = (value) => Number(value.toFixed(4));
 class State extends EventTarget {
   constructor(home) {
     super();
+    this.described = {};       // category → words, in place of a mix: a look that no subject has
     this.mix = {};             // category → { subject: weight }; what is missing of 1 is the photographed person
     this.expression = {};      // name → strength
     this.pose = {};            // joint → [x, y, z], axis-angle in radians
@@ -31,8 +32,18 @@ class State extends EventTarget {
     const kept = Object.entries(weights).filter(([, weight]) => Math.abs(weight) > 1e-3);
     if (kept.length) this.mix[category] = Object.fromEntries(kept);
     else delete this.mix[category];
+    delete this.described[category];
     this.changed();
   }
+
+  describe(category, words) {
+    delete this.mix[category];
+    this.described[category] = words;
+    this.changed();
+  }
+
+  // What a look asks of every category.
+  get attributes() { return { ...this.mix, ...Object.fromEntries(Object.entries(this.described).map(([category, text]) => [category, { text }])) }; }
 
   act(name, strength) {
     if (Math.abs(strength) > 1e-3) this.expression[name] = strength;
@@ -53,6 +64,7 @@ class State extends EventTarget {
     for (const [category, weights] of Object.entries(this.mix)) {
       parts.push([category, Object.entries(weights).map(([key, weight]) => `${key.slice(0, SHOWN_KEY)}*${round(weight)}`).join("+")]);
     }
+    for (const [category, words] of Object.entries(this.described)) parts.push([`d.${category}`, encodeURIComponent(words)]);
     for (const [name, strength] of Object.entries(this.expression)) parts.push([`x.${name}`, round(strength)]);
     for (const [joint, turn] of Object.entries(this.pose)) parts.push([`p.${joint}`, turn.map(round).join(",")]);
     for (const name of VIEW) if (Math.abs(this.view[name] - this.home[name]) > 1e-3) parts.push([name, round(this.view[name])]);
@@ -73,6 +85,7 @@ class State extends EventTarget {
       else if (name === "backdrop" && ["white", "grey", "dark"].includes(value)) this.backdrop = value;
       else if (name.startsWith("x.") && known.has(name.slice(2)) && Number.isFinite(numbers[0])) this.expression[name.slice(2)] = numbers[0];
       else if (name.startsWith("p.") && known.has(name.slice(2)) && numbers.length === 3 && numbers.every(Number.isFinite)) this.pose[name.slice(2)] = numbers;
+      else if (name.startsWith("d.") && info.subjects.some((subject) => subject.category === name.slice(2))) this.described[name.slice(2)] = value.slice(0, 300);
       else this.readMix(info, name, value);
     }
   }
@@ -94,6 +107,8 @@ class State extends EventTarget {
       if (kept.length) this.mix[category] = Object.fromEntries(kept);
       else delete this.mix[category];
     }
+    const learned = new Set(info.subjects.map((s) => s.category));
+    this.described = Object.fromEntries(Object.entries(this.described).filter(([category]) => learned.has(category)));
     this.expression = Object.fromEntries(Object.entries(this.expression).filter(([name]) => names.has(name)));
     this.pose = Object.fromEntries(Object.entries(this.pose).filter(([joint]) => joints.has(joint)));
   }
