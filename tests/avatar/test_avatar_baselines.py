@@ -301,3 +301,16 @@ def test_a_window_shows_what_the_whole_picture_shows_there(head_model, tiny_clip
     # Near the window's border a ray may start or end elsewhere: it does not know of points beyond it.
     difference = (window.of(whole.colors) - part.colors).abs().amax(-1)
     assert float(difference.median()) < 1e-4
+
+
+def test_a_picture_of_nobody_has_a_gradient_of_zeros(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
+    """A step's window may fall beside the person: the step must not fail."""
+    avatar = synthetic_avatar(head_model, tiny_clips, decoder=INSTA)
+    clip = tiny_clips[0][0]
+    canonical = avatar.canonicalise(avatar.subject_codes(torch.tensor([0])))
+    motion = avatar.skeleton(clip.parameters.frame(torch.tensor([4])))
+    beside = clip.camera.cropped(5000, 5000, 16, 16)
+    drawn = avatar.draw(canonical, motion, torch.zeros(1, dtype=torch.long), beside, CpuRasterizer())
+    assert torch.equal(drawn.colors, torch.ones(1, 16, 16, 3))
+    drawn.colors.sum().backward()
+    assert not avatar.decoder.field.out.bias.grad.any()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding
 
 PRIMES = (1, 2_654_435_761, 805_459_861)
 """Factors of the spatial hash (Müller et al. 2022, Eq. 4)."""
@@ -28,7 +28,7 @@ class HashGrid(nn.Module):
         found = []
         for table, resolution in zip(self.tables, self.resolutions, strict=True):
             indices, weights = corners(places.detach(), resolution, self.rows)
-            found.append(embedding_bag(indices, table, per_sample_weights=weights, mode="sum"))
+            found.append((weights[..., None] * embedding(indices, table)).sum(1))
         return torch.cat(found, -1)
 
 

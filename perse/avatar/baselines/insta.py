@@ -150,7 +150,8 @@ class Insta(Decoder):
             rays = surface.rays(camera, self.config.reach_m)
             depths, lengths = middles(rays, self.config.samples)
             places, near = surface.back(rays, depths, camera, self.config.reach_m)
-        densities = depths.new_zeros(depths.shape)
+        # A window without anybody in it has a gradient as well, of zeros.
+        densities = depths.new_zeros(depths.shape) + 0 * self.field.out.bias.sum()
         colors = depths.new_ones(*depths.shape, 3)
         if bool(near.any()):
             density, color = self.values(places, z)
@@ -164,14 +165,13 @@ class Insta(Decoder):
         return Rendering(image.view(*shape, 3), alpha.view(shape), depth.view(shape))
 
     def window(self, camera: Camera, rng: np.random.Generator) -> Window:
-        """A square at a random place."""
+        """A square around a random surface point, where that is at rest: more of the person than of the white."""
         width, height = (min(self.config.window_px, side) for side in (camera.width, camera.height))
-        left, top = rng.integers(camera.width - width + 1), rng.integers(camera.height - height + 1)
-        return Window(int(left), int(top), width, height)
-
-    def gradient_pattern(self) -> None:
-        """A window without anybody in it reaches no parameter."""
-        return None
+        point = self.surface[int(rng.integers(len(self))), MEAN]
+        x, y = camera.project(point[None])[0][0].tolist()
+        left = min(max(round(x - width / 2), 0), camera.width - width)
+        top = min(max(round(y - height / 2), 0), camera.height - height)
+        return Window(left, top, width, height)
 
 
 def _code(canonical: CanonicalGaussians, subject: int) -> Tensor:

@@ -17,15 +17,21 @@ class Metric:
     Attributes:
         value: None where it could not be measured; nan where there was nothing to measure.
         missing: why there is no value; empty where there is one.
+        low, high: 95 % interval of the value; None where there is none.
     """
 
     value: float | None
     missing: str = ""
+    low: float | None = None
+    high: float | None = None
 
     def shown(self, digits: int = 4) -> str:
         if self.value is None:
             return "no weights"
-        return "–" if math.isnan(self.value) else f"{self.value:.{digits}f}"
+        if math.isnan(self.value):
+            return "–"
+        span = "" if self.low is None else f" ({self.low:.{digits}f}–{self.high:.{digits}f})"
+        return f"{self.value:.{digits}f}{span}"
 
 
 def measured(measure: Callable[[], float]) -> Metric:
