@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from html import escape
 
 from perse.errors import MissingWeightsError
 
@@ -65,6 +66,22 @@ class MetricTable:
             lines.append(f"| {name} | {' | '.join(row[column].shown() for column in self.columns)} |")
         reasons = {c: cell.missing for row in self.rows.values() for c, cell in row.items() if cell.missing}
         return "\n".join([*lines, *([""] if reasons else []), *(f"{c}: {why}" for c, why in reasons.items())])
+
+    def html(self) -> str:
+        """The same as a page."""
+        heads = "".join(f"<th>{escape(column)}</th>" for column in ("", *self.columns))
+        lines = [
+            f"<tr><td>{escape(name)}</td>{''.join(f'<td>{escape(row[c].shown())}</td>' for c in self.columns)}</tr>"
+            for name, row in self.rows.items()
+        ]
+        reasons = {c: cell.missing for row in self.rows.values() for c, cell in row.items() if cell.missing}
+        notes = "".join(f"<p>{escape(column)}: {escape(why)}</p>" for column, why in reasons.items())
+        return (
+            f"<!doctype html><meta charset=utf-8><title>{escape(self.title)}</title><style>body{{font:15px sans-serif;"
+            f"margin:2em}}td,th{{padding:.3em .8em;text-align:left}}tr+tr{{border-top:1px solid #ccc}}table{{"
+            f"border-collapse:collapse}}</style><h1>{escape(self.title)}</h1><table><tr>{heads}</tr>{''.join(lines)}"
+            f"</table>{notes}\n"
+        )
 
     def json(self) -> str:
         """The same for programs: null where there is no number."""
