@@ -31,7 +31,7 @@ from perse.data.keys import content_key
 from perse.errors import RecipeError, TrainingDiverged
 from perse.geometry import Camera
 from perse.head import Joint
-from perse.losses import DeformationLossConfig, decayed, deformation_loss, latent_loss
+from perse.losses import DeformationLossConfig, IdentityLoss, decayed, deformation_loss, latent_loss
 from perse.render import Rasterizer, Rendering, check_device
 from perse.training.checkpoint import Checkpoint
 from perse.training.clips import ClipStore, FrameBatch
@@ -107,18 +107,13 @@ class Trainer:
             replicas: the workers that train together; None is this one alone.
 
         Raises:
-            RecipeError: the clips are not the avatar's subjects, a loss was asked for that needs missing parts, or the
-                rasterizer cannot draw on the device.
+            RecipeError: the clips are not the avatar's subjects, or the rasterizer cannot draw on the device.
+            MissingWeightsError: a loss was asked for whose network is not here.
         """
         self.device = device or avatar.device
         check_device(rasterizer, self.device)
         if clips.keys != tuple(subject.key for subject in avatar.subjects):
             raise RecipeError("the clips' subjects are not the avatar's; create the avatar from these clips")
-        if config.losses.identity:
-            raise RecipeError(
-                "the identity-consistency loss needs a differentiable face embedder and none is installed; "
-                "set losses.identity to 0"
-            )
         self.avatar, self.clips, self.config = avatar.to(self.device), clips, config
         self.step_number = 0
         self._skipped = self._skipped_in_a_row = 0
@@ -130,6 +125,9 @@ class Trainer:
         if self.device.type == "cuda":
             avatar.decoder.compile()
         self.objective = ImageObjective(config.losses).to(self.device)
+        self._identity: IdentityLoss | None = None
+        if config.losses.identity:
+            self._identity = IdentityLoss(lambda frame: clips.clip(0).images[frame]).to(self.device)
         self._motion: FrameMotion = avatar.skeleton(clips.parameters.to(self.device))
         self._camera: Camera = clips.camera.to(self.device)
 
@@ -196,7 +194,10 @@ class Trainer:
         )
         rendering = self.draw(canonical, sample.of_frame, sample.frames, window)
         terms = self.objective(rendering, target if window is None else target.within(window.of))
-        return replace(terms, total=terms.total + self.regularisers(codes, canonical))
+        total = terms.total + self.regularisers(codes, canonical)
+        if self._identity is not None and window is None:
+            total = total + self.config.losses.identity * self._identity(rendering.colors, sample.frames)
+        return replace(terms, total=total)
 
     def draw(
         self,

@@ -31,8 +31,10 @@ class Metric:
             return "no weights"
         if math.isnan(self.value):
             return "–"
-        span = "" if self.low is None else f" ({self.low:.{digits}f}–{self.high:.{digits}f})"
-        return f"{self.value:.{digits}f}{span}"
+        kind = "e" if 0 < abs(self.value) < 10.0 ** (1 - digits) else "f"  # what would be mostly zeros
+        digits = 1 if kind == "e" else digits
+        span = "" if self.low is None else f" ({self.low:.{digits}{kind}}–{self.high:.{digits}{kind}})"
+        return f"{self.value:.{digits}{kind}}{span}"
 
 
 def measured(measure: Callable[[], float]) -> Metric:
