@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.imaginary import LAPTOP_NETWORKS
 from perse.attributes import Category
 from perse.avatar import AvatarConfig, load_avatar, save_avatar
 from perse.avatar.baselines import InstaConfig, PegasusConfig, SplattingAvatarConfig
@@ -37,6 +36,7 @@ from perse.evaluation.measurements import spread
 from perse.evaluation.metrics import Metric, MetricTable
 from perse.evaluation.protocols import Instruments, ProtocolMeasurer, table1_row, table2_row
 from perse.recipes import Recipe, recipe_named
+from perse.recipes.ablations import SMALL_NETWORKS
 from perse.report.sheets import Tile, contact_sheet
 from perse.training import LearningRates
 from perse_ray.build.contenders import Contender, steps_in, train_contender
@@ -48,7 +48,7 @@ PEGASUS = PegasusConfig(
     deform_width=64, deform_depth=3, color_width=64, color_depth=4, color_skip=2, pose_width=32, pose_depth=2
 )
 BASELINES: dict[str, DecoderConfig] = {
-    "ours, networks": LAPTOP_NETWORKS,
+    "ours, networks": SMALL_NETWORKS,
     "PEGASUS": PEGASUS,
     "cond. SplattingAvatar": SplattingAvatarConfig(width=64, depth=4),
     "cond. INSTA": InstaConfig(width=64, depth=4, levels=6, samples=16, window_px=32),

@@ -35,6 +35,7 @@ COMMANDS = {
     "verify": Command("verify", "say where a file comes from", "export"),
     "train-champ": Command("train_portrait_champ", "train the animator portrait-Champ on videos", "production"),
     "evaluate": Command("evaluate", "measure an avatar by the paper's protocols", "ray"),
+    "ablate": Command("ablate", "train variants of a recipe on the same clips and compare them", "ray"),
     "evaluate-animators": Command("evaluate_animators", "compare animators by self-reenactment", "production"),
     "workspace": Command("workspace", "check, repair or measure what a build left on disk", "ray"),
     "quarantine": Command("quarantine", "prompts that failed: list, show, retry", "ray"),

@@ -38,7 +38,7 @@ from perse.geometry import quaternion_to_matrix
 OPAQUE_LOGIT = 5.0
 """Opacity 0.993: discs hide what is behind them."""
 
-SURFACE_WEIGHT, EIKONAL_WEIGHT = 1.0, 0.1
+SURFACE_WEIGHT, EIKONAL_WEIGHT = 0.1, 0.1
 """Of |s| at the points and of (|∇s| − 1)²."""
 
 
@@ -76,8 +76,10 @@ class Pegasus(Networks):
         self.register_buffer("centre", self.positions.detach().mean(0))
         self.color = ConditionedMLP(
             encoding_width(config.color_octaves), len(CATEGORIES) * latent_dimensions, 4, hidden=config.color_width,
-            depth=config.color_depth, activation=_smooth, skip_at=config.color_skip, out_gain=0.1,
+            depth=config.color_depth, activation=_smooth, skip_at=config.color_skip,
         )  # fmt: skip
+        with torch.no_grad():
+            self.color.out.weight[0].mul_(0.1)  # the distance begins as nearly the sphere's
         self.response = ConditionedMLP(
             3, 0, 3, hidden=config.pose_width, depth=config.pose_depth, activation=torch.relu, out_gain=0.05
         )
