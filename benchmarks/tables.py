@@ -55,18 +55,19 @@ BASELINES: dict[str, DecoderConfig] = {
 }
 """Every network 64 wide, as the `networks` of our laptop measurements; the paper's are 128 to 512."""
 
-RATES = LearningRates(latents=2e-4, features=1e-2)
-"""Of contenders whose networks read the codes. Codes must move, which part bases need not. Features are
-the hash grid's. Nothing of this was searched for: one choice each."""
+RATES = LearningRates(latents=2e-4)
+"""Of contenders whose networks read the codes: codes must move, which part bases need not."""
+
+RATES_OF = {"cond. INSTA": replace(RATES, features=1e-2, networks=1e-2)}
+"""Instant-NGP's rate for grid and network. Nothing of this was searched for: one choice each."""
 
 
 def contenders(recipe: Recipe) -> dict[str, Contender]:
     """All rows, in order."""
     ours = Contender(name="ours, part bases", avatar=recipe.avatar, start=recipe.start, training=recipe.training)
-    training = replace(recipe.training, rates=RATES)
     others = (
         Contender(name=name, avatar=AvatarConfig(latents=recipe.avatar.latents, decoder=decoder), start=recipe.start,
-                  training=training)
+                  training=replace(recipe.training, rates=RATES_OF.get(name, RATES)))
         for name, decoder in BASELINES.items()
     )  # fmt: skip
     return {one.name: one for one in (ours, *others)}

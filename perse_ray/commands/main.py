@@ -37,6 +37,7 @@ COMMANDS = {
     "evaluate": Command("evaluate", "measure an avatar by the paper's protocols", "ray"),
     "ablate": Command("ablate", "train variants of a recipe on the same clips and compare them", "ray"),
     "evaluate-animators": Command("evaluate_animators", "compare animators by self-reenactment", "production"),
+    "study": Command("study", "a user study of two sets of pictures: make the page, count the votes"),
     "workspace": Command("workspace", "check, repair or measure what a build left on disk", "ray"),
     "quarantine": Command("quarantine", "prompts that failed: list, show, retry", "ray"),
     "forget": Command("forget", "remove everything that was made of a portrait", "ray"),

@@ -21,7 +21,7 @@ class HashGrid(nn.Module):
         self.rows = rows
         growth = (finest / coarsest) ** (1 / max(levels - 1, 1))
         self.resolutions = tuple(round(coarsest * growth**level) for level in range(levels))
-        self.tables = nn.ParameterList(nn.Parameter(1e-2 * torch.randn(rows, width)) for _ in range(levels))
+        self.tables = nn.ParameterList(nn.Parameter(0.3 * torch.randn(rows, width)) for _ in range(levels))
 
     def forward(self, places: Tensor) -> Tensor:
         """No gradient flows to the places."""

@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from perse.attributes import CATEGORIES
@@ -106,6 +106,9 @@ class Insta(Decoder):
             config.levels * config.features, len(CATEGORIES) * latent_dimensions, 4, hidden=config.width,
             depth=config.depth, activation=torch.relu,
         )  # fmt: skip
+        for layer in (self.field.first.of_point, *self.field.hidden):
+            assert isinstance(layer, nn.Linear)
+            nn.init.kaiming_normal_(layer.weight)  # torch's default halves the features' signal in every layer
 
     def __len__(self) -> int:
         """Number of surface points n."""
