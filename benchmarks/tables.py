@@ -81,31 +81,39 @@ class Comparison:
         self._instruments = Instruments.at_hand()
 
     def row(self, contender: Contender, budget: str, seed: int) -> dict[str, object]:
-        """A contender's numbers, as found or made now."""
-        place = self._out / f"{budget}-{contender.name.replace(' ', '-').replace(',', '')}-{seed}"
-        if not (place / "row.json").is_file():
+        """A contender's numbers: its training as found or made now, and the same of its measurements."""
+        options = self._options
+        place = self._out / f"{budget}-{_file_name(contender.name)}-{seed}"
+        file = place / f"row-{options.frames}-{options.pairs}-{options.poses}.json"
+        if not file.is_file():
             print(f"{budget}, {contender.name}, seed {seed}", flush=True)
             place.mkdir(parents=True, exist_ok=True)
-            (place / "row.json").write_text(json.dumps(self._made(contender, budget, seed, place), indent=1))
-        return dict(json.loads((place / "row.json").read_text()))
+            cost = self._trained(contender, budget, seed, place)
+            file.write_text(json.dumps({"cost": cost, **self._measured(place, seed)}, indent=1))
+        return dict(json.loads(file.read_text()))
 
-    def _made(self, contender: Contender, budget: str, seed: int, place: Path) -> dict[str, object]:
-        options = self._options
-        steps = options.steps
-        if budget == "time":
-            steps = steps_in(self._train, contender, 60 * options.minutes, seed)
-        done = train_contender(self._train, contender, steps, seed, lambda line: print(line, flush=True))
-        save_avatar(done.avatar, place)
+    def _trained(self, contender: Contender, budget: str, seed: int, place: Path) -> dict[str, float]:
+        """What the training cost; its avatar lies beside."""
+        options, file = self._options, place / "cost.json"
+        if not file.is_file():
+            steps = options.steps
+            if budget == "time":
+                steps = steps_in(self._train, contender, 60 * options.minutes, seed)
+            done = train_contender(self._train, contender, steps, seed, lambda line: print(line, flush=True))
+            save_avatar(done.avatar, place)
+            cost = {"steps": done.steps, "CPU s": done.cpu_s, "wall s": done.wall_s, "loss": done.loss}
+            file.write_text(json.dumps({name: round(value, 4) for name, value in cost.items()}))
+        return dict(json.loads(file.read_text()))
+
+    def _measured(self, place: Path, seed: int) -> dict[str, object]:
         measurer = self.measurer(place)
         unseen = [measurer.unseen(row) for row in range(len(self._train.subjects))]
-        pairs = interpolation_pairs(self._train.subjects, options.pairs, seed)
-        ways = [measurer.way(a, b) for a, b in pairs]
+        ways = [measurer.way(a, b) for a, b in interpolation_pairs(self._train.subjects, self._options.pairs, seed)]
         real = measurer.held_out(self._held_out.unseen())
         missing = self._instruments.missing
         tables = {"table 1": table1_row(unseen, missing), "table 2": table2_row(ways, real, missing)}
-        cost = {"steps": done.steps, "CPU s": round(done.cpu_s, 1), "wall s": round(done.wall_s, 1), "loss": done.loss}
-        print(f"  {cost}, PSNR {tables['table 1']['PSNR'].shown(2)}", flush=True)
-        return {"cost": cost, **{t: {c: asdict(m) for c, m in row.items()} for t, row in tables.items()}}
+        print(f"  PSNR {tables['table 1']['PSNR'].shown(2)}", flush=True)
+        return {t: {c: asdict(m) for c, m in row.items()} for t, row in tables.items()}
 
     def measurer(self, place: Path) -> ProtocolMeasurer:
         """Of a finished row's avatar."""
@@ -124,9 +132,13 @@ class Comparison:
             Tile(np.ascontiguousarray(clips[row].images[frame]), subjects[row].text or "reference") for row in rows
         ]
         for name in names:
-            measurer = self.measurer(self._out / f"{budget}-{name.replace(' ', '-').replace(',', '')}-0")
+            measurer = self.measurer(self._out / f"{budget}-{_file_name(name)}-0")
             tiles += [Tile(measurer.pictures(row, [frame])[0], name) for row in rows]
         return contact_sheet(tiles, columns=len(rows))
+
+
+def _file_name(contender: str) -> str:
+    return contender.replace(" ", "-").replace(",", "")
 
 
 def merged(rows: list[dict[str, Metric]]) -> dict[str, Metric]:

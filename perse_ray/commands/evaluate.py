@@ -50,8 +50,10 @@ def main(arguments: Arguments) -> None:
     """Measure, write, print."""
     from perse.data.workspace import Workspace
     from perse.data.workspace_lock import locked
-    from perse_ray.build.protocols import ProtocolRequest, evaluate_protocol
+    from perse_ray.build.protocols import TITLES, ProtocolRequest, evaluate_protocol
 
+    if arguments.protocol not in TITLES:
+        raise InputError(f"there is no protocol {arguments.protocol[:40]!r}; choose one of {', '.join(TITLES)}")
     if min(arguments.frames, arguments.pairs, arguments.poses) < 1 or arguments.held_out < 0:
         raise InputError("--frames, --pairs and --poses must be 1 or more, and --held-out 0 or more")
     request = ProtocolRequest(
