@@ -25,6 +25,7 @@ from perse.avatar.points import StartingPoints
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.head import HeadParameters
+from perse.render import Rasterizer, Rendering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +183,13 @@ class Avatar(nn.Module):
                 )
             of_frame = torch.zeros(len(motion), dtype=torch.long, device=motion.coefficients.device)
         return self.decoder.pose(canonical, motion, of_frame)
+
+    def draw(
+        self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor, camera: Camera,
+        rasterizer: Rasterizer,
+    ) -> Rendering:  # fmt: skip
+        """Pictures [f, h, w] on white: frame i shows subject of_frame[i] of the canonical Gaussians."""
+        return self.decoder.draw(canonical.with_subjects(), motion, of_frame, camera, rasterizer)
 
     def seen_from(self, camera: Camera, gaussians: Gaussians) -> Gaussians:
         """Posed Gaussians [..., n] as this camera, or one for each leading dimension, is to draw them: what closes the

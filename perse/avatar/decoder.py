@@ -20,9 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from perse.avatar.canonical import CanonicalGaussians
+from perse.avatar.facing import culled
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import StartingPoints
 from perse.gaussians import Gaussians
+from perse.geometry import Camera
+from perse.render import Rasterizer, Rendering, rasterize
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,24 @@ class PointPlan:
 
     def __len__(self) -> int:
         return len(self.parents)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of a picture, pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def of(self, pictures: Tensor) -> Tensor:
+        """The part of pictures [f, h, w, ...] that it covers."""
+        return pictures[:, self.top : self.top + self.height, self.left : self.left + self.width].contiguous()
+
+    def through(self, camera: Camera) -> Camera:
+        """The camera that sees just that."""
+        return camera.cropped(self.left, self.top, self.width, self.height)
 
 
 @dataclass(frozen=True)
@@ -81,6 +102,17 @@ class Decoder(nn.Module, ABC):
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
         """Canonical Gaussians [s, n] in f frames, frame i showing subject of_frame[i]: Gaussians [f, n] (Eq. 21–29)."""
 
+    def draw(
+        self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor, camera: Camera,
+        rasterizer: Rasterizer,
+    ) -> Rendering:  # fmt: skip
+        """Pictures of f frames on white (Eq. 3). A decoder that is not made of Gaussians draws by itself."""
+        gaussians = self.pose(canonical, motion, of_frame)
+        if self.backs is not None and len(gaussians) == len(self.backs):
+            gaussians = culled(gaussians, self.backs, camera)
+        white = torch.ones(3, device=gaussians.means.device)
+        return rasterize(gaussians, camera, background=white, rasterizer=rasterizer)
+
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
         """Before a state is loaded, its tensors by their names in the decoder: make what a fresh decoder lacks."""
 
@@ -112,6 +144,14 @@ class Decoder(nn.Module, ABC):
 
     def begin_step(self, progress: float, *, pose_networks_from: float) -> None:
         """A step begins at a share of the training in [0, 1]; `pose_networks_from` is the recipe's."""
+
+    def window(self, camera: Camera, rng: np.random.Generator) -> Window | None:
+        """The part of all pictures that a step draws; None is all of them, which every step of a rasterizer can."""
+        return None
+
+    def own_loss(self, canonical: CanonicalGaussians) -> Tensor | None:
+        """A term of the decoder's own that is added to every step's loss."""
+        return None
 
     def learned_deformation(self, canonical: CanonicalGaussians) -> LearnedDeformation | None:
         """What the FLAME term (Eq. 31) looks at; None where blendshapes are the head model's own."""

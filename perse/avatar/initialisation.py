@@ -118,7 +118,7 @@ def starting_points(
     regions = changed_regions(prior.rest, seen, present, categories, config)
     attributes = _attributes(prior, layers, seen, present, config)
     edits = _edits(attributes, seen, present, regions, categories, config)
-    front = StartingPoints(prior, attributes, layers, regions, edits)
+    front = StartingPoints(prior, attributes, layers, regions, edits, mesh)
     start = front
     if config.back_points:
         shown = Seen(prior, layers, seen, present, len(watched.motion))
@@ -137,6 +137,7 @@ def _closed(front: StartingPoints, back: Backs) -> StartingPoints:
         torch.cat([front.layers, torch.full((len(back.prior),), int(Layer.BACK))]),
         torch.cat([front.regions, back.regions]),
         torch.cat([front.edits, back.edits], 1),
+        front.mesh,
     )
 
 

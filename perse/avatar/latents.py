@@ -43,6 +43,9 @@ class LatentConfig:
     subject_offset: float = 1.0
     """Root mean square, a dimension, of what the subjects' z_k have in common at the start. Without it the middle
     between two edits would lie beside the reference, and a morph of two beards would pass through a shaven chin."""
+    part_wise: bool = True
+    """Whether a part has a row of its own; otherwise all edits share the first one (an ablation, for decoders whose
+    networks read the whole code)."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,8 @@ class LatentSpace(nn.Module):
     def forward(self, features: SubjectFeatures) -> Tensor:
         """Codes z [s, k, d] of subjects: Eq. 5 into Eq. 4. The reference (category -1) gets exactly `reference`."""
         own = self.encode(features)  # the reference's too, which is not taken: looking for it would make a GPU wait
-        chosen = features.categories[:, None] == torch.arange(len(CATEGORIES), device=own.device)
+        rows = features.categories if self.config.part_wise else features.categories.clamp(max=0)
+        chosen = rows[:, None] == torch.arange(len(CATEGORIES), device=own.device)
         return torch.where(chosen[..., None], own[:, None], self.reference)
 
     def _normalised(self, features: SubjectFeatures) -> Tensor:

@@ -70,6 +70,10 @@ class NetworksConfig:
     """Width of MLP_pose."""
     pose_depth: int = 3
     """Hidden layers of MLP_pose."""
+    subject_offsets: bool = True
+    """Whether O_gc→sc is learned; without it x_sc is x_gc, as in the authors' released code (an ablation)."""
+    turn_gaussians: bool = True
+    """Whether Gaussians turn with the skinning (Eq. 29); an ablation without."""
     precision: Precision = "float32"
     """Arithmetic of the three networks: tf32 or bf16 on accelerators."""
     compile: bool = False
@@ -151,6 +155,8 @@ class Networks(Decoder):
     def displaced(self, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """x_sc and x_fc [s, n, 3] from O_gc→sc and O_sc→fc side by side, [s, n, 6] in head radii (Eq. 19–20)."""
         to_subject, to_flame = offsets.split(3, -1)
+        if not self.config.subject_offsets:
+            to_subject = torch.zeros_like(to_subject)
         x_sc = self.positions + HEAD_RADIUS_M * to_subject
         return x_sc, x_sc + HEAD_RADIUS_M * to_flame + self.closing
 
@@ -237,11 +243,12 @@ class Networks(Decoder):
         if fits_fused(canonical):
             shift = blend_shift(canonical.blend_basis, motion)
             shift = shift if learned is None else shift + learned
-            return deform_fused(canonical.attributes, canonical.skinning, shift, with_ghost(motion), of_frame)
+            x_d, turned = deform_fused(canonical.attributes, canonical.skinning, shift, with_ghost(motion), of_frame)
+            return x_d, turned if self.config.turn_gaussians else attributes[..., QUAT].expand_as(turned)
         basis, skinning = per_frame(canonical.blend_basis, 3, of_frame), per_frame(canonical.skinning, 2, of_frame)
         moving = attributes[..., :3] if learned is None else attributes[..., :3] + learned
         x_d, turned, _, _ = deform(moving, attributes[..., QUAT], basis, skinning, with_ghost(motion))
-        return x_d, turned
+        return x_d, turned if self.config.turn_gaussians else attributes[..., QUAT].expand_as(turned)
 
     # What a training asks
 

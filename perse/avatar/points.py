@@ -207,6 +207,7 @@ class StartingPoints:
         regions: [n, k] bool, the categories that may change a point (the region prior).
         edits: [s, n, 14], first guess of every subject's difference from `attributes`; zeros outside the region of
             its category and for the reference.
+        mesh: the person's head, for decoders that are bound to triangles; None inside a loaded avatar.
     """
 
     prior: MeshPrior
@@ -214,9 +215,17 @@ class StartingPoints:
     layers: Tensor
     regions: Tensor
     edits: Tensor
+    mesh: IdentityMesh | None = None
 
     def __len__(self) -> int:
         return len(self.prior)
+
+    def __getitem__(self, index: Tensor) -> StartingPoints:
+        """Some of the points."""
+        return StartingPoints(
+            self.prior[index], self.attributes[index], self.layers[index], self.regions[index], self.edits[:, index],
+            self.mesh,
+        )  # fmt: skip
 
 
 def as_array(tensor: Tensor) -> NDArray[np.float32]:

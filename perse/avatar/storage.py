@@ -14,6 +14,7 @@ from torch import Tensor
 
 from perse.attributes import CATEGORIES, Category
 from perse.avatar.avatar import Avatar, AvatarCard, AvatarConfig, Subject
+from perse.avatar.baselines import InstaConfig, PegasusConfig, SplattingAvatarConfig
 from perse.avatar.canonical import N_ATTRIBUTES
 from perse.avatar.decoder import DecoderConfig
 from perse.avatar.latents import LatentConfig, SubjectFeatures
@@ -29,7 +30,9 @@ FORMAT_VERSION = 1
 TENSORS_FILE = "avatar.safetensors"
 DESCRIPTION_FILE = "avatar.json"
 
-_DECODERS: dict[str, Callable[..., DecoderConfig]] = {one.kind: one for one in (PartBasesConfig, NetworksConfig)}
+_DECODERS: dict[str, Callable[..., DecoderConfig]] = {
+    one.kind: one for one in (PartBasesConfig, NetworksConfig, PegasusConfig, SplattingAvatarConfig, InstaConfig)
+}
 
 
 def save_avatar(avatar: Avatar, directory: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from perse.avatar import Avatar, CanonicalGaussians, FrameMotion
 from perse.geometry import Camera
-from perse.render import Rasterizer, rasterize
+from perse.render import Rasterizer
 
 FRAMES_AT_ONCE = 16
 """Frames that are posed together: at the paper's sizes MLP_pose alone takes 70 MB for each."""
@@ -42,12 +42,8 @@ class Viewer:
         return torch.cat([self._drawn(canonical, self.motion[frames], of_frame[frames]) for frames in few])
 
     def _drawn(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Tensor:
-        gaussians = self.avatar.pose(canonical, motion, of_frame)
-        device = of_frame.device
-        white = torch.ones(3, device=device)
-        camera = self.camera.to(device)
-        seen = self.avatar.seen_from(camera, gaussians)
-        drawn = rasterize(seen, camera, background=white, rasterizer=self.rasterizer)
+        camera = self.camera.to(of_frame.device)
+        drawn = self.avatar.draw(canonical, motion, of_frame, camera, self.rasterizer)
         return drawn.colors.clamp(0, 1).cpu()
 
     def at(self, frames: list[int]) -> Viewer:

@@ -61,15 +61,35 @@ class DlibEmbedder:
             MissingWeightsError: dlib or its models are not installed.
         """
         detector, predictor, network = _models()
-        scale = self.work_px / max(image.shape[:2])
-        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        picture = np.ascontiguousarray(cv2.resize(image, size, interpolation=shrinking), np.uint8)
+        picture = _resized(image, self.work_px)
         box = _surest(detector, picture, self.least_score)
         if box is None:
             return None
         shape = predictor(picture, box)
         return np.array(network.compute_face_descriptor(picture, shape, self.jitters), np.float32)
+
+
+def face_points(image: Image) -> NDArray[np.float64] | None:
+    """dlib's five points [5, 2] of the most certain face in [h, w, 3] uint8 RGB, pixel indices; None without a face.
+
+    Raises:
+        MissingWeightsError: dlib or its models are not installed.
+    """
+    detector, predictor, _ = _models()
+    picture = _resized(image, DlibEmbedder().work_px)
+    box = _surest(detector, picture, 0.0)
+    if box is None:
+        return None
+    points = np.array([(part.x, part.y) for part in predictor(picture, box).parts()], np.float64)
+    scale = np.array([image.shape[1] / picture.shape[1], image.shape[0] / picture.shape[0]])
+    return (points + 0.5) * scale - 0.5
+
+
+def _resized(image: Image, longer_px: int) -> Image:
+    scale = longer_px / max(image.shape[:2])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(image, size, interpolation=shrinking), np.uint8)
 
 
 def _surest(detector: Any, picture: Image, least_score: float) -> Any | None:

@@ -7,7 +7,7 @@ but for `expect`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,10 @@ class FrameBatch:
     images: Tensor
     alphas: Tensor
     parts: Tensor
+
+    def within(self, window: Callable[[Tensor], Tensor]) -> FrameBatch:
+        """What a function leaves of each of the pictures."""
+        return FrameBatch(*(window(values) for values in (self.images, self.alphas, self.parts)))
 
     def to(self, device: torch.device) -> FrameBatch:
         """On another device. To a CUDA device the copy runs beside the work that is queued next."""

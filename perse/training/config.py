@@ -28,7 +28,8 @@ class LossConfig:
     """Square centimetres between the body's points and its relief (`perse.avatar.body.relief_loss`): no frame shows
     their depth, and nothing else holds it. Costs about 1 dB in unseen poses [M]; `laptop_closed` has 0.05."""
     identity: float = 0.0
-    """Distance of a differentiable face embedding from the reference's; needs an embedder."""
+    """Squared distance of dlib's descriptors, by a differentiable port, from the reference's in the same frame
+    (`perse.losses.IdentityLoss`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

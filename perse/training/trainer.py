@@ -23,7 +23,7 @@ from torch import Tensor
 
 from perse.avatar import Avatar, CanonicalGaussians
 from perse.avatar.body import relief_loss
-from perse.avatar.decoder import PointPlan
+from perse.avatar.decoder import PointPlan, Window
 from perse.avatar.densification import carried_moments, plan_growth, plan_prune
 from perse.avatar.motion import FrameMotion
 from perse.avatar.storage import avatar_tensors, describe, restore
@@ -31,8 +31,8 @@ from perse.data.keys import content_key
 from perse.errors import RecipeError, TrainingDiverged
 from perse.geometry import Camera
 from perse.head import Joint
-from perse.losses import DeformationLossConfig, decayed, deformation_loss, latent_loss
-from perse.render import Rasterizer, Rendering, check_device, rasterize
+from perse.losses import DeformationLossConfig, IdentityLoss, decayed, deformation_loss, latent_loss
+from perse.render import Rasterizer, Rendering, check_device
 from perse.training.checkpoint import Checkpoint
 from perse.training.clips import ClipStore, FrameBatch
 from perse.training.config import EPOCHS, TrainingConfig, rate_factor
@@ -46,6 +46,9 @@ logger = logging.getLogger(__name__)
 
 _DENSIFICATION = 20
 """Stream of random numbers, apart from the sampler's."""
+
+_WINDOWS = 21
+"""Of the parts of the pictures that are drawn, where not all is."""
 
 MAX_SKIPPED_IN_A_ROW = 5
 """Steps without finite gradients after which it is not the steps."""
@@ -104,18 +107,13 @@ class Trainer:
             replicas: the workers that train together; None is this one alone.
 
         Raises:
-            RecipeError: the clips are not the avatar's subjects, a loss was asked for that needs missing parts, or the
-                rasterizer cannot draw on the device.
+            RecipeError: the clips are not the avatar's subjects, or the rasterizer cannot draw on the device.
+            MissingWeightsError: a loss was asked for whose network is not here.
         """
         self.device = device or avatar.device
         check_device(rasterizer, self.device)
         if clips.keys != tuple(subject.key for subject in avatar.subjects):
             raise RecipeError("the clips' subjects are not the avatar's; create the avatar from these clips")
-        if config.losses.identity:
-            raise RecipeError(
-                "the identity-consistency loss needs a differentiable face embedder and none is installed; "
-                "set losses.identity to 0"
-            )
         self.avatar, self.clips, self.config = avatar.to(self.device), clips, config
         self.step_number = 0
         self._skipped = self._skipped_in_a_row = 0
@@ -127,9 +125,11 @@ class Trainer:
         if self.device.type == "cuda":
             avatar.decoder.compile()
         self.objective = ImageObjective(config.losses).to(self.device)
+        self._identity: IdentityLoss | None = None
+        if config.losses.identity:
+            self._identity = IdentityLoss(lambda frame: clips.clip(0).images[frame]).to(self.device)
         self._motion: FrameMotion = avatar.skeleton(clips.parameters.to(self.device))
         self._camera: Camera = clips.camera.to(self.device)
-        self._white = torch.ones(3, device=self.device)
 
     def step(self) -> StepReport:
         """One step on this worker's sample."""
@@ -189,10 +189,23 @@ class Trainer:
     def _loss(self, sample: StepSample, target: FrameBatch) -> LossTerms:
         codes = self.avatar.subject_codes(torch.tensor(sample.subjects, device=self.device))
         canonical = self.avatar.canonicalise(codes)
-        terms = self.objective(self.draw(canonical, sample.of_frame, sample.frames), target)
-        return replace(terms, total=terms.total + self.regularisers(codes, canonical))
+        window = self.avatar.decoder.window(
+            self._camera, np.random.default_rng((self.config.seed, _WINDOWS, self.step_number, self.replicas.rank))
+        )
+        rendering = self.draw(canonical, sample.of_frame, sample.frames, window)
+        terms = self.objective(rendering, target if window is None else target.within(window.of))
+        total = terms.total + self.regularisers(codes, canonical)
+        if self._identity is not None and window is None:
+            total = total + self.config.losses.identity * self._identity(rendering.colors, sample.frames)
+        return replace(terms, total=total)
 
-    def draw(self, canonical: CanonicalGaussians, of_frame: Sequence[int], frames: Sequence[int]) -> Rendering:
+    def draw(
+        self,
+        canonical: CanonicalGaussians,
+        of_frame: Sequence[int],
+        frames: Sequence[int],
+        window: Window | None = None,
+    ) -> Rendering:
         """Frames of the training motion on white: picture i shows subject of_frame[i] at frame frames[i].
 
         The points that close the back are left out: what is in front has to be opaque by itself, and becomes so (of
@@ -200,8 +213,9 @@ class Trainer:
         """
         canonical = canonical.leading(self.avatar.decoder.n_in_front)
         motion = self._motion[torch.tensor(frames, device=self.device)]
-        gaussians = self.avatar.pose(canonical, motion, torch.tensor(of_frame, device=self.device))
-        return rasterize(gaussians, self._camera, background=self._white, rasterizer=self._rasterizer)
+        camera = self._camera if window is None else window.through(self._camera)
+        subjects = torch.tensor(of_frame, device=self.device)
+        return self.avatar.draw(canonical, motion, subjects, camera, self._rasterizer)
 
     @property
     def progress(self) -> float:
@@ -216,6 +230,9 @@ class Trainer:
         if losses.deformation is not None:
             weight = decayed(1.0, int(self.progress * EPOCHS))
             total = total + weight * self._deformation(canonical, losses.deformation)
+        own = self.avatar.decoder.own_loss(canonical)
+        if own is not None:
+            total = total + own
         if losses.body and canonical.skinning.ndim == 2:
             neck = self.avatar.skeleton.joints[Joint.NECK]
             front = canonical.leading(self.avatar.decoder.n_in_front)

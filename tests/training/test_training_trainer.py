@@ -171,11 +171,6 @@ def test_another_configurations_checkpoint_is_refused(make) -> None:  # type: ig
         make(replace(CONFIG, seed=1)).resume(trainer.checkpoint())
 
 
-def test_the_identity_loss_without_an_embedder_is_refused_at_the_start(make) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(RecipeError, match="embedder"):
-        make(replace(CONFIG, losses=LossConfig(identity=0.1)))
-
-
 def test_the_perceptual_term_says_what_it_is(make) -> None:  # type: ignore[no-untyped-def]
     assert make().objective.perceptual_term == "none"
     assert make(replace(CONFIG, losses=LossConfig(perceptual=0.1))).objective.perceptual_term == "multi-scale SSIM"
@@ -257,3 +252,23 @@ def test_an_avatar_that_is_not_finite_is_not_saved(make) -> None:  # type: ignor
         next(trainer.avatar.parameters())[...] = torch.nan
     with pytest.raises(TrainingDiverged, match="is not finite after step 0"):
         trainer.check_replicas()
+
+
+def test_the_identity_loss_enters_a_step(make, store, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """The synthetic subjects have no face that dlib knows: the reference's place and descriptor are given."""
+    from perse.losses import IdentityLoss
+
+    face = torch.tensor([[0.3, 0, 8], [0, 0.3, 8]]), torch.zeros(128)
+    monkeypatch.setattr(IdentityLoss, "_face", lambda self, frame: face)
+    plain, with_identity = (make(replace(CONFIG, losses=LossConfig(identity=w))) for w in (0.0, 0.5))
+    sample = plain.sample(0)
+    first, second = plain.gradients(sample), with_identity.gradients(sample)
+    pictures = plain.draw(
+        plain.avatar.canonicalise(plain.avatar.subject_codes(torch.tensor(sample.subjects))), sample.of_frame,
+        sample.frames,
+    ).colors  # fmt: skip
+    distance = float(with_identity._identity(pictures, sample.frames))
+    assert distance > 0
+    assert float(second.total) == pytest.approx(float(first.total) + 0.5 * distance, rel=1e-4)
+    gradients = [t.avatar.decoder.base.grad for t in (plain, with_identity)]
+    assert (gradients[0] - gradients[1]).abs().max() > 1e-6

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from html import escape
 
 from perse.errors import MissingWeightsError
 
@@ -17,15 +18,23 @@ class Metric:
     Attributes:
         value: None where it could not be measured; nan where there was nothing to measure.
         missing: why there is no value; empty where there is one.
+        low, high: 95 % interval of the value; None where there is none.
     """
 
     value: float | None
     missing: str = ""
+    low: float | None = None
+    high: float | None = None
 
     def shown(self, digits: int = 4) -> str:
         if self.value is None:
             return "no weights"
-        return "–" if math.isnan(self.value) else f"{self.value:.{digits}f}"
+        if math.isnan(self.value):
+            return "–"
+        kind = "e" if 0 < abs(self.value) < 10.0 ** (1 - digits) else "f"  # what would be mostly zeros
+        digits = 1 if kind == "e" else digits
+        span = "" if self.low is None else f" ({self.low:.{digits}{kind}}–{self.high:.{digits}{kind}})"
+        return f"{self.value:.{digits}{kind}}{span}"
 
 
 def measured(measure: Callable[[], float]) -> Metric:
@@ -59,6 +68,22 @@ class MetricTable:
             lines.append(f"| {name} | {' | '.join(row[column].shown() for column in self.columns)} |")
         reasons = {c: cell.missing for row in self.rows.values() for c, cell in row.items() if cell.missing}
         return "\n".join([*lines, *([""] if reasons else []), *(f"{c}: {why}" for c, why in reasons.items())])
+
+    def html(self) -> str:
+        """The same as a page."""
+        heads = "".join(f"<th>{escape(column)}</th>" for column in ("", *self.columns))
+        lines = [
+            f"<tr><td>{escape(name)}</td>{''.join(f'<td>{escape(row[c].shown())}</td>' for c in self.columns)}</tr>"
+            for name, row in self.rows.items()
+        ]
+        reasons = {c: cell.missing for row in self.rows.values() for c, cell in row.items() if cell.missing}
+        notes = "".join(f"<p>{escape(column)}: {escape(why)}</p>" for column, why in reasons.items())
+        return (
+            f"<!doctype html><meta charset=utf-8><title>{escape(self.title)}</title><style>body{{font:15px sans-serif;"
+            f"margin:2em}}td,th{{padding:.3em .8em;text-align:left}}tr+tr{{border-top:1px solid #ccc}}table{{"
+            f"border-collapse:collapse}}</style><h1>{escape(self.title)}</h1><table><tr>{heads}</tr>{''.join(lines)}"
+            f"</table>{notes}\n"
+        )
 
     def json(self) -> str:
         """The same for programs: null where there is no number."""

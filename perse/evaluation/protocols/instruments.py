@@ -1,0 +1,64 @@
+"""What measures: the networks of the paper's metrics as far as their weights are here, and why the others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.errors import MissingWeightsError
+from perse.evaluation.learned_distance import LearnedDistance
+from perse.evaluation.metrics import SET_FEATURES
+from perse.identity import DlibEmbedder, FaceEmbedder
+from perse.synthesis.production.identity_net import NetworkEmbedderConfig
+from perse.synthesis.production.model_store import store_root
+
+Pictures = NDArray[np.uint8]
+Features = NDArray[np.float64]
+T = TypeVar("T")
+
+LPIPS, ID, DLIB_ID = "LPIPS", "ID", "dlib distance"
+"""Names of metrics. ID is the paper's: the cosine of ArcFace descriptors. dlib's distance is another number."""
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """Networks that are here.
+
+    Attributes:
+        lpips: mean LPIPS of pictures [n, h, w, 3] and [n, h, w, 3].
+        faces: embedders by the metric's name.
+        spaces: descriptions of pictures [n, h, w, 3] as [n, w], by the names of the Fréchet and the kernel distance.
+        missing: by the metric's name, why it cannot be measured.
+    """
+
+    lpips: Callable[[Pictures, Pictures], float] | None
+    faces: Mapping[str, FaceEmbedder]
+    spaces: Mapping[tuple[str, str], Callable[[Pictures], Features]]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def at_hand() -> Instruments:
+        """Everything whose weights lie in the model store, and what needs none."""
+        missing: dict[str, str] = {}
+        store = store_root()
+        lpips = _built(lambda: LearnedDistance(store / "vgg16" / "model.safetensors"), (LPIPS, "PPL", "PDV"), missing)
+        arcface = _built(
+            lambda: NetworkEmbedderConfig(file=store / "arcface" / "model.onnx").build(), (ID,), missing
+        )  # fmt: skip
+        faces: dict[str, FaceEmbedder] = {DLIB_ID: DlibEmbedder()}
+        if arcface is not None:
+            faces[ID] = arcface
+        spaces = {names: _built(build, names, missing) for names, build in SET_FEATURES.items()}
+        return Instruments(lpips, faces, {k: v for k, v in spaces.items() if v is not None}, missing)
+
+
+def _built(build: Callable[[], T], names: tuple[str, ...], missing: dict[str, str]) -> T | None:
+    try:
+        return build()
+    except MissingWeightsError as error:
+        missing.update(dict.fromkeys(names, " ".join(str(error).split())))
+        return None
