@@ -1,0 +1,56 @@
+"""The avatar before training: the dressed surface as the photograph colours it."""
+
+from __future__ import annotations
+
+import torch
+
+from perse.body.animation.dressed import DressedPerson
+from perse.body.avatar.avatar import BodyAvatar, Structure
+from perse.body.avatar.offsets import OffsetConfig
+from perse.body.model import BodyRegion, body_regions, shaped_body
+
+SCALE_EDGES = 0.55
+"""First standard deviation of a Gaussian, in lengths of the edges around it."""
+
+
+def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConfig, seed: int) -> BodyAvatar:
+    """Gaussians on a dressed surface.
+
+    Args:
+        colors: [n, 3] in [0, 1], first colours.
+        seed: of the networks.
+    """
+    model = person.model
+    regions = body_regions(model)
+    skin = shaped_body(model, person.parameters)
+    structure = Structure(
+        rest=person.rest,
+        skinning=person.skinning,
+        faces=person.faces,
+        joints=model.joint_regressor @ skin,
+        parents=model.parents,
+        vertices=skin,
+        mixture=person.fine.sparse(),
+        covers=person.covers,
+        hands=person.hands,
+        face=person.fine.of(((regions == BodyRegion.FACE) | (regions == BodyRegion.EYE)).float()) > 0.5,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        avatar = BodyAvatar(structure, config)
+    with torch.no_grad():
+        avatar.colors.copy_(colors)
+        avatar.log_scales.copy_((SCALE_EDGES * _edges(person)).log())
+    return avatar
+
+
+def _edges(person: DressedPerson) -> torch.Tensor:
+    """[n] mean length of the edges at each point, metres."""
+    faces, rest = person.faces, person.rest
+    first, second = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1)
+    lengths = (rest[first] - rest[second]).norm(dim=-1)
+    total, count = torch.zeros(len(rest)), torch.zeros(len(rest))
+    for end in (first, second):
+        total.index_add_(0, end, lengths)
+        count.index_add_(0, end, torch.ones_like(lengths))
+    return (total / count.clamp(min=1)).clamp(min=5e-4)

@@ -1,0 +1,97 @@
+"""A mesh with edges no longer than wanted, whose vertices are fixed mixtures of the model's.
+
+Whatever the model has at its vertices (bases, weights, regions) the finer mesh has too: one sparse product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, identity, vstack
+from torch import Tensor
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MAX_ROUNDS = 6
+
+
+@dataclass(frozen=True)
+class FineMesh:
+    """A finer mesh.
+
+    Attributes:
+        mixture: sparse [n, v], rows sum to one; the first v rows are the coarse vertices themselves.
+        faces: [t, 3] int64 into the n vertices.
+    """
+
+    mixture: csr_matrix
+    faces: Ints
+
+    def __len__(self) -> int:
+        return int(self.mixture.shape[0])
+
+    def of(self, values: Tensor) -> Tensor:
+        """Values of the coarse vertices [v, ...] at the fine ones [n, ...]; a constant, no gradient."""
+        flat = values.detach().cpu().numpy().reshape(values.shape[0], -1)
+        return torch.from_numpy(np.asarray(self.mixture @ flat, np.float32)).reshape(len(self), *values.shape[1:])
+
+    def sparse(self) -> Tensor:
+        """The mixture as a torch CSR tensor, which gradients flow through."""
+        matrix = self.mixture.astype(np.float32)
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr.astype(np.int64)), torch.from_numpy(matrix.indices.astype(np.int64)),
+            torch.from_numpy(matrix.data), matrix.shape,
+        )  # fmt: skip
+
+
+def refined(vertices: Floats, faces: Ints, longest_m: float) -> FineMesh:
+    """Halve every edge that is longer than wanted until none is; neighbours stay joined."""
+    mixture = csr_matrix(identity(len(vertices), format="csr"))
+    points = vertices
+    for _ in range(MAX_ROUNDS):
+        edges = np.sort(np.stack([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]], 1), -1)  # [t, 3, 2]
+        long = np.linalg.norm(points[edges[..., 0]] - points[edges[..., 1]], axis=-1) > longest_m
+        if not long.any():
+            break
+        split, where = np.unique(edges[long], axis=0, return_inverse=True)
+        middle = np.full(long.shape, -1, np.int64)
+        middle[long] = len(points) + where.ravel()
+        n = len(split)
+        rows, columns = np.repeat(np.arange(n), 2), split.ravel()
+        halves = csr_matrix((np.full(2 * n, 0.5), (rows, columns)), (n, len(points)))
+        mixture = csr_matrix(vstack([mixture, halves @ mixture]))
+        points = np.concatenate([points, points[split].mean(1)])
+        faces = _split(faces, middle)
+    return FineMesh(mixture, faces)
+
+
+def _split(faces: Ints, middle: Ints) -> Ints:
+    """Triangles after their edges (01, 12, 20) got middles; -1 where an edge has none."""
+    count = (middle >= 0).sum(1)
+    parts = [faces[count == 0]]
+    for turn in range(3):  # one or two halved edges, turned so that the odd one is the first
+        order = [turn, (turn + 1) % 3, (turn + 2) % 3]
+        f, m = faces[:, order], middle[:, order]
+        one = (count == 1) & (m[:, 0] >= 0)
+        a, b, c, ab = *f[one].T, m[one, 0]
+        parts += [np.stack([a, ab, c], 1), np.stack([ab, b, c], 1)]
+        two = (count == 2) & (m[:, 0] < 0)
+        a, b, c, bc, ca = *f[two].T, m[two, 1], m[two, 2]
+        parts += [np.stack([a, b, bc], 1), np.stack([a, bc, ca], 1), np.stack([ca, bc, c], 1)]
+    a, b, c, ab, bc, ca = *faces[count == 3].T, *middle[count == 3].T
+    parts += [np.stack(three, 1) for three in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
+    return np.concatenate(parts)
+
+
+def unit_normals(points: Tensor, faces: Tensor) -> Tensor:
+    """Area-weighted unit normals [..., n, 3] of posed points [..., n, 3]; differentiable."""
+    a, b, c = (points[..., faces[:, corner], :] for corner in range(3))
+    crossed = torch.linalg.cross(b - a, c - a)
+    normals = torch.zeros_like(points)
+    for corner in range(3):
+        normals = normals.index_add(-2, faces[:, corner], crossed)
+    return torch.nn.functional.normalize(normals, dim=-1, eps=1e-12)
