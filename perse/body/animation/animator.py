@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from perse.body.animation.clip import BodyClip, clip_of
-from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.drawing import BodyFrame, draw_person
+from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.motions import Filmed, performed
 from perse.body.animation.studio_camera import whole_person
 from perse.geometry import Camera

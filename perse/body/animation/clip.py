@@ -52,7 +52,9 @@ class BodyClip:
     @property
     def camera(self) -> Camera:
         height, width = self.image.shape[1:3]
-        return Camera(torch.from_numpy(self.world_to_camera.copy()), torch.from_numpy(self.intrinsics.copy()), width, height)
+        return Camera(
+            torch.from_numpy(self.world_to_camera.copy()), torch.from_numpy(self.intrinsics.copy()), width, height
+        )
 
     def to_bytes(self) -> bytes:
         """An npz file."""

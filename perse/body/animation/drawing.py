@@ -44,9 +44,7 @@ def draw_person(person: DressedPerson, points: Tensor, camera: Camera) -> BodyFr
     """A frame of posed points [n, 3]."""
     large = camera.resized(camera.width * SUPERSAMPLING, camera.height * SUPERSAMPLING)
     faces = person.fine.faces.astype(np.int32)
-    fragments = rasterize_mesh(
-        project_vertices(points.numpy(), large), faces, large.width, large.height
-    )
+    fragments = rasterize_mesh(project_vertices(points.numpy(), large), faces, large.width, large.height)
     inside = fragments.face >= 0
     normals = unit_normals(points, person.faces) @ camera.world_to_camera[:3, :3].T
     packed = torch.cat([person.photo_px, person.seen[:, None], person.fill, normals], 1).numpy()

@@ -116,9 +116,7 @@ def performed(model: HeadModel, person: BodyParameters, name: str, phases: tuple
     still = torch.zeros(len(phases), person.expression.shape[-1])
     place = person.translation.expand(len(phases), 3)
     moved = BodyParameters(person.betas, person.vertex_offsets, still, pose, place)
-    return BodyParameters(
-        person.betas, person.vertex_offsets, still, pose, place + _to_floor(model, person, moved)
-    )
+    return BodyParameters(person.betas, person.vertex_offsets, still, pose, place + _to_floor(model, person, moved))
 
 
 def _to_floor(model: HeadModel, person: BodyParameters, moved: BodyParameters) -> Tensor:

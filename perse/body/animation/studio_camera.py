@@ -14,7 +14,9 @@ MARGIN = 1.32
 """Height of the picture in heights of the person: room for raised arms."""
 
 
-def looking_at(centre: tuple[float, float, float], distance_m: float, focal_px: float, width: int, height: int) -> Camera:
+def looking_at(
+    centre: tuple[float, float, float], distance_m: float, focal_px: float, width: int, height: int
+) -> Camera:
     """A level camera before a place, which it sees in the middle of its picture."""
     pose = torch.eye(4)
     pose[:3, :3] = torch.tensor(FACING)

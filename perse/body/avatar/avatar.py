@@ -110,8 +110,9 @@ class BodyAvatar(nn.Module):
         offsets = torch.stack([self.mixture @ one for one in coarse])
         canonical = self.rest + self.moved
         turned, shift = matrices[..., :3, :3], matrices[..., :3, 3] + translation[:, None]
-        plain = (turned @ canonical[..., None])[..., 0] + shift
-        refined = plain + (turned @ offsets[..., None])[..., 0]
+        # Products and sums, not 30,000 matrix products of 3 × 3, which torch does one by one.
+        plain = (turned * canonical[:, None, :]).sum(-1) + shift
+        refined = plain + (turned * offsets[..., None, :]).sum(-1)
         return PosedAvatar(plain, refined, self.log_scales.exp(), offsets)
 
     def shown_colors(self, *, generated: bool) -> Float[Tensor, "n 3"]:

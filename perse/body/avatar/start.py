@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from perse.body.animation.dressed import DressedPerson
 from perse.body.avatar.avatar import BodyAvatar, Structure
 from perse.body.avatar.offsets import OffsetConfig
 from perse.body.model import BodyRegion, body_regions, shaped_body
+from perse.body.model.covers import Cover
+from perse.body.model.upsampling import sparse
 
 SCALE_EDGES = 0.55
 """First standard deviation of a Gaussian, in lengths of the edges around it."""
@@ -23,14 +27,15 @@ def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConf
     model = person.model
     regions = body_regions(model)
     skin = shaped_body(model, person.parameters)
+    dressed = _dressed_vertices(person)
     structure = Structure(
         rest=person.rest,
         skinning=person.skinning,
         faces=person.faces,
         joints=model.joint_regressor @ skin,
         parents=model.parents,
-        vertices=skin,
-        mixture=person.fine.sparse(),
+        vertices=skin[torch.from_numpy(dressed)],
+        mixture=sparse(person.fine.mixture[:, dressed]),
         covers=person.covers,
         hands=person.hands,
         face=person.fine.of(((regions == BodyRegion.FACE) | (regions == BodyRegion.EYE)).float()) > 0.5,
@@ -42,6 +47,14 @@ def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConf
         avatar.colors.copy_(colors)
         avatar.log_scales.copy_((SCALE_EDGES * _edges(person)).log())
     return avatar
+
+
+def _dressed_vertices(person: DressedPerson) -> NDArray[np.int64]:
+    """Vertices of the body that carry cloth or hair. Skin and shoes keep the shape that the bones give them: no frame
+    that is made without weights says otherwise, and a face has more vertices than everything else together."""
+    covers = person.covers[: person.model.n_vertices]
+    worn = torch.isin(covers, torch.tensor([int(Cover.UPPER), int(Cover.LOWER), int(Cover.HAIR)]))
+    return np.flatnonzero(worn.numpy() if bool(worn.any()) else np.ones(len(worn), bool))
 
 
 def _edges(person: DressedPerson) -> torch.Tensor:

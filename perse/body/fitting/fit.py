@@ -109,7 +109,9 @@ def fit_body(
         problem.solve()
     seen = found.visibility >= MIN_VISIBILITY
     guessed = [name for name, marks in _LIMBS.items() if not all(seen[mark] for mark in marks)]
-    hands = [side for side, hand in zip(("left hand", "right hand"), found.hands_px, strict=True) if np.isnan(hand).any()]
+    hands = [
+        side for side, hand in zip(("left hand", "right hand"), found.hands_px, strict=True) if np.isnan(hand).any()
+    ]
     return BodyFit(problem.parameters(), camera, problem.rms_px(), (*guessed, *hands))
 
 
@@ -192,7 +194,7 @@ class _Problem:
     # Minimising
 
     def solve(self) -> None:
-        """Place and pose first, then everything; each by L-BFGS, which needs a tenth of a first-order method's steps."""
+        """Place and pose first, then everything. L-BFGS needs a tenth of the steps that Adam does."""
         half = self._config.iterations // 2
         for chosen, rounds in (([self.place, self.turn], half), ([self.place, self.turn, self.betas], half)):
             optimiser = torch.optim.LBFGS(chosen, max_iter=rounds, history_size=20, line_search_fn="strong_wolfe")

@@ -99,9 +99,7 @@ def _chosen(rivals: list[FaceBox], person: int | None) -> FaceBox | None:
             )
         return rivals[0] if rivals else None
     if not 1 <= person <= max(len(rivals), 1):
-        raise PortraitError(
-            f"there is no person {person}: the picture shows {len(rivals)}, counted from 1 at the left"
-        )
+        raise PortraitError(f"there is no person {person}: the picture shows {len(rivals)}, counted from 1 at the left")
     return rivals[person - 1] if rivals else None
 
 

@@ -61,7 +61,7 @@ def layer_thickness(
 
     inside = looked_up(mask) > 0.5
     own = looked_up(body_mask) > 0.5
-    clear = int(round((CLEAR_M - DEEPEST_M) / STEP_M))
+    clear = round((CLEAR_M - DEEPEST_M) / STEP_M)
     height, width = mask.shape
     within = ((pixels > 2) & (pixels < np.array([width - 2, height - 2]))).all((1, 2))
     outline = ((normals * sight).sum(-1).abs().numpy() < SIDEWAYS) & ~own[:, clear:].any(1) & within

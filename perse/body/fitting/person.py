@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from torch import Tensor
 
-from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.drawing import draw_person
+from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.visibility import seen_in
 from perse.body.fitting.covering import nearest_labels, vertex_covers
 from perse.body.fitting.face import FoundFace, face_size, track_face
@@ -148,7 +148,7 @@ def _dressed(
 
     dressed_coarse = posed.vertices + thickness[:, None] * turned
     photo_px, seen = seen_in(dressed_coarse, model.faces, fit.camera, mask)
-    colors = _sampled(image, photo_px)
+    colors = sampled(image, photo_px)
     covers = vertex_covers(model.template, model.faces, regions, colors, seen, _hair_of(face, photo_px, regions))
 
     fine = refined((skin + thickness[:, None] * normals).numpy(), model.faces.numpy(), config.longest_edge_m)
@@ -174,7 +174,7 @@ def _refined(
         camera=fit.camera,
     )  # fmt: skip
     photo_px, seen = seen_in(person.posed(fit.parameters), person.faces, fit.camera, mask)
-    fill = fill_colors(rest, fine_covers, _sampled(image, photo_px), seen)
+    fill = fill_colors(rest, fine_covers, sampled(image, photo_px), seen)
     return replace(person, photo_px=photo_px, seen=seen, fill=fill)
 
 
@@ -184,10 +184,12 @@ def _looseness(thickness: Tensor, shares: Tensor) -> Tensor:
     return wide * (shares[:, Cover.UPPER] + shares[:, Cover.LOWER] + HAIR_LOOSENESS * shares[:, Cover.HAIR])
 
 
-def _sampled(image: Image, pixels: Tensor) -> Tensor:
+def sampled(image: Image, pixels: Tensor) -> Tensor:
     """Colours [n, 3] in [0, 1] of an image at pixels [n, 2]."""
     places = [pixels[:, 1].numpy() - 0.5, pixels[:, 0].numpy() - 0.5]
-    channels = [map_coordinates(image[..., c].astype(np.float32) / 255, places, order=1, mode="nearest") for c in range(3)]
+    channels = [
+        map_coordinates(image[..., c].astype(np.float32) / 255, places, order=1, mode="nearest") for c in range(3)
+    ]
     return torch.from_numpy(np.stack(channels, 1).astype(np.float32))
 
 

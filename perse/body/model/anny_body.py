@@ -106,7 +106,9 @@ def build_arrays() -> dict[str, NDArray[np.generic]]:
     joints = _joints(mesh, whole)
     landmarks = _landmarks(folder, mesh, kept, faces)
     actions = embedded_parts.action_names(folder)
-    expression = read_targets([folder / embedded_parts.ACTION_TARGETS / f"{one}.target" for one in actions], kept, n_total)
+    expression = read_targets(
+        [folder / embedded_parts.ACTION_TARGETS / f"{one}.target" for one in actions], kept, n_total
+    )
     floats = {
         "template": (vertices - _origin(folder, mesh)) * embedded.METRES_PER_DM,
         "shape_basis": _shape_basis(folder, kept, n_total) * embedded.METRES_PER_DM,

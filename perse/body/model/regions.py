@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from perse.body.model.joints import BodyJoint, N_JOINTS
+from perse.body.model.joints import N_JOINTS, BodyJoint
 from perse.head import HeadModel
 
 

@@ -5,6 +5,7 @@ Whatever the model has at its vertices (bases, weights, regions) the finer mesh 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,13 +40,16 @@ class FineMesh:
         flat = values.detach().cpu().numpy().reshape(values.shape[0], -1)
         return torch.from_numpy(np.asarray(self.mixture @ flat, np.float32)).reshape(len(self), *values.shape[1:])
 
-    def sparse(self) -> Tensor:
-        """The mixture as a torch CSR tensor, which gradients flow through."""
-        matrix = self.mixture.astype(np.float32)
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr.astype(np.int64)), torch.from_numpy(matrix.indices.astype(np.int64)),
-            torch.from_numpy(matrix.data), matrix.shape,
-        )  # fmt: skip
+
+def sparse(matrix: csr_matrix) -> Tensor:
+    """A scipy matrix as a torch CSR tensor, which gradients flow through."""
+    plain = csr_matrix(matrix.astype(np.float32))
+    for said in ("Sparse CSR tensor support is in beta", "Sparse invariant checks are implicitly disabled"):
+        warnings.filterwarnings("ignore", message=said, category=UserWarning)
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(plain.indptr.astype(np.int64)), torch.from_numpy(plain.indices.astype(np.int64)),
+        torch.from_numpy(plain.data), plain.shape,
+    )  # fmt: skip
 
 
 def refined(vertices: Floats, faces: Ints, longest_m: float) -> FineMesh:

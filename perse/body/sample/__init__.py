@@ -1,5 +1,20 @@
-"""A standing person who does not exist: the test picture, rendered because no library ships one."""
+"""A standing person who does not exist: the test picture, rendered because no library ships one.
 
-from perse.body.sample.standing import SamplePerson, sample_person
+``python -m perse.body.sample`` renders it again. Its face is Eileen Collins's (NASA, public domain).
+"""
 
-__all__ = ["SamplePerson", "sample_person"]
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.data.images import read_portrait
+
+PICTURE = Path(__file__).with_name("standing.jpg")
+
+
+def sample_photograph() -> NDArray[np.uint8]:
+    """The committed picture, [1080, 720, 3]."""
+    return read_portrait(PICTURE)

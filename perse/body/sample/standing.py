@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.attributes import Part
-from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.drawing import draw_person
+from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.studio_camera import looking_at
 from perse.body.animation.visibility import seen_in
 from perse.body.fitting.head_transfer import baked_head
-from perse.body.model import AnnyBody, BodyJoint, BodyParameters, BodyRegion, body_regions, pose_body
+from perse.body.model import AnnyBody, BodyJoint, BodyParameters, BodyRegion, body_regions
 from perse.body.model.covers import Cover
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.stance import Stance, stance_pose
@@ -151,7 +151,7 @@ def _heights(model: HeadModel) -> tuple[float, float, float]:
 
 def _covers(model: HeadModel, regions: Tensor, place: Tensor) -> Tensor:
     """What covers points [n, 3] of the template in these regions [n]: a jumper, trousers, shoes, hair."""
-    hip, ankle, hem = _heights(model)
+    _, ankle, hem = _heights(model)
     covers = torch.full((len(place),), int(Cover.SKIN))
     arms = (regions == BodyRegion.UPPER_ARM) | (regions == BodyRegion.FOREARM)
     legs = (regions == BodyRegion.UPPER_LEG) | (regions == BodyRegion.LOWER_LEG) | (regions == BodyRegion.HIP)
@@ -249,5 +249,7 @@ def _room(camera: Camera, floor_m: float) -> NDArray[np.float64]:
     picture[horizon:] = np.array([0.55, 0.5, 0.45]) * (0.9 + 0.2 * row[horizon:])
     picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), 2.0))
     shadow = np.zeros(picture.shape[:2], np.float32)
-    cv2.ellipse(shadow, (int(foot[0]), int(foot[1])), (int(0.2 * camera.height), int(0.028 * camera.height)), 0, 0, 360, 1.0, -1)
+    cv2.ellipse(
+        shadow, (int(foot[0]), int(foot[1])), (int(0.2 * camera.height), int(0.028 * camera.height)), 0, 0, 360, 1.0, -1
+    )
     return np.asarray(picture * (1 - 0.4 * cv2.GaussianBlur(shadow, (0, 0), 14.0)[..., None]))

@@ -55,6 +55,9 @@ class BodyTrainingConfig:
     """Adam's, of offsets, triplane and MLP."""
     fast: float = 10.0
     """Factor for scales and colours."""
+    places: float = 0.1
+    """Factor for the points' own offsets, which the paper's networks give instead: Adam would move each of them a
+    millimetre in its own direction at the first step."""
     final_rate: float = 0.1
     """The rate at the end, relative to the first; it falls as a cosine."""
     balanced: bool = True

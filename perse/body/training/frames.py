@@ -94,7 +94,7 @@ def captured_clip(person: FittedPerson, size_px: int) -> BodyClip:
 
 def _cut(picture: NDArray[np.generic], box: tuple[int, int, int, int], size_px: int) -> NDArray[np.float32]:
     """A window of a picture, which may reach over its border (zeros there), at another size."""
-    x0, y0, x1, y1 = box
+    x0, y0, x1, _ = box
     scale = size_px / (x1 - x0)
     matrix = np.array([[scale, 0, -x0 * scale + 0.5 * scale - 0.5], [0, scale, -y0 * scale + 0.5 * scale - 0.5]])
     source = picture.astype(np.float32)

@@ -48,9 +48,7 @@ def frame_loss(
     refined, values = _refined(avatar, posed.refined[0], colors, target, rasterizer)
     alpha = refined.alphas
     over_white = values[..., :3] + (1 - alpha[..., None]) * white
-    closer = picture_loss(
-        over_white[None], alpha[None], target.image[None], target.alpha[None], config=config.image
-    )
+    closer = picture_loss(over_white[None], alpha[None], target.image[None], target.alpha[None], config=config.image)
     pixels = 1 + (config.hands - 1) * target.hands
     mask = (pixels * (alpha - target.alpha).abs()).mean() + (plain.alphas - target.alpha).abs().mean()
     geometry = _geometry(refined, values, target, pixels, config)
@@ -70,9 +68,7 @@ def _refined(
     return drawn, drawn.colors
 
 
-def _geometry(
-    drawn: Rendering, values: Tensor, target: TargetFrame, pixels: Tensor, config: BodyLossConfig
-) -> Tensor:
+def _geometry(drawn: Rendering, values: Tensor, target: TargetFrame, pixels: Tensor, config: BodyLossConfig) -> Tensor:
     both = (target.depth > 0) & (drawn.alphas.detach() > 0.5)
     area = both.float().sum().clamp(min=1)
     depth = drawn.depths / drawn.alphas.clamp(min=1e-3)

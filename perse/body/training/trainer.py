@@ -92,10 +92,10 @@ class BodyTrainer:
         self._skipped = self._in_a_row = 0
         if self.device.type == "cpu":
             keep_freed_memory()
-        fast = [p for name, p in self.avatar.named_parameters() if name in FAST]
-        slow = [p for name, p in self.avatar.named_parameters() if name not in FAST]
+        factors = {"moved": config.places} | dict.fromkeys(FAST, config.fast)
         self._optimiser = torch.optim.Adam(
-            [{"params": slow, "factor": 1.0}, {"params": fast, "factor": config.fast}], lr=config.rate
+            [{"params": [p], "factor": factors.get(name, 1.0)} for name, p in self.avatar.named_parameters()],
+            lr=config.rate,
         )
 
     def step(self) -> BodyStepReport:
@@ -137,6 +137,7 @@ class BodyTrainer:
         return chosen if sample.generated is None else [*chosen, self._generated[sample.generated].to(self.device)]
 
     def _loss(self, target: TargetFrame) -> tuple[FrameLoss, Tensor]:
+        """A frame's loss, and how rough the surface is in its pose."""
         posed = self.avatar.pose(target.pose[None], target.translation[None])
         return (
             frame_loss(self.avatar, posed, target, self.config.losses, self._rasterizer),
@@ -203,6 +204,9 @@ class BodyTrainer:
         if self.replicas.world > 1:
             self.replicas.check_equal(parameter_digest(self.avatar), "weights")
 
+    def close(self) -> None:
+        """It holds nothing outside this process."""
+
 
 def first_checkpoint_of(avatar: BodyAvatar, config: BodyTrainingConfig) -> Checkpoint:
     """An avatar before its first step."""
@@ -216,4 +220,4 @@ def trained_avatar(checkpoint: Checkpoint) -> BodyAvatar:
 
 
 def _mean(losses: Sequence[FrameLoss], name: str) -> float:
-    return float(torch.stack([getattr(one, name).float() for one in losses]).mean()) if losses else math.nan
+    return float(torch.stack([getattr(one, name).detach().float() for one in losses]).mean()) if losses else math.nan
