@@ -46,8 +46,8 @@ class FoundFace:
 def face_size(found: FoundPerson) -> float:
     """About the width of the face, pixels: ears apart, or three times the eyes' distance where it is turned."""
     points = found.landmarks_px
-    ears, eyes = np.linalg.norm(points[7] - points[8]), np.linalg.norm(points[2] - points[5])
-    return float(max(ears, 2.2 * eyes, 8.0))
+    ears, eyes = float(np.linalg.norm(points[7] - points[8])), float(np.linalg.norm(points[2] - points[5]))
+    return max(ears, 2.2 * eyes, 8.0)
 
 
 def track_face(image: NDArray[np.uint8], found: FoundPerson) -> FoundFace | str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from perse.body.model.upsampling import unit_normals
 from perse.geometry import Camera
 from perse.head.mesh_tools import neighbour_average, smooth_values
 
-DEEPEST_M, FURTHEST_M = -0.02, 0.11
+DEEPEST_M, FURTHEST_M = -0.03, 0.09
 SIDEWAYS = 0.35
 """Largest cosine between normal and line of sight of a vertex on the outline."""
 CLEAR_M = 0.012
@@ -23,7 +25,18 @@ CLEAR_M = 0.012
 STEP_M = 0.003
 TRUST = 0.25
 """Of an observation, beside the smoothness between neighbours."""
-BARE = (BodyRegion.FACE, BodyRegion.EYE, BodyRegion.HAND)
+_BARE = torch.tensor([int(one) for one in (BodyRegion.FACE, BodyRegion.EYE, BodyRegion.HAND)])
+THIN_GARMENT_M = 0.012
+"""What of the distance is no flesh, wherever that can be said only on average."""
+LEAST_OBSERVED = 60
+OUTLINE_WEIGHT = 60.0
+"""Of all outline vertices together, beside one row of the others."""
+JOINTS_HELD = 1.0
+SHAPE_HELD_M = 0.012
+"""A coefficient's standard deviation weighs as much as so many metres."""
+LARGEST_CHANGE = 2.5
+
+Floats = NDArray[np.float32]
 
 
 def smooth_normals(skin: Tensor, faces: Tensor) -> Tensor:
@@ -33,16 +46,23 @@ def smooth_normals(skin: Tensor, faces: Tensor) -> Tensor:
     return torch.nn.functional.normalize(torch.from_numpy(smooth_values(rough, average, 4).astype(np.float32)), dim=-1)
 
 
-def layer_thickness(
-    posed: Tensor,
-    normals: Tensor,
-    faces: Tensor,
-    regions: Tensor,
-    camera: Camera,
-    mask: NDArray[np.float32],
-    body_mask: NDArray[np.float32],
-) -> Tensor:
-    """Thickness [v] of what the person wears, metres; nothing on face and hands.
+@dataclass(frozen=True)
+class Outline:
+    """What the person's outline says about vertices of the fitted body.
+
+    Attributes:
+        distance_m: [v], from the vertex along its normal to the edge of the person's mask; negative inside the body.
+        observed: [v] bool, which vertices lie on the outline and have a distance.
+    """
+
+    distance_m: NDArray[np.float64]
+    observed: NDArray[np.bool_]
+
+
+def read_outline(
+    posed: Tensor, normals: Tensor, regions: Tensor, camera: Camera, mask: Floats, body_mask: Floats
+) -> Outline:
+    """Compare the fitted body's outline with the person's.
 
     Args:
         posed: [v, 3], the fitted body; normals: [v, 3], smooth ones, posed.
@@ -50,27 +70,57 @@ def layer_thickness(
     """
     eye = -camera.world_to_camera[:3, :3].T @ camera.world_to_camera[:3, 3]
     sight = torch.nn.functional.normalize(posed - eye, dim=-1)
-    across = torch.nn.functional.normalize(normals - (normals * sight).sum(-1, keepdim=True) * sight, dim=-1)
+    sideways = (normals * sight).sum(-1, keepdim=True)
+    across = torch.nn.functional.normalize(normals - sideways * sight, dim=-1)
+    candidates = torch.nonzero((sideways[:, 0].abs() < SIDEWAYS) & ~torch.isin(regions, _BARE))[:, 0]
     steps = torch.arange(DEEPEST_M, FURTHEST_M, STEP_M)
-    places = posed[:, None] + steps[None, :, None] * across[:, None]
-    pixels = camera.project(places.reshape(-1, 3))[0].reshape(len(posed), len(steps), 2).numpy()
+    places = posed[candidates, None] + steps[None, :, None] * across[candidates, None]
+    pixels = camera.project(places.reshape(-1, 3))[0].reshape(len(candidates), len(steps), 2).numpy()
 
-    def looked_up(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        found = map_coordinates(values, [pixels[..., 1] - 0.5, pixels[..., 0] - 0.5], order=1, mode="constant", cval=0)
-        return np.asarray(found)
+    def looked_up(values: Floats) -> NDArray[np.bool_]:
+        places = [pixels[..., 1] - 0.5, pixels[..., 0] - 0.5]
+        return np.asarray(map_coordinates(values, places, order=1, mode="constant", cval=0) > 0.5)
 
-    inside = looked_up(mask) > 0.5
-    own = looked_up(body_mask) > 0.5
+    inside, own = looked_up(mask), looked_up(body_mask)
     clear = round((CLEAR_M - DEEPEST_M) / STEP_M)
     height, width = mask.shape
     within = ((pixels > 2) & (pixels < np.array([width - 2, height - 2]))).all((1, 2))
-    outline = ((normals * sight).sum(-1).abs().numpy() < SIDEWAYS) & ~own[:, clear:].any(1) & within
-    leaves = inside[:, 0] & ~inside[:, -1]
-    first_out = np.where(inside, 0, 1).argmax(1)
-    found = steps.numpy()[first_out] - STEP_M / 2
-    bare = torch.isin(regions, torch.tensor([int(one) for one in BARE])).numpy()
-    observed = outline & leaves & ~bare
-    return torch.from_numpy(_spread(found, observed, bare, faces.numpy()).astype(np.float32))
+    good = ~own[:, clear:].any(1) & within & inside[:, 0] & ~inside[:, -1]
+    distance, observed = np.zeros(len(posed)), np.zeros(len(posed), bool)
+    distance[candidates] = steps.numpy()[np.where(inside, 0, 1).argmax(1)] - STEP_M / 2
+    observed[candidates] = good
+    return Outline(distance, observed)
+
+
+def shape_towards(basis: Tensor, joint_basis: Tensor, turns: Tensor, normals: Tensor, outline: Outline) -> Tensor:
+    """Change [s] of the shape coefficients that brings the body's outline to the person's less a thin garment.
+
+    A linear problem: how far each outline vertex moves along its normal; the joints, which landmarks have placed,
+    should stay.
+
+    Args:
+        basis: [v, 3, s], metres; joint_basis: [j, 3, s].
+        turns: [v, 3, 3], rest pose to posed; normals: [v, 3], posed.
+    """
+    rows = torch.from_numpy(np.flatnonzero(outline.observed))
+    if len(rows) < LEAST_OBSERVED:
+        return torch.zeros(basis.shape[-1])
+    moved = torch.einsum("vc,vcd,vds->vs", normals[rows], turns[rows], basis[rows])
+    wanted = torch.from_numpy(outline.distance_m).float()[rows] - THIN_GARMENT_M
+    share = (OUTLINE_WEIGHT / len(rows)) ** 0.5
+    held = JOINTS_HELD * joint_basis.flatten(0, 1)
+    prior = SHAPE_HELD_M * torch.eye(basis.shape[-1])
+    system = torch.cat([share * moved, held, prior])
+    goal = torch.cat([share * wanted, torch.zeros(len(held) + len(prior))])
+    return torch.linalg.lstsq(system, goal[:, None]).solution[:, 0].clamp(-LARGEST_CHANGE, LARGEST_CHANGE)
+
+
+def layer_thickness(outline: Outline, regions: Tensor, faces: Tensor) -> Tensor:
+    """Thickness [v] of what the person wears, metres: read at the outline, spread over the surface, nothing on face
+    and hands."""
+    bare = torch.isin(regions, _BARE).numpy()
+    spread = _spread(outline.distance_m, outline.observed, bare, faces.numpy())
+    return torch.from_numpy(spread.astype(np.float32))
 
 
 def _spread(

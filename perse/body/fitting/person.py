@@ -20,8 +20,8 @@ from perse.body.fitting.fill import fill_colors
 from perse.body.fitting.fit import BodyFit, BodyFitConfig, fit_body
 from perse.body.fitting.found import FoundPerson, find_person
 from perse.body.fitting.head_transfer import baked_head
-from perse.body.fitting.layer import layer_thickness, smooth_normals
-from perse.body.model import AnnyBody, BodyRegion, BodySource, body_regions, pose_body, shaped_body
+from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals
+from perse.body.model import AnnyBody, BodyParameters, BodyRegion, BodySource, body_regions, pose_body, shaped_body
 from perse.body.model.covers import Cover
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.upsampling import FineMesh, refined
@@ -88,7 +88,8 @@ def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person
     model = source.load()
     found = find_person(image, person)
     face = track_face(image, found)
-    offsets, face_px, guessed = torch.zeros_like(model.template), None, ("face shape",)
+    guessed: tuple[str, ...] = ("face shape",)
+    offsets, face_px = torch.zeros_like(model.template), None
     if isinstance(face, FoundFace):
         face_px, guessed = face.landmarks_px, ()
         if isinstance(source, AnnyBody):
@@ -138,21 +139,49 @@ def _dressed(
     face: FoundFace | None,
     config: PersonFitConfig,
 ) -> DressedPerson:
-    parameters, regions = fit.parameters, body_regions(model)
-    skin = shaped_body(model, parameters)
-    posed = pose_body(model, parameters)
-    normals = smooth_normals(skin, model.faces)
-    turns = blend_transforms(posed.transforms, model.skinning_weights)[:, :3, :3]
-    turned = torch.nn.functional.normalize((turns @ normals[..., None])[..., 0], dim=-1)
-    thickness = layer_thickness(posed.vertices, turned, model.faces, regions, fit.camera, mask, body_mask)
+    regions = body_regions(model)
+    lean = _Posed.of(model, fit.parameters)
+    outline = read_outline(lean.vertices, lean.normals, regions, fit.camera, mask, body_mask)
+    joint_basis = torch.einsum("jv,vcs->jcs", model.joint_regressor, model.shape_basis)
+    change = shape_towards(model.shape_basis, joint_basis, lean.turns, lean.normals, outline)
+    fit = replace(fit, parameters=replace(fit.parameters, betas=fit.parameters.betas + change))
+    body = _Posed.of(model, fit.parameters)
+    outline = read_outline(body.vertices, body.normals, regions, fit.camera, mask, _drawn_mask(model, fit))
+    thickness = layer_thickness(outline, regions, model.faces)
 
-    dressed_coarse = posed.vertices + thickness[:, None] * turned
+    dressed_coarse = body.vertices + thickness[:, None] * body.normals
     photo_px, seen = seen_in(dressed_coarse, model.faces, fit.camera, mask)
     colors = sampled(image, photo_px)
     covers = vertex_covers(model.template, model.faces, regions, colors, seen, _hair_of(face, photo_px, regions))
 
-    fine = refined((skin + thickness[:, None] * normals).numpy(), model.faces.numpy(), config.longest_edge_m)
-    return _refined(model, fit, image, mask, fine, skin, normals, thickness, covers, regions)
+    surface = body.skin + thickness[:, None] * body.rest_normals
+    fine = refined(surface.numpy(), model.faces.numpy(), config.longest_edge_m)
+    return _refined(model, fit, image, mask, fine, body.skin, body.rest_normals, thickness, covers, regions)
+
+
+@dataclass(frozen=True)
+class _Posed:
+    """A fitted body with smooth normals.
+
+    Attributes:
+        skin: [v, 3] in rest pose; vertices: [v, 3] posed.
+        rest_normals, normals: [v, 3], in rest pose and posed.
+        turns: [v, 3, 3], rest pose to posed.
+    """
+
+    skin: Tensor
+    vertices: Tensor
+    rest_normals: Tensor
+    normals: Tensor
+    turns: Tensor
+
+    @classmethod
+    def of(cls, model: HeadModel, parameters: BodyParameters) -> _Posed:
+        skin, posed = shaped_body(model, parameters), pose_body(model, parameters)
+        normals = smooth_normals(skin, model.faces)
+        turns = blend_transforms(posed.transforms, model.skinning_weights)[:, :3, :3]
+        turned = torch.nn.functional.normalize((turns @ normals[..., None])[..., 0], dim=-1)
+        return cls(skin, posed.vertices, normals, turned, turns)
 
 
 def _refined(
@@ -170,8 +199,8 @@ def _refined(
     person = DressedPerson(
         model=model, fine=fine, parameters=fit.parameters, rest=rest, thickness_m=off.clamp(min=0),
         looseness=_looseness(off, shares), skinning=torch.from_numpy(skinning.astype(np.float32)), covers=fine_covers,
-        hands=hands, photograph=image.astype(np.float32) / 255, photo_px=empty[:, :2], seen=empty[:, 0], fill=empty,
-        camera=fit.camera,
+        hands=hands, photograph=image.astype(np.float32) / np.float32(255), photo_px=empty[:, :2],
+        seen=empty[:, 0], fill=empty, camera=fit.camera,
     )  # fmt: skip
     photo_px, seen = seen_in(person.posed(fit.parameters), person.faces, fit.camera, mask)
     fill = fill_colors(rest, fine_covers, sampled(image, photo_px), seen)

@@ -61,7 +61,8 @@ def person_from_bytes(data: bytes, model: HeadModel) -> FittedPerson:
         dressed = DressedPerson(
             model=model, fine=FineMesh(mixture, found["faces"].numpy()),
             parameters=BodyParameters(*(found[name] for name in _PARAMETERS)),
-            photograph=image.astype(np.float32) / 255, camera=camera, **{name: found[name] for name in _SURFACE},
+            photograph=image.astype(np.float32) / np.float32(255), camera=camera,
+            **{name: found[name] for name in _SURFACE},
         )  # fmt: skip
         return FittedPerson(
             dressed,

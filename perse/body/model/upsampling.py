@@ -77,17 +77,18 @@ def _split(faces: Ints, middle: Ints) -> Ints:
     """Triangles after their edges (01, 12, 20) got middles; -1 where an edge has none."""
     count = (middle >= 0).sum(1)
     parts = [faces[count == 0]]
+
+    def add(corners: Ints, pattern: tuple[tuple[int, int, int], ...]) -> None:
+        """Triangles from corners and middles [t, 6]: 0 1 2 are corners, 3 4 5 the middles of 01, 12 and 20."""
+        parts.extend(corners[:, list(three)] for three in pattern)
+
     for turn in range(3):  # one or two halved edges, turned so that the odd one is the first
         order = [turn, (turn + 1) % 3, (turn + 2) % 3]
-        f, m = faces[:, order], middle[:, order]
-        one = (count == 1) & (m[:, 0] >= 0)
-        a, b, c, ab = *f[one].T, m[one, 0]
-        parts += [np.stack([a, ab, c], 1), np.stack([ab, b, c], 1)]
-        two = (count == 2) & (m[:, 0] < 0)
-        a, b, c, bc, ca = *f[two].T, m[two, 1], m[two, 2]
-        parts += [np.stack([a, b, bc], 1), np.stack([a, bc, ca], 1), np.stack([ca, bc, c], 1)]
-    a, b, c, ab, bc, ca = *faces[count == 3].T, *middle[count == 3].T
-    parts += [np.stack(three, 1) for three in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
+        turned = np.concatenate([faces[:, order], middle[:, order]], 1)
+        add(turned[(count == 1) & (turned[:, 3] >= 0)], ((0, 3, 2), (3, 1, 2)))
+        add(turned[(count == 2) & (turned[:, 3] < 0)], ((0, 1, 4), (0, 4, 5), (5, 4, 2)))
+    every = np.concatenate([faces, middle], 1)
+    add(every[count == 3], ((0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)))
     return np.concatenate(parts)
 
 

@@ -123,7 +123,7 @@ def _dressed(
     bare = DressedPerson(
         model=model, fine=fine, parameters=parameters, rest=rest, thickness_m=off, looseness=torch.zeros(len(fine)),
         skinning=torch.from_numpy(layer.astype(np.float32)), covers=fine_covers, hands=fine_covers < 0,
-        photograph=portrait.image.astype(np.float32) / 255, photo_px=photo_px, seen=seen * ~hidden,
+        photograph=portrait.image.astype(np.float32) / np.float32(255), photo_px=photo_px, seen=seen * ~hidden,
         fill=torch.zeros(len(fine), 3), camera=camera,
     )  # fmt: skip
     fill = _colors(model, portrait, fine, fine_covers, surface) * _light(bare.posed(parameters), bare.faces)

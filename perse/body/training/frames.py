@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -48,9 +48,8 @@ class TargetFrame:
     generated: bool
 
     def to(self, device: torch.device) -> TargetFrame:
-        return TargetFrame(**{
-            name: value if isinstance(value, bool) else value.to(device) for name, value in vars(self).items()
-        })  # fmt: skip
+        moved = {name: value.to(device) for name, value in vars(self).items() if not isinstance(value, bool)}
+        return replace(self, **moved)
 
 
 def frame_of(clip: BodyClip, number: int, *, generated: bool) -> TargetFrame:
