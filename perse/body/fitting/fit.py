@@ -51,8 +51,8 @@ _BONES = ((11, 13), (13, 15), (12, 14), (14, 16), (23, 25), (25, 27), (24, 26), 
 class BodyFitConfig:
     """Weights of the fit, in terms of one pixel of a person 1,000 px tall."""
 
-    iterations: int = 80
-    """Of L-BFGS, over both rounds."""
+    iterations: int = 90
+    """Of L-BFGS, over all rounds."""
     shape: float = 4.0
     """Of the squared coefficients."""
     pose: float = 12.0
@@ -80,6 +80,9 @@ class BodyFit:
     rms_px: float
     guessed: tuple[str, ...]
 
+
+OUTLIER_PX = (300.0, 60.0, 20.0)
+"""Of the three rounds, of a person 1,000 px tall: where the fit begins, everything is an outlier."""
 
 _LIMBS = {
     "left arm": (13, 15), "right arm": (14, 16), "hips": (23, 24), "left leg": (25, 27), "right leg": (26, 28),
@@ -194,10 +197,12 @@ class _Problem:
     # Minimising
 
     def solve(self) -> None:
-        """Place and pose first, then everything. L-BFGS needs a tenth of the steps that Adam does."""
-        half = self._config.iterations // 2
-        for chosen, rounds in (([self.place, self.turn], half), ([self.place, self.turn, self.betas], half)):
-            optimiser = torch.optim.LBFGS(chosen, max_iter=rounds, history_size=20, line_search_fn="strong_wolfe")
+        """Place and pose first, then everything, then without outliers. L-BFGS needs a tenth of Adam's steps."""
+        everything = [self.place, self.turn, self.betas]
+        for chosen, self._outlier_px in zip((everything[:2], everything, everything), OUTLIER_PX, strict=True):
+            optimiser = torch.optim.LBFGS(
+                chosen, max_iter=self._config.iterations // 3, history_size=20, line_search_fn="strong_wolfe"
+            )
 
             def again(optimiser: torch.optim.LBFGS = optimiser) -> Tensor:
                 optimiser.zero_grad()
@@ -224,9 +229,9 @@ class _Problem:
     def _loss(self) -> Tensor:
         config = self._config
         posed, pixels, face = self._points()
-        loss = (self._weights * _robust((pixels[self._index] - self._targets) * self._unit)).sum()
+        loss = (self._weights * _robust((pixels[self._index] - self._targets) * self._unit, self._outlier_px)).sum()
         if len(face):
-            loss = loss + config.face * 12 * _robust((face - self._face_px) * self._unit).mean()
+            loss = loss + config.face * 12 * _robust((face - self._face_px) * self._unit, self._outlier_px).mean()
         for a, b, wanted in self._directions:
             bone = torch.nn.functional.normalize(posed[b] - posed[a], dim=0)
             loss = loss + config.directions * (bone - wanted).square().sum()
@@ -245,10 +250,10 @@ class _Problem:
         return float(off.square().sum(-1).mean().sqrt())
 
 
-def _robust(off: Tensor) -> Tensor:
-    """Geman-McClure-like distance of [n, 2]: quadratic to 15 px, then flattening out."""
-    squared = off.square().sum(-1)
-    return 225 * squared / (225 + squared)
+def _robust(off: Tensor, outlier_px: float) -> Tensor:
+    """Geman and McClure's distance of [n, 2]: quadratic at first, flattening out at an outlier's distance."""
+    squared, far = off.square().sum(-1), outlier_px**2
+    return far * squared / (far + squared)
 
 
 def _prior() -> Tensor:
