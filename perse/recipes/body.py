@@ -38,6 +38,8 @@ class BodyRecipe:
     """Side of a filmed frame."""
     captured_px: int
     """Side of the photograph's window around the person."""
+    patch_px: int
+    """Side of the close looks at the photographed face and hands."""
     offsets: OffsetConfig = field(default_factory=OffsetConfig)
     """Sizes of triplane and MLP."""
     training: BodyTrainingConfig = field(default_factory=BodyTrainingConfig)
@@ -67,6 +69,7 @@ def body_tiny() -> BodyRecipe:
         unseen=(Filmed("stretch", 2),),
         size_px=96,
         captured_px=128,
+        patch_px=64,
         offsets=OffsetConfig(features=4, resolution=16, hidden=16),
         training=BodyTrainingConfig(epochs=1),
         animate=WorkerPool(workers=(0, 0)),
@@ -84,6 +87,7 @@ def body_laptop() -> BodyRecipe:
         unseen=tuple(Filmed(name, 12) for name in UNSEEN),
         size_px=256,
         captured_px=384,
+        patch_px=128,
         animate=WorkerPool(workers=(2, 2)),
     )
 

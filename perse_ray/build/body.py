@@ -27,7 +27,7 @@ from perse.body.fitting.storage import first_colors, person_from_bytes, person_t
 from perse.body.model.covers import PALETTE
 from perse.body.showing.measuring import held_out, score_frames
 from perse.body.showing.report import write_report
-from perse.body.training import captured_clip, first_checkpoint_of
+from perse.body.training import captured_clip, captured_patches, first_checkpoint_of
 from perse.body.training.frames import TargetFrame, frame_of
 from perse.body.training.trainer import trained_avatar
 from perse.data.images import encode_image
@@ -45,7 +45,7 @@ from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.on_ray_data import limit_threads
 from perse_ray.runtime.session import LocalRay, ray_session
-from perse_ray.training.body_train import CAPTURED, BodyLoop
+from perse_ray.training.body_train import CAPTURED, BodyLoop, patch_file
 from perse_ray.training.ray_train import TrainTask, WorkerGroup, train
 
 AVATAR = ("avatar/body.safetensors", "avatar/body.json")
@@ -126,7 +126,7 @@ class _Build:
     def __init__(self, request: BodyRequest, held: ExitStack, books: BuildLog) -> None:
         self.request, self.recipe, self.workspace = request, request.recipe, request.workspace
         self.manifests = StageManifests(request.workspace, self.tell)
-        self._held, self._books, self._ray_started = held, books, False
+        self._held, self._books, self._ray_started, self._patches = held, books, False, 0
 
     def tell(self, line: str) -> None:
         """A line of progress."""
@@ -147,7 +147,8 @@ class _Build:
         makers = (recipe.body, recipe.fit)
         fitted = run("fit", (), (self.request.photograph, makers, fingerprint(*makers), self.request.person), self._fit)
         filming = (recipe.animator, fingerprint(recipe.animator), recipe.motions, recipe.unseen, recipe.size_px)
-        run("film", ("fit",), (*filming, recipe.captured_px), self._film)
+        filmed = run("film", ("fit",), (*filming, recipe.captured_px, recipe.patch_px), self._film)
+        self._patches = int(filmed["patches"])
         trained = run("train", ("film",), (recipe.offsets, recipe.training, recipe.held_out_every), self._train)
         run("export", ("train",), (), self._export)
         shown = run("report", ("export",), (recipe.shown_px, recipe.shown_frames), self._report)
@@ -214,9 +215,12 @@ class _Build:
     def _film(self) -> dict[str, Any]:
         if self.recipe.animate.workers[1]:
             self._start_ray()
-        self.workspace.write(CAPTURED, captured_clip(self._person(), self.recipe.captured_px).to_bytes())
+        person = self._person()
+        close = {patch_file(number): clip for number, clip in enumerate(captured_patches(person, self.recipe.patch_px))}
+        for name, clip in {CAPTURED: captured_clip(person, self.recipe.captured_px), **close}.items():
+            self.workspace.write(name, clip.to_bytes())
         film(self.workspace, self.recipe, self._rows(), self.request.show)
-        return {"files": [CAPTURED, *self._clips()]}
+        return {"files": [CAPTURED, *close, *self._clips()], "patches": len(close)}
 
     def _train(self) -> dict[str, Any]:
         recipe, workspace = self.recipe, self.workspace
@@ -229,7 +233,9 @@ class _Build:
             avatar = start_avatar(person.dressed, first_colors(person), recipe.offsets, recipe.training.seed)
             folder.save(first_checkpoint_of(avatar, recipe.training))
             workspace.write_json(STARTED, {"inputs": digest})
-        loop = BodyLoop(workspace=workspace, recipe=recipe, clips=self._clips()[: len(recipe.motions)])
+        loop = BodyLoop(
+            workspace=workspace, recipe=recipe, clips=self._clips()[: len(recipe.motions)], patches=self._patches
+        )
         group = WorkerGroup(
             workers=recipe.train_workers, threads=recipe.train.threads, num_cpus=recipe.train.cpus,
             num_gpus=recipe.train.gpus, memory_gib=recipe.train.memory_gib,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from perse.body.animation.clip import BodyClip
 from perse.body.showing.measuring import trained_on
 from perse.body.training import BodyTrainer
-from perse.body.training.frames import frame_of
+from perse.body.training.frames import TargetFrame, frame_of
 from perse.body.training.sampler import training_steps
 from perse.body.training.trainer import trained_avatar
 from perse.data.workspace import Workspace
@@ -17,6 +17,11 @@ from perse_ray.training.ray_train import Seat
 
 CAPTURED = "body/captured.npz"
 """The photograph as a clip of one frame."""
+
+
+def patch_file(number: int) -> str:
+    """A close look at the photograph, as a clip of one frame."""
+    return f"body/patch-{number}.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,8 @@ class BodyLoop:
     """The numbers."""
     clips: tuple[str, ...]
     """Files of the filmed motions."""
+    patches: int
+    """How many close looks at the photograph there are."""
 
     @property
     def steps(self) -> int:
@@ -41,16 +48,19 @@ class BodyLoop:
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """
-        captured = BodyClip.from_bytes(self.workspace.read(CAPTURED))
         clips = [BodyClip.from_bytes(self.workspace.read(name)) for name in self.clips]
         trainer = BodyTrainer(
             trained_avatar(start),
-            frame_of(captured, 0, generated=False),
+            self._frame(CAPTURED),
             [frame for clip in clips for frame in trained_on(clip, self.recipe.held_out_every)],
             self.recipe.training,
             rasterizer=self.recipe.rasterizer,
+            patches=[self._frame(patch_file(number)) for number in range(self.patches)],
             device=seat.device,
             replicas=seat.replicas,
         )
         trainer.resume(start)
         return trainer
+
+    def _frame(self, name: str) -> TargetFrame:
+        return frame_of(BodyClip.from_bytes(self.workspace.read(name)), 0, generated=False)

@@ -5,7 +5,7 @@
     rest + offset ─► un-offset asset ─────────────────────────► LBS ─► Gaussians ("plain")
               └────► + pose-driven offset (triplane, MLP) ────► LBS ─► Gaussians ("refined")
 
-Scales are isotropic and opacities one: what a body looks like is decided by where its points are and what colour they
+Scales are isotropic and opacities fixed: what a body looks like is decided by where its points are and what colour they
 have, which is what keeps it sharp in poses that nobody has seen. In generated frames an auxiliary colour is added,
 which learns what their maker does to colours and is left out everywhere else.
 """
@@ -22,7 +22,9 @@ from perse.body.avatar.offsets import OffsetConfig, PoseOffsets
 from perse.gaussians import Gaussians
 from perse.head import blend_transforms, joint_transforms
 
-OPACITY = 1.0
+OPACITY = 0.8
+"""Of every Gaussian. Neighbours overlap and close the surface; at one, the rasterizer's half pixel of blur would widen
+every silhouette by as much."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from perse.geometry import axis_angle_to_matrix
 
 POSE_NUMBERS = (N_BODY - 1) * 6
 GROUPS = 4
+UNIT_M = 0.01
+"""What the MLP counts in: with metres, the first step of Adam would throw cloth across the room."""
 LARGEST_M = 0.15
 """No cloth moves further from where the bones put it."""
 
@@ -76,4 +78,4 @@ class PoseOffsets(nn.Module):
         for norm, layer in zip(self.norms, (*self.middle, self.last), strict=True):
             flat = nn.functional.relu(norm(hidden.flatten(0, 1))).reshape(hidden.shape)
             hidden = layer(flat)
-        return LARGEST_M * torch.tanh(hidden / LARGEST_M)
+        return LARGEST_M * torch.tanh(UNIT_M / LARGEST_M * hidden)

@@ -13,7 +13,7 @@ from perse.body.model import BodyRegion, body_regions, shaped_body
 from perse.body.model.covers import Cover
 from perse.body.model.upsampling import sparse
 
-SCALE_EDGES = 0.55
+SCALE_EDGES = 0.45
 """First standard deviation of a Gaussian, in lengths of the edges around it."""
 
 

@@ -132,7 +132,7 @@ class _Problem:
         self._weights, self._targets, self._index = self._observed(found)
         self._directions = self._bones(found)
         self._face(face_px)
-        self._unit = 1000 / self._tall_px(found)
+        self._unit = 1000 / tall_px(found)
         self._start(found)
 
     # What is seen
@@ -174,16 +174,9 @@ class _Problem:
         targets = np.zeros((0, 2), np.float32) if face_px is None else face_px[model.landmark_ids[ids].numpy(), :2]
         self._face_px = torch.from_numpy(np.ascontiguousarray(targets))
 
-    def _tall_px(self, found: FoundPerson) -> float:
-        """Height of the person in pixels, from what there is: eyes to shoulders are a sixth."""
-        shoulders = (found.landmarks_px[11] + found.landmarks_px[12]) / 2
-        eyes = (found.landmarks_px[2] + found.landmarks_px[5]) / 2
-        across = np.linalg.norm(found.landmarks_px[11] - found.landmarks_px[12])
-        return float(max(6.4 * np.linalg.norm(shoulders - eyes), 4.6 * across))
-
     def _start(self, found: FoundPerson) -> None:
         focal = float(self._camera.intrinsics[0, 0])
-        distance = focal * 1.65 / self._tall_px(found)
+        distance = focal * 1.65 / tall_px(found)
         eyes = (found.landmarks_px[2] + found.landmarks_px[5]) / 2
         middle = np.array([self._camera.width, self._camera.height]) / 2
         x, y = (eyes - middle) * distance / focal
@@ -248,6 +241,14 @@ class _Problem:
         _, pixels, _ = self._points()
         off = (pixels[self._index] - self._targets)[: self._n_body]
         return float(off.square().sum(-1).mean().sqrt())
+
+
+def tall_px(found: FoundPerson) -> float:
+    """Height of the person in pixels, from what there is: eyes to shoulders are a sixth."""
+    shoulders = (found.landmarks_px[11] + found.landmarks_px[12]) / 2
+    eyes = (found.landmarks_px[2] + found.landmarks_px[5]) / 2
+    across = np.linalg.norm(found.landmarks_px[11] - found.landmarks_px[12])
+    return float(max(6.4 * np.linalg.norm(shoulders - eyes), 4.6 * across))
 
 
 def _robust(off: Tensor, outlier_px: float) -> Tensor:

@@ -23,6 +23,8 @@ SIDEWAYS = 0.35
 CLEAR_M = 0.012
 """So far outside a vertex of the outline there is no body."""
 STEP_M = 0.003
+NOTHING_KNOWN = 1e-3
+"""How firmly what is far from any observation is held to the bare skin."""
 TRUST = 0.25
 """Of an observation, beside the smoothness between neighbours."""
 _BARE = torch.tensor([int(one) for one in (BodyRegion.FACE, BodyRegion.EYE, BodyRegion.HAND)])
@@ -34,7 +36,7 @@ OUTLINE_WEIGHT = 60.0
 JOINTS_HELD = 1.0
 SHAPE_HELD_M = 0.012
 """A coefficient's standard deviation weighs as much as so many metres."""
-LARGEST_CHANGE = 2.5
+LARGEST_CHANGE = 1.5
 
 Floats = NDArray[np.float32]
 
@@ -128,7 +130,7 @@ def _spread(
 ) -> NDArray[np.float64]:
     """The smoothest field [v] that is near the observations and zero where the skin is bare."""
     average = neighbour_average(faces, len(found))
-    trust = np.where(observed, TRUST, 0.0) + np.where(bare, 100.0, 0.0) + 1e-4
+    trust = np.where(observed, TRUST, 0.0) + np.where(bare, 100.0, 0.0) + NOTHING_KNOWN
     wanted = np.where(observed, TRUST * np.clip(found, DEEPEST_M, FURTHEST_M), 0.0)
     system = diags(1 + trust) - 0.5 * (average + average.T)
     solved, _ = cg(system, wanted, maxiter=400, rtol=1e-6)

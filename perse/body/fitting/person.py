@@ -17,7 +17,7 @@ from perse.body.animation.visibility import seen_in
 from perse.body.fitting.covering import nearest_labels, vertex_covers
 from perse.body.fitting.face import FoundFace, face_size, track_face
 from perse.body.fitting.fill import fill_colors
-from perse.body.fitting.fit import BodyFit, BodyFitConfig, fit_body
+from perse.body.fitting.fit import BodyFit, BodyFitConfig, fit_body, tall_px
 from perse.body.fitting.found import FoundPerson, find_person
 from perse.body.fitting.head_transfer import baked_head
 from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals
@@ -41,6 +41,8 @@ UNSURE_WIDTHS = 0.22
 LOOSE_FROM_M, LOOSE_OVER_M = 0.012, 0.028
 """A garment is loose from this thickness on, and entirely so much further out."""
 HAIR_LOOSENESS = 0.35
+POORLY_FITTED = 0.02
+"""Landmarks that are this far off, in heights of the person, mean another pose than the person's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,8 @@ def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person
     dressed = _dressed(model, fit, image, mask, body_mask, face if isinstance(face, FoundFace) else None, config)
     frame = draw_person(dressed, dressed.posed(dressed.parameters), dressed.camera)
     parts = nearest_labels(frame.parts, mask > 0.5)
+    if fit.rms_px > POORLY_FITTED * tall_px(found):
+        guessed = (*guessed, f"the pose (landmarks are {fit.rms_px:.0f} px off)")
     return FittedPerson(dressed, image, mask, parts, fit.rms_px, (*fit.guessed, *guessed))
 
 

@@ -17,6 +17,9 @@ class BodyLossConfig:
     """The pose-refined asset's image term, relative to it."""
     seams: float = 0.1
     """Weight of the captured frame's pixels next to a seam, where one part of the body ends before another."""
+    patches: float = 0.5
+    """Image term of the photographed face or a hand, seen closely. The paper has .1 of a patch of 256²; ours is what
+    holds the face together, since the whole picture is small."""
     captured_geometry: float = 0.1
     """Geometry terms of the captured frame: its geometry is a fit."""
     generated_geometry: float = 1.0
@@ -55,7 +58,9 @@ class BodyTrainingConfig:
     """Adam's, of offsets, triplane and MLP."""
     fast: float = 10.0
     """Factor for scales and colours."""
-    places: float = 0.1
+    color_epsilon: float = 1e-6
+    """Adam's, for those: with the usual 1e-8, a face's colours wander where a small picture does not tell them apart."""
+    places: float = 0.2
     """Factor for the points' own offsets, which the paper's networks give instead: Adam would move each of them a
     millimetre in its own direction at the first step."""
     final_rate: float = 0.1

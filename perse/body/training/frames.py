@@ -14,11 +14,17 @@ from perse.body.animation.clip import BodyClip, clip_of
 from perse.body.animation.drawing import BodyFrame, draw_person
 from perse.body.fitting.covering import nearest_labels
 from perse.body.fitting.person import FittedPerson, person_camera
-from perse.body.model import BodyParameters
+from perse.body.model import BodyJoint, BodyParameters, pose_body
 from perse.body.model.covers import Cover
+from perse.body.model.joints import finger_joint
 from perse.geometry import Camera
 
 Image = NDArray[np.uint8]
+
+FACE_M, HAND_M = 0.34, 0.26
+"""Sides of the windows around face and hands."""
+LEAST_HALF_PX = 8
+"""Smaller windows show nothing that the whole picture does not."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,37 @@ def frame_of(clip: BodyClip, number: int, *, generated: bool) -> TargetFrame:
 
 def captured_clip(person: FittedPerson, size_px: int) -> BodyClip:
     """The photograph as a clip of one frame: its own pixels on white, geometry of the fit."""
-    camera, box = person_camera(person, size_px)
-    image, mask = _cut(person.image, box, size_px), _cut(person.mask, box, size_px)
+    return _window_clip(person, *person_camera(person, size_px))
+
+
+def captured_patches(person: FittedPerson, size_px: int) -> list[BodyClip]:
+    """The photographed face and hands, each as a clip of one frame at nearly the photograph's own resolution.
+
+    In a picture of a whole person a face has twenty pixels, and thousands of Gaussians: only a closer look says which
+    colours are whose.
+    """
+    dressed, parameters = person.dressed, person.dressed.parameters
+    posed = pose_body(dressed.model, parameters)
+    ends = torch.cat([posed.joints, torch.ones(len(posed.joints), 1)], 1)
+    joints = (posed.transforms @ ends[..., None])[:, :3, 0]
+    eyes = joints[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
+    places = [(eyes + torch.tensor([0.0, -0.02, 0.0]), FACE_M)]
+    places += [(joints[finger_joint(side, "middle", 0)], HAND_M) for side in ("left", "right")]
+    found = []
+    for centre, width_m in places:
+        pixel, depth = dressed.camera.project(centre[None])
+        half = int(0.5 * width_m * float(dressed.camera.intrinsics[0, 0]) / float(depth[0]))
+        x, y = (int(place) for place in pixel[0].tolist())
+        box = (x - half, y - half, x + half, y + half)
+        height, width = person.mask.shape
+        if half >= LEAST_HALF_PX and box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height:
+            camera = dressed.camera.cropped(box[0], box[1], 2 * half, 2 * half).resized(size_px, size_px)
+            found.append(_window_clip(person, camera, box))
+    return found
+
+
+def _window_clip(person: FittedPerson, camera: Camera, box: tuple[int, int, int, int]) -> BodyClip:
+    image, mask = _cut(person.image, box, camera.width), _cut(person.mask, box, camera.width)
     drawn = draw_person(person.dressed, person.dressed.posed(person.dressed.parameters), camera)
     inside = mask > 0.5
     frame = BodyFrame(

@@ -57,6 +57,19 @@ def frame_loss(
     return FrameLoss(total, image.l1, image.ssim, mask.detach(), geometry.detach())
 
 
+def patch_loss(
+    avatar: BodyAvatar, posed: PosedAvatar, target: TargetFrame, config: BodyLossConfig, rasterizer: Rasterizer
+) -> Tensor:
+    """The image term of a close look at the captured frame: un-offset asset, own colours."""
+    white = torch.ones(3, device=target.image.device)
+    colors = avatar.shown_colors(generated=False)
+    drawn = rasterize(avatar.gaussians(posed.plain[0], colors), target.camera, background=white, rasterizer=rasterizer)
+    image = picture_loss(
+        drawn.colors[None], drawn.alphas[None], target.image[None], target.alpha[None], config=config.image
+    )
+    return config.patches * image.total
+
+
 def _refined(
     avatar: BodyAvatar, points: Tensor, colors: Tensor, target: TargetFrame, rasterizer: Rasterizer
 ) -> tuple[Rendering, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from perse.body.avatar import BodyAvatar, avatar_from_files, avatar_to_files
 from perse.body.training.config import BodyTrainingConfig
 from perse.body.training.frames import TargetFrame
-from perse.body.training.objective import FrameLoss, frame_loss
+from perse.body.training.objective import FrameLoss, frame_loss, patch_loss
 from perse.body.training.sampler import BodySample, sample_frames, training_steps
 from perse.body.training.smoothness import Smoothness
 from perse.errors import RecipeError, TrainingDiverged
@@ -69,10 +69,14 @@ class BodyTrainer:
         config: BodyTrainingConfig,
         *,
         rasterizer: Rasterizer,
+        patches: Sequence[TargetFrame] = (),
         device: torch.device | None = None,
         replicas: Replicas | None = None,
     ) -> None:
         """
+        Args:
+            patches: close looks at the captured frame; the first (the face) is looked at every other time.
+
         Raises:
             RecipeError: there are no generated frames, or the rasterizer cannot draw on the device.
         """
@@ -87,6 +91,7 @@ class BodyTrainer:
         self.steps = training_steps(config.epochs, len(generated), self.replicas.world)
         self._captured = captured.to(self.device)
         self._generated = list(generated)
+        self._patches = [patch.to(self.device) for patch in patches]
         self._rasterizer = rasterizer
         self._smoothness = Smoothness(self.avatar, config.losses)
         self._skipped = self._in_a_row = 0
@@ -94,7 +99,14 @@ class BodyTrainer:
             keep_freed_memory()
         factors = {"moved": config.places} | dict.fromkeys(FAST, config.fast)
         self._optimiser = torch.optim.Adam(
-            [{"params": [p], "factor": factors.get(name, 1.0)} for name, p in self.avatar.named_parameters()],
+            [
+                {
+                    "params": [p],
+                    "factor": factors.get(name, 1.0),
+                    "eps": config.color_epsilon if name in FAST else 1e-8,
+                }
+                for name, p in self.avatar.named_parameters()
+            ],
             lr=config.rate,
         )
 
@@ -114,7 +126,7 @@ class BodyTrainer:
         def total() -> Tensor:
             losses = [self._loss(target) for target in self._targets(sample)]
             found.extend(one for one, _ in losses)
-            return torch.stack([one.total + smooth for one, smooth in losses]).mean()
+            return torch.stack([one.total + beside for one, beside in losses]).mean()
 
         loss = self.replicas.backward(self.avatar, total, None)
         rate = self._rate()
@@ -137,12 +149,15 @@ class BodyTrainer:
         return chosen if sample.generated is None else [*chosen, self._generated[sample.generated].to(self.device)]
 
     def _loss(self, target: TargetFrame) -> tuple[FrameLoss, Tensor]:
-        """A frame's loss, and how rough the surface is in its pose."""
+        """A frame's loss, and what is added to it: how rough the surface is, and a close look at the captured frame."""
+        config = self.config.losses
         posed = self.avatar.pose(target.pose[None], target.translation[None])
-        return (
-            frame_loss(self.avatar, posed, target, self.config.losses, self._rasterizer),
-            self._smoothness(self.avatar, posed),
-        )
+        beside = self._smoothness(self.avatar, posed)
+        if not target.generated and self._patches:
+            turn = self.step_number
+            patch = self._patches[0 if turn % 2 == 0 else (turn // 2) % len(self._patches)]
+            beside = beside + patch_loss(self.avatar, posed, patch, config, self._rasterizer)
+        return frame_loss(self.avatar, posed, target, config, self._rasterizer), beside
 
     def _rate(self) -> float:
         progress = self.step_number / max(self.steps, 1)
