@@ -59,7 +59,8 @@ class BodyTrainingConfig:
     fast: float = 10.0
     """Factor for scales and colours."""
     color_epsilon: float = 1e-6
-    """Adam's, for those: with the usual 1e-8, a face's colours wander where a small picture does not tell them apart."""
+    """Adam's, for those: with the usual 1e-8, a face's colours wander where a small picture cannot tell them
+    apart."""
     places: float = 0.2
     """Factor for the points' own offsets, which the paper's networks give instead: Adam would move each of them a
     millimetre in its own direction at the first step."""
