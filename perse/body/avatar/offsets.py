@@ -32,7 +32,7 @@ class OffsetConfig:
     """Sizes of triplane and MLP."""
 
     features: int = 32
-    """Of a plane (docs/reference.md names the source of these numbers)."""
+    """Of a plane (docs/body.md#the-papers-numbers)."""
     resolution: int = 128
     """Cells along a side of a plane."""
     hidden: int = 128

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 STEP_M = 0.03
 SHARES = (1.0, *[0.5] * 6, *[0.3] * 6)
-"""Of the 13 places (docs/reference.md names the source)."""
+"""Of the 13 places (docs/body.md#the-papers-numbers)."""
 FULL_AT_M = 0.04
 """A point so far from the skin takes the diffused weights entirely, nearer ones in part."""
 

@@ -1,4 +1,4 @@
-"""Numbers of a training of the body avatar. The source of each is named in docs/reference.md and docs/body.md."""
+"""Numbers of a training of the body avatar. The source of each is named in docs/body.md#the-papers-numbers."""
 
 from __future__ import annotations
 
