@@ -11,8 +11,11 @@ from perse.body.avatar.avatar import BodyAvatar, Structure
 from perse.body.avatar.offsets import OffsetConfig
 from perse.body.model import BodyRegion, body_regions, shaped_body
 from perse.body.model.covers import Cover
-from perse.body.model.upsampling import sparse
+from perse.body.model.upsampling import sparse, unit_normals
 
+INSET = 0.9
+"""How far below the surface a Gaussian stands at first, in its standard deviations: half of what it covers lies
+outside of it, and a silhouette that is too wide is paid for with white rims."""
 SCALE_EDGES = 0.45
 """First standard deviation of a Gaussian, in lengths of the edges around it."""
 
@@ -44,8 +47,10 @@ def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConf
         torch.manual_seed(seed)
         avatar = BodyAvatar(structure, config)
     with torch.no_grad():
+        scales = SCALE_EDGES * _edges(person)
         avatar.colors.copy_(colors)
-        avatar.log_scales.copy_((SCALE_EDGES * _edges(person)).log())
+        avatar.log_scales.copy_(scales.log())
+        avatar.moved.copy_(-INSET * scales[:, None] * unit_normals(person.rest, person.faces))
     return avatar
 
 

@@ -23,6 +23,7 @@ SIDEWAYS = 0.35
 CLEAR_M = 0.012
 """So far outside a vertex of the outline there is no body."""
 STEP_M = 0.003
+SHRINK_M = 0.004
 NOTHING_KNOWN = 1e-3
 """How firmly what is far from any observation is held to the bare skin."""
 TRUST = 0.25
@@ -123,6 +124,27 @@ def layer_thickness(outline: Outline, regions: Tensor, faces: Tensor) -> Tensor:
     bare = torch.isin(regions, _BARE).numpy()
     spread = _spread(outline.distance_m, outline.observed, bare, faces.numpy())
     return torch.from_numpy(spread.astype(np.float32))
+
+
+def within_mask(
+    thickness: Tensor, posed: Tensor, normals: Tensor, regions: Tensor, camera: Camera, mask: Floats
+) -> Tensor:
+    """Thickness [v] made smaller where the layer would be seen outside of the person: between the legs, under an arm.
+
+    What the photograph does not reach is left as it is.
+    """
+    result = thickness.clone()
+    bare = torch.isin(regions, _BARE) | (regions == BodyRegion.FOOT)  # toes are thinner than what is taken away
+    height, width = mask.shape
+    for _ in range(round((FURTHEST_M - DEEPEST_M) / SHRINK_M)):
+        pixels = camera.project(posed + result[:, None] * normals)[0].numpy()
+        inside = map_coordinates(mask, [pixels[:, 1] - 0.5, pixels[:, 0] - 0.5], order=1, mode="constant", cval=0) > 0.5
+        on_picture = ((pixels > 1) & (pixels < np.array([width - 1, height - 1]))).all(1)
+        outside = torch.from_numpy(~inside & on_picture) & ~bare & (result > DEEPEST_M)
+        if not outside.any():
+            break
+        result[outside] -= SHRINK_M
+    return result
 
 
 def _spread(

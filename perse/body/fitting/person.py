@@ -20,7 +20,7 @@ from perse.body.fitting.fill import fill_colors
 from perse.body.fitting.fit import BodyFit, BodyFitConfig, fit_body, tall_px
 from perse.body.fitting.found import FoundPerson, find_person
 from perse.body.fitting.head_transfer import baked_head
-from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals
+from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals, within_mask
 from perse.body.model import AnnyBody, BodyParameters, BodyRegion, BodySource, body_regions, pose_body, shaped_body
 from perse.body.model.covers import Cover
 from perse.body.model.skin_diffusion import weights_of_layer
@@ -152,6 +152,7 @@ def _dressed(
     body = _Posed.of(model, fit.parameters)
     outline = read_outline(body.vertices, body.normals, regions, fit.camera, mask, _drawn_mask(model, fit))
     thickness = layer_thickness(outline, regions, model.faces)
+    thickness = within_mask(thickness, body.vertices, body.normals, regions, fit.camera, mask)
 
     dressed_coarse = body.vertices + thickness[:, None] * body.normals
     photo_px, seen = seen_in(dressed_coarse, model.faces, fit.camera, mask)
