@@ -24,7 +24,7 @@ CLEAR_M = 0.012
 """So far outside a vertex of the outline there is no body."""
 STEP_M = 0.003
 SHRINK_M = 0.004
-NOTHING_KNOWN = 1e-3
+NOTHING_KNOWN = 2e-3
 """How firmly what is far from any observation is held to the bare skin."""
 TRUST = 0.25
 """Of an observation, beside the smoothness between neighbours."""
