@@ -46,10 +46,10 @@ def embedded_head(cache_dir: Path | None = None) -> HeadModel:
     """
     folder = cache_dir or cache_folder()
     path = folder / f"embedded-head-v{BUILD_VERSION}-anny{version('anny')}.npz"
-    cached = _read_cache(path)
+    cached = read_cache(path)
     if cached is None:
         cached = build_embedded_arrays()
-        _write_cache(path, cached)
+        write_cache(path, cached)
     return _with_landmarks(cached)
 
 
@@ -62,7 +62,7 @@ def build_embedded_arrays() -> dict[str, NDArray[np.generic]]:
     expression, names = parts.expression_basis(folder, cut)
     regions = np.where(parts.ear_vertices(folder, cut), int(Region.EARS), cut.regions)
     arrays: dict[str, NDArray[np.generic]] = {
-        "template": (cut.vertices - _origin(cut)) * METRES_PER_DM,
+        "template": (cut.vertices - origin_of(cut)) * METRES_PER_DM,
         "shape_basis": parts.shape_basis(folder, cut, N_SHAPE) * METRES_PER_DM,
         "expression_basis": expression * METRES_PER_DM,
         "pose_basis": parts.pose_basis(folder, cut, hinge, opened, weights) * METRES_PER_DM,
@@ -81,14 +81,14 @@ def build_embedded_arrays() -> dict[str, NDArray[np.generic]]:
     }
 
 
-def _origin(cut: parts.HeadCut) -> NDArray[np.float64]:
+def origin_of(cut: parts.HeadCut) -> NDArray[np.float64]:
     """Between the ears at the height of the eyes: near the middle of the skull, decimetres."""
     eyes = cut.vertices[cut.of(Region.LEFT_EYE) | cut.of(Region.RIGHT_EYE)].mean(0)
     return np.array([0.0, eyes[1], eyes[2] - 0.7])
 
 
 def _with_landmarks(arrays: dict[str, NDArray[np.generic]]) -> HeadModel:
-    embedding = _read_landmarks(len(arrays["faces"]))
+    embedding = read_landmarks(len(arrays["faces"]))
     tensors = {
         field.name: (
             tuple(str(name) for name in arrays[field.name])
@@ -100,7 +100,7 @@ def _with_landmarks(arrays: dict[str, NDArray[np.generic]]) -> HeadModel:
     return HeadModel(**tensors)  # type: ignore[arg-type]
 
 
-def _read_landmarks(n_faces: int) -> dict[str, NDArray[np.generic]]:
+def read_landmarks(n_faces: int) -> dict[str, NDArray[np.generic]]:
     """The committed correspondence, or an empty one while it is being made (`perse.tracking.correspondence`)."""
     if not LANDMARK_FILE.is_file():
         log.warning("no landmark correspondence at %s: the embedded head has no landmarks", LANDMARK_FILE.name)
@@ -115,7 +115,8 @@ def _read_landmarks(n_faces: int) -> dict[str, NDArray[np.generic]]:
         return {name: file[name] for name in ("landmark_ids", "landmark_faces", "landmark_weights")}
 
 
-def _read_cache(path: Path) -> dict[str, NDArray[np.generic]] | None:
+def read_cache(path: Path) -> dict[str, NDArray[np.generic]] | None:
+    """The arrays of a cache file; None where there is none, or half of one."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -123,7 +124,7 @@ def _read_cache(path: Path) -> dict[str, NDArray[np.generic]] | None:
         return None
 
 
-def _write_cache(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
+def write_cache(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
     """Through a temporary name, so that a reader never meets half a file. A read-only home is no reason to fail."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

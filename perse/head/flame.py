@@ -6,6 +6,7 @@ and never opened here.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +54,11 @@ def load_flame(
         HeadModelError: missing, not a FLAME model, damaged, or still a pickle.
     """
     name = Path(path).name
-    arrays = _read(Path(path), NEEDED)
+    arrays = read_arrays(Path(path), NEEDED)
     missing = [one for one in NEEDED if one not in arrays]
     if missing:
         raise HeadModelError(f"{name} lacks {', '.join(missing)}; give FLAME's 2020 or 2023 model file")
-    _refuse_misfits(name, arrays)
+    refuse_misfits(name, arrays, FLAME_FILES)
     template = arrays["v_template"].astype(np.float32)
     faces = arrays["f"].astype(np.int64)
     directions = arrays["shapedirs"].astype(np.float32)
@@ -99,7 +100,30 @@ def _regions(weights: NDArray[np.float32]) -> NDArray[np.int64]:
     return regions
 
 
-def _read(path: Path, names: tuple[str, ...]) -> Arrays:
+@dataclass(frozen=True)
+class ModelFiles:
+    """A family of model files that share FLAME's arrays.
+
+    Attributes:
+        model: its name.
+        advice: which files to give.
+        joints: how many there are.
+    """
+
+    model: str
+    advice: str
+    joints: int
+
+
+FLAME_FILES = ModelFiles("FLAME", "give FLAME's 2020 or 2023 model file", len(Joint))
+
+
+def read_arrays(path: Path, names: tuple[str, ...]) -> Arrays:
+    """The arrays of these names from safetensors or npz, as far as they are there.
+
+    Raises:
+        HeadModelError: missing, damaged, or something else, such as a pickle.
+    """
     data = read_bytes(path)
     if path.suffix.lower() != ".safetensors" and data[:2] != b"PK":
         raise HeadModelError(
@@ -115,21 +139,25 @@ def _read(path: Path, names: tuple[str, ...]) -> Arrays:
         raise HeadModelError(f"{path.name} cannot be read as plain arrays: {reason}; convert it again") from None
 
 
-def _refuse_misfits(name: str, arrays: Arrays) -> None:
-    """Every size and index, so that what comes later cannot fall over them."""
+def refuse_misfits(name: str, arrays: Arrays, files: ModelFiles) -> None:
+    """Look at every size and index, so that what comes later cannot fall over them.
+
+    Raises:
+        HeadModelError: one does not fit.
+    """
     v = len(arrays["v_template"]) if arrays["v_template"].ndim else 0
-    j, t = len(Joint), len(arrays["f"]) if arrays["f"].ndim else 0
+    j, t = files.joints, len(arrays["f"]) if arrays["f"].ndim else 0
     kinds = {"f": "iu", "kintree_table": "iu"}
     for one in NEEDED:
         if arrays[one].dtype.kind not in kinds.get(one, "f"):
-            raise HeadModelError(f"{name}: {one} holds {arrays[one].dtype}; give FLAME's 2020 or 2023 model file")
+            raise HeadModelError(f"{name}: {one} holds {arrays[one].dtype}; {files.advice}")
         with np.errstate(over="ignore"):
             finite = arrays[one].dtype.kind != "f" or np.isfinite(arrays[one].astype(np.float32)).all()
         if not finite:
-            raise HeadModelError(f"{name}: {one} holds numbers that are not finite; convert FLAME's file again")
+            raise HeadModelError(f"{name}: {one} holds numbers that are not finite; convert {files.model}'s file again")
     joints = arrays["kintree_table"].shape[-1] if arrays["kintree_table"].ndim == 2 else 0
     if joints != j:
-        raise HeadModelError(f"{name} has {joints} joints, FLAME has {j}")
+        raise HeadModelError(f"{name} has {joints} joints, {files.model} has {j}")
     shapes = {
         "v_template": (v, 3), "f": (t, 3), "shapedirs": (v, 3, None), "posedirs": (v, 3, 9 * (j - 1)),
         "J_regressor": (j, v), "kintree_table": (2, j), "weights": (v, j),
@@ -137,14 +165,14 @@ def _refuse_misfits(name: str, arrays: Arrays) -> None:
     for one, expected in shapes.items():
         found = arrays[one].shape
         if len(found) != len(expected) or any(w is not None and w != f for f, w in zip(found, expected, strict=True)):
-            raise HeadModelError(f"{name}: {one} has shape {found}; give FLAME's 2020 or 2023 model file")
+            raise HeadModelError(f"{name}: {one} has shape {found}; {files.advice}")
     faces, parents = arrays["f"].astype(np.int64), arrays["kintree_table"][0].astype(np.int64)
     if not v or not t or not (faces.min() >= 0 and faces.max() < v):
-        raise HeadModelError(f"{name} has triangles without vertices; give FLAME's 2020 or 2023 model file")
+        raise HeadModelError(f"{name} has triangles without vertices; {files.advice}")
     if any(not 0 <= parent < joint for joint, parent in enumerate(parents) if joint):
-        raise HeadModelError(f"{name} has joints that hang from none; give FLAME's 2020 or 2023 model file")
+        raise HeadModelError(f"{name} has joints that hang from none; {files.advice}")
     if (np.abs(arrays["weights"].sum(1)) < 1e-6).any():
-        raise HeadModelError(f"{name} has vertices without a joint; give FLAME's 2020 or 2023 model file")
+        raise HeadModelError(f"{name} has vertices without a joint; {files.advice}")
 
 
 def _read_embedding(
@@ -153,7 +181,7 @@ def _read_embedding(
     if path is None:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3), np.float32)
     name = Path(path).name
-    raw = _read(Path(path), EMBEDDING)
+    raw = read_arrays(Path(path), EMBEDDING)
     missing = [one for one in EMBEDDING if one not in raw]
     if missing:
         raise HeadModelError(f"{name} lacks {', '.join(missing)}; give FLAME's mediapipe_landmark_embedding.npz")

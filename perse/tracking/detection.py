@@ -47,7 +47,7 @@ _CHATTER = ("XNNPACK delegate", "absl::InitializeLog()", "inference_feedback_man
 impossible."""
 
 
-def _started(make: Callable[[Any], Any]) -> Any:
+def started(make: Callable[[Any], Any]) -> Any:
     """A mediapipe solution that has seen a first, empty picture: by then its graph has said what it has to say."""
     logging.getLogger("absl").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype\(\) is deprecated", category=UserWarning)
@@ -61,7 +61,7 @@ def _started(make: Callable[[Any], Any]) -> Any:
 
 @lru_cache(maxsize=2)
 def _detector(far: bool) -> Any:
-    return _started(
+    return started(
         lambda solutions: solutions.face_detection.FaceDetection(
             model_selection=1 if far else 0, min_detection_confidence=MIN_CONFIDENCE
         )
@@ -70,7 +70,7 @@ def _detector(far: bool) -> Any:
 
 @lru_cache(maxsize=1)
 def _face_mesh() -> Any:
-    return _started(
+    return started(
         lambda solutions: solutions.face_mesh.FaceMesh(
             static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=MIN_CONFIDENCE
         )
@@ -79,7 +79,7 @@ def _face_mesh() -> Any:
 
 @lru_cache(maxsize=1)
 def _selfie() -> Any:
-    return _started(lambda solutions: solutions.selfie_segmentation.SelfieSegmentation(model_selection=0))
+    return started(lambda solutions: solutions.selfie_segmentation.SelfieSegmentation(model_selection=0))
 
 
 def detect_faces(image: Image) -> list[FaceBox]:

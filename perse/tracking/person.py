@@ -30,23 +30,33 @@ BAND_WIDTHS = 0.035
 """Half-width of the band whose alpha is measured from colours, in face widths."""
 
 
-def person_matte(image: Image, face_width_px: float, face_hull: Floats) -> Floats:
+def person_matte(
+    image: Image,
+    face_width_px: float,
+    face_hull: Floats,
+    *,
+    probability: Floats | None = None,
+    work_px: int = WORK_PX,
+    unsure_widths: float = UNSURE_WIDTHS,
+) -> Floats:
     """How much of each pixel is the person (hair and headwear included): [h, w] in [0, 1].
 
     Args:
         image: [h, w, 3] uint8 RGB.
         face_width_px: natural unit of distances.
         face_hull: [h, w] in [0, 1], certainly person.
+        probability: [h, w], a network's opinion; by default that of the one for close portraits.
+        work_px: longer side of the copy that colours are compared on.
+        unsure_widths: half-width of the band around the network's outline that colours decide, in face widths.
     """
     height, width = image.shape[:2]
-    scale = WORK_PX / max(height, width)
+    scale = work_px / max(height, width)
     small_size = (round(width * scale), round(height * scale))
     small = np.asarray(cv2.resize(image, small_size, interpolation=cv2.INTER_AREA), np.uint8)
-    probability = np.asarray(
-        cv2.resize(person_probability(image), small_size, interpolation=cv2.INTER_AREA), np.float32
-    )
+    probability = person_probability(image) if probability is None else probability
+    probability = np.asarray(cv2.resize(probability, small_size, interpolation=cv2.INTER_AREA), np.float32)
     hull = np.asarray(cv2.resize(face_hull, small_size, interpolation=cv2.INTER_AREA)) > 0.5
-    rough = _grab_cut(small, probability, hull, UNSURE_WIDTHS * face_width_px * scale)
+    rough = _grab_cut(small, probability, hull, unsure_widths * face_width_px * scale)
     large = np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
     gray = to_gray(image)
     soft = guided_filter(

@@ -27,6 +27,7 @@ COMMANDS = {
     "studio": Command("studio", "from a photograph to an avatar, in a browser", "serve"),
     "build": Command("build_avatar", "build the avatar of one portrait, or continue an interrupted build", "ray"),
     "build-many": Command("build_many", "build the avatars of a folder of portraits", "ray"),
+    "build-body": Command("build_body", "build the whole-body avatar of one standing person", "ray"),
     "view": Command("view", "look at an avatar in a browser, also while it is in training", "serve"),
     "render": Command("render", "pictures, turntables, interpolations, reenactments"),
     "export": Command("export", "ply, splat, glTF, USD, a page for the browser", "export"),

@@ -1,0 +1,8 @@
+"""`perse build-body` as a file, for ``ray job submit`` and for a checkout without an installation."""
+
+import sys
+
+from perse_ray.commands.build_body import run
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,1 @@
+"""From a fitted person to pose-rich frames."""

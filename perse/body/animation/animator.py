@@ -1,0 +1,106 @@
+"""Who films a person: the seam, and the animator that needs no weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from perse.body.animation.clip import BodyClip, clip_of
+from perse.body.animation.drawing import BodyFrame, draw_person
+from perse.body.animation.dressed import DressedPerson
+from perse.body.animation.motions import Filmed, performed
+from perse.body.animation.studio_camera import whole_person
+from perse.geometry import Camera
+
+
+class BodyAnimator(Protocol):
+    """Makes a pose-rich clip of one person (the paper's is MimicMotion)."""
+
+    def film(self, person: DressedPerson, filmed: Filmed, size_px: int) -> BodyClip:
+        """A motion as a clip of square frames."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """What generated frames get wrong: their maker's idea of the person instead of the person.
+
+    A rendering keeps the identity by construction. A diffusion model does not, and the two ideas of the method exist
+    because of that; so that they can be seen at work without such weights, this imitates it. Nothing by default.
+    """
+
+    tint: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Added to the colours."""
+    face_blur_px: float = 0.0
+    """Standard deviation of the blur of photographed details, pixels of the photograph, everywhere."""
+    flatten: float = 0.0
+    """Share by which details of the photograph give way to the plain colours of their surroundings."""
+    sway_m: float = 0.0
+    """Frames are drawn so far beside where they should be, back and forth: geometry that does not agree."""
+
+
+NO_DRIFT = Drift()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProceduralBodyAnimatorConfig:
+    """The textured surface, moved and drawn again."""
+
+    drift: Drift = NO_DRIFT
+    """Faults to imitate."""
+
+    def build(self) -> ProceduralBodyAnimator:
+        return ProceduralBodyAnimator(self)
+
+
+@dataclass(frozen=True)
+class ProceduralBodyAnimator:
+    """See `BodyAnimator`. Deterministic."""
+
+    config: ProceduralBodyAnimatorConfig = field(default_factory=ProceduralBodyAnimatorConfig)
+
+    def film(self, person: DressedPerson, filmed: Filmed, size_px: int) -> BodyClip:
+        """See `BodyAnimator.film`."""
+        camera = studio_camera(person, size_px)
+        motion = performed(person.model, person.parameters, filmed.name, filmed.phases)
+        points = person.moved(motion, filmed.seconds)
+        drift = self.config.drift
+        drawn = drifted(person, drift)
+        frames = []
+        for number, posed in enumerate(points):
+            aside = drift.sway_m * np.sin(2.4 * number + len(filmed.name))
+            frame = draw_person(drawn, posed + torch.tensor([aside, 0.5 * aside, 0.0], dtype=torch.float32), camera)
+            frames.append(_tinted(frame, drift))
+        return clip_of(frames, motion, camera)
+
+
+def studio_camera(person: DressedPerson, size_px: int) -> Camera:
+    """The camera that the motions are filmed with: the whole person, from as high as the middle of the body."""
+    points = person.posed(person.parameters)
+    x, _, z = person.parameters.translation.tolist()
+    return whole_person(float(points[:, 1].min()), float(points[:, 1].max()), x, z, size_px)
+
+
+def drifted(person: DressedPerson, drift: Drift) -> DressedPerson:
+    """The person as such a maker of frames would see them."""
+    if not (drift.face_blur_px or drift.flatten):
+        return person
+    import cv2
+
+    photograph = person.photograph
+    if drift.face_blur_px:
+        photograph = np.asarray(cv2.GaussianBlur(photograph, (0, 0), drift.face_blur_px), np.float32)
+    if drift.flatten:
+        plain = np.asarray(cv2.GaussianBlur(photograph, (0, 0), 12.0), np.float32)
+        photograph = photograph + np.float32(drift.flatten) * (plain - photograph)
+    return replace(person, photograph=photograph)
+
+
+def _tinted(frame: BodyFrame, drift: Drift) -> BodyFrame:
+    if not any(drift.tint):
+        return frame
+    shift = 255 * np.array(drift.tint, np.float32) * (frame.alpha[..., None] / np.float32(255))
+    return replace(frame, image=np.round(np.clip(frame.image + shift, 0, 255)).astype(np.uint8))

@@ -1,0 +1,143 @@
+"""A person as Gaussians that a pose moves.
+
+::
+
+    rest + offset ─► un-offset asset ─────────────────────────► LBS ─► Gaussians ("plain")
+              └────► + pose-driven offset (triplane, MLP) ────► LBS ─► Gaussians ("refined")
+
+Scales are isotropic and opacities fixed: what a body looks like is decided by where its points are and what colour they
+have, which is what keeps it sharp in poses that nobody has seen. In generated frames an auxiliary colour is added,
+which learns what their maker does to colours and is left out everywhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from perse.body.avatar.offsets import OffsetConfig, PoseOffsets
+from perse.gaussians import Gaussians
+from perse.head import blend_transforms, joint_transforms
+
+OPACITY = 0.8
+"""Of every Gaussian. Neighbours overlap and close the surface; at one, the rasterizer's half pixel of blur would widen
+every silhouette by as much."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What training does not change.
+
+    Attributes:
+        rest: [n, 3], the dressed surface in rest pose, metres.
+        skinning: [n, 55], diffused away from the skin.
+        faces: [t, 3], triangles between the points.
+        joints: [55, 3], rest positions.
+        parents: [55].
+        vertices: [v, 3], places in rest pose at which the pose-driven offset is asked for.
+        mixture: sparse [n, v], carries offsets from there to the points.
+        covers: [n] values of `Cover`.
+        hands, face: [n] bool.
+    """
+
+    rest: Tensor
+    skinning: Tensor
+    faces: Tensor
+    joints: Tensor
+    parents: Tensor
+    vertices: Tensor
+    mixture: Tensor
+    covers: Tensor
+    hands: Tensor
+    face: Tensor
+
+
+@dataclass(frozen=True)
+class PosedAvatar:
+    """Points of several frames.
+
+    Attributes:
+        plain: [f, n, 3] without the pose-driven offset; refined: [f, n, 3] with it.
+        scales: [n], standard deviations.
+        offsets: [f, n, 3], the pose-driven ones, rest pose.
+    """
+
+    plain: Tensor
+    refined: Tensor
+    scales: Tensor
+    offsets: Tensor
+
+
+class BodyAvatar(nn.Module):
+    """The avatar of one person."""
+
+    rest: Tensor
+    skinning: Tensor
+    faces: Tensor
+    joints: Tensor
+    vertices: Tensor
+    mixture: Tensor
+    covers: Tensor
+    hands: Tensor
+    face: Tensor
+
+    def __init__(self, structure: Structure, config: OffsetConfig) -> None:
+        super().__init__()
+        for name, value in vars(structure).items():
+            self.register_buffer(name, value, persistent=False)
+        self.structure = structure
+        self._parents = structure.parents.tolist()
+        n = len(structure.rest)
+        margin = 0.1
+        self.offsets = PoseOffsets(
+            config, structure.vertices.min(0).values - margin, structure.vertices.max(0).values + margin
+        )
+        self.moved = nn.Parameter(torch.zeros(n, 3))
+        self.log_scales = nn.Parameter(torch.zeros(n))
+        self.colors = nn.Parameter(torch.full((n, 3), 0.5))
+        self.auxiliary = nn.Parameter(torch.zeros(n, 3))
+
+    def __len__(self) -> int:
+        """Number of Gaussians."""
+        return len(self.moved)
+
+    def pose(self, pose: Float[Tensor, "f 55 3"], translation: Float[Tensor, "f 3"]) -> PosedAvatar:
+        """Points in poses."""
+        transforms = joint_transforms(self.joints, pose, self._parents)
+        matrices = blend_transforms(transforms, self.skinning)  # [f, n, 4, 4]
+        coarse = self.offsets(self.vertices, pose)
+        offsets = torch.stack([self.mixture @ one for one in coarse])
+        canonical = self.rest + self.moved
+        turned, shift = matrices[..., :3, :3], matrices[..., :3, 3] + translation[:, None]
+        # Products and sums, not 30,000 matrix products of 3 × 3, which torch does one by one.
+        plain = (turned * canonical[:, None, :]).sum(-1) + shift
+        refined = plain + (turned * offsets[..., None, :]).sum(-1)
+        return PosedAvatar(plain, refined, self.log_scales.exp(), offsets)
+
+    def shown_colors(self, *, generated: bool) -> Float[Tensor, "n 3"]:
+        """RGB in [0, 1]; with the auxiliary colour for generated frames."""
+        return (self.colors + self.auxiliary if generated else self.colors).clamp(0, 1)
+
+    def gaussians(self, points: Float[Tensor, "f n 3"], values: Float[Tensor, "*f n c"]) -> Gaussians:
+        """Gaussians at posed points that show some values; colours, normals or parts."""
+        lead = points.shape[:-1]
+        unturned = torch.zeros(*lead, 4, device=points.device)
+        unturned[..., 0] = 1
+        scales = self.log_scales.exp()[:, None].expand(*lead, 3)
+        opacities = torch.full(lead, OPACITY, device=points.device)
+        return Gaussians(points, unturned, scales, opacities, values.expand(*lead, values.shape[-1]))
+
+    @torch.no_grad()
+    def posed(self, pose: Float[Tensor, "55 3"], translation: Float[Tensor, "3"]) -> Gaussians:
+        """What is shown: the refined asset in one pose."""
+        points = self.pose(pose[None], translation[None]).refined
+        return self.gaussians(points, self.shown_colors(generated=False))[0]
+
+    def on(self, device: torch.device) -> BodyAvatar:
+        """This avatar on a device."""
+        moved = self.to(device)
+        moved.structure = replace(self.structure, **{name: getattr(moved, name) for name in vars(self.structure)})
+        return moved

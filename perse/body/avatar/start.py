@@ -1,0 +1,74 @@
+"""The avatar before training: the dressed surface as the photograph colours it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perse.body.animation.dressed import DressedPerson
+from perse.body.avatar.avatar import BodyAvatar, Structure
+from perse.body.avatar.offsets import OffsetConfig
+from perse.body.model import BodyRegion, body_regions, shaped_body
+from perse.body.model.covers import Cover
+from perse.body.model.upsampling import sparse, unit_normals
+
+INSET = 0.9
+"""How far below the surface a Gaussian stands at first, in its standard deviations: half of what it covers lies
+outside of it, and a silhouette that is too wide is paid for with white rims."""
+SCALE_EDGES = 0.45
+"""First standard deviation of a Gaussian, in lengths of the edges around it."""
+
+
+def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConfig, seed: int) -> BodyAvatar:
+    """Gaussians on a dressed surface.
+
+    Args:
+        colors: [n, 3] in [0, 1], first colours.
+        seed: of the networks.
+    """
+    model = person.model
+    regions = body_regions(model)
+    skin = shaped_body(model, person.parameters)
+    dressed = _dressed_vertices(person)
+    structure = Structure(
+        rest=person.rest,
+        skinning=person.skinning,
+        faces=person.faces,
+        joints=model.joint_regressor @ skin,
+        parents=model.parents,
+        vertices=skin[torch.from_numpy(dressed)],
+        mixture=sparse(person.fine.mixture[:, dressed]),
+        covers=person.covers,
+        hands=person.hands,
+        face=person.fine.of(((regions == BodyRegion.FACE) | (regions == BodyRegion.EYE)).float()) > 0.5,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        avatar = BodyAvatar(structure, config)
+    with torch.no_grad():
+        scales = SCALE_EDGES * _edges(person)
+        avatar.colors.copy_(colors)
+        avatar.log_scales.copy_(scales.log())
+        avatar.moved.copy_(-INSET * scales[:, None] * unit_normals(person.rest, person.faces))
+    return avatar
+
+
+def _dressed_vertices(person: DressedPerson) -> NDArray[np.int64]:
+    """Vertices of the body that carry cloth or hair. Skin and shoes keep the shape that the bones give them: no frame
+    that is made without weights says otherwise, and a face has more vertices than everything else together."""
+    covers = person.covers[: person.model.n_vertices]
+    worn = torch.isin(covers, torch.tensor([int(Cover.UPPER), int(Cover.LOWER), int(Cover.HAIR)]))
+    return np.flatnonzero(worn.numpy() if bool(worn.any()) else np.ones(len(worn), bool))
+
+
+def _edges(person: DressedPerson) -> torch.Tensor:
+    """[n] mean length of the edges at each point, metres."""
+    faces, rest = person.faces, person.rest
+    first, second = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1)
+    lengths = (rest[first] - rest[second]).norm(dim=-1)
+    total, count = torch.zeros(len(rest)), torch.zeros(len(rest))
+    for end in (first, second):
+        total.index_add_(0, end, lengths)
+        count.index_add_(0, end, torch.ones_like(lengths))
+    return (total / count.clamp(min=1)).clamp(min=5e-4)

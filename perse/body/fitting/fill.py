@@ -1,0 +1,46 @@
+"""Colours of what the photograph does not show: taken through the body from what it does."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from perse.body.model.covers import Cover
+
+SEEN = 0.6
+DEPTH_SHARE = 0.3
+"""A centimetre of depth counts as 3 mm: a back has its front's colours, the stripes at their heights."""
+NEIGHBOURS = 6
+LEAST = 30
+UNSEEN_COLOR = {
+    Cover.SKIN: (200, 160, 135), Cover.HAIR: (90, 70, 55), Cover.UPPER: (120, 120, 125), Cover.LOWER: (52, 56, 66),
+    Cover.SHOES: (45, 40, 38),
+}  # fmt: skip
+"""Where nothing of a cover is seen: nobody knows; plain and dull, so that it is not taken for a finding."""
+
+
+def fill_colors(rest: Tensor, covers: Tensor, colors: Tensor, seen: Tensor) -> Tensor:
+    """Colours [n, 3] of surface points [n, 3] in rest pose.
+
+    Args:
+        covers: [n] values of `Cover`.
+        colors: [n, 3] in [0, 1], the photograph's; seen: [n] in [0, 1], where they may be trusted.
+    """
+    fill = colors.clone()
+    flat = rest * torch.tensor([1.0, 1.0, DEPTH_SHARE])
+    for cover, unseen in UNSEEN_COLOR.items():
+        own = covers == cover
+        sources = own & (seen > SEEN)
+        if not own.any():
+            continue
+        if int(sources.sum()) < LEAST:
+            fill[own] = torch.tensor(unseen, dtype=torch.float32) / 255
+            continue
+        distances, nearest = cKDTree(flat[sources].numpy()).query(flat[own].numpy(), k=NEIGHBOURS)
+        weights = 1 / np.maximum(np.asarray(distances), 2e-3)
+        weights = torch.from_numpy((weights / weights.sum(1, keepdims=True)).astype(np.float32))
+        taken = colors[sources][torch.from_numpy(np.asarray(nearest))]
+        fill[own] = (weights[..., None] * taken).sum(1)
+    return fill

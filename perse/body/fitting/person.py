@@ -1,0 +1,249 @@
+"""From a photograph to a dressed person: the order of the steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+from torch import Tensor
+
+from perse.body.animation.drawing import draw_person
+from perse.body.animation.dressed import DressedPerson
+from perse.body.animation.visibility import seen_in
+from perse.body.fitting.covering import nearest_labels, vertex_covers
+from perse.body.fitting.face import FoundFace, face_size, track_face
+from perse.body.fitting.fill import fill_colors
+from perse.body.fitting.fit import BodyFit, BodyFitConfig, fit_body, tall_px
+from perse.body.fitting.found import FoundPerson, find_person
+from perse.body.fitting.head_transfer import baked_head
+from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals, within_mask
+from perse.body.model import AnnyBody, BodyParameters, BodyRegion, BodySource, body_regions, pose_body, shaped_body
+from perse.body.model.covers import Cover
+from perse.body.model.skin_diffusion import weights_of_layer
+from perse.body.model.upsampling import FineMesh, refined
+from perse.geometry import Camera
+from perse.head import HeadModel, blend_transforms
+from perse.render import project_vertices, rasterize_mesh
+from perse.tracking.person import person_matte
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+MAX_SIDE_PX = 1400
+"""Larger photographs are reduced: no Gaussian is smaller than their pixels."""
+MATTE_PX = 512
+UNSURE_WIDTHS = 0.22
+"""Of the matte, face widths: the network's outline of a whole body is coarse."""
+LOOSE_FROM_M, LOOSE_OVER_M = 0.012, 0.028
+"""A garment is loose from this thickness on, and entirely so much further out."""
+HAIR_LOOSENESS = 0.35
+POORLY_FITTED = 0.02
+"""Landmarks that are this far off, in heights of the person, mean another pose than the person's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonFitConfig:
+    """Everything that decides how a person is fitted."""
+
+    fit: BodyFitConfig = field(default_factory=BodyFitConfig)
+    """Weights of the pose fit."""
+    longest_edge_m: float = 0.009
+    """Of the dressed surface; its vertices are the avatar's Gaussians."""
+
+
+@dataclass(frozen=True)
+class FittedPerson:
+    """A photographed person, ready to be filmed and trained on.
+
+    Attributes:
+        dressed: the textured surface.
+        image: [h, w, 3] uint8, the photograph.
+        mask: [h, w] float32, the person.
+        parts: [h, w] uint8, values of `Cover`.
+        rms_px: of the body landmarks.
+        guessed: what the photograph does not show.
+    """
+
+    dressed: DressedPerson
+    image: Image
+    mask: Floats
+    parts: NDArray[np.uint8]
+    rms_px: float
+    guessed: tuple[str, ...]
+
+
+def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person: int | None = None) -> FittedPerson:
+    """Fit the person of a photograph.
+
+    Args:
+        image: [h, w, 3] uint8 RGB, upright.
+        person: which one, where there are several; from 1, left to right.
+
+    Raises:
+        PortraitError: nobody, several persons without a choice, too small.
+    """
+    image = _reduced(image)
+    model = source.load()
+    found = find_person(image, person)
+    face = track_face(image, found)
+    guessed: tuple[str, ...] = ("face shape",)
+    offsets, face_px = torch.zeros_like(model.template), None
+    if isinstance(face, FoundFace):
+        face_px, guessed = face.landmarks_px, ()
+        if isinstance(source, AnnyBody):
+            from perse.head.embedded import embedded_head
+
+            offsets = baked_head(model, embedded_head(), face.portrait.head)
+    fit = fit_body(model, found, (image.shape[1], image.shape[0]), face_px, offsets, config.fit)
+    body_mask = _drawn_mask(model, fit)
+    mask = _matte(image, found, body_mask)
+    dressed = _dressed(model, fit, image, mask, body_mask, face if isinstance(face, FoundFace) else None, config)
+    frame = draw_person(dressed, dressed.posed(dressed.parameters), dressed.camera)
+    parts = nearest_labels(frame.parts, mask > 0.5)
+    if fit.rms_px > POORLY_FITTED * tall_px(found):
+        guessed = (*guessed, f"the pose (landmarks are {fit.rms_px:.0f} px off)")
+    return FittedPerson(dressed, image, mask, parts, fit.rms_px, (*fit.guessed, *guessed))
+
+
+def _reduced(image: Image) -> Image:
+    scale = MAX_SIDE_PX / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _drawn_mask(model: HeadModel, fit: BodyFit) -> Floats:
+    """[h, w], 1 where the fitted body covers the photograph."""
+    pixels = project_vertices(pose_body(model, fit.parameters).vertices.numpy(), fit.camera)
+    fragments = rasterize_mesh(pixels, model.faces.numpy().astype(np.int32), fit.camera.width, fit.camera.height)
+    return (fragments.face >= 0).astype(np.float32)
+
+
+def _matte(image: Image, found: FoundPerson, body_mask: Floats) -> Floats:
+    """The person's mask [h, w]. The inside of the fitted body is certain, its outline is not."""
+    width = face_size(found)
+    size = 2 * max(1, round(0.12 * width)) + 1
+    core = cv2.erode(body_mask, np.ones((size, size), np.uint8)) * (found.mask > 0.2)
+    return person_matte(
+        image, width, core.astype(np.float32), probability=found.mask, work_px=MATTE_PX, unsure_widths=UNSURE_WIDTHS
+    )
+
+
+def _dressed(
+    model: HeadModel,
+    fit: BodyFit,
+    image: Image,
+    mask: Floats,
+    body_mask: Floats,
+    face: FoundFace | None,
+    config: PersonFitConfig,
+) -> DressedPerson:
+    regions = body_regions(model)
+    lean = _Posed.of(model, fit.parameters)
+    outline = read_outline(lean.vertices, lean.normals, regions, fit.camera, mask, body_mask)
+    joint_basis = torch.einsum("jv,vcs->jcs", model.joint_regressor, model.shape_basis)
+    change = shape_towards(model.shape_basis, joint_basis, lean.turns, lean.normals, outline)
+    fit = replace(fit, parameters=replace(fit.parameters, betas=fit.parameters.betas + change))
+    body = _Posed.of(model, fit.parameters)
+    outline = read_outline(body.vertices, body.normals, regions, fit.camera, mask, _drawn_mask(model, fit))
+    thickness = layer_thickness(outline, regions, model.faces)
+    thickness = within_mask(thickness, body.vertices, body.normals, regions, fit.camera, mask)
+
+    dressed_coarse = body.vertices + thickness[:, None] * body.normals
+    photo_px, seen = seen_in(dressed_coarse, model.faces, fit.camera, mask)
+    colors = sampled(image, photo_px)
+    covers = vertex_covers(model.template, model.faces, regions, colors, seen, _hair_of(face, photo_px, regions))
+
+    surface = body.skin + thickness[:, None] * body.rest_normals
+    fine = refined(surface.numpy(), model.faces.numpy(), config.longest_edge_m)
+    return _refined(model, fit, image, mask, fine, body.skin, body.rest_normals, thickness, covers, regions)
+
+
+@dataclass(frozen=True)
+class _Posed:
+    """A fitted body with smooth normals.
+
+    Attributes:
+        skin: [v, 3] in rest pose; vertices: [v, 3] posed.
+        rest_normals, normals: [v, 3], in rest pose and posed.
+        turns: [v, 3, 3], rest pose to posed.
+    """
+
+    skin: Tensor
+    vertices: Tensor
+    rest_normals: Tensor
+    normals: Tensor
+    turns: Tensor
+
+    @classmethod
+    def of(cls, model: HeadModel, parameters: BodyParameters) -> _Posed:
+        skin, posed = shaped_body(model, parameters), pose_body(model, parameters)
+        normals = smooth_normals(skin, model.faces)
+        turns = blend_transforms(posed.transforms, model.skinning_weights)[:, :3, :3]
+        turned = torch.nn.functional.normalize((turns @ normals[..., None])[..., 0], dim=-1)
+        return cls(skin, posed.vertices, normals, turned, turns)
+
+
+def _refined(
+    model: HeadModel, fit: BodyFit, image: Image, mask: Floats, fine: FineMesh, skin: Tensor, normals: Tensor,
+    thickness: Tensor, covers: Tensor, regions: Tensor,
+) -> DressedPerson:  # fmt: skip
+    off = fine.of(thickness)
+    rest = fine.of(skin) + off[:, None] * torch.nn.functional.normalize(fine.of(normals), dim=-1)
+    below, weights = fine.of(model.skinning_weights).numpy(), model.skinning_weights.numpy()
+    skinning = weights_of_layer(rest.numpy(), off.abs().numpy(), below, skin.numpy(), weights)
+    shares = fine.of(torch.nn.functional.one_hot(covers, len(Cover)).float())
+    fine_covers = shares.argmax(1)
+    hands = fine.of((regions == BodyRegion.HAND).float()) > 0.5
+    empty = torch.zeros(len(fine), 3)
+    person = DressedPerson(
+        model=model, fine=fine, parameters=fit.parameters, rest=rest, thickness_m=off.clamp(min=0),
+        looseness=_looseness(off, shares), skinning=torch.from_numpy(skinning.astype(np.float32)), covers=fine_covers,
+        hands=hands, photograph=image.astype(np.float32) / np.float32(255), photo_px=empty[:, :2],
+        seen=empty[:, 0], fill=empty, camera=fit.camera,
+    )  # fmt: skip
+    photo_px, seen = seen_in(person.posed(fit.parameters), person.faces, fit.camera, mask)
+    fill = fill_colors(rest, fine_covers, sampled(image, photo_px), seen)
+    return replace(person, photo_px=photo_px, seen=seen, fill=fill)
+
+
+def _looseness(thickness: Tensor, shares: Tensor) -> Tensor:
+    """[n]: cloth by its thickness, hair a little, skin and shoes not at all."""
+    wide = ((thickness - LOOSE_FROM_M) / LOOSE_OVER_M).clamp(0, 1)
+    return wide * (shares[:, Cover.UPPER] + shares[:, Cover.LOWER] + HAIR_LOOSENESS * shares[:, Cover.HAIR])
+
+
+def sampled(image: Image, pixels: Tensor) -> Tensor:
+    """Colours [n, 3] in [0, 1] of an image at pixels [n, 2]."""
+    places = [pixels[:, 1].numpy() - 0.5, pixels[:, 0].numpy() - 0.5]
+    channels = [
+        map_coordinates(image[..., c].astype(np.float32) / 255, places, order=1, mode="nearest") for c in range(3)
+    ]
+    return torch.from_numpy(np.stack(channels, 1).astype(np.float32))
+
+
+def _hair_of(face: FoundFace | None, photo_px: Tensor, regions: Tensor) -> Tensor | None:
+    """[v] in [0, 1]: the tracked portrait's hair where vertices of the head are seen; behind it, hair goes on."""
+    if face is None:
+        return None
+    crop = face.in_crop(photo_px.numpy())
+    hair = map_coordinates(face.hair, [crop[:, 1] - 0.5, crop[:, 0] - 0.5], order=1, mode="nearest")
+    scalp = regions == BodyRegion.SCALP
+    found = torch.from_numpy(hair.astype(np.float32))
+    bald = float(found[scalp].median()) < 0.2 if bool(scalp.any()) else True
+    return torch.where(scalp, torch.full_like(found, 0.0 if bald else 1.0), found)
+
+
+def person_camera(person: FittedPerson, size_px: int) -> tuple[Camera, tuple[int, int, int, int]]:
+    """A square window of the photograph around the person, as a camera of that size, and its box (x0, y0, x1, y1)."""
+    rows, columns = np.nonzero(person.mask > 0.5)
+    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    side = int(1.08 * max(bottom - top, right - left))
+    x0, y0 = int((left + right - side) // 2), int((top + bottom - side) // 2)
+    cropped = person.dressed.camera.cropped(x0, y0, side, side).resized(size_px, size_px)
+    return cropped, (x0, y0, x0 + side, y0 + side)

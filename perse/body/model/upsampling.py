@@ -1,0 +1,102 @@
+"""A mesh with edges no longer than wanted, whose vertices are fixed mixtures of the model's.
+
+Whatever the model has at its vertices (bases, weights, regions) the finer mesh has too: one sparse product.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, identity, vstack
+from torch import Tensor
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MAX_ROUNDS = 6
+
+
+@dataclass(frozen=True)
+class FineMesh:
+    """A finer mesh.
+
+    Attributes:
+        mixture: sparse [n, v], rows sum to one; the first v rows are the coarse vertices themselves.
+        faces: [t, 3] int64 into the n vertices.
+    """
+
+    mixture: csr_matrix
+    faces: Ints
+
+    def __len__(self) -> int:
+        return int(self.mixture.shape[0])
+
+    def of(self, values: Tensor) -> Tensor:
+        """Values of the coarse vertices [v, ...] at the fine ones [n, ...]; a constant, no gradient."""
+        flat = values.detach().cpu().numpy().reshape(values.shape[0], -1)
+        return torch.from_numpy(np.asarray(self.mixture @ flat, np.float32)).reshape(len(self), *values.shape[1:])
+
+
+def sparse(matrix: csr_matrix) -> Tensor:
+    """A scipy matrix as a torch CSR tensor, which gradients flow through."""
+    plain = csr_matrix(matrix.astype(np.float32))
+    for said in ("Sparse CSR tensor support is in beta", "Sparse invariant checks are implicitly disabled"):
+        warnings.filterwarnings("ignore", message=said, category=UserWarning)
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(plain.indptr.astype(np.int64)), torch.from_numpy(plain.indices.astype(np.int64)),
+        torch.from_numpy(plain.data), plain.shape,
+    )  # fmt: skip
+
+
+def refined(vertices: Floats, faces: Ints, longest_m: float) -> FineMesh:
+    """Halve every edge that is longer than wanted until none is; neighbours stay joined."""
+    mixture = csr_matrix(identity(len(vertices), format="csr"))
+    points = vertices
+    for _ in range(MAX_ROUNDS):
+        edges = np.sort(np.stack([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]], 1), -1)  # [t, 3, 2]
+        long = np.linalg.norm(points[edges[..., 0]] - points[edges[..., 1]], axis=-1) > longest_m
+        if not long.any():
+            break
+        split, where = np.unique(edges[long], axis=0, return_inverse=True)
+        middle = np.full(long.shape, -1, np.int64)
+        middle[long] = len(points) + where.ravel()
+        n = len(split)
+        rows, columns = np.repeat(np.arange(n), 2), split.ravel()
+        halves = csr_matrix((np.full(2 * n, 0.5), (rows, columns)), (n, len(points)))
+        mixture = csr_matrix(vstack([mixture, halves @ mixture]))
+        points = np.concatenate([points, points[split].mean(1)])
+        faces = _split(faces, middle)
+    return FineMesh(mixture, faces)
+
+
+def _split(faces: Ints, middle: Ints) -> Ints:
+    """Triangles after their edges (01, 12, 20) got middles; -1 where an edge has none."""
+    count = (middle >= 0).sum(1)
+    parts = [faces[count == 0]]
+
+    def add(corners: Ints, pattern: tuple[tuple[int, int, int], ...]) -> None:
+        """Triangles from corners and middles [t, 6]: 0 1 2 are corners, 3 4 5 the middles of 01, 12 and 20."""
+        parts.extend(corners[:, list(three)] for three in pattern)
+
+    for turn in range(3):  # one or two halved edges, turned so that the odd one is the first
+        order = [turn, (turn + 1) % 3, (turn + 2) % 3]
+        turned = np.concatenate([faces[:, order], middle[:, order]], 1)
+        add(turned[(count == 1) & (turned[:, 3] >= 0)], ((0, 3, 2), (3, 1, 2)))
+        add(turned[(count == 2) & (turned[:, 3] < 0)], ((0, 1, 4), (0, 4, 5), (5, 4, 2)))
+    every = np.concatenate([faces, middle], 1)
+    add(every[count == 3], ((0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)))
+    return np.concatenate(parts)
+
+
+def unit_normals(points: Tensor, faces: Tensor) -> Tensor:
+    """Area-weighted unit normals [..., n, 3] of posed points [..., n, 3]; differentiable."""
+    a, b, c = (points[..., faces[:, corner], :] for corner in range(3))
+    crossed = torch.linalg.cross(b - a, c - a)
+    normals = torch.zeros_like(points)
+    for corner in range(3):
+        normals = normals.index_add(-2, faces[:, corner], crossed)
+    return torch.nn.functional.normalize(normals, dim=-1, eps=1e-12)

@@ -1,0 +1,1 @@
+"""Pictures, videos and numbers of a trained body avatar."""

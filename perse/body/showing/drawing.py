@@ -1,0 +1,89 @@
+"""Drawing a body avatar: single frames, a turntable, motions, close-ups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perse.body.animation.dressed import DressedPerson
+from perse.body.animation.motions import performed
+from perse.body.animation.studio_camera import looking_at
+from perse.body.avatar import BodyAvatar
+from perse.body.model import BodyJoint, pose_body
+from perse.body.model.joints import finger_joint
+from perse.body.model.stance import Stance, stance_pose
+from perse.geometry import Camera, orbit
+from perse.render import Rasterizer, Rendering, rasterize
+
+Picture = NDArray[np.uint8]
+
+FACE_M, HAND_M = 0.36, 0.28
+"""Widths of the close-ups' windows."""
+CLOSE_DISTANCE_M = 2.0
+
+
+@torch.no_grad()
+def draw(avatar: BodyAvatar, pose: Tensor, translation: Tensor, camera: Camera, rasterizer: Rasterizer) -> Rendering:
+    """The avatar in a pose [55, 3], on white."""
+    return rasterize(avatar.posed(pose, translation), camera, background=torch.ones(3), rasterizer=rasterizer)
+
+
+def picture(rendering: Rendering) -> Picture:
+    """[h, w, 3] uint8."""
+    return np.round(255 * rendering.colors.clamp(0, 1).numpy()).astype(np.uint8)
+
+
+def turntable(
+    avatar: BodyAvatar, person: DressedPerson, camera: Camera, frames: int, rasterizer: Rasterizer
+) -> Iterator[Picture]:
+    """A camera that walks around the standing person."""
+    pose = stance_pose(person.model, Stance(arm=(0.4, 0.4)))
+    place = person.parameters.translation
+    centre = place + torch.tensor([0.0, float(avatar.joints[BodyJoint.SPINE1, 1]), 0.0])
+    for number in range(frames):
+        around = orbit(camera, centre, 2 * math.pi * number / frames)
+        yield picture(draw(avatar, pose, place, around, rasterizer))
+
+
+def motion(
+    avatar: BodyAvatar, person: DressedPerson, name: str, camera: Camera, frames: int, rasterizer: Rasterizer
+) -> Iterator[Picture]:
+    """A committed motion."""
+    moved = performed(person.model, person.parameters, name, tuple(number / frames for number in range(frames)))
+    for pose, place in zip(moved.pose, moved.translation, strict=True):
+        yield picture(draw(avatar, pose, place, camera, rasterizer))
+
+
+def close_ups(avatar: BodyAvatar, person: DressedPerson, size_px: int, rasterizer: Rasterizer) -> dict[str, Picture]:
+    """Face from the front and from either side, and both hands, in the photographed pose."""
+    parameters = person.parameters
+    posed = pose_body(person.model, parameters)
+    homogeneous = torch.cat([posed.joints, torch.ones(len(posed.joints), 1)], 1)
+    joints = (posed.transforms @ homogeneous[..., None])[:, :3, 0]
+    eyes = joints[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
+    head = eyes + torch.tensor([0.0, -0.01, -0.06])
+
+    def shot(centre: Tensor, width_m: float, yaw: float = 0.0) -> Picture:
+        x, y, z = centre.tolist()
+        camera = looking_at((x, y, z), CLOSE_DISTANCE_M, size_px * CLOSE_DISTANCE_M / width_m, size_px, size_px)
+        camera = orbit(camera, centre, yaw)
+        return picture(draw(avatar, parameters.pose, parameters.translation, camera, rasterizer))
+
+    hands = {side: joints[finger_joint(side, "middle", 0)] for side in ("left", "right")}
+    return {
+        "face": shot(head, FACE_M),
+        "face from the left": shot(head, FACE_M, 0.6),
+        "face from the right": shot(head, FACE_M, -0.6),
+        "left hand": shot(hands["left"], HAND_M),
+        "right hand": shot(hands["right"], HAND_M),
+    }
+
+
+def sheet(rows: Sequence[Sequence[Picture]]) -> Picture:
+    """Rows of pictures of one size as one picture."""
+    return np.concatenate([np.concatenate(list(row), 1) for row in rows], 0)

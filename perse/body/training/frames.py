@@ -1,0 +1,137 @@
+"""The frames that are trained on: the captured one and the generated ones, as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perse.body.animation.clip import BodyClip, clip_of
+from perse.body.animation.drawing import BodyFrame, draw_person
+from perse.body.fitting.covering import nearest_labels
+from perse.body.fitting.person import FittedPerson, person_camera
+from perse.body.model import BodyJoint, BodyParameters, pose_body
+from perse.body.model.covers import Cover
+from perse.body.model.joints import finger_joint
+from perse.geometry import Camera
+
+Image = NDArray[np.uint8]
+
+FACE_M, HAND_M = 0.34, 0.26
+"""Sides of the windows around face and hands."""
+LEAST_HALF_PX = 8
+"""Smaller windows show nothing that the whole picture does not."""
+
+
+@dataclass(frozen=True)
+class TargetFrame:
+    """One frame.
+
+    Attributes:
+        image: [h, w, 3] float32 on white; alpha: [h, w].
+        depth: [h, w] metres, 0 where nobody is; normals: [h, w, 3], camera axes.
+        parts: [h, w, c], one for each cover but the background.
+        hands, seams: [h, w] float32.
+        pose: [55, 3]; translation: [3].
+        camera: its own.
+        generated: whether an animator made it.
+    """
+
+    image: Tensor
+    alpha: Tensor
+    depth: Tensor
+    normals: Tensor
+    parts: Tensor
+    hands: Tensor
+    seams: Tensor
+    pose: Tensor
+    translation: Tensor
+    camera: Camera
+    generated: bool
+
+    def to(self, device: torch.device) -> TargetFrame:
+        moved = {name: value.to(device) for name, value in vars(self).items() if not isinstance(value, bool)}
+        return replace(self, **moved)
+
+
+def frame_of(clip: BodyClip, number: int, *, generated: bool) -> TargetFrame:
+    """A frame of a clip."""
+    labels = torch.from_numpy(clip.parts[number].astype(np.int64))
+    return TargetFrame(
+        image=torch.from_numpy(clip.image[number].astype(np.float32) / 255),
+        alpha=torch.from_numpy(clip.alpha[number].astype(np.float32) / 255),
+        depth=torch.from_numpy(clip.depth[number].astype(np.float32)),
+        normals=torch.from_numpy(clip.normals[number].astype(np.float32) / 127),
+        parts=torch.nn.functional.one_hot(labels, len(Cover))[..., 1:].float(),
+        hands=torch.from_numpy(clip.hands[number].astype(np.float32)),
+        seams=torch.from_numpy(clip.seams[number].astype(np.float32)),
+        pose=torch.from_numpy(clip.pose[number].copy()),
+        translation=torch.from_numpy(clip.translation[number].copy()),
+        camera=clip.camera,
+        generated=generated,
+    )
+
+
+def captured_clip(person: FittedPerson, size_px: int) -> BodyClip:
+    """The photograph as a clip of one frame: its own pixels on white, geometry of the fit."""
+    return _window_clip(person, *person_camera(person, size_px))
+
+
+def captured_patches(person: FittedPerson, size_px: int) -> list[BodyClip]:
+    """The photographed face and hands, each as a clip of one frame at nearly the photograph's own resolution.
+
+    In a picture of a whole person a face has twenty pixels, and thousands of Gaussians: only a closer look says which
+    colours are whose.
+    """
+    dressed, parameters = person.dressed, person.dressed.parameters
+    posed = pose_body(dressed.model, parameters)
+    ends = torch.cat([posed.joints, torch.ones(len(posed.joints), 1)], 1)
+    joints = (posed.transforms @ ends[..., None])[:, :3, 0]
+    eyes = joints[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
+    places = [(eyes + torch.tensor([0.0, -0.02, 0.0]), FACE_M)]
+    places += [(joints[finger_joint(side, "middle", 0)], HAND_M) for side in ("left", "right")]
+    found = []
+    for centre, width_m in places:
+        pixel, depth = dressed.camera.project(centre[None])
+        half = int(0.5 * width_m * float(dressed.camera.intrinsics[0, 0]) / float(depth[0]))
+        x, y = (int(place) for place in pixel[0].tolist())
+        box = (x - half, y - half, x + half, y + half)
+        height, width = person.mask.shape
+        if half >= LEAST_HALF_PX and box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height:
+            camera = dressed.camera.cropped(box[0], box[1], 2 * half, 2 * half).resized(size_px, size_px)
+            found.append(_window_clip(person, camera, box))
+    return found
+
+
+def _window_clip(person: FittedPerson, camera: Camera, box: tuple[int, int, int, int]) -> BodyClip:
+    image, mask = _cut(person.image, box, camera.width), _cut(person.mask, box, camera.width)
+    drawn = draw_person(person.dressed, person.dressed.posed(person.dressed.parameters), camera)
+    inside = mask > 0.5
+    frame = BodyFrame(
+        image=np.round(image * mask[..., None] + 255 * (1 - mask[..., None])).astype(np.uint8),
+        alpha=np.round(255 * mask).astype(np.uint8),
+        depth=np.where(inside, drawn.depth, 0).astype(np.float32),
+        normals=drawn.normals * inside[..., None].astype(np.int8),
+        parts=nearest_labels(drawn.parts, inside),
+        hands=drawn.hands & inside,
+    )
+    still = person.dressed.parameters
+    alone = BodyParameters(
+        still.betas, still.vertex_offsets, still.expression[None], still.pose[None], still.translation[None]
+    )
+    return clip_of([frame], alone, camera)
+
+
+def _cut(picture: NDArray[np.generic], box: tuple[int, int, int, int], size_px: int) -> NDArray[np.float32]:
+    """A window of a picture, which may reach over its border (zeros there), at another size."""
+    x0, y0, x1, _ = box
+    scale = size_px / (x1 - x0)
+    matrix = np.array([[scale, 0, -x0 * scale + 0.5 * scale - 0.5], [0, scale, -y0 * scale + 0.5 * scale - 0.5]])
+    source = picture.astype(np.float32)
+    if scale < 0.9:
+        source = np.asarray(cv2.GaussianBlur(source, (0, 0), 0.45 / scale), np.float32)
+    return np.asarray(cv2.warpAffine(source, matrix, (size_px, size_px), flags=cv2.INTER_LINEAR), np.float32)

@@ -1,0 +1,49 @@
+"""Laplacian penalties over the avatar's surface."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from perse.body.avatar.avatar import BodyAvatar, PosedAvatar
+from perse.body.training.config import BodyLossConfig
+
+
+class Smoothness:
+    """How far each point is from the mean of its neighbours, squared and weighed."""
+
+    def __init__(self, avatar: BodyAvatar, config: BodyLossConfig) -> None:
+        self._config = config
+        faces = avatar.faces
+        ends = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+        self._ends = torch.unique(torch.sort(ends, 1).values, dim=0)
+        count = torch.zeros(len(avatar), device=faces.device)
+        for end in self._ends.T:
+            count.index_add_(0, end, torch.ones(len(end), device=faces.device))
+        self._count = count.clamp(min=1)
+        weights = torch.ones(len(avatar), device=faces.device)
+        weights[avatar.face] = config.face_laplacian
+        weights[avatar.hands] = config.hand_laplacian
+        self._weights = weights
+
+    def laplacian(self, values: Tensor) -> Tensor:
+        """Values [n, c] less the mean over each point's neighbours."""
+        first, second = self._ends.T
+        total = torch.zeros_like(values).index_add(0, first, values[second]).index_add(0, second, values[first])
+        return values - total / self._count[:, None]
+
+    def __call__(self, avatar: BodyAvatar, posed: PosedAvatar) -> Tensor:
+        """The weighted sum for a step."""
+        config = self._config
+        means = sum(
+            (self._weights * self.laplacian(values).square().sum(-1)).mean()
+            for values in (avatar.moved, avatar.moved + posed.offsets[0])
+        )
+        scales = self.laplacian(avatar.log_scales[:, None]).square().mean()
+        tint = self.laplacian(avatar.auxiliary).square().mean()
+        return (
+            config.mean_laplacian * means
+            + config.scale_laplacian * scales
+            + config.auxiliary_laplacian * tint
+            + config.auxiliary * avatar.auxiliary.square().mean()
+        )

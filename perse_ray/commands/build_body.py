@@ -1,0 +1,89 @@
+"""Build the whole-body avatar of one standing person (PERSONA).
+
+    perse build-body                                              the sample person, into runs/body
+    perse build-body --portrait me_standing.jpg --workspace runs/body
+    perse build-body --portrait party.jpg --person 2 --workspace runs/her
+
+or, on a cluster (tokens are on: export RAY_AUTH_MODE=token and RAY_AUTH_TOKEN first):
+
+    ray job submit --working-dir . -- python jobs/build_body.py --portrait s3://b/me.jpg --workspace s3://b/me
+
+Without --portrait it takes the sample person, which is a rendering (docs/body.md). A picture of half a body is
+accepted; what it does not show is guessed, and said. Repeat the same command after any interruption: what is finished
+is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from perse_ray.commands.command_line import parsed, run_command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What to build and where."""
+
+    portrait: str | None = None
+    """Photograph (PNG, JPEG or WebP), a path or an address; the sample person if left out."""
+
+    recipe: str = "laptop"
+    """tiny or laptop."""
+
+    workspace: str = "runs/body"
+    """Folder for everything that is made; also s3://… or gs://…."""
+
+    person: int | None = None
+    """Which person, where the photograph shows several: 1 is the leftmost."""
+
+    wait: bool = False
+    """Wait while another run holds the workspace, instead of refusing."""
+
+
+def main(arguments: Arguments) -> None:
+    """Read the photograph, build, and say where everything is."""
+    from perse.body.sample import sample_photograph
+    from perse.data.photograph import read_photograph
+    from perse.data.workspace import Workspace
+    from perse.data.workspace_lock import locked
+    from perse.recipes.body import body_recipe_named
+    from perse_ray.build.body import BodyRequest, build_body
+    from perse_ray.runtime.progress import readable_s
+    from perse_ray.runtime.shared_storage import check_location
+
+    recipe = body_recipe_named(arguments.recipe)
+    check_location(arguments.workspace)
+    photograph = sample_photograph() if arguments.portrait is None else read_photograph(arguments.portrait)
+    workspace = Workspace.open(arguments.workspace)
+    with locked(workspace, wait=arguments.wait):
+        done = build_body(
+            BodyRequest(recipe=recipe, photograph=photograph, workspace=workspace, person=arguments.person)
+        )
+    metrics = done.metrics
+    print(
+        f"\ndone in {readable_s(done.seconds)}"
+        + (f" ({len(done.skipped)} stages were finished before)" if done.skipped else "")
+        + (f"\n  guessed         {', '.join(done.guessed)}" if done.guessed else "")
+        + f"\n  held-out frames {_scores(metrics['held_out_frames'])}"
+        f"\n  unseen motion   {_scores(metrics['unseen_motion'])}"
+        f"\n  the photograph  {_scores(metrics['captured'])}"
+        f"\n  speed           {metrics['frames_per_second']:.1f} frames/s at {metrics['frames_per_second_px']} px, "
+        f"{metrics['gaussians']} Gaussians (the paper: 25.6 on an A6000)"
+        f"\n  report          {workspace.location}/report"
+        f"\n  avatar          {workspace.location}/avatar"
+    )
+
+
+def _scores(scores: dict[str, Any]) -> str:
+    return (
+        f"PSNR {scores['psnr']:.2f} dB (person {scores['psnr_person']:.2f}), SSIM {scores['ssim']:.4f}, "
+        f"mask IoU {scores['mask_iou']:.4f}, over {scores['frames']}"
+    )
+
+
+def run(words: Sequence[str] | None = None) -> int:
+    """Run the command with words of a command line, the process's by default; returns the exit code."""
+    arguments = parsed("build-body", Arguments, __doc__, words)
+    return run_command(lambda: main(arguments))

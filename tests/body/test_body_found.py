@@ -1,0 +1,63 @@
+"""Finding and fitting people: the sample person, half a person, nobody, two."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from perse.body.fitting.fit import BodyFitConfig, fit_body
+from perse.body.fitting.found import find_person
+from perse.body.sample import sample_photograph
+from perse.errors import PortraitError
+from perse.head import HeadModel
+
+QUICK = BodyFitConfig(iterations=60)
+
+
+@pytest.fixture(scope="module")
+def photograph() -> NDArray[np.uint8]:
+    return sample_photograph()
+
+
+def test_the_sample_person_is_found_whole_and_fitted(photograph: NDArray[np.uint8], body_model: HeadModel) -> None:
+    found = find_person(photograph)
+    height, width = photograph.shape[:2]
+    fit = fit_body(body_model, found, (width, height), None, torch.zeros_like(body_model.template), QUICK)
+    assert fit.guessed == ()
+    assert fit.rms_px < 0.012 * height
+    distance = -float(fit.parameters.translation[2])
+    assert 2.5 < distance < 4.5  # it was drawn from 4 m, with a longer lens than the fit assumes
+
+
+def test_half_a_person_is_accepted_and_the_rest_is_guessed(astronaut: NDArray[np.uint8], body_model: HeadModel) -> None:
+    found = find_person(astronaut)
+    fit = fit_body(body_model, found, (512, 512), None, torch.zeros_like(body_model.template), QUICK)
+    assert {"left leg", "right leg"} <= set(fit.guessed)
+    knees = fit.parameters.pose[[4, 5], 0]
+    assert (knees.abs() < 0.5).all()  # legs that nobody saw stand
+
+
+def test_nobody_is_said_in_one_line() -> None:
+    with pytest.raises(PortraitError, match="no person was found"):
+        find_person(np.full((256, 256, 3), 128, np.uint8))
+
+
+def test_two_persons_need_a_choice(photograph: NDArray[np.uint8]) -> None:
+    both = np.concatenate([photograph, photograph], 1)
+    with pytest.raises(PortraitError, match=r"2 persons.*--person N"):
+        find_person(both)
+    with pytest.raises(PortraitError, match="no person 3"):
+        find_person(both, 3)
+    first, second = (find_person(both, number).landmarks_px[0, 0] for number in (1, 2))
+    assert first < photograph.shape[1] < second
+
+
+def test_a_person_too_small_is_refused(photograph: NDArray[np.uint8]) -> None:
+    import cv2
+
+    room = np.full((700, 900, 3), 200, np.uint8)
+    room[300:500, 300:433] = cv2.resize(photograph, (133, 200), interpolation=cv2.INTER_AREA)
+    with pytest.raises(PortraitError, match=r"too small|no person"):
+        find_person(room)

@@ -1,0 +1,157 @@
+"""Training the body avatar: who is looked at, what counts how much, and that a resumed run is the same run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from perse.body.animation.animator import ProceduralBodyAnimatorConfig
+from perse.body.animation.dressed import DressedPerson
+from perse.body.animation.motions import Filmed
+from perse.body.avatar import BodyAvatar, OffsetConfig, avatar_from_files, avatar_to_files, start_avatar
+from perse.body.model.covers import Cover
+from perse.body.training import BodyLossConfig, BodyTrainer, BodyTrainingConfig, first_checkpoint_of
+from perse.body.training.frames import TargetFrame, frame_of
+from perse.body.training.objective import frame_loss
+from perse.body.training.sampler import sample_frames, training_steps
+from perse.errors import DamagedFile, RecipeError
+from perse.render import CpuRasterizer
+
+SMALL = OffsetConfig(features=2, resolution=8, hidden=8)
+
+
+@pytest.fixture(scope="module")
+def frames(dressed: DressedPerson) -> list[TargetFrame]:
+    clip = ProceduralBodyAnimatorConfig().build().film(dressed, Filmed("wave", 3), 48)
+    return [frame_of(clip, number, generated=True) for number in range(3)]
+
+
+def new_avatar(dressed: DressedPerson) -> BodyAvatar:
+    return start_avatar(dressed, dressed.fill, SMALL, 0)
+
+
+def test_balanced_sampling_is_one_to_one() -> None:
+    samples = [sample_frames(0, step, 7, balanced=True) for step in range(training_steps(2, 7, 1))]
+    assert len(samples) == 14 and all(one.captured for one in samples)
+    for epoch in (samples[:7], samples[7:]):
+        assert sorted(one.generated for one in epoch) == list(range(7))  # type: ignore[type-var]
+    assert [one.generated for one in samples[:7]] != [one.generated for one in samples[7:]]
+
+
+def test_without_balance_the_captured_frame_is_one_of_many() -> None:
+    samples = [sample_frames(0, step, 7, balanced=False) for step in range(8)]
+    assert sum(one.captured for one in samples) == 1
+    assert sorted(one.generated for one in samples if one.generated is not None) == list(range(7))
+
+
+def test_workers_share_an_epoch() -> None:
+    of_two = [sample_frames(3, step, 6, balanced=True, rank=rank, world=2) for step in range(3) for rank in range(2)]
+    assert sorted(one.generated for one in of_two) == list(range(6))  # type: ignore[type-var]
+
+
+def test_the_first_avatar_moves_as_its_bones_do_and_cloth_alone_learns_more(
+    dressed: DressedPerson, frames: list[TargetFrame]
+) -> None:
+    avatar = new_avatar(dressed)
+    target = frames[0]
+    posed = avatar.pose(target.pose[None], target.translation[None])
+    torch.testing.assert_close(posed.refined, posed.plain)
+    with torch.no_grad():
+        avatar.offsets.last.bias.fill_(5.0)
+    moved = avatar.pose(target.pose[None], target.translation[None]).offsets[0].norm(dim=-1)
+    assert (moved[dressed.covers == Cover.UPPER] > 0.01).all()
+    assert moved[dressed.hands].max() == 0
+
+
+def test_auxiliary_colour_is_for_generated_frames_only(dressed: DressedPerson, frames: list[TargetFrame]) -> None:
+    gradients = {}
+    for generated in (False, True):
+        avatar, target = new_avatar(dressed), replace(frames[0], generated=generated)
+        posed = avatar.pose(target.pose[None], target.translation[None])
+        frame_loss(avatar, posed, target, BodyLossConfig(), CpuRasterizer()).total.backward()  # type: ignore[no-untyped-call]
+        gradients[generated] = avatar.auxiliary.grad
+    assert gradients[False] is None or gradients[False].abs().max() == 0
+    assert gradients[True].abs().max() > 0
+
+
+def test_geometry_counts_for_more_in_generated_frames(dressed: DressedPerson, frames: list[TargetFrame]) -> None:
+    avatar, config = new_avatar(dressed), BodyLossConfig()
+    target = replace(frames[0], seams=torch.zeros_like(frames[0].seams))
+    posed = avatar.pose(frames[1].pose[None], frames[1].translation[None])  # another pose: something is wrong
+    with torch.no_grad():
+        kinds = {
+            kind: frame_loss(avatar, posed, replace(target, generated=kind), config, CpuRasterizer())
+            for kind in (False, True)
+        }
+    geometry = float(kinds[True].geometry)
+    assert geometry > 0.01
+    difference = float(kinds[True].total - kinds[False].total)
+    assert difference == pytest.approx(0.9 * geometry, rel=1e-3)
+
+
+def test_a_hands_silhouette_weighs_fifty_times(dressed: DressedPerson, frames: list[TargetFrame]) -> None:
+    avatar, target = new_avatar(dressed), frames[0]
+    posed = avatar.pose(frames[1].pose[None], frames[1].translation[None])
+    with torch.no_grad():
+        light, heavy = (
+            float(frame_loss(avatar, posed, target, BodyLossConfig(hands=weight), CpuRasterizer()).mask)
+            for weight in (1.0, 50.0)
+        )
+    with torch.no_grad():
+        none = replace(target, hands=torch.zeros_like(target.hands))
+        base = float(frame_loss(avatar, posed, none, BodyLossConfig(), CpuRasterizer()).mask)
+    assert heavy > light >= base - 1e-6
+
+
+def trained(dressed: DressedPerson, frames: list[TargetFrame], stops: tuple[int, ...]) -> BodyTrainer:
+    """Four steps, with an interruption after each of these."""
+    config = BodyTrainingConfig(epochs=2)
+    checkpoint = first_checkpoint_of(new_avatar(dressed), config)
+    for until in (*stops, 4):
+        trainer = BodyTrainer(
+            avatar_from_files(checkpoint.files), replace(frames[0], generated=False), frames[1:], config,
+            rasterizer=CpuRasterizer(),
+        )  # fmt: skip
+        trainer.resume(checkpoint)
+        while trainer.step_number < until:
+            trainer.step()
+        checkpoint = trainer.checkpoint()
+    return trainer
+
+
+def test_a_resumed_run_is_the_same_run(dressed: DressedPerson, frames: list[TargetFrame]) -> None:
+    whole, resumed = trained(dressed, frames, ()), trained(dressed, frames, (2,))
+    for (name, a), (_, b) in zip(whole.avatar.named_parameters(), resumed.avatar.named_parameters(), strict=True):
+        assert torch.equal(a, b), name
+    assert not torch.equal(whole.avatar.colors, new_avatar(dressed).colors)
+
+
+def test_training_lowers_the_loss(dressed: DressedPerson, frames: list[TargetFrame]) -> None:
+    avatar = new_avatar(dressed)
+    with torch.no_grad():
+        avatar.colors.fill_(0.5)
+    config = BodyTrainingConfig(epochs=6)
+    trainer = BodyTrainer(avatar, replace(frames[0], generated=False), frames[1:], config, rasterizer=CpuRasterizer())
+    l1 = [trainer.step().l1 for _ in range(12)]
+    assert sum(l1[-3:]) < 0.9 * sum(l1[:3])
+
+
+def test_another_recipe_cannot_go_on(dressed: DressedPerson, frames: list[TargetFrame]) -> None:
+    checkpoint = first_checkpoint_of(new_avatar(dressed), BodyTrainingConfig(seed=1))
+    trainer = BodyTrainer(
+        avatar_from_files(checkpoint.files), frames[0], frames[1:], BodyTrainingConfig(), rasterizer=CpuRasterizer()
+    )
+    with pytest.raises(RecipeError, match="another recipe"):
+        trainer.resume(checkpoint)
+
+
+def test_files_hold_the_avatar_and_say_when_they_are_damaged(dressed: DressedPerson) -> None:
+    avatar = new_avatar(dressed)
+    files = avatar_to_files(avatar)
+    again = avatar_from_files(files)
+    pose = dressed.parameters.pose
+    torch.testing.assert_close(again.posed(pose, torch.zeros(3)).means, avatar.posed(pose, torch.zeros(3)).means)
+    with pytest.raises(DamagedFile):
+        avatar_from_files(files | {"body.safetensors": files["body.safetensors"][:200]})
