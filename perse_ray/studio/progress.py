@@ -76,7 +76,7 @@ class Progress:
         stages: all of them, in order.
         share: of the whole that is done, 0 to 1.
         to_go_s: an estimate; None where nothing can be said.
-        counting: what is counted at the moment, such as "edits: 3/8"; empty without.
+        counting: how much of the stage under way is done, such as "3 of 8"; empty where it does not say.
     """
 
     stages: tuple[StageProgress, ...]
@@ -127,7 +127,7 @@ def progress_of(projects: Projects, project: Project, now: float | None = None) 
     if project.phase is Phase.BUILDING:
         elapsed = (now or time.time()) - project.started
         to_go = _to_go_s(elapsed, spent_plan, left)
-    counting = f"{told.title}: {told.done}/{told.total}" if told.total and not finished else ""
+    counting = f"{told.done} of {told.total}" if told.total and not finished else ""
     return Progress(tuple(stages), 1.0 if finished else round(spent_plan / whole, 3), to_go, counting)
 
 

@@ -243,7 +243,9 @@ class Projects:
         finished = (folder / "avatar" / "avatar.json").is_file()
         phase = Phase.FINISHED if finished else Phase.STOPPED
         message = "" if finished else "perse build made this; go on with it there"
-        return Project(id=name, name=name, created=(folder / MARKER).stat().st_mtime, phase=phase, message=message)
+        found = Found(error="perse build made this; to change it here, begin anew with its photograph")
+        created = (folder / MARKER).stat().st_mtime
+        return Project(id=name, name=name, created=created, phase=phase, found=found, message=message)
 
     def _free(self, name: str) -> str:
         """An id that nobody has yet, made of the letters of a name."""

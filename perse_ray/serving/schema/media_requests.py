@@ -268,6 +268,18 @@ class NearSubject(BaseModel):
 class UnderstoodAttribute(BaseModel):
     """What a sentence says of one category. To wear it: `attributes: {category: {"text": text}}`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "category": "hat",
+                    "text": "a red beanie",
+                    "nearest": [{"id": "8c00708e0566", "text": "A person wearing a teal beanie", "share": 0.93}],
+                }
+            ]
+        }
+    )
+
     category: Category
     text: str
     nearest: list[NearSubject]

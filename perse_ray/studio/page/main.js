@@ -143,8 +143,10 @@ class Studio {
       this.list = projects;
       for (const gone of removed.slice(this.removed)) this.told(gone);
       this.removed = removed.length;
-      if (this.id && !projects.some(({ id }) => id === this.id)) { this.project = null; this.go("", ""); return; }
-      if (this.id) {
+      const line = projects.find(({ id }) => id === this.id), leaves = line?.phase === "leaving";
+      if (this.id && (!line || (leaves && !this.project))) { this.project = null; this.go("", ""); return; }
+      if (leaves) this.meet({ ...this.project, phase: line.phase });      // it may be gone before the next question
+      else if (this.id) {
         const project = await api.project(this.id);
         if (round !== this.round) return;
         this.meet(project);

@@ -21,7 +21,14 @@ from perse_ray.serving.drawing.tasks import Work
 from perse_ray.serving.http.app import Status, create_app
 from perse_ray.serving.http.media_routes import Refusal
 from perse_ray.serving.schema.errors import DeadlineExceeded, NoSuchAvatar, Unavailable, UnknownName
-from perse_ray.serving.schema.media_requests import AnimateRequest, EditSpace, FramesAnswer, FramesRequest
+from perse_ray.serving.schema.media_requests import (
+    AnimateRequest,
+    DescribeRequest,
+    EditSpace,
+    FramesAnswer,
+    FramesRequest,
+    UnderstoodAttribute,
+)
 from perse_ray.serving.schema.requests import MAX_BODY_BYTES, MAX_SIDE_PX, AvatarInfo, RenderRequest
 
 URL = "/v1/avatars/me/render"
@@ -208,7 +215,18 @@ def test_every_route_is_described_with_examples_that_hold() -> None:
             assert shapes[shape].get("examples") or shape == "HTTPValidationError", (path, shape)
         for parameter in route.get("parameters", []):
             assert parameter["description"], (path, parameter["name"])
-    models = (AnimateRequest, AvatarInfo, EditSpace, FramesAnswer, FramesRequest, RenderRequest, Refusal, Status)
+    models = (
+        AnimateRequest,
+        AvatarInfo,
+        DescribeRequest,
+        EditSpace,
+        FramesAnswer,
+        FramesRequest,
+        RenderRequest,
+        Refusal,
+        Status,
+        UnderstoodAttribute,
+    )
     for model in models:
         for example in shapes[model.__name__]["examples"]:
             model.model_validate(example)

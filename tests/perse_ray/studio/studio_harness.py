@@ -53,7 +53,7 @@ class HeldBuilder:
         self.alive.discard(build)
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait for what another thread does."""
     end = time.monotonic() + seconds
     while not condition():

@@ -85,7 +85,7 @@ class Page:
         if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
             self.problems.append(request.url)
 
-    def until(self, condition: str, times: int = 400) -> None:
+    def until(self, condition: str, times: int = 1600) -> None:
         """Wait for a condition; Playwright's own waiting evaluates strings, which the page's policy forbids."""
         for _ in range(times):
             if self.page.evaluate(condition):
@@ -145,12 +145,12 @@ def test_from_a_photograph_to_an_avatar(
     window.says("#whole-says", "to go")
     build = max(builder.alive)
     builder.say(build, "track: done in 5 s", "edits: 1/3, 3 s to go")
-    window.says("#stages", "Making and filming the edits (edits: 1/3)")
+    window.says("#stages", "Making and filming the edits (1 of 3)")
     give_avatar(served, "eileen-collins", head_model, tiny_clips)
     window.until("Number(document.querySelector('#turning-view').dataset.drawn) > 0")
     window.says("#turning-says", "training, step 200")
     page.reload()
-    window.says("#stages", "Making and filming the edits (edits: 1/3)")
+    window.says("#stages", "Making and filming the edits (1 of 3)")
     builder.finish(build)
     window.seen("#open-viewer")
     window.until("Number(document.querySelector('#avatar-view').dataset.drawn) > 0")

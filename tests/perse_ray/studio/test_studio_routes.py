@@ -179,7 +179,7 @@ def test_a_build_is_watched_cancelled_and_repeated(
     until(lambda: client.get(at(project)).json()["phase"] == "building")
     builder.say(1001, "track: done in 5 s", "edits: 1/2, 3 s to go")
     progress = client.get(at(project)).json()["progress"]
-    assert progress["counting"] == "edits: 1/2" and progress["to_go_s"] > 0
+    assert progress["counting"] == "1 of 2" and progress["to_go_s"] > 0
     assert [stage["state"] for stage in progress["stages"][:3]] == ["done", "now", "next"]
     for method, rest, body in (
         ("PUT", "/wishes", {"recipe": "tiny", "wishes": []}), ("PUT", "/consent", {"who": "x", "purpose": "y"}),
