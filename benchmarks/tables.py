@@ -171,7 +171,7 @@ def markdown(title: str, rows: dict[str, list[dict[str, object]]], table: str) -
         cells = merged([{c: Metric(**m) for c, m in one[table].items()} for one in seeds])  # type: ignore[attr-defined]
         cost = seeds[0]["cost"]
         assert isinstance(cost, dict)
-        found[name] = {"steps": Metric(float(cost["steps"])), "CPU min": Metric(cost["CPU s"] / 60), **cells}
+        found[f"{name} ({cost['steps']:.0f} steps, {cost['CPU s']:.0f} s)"] = cells
     return MetricTable(title, found).markdown()
 
 
