@@ -63,7 +63,7 @@ def ablations(recipe: Recipe) -> dict[str, Recipe]:
         "- shared network": ours(depth=0),
         "networks": networks,
         "- part-wise latents": theirs(latents=replace(recipe.avatar.latents, part_wise=False)),
-        "- O_gc→sc": theirs(subject_offsets=False),
+        "- O_gc-sc": theirs(subject_offsets=False),
         "- LBS rotation": theirs(turn_gaussians=False),
         "+ densification": replace(networks, training=replace(networks.training, densification=growing)),
     }
