@@ -31,6 +31,7 @@ from perse.avatar.decoder import DecoderConfig
 from perse.data.images import encode_image
 from perse.data.photograph import read_photograph
 from perse.data.workspace import Workspace
+from perse.errors import InputError, PerseError
 from perse.evaluation import interpolation_pairs
 from perse.evaluation.measurements import spread
 from perse.evaluation.metrics import Metric, MetricTable
@@ -83,7 +84,7 @@ class Comparison:
     def row(self, contender: Contender, budget: str, seed: int) -> dict[str, object]:
         """A contender's numbers: its training as found or made now, and the same of its measurements."""
         options = self._options
-        place = self._out / f"{budget}-{_file_name(contender.name)}-{seed}"
+        place = self._place(contender.name, budget, seed)
         file = place / f"row-{options.frames}-{options.pairs}-{options.poses}.json"
         if not file.is_file():
             print(f"{budget}, {contender.name}, seed {seed}", flush=True)
@@ -91,6 +92,12 @@ class Comparison:
             cost = self._trained(contender, budget, seed, place)
             file.write_text(json.dumps({"cost": cost, **self._measured(place, seed)}, indent=1))
         return dict(json.loads(file.read_text()))
+
+    def _place(self, contender: str, budget: str, seed: int) -> Path:
+        """Of an avatar: another budget is another one."""
+        size = f"{self._options.minutes:g}" if budget == "time" else f"{self._options.steps}"
+        name = contender.replace(" ", "-").replace(",", "")
+        return self._out / f"{budget}-{size}-{name}-{seed}"
 
     def _trained(self, contender: Contender, budget: str, seed: int, place: Path) -> dict[str, float]:
         """What the training cost; its avatar lies beside."""
@@ -132,13 +139,9 @@ class Comparison:
             Tile(np.ascontiguousarray(clips[row].images[frame]), subjects[row].text or "reference") for row in rows
         ]
         for name in names:
-            measurer = self.measurer(self._out / f"{budget}-{_file_name(name)}-0")
+            measurer = self.measurer(self._place(name, budget, 0))
             tiles += [Tile(measurer.pictures(row, [frame])[0], name) for row in rows]
         return contact_sheet(tiles, columns=len(rows))
-
-
-def _file_name(contender: str) -> str:
-    return contender.replace(" ", "-").replace(",", "")
 
 
 def merged(rows: list[dict[str, Metric]]) -> dict[str, Metric]:
@@ -157,6 +160,10 @@ def clips_of(options: argparse.Namespace, recipe: Recipe) -> SharedClips:
     """The workspace's, made first where there are none."""
     workspace = Workspace.open(options.workspace)
     if workspace.manifest("synthesize") is None:
+        planned = dict(recipe.prompts.counts)
+        few = [category.value for category in options.categories if planned.get(category, 0) < 3]
+        if few:
+            raise InputError(f"recipe {recipe.name} plans fewer than three subjects of {few[0]}; choose others")
         check_location(options.workspace)
         return SharedClips.made(
             BuildRequest(recipe=recipe, photograph=read_photograph(options.portrait), workspace=workspace)
@@ -171,7 +178,7 @@ def markdown(title: str, rows: dict[str, list[dict[str, object]]], table: str) -
         cells = merged([{c: Metric(**m) for c, m in one[table].items()} for one in seeds])  # type: ignore[attr-defined]
         cost = seeds[0]["cost"]
         assert isinstance(cost, dict)
-        found[name] = {"steps": Metric(float(cost["steps"])), "CPU min": Metric(cost["CPU s"] / 60), **cells}
+        found[f"{name} ({cost['steps']:.0f} steps, {cost['CPU s']:.0f} s)"] = cells
     return MetricTable(title, found).markdown()
 
 
@@ -193,13 +200,35 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=1, help="of each training")
     options.add_argument("--out", type=Path, default=Path("runs/tables"), help="rows, tables and pictures")
     chosen = options.parse_args()
-    chosen.categories = [Category(name) for name in chosen.categories.split(",")]
+    try:
+        compare(chosen)
+    except PerseError as error:
+        raise SystemExit(f"error: {' '.join(str(error).split())}") from None
+
+
+def _check(chosen: argparse.Namespace) -> None:
+    """Make categories of their names, and refuse what cannot be asked."""
+    names = chosen.categories.split(",")
+    if not set(names) <= {category.value for category in Category}:
+        raise InputError(f"--categories are some of {','.join(Category)}, got {chosen.categories!r}")
+    chosen.categories = [Category(name) for name in names]
+    if not set(chosen.budgets.split(",")) <= {"time", "steps"}:
+        raise InputError(f"--budgets are time, steps or time,steps, got {chosen.budgets!r}")
+    if min(chosen.steps, chosen.seeds, chosen.frames, chosen.pairs, chosen.poses) < 1 or chosen.minutes <= 0:
+        raise InputError("--steps, --seeds, --frames, --pairs, --poses and --minutes must be positive")
+
+
+def compare(chosen: argparse.Namespace) -> None:
+    """All rows of both budgets, their tables and their pictures."""
+    _check(chosen)
     torch.set_num_threads(chosen.threads)
     recipe = recipe_named(chosen.recipe)
     train, held_out = clips_of(chosen, recipe).divided(chosen.categories, 1)
     comparison = Comparison(train, held_out, chosen.out, chosen)
     wanted = [word.strip() for word in chosen.contenders.split(",")]
     everybody = {name: one for name, one in contenders(recipe).items() if any(word in name for word in wanted)}
+    if not everybody:
+        raise InputError(f"no contender is called {chosen.contenders!r}; there are {', '.join(contenders(recipe))}")
     text = []
     for budget in chosen.budgets.split(","):
         rows = {

@@ -39,7 +39,7 @@ def ablations(recipe: Recipe) -> dict[str, Recipe]:
     def ours(**change: object) -> Recipe:
         return replace(recipe, avatar=replace(recipe.avatar, decoder=replace(decoder, **change)))  # type: ignore[arg-type]
 
-    # The FLAME term and the paper's rates for codes belong to its decoder.
+    # Networks read the codes, which have to move; part bases only need them to stay apart.
     networks = replace(
         recipe,
         avatar=replace(recipe.avatar, decoder=SMALL_NETWORKS),
@@ -63,7 +63,7 @@ def ablations(recipe: Recipe) -> dict[str, Recipe]:
         "- shared network": ours(depth=0),
         "networks": networks,
         "- part-wise latents": theirs(latents=replace(recipe.avatar.latents, part_wise=False)),
-        "- O_gc→sc": theirs(subject_offsets=False),
+        "- O_gc-sc": theirs(subject_offsets=False),
         "- LBS rotation": theirs(turn_gaussians=False),
         "+ densification": replace(networks, training=replace(networks.training, densification=growing)),
     }

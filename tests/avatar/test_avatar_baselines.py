@@ -86,6 +86,27 @@ def test_training_lowers_the_loss_and_reaches_every_network(baseline: Avatar, ti
     assert not [name for name in still if name.startswith("decoder.")]
 
 
+def test_a_resumed_training_equals_an_uninterrupted_one_to_the_bit(head_model, tiny_clips, baseline) -> None:  # type: ignore[no-untyped-def]
+    config = TrainingConfig(steps=6, edits_per_step=1, warmup_steps=2)
+    store = ClipStore([clip for clip, _ in tiny_clips])
+
+    def trainer() -> Trainer:
+        avatar = synthetic_avatar(head_model, tiny_clips, decoder=baseline.config.decoder)
+        return Trainer(avatar, store, config, rasterizer=CpuRasterizer())
+
+    whole, first, second = trainer(), trainer(), trainer()
+    for _ in range(4):
+        whole.step()
+    for _ in range(2):
+        first.step()
+    second.resume(first.checkpoint())
+    for _ in range(2):
+        second.step()
+    wanted, found = whole.avatar.state_dict(), second.avatar.state_dict()
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(value, found[name]) for name, value in wanted.items())
+
+
 def distance_of(decoder: Any, points: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     """PEGASUS' signed distance [1, n], the long way and in float64."""
     decoder = copy.deepcopy(decoder).double()

@@ -34,6 +34,7 @@ from perse.avatar.deformation import blended_turns, deform, displace
 from perse.avatar.mlp import ConditionedMLP
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import StartingPoints
+from perse.errors import RecipeError
 from perse.gaussians import Gaussians
 from perse.geometry import Camera, quaternion_to_matrix
 from perse.render import Rasterizer, Rendering
@@ -139,7 +140,15 @@ class Insta(Decoder):
         self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor, camera: Camera,
         rasterizer: Rasterizer,
     ) -> Rendering:  # fmt: skip
-        """Frame by frame, on the CPU or not; no rasterizer is asked."""
+        """Frame by frame, on the CPU; no rasterizer is asked.
+
+        Raises:
+            RecipeError: the avatar is on another device.
+        """
+        if self.surface.device.type != "cpu":
+            raise RecipeError(
+                f"the INSTA baseline draws on the CPU only and is on {self.surface.device}; move it there"
+            )
         frames = [
             self._frame(motion[index : index + 1], _code(canonical, subject), camera)
             for index, subject in enumerate(of_frame.tolist())

@@ -14,7 +14,7 @@ from perse.evaluation.learned_distance import LearnedDistance
 from perse.evaluation.metrics import SET_FEATURES
 from perse.identity import DlibEmbedder, FaceEmbedder
 from perse.synthesis.production.identity_net import NetworkEmbedderConfig
-from perse.synthesis.production.model_store import store_root
+from perse.synthesis.production.model_store import Weights, store_root
 
 Pictures = NDArray[np.uint8]
 Features = NDArray[np.float64]
@@ -44,10 +44,13 @@ class Instruments:
     def at_hand() -> Instruments:
         """Everything whose weights lie in the model store, and what needs none."""
         missing: dict[str, str] = {}
-        store = store_root()
-        lpips = _built(lambda: LearnedDistance(store / "vgg16" / "model.safetensors"), (LPIPS, "PPL", "PDV"), missing)
+        lpips = _built(
+            lambda: LearnedDistance(Weights(name="vgg16").locate() / "model.safetensors"),
+            (LPIPS, "PPL", "PDV"),
+            missing,
+        )
         arcface = _built(
-            lambda: NetworkEmbedderConfig(file=store / "arcface" / "model.onnx").build(), (ID,), missing
+            lambda: NetworkEmbedderConfig(file=store_root() / "arcface" / "model.onnx").build(), (ID,), missing
         )  # fmt: skip
         faces: dict[str, FaceEmbedder] = {DLIB_ID: DlibEmbedder()}
         if arcface is not None:
