@@ -10,6 +10,7 @@
     quarantine/      <key>.parquet, one a failed row; attempts/ while work is under way
     morphs/          content-addressed cache of interpolation targets
     checkpoints/     training state (written by `perse.training`)
+    body/            of a body build: the fitted person, its close looks, clips/<key>.npz
     adapters/        <key>.safetensors, of a teacher of interpolations, one a subject
     features/        <key>.npz, f_I and f_T of a subject
     measurements/    <key>.json, a piece of an evaluation
