@@ -8,7 +8,7 @@
 INSTA takes the way back from the nearest triangle of the head model; here it is the nearest of the points that the
 other decoders start from, which also lie on hair and clothes, where INSTA's mesh has nothing. Farther than `reach_m`
 from all of them is empty space (its occupancy grid). Colours do not depend on the view. A step draws a window of its
-pictures, the same loss over fewer pixels: a whole one would take a CPU minutes.
+pictures, the same loss over fewer pixels: to draw a whole one takes a CPU seconds.
 
 It has no Gaussians. `pose` gives its surface points, coloured by the field, for measurements of motion and previews;
 pictures are made by `draw`.
