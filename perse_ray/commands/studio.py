@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perse_ray.commands.command_line import parsed, run_command
+from perse_ray.commands.local_page import LocalPage
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(LocalPage):
     """Where everything lies, and where the page is."""
 
     runs: Path = Path("runs")
@@ -29,32 +30,13 @@ class Arguments:
     port: int = 8500
     """Port on the loopback interface; 0 takes any that is free."""
 
-    open: bool = False
-    """Open the page in the default browser."""
-
-    insecure_no_auth: bool = False
-    """Ask nobody for a token: any program and any person on this machine may use it."""
-
 
 def main(arguments: Arguments) -> None:
     """Serve the studio until interrupted."""
-    import webbrowser
-
-    from perse_ray.serving.local_viewer import LOOPBACK
-    from perse_ray.serving.protection import Tokens, environment_tokens, new_token
     from perse_ray.studio.server import serve_studio
 
-    given, token = environment_tokens(), new_token()
-    known = given or Tokens.of([token])
-
-    def say(port: int) -> None:
-        ask = "" if given or arguments.insecure_no_auth else f"?token={token}"
-        address = f"http://{LOOPBACK}:{port}/studio{ask}"
-        print(address, flush=True)
-        if arguments.open:
-            webbrowser.open(address)
-
-    going_on = serve_studio(arguments.runs, arguments.port, None if arguments.insecure_no_auth else known, say)
+    tokens, say = arguments.entrance("studio")
+    going_on = serve_studio(arguments.runs, arguments.port, tokens, say)
     for project in going_on:
         print(f"the build of {project.id} goes on (process {project.pid}); perse studio shows it again")
 

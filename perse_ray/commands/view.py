@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 
 from perse.errors import InputError
 from perse_ray.commands.command_line import parsed, run_command
+from perse_ray.commands.local_page import LocalPage
 
 if TYPE_CHECKING:
     from perse.data.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(LocalPage):
     """What to look at."""
 
     workspace: str = "runs/demo"
@@ -33,31 +34,13 @@ class Arguments:
     port: int = 8400
     """Port on the loopback interface; 0 takes any that is free."""
 
-    open: bool = False
-    """Open the page in the default browser."""
-
-    insecure_no_auth: bool = False
-    """Ask nobody for a token: any program and any person on this machine may look."""
-
 
 def main(arguments: Arguments) -> None:
     """Serve the viewer until interrupted."""
-    import webbrowser
+    from perse_ray.serving.local_viewer import serve_viewer
 
-    from perse_ray.serving.local_viewer import LOOPBACK, serve_viewer
-    from perse_ray.serving.protection import Tokens, environment_tokens, new_token
-
-    given, token = environment_tokens(), new_token()
-    known = given or Tokens.of([token])
-
-    def say(port: int) -> None:
-        ask = "" if given or arguments.insecure_no_auth else f"?token={token}"
-        address = f"http://{LOOPBACK}:{port}/view{ask}"
-        print(address, flush=True)
-        if arguments.open:
-            webbrowser.open(address)
-
-    serve_viewer(found(arguments.workspace), arguments.port, None if arguments.insecure_no_auth else known, say)
+    tokens, say = arguments.entrance("view")
+    serve_viewer(found(arguments.workspace), arguments.port, tokens, say)
 
 
 def found(place: str) -> Workspace:
