@@ -32,7 +32,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request, Res
 from perse.errors import InputError
 from perse_ray.serving.http.checked_body import CheckedRoute
 from perse_ray.serving.http.media_routes import AvatarId, refusals
-from perse_ray.serving.viewer.routes import POLICY
+from perse_ray.serving.viewer.page_files import HEADERS, page_files
 from perse_ray.studio.project import NoSuchProject, NotNow
 from perse_ray.studio.schema import (
     ConsentFields,
@@ -49,9 +49,6 @@ from perse_ray.studio.studio import Studio, understood
 Answer = TypeVar("Answer")
 
 _PAGE = FilePath(__file__).parent / "page"
-_KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
-_FILES = {path.name: path for path in sorted(_PAGE.iterdir()) if path.suffix in _KINDS}
-_HEADERS = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
 _REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 
 PHOTOGRAPHS = ("image/png", "image/jpeg", "image/webp", "image/avif", "application/octet-stream")
@@ -65,26 +62,8 @@ BODY = {"requestBody": {"required": True, "content": {kind: {} for kind in PHOTO
 
 def add_studio(app: FastAPI, studio: Studio) -> None:
     """Put the studio into a service's application."""
-    app.include_router(page_routes())
+    app.include_router(page_files("/studio", _PAGE))
     app.include_router(studio_routes(studio))
-
-
-def page_routes() -> APIRouter:
-    """The page, and what it is made of."""
-    routes = APIRouter()
-
-    @routes.get("/studio", include_in_schema=False)
-    async def page() -> Response:
-        return Response((_PAGE / "index.html").read_bytes(), media_type="text/html; charset=utf-8", headers=_HEADERS)
-
-    @routes.get("/studio/{name}", include_in_schema=False)
-    async def file(name: str) -> Response:
-        path = _FILES.get(name)
-        if path is None:
-            raise HTTPException(404, "the studio has no such file")
-        return Response(path.read_bytes(), media_type=_KINDS[path.suffix], headers=_HEADERS)
-
-    return routes
 
 
 def studio_routes(studio: Studio) -> APIRouter:
@@ -147,7 +126,7 @@ def _with_project_routes(routes: APIRouter, studio: Studio) -> APIRouter:
     async def report(project: AvatarId) -> Response:
         """The report's page."""
         page = await _apart(lambda: studio.report(project))
-        headers = {**_HEADERS, "Content-Security-Policy": _REPORT_POLICY}
+        headers = {**HEADERS, "Content-Security-Policy": _REPORT_POLICY}
         return Response(page, media_type="text/html; charset=utf-8", headers=headers)
 
     @one.put("/face", responses=refusals(413))
