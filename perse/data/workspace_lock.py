@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from perse.data.workspace import Workspace
+from perse.data.workspace import MARKER, Workspace
 from perse.errors import WorkspaceError
 
 log = logging.getLogger(__name__)
@@ -174,9 +174,11 @@ def _claims(workspace: Workspace) -> Iterator[Claim]:
 
 def _renew(workspace: Workspace, mine: Claim, stop: threading.Event) -> None:
     """Say now and then that this process lives. A claim that somebody took away is not written again."""
-    until = mine.until
+    until, marked = mine.until, workspace.has(MARKER)
     while not stop.wait(RENEW_S):
         try:
+            if marked and not workspace.has(MARKER):
+                return  # the workspace as a whole is gone: only who holds it removes it, and goes on with other things
             if not workspace.has(_name(mine)):
                 raise WorkspaceError("it was taken away")
             until = time.time() + LEASE_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -163,3 +164,20 @@ def test_two_never_hold_it_in_whatever_order_their_steps_come(tmp_path: Path) ->
         assert len(held) <= 1, (way, ends)
         winners |= {one.token == older.token for one in held}
     assert winners == {True, False}
+
+
+def test_who_removes_the_workspace_is_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`perse forget` looks for traces long after the workspace, and with it the lock, is gone."""
+    monkeypatch.setattr("perse.data.workspace_lock.RENEW_S", 0.02)
+    interrupted: list[bool] = []
+    monkeypatch.setattr("_thread.interrupt_main", lambda: interrupted.append(True))
+    workspace = Workspace.open(tmp_path / "gone")
+    with locked(workspace):
+        shutil.rmtree(tmp_path / "gone")
+        time.sleep(0.2)
+    assert not interrupted and not (tmp_path / "gone").exists()
+    workspace = Workspace.open(tmp_path / "taken")
+    with locked(workspace) as claim:
+        workspace.remove(f"locks/{claim.token}.json")
+        time.sleep(0.2)
+    assert interrupted, "a lock that somebody took away still ends the run"
