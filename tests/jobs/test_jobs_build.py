@@ -95,7 +95,7 @@ def test_the_metrics_are_complete(built: Built) -> None:
 
 def test_the_report_stands_alone(built: Built) -> None:
     page = built.workspace.read("report/report.html").decode()
-    assert "data:image/png;base64," in page and 'src="http' not in page
+    assert "data:image/webp;base64," in page and 'src="http' not in page
 
 
 def test_mlflow_has_the_parent_its_stages_and_the_model(built: Built) -> None:

@@ -93,8 +93,9 @@ def _split(faces: Ints, middle: Ints) -> Ints:
 
 
 def unit_normals(points: Tensor, faces: Tensor) -> Tensor:
-    """Area-weighted unit normals [..., n, 3] of posed points [..., n, 3]; differentiable."""
-    a, b, c = (points[..., faces[:, corner], :] for corner in range(3))
+    """Area-weighted unit normals [..., n, 3] of posed points [..., n, 3]; differentiable, the same bytes every time."""
+    # The gradient of an indexed tensor is summed in whatever order threads arrive; that of index_select in one.
+    a, b, c = (points.index_select(-2, faces[:, corner]) for corner in range(3))
     crossed = torch.linalg.cross(b - a, c - a)
     normals = torch.zeros_like(points)
     for corner in range(3):

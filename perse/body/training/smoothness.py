@@ -29,7 +29,9 @@ class Smoothness:
     def laplacian(self, values: Tensor) -> Tensor:
         """Values [n, c] less the mean over each point's neighbours."""
         first, second = self._ends.T
-        total = torch.zeros_like(values).index_add(0, first, values[second]).index_add(0, second, values[first])
+        # The gradient of values[second] would be summed in whatever order threads arrive; these are summed in one.
+        there, back = values.index_select(0, second), values.index_select(0, first)
+        total = torch.zeros_like(values).index_add(0, first, there).index_add(0, second, back)
         return values - total / self._count[:, None]
 
     def __call__(self, avatar: BodyAvatar, posed: PosedAvatar) -> Tensor:

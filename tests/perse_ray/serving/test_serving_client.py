@@ -8,6 +8,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import perse_client
@@ -80,7 +81,8 @@ def test_the_examples_of_the_documentation(
     transport = InProcess(LocalAvatars(Shelf(find_places([str(workspace)]), memory_mib=100)))
     monkeypatch.setattr(perse_client, "AvatarClient", partial(AvatarClient, transport=transport))
     monkeypatch.chdir(tmp_path)
-    names = {"TOKEN": "secret"}
+    monkeypatch.setenv("PERSE_TOKENS", "secret")
+    names: dict[str, Any] = {}
     exec(example, names)
     assert decode_image((tmp_path / "hat.png").read_bytes()).shape == (256, 256, 3)
     assert len({bytes(picture) for picture in names["strip"]}) == 9

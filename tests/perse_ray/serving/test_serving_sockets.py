@@ -110,7 +110,7 @@ def routes_of(app: FastAPI) -> set[str]:
 OPEN = set(ALWAYS_OPEN)
 CLOSED = {
     "/", "/view", "/view/{name}", "/docs", "/metrics", "/openapi.json", "/v1/avatars",
-    *(f"/v1/avatars/{{avatar}}/{name}" for name in ("render", "frames", "animate")),
+    *(f"/v1/avatars/{{avatar}}/{name}" for name in ("render", "frames", "animate", "describe")),
     *(f"/v1/avatars/{{avatar}}/{name}" for name in ("attributes", "thumbnail", "export")),
 }  # fmt: skip
 SOCKETS = {"/v1/avatars/{avatar}/stream", "/v1/avatars/{avatar}/splats"}
