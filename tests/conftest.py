@@ -24,6 +24,9 @@ install_import_hook(SHAPES_ARE_CHECKED_IN, "shape_checker.checked")
 # numba refuses a process whose environment changes this after its pool has started, as workers built in-process do.
 os.environ.setdefault("NUMBA_NUM_THREADS", str(os.cpu_count() or 1))
 
+# Said once, MKL keeps to the number; left alone it takes fewer on a busy machine, and sums round differently.
+torch.set_num_threads(torch.get_num_threads())
+
 
 @pytest.fixture(scope="session")
 def head_model():  # type: ignore[no-untyped-def]
