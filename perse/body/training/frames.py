@@ -53,6 +53,10 @@ class TargetFrame:
     camera: Camera
     generated: bool
 
+    def over(self, background: Tensor) -> Tensor:
+        """The picture [h, w, 3] on a background [3] instead of white."""
+        return self.image + (1 - self.alpha[..., None]) * (background - 1)
+
     def to(self, device: torch.device) -> TargetFrame:
         moved = {name: value.to(device) for name, value in vars(self).items() if not isinstance(value, bool)}
         return replace(self, **moved)

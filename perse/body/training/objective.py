@@ -34,21 +34,28 @@ class FrameLoss:
 
 
 def frame_loss(
-    avatar: BodyAvatar, posed: PosedAvatar, target: TargetFrame, config: BodyLossConfig, rasterizer: Rasterizer
-) -> FrameLoss:
-    """The loss of an avatar that is posed as the target is (one frame)."""
-    white = torch.ones(3, device=target.image.device)
+    avatar: BodyAvatar, posed: PosedAvatar, target: TargetFrame, config: BodyLossConfig, rasterizer: Rasterizer,
+    background: Tensor,
+) -> FrameLoss:  # fmt: skip
+    """The loss of an avatar that is posed as the target is (one frame), both on a background [3].
+
+    On one that changes from step to step no point can learn to be background: on white alone, those that stand outside
+    of a silhouette became white specks, which are seen from elsewhere.
+    """
+    wanted = target.over(background)
     colors = avatar.shown_colors(generated=target.generated)
-    plain = rasterize(avatar.gaussians(posed.plain[0], colors), target.camera, background=white, rasterizer=rasterizer)
+    plain = rasterize(
+        avatar.gaussians(posed.plain[0], colors), target.camera, background=background, rasterizer=rasterizer
+    )
     seams = None if target.generated else 1 - (1 - config.seams) * target.seams
     image = picture_loss(
-        plain.colors[None], plain.alphas[None], target.image[None], target.alpha[None],
+        plain.colors[None], plain.alphas[None], wanted[None], target.alpha[None],
         masks=None if seams is None else seams[None], config=config.image,
     )  # fmt: skip
     refined, values = _refined(avatar, posed.refined[0], colors, target, rasterizer)
     alpha = refined.alphas
-    over_white = values[..., :3] + (1 - alpha[..., None]) * white
-    closer = picture_loss(over_white[None], alpha[None], target.image[None], target.alpha[None], config=config.image)
+    whole = values[..., :3] + (1 - alpha[..., None]) * background
+    closer = picture_loss(whole[None], alpha[None], wanted[None], target.alpha[None], config=config.image)
     pixels = 1 + (config.hands - 1) * target.hands
     mask = (pixels * (alpha - target.alpha).abs()).mean() + (plain.alphas - target.alpha).abs().mean()
     geometry = _geometry(refined, values, target, pixels, config)
@@ -58,14 +65,16 @@ def frame_loss(
 
 
 def patch_loss(
-    avatar: BodyAvatar, posed: PosedAvatar, target: TargetFrame, config: BodyLossConfig, rasterizer: Rasterizer
-) -> Tensor:
+    avatar: BodyAvatar, posed: PosedAvatar, target: TargetFrame, config: BodyLossConfig, rasterizer: Rasterizer,
+    background: Tensor,
+) -> Tensor:  # fmt: skip
     """The image term of a close look at the captured frame: un-offset asset, own colours."""
-    white = torch.ones(3, device=target.image.device)
     colors = avatar.shown_colors(generated=False)
-    drawn = rasterize(avatar.gaussians(posed.plain[0], colors), target.camera, background=white, rasterizer=rasterizer)
+    drawn = rasterize(
+        avatar.gaussians(posed.plain[0], colors), target.camera, background=background, rasterizer=rasterizer
+    )
     image = picture_loss(
-        drawn.colors[None], drawn.alphas[None], target.image[None], target.alpha[None], config=config.image
+        drawn.colors[None], drawn.alphas[None], target.over(background)[None], target.alpha[None], config=config.image
     )
     return config.patches * image.total
 

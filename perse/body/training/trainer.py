@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
@@ -30,6 +31,8 @@ from perse.training.replicas import Replicas, SingleReplica, parameter_digest
 logger = logging.getLogger(__name__)
 
 MAX_SKIPPED_IN_A_ROW = 5
+_BACKGROUNDS = 41
+"""Stream of random numbers, apart from the sampler's."""
 MOMENTS, NUMBERS = "moments.safetensors", "training.json"
 FAST = ("log_scales", "colors", "auxiliary")
 
@@ -150,14 +153,19 @@ class BodyTrainer:
 
     def _loss(self, target: TargetFrame) -> tuple[FrameLoss, Tensor]:
         """A frame's loss, and what is added to it: how rough the surface is, and a close look at the captured frame."""
-        config = self.config.losses
+        config, background = self.config.losses, self._background()
         posed = self.avatar.pose(target.pose[None], target.translation[None])
         beside = self._smoothness(self.avatar, posed)
         if not target.generated and self._patches:
             turn = self.step_number
             patch = self._patches[0 if turn % 2 == 0 else (turn // 2) % len(self._patches)]
-            beside = beside + patch_loss(self.avatar, posed, patch, config, self._rasterizer)
-        return frame_loss(self.avatar, posed, target, config, self._rasterizer), beside
+            beside = beside + patch_loss(self.avatar, posed, patch, config, self._rasterizer, background)
+        return frame_loss(self.avatar, posed, target, config, self._rasterizer, background), beside
+
+    def _background(self) -> Tensor:
+        """This step's colour behind avatar and targets, [3]."""
+        rng = np.random.default_rng((self.config.seed, _BACKGROUNDS, self.step_number, self.replicas.rank))
+        return torch.from_numpy(rng.uniform(0, 1, 3).astype(np.float32)).to(self.device)
 
     def _rate(self) -> float:
         progress = self.step_number / max(self.steps, 1)
