@@ -27,6 +27,7 @@ from perse_ray.build.contenders import Contender, train_contender
 from perse_ray.build.request import BuildRequest
 from perse_ray.build.run import BuildRun
 from perse_ray.build.shared_clips import SharedClips
+from perse_ray.build.values import without_nan
 from perse_ray.build.worker_rows import run_rows
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
@@ -136,14 +137,8 @@ class _Ablate:
             "cost": {"steps": done.steps, "CPU s": round(done.cpu_s, 1)},
             "strip": base64.b64encode(encode_image(strip)).decode(),
         }
-        shared.workspace.write_json(_file(row), _without_nan(found))
+        shared.workspace.write_json(_file(row), without_nan(found))
         return {"trained": True}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(inner) for name, inner in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _published(request: AblationRequest, shared: SharedClips, found: Mapping[str, Any]) -> MetricTable:
@@ -153,9 +148,9 @@ def _published(request: AblationRequest, shared: SharedClips, found: Mapping[str
         rows[name] = {"CPU min": Metric(one["cost"]["CPU s"] / 60), **cells}
     table = MetricTable(f"Ablations: {request.steps} steps each, {len(shared.subjects)} subjects", rows)
     strips = {name: decode_image(base64.b64decode(one["strip"])) for name, one in found.items()}
-    sheet = _sheet(shared, strips)
-    request.workspace.write("report/ablations.png", encode_image(sheet))
-    picture = f'<img alt="every variant" src="data:image/png;base64,{base64.b64encode(encode_image(sheet)).decode()}">'
+    sheet = encode_image(_sheet(shared, strips))
+    request.workspace.write("report/ablations.png", sheet)
+    picture = f'<img alt="every variant" src="data:image/png;base64,{base64.b64encode(sheet).decode()}">'
     for ending, text in ((".md", table.markdown()), (".json", table.json()), (".html", table.html() + picture)):
         request.workspace.write(f"report/ablations{ending}", text.encode())
     return table

@@ -35,6 +35,7 @@ from perse.recipes import Recipe
 from perse.render import check_device
 from perse.training import avatar_of
 from perse_ray.build.face_distances import face_distances
+from perse_ray.build.values import without_nan
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
 from perse_ray.training.clips import load_clips, training_frames, unseen_frames
@@ -147,7 +148,7 @@ class _Measure:
         place = measurement_file(str(row[KEY]))
         if not self._workspace.has(place):
             kind = str(row[NAME]).split()[0]
-            self._workspace.write_json(place, _written(self._measured(kind, json.loads(str(row["piece"])))))
+            self._workspace.write_json(place, without_nan(self._measured(kind, json.loads(str(row["piece"])))))
         return {"measured": True}
 
     def _measured(self, kind: str, piece: Any) -> dict[str, Any]:
@@ -168,15 +169,6 @@ class _Measure:
             return asdict(view_sweep(measurer.avatar, training.clip(0), self._recipe.rasterizer))
         portrait = archive.load_portrait(self._workspace)
         return face_distances(measurer.avatar, portrait, self._clips.clip(0), self._recipe.rasterizer)
-
-
-def _written(value: Any) -> Any:
-    """JSON has no nan: null."""
-    if isinstance(value, dict):
-        return {name: _written(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_written(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 _MAY_BE_ABSENT = ("category", "identity")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -40,7 +39,7 @@ from perse.training import ClipStore
 from perse.training.transfer import NewAttribute, TransferConfig, learn_attribute
 from perse_ray.build.components import tracker_of
 from perse_ray.build.stages.export import FILES
-from perse_ray.build.values import on_white
+from perse_ray.build.values import on_white, without_nan
 from perse_ray.rows.fingerprint import fingerprint
 
 OLD_SUBJECTS = 12
@@ -199,10 +198,14 @@ def _write_report(
     sheet = contact_sheet([*rows[:steps], *strip], columns=steps)
     names = f"report/transfer-{edited.key[:8]}.png", f"report/transfer-{edited.key[:8]}.json"
     workspace.write(names[0], encode_image(sheet))
-    numbers = {name: None if math.isnan(value) else value for name, value in asdict(scores).items()}
     workspace.write_json(
         names[1],
-        {"key": edited.key, "category": edited.prompt.category.value, "text": edited.prompt.text, "scores": numbers},
+        {
+            "key": edited.key,
+            "category": edited.prompt.category.value,
+            "text": edited.prompt.text,
+            "scores": without_nan(asdict(scores)),
+        },
     )
     return names
 

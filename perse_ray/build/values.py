@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -97,3 +98,12 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:  # a slimmer installation
             continue
     return found
+
+
+def without_nan(value: Any) -> Any:
+    """A value of dicts, lists and numbers for JSON, which has no nan: null."""
+    if isinstance(value, dict):
+        return {name: without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

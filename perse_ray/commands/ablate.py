@@ -16,15 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perse.errors import InputError
-from perse_ray.commands.command_line import OfWorkspace, parsed, recipe_of, run_command
+from perse_ray.commands.command_line import OfBuild, parsed, recipe_of, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(OfWorkspace):
+class Arguments(OfBuild):
     """Which clips, how long."""
-
-    recipe: str = "laptop"
-    """Recipe that the clips were made with, and what the variants start from."""
 
     steps: int = 400
     """Steps of each training."""
@@ -37,9 +34,6 @@ class Arguments(OfWorkspace):
 
     seed: int = 0
     """Of the trainings."""
-
-    wait: bool = False
-    """Wait while another run holds the workspace, instead of refusing."""
 
 
 def main(arguments: Arguments) -> None:

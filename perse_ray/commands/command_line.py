@@ -29,6 +29,17 @@ class OfWorkspace:
     """The build's folder; also s3://… or gs://…."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfBuild(OfWorkspace):
+    """Arguments of a command that goes on from a finished build."""
+
+    recipe: str = "laptop"
+    """Recipe that the build was made with."""
+
+    wait: bool = False
+    """Wait while another run holds the workspace, instead of refusing."""
+
+
 def run_command(command: Callable[[], None]) -> int:
     """Run a command and return its exit code. An expected error is one line on standard error and code 2; anything
     else is our own mistake and keeps its traceback."""

@@ -17,18 +17,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perse.errors import InputError
-from perse_ray.commands.command_line import OfWorkspace, parsed, recipe_of, run_command
+from perse_ray.commands.command_line import OfBuild, parsed, recipe_of, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(OfWorkspace):
+class Arguments(OfBuild):
     """Which avatar, by which protocol, how much of it."""
 
     protocol: str
     """table1, table2 or table3."""
-
-    recipe: str = "laptop"
-    """Recipe that the avatar was built with."""
 
     frames: int = 16
     """Unseen poses of a subject at most (the paper: 113)."""
@@ -41,9 +38,6 @@ class Arguments(OfWorkspace):
 
     held_out: int = 1
     """Held-out subjects of each category; 0 leaves the distances of sets out (the paper: 2,000 pictures)."""
-
-    wait: bool = False
-    """Wait while another run holds the workspace, instead of refusing."""
 
 
 def main(arguments: Arguments) -> None:

