@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from perse.body.animation.motions import Filmed
 from perse.body.fitting.storage import person_from_bytes
 from perse.data.keys import content_key
 from perse.data.workspace import Workspace
-from perse.errors import StageError
 from perse.recipes.body import BodyRecipe
 from perse_ray.build.components import pool_of
-from perse_ray.rows import in_process, on_ray_data
-from perse_ray.rows.attempts import new_ledger
+from perse_ray.build.worker_rows import every_row
 from perse_ray.rows.fingerprint import fingerprint
-from perse_ray.rows.stage import ERROR, KEY, NAME, OK, STATUS, Row, RowWork, Value
-from perse_ray.runtime.progress import Progress
+from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
 
 PERSON = "body/person.safetensors"
 """The fitted person."""
@@ -83,12 +80,4 @@ def film(workspace: Workspace, recipe: BodyRecipe, rows: Sequence[Row], show: Ca
     stage = pool_of(recipe.animate).stage(
         "film", FilmWork(workspace=workspace, recipe=recipe), ("frames", "seconds"), (("filmed", False),)
     )
-    execute = on_ray_data.run if recipe.animate.workers[1] else in_process.run
-    ledger = new_ledger(workspace)
-    with Progress("film", len(missing), write=show) as progress:
-        finished: Iterable[Row] = execute(missing, (stage,), ledger)
-        for row in finished:
-            if row[STATUS] != OK:
-                raise StageError(f"the motion {row[NAME]} could not be filmed: {row[ERROR]}")
-            progress.advance()
-    ledger.close()
+    every_row(workspace, missing, stage, recipe.animate, show)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from perse.data.workspace import Workspace
 from perse.errors import PerseError, StageError
 from perse.recipes.resources import WorkerPool
 from perse_ray.build.components import claim_of
@@ -28,14 +29,24 @@ def run_rows(run: BuildRun, rows: Sequence[Row], stage: Stage, pool: WorkerPool)
     Raises:
         StageError: a row failed, or the cluster has no room for the pool.
     """
-    execute = in_process.run
     if pool.workers[1]:
         run.start_ray()
         await_room([claim_of(pool, f"{stage.name} workers")], run.recipe.cluster.placement_limit_s)
-        execute = on_ray_data.run
-    ledger: AttemptLedger = new_ledger(run.request.workspace)
+    return every_row(run.request.workspace, rows, stage, pool, run.request.show)
+
+
+def every_row(
+    workspace: Workspace, rows: Sequence[Row], stage: Stage, pool: WorkerPool, show: Callable[[str], None] | None
+) -> list[Row]:
+    """The same where Ray runs already, if the pool needs it, with progress told to `show`.
+
+    Raises:
+        StageError: a row failed.
+    """
+    execute = on_ray_data.run if pool.workers[1] else in_process.run
+    ledger: AttemptLedger = new_ledger(workspace)
     finished = []
-    with Progress(stage.name, len(rows), write=run.request.show) as progress:
+    with Progress(stage.name, len(rows), write=show) as progress:
         for row in execute(rows, (stage,), ledger):
             if row[STATUS] != OK:
                 raise StageError(f"{stage.name} of {row[NAME]!r} failed: {row[ERROR]}")
