@@ -15,6 +15,8 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,9 @@ from perse.training import ClipStore
 from perse.training.transfer import NewAttribute, TransferConfig, learn_attribute
 from perse_ray.build.components import tracker_of
 from perse_ray.build.stages.export import FILES
-from perse_ray.build.values import on_white, without_nan
+from perse_ray.build.stages.register import register_avatar
+from perse_ray.build.values import numbers_of, on_white, without_nan
+from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.rows.fingerprint import fingerprint
 
 OLD_SUBJECTS = 12
@@ -79,12 +83,14 @@ class TransferResult:
     Attributes:
         subject: the new row of the table; scores: see there; seconds: by step.
         report: files in the workspace: a sheet to look at, and the numbers.
+        model: the avatar with it, "NAME version N" of MLflow's registered models.
     """
 
     subject: Subject
     scores: TransferScores
     seconds: Mapping[str, float]
     report: tuple[str, str]
+    model: str
 
 
 def transfer(request: TransferRequest) -> TransferResult:
@@ -128,7 +134,9 @@ def transfer(request: TransferRequest) -> TransferResult:
     archive.save_clip(workspace, clip_key(edited.key, animator, recipe.filming, fingerprint(*animator)), clip)
     report = _write_report(workspace, stranger, edited, scores, pictures)
     _write_avatar(workspace, avatar)
-    return TransferResult(new.subject, scores, watch.stop(), report)
+    watch("registering the avatar in MLflow")
+    model = _publish(workspace, person.key, edited.key, scores, report)
+    return TransferResult(new.subject, scores, watch.stop(), report, model)
 
 
 def _lesson(
@@ -226,6 +234,21 @@ def _write_avatar(workspace: Workspace, avatar: Avatar) -> None:
         workspace.write(name, written)
     if manifest is not None:
         workspace.commit("export", manifest)
+
+
+def _publish(
+    workspace: Workspace, person: str, edit: str, scores: TransferScores, report: tuple[str, str]
+) -> str:  # fmt: skip
+    """The numbers and the sheet as a run of the build's, and the avatar as a new version of the person's model."""
+    name = f"transfer {edit[:8]}"
+    with BuildLog.open(workspace, name).recorded() as log:
+        with log.stage(name) as child, TemporaryDirectory() as folder:
+            child.metrics(numbers_of(without_nan(asdict(scores))))
+            for path in report:
+                local = Path(folder) / path.rpartition("/")[2]
+                local.write_bytes(workspace.read(path))
+                child.artifact(local, "report")
+        return register_avatar(log, person)
 
 
 class _Watch:

@@ -88,6 +88,7 @@ def main(arguments: Arguments) -> None:
         f"\n  old subjects  lose {scores.old_change_db:.4f} dB at most, no pixel changes by more than "
         f"{scores.old_difference:.5f}"
         f"\n  the way       {scores.way_sum:.2f} times the distance of its ends, unevenness {scores.way_deviation:.3f}"
+        f"\n  model         {done.model}, in MLflow"
         f"\n  look at       {request.workspace.location}/{done.report[0]}"
         f'\n  wear it       perse render portrait --workspace {arguments.workspace} --wear "{category.value}={name}"'
     )

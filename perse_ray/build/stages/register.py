@@ -9,11 +9,20 @@ from typing import Any
 import perse_ray.serving
 from perse_ray.build.manifests import Result
 from perse_ray.build.run import BuildRun
+from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.runtime.local_folders import folder_copy
 
 REGISTERED_ALIAS = "champion"
 MODEL_CODE = Path(perse_ray.serving.__file__).with_name("mlflow_model.py")
 """Run by MLflow where the model is loaded, and not imported here: importing it declares a model."""
+
+
+def register_avatar(log: BuildLog, portrait_key: str) -> str:
+    """The avatar that lies in the log's workspace, registered under the person's name; "NAME version N"."""
+    name = f"perse-{portrait_key[:12]}"
+    with folder_copy(log.workspace, "avatar") as folder:
+        version = log.register(folder, name, REGISTERED_ALIAS, MODEL_CODE)
+    return f"{name} version {version}"
 
 
 class Register:
@@ -27,10 +36,7 @@ class Register:
 
     def work(self, run: BuildRun) -> Mapping[str, Any]:
         run.tell("register: the avatar goes to MLflow")
-        name = f"perse-{run.portrait.key[:12]}"
-        with folder_copy(run.request.workspace, "avatar") as folder:
-            version = run.log.register(folder, name, REGISTERED_ALIAS, MODEL_CODE)
-        return {"model": f"{name} version {version}"}
+        return {"model": register_avatar(run.log, run.portrait.key)}
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
         return ()
