@@ -17,7 +17,7 @@ from pathlib import Path
 import ray
 from ray._private import ray_constants
 
-from perse.errors import InputError
+from perse.errors import InputError, StageError
 from perse.private_folders import private_folder
 from perse_ray.runtime.cluster_address import joined_address, probe
 
@@ -75,6 +75,10 @@ def ray_session(local: LocalRay = LocalRay()) -> Iterator[None]:
         ray.shutdown()
 
 
+START_ATTEMPTS = 3
+TOO_SLOW = "timed out during startup"
+"""What Ray says when its node does not answer in 30 s, a limit that nothing changes (`ray._private.node`)."""
+
 FORWARDED = ("PERSE_WEIGHTS", "PERSE_CACHE", "MLFLOW_TRACKING_URI", "NUMBA_CACHE_DIR")
 """Variables of the driver that its workers on other machines must see too."""
 
@@ -105,16 +109,29 @@ def _start(local: LocalRay) -> None:
     _stay_on_this_machine()
     folder = session_folder()
     size = local.object_store_mib * 2**20
-    ray.init(
-        address="local",
-        num_cpus=local.num_cpus or max(MIN_LOGICAL_CPUS, os.cpu_count() or 1),
-        num_gpus=local.num_gpus or None,
-        object_store_memory=size,
-        include_dashboard=local.dashboard,
-        log_to_driver=False,
-        logging_level=logging.WARNING,
-        _temp_dir=str(folder),
-        _plasma_directory=object_store_folder(size, folder),
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=local.num_cpus or max(MIN_LOGICAL_CPUS, os.cpu_count() or 1),
+                num_gpus=local.num_gpus or None,
+                object_store_memory=size,
+                include_dashboard=local.dashboard,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                _temp_dir=str(folder),
+                _plasma_directory=object_store_folder(size, folder),
+            )
+        except Exception as error:  # Ray raises this very class
+            if TOO_SLOW not in str(error):
+                raise
+            log.warning("Ray did not start within its 30 s (%d of %d attempts)", attempt, START_ATTEMPTS)
+            ray.shutdown()
+        else:
+            return
+    raise StageError(
+        f"Ray did not start on this machine in {START_ATTEMPTS} attempts: it is too busy or short of memory. What is "
+        "finished is kept: run the same command again when it has room"
     )
 
 

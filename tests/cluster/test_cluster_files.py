@@ -37,9 +37,10 @@ def load(name: str) -> dict[str, Any]:
     return content
 
 
-JOB = load("kuberay/rayjob-build.yaml")
-SERVICE = load("kuberay/rayservice-render.yaml")
-CLUSTERS = [JOB["spec"]["rayClusterSpec"], SERVICE["spec"]["rayClusterConfig"]]
+JOB = load("kuberay/base/build/rayjob.yaml")
+SERVICE = load("kuberay/base/render/rayservice.yaml")
+STANDING = load("kuberay/base/cluster/raycluster.yaml")
+CLUSTERS = [JOB["spec"]["rayClusterSpec"], STANDING["spec"], SERVICE["spec"]["rayClusterConfig"]]
 SERVE_CONFIGS = [load("serve.yaml"), yaml.safe_load(SERVICE["spec"]["serveConfigV2"])]
 
 
@@ -80,13 +81,14 @@ def claimed(pools: list[WorkerPool]) -> tuple[float, float]:
 
 def test_kinds_and_versions() -> None:
     assert (JOB["apiVersion"], JOB["kind"]) == ("ray.io/v1", "RayJob")
+    assert (STANDING["apiVersion"], STANDING["kind"]) == ("ray.io/v1", "RayCluster")
     assert (SERVICE["apiVersion"], SERVICE["kind"]) == ("ray.io/v1", "RayService")
     for cluster in CLUSTERS:
         assert cluster["rayVersion"] == RAY_VERSION
         assert all(container(group)["image"].rpartition(":")[2] == RAY_VERSION for group in groups(cluster))
 
 
-@pytest.mark.parametrize("cluster", CLUSTERS, ids=["job", "service"])
+@pytest.mark.parametrize("cluster", CLUSTERS, ids=["job", "standing", "service"])
 def test_every_cluster_asks_for_a_token_and_every_pod_is_restricted(cluster: dict[str, Any]) -> None:
     assert cluster["authOptions"] == {"mode": "token"}
     for group in groups(cluster):
@@ -96,7 +98,7 @@ def test_every_cluster_asks_for_a_token_and_every_pod_is_restricted(cluster: dic
         assert not names & {"RAY_AUTH_TOKEN", "RAY_AUTH_MODE"}, "tokens come from the operator's secret"
 
 
-@pytest.mark.parametrize("cluster", CLUSTERS, ids=["job", "service"])
+@pytest.mark.parametrize("cluster", CLUSTERS, ids=["job", "standing", "service"])
 def test_requests_are_limits_and_ray_is_told_the_same(cluster: dict[str, Any]) -> None:
     for group in groups(cluster):
         resources = container(group)["resources"]
@@ -105,7 +107,7 @@ def test_requests_are_limits_and_ray_is_told_the_same(cluster: dict[str, Any]) -
         assert told == ("0" if group is cluster["headGroupSpec"] else resources["limits"]["cpu"])
 
 
-@pytest.mark.parametrize("cluster", CLUSTERS, ids=["job", "service"])
+@pytest.mark.parametrize("cluster", CLUSTERS, ids=["job", "standing", "service"])
 def test_every_pod_sees_the_workspaces(cluster: dict[str, Any]) -> None:
     for group in groups(cluster):
         volumes = {volume["name"] for volume in group["template"]["spec"]["volumes"]}

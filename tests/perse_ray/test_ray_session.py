@@ -10,13 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from perse.errors import InputError
+from perse.errors import InputError, StageError
 from perse_ray.commands import build_avatar
 from perse_ray.commands.command_line import EXIT_EXPECTED
 from perse_ray.runtime import cluster_address, session
@@ -168,3 +168,37 @@ def test_a_local_ray_listens_on_the_loopback_interface_alone(listeners: list[str
 def test_a_session_is_readable_by_nobody_else(listeners: list[str]) -> None:
     (folder,) = [line.split() for line in listeners if line.startswith("folder")]
     assert folder[1] == "0o700" and folder[2].startswith("/var/tmp/perse-ray-")
+
+
+def _without_surroundings(monkeypatch: pytest.MonkeyPatch, init: Callable[..., None]) -> None:
+    """A start of Ray that changes nothing of this process."""
+    for name in ("_own_token", "_stay_on_this_machine"):
+        monkeypatch.setattr(session, name, lambda: None)
+    monkeypatch.setattr(session.ray, "init", init)
+
+
+def test_a_machine_too_busy_for_ray_is_told_in_one_line_after_three_attempts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ray raises a bare Exception when its node does not answer within 30 seconds."""
+    asked: list[int] = []
+
+    def init(**_: object) -> None:
+        asked.append(1)
+        raise Exception("The current node timed out during startup. This could happen because")
+
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    _without_surroundings(monkeypatch, init)
+    monkeypatch.setattr(session.ray, "shutdown", lambda: None)
+    with pytest.raises(StageError, match="too busy") as caught:
+        session._start(session.LocalRay())
+    assert len(asked) == 3 and "\n" not in str(caught.value)
+
+
+def test_what_else_ray_raises_at_its_start_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: object) -> None:
+        raise ValueError("num_cpus must be positive")
+
+    _without_surroundings(monkeypatch, init)
+    with pytest.raises(ValueError, match="num_cpus"):
+        session._start(session.LocalRay())
