@@ -88,6 +88,21 @@ def new_claim(now: float) -> Claim:
     )  # fmt: skip
 
 
+class HeldError(WorkspaceError):
+    """Another process holds a workspace.
+
+    Attributes:
+        claim: who; left_s: seconds after which it is free if that process is gone.
+    """
+
+    def __init__(self, location: str, claim: Claim, left_s: int) -> None:
+        super().__init__(
+            f"{location} is held by {claim}; wait for it with --wait. If that process is gone, the workspace is free "
+            f"in {left_s} s"
+        )
+        self.claim, self.left_s = claim, left_s
+
+
 @contextmanager
 def locked(
     workspace: Workspace,
@@ -102,16 +117,12 @@ def locked(
         wait: until it is free, instead of refusing.
 
     Raises:
-        WorkspaceError: another process holds it; says which.
+        HeldError: another process holds it.
     """
     told = False
     while isinstance(got := claim(workspace, new_claim(clock()), clock), Other):
         if not wait:
-            left = max(1, round(got.claim.until - clock()))
-            raise WorkspaceError(
-                f"{workspace.location} is held by {got.claim}; wait for it with --wait. If that process is gone, the "
-                f"workspace is free in {left} s"
-            )
+            raise HeldError(workspace.location, got.claim, max(1, round(got.claim.until - clock())))
         if not told:
             log.warning("%s is held by %s; waiting", workspace.location, got.claim)
             told = True

@@ -11,8 +11,8 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from perse.data.workspace import Workspace
-from perse.data.workspace_lock import locked
-from perse.errors import InputError, WorkspaceError
+from perse.data.workspace_lock import HeldError, locked
+from perse.errors import InputError
 from perse_ray.serving.library.avatar_cache import Shelf
 from perse_ray.serving.local_viewer import FOLLOW_S, MEMORY_MIB, follow, listen_on, viewer_app, viewer_server
 from perse_ray.serving.protection import Tokens
@@ -47,8 +47,11 @@ def serve_studio(runs: Path, port: int, tokens: Tokens | None, say: Callable[[in
     try:
         with locked(Workspace(str(runs.absolute() / LOCK))):
             return _serve(runs, listening, tokens, say)
-    except WorkspaceError as error:
-        raise InputError(f"another studio looks after {runs}: {error}") from None
+    except HeldError as held:
+        raise InputError(
+            f"another studio looks after {runs} ({held.claim}); stop it, or choose another folder with --runs. If that "
+            f"process is gone, the folder is free in {held.left_s} s"
+        ) from None
 
 
 def studio_app(studio: Studio, shelf: Shelf, tokens: Tokens | None) -> FastAPI:
