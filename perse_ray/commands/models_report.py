@@ -76,7 +76,8 @@ def _check(command: Check, show: Show) -> None:
     if len(wanted) == 1 and failed:
         raise failed[0]
     if failed:
-        absent = [entry.name for entry in entries if missing_patterns(entry, store_root() / entry.name)]
+        lost = [entry for entry in entries if missing_patterns(entry, store_root() / entry.name)]
+        absent = [entry.name for entry in lost if entry.hub_id]
         fetched = f"; perse models fetch {' '.join(absent)}" if absent else ""
         raise MissingWeightsError(f"{len(failed)} of {len(wanted)} weights are missing or changed{fetched}")
 

@@ -299,3 +299,15 @@ def test_the_command_ends_in_one_line_and_code_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: weights flux.1-dev") and "31.4 GiB" in line
+
+
+def test_files_that_nobody_publishes_are_not_told_to_be_fetched(store: Path) -> None:
+    """ArcFace-style embedders, portrait-Champ and the converted Inception come from whoever has them."""
+    for name, file in (("arcface", "model.onnx"), ("inception-fid", "inception.torchscript")):
+        with pytest.raises(MissingWeightsError, match=f"put {file} into {store / name}") as caught:
+            perform(Check(names=(name,)))
+        assert "perse models fetch" not in str(caught.value)
+    with pytest.raises(MissingWeightsError) as caught:
+        perform(Check(), show=lambda _: None)
+    advice = str(caught.value).rpartition("perse models fetch")[2].split()
+    assert "vgg16" in advice and "arcface" not in advice

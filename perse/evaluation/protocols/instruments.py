@@ -14,7 +14,7 @@ from perse.evaluation.learned_distance import LearnedDistance
 from perse.evaluation.metrics import SET_FEATURES
 from perse.identity import DlibEmbedder, FaceEmbedder
 from perse.synthesis.production.identity_net import NetworkEmbedderConfig
-from perse.synthesis.production.model_store import Weights, store_root
+from perse.synthesis.production.model_store import Weights
 
 Pictures = NDArray[np.uint8]
 Features = NDArray[np.float64]
@@ -50,7 +50,7 @@ class Instruments:
             missing,
         )
         arcface = _built(
-            lambda: NetworkEmbedderConfig(file=store_root() / "arcface" / "model.onnx").build(), (ID,), missing
+            lambda: NetworkEmbedderConfig(file=Weights(name="arcface").locate() / "model.onnx").build(), (ID,), missing
         )  # fmt: skip
         faces: dict[str, FaceEmbedder] = {DLIB_ID: DlibEmbedder()}
         if arcface is not None:

@@ -82,9 +82,15 @@ class Weights:
 
 def describe_missing(entry: WeightsEntry) -> str:
     """One line for somebody who has to get these weights."""
+    files = " and ".join(entry.required)
+    remedy = (
+        f"get them with: perse models fetch {entry.name}"
+        if entry.hub_id
+        else f"nobody publishes them in this form: put {files} into {store_root() / entry.name}"
+    )
     return (
         f"weights {entry.name} ({entry.purpose}) are not in {store_root()}: {entry.size_gib:g} GiB, "
-        f"licence: {entry.licence}; get them with: perse models fetch {entry.name}"
+        f"licence: {entry.licence}; {remedy}"
     )
 
 

@@ -332,8 +332,18 @@ WEIGHTS: tuple[WeightsEntry, ...] = (
         commercial=True,
         required=("inception.torchscript",),
     ),
+    WeightsEntry(
+        name="arcface",
+        hub_id="",
+        purpose="evaluation: the paper's identity, a face recognition network in ONNX, model.onnx",
+        size_gib=0.2,
+        licence="as its owner says; InsightFace's published ones are for non-commercial research",
+        commercial=False,
+        alternative="dlib's network, which comes in a pip package and has a column of its own",
+        required=("model.onnx",),
+    ),
 )
-"""All rows. Face embedders have none: ArcFace-style files are supplied by their users, dlib's come in a pip package."""
+"""All rows. dlib's face network needs none: it comes in a pip package."""
 
 
 def entry_named(name: str) -> WeightsEntry:
