@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +50,10 @@ class FitLayout:
         gaze = vector[self.gaze]
         left, right = torch.cat([gaze[:2], zero[:1]]), torch.cat([gaze[2:], zero[:1]])
         return torch.stack([zero, vector[self.rotation], jaw, left, right])
+
+
+_FORWARD_MODE = threading.Lock()
+"""torch counts levels of forward mode once a process: two threads in it at a time end each other's."""
 
 
 class LandmarkModel:
@@ -123,7 +128,8 @@ class LandmarkModel:
         def pixels_of(part: Tensor) -> Tensor:
             return self.pixels(torch.where(free, torch.zeros_like(vector), vector) + place @ part)
 
-        return torch.func.jacfwd(pixels_of)(vector[free])
+        with _FORWARD_MODE:
+            return torch.func.jacfwd(pixels_of)(vector[free])
 
     def _of_expressions(self, vector: Tensor, free: Tensor) -> Tensor:
         """In closed form, as skinning is linear in them, which spares a fit to a video most of its work."""
