@@ -120,7 +120,7 @@ def main() -> None:
     count = len(tracked.seen)
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
     print(
-        f"\n{count} frames of {SIZE_PX} px: {count / wall:.1f} frames a second, {count / cpu:.1f} a second of processor time\n"
+        f"\n{count} frames of {SIZE_PX} px: {count / wall:.1f} a second, {count / cpu:.1f} a second of processor time\n"
     )
     print("| step | s | s of processor time |\n|---|---|---|")
     for name, (seconds, own) in watch.steps.items():

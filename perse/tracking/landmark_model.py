@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -85,6 +86,11 @@ class LandmarkModel:
         self._joints = regressor @ rest.double()
         self._joint_shape = torch.einsum("jv,vcs->jcs", regressor, model.shape_basis.double())
         self._parents: list[int] = model.parents.tolist()
+
+    @cached_property
+    def average(self) -> Tensor:
+        """Landmarks of the average head at rest, [l, 3] metres."""
+        return self.positions(torch.zeros(self.layout.size, dtype=torch.float64))
 
     def positions(self, vector: Tensor) -> Tensor:
         """Posed landmarks in world space, [l, 3] metres (the translation is the camera's)."""

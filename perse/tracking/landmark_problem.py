@@ -120,8 +120,7 @@ class LandmarkProblem:
             self.free[self.layout.jaw] = self.free[self.layout.expression] = False
         self.prior = np.zeros(self.layout.size)
         if points_px.shape[1] > 2:
-            rest = self.landmarks.positions(torch.zeros(self.layout.size, dtype=torch.float64)).numpy()
-            self.prior[self.layout.rotation] = rotation_from_depths(rest, points_px)
+            self.prior[self.layout.rotation] = rotation_from_depths(self.landmarks.average.numpy(), points_px)
             self.penalty[self.layout.rotation] = config.rotation_penalty
 
     def _priors(self, expression_names: tuple[str, ...]) -> tuple[Floats, Floats, Floats]:

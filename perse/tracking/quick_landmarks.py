@@ -25,15 +25,36 @@ TURNS = ((Joint.NECK, (0, 1, 2)), (Joint.JAW, (0,)), (Joint.LEFT_EYE, (0, 1)), (
 
 
 @dataclass(frozen=True)
+class _State:
+    """The landmarks at one parameter vector.
+
+    Attributes:
+        values: the vector.
+        shaped: [3 j, l] what each joint carries of every landmark at rest, for these betas.
+        carried: the same with expression and correctives.
+        chain: the joints.
+        placed: [l, 3] landmarks in the world, metres.
+    """
+
+    values: Floats
+    shaped: Floats
+    carried: Floats
+    chain: _Chain
+    placed: Floats
+
+
+@dataclass(frozen=True)
 class _Chain:
     """The joints at one shape and pose.
 
     Attributes:
+        turns: [j, 3] axis-angle, radians, relative to the parent.
         own: [j, 3, 3] rotation relative to the parent.
         world: [j, 3, 3] rotation in the world.
         rest, posed: [j, 3] metres.
     """
 
+    turns: Floats
     own: Floats
     world: Floats
     rest: Floats
@@ -59,62 +80,56 @@ class QuickLandmarkModel(LandmarkModel):
         self._carried_rest, self._carried_pose = folded(self._rest), folded(self._pose_basis)
         self._carried_expression, self._carried_shape = folded(self._expression), folded(self._shape)
         self._share: Floats = share.sum(1)  # [l, j]
-        self._centre, self._flip = self.centre_px.numpy(), np.array(FLIP)
+        self._flip = np.array(FLIP)
+        self._last: _State | None = None
         self._rest_joints, self._joints_of_shape = self._joints.numpy(), self._joint_shape.numpy()
 
     def positions(self, vector: Tensor) -> Tensor:
-        values = vector.numpy()
-        return torch.from_numpy(self._placed(self._chain(values), self._carried(values)))
+        return torch.from_numpy(self._state(vector.numpy()).placed.copy())
 
     def jacobian(self, vector: Tensor, free: Tensor) -> Tensor:
-        values, chosen = vector.numpy(), free.numpy()
-        chain = self._chain(values)
-        carried = self._carried(values)
-        moved = self._moved(values, chosen, chain, carried) * self._flip[:, None]  # [l, 3, n] in the camera
-        shifted = np.flatnonzero(chosen[self.layout.translation])
+        state, chosen = self._state(vector.numpy()), free.numpy()
+        moved = self._moved(state, chosen) * self._flip[:, None]  # [l, 3, n] in the camera
         place = np.cumsum(chosen) - 1
-        for axis in shifted:
+        for axis in np.flatnonzero(chosen[self.layout.translation]):
             moved[:, :, place[self.layout.translation.start + axis]] = np.eye(3)[axis]
-        at = self._placed(chain, carried) * self._flip + values[self.layout.translation]
+        at = state.placed * self._flip + state.values[self.layout.translation]
         away = moved[:, :2] - (at[:, :2] / at[:, 2:])[..., None] * moved[:, 2:]
         return torch.from_numpy(self.focal_px * away / at[:, 2:, None])
 
-    def _in_camera(self, vector: Tensor) -> Tensor:
-        flip = torch.from_numpy(self._flip)
-        return self.positions(vector) * flip + vector[self.layout.translation]
+    def _state(self, values: Floats) -> _State:
+        """Kept until another vector comes: a step asks for pixels and derivatives of one, and betas change seldom."""
+        last = self._last
+        if last is not None and np.array_equal(values, last.values):
+            return last
+        layout = self.layout
+        betas, turns = values[layout.betas], layout.pose(torch.from_numpy(values)).numpy()
+        if last is not None and np.array_equal(betas, last.values[layout.betas]):
+            shaped = last.shaped
+        else:
+            shaped = self._carried_rest + _mixed(self._carried_shape, betas)
+        chain = self._chain(betas, turns)
+        carried = shaped + _mixed(self._carried_expression, values[layout.expression])
+        if self._carried_pose.size:
+            carried += _mixed(self._carried_pose, (chain.own[1:] - np.eye(3)).ravel())
+        joints = chain.posed - np.einsum("jxy,jy->jx", chain.world, chain.rest)
+        placed = (_side_by_side(chain.world) @ carried).T + self._share @ joints
+        self._last = _State(values.copy(), shaped, carried, chain, placed)
+        return self._last
 
-    def _chain(self, values: Floats) -> _Chain:
-        own = _rotations(self.layout.pose(torch.from_numpy(values)).numpy())
-        rest = self._rest_joints + self._joints_of_shape @ values[self.layout.betas]
+    def _chain(self, betas: Floats, turns: Floats) -> _Chain:
+        own = _rotations(turns)
+        rest = self._rest_joints + self._joints_of_shape @ betas
         world, posed = own.copy(), rest.copy()
         for joint, parent in enumerate(self._parents):
             if parent >= 0:
                 world[joint] = world[parent] @ own[joint]
                 posed[joint] = posed[parent] + world[parent] @ (rest[joint] - rest[parent])
-        return _Chain(own, world, rest, posed)
+        return _Chain(turns, own, world, rest, posed)
 
-    def _carried(self, values: Floats) -> Floats:
-        """[3 j, l] what each joint carries of every landmark, expression and shape included, correctives not."""
-        carried = self._carried_rest.copy()
-        layout = self.layout
-        for basis, strengths in (
-            (self._carried_expression, values[layout.expression]),
-            (self._carried_shape, values[layout.betas]),
-        ):
-            carried += (basis.reshape(-1, len(strengths)) @ strengths).reshape(carried.shape)
-        if self._carried_pose.size:
-            feature = (_rotations(layout.pose(torch.from_numpy(values)).numpy()[1:]) - np.eye(3)).ravel()
-            carried += (self._carried_pose.reshape(-1, len(feature)) @ feature).reshape(carried.shape)
-        return carried
-
-    def _placed(self, chain: _Chain, carried: Floats) -> Floats:
-        """Landmarks in the world, [l, 3]."""
-        joints = chain.posed - np.einsum("jxy,jy->jx", chain.world, chain.rest)
-        return np.asarray((_side_by_side(chain.world) @ carried).T + self._share @ joints)
-
-    def _moved(self, values: Floats, chosen: NDArray[np.bool_], chain: _Chain, carried: Floats) -> Floats:
+    def _moved(self, state: _State, chosen: NDArray[np.bool_]) -> Floats:
         """d landmarks / d what is chosen, [l, 3, n] in the world; zero for the translation."""
-        layout, count = self.layout, len(self._share)
+        layout, count, chain = self.layout, len(self._share), state.chain
         turned = _side_by_side(chain.world)
         moved = np.zeros((count, 3, int(chosen.sum())))
         place = np.cumsum(chosen) - 1
@@ -122,17 +137,16 @@ class QuickLandmarkModel(LandmarkModel):
         for where, basis in linear:
             if chosen[where].any():
                 own = chosen[where]
-                columns = basis.reshape(-1, count, len(own))[..., own]
+                columns = basis if own.all() else basis.reshape(-1, count, len(own))[..., own]
                 field = (turned @ columns.reshape(len(basis), -1)).reshape(3, count, -1).transpose(1, 0, 2)
                 moved[..., place[np.flatnonzero(own) + where.start]] = field
         if chosen[layout.betas].any():
             moved[..., place[layout.betas][chosen[layout.betas]]] += self._with_joints(chain, chosen[layout.betas])
         entries = (*range(3), layout.jaw, *range(layout.gaze.start, layout.gaze.stop))
         axes = [(joint, axis) for joint, own in TURNS for axis in own]
-        pose = layout.pose(torch.from_numpy(values)).numpy()
         for entry, (joint, axis) in zip(entries, axes, strict=True):
             if chosen[entry]:
-                moved[..., place[entry]] = self._by_turning(chain, carried, pose, joint, axis)
+                moved[..., place[entry]] = self._by_turning(chain, state.carried, joint, axis)
         return moved
 
     def _with_joints(self, chain: _Chain, chosen: NDArray[np.bool_]) -> Floats:
@@ -145,9 +159,9 @@ class QuickLandmarkModel(LandmarkModel):
         joints = posed - np.einsum("jxy,jyn->jxn", chain.world, rest)
         return np.asarray(np.einsum("lj,jxn->lxn", self._share, joints))
 
-    def _by_turning(self, chain: _Chain, carried: Floats, pose: Floats, turned: int, axis: int) -> Floats:
+    def _by_turning(self, chain: _Chain, carried: Floats, turned: int, axis: int) -> Floats:
         """d landmarks / d one angle of one joint, [l, 3]."""
-        own = _rotation_by_angle(pose[turned], chain.own[turned], axis)
+        own = _rotation_by_angle(chain.turns[turned], chain.own[turned], axis)
         world, posed = np.zeros_like(chain.world), np.zeros_like(chain.posed)
         for joint, parent in enumerate(self._parents):
             before = np.eye(3) if parent < 0 else chain.world[parent]
@@ -163,6 +177,11 @@ class QuickLandmarkModel(LandmarkModel):
             corrective = basis[..., 9 * (turned - 1) : 9 * turned] @ own.ravel()  # [3 j, l]
             moved = moved + (_side_by_side(chain.world) @ corrective).T
         return np.asarray(moved)
+
+
+def _mixed(basis: Floats, strengths: Floats) -> Floats:
+    """[3 j, l n] and [n] to [3 j, l]."""
+    return np.asarray((basis.reshape(-1, len(strengths)) @ strengths).reshape(len(basis), -1))
 
 
 def _side_by_side(rotations: Floats) -> Floats:

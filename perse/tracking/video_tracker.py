@@ -201,7 +201,7 @@ class VideoTracker:
 
     def _views(self, landmarks: LandmarkModel, points: Floats, frames: NDArray[np.intp]) -> list[int]:
         """Frames whose heads are turned differently, though not so far that the landmarks are guesses."""
-        rest = landmarks.positions(torch.zeros(landmarks.layout.size, dtype=torch.float64)).numpy()
+        rest = landmarks.average.numpy()
         turns = np.array([rotation_from_depths(rest, points[frame]) for frame in frames])
         usable = np.abs(turns[:, 1]) < 0.6
         if not usable.any():
