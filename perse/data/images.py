@@ -65,7 +65,7 @@ def read_portrait(path: Path | str) -> NDArray[np.uint8]:
     return read_portrait_bytes(data, name=path.name)
 
 
-def read_portrait_bytes(data: bytes, *, name: str = "the picture") -> NDArray[np.uint8]:
+def read_portrait_bytes(data: bytes, *, name: str = "the picture", max_side_px: int = MAX_SIDE_PX) -> NDArray[np.uint8]:
     """`read_portrait` for bytes that arrived some other way; `name` is used in messages."""
     try:
         picture = Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS)
@@ -75,9 +75,9 @@ def read_portrait_bytes(data: bytes, *, name: str = "the picture") -> NDArray[np
         raise PortraitError(f"{name} cannot be decoded: its header is damaged; export the picture again") from None
     _reduce_on_load(picture)
     width, height = picture.size
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
+    if width * height > MAX_PIXELS or max(width, height) > max_side_px:
         raise PortraitError(
-            f"{name} has {width} x {height} px; at most 25 megapixels and {MAX_SIDE_PX} px a side are read, "
+            f"{name} has {width} x {height} px; at most 25 megapixels and {max_side_px} px a side are read, "
             "scale it down"
         )
     try:

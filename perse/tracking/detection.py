@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -59,35 +59,56 @@ def started(make: Callable[[Any], Any]) -> Any:
     return solution
 
 
-@lru_cache(maxsize=2)
-def _detector(far: bool) -> Any:
-    return started(
-        lambda solutions: solutions.face_detection.FaceDetection(
-            model_selection=1 if far else 0, min_detection_confidence=MIN_CONFIDENCE
+class Shared:
+    """A mediapipe solution of still pictures that several threads may use at once.
+
+    A graph works on one picture at a time, and two callers would get each other's answers: each takes one that is idle,
+    or starts another.
+
+    Args:
+        make: starts one, from `mediapipe.solutions`.
+    """
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
+        self._idle: deque[Any] = deque()
+
+    def process(self, image: Image) -> Any:
+        """The answer to a picture [h, w, 3]."""
+        try:
+            solution = self._idle.pop()
+        except IndexError:
+            solution = started(self._make)
+        answer = solution.process(np.ascontiguousarray(image))
+        self._idle.append(solution)  # one that failed is not used again
+        return answer
+
+
+_DETECTORS = tuple(
+    Shared(
+        lambda solutions, model=model: solutions.face_detection.FaceDetection(
+            model_selection=model, min_detection_confidence=MIN_CONFIDENCE
         )
     )
+    for model in (0, 1)
+)
+"""For faces near by and far away."""
 
-
-@lru_cache(maxsize=1)
-def _face_mesh() -> Any:
-    return started(
-        lambda solutions: solutions.face_mesh.FaceMesh(
-            static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=MIN_CONFIDENCE
-        )
+_FACE_MESH = Shared(
+    lambda solutions: solutions.face_mesh.FaceMesh(
+        static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=MIN_CONFIDENCE
     )
+)
 
-
-@lru_cache(maxsize=1)
-def _selfie() -> Any:
-    return started(lambda solutions: solutions.selfie_segmentation.SelfieSegmentation(model_selection=0))
+_SELFIE = Shared(lambda solutions: solutions.selfie_segmentation.SelfieSegmentation(model_selection=0))
 
 
 def detect_faces(image: Image) -> list[FaceBox]:
     """All faces of an image [h, w, 3], biggest first, found at short and at long range, without duplicates."""
     height, width = image.shape[:2]
     found: list[FaceBox] = []
-    for far in (False, True):
-        for detection in _detector(far).process(np.ascontiguousarray(image)).detections or ():
+    for detector in _DETECTORS:
+        for detection in detector.process(image).detections or ():
             box = detection.location_data.relative_bounding_box
             found.append(
                 FaceBox(box.xmin * width, box.ymin * height, box.width * width, box.height * height, detection.score[0])
@@ -109,11 +130,16 @@ def detect_landmarks(image: Image) -> Points | None:
         [478, 3] float32: x, y in pixels (centre of the first pixel at 0.5), z in the same scale, smaller is nearer;
         None without a face.
     """
+    return points_of(_FACE_MESH.process(image), image)
+
+
+def points_of(answer: Any, image: Image) -> Points | None:
+    """The first face's landmarks of a face mesh's answer to an image, as `detect_landmarks` gives them."""
     height, width = image.shape[:2]
-    faces = _face_mesh().process(np.ascontiguousarray(image)).multi_face_landmarks
-    if not faces:
+    if not answer.multi_face_landmarks:
         return None
-    return np.array([[p.x * width, p.y * height, p.z * width] for p in faces[0].landmark], np.float32)
+    points = answer.multi_face_landmarks[0].landmark
+    return np.array([[p.x * width, p.y * height, p.z * width] for p in points], np.float32)
 
 
 def landmarks_in_window(image: Image, left: float, top: float, size: float, resolution: int = 768) -> Points | None:
@@ -136,4 +162,4 @@ def face_width(points: NDArray[np.floating[Any]]) -> float:
 
 def person_probability(image: Image) -> NDArray[np.float32]:
     """How likely each pixel belongs to the person: [h, w] in [0, 1], coarse (the network sees 256 × 256)."""
-    return np.asarray(_selfie().process(np.ascontiguousarray(image)).segmentation_mask, np.float32)
+    return np.asarray(_SELFIE.process(image).segmentation_mask, np.float32)

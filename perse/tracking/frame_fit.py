@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.head import HeadModel
+from perse.tracking.bounded_solver import solve_bounded_quickly
 from perse.tracking.landmark_model import LandmarkModel
 from perse.tracking.landmark_problem import FitConfig, Floats, LandmarkProblem
 from perse.tracking.landmarks import LEFT_EYE, LEFT_IRIS_CENTER, RIGHT_EYE, RIGHT_IRIS_CENTER
@@ -64,7 +65,9 @@ class FrameFit:
         """
         config = self._config
         points = points_px.astype(np.float64)
-        problem = LandmarkProblem(self._landmarks, self._model, points, config.fit, sparsity=config.sparsity)
+        problem = LandmarkProblem(
+            self._landmarks, self._model, points, config.fit, sparsity=config.sparsity, solver=solve_bounded_quickly
+        )
         vector = self._vector
         trust = problem.weights.clone()
         for _, iris in self._eyes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -51,6 +53,10 @@ class FitLayout:
         return torch.stack([zero, vector[self.rotation], jaw, left, right])
 
 
+_FORWARD_MODE = threading.Lock()
+"""torch counts levels of forward mode once a process: two threads in it at a time end each other's."""
+
+
 class LandmarkModel:
     """Blendshapes and skinning of the landmarks' triangle corners only, in float64 on the CPU.
 
@@ -80,6 +86,11 @@ class LandmarkModel:
         self._joints = regressor @ rest.double()
         self._joint_shape = torch.einsum("jv,vcs->jcs", regressor, model.shape_basis.double())
         self._parents: list[int] = model.parents.tolist()
+
+    @cached_property
+    def average(self) -> Tensor:
+        """Landmarks of the average head at rest, [l, 3] metres."""
+        return self.positions(torch.zeros(self.layout.size, dtype=torch.float64))
 
     def positions(self, vector: Tensor) -> Tensor:
         """Posed landmarks in world space, [l, 3] metres (the translation is the camera's)."""
@@ -123,7 +134,8 @@ class LandmarkModel:
         def pixels_of(part: Tensor) -> Tensor:
             return self.pixels(torch.where(free, torch.zeros_like(vector), vector) + place @ part)
 
-        return torch.func.jacfwd(pixels_of)(vector[free])
+        with _FORWARD_MODE:
+            return torch.func.jacfwd(pixels_of)(vector[free])
 
     def _of_expressions(self, vector: Tensor, free: Tensor) -> Tensor:
         """In closed form, as skinning is linear in them, which spares a fit to a video most of its work."""

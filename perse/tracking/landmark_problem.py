@@ -7,20 +7,24 @@ nonlinear solver started on its bounds stalls at ten times the error
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from perse.head import HeadModel
+from perse.tracking.bounded_solver import solve_bounded
 from perse.tracking.landmark_model import LandmarkModel
 from perse.tracking.landmarks import FACE_OVAL, LEFT_EYE, LEFT_IRIS_CENTER, RIGHT_EYE, RIGHT_IRIS_CENTER
 
 Floats = NDArray[np.float64]
+
+Solver = Callable[[Floats, Floats, Floats, Floats], Floats]
+"""Normal matrix, right side, lower and upper bounds to the solution; see `bounded_solver`."""
 
 UNOBSERVABLE = ("tongueOut",)
 """Actions that landmarks say nothing about: kept at zero."""
@@ -81,6 +85,7 @@ class LandmarkProblem:
         at_rest: the face is known to be at rest: mouth closed, no expression.
         sparsity: weight of an action's strength itself, whose square is what the penalties weigh: leads to few
             actions instead of a little of many that cancel each other. For named actions, which are never negative.
+        solver: of the bounded linear problems.
     """
 
     def __init__(
@@ -92,9 +97,11 @@ class LandmarkProblem:
         *,
         at_rest: bool = False,
         sparsity: float = 0.0,
+        solver: Solver = solve_bounded,
     ) -> None:
         target = torch.from_numpy(points_px[:, :2].copy())
         self.config = config
+        self.solver = solver
         self.landmarks = landmarks
         self.layout = self.landmarks.layout
         self.target = target
@@ -113,8 +120,7 @@ class LandmarkProblem:
             self.free[self.layout.jaw] = self.free[self.layout.expression] = False
         self.prior = np.zeros(self.layout.size)
         if points_px.shape[1] > 2:
-            rest = self.landmarks.positions(torch.zeros(self.layout.size, dtype=torch.float64)).numpy()
-            self.prior[self.layout.rotation] = rotation_from_depths(rest, points_px)
+            self.prior[self.layout.rotation] = rotation_from_depths(self.landmarks.average.numpy(), points_px)
             self.penalty[self.layout.rotation] = config.rotation_penalty
 
     def _priors(self, expression_names: tuple[str, ...]) -> tuple[Floats, Floats, Floats]:
@@ -177,20 +183,13 @@ class LandmarkProblem:
         """Linearise at `vector`, solve for the next one within its bounds."""
         normal, right = self.normal_equations(vector, free)
         following = vector.clone()
-        solution = solve_bounded(normal, right, self.lower[free], self.upper[free])
+        solution = self.solver(normal, right, self.lower[free], self.upper[free])
         following[torch.from_numpy(free)] = torch.from_numpy(solution)
         return following
 
     def rms(self, vector: Tensor) -> float:
         distance = (self.landmarks.pixels(vector) - self.target).norm(dim=1)
         return float(distance[self.surface].square().mean().sqrt())
-
-
-def solve_bounded(normal: Floats, right: Floats, lower: Floats, upper: Floats) -> Floats:
-    """The least-squares solution of A x = b (A symmetric, positive definite) within bounds, [n]."""
-    # The square root of the normal matrix is a system with as many rows as unknowns and the same solution.
-    root = np.linalg.cholesky(normal)
-    return np.asarray(lsq_linear(root.T, np.linalg.solve(root, right), bounds=(lower, upper), max_iter=100).x)
 
 
 def _rarity(names: tuple[str, ...]) -> Floats:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from perse.head import HeadModel
 from perse.tracking.fit import parameters_of, portrait_camera
-from perse.tracking.landmark_problem import Floats, LandmarkProblem, solve_bounded
+from perse.tracking.landmark_problem import Floats, LandmarkProblem
 from perse.tracking.lips_at_rest import close_lips, lips_closed
 from perse.tracking.residual import fit_offsets
 
@@ -46,7 +46,7 @@ def _joint_step(problems: Sequence[LandmarkProblem], vectors: Sequence[Tensor]) 
     # Every picture brought the prior of the betas along; it holds once.
     shared = places[0][shape]
     normal[shared, shared] -= (len(problems) - 1) * problems[0].penalty[shape] ** 2
-    solution = solve_bounded(normal, right, lower, upper)
+    solution = problems[0].solver(normal, right, lower, upper)
     following = [vector.clone() for vector in vectors]
     for place, problem, vector in zip(places, problems, following, strict=True):
         vector[torch.from_numpy(problem.free)] = torch.from_numpy(solution[place[problem.free]])

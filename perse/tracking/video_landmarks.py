@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,10 @@ from perse.tracking.video_file import Image, VideoFile
 
 WINDOWS = (2.1, 2.5)
 """Sizes of the magnified windows, in face widths, whose landmarks are averaged."""
+THREADS = max(1, min(4, os.cpu_count() or 1))
+"""Frames that are measured at once: the network takes most of a frame's time, and one core."""
+AHEAD = 2 * THREADS
+"""Frames that are decoded before they are measured."""
 Tick = Callable[[], None]
 
 
@@ -35,23 +42,39 @@ def follow_face(video: VideoFile, face: int | None, tick: Tick) -> tuple[FaceTra
 def video_landmarks(video: VideoFile, track: FaceTrack, tick: Tick) -> NDArray[np.float32]:
     """The landmarks of one face, [f, 478, 3] in pixels of the frames; NaN where it is not seen.
 
-    Each frame is measured on its own: a tracker that starts from the frame before lags and drifts.
+    Each frame is measured on its own: a tracker that starts from the frame before lags and drifts. So several are
+    measured at once.
     """
     nothing = np.full((N_SURFACE + 10, 3), np.nan, np.float32)
     rows: list[Points] = []
-    for number, frame in enumerate(video.frames()):
-        box = track.boxes.get(number)
-        found = None
-        if frame is not None and box is not None:
-            found = _landmarks(frame, box.left + box.width / 2, box.top + box.height / 2, 2.0 * box.width)
-        elif frame is not None and rows and not np.isnan(rows[-1][0, 0]):
-            # The detector misses turned faces that the landmark network still sees where they last were.
-            last = rows[-1][:N_SURFACE, :2]
-            middle = (last.min(0) + last.max(0)) / 2
-            found = _landmarks(frame, float(middle[0]), float(middle[1]), 2.1 * face_width(rows[-1]))
-        rows.append(nothing if found is None else found)
-        tick()
+    under_way: deque[Future[Points | None]] = deque()
+
+    def finish(left: int) -> None:
+        while len(under_way) > left:
+            found = under_way.popleft().result()
+            rows.append(nothing if found is None else found)
+            tick()
+
+    with ThreadPoolExecutor(THREADS, "landmarks") as threads:
+        for number, frame in enumerate(video.frames()):
+            box = track.boxes.get(number)
+            if frame is not None and box is not None:
+                middle = (box.left + box.width / 2, box.top + box.height / 2)
+                under_way.append(threads.submit(_landmarks, frame, *middle, 2.0 * box.width))
+                finish(AHEAD)
+            else:
+                finish(0)
+                under_way.append(threads.submit(_where_it_was, frame, rows[-1] if rows else nothing))
+        finish(0)
     return np.stack(rows)
+
+
+def _where_it_was(image: Image | None, last: Points) -> Points | None:
+    """The detector misses turned faces that the landmark network still sees where they last were."""
+    if image is None or np.isnan(last[0, 0]):
+        return None
+    x, y = (last[:N_SURFACE, :2].min(0) + last[:N_SURFACE, :2].max(0)) / 2
+    return _landmarks(image, float(x), float(y), 2.1 * face_width(last))
 
 
 def _landmarks(image: Image, x: float, y: float, size: float) -> Points | None:

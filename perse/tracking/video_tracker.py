@@ -19,6 +19,7 @@ from perse.data.motion_file import Motion
 from perse.errors import InputError
 from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters
+from perse.tracking.bounded_solver import solve_bounded_quickly
 from perse.tracking.crop import CropConfig
 from perse.tracking.detection import face_width
 from perse.tracking.fit import parameters_of, portrait_camera
@@ -27,6 +28,7 @@ from perse.tracking.landmark_model import FitLayout, LandmarkModel
 from perse.tracking.landmark_problem import Floats, LandmarkProblem, rotation_from_depths
 from perse.tracking.landmarks import N_SURFACE
 from perse.tracking.lips_at_rest import lips_closed
+from perse.tracking.quick_landmarks import QuickLandmarkModel
 from perse.tracking.response import answered, from_rest
 from perse.tracking.rest_frames import rest_frames
 from perse.tracking.shared_shape import fit_shared_shape, rotation_spread, shared_offsets
@@ -146,10 +148,10 @@ class VideoTracker:
         scale = size / side
         in_window = (points[:, self._ids].astype(np.float64) - (left, top, 0)) * scale
         focal = self._config.frame.fit.focal_per_width * size
-        plain = LandmarkModel(self._model, focal, (size / 2, size / 2), lips_closed(self._model))
+        plain = QuickLandmarkModel(self._model, focal, (size / 2, size / 2), lips_closed(self._model))
         resting = self._resting(plain, in_window, seen) if rest is None else np.array([rest])
         offsets, start = self._identity(plain, in_window, seen, resting)
-        own = LandmarkModel(self._model, plain.focal_px, (size / 2, size / 2), offsets)
+        own = QuickLandmarkModel(self._model, plain.focal_px, (size / 2, size / 2), offsets)
         vectors, rms = self._frames(own, start, in_window, seen, started("fit", int(seen.sum())))
         seen = seen & (rms <= self._config.max_rms_percent / 100 * size / self._config.crop.widths)
         if not seen.any():
@@ -193,11 +195,13 @@ class VideoTracker:
 
     def _problem(self, landmarks: LandmarkModel, points: Floats, *, at_rest: bool = False) -> LandmarkProblem:
         fit, sparsity = self._config.frame.fit, self._config.frame.sparsity
-        return LandmarkProblem(landmarks, self._model, points, fit, at_rest=at_rest, sparsity=sparsity)
+        return LandmarkProblem(
+            landmarks, self._model, points, fit, at_rest=at_rest, sparsity=sparsity, solver=solve_bounded_quickly
+        )
 
     def _views(self, landmarks: LandmarkModel, points: Floats, frames: NDArray[np.intp]) -> list[int]:
         """Frames whose heads are turned differently, though not so far that the landmarks are guesses."""
-        rest = landmarks.positions(torch.zeros(landmarks.layout.size, dtype=torch.float64)).numpy()
+        rest = landmarks.average.numpy()
         turns = np.array([rotation_from_depths(rest, points[frame]) for frame in frames])
         usable = np.abs(turns[:, 1]) < 0.6
         if not usable.any():

@@ -21,6 +21,7 @@ from perse_ray.serving.protection import Protection, Tokens
 from perse_ray.serving.protection.receive_deadline import ReceiveDeadlineProtocol
 from perse_ray.serving.schema.errors import Unavailable
 from perse_ray.serving.schema.requests import AVATAR_ID
+from perse_ray.serving.viewer.camera import live_tracker
 from perse_ray.serving.viewer.socket import MAX_MOTION_BYTES
 
 LOOPBACK = "127.0.0.1"
@@ -71,7 +72,7 @@ def viewer_server(app: FastAPI) -> uvicorn.Server:
 
 def viewer_app(shelf: Shelf, tokens: Tokens | None) -> FastAPI:
     """The whole service over a shelf, for the people at this machine."""
-    return create_app(LocalAvatars(shelf), Protection(tokens=tokens))
+    return create_app(LocalAvatars(shelf), Protection(tokens=tokens), live_tracker)
 
 
 def avatar_id(workspace: Workspace) -> str:

@@ -5,6 +5,7 @@
     POST /v1/avatars/{id}/render   a picture
          /v1/avatars/{id}/…        animations, exports, …      see media_routes.py
     WS   /v1/avatars/{id}/stream   pictures, newest first      see stream.py
+    WS   /v1/camera                pictures of a face in, head parameters out; see viewer/camera.py
     GET  /view                     to look at them in a browser; see view_routes.py
     GET  /v1/avatars               what can be asked for
     GET  /healthz                  whether it is alive
@@ -37,6 +38,7 @@ from perse_ray.serving.protection.body_limit import BodyLimit
 from perse_ray.serving.schema.deadline import due_in
 from perse_ray.serving.schema.errors import DeadlineExceeded, NoSuchAvatar, UnknownName
 from perse_ray.serving.schema.requests import MAX_BODY_BYTES, AvatarInfo, RenderRequest, explained
+from perse_ray.serving.viewer.camera import MakeFollower, camera_routes
 from perse_ray.serving.viewer.routes import view_routes
 
 STATUS: dict[type[PerseError], int] = {NoSuchAvatar: 404, UnknownName: 422, DeadlineExceeded: 504, PerseError: 503}
@@ -65,12 +67,15 @@ class Status(BaseModel):
     status: Literal["ok", "ready"]
 
 
-def create_app(library: AvatarService, protection: Protection | None = None) -> FastAPI:
+def create_app(
+    library: AvatarService, protection: Protection | None = None, follow: MakeFollower | None = None
+) -> FastAPI:
     """The application over a library of avatars.
 
     Args:
         library: the avatars.
         protection: who may ask, and how much; None, for what is not on a network, leaves only the limit of bodies.
+        follow: what follows a face before a camera; None where no camera is answered.
     """
     # FastAPI's own /docs would load its assets from a content network; ours is one page of our own.
     app = FastAPI(title="PERSE avatars", description=ABOUT, version="1", docs_url=None, redoc_url=None)
@@ -109,6 +114,7 @@ def create_app(library: AvatarService, protection: Protection | None = None) -> 
     app.include_router(media_routes(library))
     app.include_router(stream_routes(library))
     app.include_router(view_routes(library))
+    app.include_router(camera_routes(follow))
     if protection is not None:
         protect(app, protection)
     return app

@@ -109,11 +109,11 @@ def routes_of(app: FastAPI) -> set[str]:
 
 OPEN = set(ALWAYS_OPEN)
 CLOSED = {
-    "/", "/view", "/view/{name}", "/docs", "/metrics", "/openapi.json", "/v1/avatars",
+    "/", "/view", "/view/{name}", "/docs", "/metrics", "/openapi.json", "/v1/avatars", "/v1/camera",
     *(f"/v1/avatars/{{avatar}}/{name}" for name in ("render", "frames", "animate", "describe")),
     *(f"/v1/avatars/{{avatar}}/{name}" for name in ("attributes", "thumbnail", "export")),
 }  # fmt: skip
-SOCKETS = {"/v1/avatars/{avatar}/stream", "/v1/avatars/{avatar}/splats"}
+SOCKETS = {"/v1/avatars/{avatar}/stream", "/v1/avatars/{avatar}/splats", "/v1/camera"}
 
 
 def test_every_route_is_known_and_closed_but_for_two_probes(door: Door) -> None:

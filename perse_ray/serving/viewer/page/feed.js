@@ -45,10 +45,11 @@ class Feed extends EventTarget {
 
   get up() { return this.socket.readyState === WebSocket.OPEN; }
 
-  // Wants a look in a channel ("avatar", "reference").
-  want(channel, look) {
+  // Wants a look in a channel ("avatar", "reference"); `taken` is when a camera took the picture that it follows.
+  want(channel, look, taken = 0) {
     const line = (this.channels[channel] ??= { sent: 0, done: 0, times: new Map() });
     line.wanted = line.latest = look;
+    line.taken = taken;
     this.push(channel);
   }
 
@@ -70,7 +71,7 @@ class Feed extends EventTarget {
     const line = this.channels[channel];
     if (!this.up || !line?.wanted || line.sent - line.done >= AHEAD) return;
     const id = ++line.sent;
-    line.times.set(id, performance.now());
+    line.times.set(id, { asked: performance.now(), taken: line.taken });
     this.socket.send(JSON.stringify({ channel, id, look: line.wanted }));
     line.wanted = null;
   }
@@ -86,19 +87,19 @@ class Feed extends EventTarget {
     this.failures = 0;
     const length = new DataView(buffer).getUint32(0, true);
     const scene = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-    const { channel, id } = scene, wait = this.answered(channel, id);
-    if (wait !== undefined) this.tell("splats", { channel, scene, columns: columnsOf(buffer, scene, 4 + length), bytes: buffer.byteLength, wait });
+    const { channel, id } = scene, line = this.answered(channel, id);
+    if (line) this.tell("splats", { channel, scene, columns: columnsOf(buffer, scene, 4 + length), bytes: buffer.byteLength, wait: performance.now() - line.asked, taken: line.taken });
   }
 
-  // Notes an answer and returns how long it took; undefined if nobody waits for it any more.
+  // Notes an answer and returns when it was asked for; undefined if nobody waits for it any more.
   answered(channel, id) {
     const line = this.channels[channel];
     if (!line || id <= line.done || !line.times.has(id)) return undefined;
-    const wait = performance.now() - line.times.get(id);
+    const when = line.times.get(id);
     line.done = id;
     for (const other of line.times.keys()) if (other <= id) line.times.delete(other);
     this.push(channel);
-    return wait;
+    return when;
   }
 }
 

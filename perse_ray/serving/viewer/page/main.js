@@ -4,6 +4,7 @@
 //   MotionPanel ─────┴► look ─► Feed ═ socket ═ service ═► splats ─► Picture
 "use strict";
 
+import { Camera } from "./camera.js";
 import { tabs } from "./controls.js";
 import { Edits } from "./edits.js";
 import { ExportPanel } from "./export_panel.js";
@@ -14,7 +15,7 @@ import { MotionPanel } from "./motion_panel.js";
 import { notice } from "./notice.js";
 import { Numbers } from "./numbers.js";
 import { Picture } from "./picture.js";
-import { fetched } from "./saving.js";
+import { fetched, saved } from "./saving.js";
 import { HOME } from "./splats.js";
 import { State } from "./state.js";
 import { ViewPanel } from "./view_panel.js";
@@ -33,6 +34,7 @@ class Viewer {
     new Words(state, avatar, () => this.edits.refresh());
     this.face = new Face(state, { head: at("head"), common: at("common"), all: at("actions"), moods: at("moods") });
     this.motion = new MotionPanel(() => this.stir(true), (name, bytes) => { this.feed.ask({ motion: "file", name }); this.feed.ask(bytes); });
+    this.camera = new Camera(() => this.stir(true), (motion) => this.keep(motion));
     this.view = new ViewPanel(state, this.picture, this.numbers);
     new ExportPanel(state, this.picture, avatar, () => this.look());
     state.addEventListener("change", ({ detail }) => this.stir(detail === "look"));
@@ -73,6 +75,7 @@ class Viewer {
     const query = (subject) => new URLSearchParams({ size: 224, subject, state: info.version });
     this.edits.fill(info, (subject) => `v1/avatars/${encodeURIComponent(info.id)}/thumbnail?${query(subject)}`);
     this.face.fill(info);
+    this.camera.meet(info);
     this.describe(info);
     this.feed.again();
     this.state.changed();
@@ -85,12 +88,20 @@ class Viewer {
     at("version").dataset.live = String(/^(training|fine-tuning)/.test(version));
   }
 
-  look() { return { attributes: this.state.attributes, ...added(this.motion.player.now(), this.state) }; }
+  look() { return { attributes: this.state.attributes, ...added(this.camera.now() ?? this.motion.player.now(), this.state) }; }
+
+  // What was recorded goes to the person's disk, and to the motions that can be played.
+  keep(motion) {
+    const name = `me-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.motion.json`;
+    saved(new Response(JSON.stringify(motion), { headers: { "content-type": "application/json" } }), name);
+    this.motion.add({ name, left_out: [], ...motion }, false);
+    notice(`Recorded: ${name}, in your downloads.`);
+  }
 
   ask() {
     const look = this.look();
     this.wanting = false;
-    this.feed.want("avatar", look);
+    this.feed.want("avatar", look, this.camera.now() ? this.camera.taken : 0);
     if (this.state.compare === "off") this.feed.forget("reference");
     else this.feed.want("reference", { ...look, attributes: {} });
   }
@@ -103,7 +114,7 @@ class Viewer {
     this.view.advance(elapsed);
     if (this.wanting && this.greeted) this.ask();
     if (this.picture.frame(now)) this.numbers.frame(now);
-    const moves = this.motion.player.playing || this.view.drifting;
+    const moves = this.camera.on || this.motion.player.playing || this.view.drifting;
     const busy = String(this.wanting || moves || !this.feed.quiet || this.picture.unfinished);
     if (at("view").ariaBusy !== busy) at("view").ariaBusy = busy;
   }

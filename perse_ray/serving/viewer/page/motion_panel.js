@@ -22,14 +22,14 @@ class MotionPanel {
     addEventListener("drop", (event) => { event.preventDefault(); dropping(false); this.perform(event.dataTransfer.files[0]); });
   }
 
-  // A motion that came from the service.
-  add({ name, fps, expressions, joints, left_out }) {
+  // A motion that came from the service, or from the camera.
+  add({ name, fps, expressions, joints, left_out }, play = name !== "builtin") {
     const label = name === "builtin" ? "Built-in: unseen poses" : name;
     this.motions.set(label, { fps, expressions, joints });
     const names = [...this.motions.keys()].map((key) => [key, key]);
     radios(at("motions"), "motion", names, (key) => { this.player.load(this.motions.get(key)); this.play(true); }).set(label);
     this.player.load(this.motions.get(label));
-    if (name !== "builtin") this.play(true);
+    if (play) this.play(true);
     if (left_out.length) notice(`This avatar does not have ${left_out.slice(0, 4).join(", ")}; the rest is performed.`);
     this.show();
   }

@@ -1,0 +1,146 @@
+"""The viewer's camera in a real browser, with Chromium's made-up camera: what a person does, and what they are told."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from numpy.typing import NDArray
+
+from perse.data.motion_file import Motion, parse_motion
+from perse.data.workspace import Workspace
+from perse.tracking.live import LiveFrame, Seen
+from perse_ray.serving.http.app import create_app
+from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.service import LocalAvatars
+from perse_ray.serving.library.sources import WorkspacePlace
+
+CAMERA = "document.body.dataset.camera"
+
+
+class Nodding:
+    """Sees a face in everything: first a second at rest, then a head that nods with time."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+
+    def see(self, image: NDArray[np.uint8], time_s: float) -> LiveFrame:
+        assert min(image.shape[:2]) == 192
+        self._began = time_s if self._began is None else self._began
+        if time_s - self._began < 0.2:
+            return LiveFrame(Seen.RESTING, 0.5)
+        nod = np.array([[0.2 * np.sin(4 * time_s), 0, 0]], np.float32)
+        return LiveFrame(Seen.FACE, 1.0, Motion(30.0, {"jawOpen": np.array([0.3], np.float32)}, {"neck": nod}))
+
+    def rest_again(self) -> None:
+        self._began = None
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(workspace: Path) -> Iterator[str]:
+    shelf = Shelf({"me": WorkspacePlace(Workspace(str(workspace)))}, memory_mib=1000)
+    listening = socket.create_server(("127.0.0.1", 0))
+    app = create_app(LocalAvatars(shelf), None, Nodding)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws_per_message_deflate=False))
+    thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/view"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser_with_a_camera() -> Iterator[Any]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+                "--use-fake-device-for-media-stream", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            ],
+        )  # fmt: skip
+        yield running
+        running.close()
+
+
+def opened(context: Any, address: str) -> Any:
+    page = context.new_page()
+    page.goto(address)
+    until(page, "Number(document.body.dataset.drawn) > 0 && !document.querySelector('#camera').hidden")
+    page.click("#tab-motion")
+    return page
+
+
+def until(page: Any, condition: str) -> None:
+    for _ in range(400):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    said = page.evaluate("[{ ...document.body.dataset }, document.querySelector('#notice').textContent]")
+    raise AssertionError(f"never came true: {condition}; the page says {said}")
+
+
+def test_a_face_drives_the_avatar_and_is_recorded(browser_with_a_camera: Any, address: str) -> None:
+    context = browser_with_a_camera.new_context(permissions=["camera"], accept_downloads=True)
+    page = opened(context, address)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    updates = int(page.evaluate("document.body.dataset.updates"))
+    page.click("#camera-use")
+    until(page, f"{CAMERA}?.startsWith('Look straight')")
+    until(page, f"{CAMERA} === 'The avatar follows you.' && Number(document.body.dataset.updates) > {updates + 3}")
+    assert float(page.evaluate("document.body.dataset.faceDelay")) > 0
+    page.click("#camera-record")
+    page.wait_for_timeout(600)
+    with page.expect_download() as download:
+        page.click("#camera-record")
+    motion = parse_motion(Path(download.value.path()).read_bytes())
+    assert motion.fps == 25 and len(motion) > 5
+    assert set(motion.expressions) == {"jawOpen"} and np.ptp(motion.joints["neck"][:, 0]) > 0.01
+    assert download.value.suggested_filename.endswith(".motion.json")
+    page.click("#camera-rest")
+    until(page, f"{CAMERA}?.startsWith('Look straight')")
+
+    other = opened(context, address)
+    other.click("#camera-use")
+    until(other, f'{CAMERA}?.startsWith("Another page\'s camera")')
+    until(page, f"{CAMERA} === 'The avatar follows you.'")  # and this one is not disturbed
+
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', { get: () => true, configurable: true });"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    until(page, f"{CAMERA}?.startsWith('Paused')")
+    assert page.evaluate("document.querySelector('#camera-video').srcObject === null")
+    page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    until(page, f"{CAMERA} === 'The avatar follows you.'")
+    page.click("#camera-use")
+    until(page, f"{CAMERA} === ''")
+    assert page.inner_text("#camera-use") == "Use the camera" and not problems
+    context.close()
+
+
+def test_who_may_not_use_the_camera_is_told_what_to_do(browser_with_a_camera: Any, address: str) -> None:
+    context = browser_with_a_camera.new_context()
+    page = opened(context, address)
+    page.click("#camera-use")
+    until(page, f"{CAMERA}?.startsWith('The camera may not be used. Allow it')")
+    assert page.get_attribute("#camera-use", "aria-pressed") == "false"
+    page.evaluate("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError'))")
+    page.click("#camera-use")
+    until(page, f"{CAMERA}?.startsWith('No camera was found')")
+    context.close()
