@@ -3,8 +3,9 @@
 ::
 
     avatar, "hat=red beanie" ─ edits.py ─► code z ─┐
-    pose or motion ────────────────────────────────┴─ scene.py: freeze ─► SplatScene ─ formats.py ─► ply, splat, glb,
-                                                   └─ shots.py: film ─► frames ─ video.py ─► png, webp, mp4   usd, html
+    pose or motion ────────────────────────────────┼─ scene.py: freeze ─► SplatScene ─ formats.py ─► ply, spz, sog, glb,
+                                                   │                                                 usd, html, …
+                                                   └─ shots.py: film ─► frames ─ video.py ─► png, webp, mp4
     provenance.py: the record in each of them; c2pa_manifest.py signs pictures and videos; verification.py reads it back
 """
 

@@ -11,12 +11,13 @@ from perse.export.gltf import glb_bytes
 from perse.export.page import page_bytes
 from perse.export.provenance import Provenance
 from perse.export.scene import SplatScene
+from perse.export.sog import sog_bytes
 from perse.export.splat_files import compressed_ply_bytes, ply_bytes, splat_bytes
 from perse.export.spz import spz_bytes
 from perse.export.usd import usd_bytes
 from perse.export.verification import sidecar
 
-ExportFormat = Literal["ply", "compressed-ply", "splat", "spz", "glb", "usd", "html"]
+ExportFormat = Literal["ply", "compressed-ply", "splat", "spz", "sog", "glb", "usd", "html"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 SUFFIXES: dict[ExportFormat, str] = {
@@ -24,6 +25,7 @@ SUFFIXES: dict[ExportFormat, str] = {
     "compressed-ply": ".compressed.ply",
     "splat": ".splat",
     "spz": ".spz",
+    "sog": ".sog",
     "glb": ".glb",
     "usd": ".usdc",
     "html": ".html",
@@ -36,6 +38,7 @@ MEDIA_TYPES: dict[ExportFormat, str] = {
     "compressed-ply": "application/octet-stream",
     "splat": "application/octet-stream",
     "spz": "application/octet-stream",
+    "sog": "application/octet-stream",
     "glb": "model/gltf-binary",
     "usd": "model/vnd.usd",
     "html": "text/html; charset=utf-8",
@@ -62,6 +65,8 @@ def export_bytes(scene: SplatScene, format: ExportFormat, provenance: Provenance
         return splat_bytes(still)
     if format == "spz":
         return spz_bytes(still, provenance)
+    if format == "sog":
+        return sog_bytes(still, provenance)
     if format == "glb":
         return glb_bytes(still, provenance)
     raise InputError(f"unknown export format {format!r}; known are {', '.join(FORMATS)}")
