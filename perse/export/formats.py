@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,6 +12,7 @@ from perse.export.gltf import glb_bytes
 from perse.export.page import page_bytes
 from perse.export.provenance import Provenance
 from perse.export.scene import SplatScene
+from perse.export.sequence import frame_paths
 from perse.export.sog import sog_bytes
 from perse.export.splat_files import compressed_ply_bytes, ply_bytes, splat_bytes
 from perse.export.spz import spz_bytes
@@ -79,6 +81,23 @@ def export_file(scene: SplatScene, path: Path, format: ExportFormat, provenance:
         return [path]
     write_file_atomically(sidecar(path), provenance.to_json().encode() + b"\n")
     return [path, sidecar(path)]
+
+
+def export_sequence(scene: SplatScene, path: Path, format: ExportFormat, provenance: Provenance) -> list[Path]:
+    """Write each frame of a motion into a file of its own; returns all that was written.
+
+    Args:
+        path: with # for the digits of the frame's number, as in ``me_####.ply``.
+        format: one that holds a single frame.
+
+    Raises:
+        InputError: the numbers have no room in the name, or another sequence lies there.
+    """
+    written: list[Path] = []
+    for frame, place in enumerate(frame_paths(path, scene.n_frames)):
+        one = replace(scene, gaussians=scene.gaussians[frame : frame + 1])
+        written += export_file(one, place, format, provenance)
+    return written
 
 
 def format_of(path: Path) -> ExportFormat:

@@ -28,8 +28,9 @@ _CHUNK = 256
 
 
 def read_splats(path: Path) -> Gaussians:
-    """Gaussians [n] of a ``.ply``, compressed ``.ply``, ``.splat``, ``.spz``, ``.sog`` or ``.glb``, in our frame: y up, z
-    to the front.
+    """Gaussians [n] of a ``.ply``, compressed ``.ply``, ``.splat``, ``.spz``, ``.sog`` or ``.glb``, in our frame.
+
+    It is y up, z to the front.
 
     Raises:
         InputError: the file is damaged or holds something else.
