@@ -276,7 +276,7 @@ class AvatarClient:
         return self._ask("POST", f"{_path(avatar)}/animate", json={"motion": motion, **others}).content
 
     def export(self, avatar: str, format: str = "ply", *, attributes: Attributes | None = None, **look: Any) -> bytes:
-        """A file for other programs: ply, compressed-ply, splat, spz, glb, usd or html.
+        """A file for other programs: ply, compressed-ply, splat, spz, sog, glb, usd or html.
 
         Args:
             look: ``expression`` and ``pose`` as in `render`.

@@ -3,8 +3,9 @@
 ::
 
     avatar, "hat=red beanie" ─ edits.py ─► code z ─┐
-    pose or motion ────────────────────────────────┴─ scene.py: freeze ─► SplatScene ─ formats.py ─► ply, splat, glb,
-                                                   └─ shots.py: film ─► frames ─ video.py ─► png, webp, mp4   usd, html
+    pose or motion ────────────────────────────────┼─ scene.py: freeze ─► SplatScene ─ formats.py ─► ply, spz, sog, glb,
+                                                   │                                                 usd, html, …
+                                                   └─ shots.py: film ─► frames ─ video.py ─► png, webp, mp4
     provenance.py: the record in each of them; c2pa_manifest.py signs pictures and videos; verification.py reads it back
 """
 
@@ -19,16 +20,19 @@ from perse.export.formats import (
     ExportFormat,
     export_bytes,
     export_file,
+    export_sequence,
     format_of,
 )
 from perse.export.poses import BUILT_IN, motion_of, posed
 from perse.export.provenance import Edit, Provenance
 from perse.export.scene import SplatScene, freeze
+from perse.export.sequence import frame_paths, is_numbered
 from perse.export.shots import Shot, at_rest, film, interpolation, reenactment, turntable
 from perse.export.splat_readers import read_splats
 from perse.export.verification import Verification, verify_file
 from perse.export.video import mp4_bytes, strip, webp_bytes
-from perse.export.views import head_centre, orbit, portrait_camera
+from perse.export.views import good_reach_deg, head_centre, is_closed, orbit, portrait_camera, seen_reach_deg
+from perse.export.visibility import VisibleScene, without_unseen
 from perse.export.watermark import marked
 
 __all__ = [
@@ -45,15 +49,21 @@ __all__ = [
     "SigningIdentity",
     "SplatScene",
     "Verification",
+    "VisibleScene",
     "at_rest",
     "export_bytes",
     "export_file",
+    "export_sequence",
     "film",
     "find_subject",
     "format_of",
+    "frame_paths",
     "freeze",
+    "good_reach_deg",
     "head_centre",
     "interpolation",
+    "is_closed",
+    "is_numbered",
     "local_identity",
     "make_identity",
     "marked",
@@ -66,9 +76,11 @@ __all__ = [
     "posed",
     "read_splats",
     "reenactment",
+    "seen_reach_deg",
     "sign_media",
     "strip",
     "turntable",
     "verify_file",
     "webp_bytes",
+    "without_unseen",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,12 +12,14 @@ from perse.export.gltf import glb_bytes
 from perse.export.page import page_bytes
 from perse.export.provenance import Provenance
 from perse.export.scene import SplatScene
+from perse.export.sequence import frame_paths
+from perse.export.sog import sog_bytes
 from perse.export.splat_files import compressed_ply_bytes, ply_bytes, splat_bytes
 from perse.export.spz import spz_bytes
 from perse.export.usd import usd_bytes
 from perse.export.verification import sidecar
 
-ExportFormat = Literal["ply", "compressed-ply", "splat", "spz", "glb", "usd", "html"]
+ExportFormat = Literal["ply", "compressed-ply", "splat", "spz", "sog", "glb", "usd", "html"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 SUFFIXES: dict[ExportFormat, str] = {
@@ -24,6 +27,7 @@ SUFFIXES: dict[ExportFormat, str] = {
     "compressed-ply": ".compressed.ply",
     "splat": ".splat",
     "spz": ".spz",
+    "sog": ".sog",
     "glb": ".glb",
     "usd": ".usdc",
     "html": ".html",
@@ -36,6 +40,7 @@ MEDIA_TYPES: dict[ExportFormat, str] = {
     "compressed-ply": "application/octet-stream",
     "splat": "application/octet-stream",
     "spz": "application/octet-stream",
+    "sog": "application/octet-stream",
     "glb": "model/gltf-binary",
     "usd": "model/vnd.usd",
     "html": "text/html; charset=utf-8",
@@ -62,6 +67,8 @@ def export_bytes(scene: SplatScene, format: ExportFormat, provenance: Provenance
         return splat_bytes(still)
     if format == "spz":
         return spz_bytes(still, provenance)
+    if format == "sog":
+        return sog_bytes(still, provenance)
     if format == "glb":
         return glb_bytes(still, provenance)
     raise InputError(f"unknown export format {format!r}; known are {', '.join(FORMATS)}")
@@ -74,6 +81,23 @@ def export_file(scene: SplatScene, path: Path, format: ExportFormat, provenance:
         return [path]
     write_file_atomically(sidecar(path), provenance.to_json().encode() + b"\n")
     return [path, sidecar(path)]
+
+
+def export_sequence(scene: SplatScene, path: Path, format: ExportFormat, provenance: Provenance) -> list[Path]:
+    """Write each frame of a motion into a file of its own; returns all that was written.
+
+    Args:
+        path: with # for the digits of the frame's number, as in ``me_####.ply``.
+        format: one that holds a single frame.
+
+    Raises:
+        InputError: the numbers have no room in the name, or another sequence lies there.
+    """
+    written: list[Path] = []
+    for frame, place in enumerate(frame_paths(path, scene.n_frames)):
+        one = replace(scene, gaussians=scene.gaussians[frame : frame + 1])
+        written += export_file(one, place, format, provenance)
+    return written
 
 
 def format_of(path: Path) -> ExportFormat:

@@ -1,9 +1,10 @@
-"""glTF binary (``.glb``) with Khronos' ``KHR_gaussian_splatting``, the ratified text of 2026.
+"""glTF binary (``.glb``) with Khronos' ``KHR_gaussian_splatting``, the release candidate as of 15 April 2026 (commit
+63770cc of KhronosGroup/glTF; in July 2026 the text was the same and still called itself a release candidate).
 
 A primitive of points whose attributes are a Gaussian's: rotation xyzw, scale and opacity **linear** (drafts before
-April 2026 stored logarithms of scales), colour as the zeroth spherical harmonic. glTF is y up, z to the front, metres:
-our frame. Programs that do not know the extension show a coloured point cloud (``COLOR_0``). glTF can animate
-no per-point attribute, so a file holds one frame.
+April 2026 stored logarithms of scales), colour as the zeroth spherical harmonic, display-referred sRGB. glTF is y up, z
+to the front, metres: our frame. Programs that do not know the extension show a coloured point cloud; its ``COLOR_0`` is
+linear light, as glTF's vertex colours are. glTF can animate no per-point attribute, so a file holds one frame.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from perse.errors import InputError
 from perse.export.provenance import GENERATOR, KEY, VERSION, Provenance
@@ -40,7 +42,7 @@ def glb_bytes(gaussians: Gaussians, provenance: Provenance) -> bytes:
         _SCALE: gaussians.scales,
         _OPACITY: gaussians.opacities.clamp(0, 1),
         _COLOR: (rgb - 0.5) / SH_C0,
-        "COLOR_0": torch.cat([rgb, gaussians.opacities[:, None]], -1).clamp(0, 1),
+        "COLOR_0": torch.cat([_linear(rgb.clamp(0, 1)), gaussians.opacities.clamp(0, 1)[:, None]], -1),
     }
     arrays = {name: values.detach().cpu().numpy().astype("<f4") for name, values in columns.items()}
     body = b"".join(array.tobytes() for array in arrays.values())
@@ -48,6 +50,11 @@ def glb_bytes(gaussians: Gaussians, provenance: Provenance) -> bytes:
     head += b" " * (-len(head) % 4)
     chunks = struct.pack("<II", len(head), _JSON) + head + struct.pack("<II", len(body), _BIN) + body
     return struct.pack("<III", _MAGIC, 2, 12 + len(chunks)) + chunks
+
+
+def _linear(srgb: Tensor) -> Tensor:
+    """Linear light of sRGB values in [0, 1] (IEC 61966-2-1)."""
+    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def _description(arrays: dict[str, NDArray[np.float32]], provenance: Provenance) -> dict[str, Any]:

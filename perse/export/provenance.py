@@ -9,6 +9,8 @@ PNG JPEG WebP MP4  C2PA manifest, assertion ``perse.provenance``, signed
 PNG JPEG WebP      of the render service: an XMP packet, unsigned
 PLY                a ``comment`` line in the header
 .splat             a file beside it, ``<name>.provenance.json``; the format has no header
+.spz               the comment of the gzip member
+.sog               ``asset`` of its meta.json
 GLB                ``asset.extras``
 USD                ``customLayerData`` of the root layer
 HTML               ``<script type="application/json" id="provenance">``

@@ -44,6 +44,10 @@ class SplatScene:
     def n_frames(self) -> int:
         return self.gaussians.means.shape[0]
 
+    @property
+    def n_gaussians(self) -> int:
+        return self.gaussians.means.shape[1]
+
     def still(self, frame: int = 0) -> Gaussians:
         """The Gaussians [n] of one frame."""
         return self.gaussians[frame]

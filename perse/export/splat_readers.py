@@ -17,6 +17,7 @@ from torch import Tensor
 from perse.errors import InputError
 from perse.export.gltf import read_glb
 from perse.export.scene import canonical_quaternions
+from perse.export.sog import read_sog
 from perse.export.splat_files import SH_C0, turned
 from perse.export.spz import read_spz
 from perse.gaussians import Gaussians
@@ -27,8 +28,9 @@ _CHUNK = 256
 
 
 def read_splats(path: Path) -> Gaussians:
-    """Gaussians [n] of a ``.ply``, compressed ``.ply``, ``.splat``, ``.spz`` or ``.glb``, in our frame: y up, z to the
-    front.
+    """Gaussians [n] of a ``.ply``, compressed ``.ply``, ``.splat``, ``.spz``, ``.sog`` or ``.glb``, in our frame.
+
+    It is y up, z to the front.
 
     Raises:
         InputError: the file is damaged or holds something else.
@@ -43,9 +45,11 @@ def read_splats(path: Path) -> Gaussians:
         return read_glb(data)
     if data[:2] == b"\x1f\x8b":
         return read_spz(data)
+    if data[:2] == b"PK":
+        return read_sog(data)
     if path.suffix == ".splat":
         return read_splat(data)
-    raise InputError(f"{path.name} is neither PLY nor GLB nor .splat nor .spz")
+    raise InputError(f"{path.name} is neither PLY nor GLB nor .splat, .spz or .sog")
 
 
 def ply_header(data: bytes) -> tuple[str, int]:

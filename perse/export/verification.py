@@ -15,6 +15,7 @@ from perse.export.c2pa_manifest import media_kind, read_manifest
 from perse.export.certificate import local_chain
 from perse.export.gltf import glb_chunks
 from perse.export.provenance import KEY, Provenance
+from perse.export.sog import sog_provenance
 from perse.export.splat_readers import ply_header
 from perse.export.spz import spz_provenance
 from perse.export.usd import usd_provenance
@@ -57,7 +58,7 @@ def sidecar(path: Path) -> Path:
 
 
 def verify_file(path: Path, *, trusted: bytes | None = None) -> Verification:
-    """Read the provenance of a PNG, JPEG, WebP, MP4, PLY, .splat, .spz, GLB, USD or HTML file.
+    """Read the provenance of a PNG, JPEG, WebP, MP4, PLY, .splat, .spz, .sog, GLB, USD or HTML file.
 
     Args:
         trusted: PEM certificates that count as this installation's; by default those it signs with.
@@ -127,9 +128,11 @@ def _stored_record(path: Path, data: bytes) -> str | bytes | None:
         return found.group(1) if found else None
     if data[:2] == b"\x1f\x8b":
         return spz_provenance(data)
+    if data[:2] == b"PK":
+        return sog_provenance(data)
     if path.suffix == ".splat":
         return sidecar(path).read_bytes() if sidecar(path).exists() else None
     raise InputError(
-        f"{path.name} is of no format that carries our provenance: PNG, JPEG, WebP, MP4, PLY, .splat, .spz, GLB, USD, "
-        "HTML"
+        f"{path.name} is of no format that carries our provenance: PNG, JPEG, WebP, MP4, PLY, .splat, .spz, .sog, "
+        "GLB, USD, HTML"
     )

@@ -9,7 +9,12 @@ from perse.avatar import Avatar
 from perse.geometry import Camera, orbit
 from perse.head import Joint
 
-__all__ = ["head_centre", "orbit", "portrait_camera"]
+__all__ = ["good_reach_deg", "head_centre", "is_closed", "orbit", "portrait_camera", "seen_reach_deg"]
+
+GOOD_REACH_DEG = 40.0
+"""To either side an avatar with an open back looks right so far (docs/decisions/012-closed-from-behind.md)."""
+SEEN_REACH_DEG = 60.0
+"""To either side a viewer is taken to turn such an avatar, though not all that it sees there is right."""
 
 
 def head_centre(avatar: Avatar) -> Tensor:
@@ -17,6 +22,22 @@ def head_centre(avatar: Avatar) -> Tensor:
     joints = avatar.skeleton.joints.detach().cpu()
     eyes = joints[[Joint.LEFT_EYE, Joint.RIGHT_EYE]].mean(0)
     return (eyes + joints[Joint.NECK]) / 2
+
+
+def is_closed(avatar: Avatar) -> bool:
+    """Whether its back was closed, as the recipe laptop-closed does."""
+    backs = avatar.decoder.backs
+    return backs is not None and bool(backs.any())
+
+
+def good_reach_deg(avatar: Avatar) -> float:
+    """How far to either side of the portrait's view an avatar can be shown: 180 is all around."""
+    return 180.0 if is_closed(avatar) else GOOD_REACH_DEG
+
+
+def seen_reach_deg(avatar: Avatar) -> float:
+    """How far to either side somebody may look at it in another program; what no such view shows is not exported."""
+    return 180.0 if is_closed(avatar) else SEEN_REACH_DEG
 
 
 def portrait_camera(avatar: Avatar, size_px: int) -> Camera:

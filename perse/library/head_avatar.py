@@ -189,8 +189,10 @@ class HeadAvatar:
     def export(self, look: Look | None, path: str | Path) -> list[Path]:
         """Write the avatar with a look for other programs; returns all files that were written.
 
+        What no view from around the front shows is left out (all around, if the avatar is closed from behind).
+
         Args:
-            path: its ending is the format: .ply, .compressed.ply, .splat, .glb, .usdc or .html.
+            path: its ending is the format: .ply, .compressed.ply, .splat, .spz, .sog, .glb, .usdc or .html.
 
         Raises:
             UnknownName: as `look`.
@@ -202,7 +204,7 @@ class HeadAvatar:
         path = Path(path)
         kind = format_of(path)
         resolved = self.renderer.resolve(look or Look())
-        return export_file(self.renderer.frozen(resolved), path, kind, self.renderer.provenance([resolved]))
+        return export_file(self.renderer.exported(resolved), path, kind, self.renderer.provenance([resolved]))
 
     def _end(self, asked: Look | str | None) -> Look:
         if not isinstance(asked, str):

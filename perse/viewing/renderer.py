@@ -18,7 +18,7 @@ from perse.avatar import Avatar, CanonicalGaussians
 from perse.errors import UnknownName
 from perse.export.provenance import Edit, Provenance
 from perse.export.scene import SplatScene, drawable
-from perse.export.views import head_centre, orbit
+from perse.export.views import head_centre, orbit, seen_reach_deg
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.head import HeadParameters
@@ -127,7 +127,15 @@ class AvatarRenderer:
         """The avatar with this look, in a format for other programs, with its provenance inside."""
         from perse.export import export_bytes
 
-        return export_bytes(self.frozen(look), format, self.provenance([look]))
+        return export_bytes(self.exported(look), format, self.provenance([look]))
+
+    def exported(self, look: ResolvedLook) -> SplatScene:
+        """As `frozen`, without the Gaussians that no view of another program is likely to show."""
+        from perse.export.visibility import without_unseen
+
+        scene = self.frozen(look)
+        with self._one_at_a_time:
+            return without_unseen(scene, seen_reach_deg(self.avatar)).scene
 
     def provenance(self, looks: Sequence[ResolvedLook], *, dated: bool = True) -> Provenance:
         """What media that show these looks say about themselves."""

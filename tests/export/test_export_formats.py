@@ -29,7 +29,7 @@ from perse.export import (
     read_splats,
     verify_file,
 )
-from perse.export.gltf import EXTENSION, glb_chunks
+from perse.export.gltf import EXTENSION, glb_bytes, glb_chunks
 from perse.export.provenance import STATEMENT
 from perse.export.splat_files import turned
 from perse.export.splat_readers import ply_header, read_ply
@@ -152,7 +152,7 @@ def test_splat_editors_find_the_head_upright(scene) -> None:  # type: ignore[no-
     assert torch.equal(back, g.means)
 
 
-def test_glb_follows_the_ratified_extension(scene, provenance) -> None:  # type: ignore[no-untyped-def]
+def test_glb_follows_the_release_candidate(scene, provenance) -> None:  # type: ignore[no-untyped-def]
     description, body = glb_chunks(export_bytes(scene, "glb", provenance))
     assert description["extensionsUsed"] == [EXTENSION]
     primitive = description["meshes"][0]["primitives"][0]
@@ -170,6 +170,23 @@ def test_glb_follows_the_ratified_extension(scene, provenance) -> None:  # type:
     view = description["bufferViews"][columns[f"{EXTENSION}:SCALE"]["bufferView"]]
     scales = np.frombuffer(body, "<f4", 3 * 8, view["byteOffset"]).reshape(-1, 3)
     assert np.allclose(scales, scene.still().scales[:8])  # linear, not logarithms
+
+
+def test_points_of_a_glb_have_linear_colors(scene, provenance) -> None:  # type: ignore[no-untyped-def]
+    """glTF's COLOR_0 is linear light, the harmonics are sRGB; a viewer without the extension showed pale points."""
+    g = scene.still()
+    known = torch.tensor([[0.0, 0.02, 0.1], [0.5, 0.9, 1.0]]).repeat(len(g) // 2 + 1, 1)[: len(g)]
+    description, body = glb_chunks(glb_bytes(replace(g, colors=known), provenance))
+    attributes = description["meshes"][0]["primitives"][0]["attributes"]
+
+    def column(name: str) -> np.ndarray:
+        place = description["bufferViews"][attributes[name]]
+        return np.frombuffer(body, "<f4", place["byteLength"] // 4, place["byteOffset"]).reshape(len(g), -1)
+
+    linear = [[0.0, 0.0015480, 0.0100228], [0.2140411, 0.7874123, 1.0]]  # by IEC 61966-2-1
+    assert np.allclose(column("COLOR_0")[:2, :3], linear, atol=1e-6)
+    assert np.allclose(column("COLOR_0")[:, 3], g.opacities)
+    assert np.allclose(0.5 + 0.2820947917738781 * column(f"{EXTENSION}:SH_DEGREE_0_COEF_0"), known, atol=1e-6)
 
 
 def test_page_is_self_contained_and_complete(scene, provenance) -> None:  # type: ignore[no-untyped-def]

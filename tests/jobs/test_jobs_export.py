@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,30 @@ def test_a_motion_becomes_time_samples(avatar_folder: str, tmp_path: Path) -> No
     assert (gaussians.means[0] - gaussians.means[1]).abs().max() > 0.01
 
 
+def test_a_motion_becomes_numbered_files(
+    avatar_folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "frames" / "me_####.ply"
+    export.main(export.Arguments(out=(out,), workspace=avatar_folder, motion="builtin", stride=30, cull=False))
+    frames = sorted(out.parent.iterdir())
+    assert [path.name for path in frames] == [f"me_000{number}.ply" for number in range(4)]
+    first, second = (read_splats(path) for path in frames[:2])
+    assert len(first) == len(second) and (first.means - second.means).abs().max() > 0.01
+    assert "4 frames" in capsys.readouterr().out
+
+
+def test_what_nobody_sees_is_left_out_and_counted(
+    avatar_folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    culled, whole = tmp_path / "culled.ply", tmp_path / "whole.ply"
+    export.main(export.Arguments(out=(culled,), workspace=avatar_folder))
+    said = re.search(r"left out (\d+) of (\d+) Gaussians .* within 60 degrees", capsys.readouterr().out)
+    export.main(export.Arguments(out=(whole,), workspace=avatar_folder, cull=False))
+    assert "left out" not in capsys.readouterr().out
+    assert said and int(said[2]) == len(read_splats(whole))
+    assert len(read_splats(culled)) == int(said[2]) - int(said[1]) < int(said[2])
+
+
 def test_mistakes_are_explained_before_any_work(avatar_folder: str, tmp_path: Path) -> None:
     for arguments in (
         export.Arguments(out=(tmp_path / "me.obj",), workspace="nowhere"),
@@ -48,6 +73,9 @@ def test_mistakes_are_explained_before_any_work(avatar_folder: str, tmp_path: Pa
         export.Arguments(out=(tmp_path / "me.ply",), workspace=avatar_folder, wear=("hat=crown",)),
         export.Arguments(out=(tmp_path / "me.usdc",), workspace=avatar_folder, motion="builtin", pose=("jaw=1,0,0",)),
         export.Arguments(out=(tmp_path / "me.usdc",), workspace=avatar_folder, motion="builtin", stride=0),
+        export.Arguments(out=(tmp_path / "me_##.ply",), workspace=avatar_folder),
+        export.Arguments(out=(tmp_path / "me_##.usdc",), workspace=avatar_folder, motion="builtin"),
+        export.Arguments(out=(tmp_path / "me_#.ply",), workspace=avatar_folder, motion="builtin", stride=4),
     ):
         with pytest.raises(InputError):
             export.main(arguments)

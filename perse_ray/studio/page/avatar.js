@@ -9,7 +9,8 @@ import { Turning } from "./turning.js";
 const at = (id) => document.getElementById(id);
 const FORMATS = [
   ["ply", "PLY: SuperSplat, Blender, Unity, Unreal"], ["compressed-ply", "Compressed PLY: SuperSplat, PlayCanvas"],
-  ["splat", "splat: web viewers"], ["spz", "SPZ: SuperSplat, Babylon.js"], ["glb", "glTF: three.js, Babylon.js, Cesium"], ["usd", "OpenUSD: Houdini, Omniverse"],
+  ["splat", "splat: web viewers"], ["spz", "SPZ: SuperSplat, Babylon.js"], ["sog", "SOG: SuperSplat, PlayCanvas"],
+  ["glb", "glTF: three.js, Babylon.js, Cesium"], ["usd", "OpenUSD: Houdini, Omniverse"],
   ["html", "Web page: opens by double click"],
 ];
 

@@ -11,6 +11,7 @@ const FORMATS = [
   ["compressed-ply", "Compressed PLY", "SuperSplat, PlayCanvas; a third of the size"],
   ["splat", "splat", "web viewers"],
   ["spz", "SPZ", "SuperSplat, Babylon.js, Niantic's tools; a third of the size"],
+  ["sog", "SOG", "SuperSplat, PlayCanvas; a quarter of the size"],
   ["glb", "glTF", "three.js, Babylon.js, Cesium (KHR_gaussian_splatting)"],
   ["usd", "OpenUSD", "Houdini, Omniverse"],
   ["html", "Web page", "opens by double click, without a network"],
