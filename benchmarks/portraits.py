@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from benchmarks.portrait_labels import class_ious, iou_table, read_labels
+from benchmarks.portrait_labels import class_ious, iou_table
 from perse.attributes import Part
 from perse.data import PortraitClip, TrackedPortrait
 from perse.data.images import encode_image, read_portrait
@@ -40,6 +40,7 @@ from perse.synthesis.seams import Shot
 from perse.tracking import MediapipeTracker, MediapipeTrackerConfig
 from perse.tracking.overlay import CONTOURS
 from perse.tracking.part_picture import overlay_parts
+from perse.training.parsing.part_polygons import read_labels
 
 Image = NDArray[np.uint8]
 

@@ -4,6 +4,7 @@ from perse.tracking.crop import CropConfig
 from perse.tracking.detection import detect_landmarks
 from perse.tracking.fit import HeadFit, fit_head
 from perse.tracking.landmark_problem import FitConfig
+from perse.tracking.learned.parser import LearnedParser
 from perse.tracking.parser import FaceParser, ProceduralParser
 from perse.tracking.residual import ResidualConfig
 from perse.tracking.selection import SelectionConfig
@@ -15,6 +16,7 @@ __all__ = [
     "FitConfig",
     "HeadFit",
     "HeadTracker",
+    "LearnedParser",
     "MediapipeTracker",
     "MediapipeTrackerConfig",
     "ProceduralParser",

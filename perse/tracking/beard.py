@@ -42,12 +42,15 @@ def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceCoordinates
     grayer = smoothstep(np.asarray((expected - chroma) / tint, np.float32), -0.02, 0.22)
     redder = smoothstep(np.asarray(chroma / tint, np.float32), 1.25, 1.6)
     much_darker = smoothstep(skin_lightness - smooth[..., 0], 1.4 * DARKER_BY, 2.4 * DARKER_BY)
-    likely = zone * np.maximum(darker * np.maximum(grayer, redder), much_darker)
+    unlike_skin = np.maximum(darker * np.maximum(grayer, redder), much_darker)
+    likely = zone * unlike_skin
     core = _core(points, frame, shape)
     moustache = core & (frame.down < frame.mouth) & (np.abs(frame.across) < 0.2)
     chin = core & (frame.down >= frame.mouth)
     if _share(likely, moustache) < MIN_MOUSTACHE_SHARE and _share(likely, chin) < MIN_CHIN_SHARE:
         return np.zeros(shape, np.float32)
+    zone = np.maximum(zone, _under_the_nose(points, frame, shape) * person)
+    likely = zone * unlike_skin
     if _share(likely, chin & (np.abs(frame.across) < 0.13)) < MIN_CHIN_SHARE:
         # A moustache alone: what is dark along the jaw is the face's own shadow.
         likely *= smoothstep(frame.down, frame.mouth + 0.07, frame.mouth + 0.03)
@@ -77,6 +80,16 @@ def _growing_zone(points: Floats, frame: FaceCoordinates, shape: tuple[int, int]
     whiskers = smoothstep(np.abs(frame.across), 0.24, 0.32) * smoothstep(frame.down, 0.05, 0.15)
     below = np.maximum(lip_up, whiskers)
     return (face * below * (1 - lips)).astype(np.float32)
+
+
+def _under_the_nose(points: Floats, frame: FaceCoordinates, shape: tuple[int, int]) -> Floats:
+    """From the nostrils' lower edge on: hair grows there too, but so dark is a shadow on a shaved lip as well."""
+    nose = landmark_mask(points, marks.NOSE, shape, grow=1.0)
+    lips = landmark_mask(points, marks.LIPS_OUTER, shape, grow=1.0)
+    below = smoothstep(frame.down, frame.nose - 0.03, frame.nose) * smoothstep(
+        frame.down, frame.mouth, frame.mouth - 0.02
+    )
+    return (below * smoothstep(np.abs(frame.across), 0.26, 0.2) * (1 - nose) * (1 - lips)).astype(np.float32)
 
 
 def _core(points: Floats, frame: FaceCoordinates, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -21,6 +21,7 @@ from perse.tracking.colors import blur, smoothstep, to_lab
 from perse.tracking.exposure import brightened
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.headwear import find_headwear
+from perse.tracking.kinds import FoundKinds, Kind
 from perse.tracking.materials import Material, estimate_materials
 from perse.tracking.person import person_matte, soften_hair_edge
 from perse.tracking.polygons import contour_mask, landmark_mask
@@ -50,6 +51,10 @@ class ProceduralParser:
     """How much darker than the skin around it (CIELAB L) a pixel of a brow is, at half strength."""
 
     def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
+        return self.find(image, landmarks_px, inside).masks()
+
+    def find(self, image: Image, landmarks_px: NDArray[np.float32], inside: Image | None = None) -> FoundKinds:
+        """The kinds of pixels, for who goes on from there; arguments as for `parse`."""
         shape = image.shape[:2]
         frame = FaceCoordinates.of(landmarks_px, shape)
         hull = landmark_mask(landmarks_px, marks.FACE_OVAL, shape)
@@ -69,7 +74,8 @@ class ProceduralParser:
         person = soften_hair_edge(lab, person, hair, frame.width_px)
         beard = beard_mask(image, lab, landmarks_px, frame, person)
         skin_parts = self._split_skin(image, lab, landmarks_px, frame, hull)
-        return _compose(person, materials, hair, headwear, beard, skin_parts)
+        shares = _kinds(person, materials, hair, headwear, beard, skin_parts[Part.MOUTH])
+        return FoundKinds(shares, person, skin_parts)
 
     def _split_skin(
         self, image: Image, lab: Floats, points: Floats, frame: FaceCoordinates, hull: Floats
@@ -124,35 +130,16 @@ def _neck_zone(points: Floats, frame: FaceCoordinates, hull: Floats) -> Floats:
     return (zone * (1 - smoothstep(hull, 0.3, 0.9))).astype(np.float32)
 
 
-def _compose(
-    person: Floats,
-    materials: dict[Material, Floats],
-    hair: Floats,
-    headwear: Floats,
-    beard: Floats,
-    skin_parts: dict[Part, Floats],
-) -> PartMasks:
-    """Materials divide the person, contours divide the skin; every pixel's parts sum to 255."""
-    soft = np.zeros((len(Part), *person.shape), np.float32)
-    soft[Part.BACKGROUND] = 1 - person
-    soft[Part.HAIR] = person * hair
-    soft[Part.HEADWEAR] = person * headwear
-    soft[Part.CLOTHES] = person * materials[Material.CLOTHES] * (1 - headwear)
-    skin = np.clip(person - soft[Part.HAIR] - soft[Part.HEADWEAR] - soft[Part.CLOTHES], 0, 1)
-    lips = skin_parts[Part.MOUTH]
-    soft[Part.BEARD] = skin * beard * (1 - lips)
-    rest = skin - soft[Part.BEARD]
-    for part in (Part.MOUTH, Part.EYES, Part.BROWS, Part.NOSE, Part.EARS, Part.NECK):
-        soft[part] = rest * skin_parts[part]
-        rest = rest - soft[part]
-    soft[Part.SKIN] = rest
-    return PartMasks(_quantise(soft), np.round(person * 255).astype(np.uint8))
-
-
-def _quantise(soft: Floats) -> NDArray[np.uint8]:
-    """To bytes that sum to 255 exactly: the rounding error goes to each pixel's strongest part."""
-    whole = np.round(soft / np.maximum(soft.sum(0), 1e-6) * 255).astype(np.int32)
-    strongest = whole.argmax(0)[None]
-    missing = 255 - whole.sum(0)
-    np.put_along_axis(whole, strongest, np.take_along_axis(whole, strongest, 0) + missing, 0)
-    return np.clip(whole, 0, 255).astype(np.uint8)
+def _kinds(
+    person: Floats, materials: dict[Material, Floats], hair: Floats, headwear: Floats, beard: Floats, lips: Floats
+) -> Floats:
+    """Materials divide the person: shares [k, h, w]."""
+    shares = np.zeros((len(Kind), *person.shape), np.float32)
+    shares[Kind.BACKGROUND] = 1 - person
+    shares[Kind.HAIR] = person * hair
+    shares[Kind.HEADWEAR] = person * headwear
+    shares[Kind.CLOTHES] = person * materials[Material.CLOTHES] * (1 - headwear)
+    skin = np.clip(person - shares[Kind.HAIR] - shares[Kind.HEADWEAR] - shares[Kind.CLOTHES], 0, 1)
+    shares[Kind.BEARD] = skin * beard * (1 - lips)
+    shares[Kind.SKIN] = skin - shares[Kind.BEARD]
+    return shares

@@ -19,9 +19,10 @@ from perse.tracking.ears import EarConfig, align_ears
 from perse.tracking.fit import HeadFit, fit_head
 from perse.tracking.landmark_problem import FitConfig
 from perse.tracking.landmarks import N_SURFACE
+from perse.tracking.learned.parser import LearnedParser
 from perse.tracking.open_mouth import lowered_lip
 from perse.tracking.orientation import lean_of, upright
-from perse.tracking.parser import FaceParser, ProceduralParser
+from perse.tracking.parser import FaceParser
 from perse.tracking.residual import ResidualConfig
 from perse.tracking.selection import SelectionConfig, choose_face, too_small, washed_out
 
@@ -86,13 +87,13 @@ class MediapipeTracker:
     Args:
         config: see there.
         head_model: with embedded landmarks.
-        parser: part masks; the procedural one by default.
+        parser: part masks; by default colour models and the network that comes with the package.
     """
 
     def __init__(self, config: MediapipeTrackerConfig, head_model: HeadModel, parser: FaceParser | None = None) -> None:
         self._config = config
         self._model = head_model
-        self._parser = parser or ProceduralParser()
+        self._parser = parser or LearnedParser()
 
     def track(self, image: Image, *, face: int | None = None) -> TrackedPortrait:
         """See `HeadTracker.track`."""

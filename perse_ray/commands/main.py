@@ -36,6 +36,7 @@ COMMANDS = {
     "serve": Command("serve", "render over HTTP", "serve"),
     "verify": Command("verify", "say where a file comes from", "export"),
     "train-champ": Command("train_portrait_champ", "train the animator portrait-Champ on videos", "production"),
+    "train-parser": Command("train_parser", "train the network that corrects the parts of a portrait", "ray"),
     "evaluate": Command("evaluate", "measure an avatar by the paper's protocols", "ray"),
     "ablate": Command("ablate", "train variants of a recipe on the same clips and compare them", "ray"),
     "evaluate-animators": Command("evaluate_animators", "compare animators by self-reenactment", "production"),

@@ -11,11 +11,15 @@ from perse.attributes import Part
 from perse.data import TrackedPortrait
 from perse.data.images import encode_image
 from perse.errors import InputError
+from perse.tracking import landmarks as marks
+from perse.tracking.beard import beard_mask
+from perse.tracking.colors import to_lab
 from perse.tracking.crop import FADE_WIDTHS, end_softly
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.headwear import HeadwearSigns, find_headwear
 from perse.tracking.materials import find_curtain
 from perse.tracking.part_picture import PALETTE, corrected, draw_parts, open_parts, read_parts
+from perse.tracking.polygons import landmark_mask
 
 
 def test_the_palette_comes_back(tracked_astronaut: TrackedPortrait) -> None:
@@ -123,3 +127,20 @@ def test_a_cloth_over_the_hair_is_headwear_and_the_hair_below_it_is_not() -> Non
     assert found[(hair > 0) & (radius < 0.58)].mean() < 0.1
     plain = (np.array([18.0, 6, 10]) + rng.normal(0, 3, (256, 256, 3))).astype(np.float32)
     assert not find_headwear(plain, hair, frame).any()
+
+
+def test_a_moustache_begins_at_the_nostrils(tracked_astronaut: TrackedPortrait) -> None:
+    """Dark hair over the whole upper lip; on the shaved face nothing is found there."""
+    points, image = tracked_astronaut.landmarks_px, tracked_astronaut.image.copy()
+    frame = FaceCoordinates.of(points, image.shape[:2])  # type: ignore[arg-type]
+    nose = landmark_mask(points, marks.NOSE, image.shape[:2]) > 0.1
+    lips = landmark_mask(points, marks.LIPS_OUTER, image.shape[:2]) > 0.1
+    upper_lip = (frame.down > frame.nose) & (frame.down < frame.mouth - 0.02) & (np.abs(frame.across) < 0.18)
+    moustache = upper_lip & ~nose & ~lips
+    person = np.ones(image.shape[:2], np.float32)
+    assert beard_mask(image, to_lab(image), points, frame, person).max() == 0
+    image[moustache] = (45, 34, 28)
+    found = beard_mask(image, to_lab(image), points, frame, person)
+    assert found[moustache].mean() > 0.8
+    below_nostrils = moustache & (frame.down < frame.nose + 0.03)
+    assert below_nostrils.sum() > 100 and found[below_nostrils].mean() > 0.6

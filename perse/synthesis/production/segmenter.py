@@ -203,9 +203,9 @@ class LandmarkSegmenter:
 
     def parse(self, image: Image, landmarks_px: Floats, *, inside: Image | None = None) -> PartMasks:
         """See `FaceParser.parse`."""
-        from perse.tracking import ProceduralParser
+        from perse.tracking import LearnedParser
 
-        return ProceduralParser().parse(image, landmarks_px, inside=inside)
+        return LearnedParser().parse(image, landmarks_px, inside=inside)
 
     def knows(self, category: Category) -> bool:
         """See `Segmenter.knows`."""
