@@ -4,8 +4,9 @@
 
 Everything is real but the work: Ray Data, the stages' rows and batches, content keys, the workspace's files, the
 replacement of rejected edits while the pipeline runs, Ray Train's workers, the morph pool on Ray Serve with its window.
-Editors, screens, animators, encoder, set-up, training steps and morphs sleep for the times that `--plan` reckons with,
-times `--scale`; GPUs are logical. Each line of the tables is a run of its own on a private Ray.
+Editors, screens, animators, training steps and morphs sleep for the times that `--plan` reckons with, times `--scale`;
+encoder and set-up, which work alone, are added; GPUs are logical. Each line of the tables is a run of its own on a
+private Ray.
 
 The workers of a stage are threads of one process (`benchmarks.side_by_side`), which 64 GPUs need on a machine that
 holds a dozen processes; with --processes each has its own, as in a build. What takes a machine of two cores time (Ray's
@@ -20,6 +21,7 @@ it: an editor claims a whole one, and animators work beside it.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -84,7 +86,8 @@ class Synthesised:
         bound_s: what the slowest stage needs for the rows if it is always busy.
         planned_s: the same by `--plan` for the prompts of the plan.
         first_row_s: until an editor began.
-        first_step_s: until the first training step, with encoder and set-up between.
+        first_step_s: until the first training step, with encoder and set-up between (and, where trainings are
+            simulated, the start of their workers).
         busy: share of the slowest stage's workers that was at work, from their first row to their last one's end.
         gpu_busy_s: GPU-seconds of work in the synthesis.
         between_s: idle GPU-seconds between its end and the first step.
@@ -160,9 +163,8 @@ def _build(
     end = time.time()
     cpu_s, mib = sum(driver.cpu_times()[:2]) - cpu, driver.memory_info().rss / 2**20
     between = _seconds_between(planned, scale)
-    time.sleep(between)
     training = _trainings(gpus, scale, workspace, journal) if gpus <= LARGEST_TRAINING else None
-    started = journal.spans("train")[0].begin - end if training else between
+    started = between + (journal.spans("train")[0].begin - end if training else 0.0)
     spans = {stage.name: journal.spans(stage.name) for stage in stages}
     slowest = max(stages, key=lambda stage: stage.seconds / sizes[stage.name]).name
     rows = len(found.subjects) + len(found.rejected)
@@ -292,6 +294,7 @@ def main() -> int:
     options.add_argument("--scale", type=float, default=1 / 3, help="of the paper's times")
     options.add_argument("--processes", action="store_true", help="a process for each worker of a stage")
     chosen = options.parse_args()
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")  # others' memory is no reason to end a simulation
     execute = on_ray_data.apply if chosen.processes else side_by_side
     synthesised, trained = [], []
     for gpus in [2, 8] if chosen.quick else chosen.gpus:

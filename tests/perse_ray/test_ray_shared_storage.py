@@ -11,7 +11,8 @@ from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse_ray.runtime import shared_storage
 
-NOWHERE = "f" * 56
+NOWHERE = "e" * 56
+"""Name of a node that is none."""
 
 
 @pytest.mark.usefixtures("ray_session")
