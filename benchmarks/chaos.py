@@ -2,6 +2,7 @@
 
     python -m benchmarks.chaos --points 20000       moments at which the machine stops
     python -m benchmarks.chaos --kills 50           workers and, one in five, drivers; on one machine
+    python -m benchmarks.chaos --kills 50 --nodes 2 of ten: four workers, three nodes, two drivers, a head
 
 Exit code 1 means that something was torn, lost or led nowhere.
 """
@@ -23,22 +24,24 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     options.add_argument("--points", type=int, default=0, help="crash points on a disk, and as many on a store")
     options.add_argument("--kills", type=int, default=0, help="workers and drivers to kill")
+    options.add_argument("--nodes", type=int, default=0, help="of a cluster, on this machine, to kill nodes of as well")
     options.add_argument("--rows", type=int, default=200, help="rows that are worked on meanwhile")
     options.add_argument("--seed", type=int, default=0)
     asked = options.parse_args()
     logging.disable(logging.WARNING)  # what it says of half a checkpoint that it passes over
     faults = 0
     if asked.kills:
-        faults += _killed(asked.kills, asked.rows, asked.seed)
+        faults += _killed(asked.kills, asked.rows, asked.seed, asked.nodes)
     for name, look in () if not asked.points else (("a disk", on_a_disk), ("an object store", on_an_object_store)):
         faults += _told(name, look, asked.points, asked.seed)
     return 1 if faults else 0
 
 
-def _killed(kills: int, rows: int, seed: int) -> int:
-    found = survive(kills, rows, seed)
+def _killed(kills: int, rows: int, seed: int, nodes: int) -> int:
+    found = survive(kills, rows, seed, nodes)
+    what = ", ".join(f"{count} {who}s" for who, count in found.killed.items())
     print(
-        f"{found.workers} workers and {found.drivers} drivers killed over {found.rows} rows: {found.lost} lost, "
+        f"{what} killed over {found.rows} rows: {found.lost} lost, "
         f"{found.wrong} wrong, {found.repeated} results made twice; {found.seconds:.0f} s, undisturbed "
         f"{found.clean_s:.0f} s",
         flush=True,

@@ -1,4 +1,4 @@
-"""Rows on Ray Data while their workers and their driver are killed with SIGKILL, again and again.
+"""Rows on Ray Data while their workers, their driver, nodes and the head are killed with SIGKILL, again and again.
 
 A row takes a while, and its result, which is a function of the row alone, lies in the workspace under its key. Whoever
 runs the rows is killed in the middle; what is there in the end is compared with what an undisturbed run makes.
@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.chaos_cluster import KillableCluster, killable_cluster
 from perse.data.workspace import Workspace
 from perse_ray.rows import on_ray_data
 from perse_ray.rows.attempts import new_ledger
@@ -30,8 +31,11 @@ from perse_ray.runtime.session import LocalRay, ray_session
 ROW_S = 0.15
 ATTEMPTS = 50
 """A row is innocent here, however often the one who works on it is killed."""
-DRIVER_EVERY = 5
-"""One kill in so many is the driver's."""
+ON_ONE_MACHINE = ("worker",) * 4 + ("driver",)
+ON_A_CLUSTER = ("worker", "worker", "node", "worker", "driver", "node", "worker", "node", "driver", "head")
+"""Whose turn it is, over and over."""
+NODE_REST_S = 6.0
+"""Between two kills of nodes: the time in which Ray has workers again."""
 LEAST_PAUSE_S = 0.3
 
 
@@ -40,14 +44,13 @@ class Chaos:
     """What a run came to.
 
     Attributes:
-        workers, drivers: kills.
+        killed: how many of each kind.
         rows: that were to be made.
         lost, wrong, repeated: rows without a result, with another one, and results that were made more than once.
         seconds, clean_s: with the kills, and of one undisturbed run.
     """
 
-    workers: int
-    drivers: int
+    killed: dict[str, int]
     rows: int
     lost: int
     wrong: int
@@ -94,43 +97,72 @@ def drive(location: str, rows: int) -> None:
     (workspace.path / "finished").write_text(json.dumps({"rows": len(done), "bad": len(bad)}))
 
 
-def survive(kills: int, rows: int, seed: int = 0) -> Chaos:
-    """Kill until there were so many kills, or until all rows are made; then look."""
-    clean_s = _clean(rows)
-    rng, killed = random.Random(seed), Counter[str]()
+def survive(kills: int, rows: int, seed: int = 0, nodes: int = 0) -> Chaos:
+    """Kill until there were so many kills, or until all rows are made; then look.
+
+    Args:
+        nodes: of a cluster whose nodes and head are killed too; 0 is a Ray of the driver's own.
+    """
+    with killable_cluster(nodes) as cluster:
+        clean_s = _clean(rows, cluster)
+        return _survived(kills, rows, random.Random(seed), cluster, clean_s)
+
+
+def _survived(kills: int, rows: int, rng: random.Random, cluster: KillableCluster | None, clean_s: float) -> Chaos:
+    killed = Counter[str]()
+    turns = ON_ONE_MACHINE if cluster is None else ON_A_CLUSTER
     with tempfile.TemporaryDirectory(prefix="perse-chaos-") as folder:
         workspace = Workspace.open(Path(folder) / "w")
         begin = time.perf_counter()
         while not (workspace.path / "finished").exists():
-            driver = _driver(workspace, rows)
+            driver = _driver(workspace, rows, cluster)
             while driver.poll() is None:
                 time.sleep(LEAST_PAUSE_S + rng.random() * 2 * ROW_S)
                 if killed.total() < kills and _is_under_way(workspace):
-                    who = "driver" if killed.total() % DRIVER_EVERY == DRIVER_EVERY - 1 else "worker"
-                    killed[who] += _kill(driver.pid if who == "driver" else _worker(workspace, rng))
+                    who = turns[killed.total() % len(turns)]
+                    killed[who] += _killed(who, driver, workspace, cluster, rng)
             driver.wait()
         seconds = time.perf_counter() - begin
         made = {name: workspace.read(f"report/{name}") for name in workspace.names("report")}
         journal = Counter((workspace.path / "journal").read_text().split())
     wanted = {f"{i:06d}": result(f"row {i}") for i in range(rows)}
     return Chaos(
-        killed["worker"], killed["driver"], rows, len(set(wanted) - set(made)),
+        dict(killed), rows, len(set(wanted) - set(made)),
         sum(made[name] != wanted[name] for name in made), sum(count - 1 for count in journal.values()),
         seconds, clean_s,
     )  # fmt: skip
 
 
-def _clean(rows: int) -> float:
+def _killed(
+    who: str,
+    driver: subprocess.Popen[bytes],
+    workspace: Workspace,
+    cluster: KillableCluster | None,
+    rng: random.Random,
+) -> bool:
+    """Kill one; False if there was none."""
+    if cluster is None or who in ("worker", "driver"):
+        return _kill(driver.pid if who == "driver" else _worker(workspace, rng))
+    if who == "node":
+        done = cluster.kill_node(rng)
+        time.sleep(NODE_REST_S)
+        return done
+    _kill(driver.pid)  # it lives on the head
+    return cluster.kill_head()
+
+
+def _clean(rows: int, cluster: KillableCluster | None) -> float:
     with tempfile.TemporaryDirectory(prefix="perse-chaos-") as folder:
         workspace = Workspace.open(Path(folder) / "w")
         begin = time.perf_counter()
-        _driver(workspace, rows).wait()
+        _driver(workspace, rows, cluster).wait()
         return time.perf_counter() - begin
 
 
-def _driver(workspace: Workspace, rows: int) -> subprocess.Popen[bytes]:
+def _driver(workspace: Workspace, rows: int, cluster: KillableCluster | None) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "benchmarks.chaos_kills", workspace.location, str(rows)]
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = os.environ if cluster is None else {**os.environ, "RAY_ADDRESS": cluster.address}
+    return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _is_under_way(workspace: Workspace) -> bool:

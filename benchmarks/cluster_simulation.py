@@ -1,258 +1,315 @@
-"""A build's synthesis on 1, 8 and 64 simulated GPUs: does the pipeline keep its bottleneck busy?
+"""A build on 2, 8 and 64 simulated GPUs: does the pipeline keep its bottleneck busy?
 
-    python -m benchmarks.cluster_simulation [--gpus 2 8 64] [--scale 0.33] [--json FILE]
+    python -m benchmarks.cluster_simulation [--gpus 2 8 64] [--scale 0.33] [--processes] [--json FILE]
 
-Everything is real but the work: Ray Data, the stages' rows, content keys, the workspace's files, the replacement of
-rejected edits while the pipeline runs. Editors, screens and animators sleep for the times that `--plan` reckons with,
-times `--scale`; GPUs are logical. Each row of the table is a run of its own on a private Ray: rows an hour, the share
-of the time in which the slowest stage worked, how far the run was from the bound that this stage sets, what the driver
-took, and how long it was until the first clip. A machine of two cores hands over about ten rows a second; a scale that
-asks for more measures that machine and not the pipeline. One GPU is refused, as a build refuses it: an editor claims a
-whole one, and animators work beside it. A worker is a process of up to 0.8 GB: 8 GPUs have 17 of them, and 64 have 117,
-which want a machine of 64 GB.
+Everything is real but the work: Ray Data, the stages' rows and batches, content keys, the workspace's files, the
+replacement of rejected edits while the pipeline runs, Ray Train's workers, the morph pool on Ray Serve with its window.
+Editors, screens, animators, training steps and morphs sleep for the times that `--plan` reckons with, times `--scale`;
+encoder and set-up, which work alone, are added; GPUs are logical. Each line of the tables is a run of its own on a
+private Ray.
+
+The workers of a stage are threads of one process (`benchmarks.side_by_side`), which 64 GPUs need on a machine that
+holds a dozen processes; with --processes each has its own, as in a build. What takes a machine of two cores time (Ray's
+own starts, 0.1 s of a processor a row) is not scaled: a small scale makes the pipeline look worse than it is.
+
+Not simulated: loading of weights, pictures on the network, and the training's GPUs, whose workers claim cores only
+(NCCL needs a device): the morph actors get the GPUs that the trainers would leave. The recipe trains on eight workers,
+two on two GPUs; 64 GPUs train no faster than eight, so they are left out there. One GPU is refused, as a build refuses
+it: an editor claims a whole one, and animators work beside it.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import psutil
 import ray
-import torch
-from numpy.typing import NDArray
 
-from benchmarks.command import parser, report
-from benchmarks.timing import Row
-from perse.attributes import Part
-from perse.data import AttributePrompt, EditedPortrait, PartMasks, PortraitClip, TrackedPortrait, Verdict, archive
+from benchmarks.command import parser
+from benchmarks.side_by_side import side_by_side
+from benchmarks.sleeping_studio import (
+    Journal,
+    NoHead,
+    SleepingAnimator,
+    SleepingEditor,
+    SleepingScreen,
+    Span,
+    ThreeFrames,
+    small_portrait,
+)
+from benchmarks.sleeping_training import SleepingLoop, SleepingMorphs
+from perse.data import archive
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse.geometry import Camera
-from perse.head import HeadModel, HeadParameters
 from perse.recipes import recipe_named
-from perse.recipes.resources import WorkerPool
 from perse.synthesis.prompts import PAPER_COUNTS
-from perse.synthesis.seams import Shot
+from perse.training.checkpoint import Checkpoint
 from perse_ray.build.balance import BalancedStage, balanced, bound_s
 from perse_ray.build.components import claim_of, pool_of
-from perse_ray.build.plan import synthesis_balance
+from perse_ray.build.plan import planned_stages, synthesis_balance
 from perse_ray.rows import on_ray_data
+from perse_ray.rows.stage import Resources
 from perse_ray.runtime.placement import await_room
 from perse_ray.runtime.session import LocalRay, ray_session
 from perse_ray.synthesis.prompt_supply import StreamSupply
 from perse_ray.synthesis.stages import Studio
 from perse_ray.synthesis.synthesize import synthesize
+from perse_ray.training.morph_pool import PoolSize, morph_pool
+from perse_ray.training.ray_train import TrainTask, WorkerGroup, first_checkpoint, train
 
-SIZE_PX = 8
 CORES_PER_GPU = 12
-REJECTED_SHARE = 0.05
-"""Of the edits: they are replaced while the pipeline runs."""
 PROMPTS_PER_GPU = 15
 """The paper's 957 on 64 GPUs; as many for each where there are fewer, so that every run takes about as long."""
+TRAIN_GPUS, MORPH_GPUS = 0.75, 0.25
+TRAIN_STEPS = 60
+LARGEST_TRAINING = 8
+"""GPUs; more are no use to it."""
 
 
 @dataclass(frozen=True)
-class NoHead:
-    def load(self) -> HeadModel:
-        return None  # type: ignore[return-value]
+class Synthesised:
+    """What a synthesis came to, in seconds as they passed.
 
+    Attributes:
+        gpus, rows, clips: simulated, tried, filmed.
+        workers: of each stage.
+        wall_s: from its call to its end.
+        bound_s: what the slowest stage needs for the rows if it is always busy.
+        planned_s: the same by `--plan` for the prompts of the plan.
+        first_row_s: until an editor began.
+        first_step_s: until the first training step, with encoder and set-up between (and, where trainings are
+            simulated, the start of their workers).
+        busy: share of the slowest stage's workers that was at work, from their first row to their last one's end.
+        gpu_busy_s: GPU-seconds of work in the synthesis.
+        between_s: idle GPU-seconds between its end and the first step.
+        driver_mib, driver_cpu_s: of this process.
+    """
 
-@dataclass(frozen=True)
-class SleepingEditor:
-    """Takes its time and returns the portrait."""
-
-    seconds: float
-
-    def build(self, head: HeadModel) -> SleepingEditor:
-        return self
-
-    def edit(self, portrait: TrackedPortrait, prompt: AttributePrompt) -> EditedPortrait:
-        time.sleep(self.seconds)
-        mask = np.full((SIZE_PX, SIZE_PX), 255, np.uint8)
-        return EditedPortrait("", prompt, portrait.image, portrait.masks, mask, (), None, (("backend", "sleep"),))
-
-
-@dataclass(frozen=True)
-class SleepingScreen:
-    """Rejects a share of the edits by their seeds."""
-
-    seconds: float
-
-    def build(self, head: HeadModel) -> SleepingScreen:
-        return self
-
-    def screen(self, portrait: TrackedPortrait, edited: EditedPortrait) -> Verdict:
-        time.sleep(self.seconds)
-        bad = edited.prompt.seed % 100 < 100 * REJECTED_SHARE
-        return Verdict(not bad, ("by lot",) if bad else (), ())
-
-
-@dataclass(frozen=True)
-class SleepingAnimator:
-    """Three frames of the portrait, after a while."""
-
-    seconds: float
-
-    def build(self, head: HeadModel) -> SleepingAnimator:
-        return self
-
-    def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
-        time.sleep(self.seconds)
-        frames = len(shot.frame_numbers)
-        return PortraitClip(
-            "", shot.frame_numbers, np.repeat(portrait.image[None], frames, 0), _full(frames), _full(frames, Part.SKIN),
-            shot.motion.with_identity(portrait.head), portrait.camera,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ThreeFrames:
-    def shot(self, head: HeadModel) -> Shot:
-        motion = HeadParameters(torch.zeros(2), torch.zeros(3, 3), torch.zeros(3, 2), torch.zeros(3, 5, 3))
-        return Shot(np.array([0, 8, 400], np.int32), motion, SIZE_PX)
-
-
-def _full(frames: int, value: int = 255) -> NDArray[np.uint8]:
-    return np.full((frames, SIZE_PX, SIZE_PX), int(value), np.uint8)
-
-
-def small_portrait() -> TrackedPortrait:
-    soft = np.zeros((len(Part), SIZE_PX, SIZE_PX), np.uint8)
-    soft[Part.SKIN] = 255
-    return TrackedPortrait(
-        key="somebody",
-        image=np.random.default_rng(0).integers(0, 255, (SIZE_PX, SIZE_PX, 3), np.uint8),  # flat clips are refused
-        inside=_full(1)[0],
-        landmarks_px=np.zeros((478, 3), np.float32),
-        masks=PartMasks(soft, _full(1)[0]),
-        head=HeadParameters(torch.zeros(2), torch.zeros(3, 3), torch.zeros(2), torch.zeros(5, 3)),
-        camera=Camera(torch.eye(4), torch.eye(3), SIZE_PX, SIZE_PX),
-        face_width_px=4.0,
-        fit_rms_px=0.0,
-    )
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """What one run came to."""
-
+    gpus: int
     rows: int
+    clips: int
+    workers: dict[str, int]
     wall_s: float
-    first_clip_s: float
     bound_s: float
+    planned_s: float
+    first_row_s: float
+    first_step_s: float
+    busy: float
+    gpu_busy_s: float
+    between_s: float
     driver_mib: float
     driver_cpu_s: float
-    sizes: dict[str, int]
 
 
-def simulate(gpus: int, scale: float, show: Callable[[str], None]) -> Simulated:
-    """The paper's synthesis with its times, on so many GPUs."""
+@dataclass(frozen=True)
+class Trained:
+    """What the two trainings came to.
+
+    Attributes:
+        gpus, workers, actors: simulated; training workers; the largest number of morph actors.
+        step_s, finetune_step_s: seconds from step to step, once they run.
+        share, finetune_share: of a step's own seconds in them.
+        morphs_per_s, morph_share: made in the same time, and the share of it in which an actor was at work.
+    """
+
+    gpus: int
+    workers: int
+    actors: int
+    step_s: float
+    share: float
+    finetune_step_s: float
+    finetune_share: float
+    morphs_per_s: float
+    morph_share: float
+
+
+def simulate(gpus: int, scale: float, execute: on_ray_data.Workers) -> tuple[Synthesised, Trained | None]:
+    """A build with the paper's times on so many GPUs."""
+    folder = Path(tempfile.mkdtemp(prefix="perse-simulation-"))
+    try:
+        workspace, journal = Workspace.open(folder / "w"), Journal(str(folder / "journal"))
+        archive.save_portrait(workspace, small_portrait())
+        with ray_session(LocalRay(num_cpus=CORES_PER_GPU * gpus, num_gpus=gpus)):
+            return _build(gpus, scale, execute, workspace, journal)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _build(
+    gpus: int, scale: float, execute: on_ray_data.Workers, workspace: Workspace, journal: Journal
+) -> tuple[Synthesised, Trained | None]:
     stages = [replace(one, seconds=one.seconds * scale) for one in _stages()]
-    cpus = CORES_PER_GPU * gpus
-    nodes = [{"CPU": cpus, "GPU": gpus, "memory": 1e15}]
+    nodes = [{"CPU": float(CORES_PER_GPU * gpus), "GPU": float(gpus), "memory": 1e15}]
     sizes = balanced(stages, nodes)
-    edit, screen, animate = ((stage, replace(pool_of(stage.pool), first_workers=sizes[stage.name])) for stage in stages)
-    studio = Studio(
+    await_room([claim_of(stage.pool, stage.name) for stage in stages], 1.0)
+    wanted = min(957, PROMPTS_PER_GPU * gpus)
+    counts = tuple((category, max(1, round(count * wanted / 957))) for category, count in PAPER_COUNTS)
+    planned = sum(count for _, count in counts)
+    driver = psutil.Process()
+    begin, cpu = time.time(), sum(driver.cpu_times()[:2])
+    found = synthesize(
+        workspace, _studio(stages, sizes, journal), StreamSupply(counts=counts),
+        execute=partial(on_ray_data.run, workers=execute), show=_show,
+    )  # fmt: skip
+    end = time.time()
+    cpu_s, mib = sum(driver.cpu_times()[:2]) - cpu, driver.memory_info().rss / 2**20
+    between = _seconds_between(planned, scale)
+    training = _trainings(gpus, scale, workspace, journal) if gpus <= LARGEST_TRAINING else None
+    started = between + (journal.spans("train")[0].begin - end if training else 0.0)
+    spans = {stage.name: journal.spans(stage.name) for stage in stages}
+    slowest = max(stages, key=lambda stage: stage.seconds / sizes[stage.name]).name
+    rows = len(found.subjects) + len(found.rejected)
+    return Synthesised(
+        gpus=gpus,
+        rows=rows,
+        clips=len(found.subjects),
+        workers=sizes,
+        wall_s=end - begin,
+        bound_s=bound_s(stages, sizes, rows),
+        planned_s=bound_s(stages, sizes, planned),
+        first_row_s=spans["edit"][0].begin - begin,
+        first_step_s=end - begin + started,
+        busy=_busy(spans[slowest], sizes[slowest]),
+        gpu_busy_s=sum(stage.pool.gpus * span.seconds for stage in stages for span in spans[stage.name]),
+        between_s=gpus * started,
+        driver_mib=mib,
+        driver_cpu_s=cpu_s,
+    ), training
+
+
+def _stages() -> list[BalancedStage]:
+    """The paper's, claiming GPUs and cores but no memory, of which a simulation has none."""
+    return [
+        replace(one, pool=replace(one.pool, memory_gib=0.0, threads=1))
+        for one in synthesis_balance(recipe_named("paper"))
+    ]
+
+
+def _studio(stages: Sequence[BalancedStage], sizes: dict[str, int], journal: Journal) -> Studio:
+    edit, screen, animate = ((one, replace(pool_of(one.pool), first_workers=sizes[one.name])) for one in stages)
+    return Studio(
         head=NoHead(),
-        editor=SleepingEditor(edit[0].seconds),
-        screen=SleepingScreen(screen[0].seconds),
-        animator=SleepingAnimator(animate[0].seconds),
+        editor=SleepingEditor(edit[0].seconds, journal),
+        screen=SleepingScreen(screen[0].seconds, journal),
+        animator=SleepingAnimator(animate[0].seconds, journal),
         filming=ThreeFrames(),
         edit_pool=edit[1],
         screen_pool=screen[1],
         animate_pool=animate[1],
     )
-    wanted = min(957, PROMPTS_PER_GPU * gpus)
-    counts = tuple((category, max(1, round(count * wanted / 957))) for category, count in PAPER_COUNTS)
-    folder = Path(tempfile.mkdtemp(prefix="perse-simulation-"))
-    driver, first_clip = psutil.Process(), _FirstClip()
-    try:
-        workspace = Workspace.open(folder / "w")
-        archive.save_portrait(workspace, small_portrait())
-        with ray_session(LocalRay(num_cpus=cpus, num_gpus=gpus)):
-            await_room([claim_of(stage.pool, stage.name) for stage in stages], 1.0)
-            begin, cpu = time.perf_counter(), sum(driver.cpu_times()[:2])
-            first_clip.watch(workspace, begin)
-            found = synthesize(workspace, studio, StreamSupply(counts=counts), execute=on_ray_data.run, show=show)
-            wall = time.perf_counter() - begin
-        rows = len(found.subjects) + len(found.rejected)
-        return Simulated(
-            rows, wall, first_clip.seconds, bound_s(stages, sizes, rows), driver.memory_info().rss / 2**20,
-            sum(driver.cpu_times()[:2]) - cpu, sizes,
-        )  # fmt: skip
-    finally:
-        first_clip.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-class _FirstClip:
-    """Notices when the first clip lies in the workspace."""
-
-    def __init__(self) -> None:
-        self.seconds = float("nan")
-        self._ended = threading.Event()
-
-    def watch(self, workspace: Workspace, begin: float) -> None:
-        def look() -> None:
-            while not self._ended.wait(0.2):
-                if workspace.names("clips", ".parquet"):
-                    self.seconds = time.perf_counter() - begin
-                    return
-
-        threading.Thread(target=look, daemon=True).start()
-
-    def stop(self) -> None:
-        self._ended.set()
+def _seconds_between(prompts: int, scale: float) -> float:
+    """Of one encoder for the prompts, and of the set-up with as many watched subjects as there are."""
+    plan = {stage.name: stage for stage in planned_stages(recipe_named("paper"))}
+    watched = min(plan["set up"].units, prompts)
+    return scale * ((prompts + 1) * plan["encode"].seconds + watched * plan["set up"].seconds)
 
 
-def _stages() -> list[BalancedStage]:
-    """The paper's, claiming GPUs and cores but no memory, of which a simulation has none; edits come one by one."""
-    light = {"memory_gib": 0.0, "batch_size": 1, "threads": 1}
-    return [replace(one, pool=_light(one.pool, light)) for one in synthesis_balance(recipe_named("paper"))]
+def _busy(spans: Sequence[Span], workers: int) -> float:
+    window = max(span.end for span in spans) - min(span.begin for span in spans)
+    return sum(span.seconds for span in spans) / (workers * window)
 
 
-def _light(pool: WorkerPool, light: dict[str, float]) -> WorkerPool:
-    return replace(pool, **light)  # type: ignore[arg-type]
+def _trainings(gpus: int, scale: float, workspace: Workspace, journal: Journal) -> Trained:
+    """Some steps of both, each stage on Ray Train."""
+    plan = {stage.name: stage for stage in planned_stages(recipe_named("paper"))}
+    workers = min(plan["train"].workers, gpus)
+    actors = max(2, int((gpus - TRAIN_GPUS * workers) / MORPH_GPUS))
+    step_s, finetune_s = (scale * _step_s(plan[name].units, plan[name].seconds, name) for name in ("train", "finetune"))
+    group = WorkerGroup(workers=workers, num_cpus=1.0, threads=1)
+    _train(workspace, SleepingLoop("train", TRAIN_STEPS, step_s, journal), group)
+    morphs = SleepingMorphs(workspace, scale * plan["morph"].seconds, journal)
+    size = PoolSize(actors=(2, actors), resources=Resources(num_cpus=1.0, num_gpus=MORPH_GPUS))
+    with morph_pool(morphs, size) as pool:
+        _train(workspace, SleepingLoop("finetune", TRAIN_STEPS, finetune_s, journal, pool), group)
+    first, second = (_steady(journal.spans(name)) for name in ("train", "finetune"))
+    made = [span for span in journal.spans("morph") if second[0].begin <= span.end <= second[-1].end]
+    every, window = _interval(second), second[-1].end - second[0].begin
+    return Trained(
+        gpus, workers, actors, _interval(first), step_s / _interval(first), every, finetune_s / every,
+        len(made) / window, sum(span.seconds for span in made) / (actors * window),
+    )  # fmt: skip
+
+
+def _step_s(images: int, seconds: float, name: str) -> float:
+    recipe = recipe_named("paper")
+    assert recipe.finetuning is not None, "the paper's recipe has a second stage"
+    steps = recipe.training.steps if name == "train" else recipe.finetuning.training.steps
+    return images * seconds / steps / recipe.cluster.train_workers
+
+
+def _train(workspace: Workspace, loop: SleepingLoop, group: WorkerGroup) -> None:
+    first_checkpoint(workspace, loop.stage, Checkpoint(0, {"state.json": b"{}"}))
+    train(TrainTask(workspace=workspace, stage=loop.stage, loop=loop), group, show=_show)
+
+
+def _steady(spans: Sequence[Span]) -> list[Span]:
+    """Steps after the first third, when the pool has grown."""
+    return sorted(spans, key=lambda span: span.begin)[len(spans) // 3 :]
+
+
+def _interval(spans: Sequence[Span]) -> float:
+    return (spans[-1].end - spans[0].begin) / len(spans)
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)
+
+
+def _report(synthesised: Sequence[Synthesised], trained: Sequence[Trained], scale: float) -> None:
+    """Both tables, at the paper's times."""
+    print("\n| GPUs | workers | edits | edits/h | clips/h | wall / bound | --plan / wall | slowest stage busy | "
+          "first row, s | first step, min | idle GPU-s before it | driver, MiB | driver, CPU s |")  # fmt: skip
+    print("|---" * 13 + "|")
+    for one in synthesised:
+        hour = 3600 * scale / one.wall_s
+        workers = ", ".join(f"{count} {name}" for name, count in one.workers.items())
+        print(f"| {one.gpus} | {workers} | {one.rows} | {one.rows * hour:.0f} | {one.clips * hour:.0f} | "
+              f"{one.wall_s / one.bound_s:.2f} | {one.planned_s / one.wall_s:.2f} | {one.busy:.1%} | "
+              f"{one.first_row_s:.0f} | {one.first_step_s / scale / 60:.1f} | {one.between_s / scale:.0f} | "
+              f"{one.driver_mib:.0f} | {one.driver_cpu_s:.0f} |")  # fmt: skip
+    if trained:
+        print("\n| GPUs | workers | morph actors | steps/h | trainers busy | fine-tuning steps/h | trainers busy | "
+              "morphs/h | actors busy |")  # fmt: skip
+        print("|---" * 9 + "|")
+    for run in trained:
+        print(f"| {run.gpus} | {run.workers} | 2 to {run.actors} | {3600 * scale / run.step_s:.0f} | "
+              f"{run.share:.1%} | {3600 * scale / run.finetune_step_s:.0f} | {run.finetune_share:.1%} | "
+              f"{3600 * scale * run.morphs_per_s:.0f} | {run.morph_share:.1%} |", flush=True)  # fmt: skip
 
 
 def main() -> int:
     options = parser(__doc__, quick="two GPUs, and eight")
     options.add_argument("--gpus", type=int, nargs="+", default=[2, 8, 64])
     options.add_argument("--scale", type=float, default=1 / 3, help="of the paper's times")
+    options.add_argument("--processes", action="store_true", help="a process for each worker of a stage")
     chosen = options.parse_args()
-    rows = []
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")  # others' memory is no reason to end a simulation
+    execute = on_ray_data.apply if chosen.processes else side_by_side
+    synthesised, trained = [], []
     for gpus in [2, 8] if chosen.quick else chosen.gpus:
         try:
-            found = simulate(gpus, chosen.scale, lambda line: print(line, flush=True))
+            synthesis, training = simulate(gpus, chosen.scale, execute)
         except StageError as error:
             print(f"{gpus} GPUs: {error}", flush=True)
             continue
         assert not ray.is_initialized(), "each run has a Ray of its own"
-        waited = found.wall_s - found.first_clip_s
-        times = {
-            "wall": 1000 * found.wall_s,
-            "bound": 1000 * found.bound_s,
-            "until the first clip": 1000 * found.first_clip_s,
-        }
-        measures = {
-            "edits/h at the paper's times": found.rows / found.wall_s * chosen.scale * 3600,
-            "wall / bound": found.wall_s / found.bound_s,
-            "without the start / bound": waited / found.bound_s,
-            "bottleneck busy, share": min(1.0, found.bound_s / waited),
-            "driver, MiB": found.driver_mib,
-            "driver, CPU s": found.driver_cpu_s,
-        }
-        workers = ", ".join(f"{count} {name}" for name, count in found.sizes.items())
-        rows.append(Row("Synthesis, simulated", f"{gpus} GPUs, {found.rows} edits ({workers})", times, measures))
-        report(rows, chosen.json)
+        synthesised.append(synthesis)
+        trained += [] if training is None else [training]
+        _report(synthesised, trained, chosen.scale)
+        if chosen.json is not None:
+            rows = {"scale": chosen.scale, "synthesis": synthesised, "training": trained}
+            chosen.json.write_text(json.dumps(rows, default=asdict, indent=1))
     return 0
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 import torch.distributed as dist
@@ -40,8 +40,9 @@ class TimedReplicas(DistributedReplicas):
         self.averaging_ms: list[float] = []
 
     def backward(
-        self, module: nn.Module, forward: Callable[[], torch.Tensor], pattern: Hashable | None
+        self, module: nn.Module, forwards: Sequence[Callable[[], torch.Tensor]], pattern: Hashable | None
     ) -> torch.Tensor:
+        (forward,) = forwards
         loss = forward()
         loss.backward()
         dist.barrier()  # waiting for the other worker's gradients is not the averaging's fault

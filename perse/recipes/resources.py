@@ -53,6 +53,9 @@ class ClusterUse:
     """Who draws the report's sheets."""
     train_workers: int = 0
     """Data-parallel training workers; 0 trains in the driver's process with all its threads."""
+    train_workers_at_least: int = 0
+    """With how many of them the avatar's training goes on when machines are lost, until there is room again; 0: with
+    all, which it waits for."""
     train: WorkerPool = field(default_factory=WorkerPool)
     """What one training worker claims."""
     checkpoint_every: int = 200

@@ -11,7 +11,9 @@ All frames of a step share one canonicalisation and one rasterization.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -89,21 +91,39 @@ class FineTuner:
             without=without,
         )  # fmt: skip
 
-    def request(self, step: int | None = None) -> MorphRequest:
-        """The morph that this worker's step needs (the next one by default); pure in (seed, step, rank, world)."""
+    def request(self, step: int | None = None, share: int | None = None) -> MorphRequest:
+        """The morph that a share of a step needs (of the next one, and the first of this worker's, by default); pure in
+        seed, step, share and their number."""
         number, replicas = self.trainer.step_number if step is None else step, self.trainer.replicas
-        return self._schedule.request(number, rank=replicas.rank, world=replicas.world)
+        return self._schedule.request(
+            number, rank=replicas.shares[0] if share is None else share, world=replicas.n_shares
+        )
+
+    def requests(self, step: int | None = None) -> list[MorphRequest]:
+        """The morphs of all this worker's shares."""
+        return [self.request(step, share) for share in self.trainer.replicas.shares]
 
     def step(self) -> StepReport:
-        """One step: a morph between two subjects, and the two of them and the reference in the same pose."""
-        request = self.request()
+        """One step: for each share a morph between two subjects, and the two of them and the reference in that pose."""
+        requests = self.requests()
+
+        def words() -> str:
+            return "; ".join(map(self._words, requests))
+
         if not self._config.hold_pivots:
-            return self.trainer.apply(self.gradients(request), lambda: self._words(request))
+            return self.trainer.apply(self.gradients(*requests), words)
         self._hold_pivots()
-        terms = self.gradients(request)
-        avatar = self.trainer.avatar
-        with avatar.decoder.between_pivots(request.category.index, avatar.latents.reference):
-            return self.trainer.apply(terms, lambda: self._words(request))
+        terms = self.gradients(*requests)
+        with ExitStack() as held:
+            avatar = self.trainer.avatar
+            for category in self._categories():
+                held.enter_context(avatar.decoder.between_pivots(category, avatar.latents.reference))
+            return self.trainer.apply(terms, words)
+
+    def _categories(self) -> list[int]:
+        """What the next step changes, on all replicas: the gradients of all shares are in every one's update."""
+        shares = range(self.trainer.replicas.n_shares)
+        return sorted({self.request(share=share).category.index for share in shares})
 
     def _words(self, request: MorphRequest) -> str:
         """What a step looks at, for people."""
@@ -118,8 +138,11 @@ class FineTuner:
             avatar.decoder.hold_pivots(avatar.subject_codes(), avatar.latents.reference, avatar.features_categories)
             self._held = True
 
-    def gradients(self, request: MorphRequest) -> LossTerms:
-        """Forward and backward for one morph; the total of the result includes L_interp."""
+    def gradients(self, *requests: MorphRequest) -> LossTerms:
+        """Forward and backward for a morph of each share; the total of the result includes L_interp."""
+        return self.trainer.backward([partial(self._loss_of, request) for request in requests])
+
+    def _loss_of(self, request: MorphRequest) -> LossTerms:
         trainer = self.trainer
         rows = (0, request.first, request.second)
         pivots = trainer.clips.batch(rows, [request.frame] * len(rows))
@@ -133,7 +156,7 @@ class FineTuner:
             _faded(pivots.images[1], pivots.images[2], target.alphas).to(device),
             _changed(pivots, request.category, target).to(device),
         )
-        return trainer.backward(lambda: self._loss(supervision))
+        return self._loss(supervision)
 
     def _loss(self, given: _Supervision) -> LossTerms:
         """L_total on the pivots (Eq. 12) and L_interp between them (Eq. 15, 39)."""

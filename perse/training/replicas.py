@@ -8,6 +8,9 @@ Gradients are averaged in one of two ways. Where every step reaches the same par
 torch's `DistributedDataParallel`: buckets, sent while the backward pass still runs. Where the parameters change from
 step to step (part bases: only the categories that were drawn), by `average_gradients`: a basis that nobody drew must
 stay without a gradient on every worker, so that Adam treats it as one worker alone would, and DDP cannot say "none".
+
+A step's batch has a fixed number of shares, one for each worker that the recipe asks for. Where fewer workers are left,
+some compute several shares one after the other and add up their gradients, so that a step is the same step, and slower.
 """
 
 from __future__ import annotations
@@ -41,14 +44,25 @@ class Replicas(Protocol):
         """How many there are."""
         ...
 
-    def backward(self, module: nn.Module, forward: Forward, pattern: Hashable | None) -> Tensor:
-        """Run a forward and a backward pass; the module's gradients are then means over all replicas.
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """Those of a step's batch that this worker computes."""
+        ...
+
+    @property
+    def n_shares(self) -> int:
+        """How many shares a batch has."""
+        ...
+
+    def backward(self, module: nn.Module, forwards: Sequence[Forward], pattern: Hashable | None) -> Tensor:
+        """Run a forward and a backward pass for each share; the module's gradients are then means over all shares.
 
         Args:
+            forwards: the loss of each of this worker's shares.
             pattern: equal values promise that the same parameters get gradients; None promises nothing.
 
         Returns:
-            The loss of this worker, detached.
+            The mean loss of this worker's shares, detached.
         """
         ...
 
@@ -74,10 +88,21 @@ class SingleReplica:
     rank = 0
     world = 1
 
-    def backward(self, module: nn.Module, forward: Forward, pattern: Hashable | None) -> Tensor:
-        loss = forward()
-        loss.backward()
-        return loss.detach()
+    def __init__(self, n_shares: int = 1) -> None:
+        """
+        Args:
+            n_shares: of the batch, all of which are this worker's.
+        """
+        self.n_shares = n_shares
+        self.shares = tuple(range(n_shares))
+
+    def backward(self, module: nn.Module, forwards: Sequence[Forward], pattern: Hashable | None) -> Tensor:
+        loss = _summed(forwards)
+        if self.n_shares > 1:
+            for parameter in module.parameters():
+                if parameter.grad is not None:
+                    parameter.grad /= self.n_shares
+        return loss
 
     def maximum(self, values: Tensor) -> Tensor:
         return values
@@ -92,20 +117,26 @@ class SingleReplica:
 class DistributedReplicas:
     """Replicas in the default process group of `torch.distributed`, gloo on CPUs and NCCL on GPUs."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_shares: int | None = None) -> None:
+        """
+        Args:
+            n_shares: of the batch, at least as many as workers; None is one for each.
+        """
         self.rank: int = dist.get_rank()
         self.world: int = dist.get_world_size()
+        self.n_shares: int = self.world if n_shares is None else n_shares
+        self.shares = tuple(range(self.rank, self.n_shares, self.world))
         self._parallel: DistributedDataParallel | None = None
         self._key: Hashable = None
 
-    def backward(self, module: nn.Module, forward: Forward, pattern: Hashable | None) -> Tensor:
-        if pattern is None:
-            loss = forward()
-            loss.backward()
-            average_gradients([p for p in module.parameters() if p.numel()])
-        else:
-            loss = self._wrapped(module, pattern)(forward)
-            loss.backward()
+    def backward(self, module: nn.Module, forwards: Sequence[Forward], pattern: Hashable | None) -> Tensor:
+        if pattern is None or self.n_shares != self.world:
+            loss = _summed(forwards)
+            average_gradients([p for p in module.parameters() if p.numel()], self.n_shares)
+            return loss
+        (forward,) = forwards
+        loss = self._wrapped(module, pattern)(forward)
+        loss.backward()
         return loss.detach()
 
     def _wrapped(self, module: nn.Module, pattern: Hashable) -> DistributedDataParallel:
@@ -143,6 +174,16 @@ class DistributedReplicas:
                 f"{what} of training workers {odd} differ from worker 0's; the last checkpoint is good: run the same "
                 "command again, and if it happens again look for a faulty device"
             )
+
+
+def _summed(forwards: Sequence[Forward]) -> Tensor:
+    """Gradients of all losses added up; returns the losses' mean."""
+    losses = []
+    for forward in forwards:
+        loss = forward()
+        loss.backward()
+        losses.append(loss.detach())
+    return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 
 
 class _Called(nn.Module):

@@ -15,6 +15,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -132,11 +133,11 @@ class Trainer:
         self._camera: Camera = clips.camera.to(self.device)
 
     def step(self) -> StepReport:
-        """One step on this worker's sample."""
+        """One step on this worker's shares of the batch."""
         if self.clips.streamed:
             self._announce()
-        sample = self.sample()
-        return self.apply(self.gradients(sample), lambda: self._words(sample))
+        samples = [self.sample(share=share) for share in self.replicas.shares]
+        return self.apply(self.gradients(*samples), lambda: "; ".join(map(self._words, samples)))
 
     def _words(self, sample: StepSample) -> str:
         """What a step looks at, for people."""
@@ -147,11 +148,12 @@ class Trainer:
     def _announce(self) -> None:
         """The schedule is known: frames of this step and the next ones are decoded while this one computes."""
         for step in range(self.step_number, self.step_number + 1 + _ANNOUNCED_STEPS):
-            sample = self.sample(step)
-            self.clips.expect(sample.subject_of_frame, sample.frames)
+            for share in self.replicas.shares:
+                sample = self.sample(step, share)
+                self.clips.expect(sample.subject_of_frame, sample.frames)
 
-    def sample(self, step: int | None = None) -> StepSample:
-        """What a step looks at (the next one by default)."""
+    def sample(self, step: int | None = None, share: int | None = None) -> StepSample:
+        """What a share of a step looks at (of the next one, and the first of this worker's, by default)."""
         number = self.step_number if step is None else step
         pool = curriculum_pool(
             [subject.category for subject in self.avatar.subjects], self.config.curriculum,
@@ -159,38 +161,44 @@ class Trainer:
         )  # fmt: skip
         return sample_step(
             self.config.seed, number, pool, self.clips.n_frames, self.config.edits_per_step,
-            rank=self.replicas.rank, world=self.replicas.world,
+            rank=self.replicas.shares[0] if share is None else share, world=self.replicas.n_shares,
         )  # fmt: skip
 
     def zero_gradients(self) -> None:
         """Forget all gradients; parameters that the next backward does not touch will have none."""
         self._optimiser.zero_gradients()
 
-    def gradients(self, sample: StepSample) -> LossTerms:
-        """Forward and backward: leaves gradients in the avatar's parameters, means over all replicas; nothing else
-        changes."""
-        target = self.clips.batch(sample.subject_of_frame, sample.frames).to(self.device)
-        return self.backward(lambda: self._loss(sample, target))
+    def gradients(self, *samples: StepSample) -> LossTerms:
+        """Forward and backward for each of this worker's shares: leaves gradients in the avatar's parameters, means
+        over all shares of all replicas; nothing else changes."""
+        losses = [partial(self._loss_of, *one) for one in zip(self.replicas.shares, samples, strict=True)]
+        return self.backward(losses)
 
-    def backward(self, loss: Callable[[], LossTerms]) -> LossTerms:
-        """Forward and backward of a loss that uses this trainer's avatar; its terms without a gradient."""
+    def backward(self, losses: Sequence[Callable[[], LossTerms]]) -> LossTerms:
+        """Forward and backward of each share's loss, which uses this trainer's avatar. Returns the first share's terms
+        without a gradient; the total is the shares' mean."""
         self.zero_gradients()
         decoder, found = self.avatar.decoder, []
         decoder.begin_step(self.progress, pose_networks_from=self.config.pose_networks_from)
 
-        def total() -> Tensor:
-            found.append(loss())
-            return found[0].total
+        def total(loss: Callable[[], LossTerms]) -> Tensor:
+            terms = loss()
+            found.append(replace(terms, total=terms.total.detach()))
+            return terms.total
 
         with decoder.arithmetic():
-            value = self.replicas.backward(self.avatar, total, decoder.gradient_pattern())
+            forwards = [partial(total, loss) for loss in losses]
+            value = self.replicas.backward(self.avatar, forwards, decoder.gradient_pattern())
         return replace(found[0], total=value)
 
-    def _loss(self, sample: StepSample, target: FrameBatch) -> LossTerms:
+    def _loss_of(self, share: int, sample: StepSample) -> LossTerms:
+        return self._loss(share, sample, self.clips.batch(sample.subject_of_frame, sample.frames).to(self.device))
+
+    def _loss(self, share: int, sample: StepSample, target: FrameBatch) -> LossTerms:
         codes = self.avatar.subject_codes(torch.tensor(sample.subjects, device=self.device))
         canonical = self.avatar.canonicalise(codes)
         window = self.avatar.decoder.window(
-            self._camera, np.random.default_rng((self.config.seed, _WINDOWS, self.step_number, self.replicas.rank))
+            self._camera, np.random.default_rng((self.config.seed, _WINDOWS, self.step_number, share))
         )
         rendering = self.draw(canonical, sample.of_frame, sample.frames, window)
         terms = self.objective(rendering, target if window is None else target.within(window.of))

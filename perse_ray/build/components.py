@@ -67,9 +67,8 @@ def synthesis_claims(cluster: ClusterUse) -> list[Claim]:
 def training_claims(cluster: ClusterUse) -> list[Claim]:
     """Room that all training workers need at the same time; none where the driver trains."""
     pool = cluster.train
-    workers = Claim(
-        what="training workers", count=cluster.train_workers, cpus=pool.cpus, gpus=pool.gpus, memory_gib=pool.memory_gib
-    )
+    count = cluster.train_workers_at_least or cluster.train_workers
+    workers = Claim(what="training workers", count=count, cpus=pool.cpus, gpus=pool.gpus, memory_gib=pool.memory_gib)
     return [workers] if cluster.train_workers else []
 
 
@@ -79,6 +78,7 @@ def worker_group_of(recipe: Recipe) -> WorkerGroup:
     pool = cluster.train
     return WorkerGroup(
         workers=cluster.train_workers,
+        at_least=cluster.train_workers_at_least,
         threads=pool.threads if cluster.train_workers else 0,
         num_cpus=pool.cpus,
         num_gpus=pool.gpus,

@@ -4,13 +4,16 @@ Ray Data's sources are fixed when an execution starts, and a second execution wo
 the source is one read task that asks an actor for rows until the driver says that there will be no more.
 
 Ray Data hands a stage whole batches, and holds back rows that do not fill one until its source ends; but the driver
-ends the source only when it has seen every row. Filler rows, which every stage passes by, push held rows through.
+ends the source only when it has seen every row. Filler rows, which every stage passes by, make a batch whole that is
+wanted smaller (`perse_ray.rows.batch_sizes`), or that added rows do not fill, and push held rows through.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -19,12 +22,16 @@ import ray.data
 from ray.data import Dataset, Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
+from perse_ray.rows.batch_sizes import batch_sizes
 from perse_ray.rows.stage import KEY, NAME, STATUS, Row, Value, with_status
 
 FILLER = "filler"
 """Status of a row that is none: stages pass it by, and the driver drops it."""
 
 POLL_S = 0.1
+
+FILL_S = 2.0
+"""Seconds that added rows wait for others to share a batch with."""
 
 FIRST_PUSH_S, LAST_PUSH_S = 2.0, 30.0
 """Seconds without a row after which the first fillers are sent, and then twice as many, and so on up to the last."""
@@ -36,14 +43,19 @@ class RowFeed:
     Args:
         rows: to begin with. All rows, also later ones, have the same columns.
         block_rows: rows handed over at once, the largest batch of any stage.
+        workers: of the stage that has it.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Value]], block_rows: int) -> None:
+    def __init__(self, rows: Sequence[Mapping[str, Value]], block_rows: int, workers: int = 1) -> None:
         self._block_rows = block_rows
-        self._columns = [with_status(row) for row in rows[:1]]
+        self._filler = {**with_status(rows[0]), KEY: FILLER, NAME: FILLER, STATUS: FILLER}
         self._actor: Any = ray.remote(num_cpus=0)(_Rows).remote()
-        self._outstanding = 0
-        self.add(rows)
+        self._outstanding = len(rows)
+        self._lock = threading.Lock()  # a thread fills what the driver adds
+        self._unfilled, self._added_s = 0, 0.0
+        waiting = iter(rows)
+        for size in batch_sizes(len(rows), block_rows, workers):
+            self._put([with_status(row) for row in islice(waiting, size)], block_rows - size)
 
     @property
     def outstanding(self) -> int:
@@ -59,8 +71,18 @@ class RowFeed:
     def add(self, rows: Sequence[Mapping[str, Value]]) -> None:
         """More rows."""
         if rows:
-            self._outstanding += len(rows)
-            ray.get(self._actor.put.remote([with_status(row) for row in rows]))
+            with self._lock:
+                self._outstanding += len(rows)
+                self._put([with_status(row) for row in rows], 0)
+                self._unfilled = (self._unfilled + len(rows)) % self._block_rows
+                self._added_s = time.monotonic()
+
+    def fill(self) -> None:
+        """Make the last batch whole, if nothing was added for a while."""
+        with self._lock:
+            if self._unfilled and time.monotonic() - self._added_s > FILL_S:
+                self._put([], self._block_rows - self._unfilled)
+                self._unfilled = 0
 
     def returned(self, row: Row) -> bool:
         """A row has come out of the pipeline; False if it is a filler."""
@@ -71,8 +93,11 @@ class RowFeed:
 
     def push(self) -> None:
         """Send as many fillers as make any batch full."""
-        filler = {**self._columns[0], KEY: FILLER, NAME: FILLER, STATUS: FILLER}
-        ray.get(self._actor.put.remote([filler] * self._block_rows))
+        with self._lock:
+            self._put([], self._block_rows)
+
+    def _put(self, rows: list[Row], fillers: int) -> None:
+        ray.get(self._actor.put.remote([*rows, *[self._filler] * fillers]))
 
     def close(self) -> None:
         """There will be no more rows."""

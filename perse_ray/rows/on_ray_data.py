@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 import pyarrow as pa
@@ -43,11 +43,15 @@ _CHATTER = ("has constructor arguments in the object store and max_restarts > 0"
 """Logged as an error for every pool of Ray Data, which always puts them there and keeps them as long as it runs."""
 
 
+Workers = Callable[[Dataset, Stage, AttemptLedger], Dataset]
+"""Adds a stage to a dataset, with those who do its work."""
+
+
 def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger) -> Dataset:
     """The dataset with one more stage. Nothing runs yet."""
     low, high = stage.workers
     resources = stage.resources
-    begin = min(max(low, stage.first_workers), high)
+    begin = first_size(stage)
     return dataset.map_batches(
         _Worker,
         fn_constructor_args=(stage, ledger),
@@ -61,16 +65,24 @@ def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger) -> Dataset:
     )
 
 
+def first_size(stage: Stage) -> int:
+    """Workers that a stage begins with."""
+    low, high = stage.workers
+    return min(max(low, stage.first_workers), high)
+
+
 def run(
     rows: Iterable[Mapping[str, Value]],
     stages: tuple[Stage, ...],
     ledger: AttemptLedger,
     more: More = no_more,
+    workers: Workers = apply,
 ) -> Iterator[Row]:
     """Every row through every stage, in whatever order they finish. Needs a running Ray with free logical CPUs.
 
     Args:
         more: asked about every finished row; the rows that it returns join the running pipeline, whose workers stay.
+        workers: adds a stage's workers; those of a simulation share processes.
 
     Raises:
         StageError: a worker cannot be built, the disk is full (the message says why), or nothing moves any more.
@@ -79,10 +91,11 @@ def run(
     if not started:
         return
     check_chain(set(started[0]), stages)
-    feed = RowFeed(started, max(stage.batch_size for stage in stages))
+    batched = max(stages, key=lambda stage: stage.batch_size)
+    feed = RowFeed(started, batched.batch_size, first_size(batched))
     dataset = feed.dataset()
     for stage in stages:
-        dataset = apply(dataset, stage, ledger)
+        dataset = workers(dataset, stage, ledger)
     dataset.context.enable_progress_bars = False
     dataset.context.issue_detectors_config.detectors = []  # our rows have time limits; the rest is advice in red
     dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
@@ -133,8 +146,9 @@ class _PushThread:
 
     def _watch(self) -> None:
         while not self._ended.wait(POLL_S):
-            if self._pusher.is_due():
-                with suppress(RayError):  # the pipeline itself will say what is wrong
+            with suppress(RayError):  # the pipeline itself will say what is wrong
+                self._feed.fill()
+                if self._pusher.is_due():
                     self._feed.push()
 
 

@@ -53,14 +53,17 @@ def check_seen_by_all(workspace: Workspace) -> None:
     Raises:
         StageError: a node does not see it; the message names the node.
     """
-    looks = {
-        node["NodeManagerAddress"]: ray.remote(num_cpus=0)(_sees)
-        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        .remote(workspace)
+    looks = [
+        (
+            node["NodeManagerAddress"],  # which several nodes of one machine share
+            ray.remote(num_cpus=0)(_sees)
+            .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+            .remote(workspace),
+        )
         for node in ray.nodes()
         if node["Alive"]
-    }
-    for address, look in looks.items():
+    ]
+    for address, look in looks:
         if not _answered(look, address):
             raise StageError(
                 f"the node {address} does not see {workspace.location}; choose a --workspace that all nodes share: an "

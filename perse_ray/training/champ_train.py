@@ -67,7 +67,7 @@ class ChampLoop:
         replicas = seat.replicas
 
         def backward(module: nn.Module, forward: Callable[[], Tensor]) -> None:
-            replicas.backward(module, forward, None)
+            replicas.backward(module, [forward], None)
 
         networks = self.networks().to(seat.device)
         trainer = ChampTrainer(networks, self.training, rank=replicas.rank, backward=backward)

@@ -169,8 +169,8 @@ class FineTuning:
         """Frames of this step and the next: streamed ones are decoded while this one computes."""
         step, clips = self._tuner.trainer.step_number, self._tuner.trainer.clips
         for number in (step, step + 1) if clips.streamed else ():
-            request = self._tuner.request(number)
-            clips.expect((0, request.first, request.second), [request.frame] * 3)
+            for request in self._tuner.requests(number):
+                clips.expect((0, request.first, request.second), [request.frame] * 3)
 
     def checkpoint(self) -> Checkpoint:
         return self._tuner.trainer.checkpoint()

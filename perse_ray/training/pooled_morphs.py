@@ -157,23 +157,28 @@ class PooledMorphs:
     def __init__(self, pool: MorphPool, clips: tuple[str, ...], store: ClipStore, stop: int) -> None:
         self._pool, self._clips, self._store, self._stop = pool, clips, store, stop
         self._tuner: FineTuner | None = None
+        self._shares: tuple[int, ...] = (0,)
         self._ahead: TargetsAhead | None = None
 
     def serve(self, tuner: FineTuner) -> None:
         """Start working for a fine-tuning run, from its next step on."""
         self._tuner = tuner
-        share = -(-2 * self._pool.actors // tuner.trainer.replicas.world)
+        replicas = tuner.trainer.replicas
+        self._shares = replicas.shares
+        of_all = -(-2 * self._pool.actors // replicas.world)
         self._ahead = TargetsAhead(
             self._pool,
             self._scheduled,
-            start=tuner.trainer.step_number,
-            stop=self._stop,
-            window=max(WINDOW_AT_LEAST, share),
+            start=tuner.trainer.step_number * len(self._shares),
+            stop=self._stop * len(self._shares),
+            window=max(WINDOW_AT_LEAST * len(self._shares), of_all),
         )
 
-    def _scheduled(self, step: int) -> tuple[MorphTask, str]:
+    def _scheduled(self, number: int) -> tuple[MorphTask, str]:
+        """The task of a step's share, which are numbered through."""
         assert self._tuner is not None, "serve() comes first"
-        task = self.task(self._tuner.request(step))
+        step, place = divmod(number, len(self._shares))
+        task = self.task(self._tuner.request(step, self._shares[place]))
         return task, f"{task.category.value} {task.frame_number}"
 
     def task(self, request: MorphRequest) -> MorphTask:
@@ -182,9 +187,11 @@ class PooledMorphs:
         return MorphTask(first, second, request.category, request.frame_number, request.alphas)
 
     def get(self, request: MorphRequest) -> MorphTarget:
-        """The target of the run's next step. A morph that could not be made becomes a cross-fade, and is counted."""
+        """The target of a share of the run's next step. A morph that could not be made becomes a cross-fade, and is
+        counted."""
         assert self._tuner is not None and self._ahead is not None, "serve() comes first"
-        arrays = self._ahead.get(self._tuner.trainer.step_number)
+        place = self._tuner.requests().index(request)
+        arrays = self._ahead.get(self._tuner.trainer.step_number * len(self._shares) + place)
         if arrays is None:
             return cross_fade(request, self._store)
         # Copies: what comes out of Ray's shared memory cannot be written to, which torch does not like.

@@ -47,6 +47,12 @@ MAX_REWINDS = 2
 AGREE_EVERY_STEPS = 10
 """Steps between two questions to the other replicas whether somebody's clock says that a checkpoint is due."""
 
+LOOK_EVERY_S = 1.0
+"""Between two questions to Ray whether a worker's machine is about to be taken away. A question costs a few ms."""
+
+NOTICED_EVERY_S = 5.0
+"""Between two checkpoints once it is. The first is saved at once."""
+
 LOG_EVERY_STEPS = 10
 TELL_EVERY_S = 1.0
 
@@ -57,6 +63,13 @@ class WorkerGroup:
 
     workers: int = 0
     """0: this process. 1: one worker process. More: that many, with averaged gradients."""
+
+    at_least: int = 0
+    """With how many of them the training goes on when machines are lost, until there is room again; 0: with all. A step
+    stays the same step: those that are left compute the others' shares of the batch."""
+
+    regrow_every_s: float = 60.0
+    """How often to look for that room. Growing begins at the last checkpoint."""
 
     threads: int = 0
     """Threads of one worker; 0 leaves it to the libraries (all cores)."""
@@ -187,10 +200,11 @@ def train(task: TrainTask, group: WorkerGroup, *, show: Callable[[str], None] | 
 
 
 def _fit(task: TrainTask, group: WorkerGroup, board: ProgressBoard) -> None:
+    least = group.at_least or group.workers
     if group.workers:
         workers = Claim(
             what="training workers",
-            count=group.workers,
+            count=least,
             cpus=group.num_cpus,
             gpus=group.num_gpus,
             memory_gib=group.memory_gib,
@@ -206,7 +220,8 @@ def _fit(task: TrainTask, group: WorkerGroup, board: ProgressBoard) -> None:
             train_loop_config={"task": work},
             torch_config=TorchConfig(backend="nccl" if group.num_gpus else "gloo"),
             scaling_config=ScalingConfig(
-                num_workers=group.workers,
+                num_workers=group.workers if least == group.workers else (least, group.workers),
+                elastic_resize_monitor_interval_s=group.regrow_every_s,
                 use_gpu=group.num_gpus > 0,
                 resources_per_worker={name: amount for name, amount in claimed.items() if amount},
             ),
@@ -290,21 +305,35 @@ def _steps(task: _WorkerTask, start: Checkpoint, seat: Seat, folder: CheckpointF
 
 
 class _Due:
-    """Says when a checkpoint is due, to all replicas at the same step: by steps, and by the slowest clock."""
+    """Says when a checkpoint is due, to all replicas at the same step: by steps, by the slowest clock, and at once when
+    the machine of one of them is about to be taken away."""
 
     def __init__(self, group: WorkerGroup, replicas: Replicas) -> None:
         self._group, self._replicas = group, replicas
         self._agree_every = 1 if replicas.world == 1 else AGREE_EVERY_STEPS
-        self._saved_s = time.monotonic()
+        self._every_s = group.checkpoint_every_s
+        self._saved_s = self._looked_s = time.monotonic()
+        self._noticed = False
 
     def __call__(self, step: int) -> bool:
         due = step % self._group.checkpoint_every == 0
-        if not due and step % self._agree_every == 0:
-            late = time.monotonic() - self._saved_s > self._group.checkpoint_every_s
-            due = bool(self._replicas.maximum(torch.tensor([float(late)], device=self._device)).item())
+        if step % self._agree_every == 0:
+            clocks = [_passed(self._saved_s, self._every_s), _passed(self._looked_s, LOOK_EVERY_S)]
+            late, look = self._replicas.maximum(torch.tensor(clocks, device=self._device)).tolist()
+            noticed = bool(look) and self._notice()
+            due = due or bool(late) or noticed
         if due:
             self._saved_s = time.monotonic()
         return due
+
+    def _notice(self) -> bool:
+        """Ask Ray, which answers all replicas alike; True the first time that a machine is to go."""
+        self._looked_s = time.monotonic()
+        if self._noticed or ray.train.get_preemption_info() is None:
+            return False
+        self._noticed, self._every_s = True, min(self._every_s, NOTICED_EVERY_S)
+        log.warning("a worker's machine is about to be taken away: a checkpoint every %g s from now on", self._every_s)
+        return True
 
     @property
     def _device(self) -> torch.device:
@@ -312,11 +341,17 @@ class _Due:
         return torch.device("cuda", torch.cuda.current_device()) if self._group.num_gpus else torch.device("cpu")
 
 
+def _passed(since: float, seconds: float) -> float:
+    """1 if so many seconds have passed on this worker's clock, 0 if not."""
+    return float(time.monotonic() - since > seconds)
+
+
 def _seat(group: WorkerGroup) -> Seat:
     """This worker's device, as Ray has assigned it, and its fellows."""
     device = ray.train.torch.get_device() if group.num_gpus else torch.device("cpu")
     together = dist.is_initialized() and dist.get_world_size() > 1
-    return Seat(device, DistributedReplicas() if together else SingleReplica())
+    shares = max(group.workers, 1)
+    return Seat(device, DistributedReplicas(shares) if together else SingleReplica(shares))
 
 
 class _Teller:

@@ -61,6 +61,7 @@ def test_from_portrait_to_served_avatar(cluster: TwoNodes, working_dir: Path, sh
     command = [*BUILD, "--recipe", "paper-tiny", "--workspace", str(shared / "me")]
     done = cluster.submit(*command, working_dir=working_dir, limit_s=BUILD_LIMIT_S)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    print(done.stdout)
 
     workspace = shared / "me"
     metrics = json.loads((workspace / "report" / "metrics.json").read_text())

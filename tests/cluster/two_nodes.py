@@ -58,6 +58,7 @@ def two_nodes(variables: dict[str, str], *, cpus: int, gpus: int) -> Iterator[Tw
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_memory_monitor_refresh_ms": "0",  # what others of this machine take is no reason to end a worker
         "RAY_ADDRESS": f"http://127.0.0.1:{dashboard}",
     }
     node_environment = {name: value for name, value in environment.items() if name != "RAY_ADDRESS"}

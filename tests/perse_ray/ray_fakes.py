@@ -106,6 +106,20 @@ class Negate:
 
 
 @dataclass(frozen=True)
+class Slow:
+    """Takes a while."""
+
+    seconds: float
+
+    def build(self) -> RowWork:
+        return self._work
+
+    def _work(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
+        time.sleep(self.seconds)
+        return {}
+
+
+@dataclass(frozen=True)
 class Homeless:
     """A work that cannot be built."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ray_fakes import Negate, Square
+from ray_fakes import Negate, Slow, Square
 
 from perse.data.workspace import Workspace
-from perse_ray.rows import in_process, on_ray_data
+from perse_ray.rows import feed, in_process, on_ray_data
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.feed import FIRST_PUSH_S, LAST_PUSH_S, Pusher
 from perse_ray.rows.stage import Row, Stage
@@ -42,6 +42,24 @@ def test_added_rows_come_out_though_they_fill_no_batch(tmp_path: Path) -> None:
         assert {int(r["number"]): r["negative"] for r in found} == expected
         assert len(found) == len(expected)
     assert sorted(journal.read_text().split()) == sorted(f"good-{n}" for n in expected), "each was worked on once"
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_row_that_joins_is_worked_on_while_others_still_come_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fills no batch of the first stage, and the second one gives on a row every quarter of a second."""
+    monkeypatch.setattr(feed, "FILL_S", 0.2)
+    square = chain(tmp_path / "j")[0]
+    slow = Stage(name="slow", work=Slow(0.25), reads=(), writes=())
+    ledger = AttemptLedger(Workspace.open(tmp_path / "w"), "a")
+    joined, others = False, 0
+    started = [row(number) for number in range(16)]
+    for found in on_ray_data.run(started, (square, slow), ledger, lambda r: [row(99)] if r["number"] == 0 else []):
+        others += found["number"] != 99
+        if others < len(started):
+            joined = joined or "good-99" in (tmp_path / "j").read_text()
+    assert others == len(started) and joined
 
 
 def test_pushes_become_rarer_until_a_row_comes() -> None:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import ray.train
 import safetensors.torch
 import torch
 from ray_fakes import ChainConfig, GradientsOnly
@@ -19,6 +20,7 @@ from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse.training import Checkpoint, Trainer, joined, sample_step
 from perse_ray.registry.checkpoints import CheckpointFolder
+from perse_ray.training import ray_train
 from perse_ray.training.loops import TrainingLoop
 from perse_ray.training.ray_train import TrainTask, WorkerGroup, first_checkpoint, train
 
@@ -94,7 +96,23 @@ def test_slow_steps_are_saved_by_the_clock(workspace: Workspace, monkeypatch: py
     save = CheckpointFolder.save
     monkeypatch.setattr(CheckpointFolder, "save", lambda self, one: (saved.append(one.step), save(self, one))[1])
     train(task(workspace, pause_s=0.05), WorkerGroup(checkpoint_every=1000, checkpoint_every_s=0.2), show=quiet)
-    assert saved[-1] == 20 and 3 <= len(saved) <= 6, saved
+    assert saved[-1] == 20 and 3 <= len(saved) < 15, saved
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_machine_that_is_to_go_has_a_checkpoint_at_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's notice comes from a node that is drained (tests/cluster); here it comes after five steps."""
+    saved: list[int] = []
+    save, steps = CheckpointFolder.save, iter(range(100))
+    monkeypatch.setattr(CheckpointFolder, "save", lambda self, one: (saved.append(one.step), save(self, one))[1])
+    monkeypatch.setattr(ray.train, "get_preemption_info", lambda: "soon" if next(steps) >= 4 else None)
+    monkeypatch.setattr(ray_train, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(ray_train, "NOTICED_EVERY_S", 0.2)
+    train(task(workspace, pause_s=0.05), WorkerGroup(checkpoint_every=1000), show=quiet)
+    assert saved[0] == 5, "the notice came with this step"
+    assert saved[-1] == 20 and 3 <= len(saved) < 12, f"and then by a quicker clock: {saved}"
 
 
 def test_without_a_start_there_is_nothing_to_do(tmp_path: Path) -> None:

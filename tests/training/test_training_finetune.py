@@ -29,6 +29,7 @@ from perse.training import (
     morph_pairs,
 )
 from perse.training.finetune import _changed
+from perse.training.replicas import SingleReplica
 
 SUBJECTS = [
     Subject(str(i), category, "")
@@ -134,6 +135,30 @@ def test_the_middle_learns_and_the_pivots_stay(tuned) -> None:  # type: ignore[n
     middle_after, pivots_after = errors()
     assert middle_after < middle_before
     assert pivots_after < pivots_before + 0.005
+
+
+def test_a_step_of_two_shares_holds_the_pivots_of_both_their_categories(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
+    """Whoever makes them: the gradients of all shares are in every replica's update."""
+    from perse.synthesis.motion import load_motion
+
+    numbers = tiny_clips[0][0].frame_numbers
+    looks = [Look(Category.CLOTHES, shirt=(0.9, 0.8, 0.2)), Look(Category.HAT, hat=(0.1, 0.8, 0.2))]
+    films = [(film(head_model, look, load_motion(head_model), numbers, 64), look.category) for look in looks]
+    clips = [*tiny_clips[:4], *films]
+    store = ClipStore([clip for clip, _ in clips])
+    avatar = synthetic_avatar(head_model, clips, decoder=PART_BASES)
+    trainer = Trainer(avatar, store, CONFIG.training, rasterizer=CpuRasterizer(), replicas=SingleReplica(2))
+    tuner = FineTuner(trainer, Mixer(store), CONFIG)
+    while len({request.category for request in tuner.requests()}) < 2:
+        trainer.step_number += 1
+    tuner._hold_pivots()
+    before = [basis.detach().clone() for basis in avatar.decoder.bases]
+    tuner.step()
+    for category in {request.category.index for request in tuner.requests(trainer.step_number - 1)}:
+        change = avatar.decoder.bases[category].detach() - before[category]
+        free = avatar.decoder.free_part(category, change, avatar.latents.reference)
+        assert change.abs().max() > 1e-4
+        torch.testing.assert_close(change, free, atol=1e-6, rtol=1e-4)
 
 
 def test_the_interpolation_loss_sees_the_changed_part_only(tuned) -> None:  # type: ignore[no-untyped-def]

@@ -113,13 +113,44 @@ def test_workers_gradients_average_to_one_workers_on_the_joined_batch(make) -> N
         assert (gradient - sums[name]).abs().max() / scale < 2e-4, name  # float32 sums in another order
 
 
+@pytest.mark.parametrize("decoder", [PART_BASES, NETWORKS], ids=["part_bases", "networks"])
+def test_one_worker_with_two_shares_has_the_mean_of_two_workers_gradients(make, decoder) -> None:  # type: ignore[no-untyped-def]
+    """And is told of a share that is not finite, whichever it is."""
+    trainer = make(CONFIG, decoder, replicas=SingleReplica(2))
+    alone = Trainer(trainer.avatar, trainer.clips, CONFIG, rasterizer=CpuRasterizer())
+    samples = [trainer.sample(share=share) for share in range(2)]
+    assert samples[0] != samples[1]
+    totals, sums = [], {}
+    for sample in samples:
+        totals.append(float(alone.gradients(sample).total))
+        for name, p in trainer.avatar.named_parameters():
+            if p.grad is not None:
+                sums[name] = sums.get(name, torch.zeros_like(p)) + p.grad / 2
+    terms = trainer.gradients(*samples)
+    assert float(terms.total) == pytest.approx(sum(totals) / 2, rel=1e-6)
+    for name, p in trainer.avatar.named_parameters():
+        assert (p.grad is None) == (name not in sums), name
+        if p.grad is not None:
+            assert torch.allclose(p.grad, sums[name], rtol=1e-6, atol=0), name
+    inner, shares = trainer._loss, []
+
+    def second_is_bad(share, sample, target):  # type: ignore[no-untyped-def]
+        shares.append(share)
+        found = inner(share, sample, target)
+        return replace(found, total=found.total * torch.nan) if share == 1 else found
+
+    trainer._loss = second_is_bad
+    assert trainer.step().skipped == 1 and shares == [0, 1]
+
+
 class OneOfTwo(SingleReplica):
     """One of two workers' places, for whoever only asks which frames are whose."""
 
     world = 2
 
     def __init__(self, rank: int) -> None:
-        self.rank = rank
+        super().__init__()
+        self.rank, self.shares, self.n_shares = rank, (rank,), 2
 
 
 def replace_rank(trainer: Trainer, rank: int) -> Trainer:
@@ -131,8 +162,8 @@ def test_the_reduction_is_called_between_backward_and_update(make) -> None:  # t
     calls = []
 
     class Silent(SingleReplica):
-        def backward(self, module, forward, pattern):  # type: ignore[no-untyped-def]
-            loss = super().backward(module, forward, pattern)
+        def backward(self, module, forwards, pattern):  # type: ignore[no-untyped-def]
+            loss = super().backward(module, forwards, pattern)
             calls.append(sum(p.grad is not None for p in module.parameters()))
             module.zero_grad(set_to_none=True)
             return loss
@@ -195,6 +226,7 @@ class Fellow(SingleReplica):
     """Another replica that has met something that is not finite, at some steps."""
 
     def __init__(self, bad_steps: set[int]) -> None:
+        super().__init__()
         self.bad_steps, self.asked = bad_steps, -1
 
     def maximum(self, values: torch.Tensor) -> torch.Tensor:
@@ -205,9 +237,9 @@ class Fellow(SingleReplica):
 def poisoned(trainer: Trainer, steps: set[int], value: float) -> None:
     """The loss of these steps is multiplied by a number that is not finite."""
     inner = trainer._loss
-    trainer._loss = lambda sample, target: (  # type: ignore[method-assign]
+    trainer._loss = lambda share, sample, target: (  # type: ignore[method-assign]
         replace(terms, total=terms.total * value) if trainer.step_number in steps else terms
-        for terms in [inner(sample, target)]
+        for terms in [inner(share, sample, target)]
     ).__next__()
 
 

@@ -131,7 +131,7 @@ class BodyTrainer:
             found.extend(one for one, _ in losses)
             return torch.stack([one.total + beside for one, beside in losses]).mean()
 
-        loss = self.replicas.backward(self.avatar, total, None)
+        loss = self.replicas.backward(self.avatar, [total], None)
         rate = self._rate()
         if self._all_finite(loss):
             for group in self._optimiser.param_groups:
