@@ -1,6 +1,6 @@
 """Records that cross the borders between boxes. Frozen dataclasses of arrays; no dict of tensors ever does."""
 
-from perse.data.attachment import Attachment
+from perse.data.attachment import Attachment, Sheet
 from perse.data.clip import PortraitClip
 from perse.data.masks import PartMasks
 from perse.data.portrait import EditedPortrait, TrackedPortrait, Underlay
@@ -13,6 +13,7 @@ __all__ = [
     "EditedPortrait",
     "PartMasks",
     "PortraitClip",
+    "Sheet",
     "TrackedPortrait",
     "Underlay",
     "Verdict",

@@ -51,6 +51,10 @@ def save_edit(workspace: Workspace, edited: EditedPortrait) -> None:
     workspace.write_table(f"edits/{edited.key}.parquet", edit_to_table(edited))
 
 
+def has_edit(workspace: Workspace, key: str) -> bool:
+    return workspace.has(f"edits/{key}.parquet")
+
+
 def load_edit(workspace: Workspace, key: str) -> EditedPortrait:
     return table_to_edit(workspace.read_table(f"edits/{key}.parquet"))
 

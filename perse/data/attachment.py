@@ -11,6 +11,25 @@ from perse.attributes import Part
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """A part of a mesh that is a grid of vertices, row by row.
+
+    Attributes:
+        place: what it is of the thing, such as "crown" or "left cup": what two things have at one place corresponds.
+        rows, columns: of the grid.
+        turns: where around the head (or around the thing) its first and last column are, in turns: (-0.5, 0.5) is once
+            around, and a cap's visor, which is at the front alone, spans less.
+        root: the point in rest pose, metres, that it hangs from; None for what is fixed along its first row.
+    """
+
+    place: str
+    rows: int
+    columns: int
+    turns: tuple[float, float] = (-0.5, 0.5)
+    root: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Attachment:
     """A textured triangle mesh in the rest pose of the fitted head (its world space before skinning, metres).
 
@@ -28,6 +47,7 @@ class Attachment:
         gloss, gloss_exponent: strength and exponent of the isotropic highlight.
         anisotropy: strength of the strand highlight along `tangents` (Kajiya–Kay).
         casts_shadow: whether it darkens head and other attachments.
+        sheets: the grids that its vertices form, in their order; empty where they form none, or none is known.
     """
 
     name: str
@@ -44,3 +64,9 @@ class Attachment:
     gloss_exponent: float = 30.0
     anisotropy: float = 0.0
     casts_shadow: bool = True
+    sheets: tuple[Sheet, ...] = ()
+
+    def __post_init__(self) -> None:
+        held = sum(sheet.rows * sheet.columns for sheet in self.sheets)
+        if self.sheets and held != len(self.vertices):
+            raise ValueError(f"the sheets of {self.name} hold {held} vertices, the mesh has {len(self.vertices)}")

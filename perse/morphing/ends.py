@@ -12,7 +12,7 @@ from perse.attributes import CATEGORY_PARTS, Category
 from perse.data import PortraitClip
 from perse.data.workspace import Workspace
 from perse.head import HeadModel, pose_head
-from perse.morphing.morpher import FrameOrigin, MorphEnd, Morpher
+from perse.morphing.morpher import FrameOrigin, FramePose, MorphEnd, Morpher
 
 
 def morph_end(frame: PortraitClip, category: Category, head: HeadModel, origin: FrameOrigin | None = None) -> MorphEnd:
@@ -20,7 +20,8 @@ def morph_end(frame: PortraitClip, category: Category, head: HeadModel, origin: 
     landmarks, _ = frame.camera.project(head.landmarks(pose_head(head, frame.parameters).vertices))
     shape = np.isin(frame.parts[0], [int(part) for part in CATEGORY_PARTS[category]])
     landmarks_px = landmarks[0].numpy().astype(np.float32)
-    return MorphEnd(frame.images[0], frame.alphas[0], shape, landmarks_px, category, origin)
+    pose = FramePose(head, frame.parameters)
+    return MorphEnd(frame.images[0], frame.alphas[0], shape, landmarks_px, category, origin, pose)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from perse.attributes import Category
 from perse.data.workspace import Workspace
+from perse.head import HeadModel, HeadParameters
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,19 @@ class FrameOrigin:
 
 
 @dataclass(frozen=True)
+class FramePose:
+    """How a head is held in a frame, for a teacher that draws it again.
+
+    Attributes:
+        head: the head model.
+        parameters: of the frame, with a leading [1].
+    """
+
+    head: HeadModel
+    parameters: HeadParameters
+
+
+@dataclass(frozen=True)
 class MorphEnd:
     """One end of an interpolation (a *pivot*): a subject in one frame of the shared motion.
 
@@ -39,6 +53,7 @@ class MorphEnd:
         landmarks_px: [l, 2] float32 of this pose, pixel centres at half-integers; the same l points in both ends.
         category: what was edited; None where only pixels are known.
         origin: which picture this is; None for one that is in no workspace.
+        pose: how the head is held; None where only pixels are known.
     """
 
     image: NDArray[np.uint8]
@@ -47,6 +62,7 @@ class MorphEnd:
     landmarks_px: NDArray[np.float32]
     category: Category | None = None
     origin: FrameOrigin | None = None
+    pose: FramePose | None = None
 
     def __post_init__(self) -> None:
         size = self.image.shape[:2]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from perse.attributes import CATEGORIES, Category
 from perse.avatar import AvatarConfig, HullConfig, LatentConfig, PartBasesConfig, StartConfig
 from perse.errors import RecipeError
+from perse.morphing import RedrawMorpherConfig
 from perse.recipes.filming import Filming
 from perse.recipes.paper import paper, paper_hybrid, paper_permissive
 from perse.recipes.paper_tiny import paper_tiny
@@ -62,6 +63,7 @@ def laptop() -> Recipe:
         avatar=AvatarConfig(latents=LatentConfig(hidden=128), decoder=PartBasesConfig()),
         start=StartConfig(),
         training=TrainingConfig(),
+        morpher=RedrawMorpherConfig(),
         finetuning=FineTuneConfig(training=_between_pivots()),
         cluster=ClusterUse(
             edit=WorkerPool(workers=(1, 2)),

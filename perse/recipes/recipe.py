@@ -8,7 +8,7 @@ from perse.avatar import AvatarConfig, StartConfig
 from perse.evaluation import EvaluationConfig
 from perse.features import EmbeddedEncoderConfig, OpenClipEncoderConfig
 from perse.head.sources import EmbeddedHead, FlameHead
-from perse.morphing import DiffMorpherConfig, FreeMorphConfig, WarpMorpherConfig
+from perse.morphing import DiffMorpherConfig, FreeMorphConfig, RedrawMorpherConfig, WarpMorpherConfig
 from perse.recipes.filming import Filming
 from perse.recipes.resources import ClusterUse
 from perse.render import CpuRasterizer, GsplatRasterizer, ReferenceRasterizer
@@ -63,7 +63,9 @@ class Recipe:
     """Where the points begin."""
     training: TrainingConfig
     """Stage 1."""
-    morpher: WarpMorpherConfig | DiffMorpherConfig | FreeMorphConfig = field(default_factory=WarpMorpherConfig)
+    morpher: WarpMorpherConfig | RedrawMorpherConfig | DiffMorpherConfig | FreeMorphConfig = field(
+        default_factory=WarpMorpherConfig
+    )
     """The teacher of stage 2."""
     finetuning: FineTuneConfig | None
     """Stage 2, on interpolations (Eq. 13–15); None leaves it out."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from perse.attributes import Part
-from perse.data.attachment import Attachment
+from perse.data.attachment import Attachment, Sheet
 from perse.data.masks import PartMasks
 from perse.data.portrait import EditedPortrait, TrackedPortrait, Underlay
 from perse.data.tables.codecs import (
@@ -132,14 +133,20 @@ def attachment_to_bytes(attachment: Attachment) -> bytes:
     values = {f.name: getattr(attachment, f.name) for f in fields(Attachment)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     plain = {name: value for name, value in values.items() if name not in arrays}
+    plain["sheets"] = [asdict(sheet) for sheet in attachment.sheets]
     return arrays_to_npz({**arrays, "plain": np.frombuffer(json.dumps(plain).encode(), np.uint8)})
 
 
 def bytes_to_attachment(encoded: bytes) -> Attachment:
-    """The inverse of `attachment_to_bytes`."""
+    """The inverse of `attachment_to_bytes`; of one that was written before sheets were kept, none are known."""
     arrays = npz_to_arrays(encoded)
     plain = json.loads(arrays.pop("plain").tobytes())
-    return Attachment(**arrays, **{**plain, "part": Part(plain["part"])})  # type: ignore[arg-type]
+    sheets = tuple(_sheet(one) for one in plain.get("sheets", ()))
+    return Attachment(**arrays, **{**plain, "part": Part(plain["part"]), "sheets": sheets})  # type: ignore[arg-type]
+
+
+def _sheet(value: dict[str, Any]) -> Sheet:
+    return Sheet(**{name: tuple(one) if isinstance(one, list) else one for name, one in value.items()})
 
 
 def _masks(soft: bytes, person: bytes) -> PartMasks:

@@ -68,8 +68,10 @@ class ProceduralAnimator:
         """
         if len(shot.frame_numbers) != len(shot.motion):
             raise ValueError(f"{len(shot.frame_numbers)} frame numbers, but a motion of {len(shot.motion)} frames")
-        lifted = self.lift(portrait, edited)
-        setting = self._setting(lifted, edited, shot.size_px)
+        if edited is None or not edited.attachments:
+            setting = clip_setting(self.lift(portrait, edited), shot.size_px, self._config.supersampling)
+        else:
+            setting = self.underlay(portrait, edited, shot.size_px).wearing(edited.attachments)
         frames = list(draw_frames(setting, shot.motion))
         return PortraitClip(
             key=edited.key if edited is not None else portrait.key,
@@ -91,6 +93,12 @@ class ProceduralAnimator:
         picture = EditedPicture(below.image, below.masks, edited.edit_mask, reshaped)
         return press_hair(lift_edit(portrait, reference, picture, self._config.lift), edited.attachments)
 
+    def underlay(self, portrait: TrackedPortrait, edited: EditedPortrait, size_px: int) -> ClipSetting:
+        """What an edit's attachments are drawn onto, with their shadows but without themselves."""
+        lifted = self.lift(portrait, edited)
+        shadows = shadows_on(*_at_rest(lifted), edited.attachments, lifted.light)
+        return clip_setting(lifted, size_px, self._config.supersampling, shadows=shadows)
+
     def _reference(self, portrait: TrackedPortrait) -> LiftedPortrait:
         if portrait.key not in self._references:
             lifted = lift_portrait(self._surface, portrait, portrait.image, portrait.masks, self._config.lift)
@@ -99,18 +107,6 @@ class ProceduralAnimator:
                 self._references.popitem(last=False)
         self._references.move_to_end(portrait.key)
         return self._references[portrait.key]
-
-    def _setting(self, lifted: LiftedPortrait, edited: EditedPortrait | None, size_px: int) -> ClipSetting:
-        if edited is None or not edited.attachments:
-            return clip_setting(lifted, size_px, self._config.supersampling)
-        rest, normals = _at_rest(lifted)
-        return clip_setting(
-            lifted,
-            size_px,
-            self._config.supersampling,
-            shadows=shadows_on(rest, normals, edited.attachments, lifted.light),
-            attachments=edited.attachments,
-        )
 
 
 def _at_rest(lifted: LiftedPortrait) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

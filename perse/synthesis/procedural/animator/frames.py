@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -55,6 +55,11 @@ class ClipSetting:
     shade: Array
     attachments: tuple[tuple[Joint, PreparedAttachments, Light], ...]
 
+    def wearing(self, attachments: Sequence[Attachment]) -> ClipSetting:
+        """The same with things that follow the neck, in the portrait's light."""
+        worn = (Joint.NECK, prepare_attachments(attachments), self.lifted.light)
+        return replace(self, attachments=(*self.attachments, worn))
+
 
 def clip_setting(
     lifted: LiftedPortrait,
@@ -62,7 +67,6 @@ def clip_setting(
     supersampling: int,
     *,
     shadows: Array | None = None,
-    attachments: Sequence[Attachment] = (),
 ) -> ClipSetting:
     """Prepare a clip of frames `size_px` wide and high.
 
@@ -77,20 +81,16 @@ def clip_setting(
         blank=_with_body(lifted.body.resized(side, side)),
         texture=lifted.texture.copy(),
         shade=lifted.shade if shadows is None else (lifted.shade * shadows).astype(np.float32),
-        attachments=_by_joint(lifted, attachments),
+        attachments=_sheets_by_joint(lifted),
     )
 
 
-def _by_joint(
-    lifted: LiftedPortrait, attachments: Sequence[Attachment]
-) -> tuple[tuple[Joint, PreparedAttachments, Light], ...]:
-    """Attachments follow the neck; sheets that hang off the head the joint they name, with the light they show."""
+def _sheets_by_joint(lifted: LiftedPortrait) -> tuple[tuple[Joint, PreparedAttachments, Light], ...]:
+    """Sheets that hang off the head follow the joint they name, with the light they show."""
     groups = []
     for joint in sorted({sheet.joint for sheet in lifted.sheets}):
         items = [sheet.attachment for sheet in lifted.sheets if sheet.joint == joint]
         groups.append((joint, prepare_attachments(items), AS_PHOTOGRAPHED))
-    if attachments:
-        groups.append((Joint.NECK, prepare_attachments(attachments), lifted.light))
     return tuple(groups)
 
 
@@ -118,6 +118,16 @@ def draw_frames(setting: ClipSetting, motion: HeadParameters) -> Iterator[Frame]
             yield draw_frame(setting, vertices, transforms)
 
 
+def draw_pose(setting: ClipSetting, pose: HeadParameters) -> tuple[FrameBuffers, Array]:
+    """A single frame before it is reduced, and the joints' transforms [j, 4, 4] in it, for who draws on."""
+    pose = pose.with_identity(setting.lifted.head)
+    posed = pose_head(setting.lifted.surface.model, pose)
+    transforms = posed.transforms[0].numpy()
+    _draw_lids(setting, pose.expression[0])
+    vertices = drawn_vertices(setting.lifted, posed.vertices[0].numpy(), transforms)
+    return draw_buffers(setting, vertices, transforms), transforms
+
+
 def drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) -> Array:
     """Refine the posed head and carry the displacement along with its skinning: [n, 3]."""
     surface = lifted.surface
@@ -141,13 +151,17 @@ def _draw_lids(setting: ClipSetting, expression: torch.Tensor) -> None:
 
 def draw_frame(setting: ClipSetting, vertices: Array, transforms: Array) -> Frame:
     """Draw one frame from posed vertices [n, 3] and joint transforms [j, 4, 4]."""
-    buffers = draw_buffers(setting, vertices, transforms)
-    size = buffers.height // setting.supersampling
+    return reduced(draw_buffers(setting, vertices, transforms), setting.supersampling)
+
+
+def reduced(buffers: FrameBuffers, supersampling: int) -> Frame:
+    """A drawn frame at its final size."""
+    size = buffers.height // supersampling
     image = cv2.resize(buffers.rgb, (size, size), interpolation=cv2.INTER_AREA)
     alpha = cv2.resize(buffers.alpha, (size, size), interpolation=cv2.INTER_AREA)
     image, alpha = _bytes(image), _bytes(255 * alpha)
     parts = np.empty((size, size), np.uint8)
-    reduce_parts(buffers.parts, alpha, setting.supersampling, parts)
+    reduce_parts(buffers.parts, alpha, supersampling, parts)
     return Frame(image, alpha, parts)
 
 

@@ -55,8 +55,8 @@ def build_earrings(skull: Skull, prompt: AttributePrompt, lift_m: float = 0.0) -
     hangers = [
         _Hanger.at(skull, side, sign, lift_m, _SIZES[slots["size"]]) for side, sign in enumerate((1.0, -1.0))
     ]  # fmt: skip
-    metal = [hanger.surface(shape) for hanger in hangers for shape in model.metal]
-    stone = [hanger.surface(shape) for hanger in hangers for shape in model.stone]
+    metal = [hanger.hung(shape, "metal") for hanger in hangers for shape in model.metal]
+    stone = [hanger.hung(shape, "stone") for hanger in hangers for shape in model.stone]
     made = [join("earring metal", Part.EARRINGS, metal, textures.plain(_burnished(slots["metal"])), _METAL)]
     if stone:
         jewel = slots["stone"]
@@ -104,6 +104,11 @@ class _Hanger:
     def below(self, down_mm: float, out_mm: float = 2.0) -> FloatArray:
         """A point under the lobe."""
         return self.lobe + self.mm * (out_mm * self.outwards + down_mm * _DOWN)
+
+    def hung(self, shape: Shape, material: str) -> Surface:
+        """A shape, and where it belongs."""
+        place = f"{material} {type(shape).__name__.lower()} {'left' if self.sign > 0 else 'right'}"
+        return self.surface(shape).at(place, root=self.lobe)
 
     def surface(self, shape: Shape) -> Surface:
         mm = self.mm

@@ -34,7 +34,8 @@ def hair_attachment(
 ) -> Attachment:
     """Sheets on the average head that share a texture, as one attachment on the person's head."""
     material = Finish(gloss=finish.gloss, exponent=finish.exponent)
-    mesh = join(name, Part.HAIR, sheets, texture, material, casts_shadow=finish.casts_shadow)
+    placed = [sheet.at(name) for sheet in sheets]
+    mesh = join(name, Part.HAIR, placed, texture, material, casts_shadow=finish.casts_shadow)
     return replace(
         mesh,
         vertices=scalp.to_head(mesh.vertices.astype(float)),

@@ -170,23 +170,23 @@ class _Fit:
     def surfaces(self, shape: Shape) -> list[Surface]:
         match shape:
             case Dome():
-                return [surface(self._dome(shape), self.rim.skull.centre)]
+                return [surface(self._dome(shape), self.rim.skull.centre).at("crown")]
             case Cuff():
-                return [self._cuff(shape)]
+                return [self._cuff(shape).at("cuff")]
             case Crown():
-                return [self._crown(shape)]
+                return [self._crown(shape).at("crown")]
             case Brim():
-                return self._brim(shape)
+                return _as_brim(self._brim(shape))
             case Visor():
-                return self._visor(shape)
+                return _as_brim(self._visor(shape), turns=shape.half_angle / 180)
             case Button():
-                return [self._button(shape)]
+                return [self._button(shape).at("top")]
             case Pompom():
-                return [self._pompom(shape)]
+                return [self._pompom(shape).at("top")]
             case Band():
-                return [self._band(shape)]
+                return [self._band(shape).at("band")]
             case Bow():
-                return self._bow(shape)
+                return [piece.at(f"bow {number}") for number, piece in enumerate(self._bow(shape))]
 
     def _top(self) -> FloatArray:
         assert isinstance(self.shell, Dome), "only soft crowns have something on top"
@@ -301,3 +301,8 @@ class _Fit:
             pieces.append(surface(middle[:, None] + across * spread[:, None] * rim.axis, centre - outwards))
         pieces.append(ball(centre + 2 * mm * outwards, (5 * mm, 0.32 * height, 5 * mm), rings=8, segments=12))
         return pieces
+
+
+def _as_brim(surfaces: list[Surface], *, turns: float = 1.0) -> list[Surface]:
+    sides = ("brim over", "brim under", "brim over")
+    return [made.at(side, turns=turns) for made, side in zip(surfaces, sides, strict=True)]

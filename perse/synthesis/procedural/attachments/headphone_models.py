@@ -68,6 +68,8 @@ class Piece:
     shapes: tuple[Shape, ...]
     coat: Coat
     finish: Finish
+    place: str = ""
+    """What it is of headphones, where its name does not say it: what two kinds have at one place corresponds."""
 
 
 _PLASTIC = Finish(gloss=0.26, exponent=18)
@@ -118,11 +120,19 @@ HEADPHONE_MODELS: dict[str, tuple[Piece, ...]] = {
     # A thin steel band with round foam pads, worn on the ear.
     "retro": (
         Piece("headband", (Bar(6.5, 2.2, 6),), _steel, _METAL),
-        Piece("sleeve", (Bar(9.5, 3.6, 6, (22, 47)),), _accented, _PLASTIC),
+        Piece("sleeve", (Bar(9.5, 3.6, 6, (22, 47)),), _accented, _PLASTIC, "headband pad"),
         Piece("yokes", (Yoke(17, 3.5, 1.6),), _steel, _METAL),
-        Piece("foam", (Cup(((-1, 0.0), (-1, 20), (2, 27), (7, 29.5), (12, 28), (15, 24)), _CIRCLE),), _foam, _PADDING),
-        Piece("caps", (Cup(((13, 27), (15, 28.5), (19, 27), (21, 22), (21.4, 0.0)), _CIRCLE),), _painted, _PLASTIC),
-        Piece("dots", (Cup(((21, 12.5), (23.2, 11.5), (23.6, 0.0)), _CIRCLE),), _accented, _PLASTIC),
+        Piece(
+            "foam",
+            (Cup(((-1, 0.0), (-1, 20), (2, 27), (7, 29.5), (12, 28), (15, 24)), _CIRCLE),),
+            _foam,
+            _PADDING,
+            "cushions",
+        ),
+        Piece(
+            "caps", (Cup(((13, 27), (15, 28.5), (19, 27), (21, 22), (21.4, 0.0)), _CIRCLE),), _painted, _PLASTIC, "cups"
+        ),
+        Piece("dots", (Cup(((21, 12.5), (23.2, 11.5), (23.6, 0.0)), _CIRCLE),), _accented, _PLASTIC, "plates"),
     ),
     # Angular cups with a lit ring, a double band and a microphone on a boom.
     "gaming": (
@@ -131,7 +141,7 @@ HEADPHONE_MODELS: dict[str, tuple[Piece, ...]] = {
         Piece("yokes", (Yoke(22, 9, 4),), _painted, _PLASTIC),
         Piece("cushions", (Cup(((-2, 20), (-4, 32), (0, 40), (7, 42.5), (13, 41))),), _leather, _PADDING),
         Piece("cups", (Cup(((12, 40), (13, 43), (20, 43), (28, 38), (30, 31))),), _painted, _PLASTIC),
-        Piece("rings", (Cup(((29, 33), (31.5, 32), (31.8, 27), (30.5, 25))),), _accented, _PLASTIC),
+        Piece("rings", (Cup(((29, 33), (31.5, 32), (31.8, 27), (30.5, 25))),), _accented, _PLASTIC, "plates"),
         Piece("grilles", (Cup(((30, 26), (31, 24), (31, 0.0))),), _black, _PADDING),
         Piece("boom", (Boom(2.4),), _black, _PLASTIC),
         Piece("microphone", (Microphone((8.5, 6.5, 6.5)),), _black_foam, _PADDING),

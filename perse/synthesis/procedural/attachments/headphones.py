@@ -54,7 +54,11 @@ def build_headphones(skull: Skull, prompt: AttributePrompt, cover: Cover | None 
         join(
             piece.name,
             Part.HEADPHONES,
-            [surface for shape in piece.shapes for surface in fit.surfaces(shape)],
+            [
+                surface.at(f"{piece.place or piece.name} {side}")
+                for shape in piece.shapes
+                for side, surface in enumerate(fit.surfaces(shape))
+            ],
             piece.coat(color, accent),
             piece.finish,
         )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.attributes import Part
-from perse.data import Attachment
+from perse.data import Attachment, Sheet
 
 FloatArray = NDArray[np.float64]
 
@@ -27,16 +27,31 @@ class Surface:
         uvs: [r, c, 2]; u may exceed 1 (it wraps), v stays within [0, 1].
         inner: [3] or [r, c, 3]; normals point away from it.
         shade: [r, c], baked ambient shading.
+        place, turns, root: what it is of the thing, how far around it goes, what it hangs from (see `Sheet`).
     """
 
     points: FloatArray
     uvs: FloatArray
     inner: FloatArray
     shade: FloatArray
+    place: str = ""
+    turns: tuple[float, float] = (-0.5, 0.5)
+    root: FloatArray | None = None
 
     def shaded(self, factor: FloatArray | float) -> Surface:
         """The same surface, darker: a lining, the underside of a brim."""
         return replace(self, shade=self.shade * factor)
+
+    def at(self, place: str, *, turns: float = 1.0, root: FloatArray | None = None) -> Surface:
+        """The same surface, and what it is of the thing; `turns` of one go around the middle of the front."""
+        return replace(self, place=place, turns=(-0.5 * turns, 0.5 * turns), root=root)
+
+    @property
+    def sheet(self) -> Sheet:
+        """What is kept of it in an attachment's record."""
+        rows, columns = self.points.shape[:2]
+        root = None if self.root is None else (float(self.root[0]), float(self.root[1]), float(self.root[2]))
+        return Sheet(self.place, rows, columns, self.turns, root)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +206,7 @@ def join(
         gloss=finish.gloss,
         gloss_exponent=finish.exponent,
         casts_shadow=casts_shadow,
+        sheets=tuple(piece.sheet for piece in pieces),
     )
 
 
