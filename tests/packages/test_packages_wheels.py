@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -78,6 +79,45 @@ def test_the_base_is_the_method_and_the_client_needs_httpx_alone(wheels: dict[st
     assert {"ray", "mlflow"} <= requirements(wheels["perse"], "ray")
     assert requirements(wheels["perse_client"]) == {"httpx"}
     assert members(wheels["perse_client"]) >= {"perse_client.py"}
+
+
+FOR_WHO_ASKS = {"bitsandbytes", "lpips", "timm", "torchvision"}
+"""Imported where a recipe or a comparison asks for them, with a line that says what to install; required by nobody."""
+REQUIRED_AS = {
+    "PIL": "pillow", "c2pa": "c2pa-python", "cv2": "opencv-contrib-python-headless", "dlib": "dlib-bin",
+    "open_clip": "open-clip-torch", "pxr": "usd-core", "skimage": "scikit-image",
+    "anyio": "fastapi", "grpc": "ray", "huggingface_hub": "diffusers", "pandas": "mlflow", "pydantic": "fastapi",
+    "starlette": "fastapi",
+}  # fmt: skip
+"""What brings a module of another name; in the last two lines, whose interface it is part of."""
+
+
+def test_whatever_is_imported_is_required() -> None:
+    """jaxtyping and jinja2 once came along with others, until an environment without these others was made."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    required = {normal(re.split(r"[\[<>=]", one)[0]) for one in wanted}
+    missing = set()
+    for path in (one for package in ("perse", "perse_ray") for one in (ROOT / package).rglob("*.py")):
+        for name in imported(path) - sys.stdlib_module_names - {"perse", "perse_ray"} - FOR_WHO_ASKS:
+            if normal(REQUIRED_AS.get(name, name)) not in required:
+                missing.add((name, str(path.relative_to(ROOT))))
+    assert not missing, sorted(missing)
+
+
+def imported(path: Path) -> set[str]:
+    """First words of what a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_every_distribution_in_the_locks_is_pinned_with_hashes() -> None:
