@@ -28,7 +28,7 @@ from perse.export.shots import Shot, at_rest, film, interpolation, reenactment, 
 from perse.export.splat_readers import read_splats
 from perse.export.verification import Verification, verify_file
 from perse.export.video import mp4_bytes, strip, webp_bytes
-from perse.export.views import head_centre, orbit, portrait_camera
+from perse.export.views import orbit, orbit_centre, portrait_camera
 from perse.export.watermark import marked
 
 __all__ = [
@@ -52,7 +52,6 @@ __all__ = [
     "find_subject",
     "format_of",
     "freeze",
-    "head_centre",
     "interpolation",
     "local_identity",
     "make_identity",
@@ -61,6 +60,7 @@ __all__ = [
     "motion_of",
     "mp4_bytes",
     "orbit",
+    "orbit_centre",
     "parse_mix",
     "portrait_camera",
     "posed",

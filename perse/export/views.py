@@ -9,12 +9,15 @@ from perse.avatar import Avatar
 from perse.geometry import Camera, orbit
 from perse.head import Joint
 
-__all__ = ["head_centre", "orbit", "portrait_camera"]
+__all__ = ["orbit", "orbit_centre", "portrait_camera"]
 
 
-def head_centre(avatar: Avatar) -> Tensor:
-    """About the middle of the head [3], metres: between the eyes' joints and the neck's."""
-    joints = avatar.skeleton.joints.detach().cpu()
+def orbit_centre(avatar: Avatar) -> Tensor:
+    """What cameras walk around [3], metres: about the middle of the head, between the eyes' joints and the neck's; of
+    a whole body its pelvis."""
+    joints, names = avatar.skeleton.joints.detach().cpu(), avatar.card.joint_names
+    if "pelvis" in names:
+        return joints[names.index("pelvis")]
     eyes = joints[[Joint.LEFT_EYE, Joint.RIGHT_EYE]].mean(0)
     return (eyes + joints[Joint.NECK]) / 2
 

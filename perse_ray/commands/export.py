@@ -1,6 +1,7 @@
 """Export an edited avatar for other programs.
 
     perse export --workspace runs/me --wear "hat=teal beanie" --out me.ply          SuperSplat, Unity, Unreal
+    perse export runs/body --motion dance --stride 4 --out me.html                 a whole body, in motion
     perse export --workspace runs/me --out me.compressed.ply me.splat me.glb       smaller; glTF
     perse export --workspace runs/me --motion builtin --stride 4 --out me.usdc     OpenUSD with the animation
     perse export --workspace runs/me --wear "hair=white afro" --out me.html         opens by double click
@@ -18,14 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perse.errors import InputError
-from perse_ray.commands.command_line import parsed, run_command
+from perse_ray.commands.command_line import parsed, run_command, workspace_first
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """What to export, and as what."""
 
-    out: tuple[Path, ...]
+    out: tuple[Path, ...] = ()
     """Files to write: .ply, .compressed.ply, .splat, .glb, .usdc, .html."""
 
     workspace: str = "runs/demo"
@@ -41,7 +42,8 @@ class Arguments:
     """Joint rotations of a still in degrees, axis-angle, as neck=0,20,0."""
 
     motion: str | None = None
-    """Motion file (.json or .npz) or the word builtin; a still if left out."""
+    """Motion file (.json or .npz), the word builtin, or a motion that a body brings along (turn, wave, walk, squat,
+    dance); a still if left out."""
 
     stride: int = 1
     """Every n-th frame of the motion."""
@@ -52,6 +54,11 @@ def main(arguments: Arguments) -> None:
     from perse.export import Provenance, export_file, format_of, freeze, mixed_code, motion_of, parse_mix, posed
     from perse.export.opening import open_avatar
 
+    if not arguments.out:
+        raise InputError(
+            f"say what to write, as in: perse export {arguments.workspace} --out me.ply "
+            "(.ply, .compressed.ply, .splat, .glb, .usdc or .html)"
+        )
     formats = [format_of(path) for path in arguments.out]  # a wrong ending is refused before any work
     if arguments.motion is not None and (arguments.expression or arguments.pose):
         raise InputError("give a motion, or an expression and a pose, not both")
@@ -73,5 +80,5 @@ def main(arguments: Arguments) -> None:
 
 def run(words: Sequence[str] | None = None) -> int:
     """Run the command with words of a command line, the process's by default; returns the exit code."""
-    arguments = parsed("export", Arguments, __doc__, words)
+    arguments = parsed("export", Arguments, __doc__, workspace_first(words))
     return run_command(lambda: main(arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
@@ -21,6 +22,15 @@ UNSEEN_COLOR = {
 """Where nothing of a cover is seen: nobody knows; plain and dull, so that it is not taken for a finding."""
 
 
+LIGHTNESS = 0.4
+"""Of a difference in L*: shade is no other colour."""
+LEAST_SPREAD = 2.0
+ODD = 2.5
+"""Robust deviations from the middle colour from which on a place of skin or hair shows something else."""
+PLAIN = (Cover.SKIN, Cover.HAIR)
+"""Covers that have one colour, more or less; what differs is a collar beside the neck, a forehead below the fringe."""
+
+
 def fill_colors(rest: Tensor, covers: Tensor, colors: Tensor, seen: Tensor) -> Tensor:
     """Colours [n, 3] of surface points [n, 3] in rest pose.
 
@@ -35,6 +45,8 @@ def fill_colors(rest: Tensor, covers: Tensor, colors: Tensor, seen: Tensor) -> T
         sources = own & (seen > SEEN)
         if not own.any():
             continue
+        if cover in PLAIN and int(sources.sum()) >= LEAST:
+            sources = sources & alike(colors, sources)
         if int(sources.sum()) < LEAST:
             fill[own] = torch.tensor(unseen, dtype=torch.float32) / 255
             continue
@@ -44,3 +56,12 @@ def fill_colors(rest: Tensor, covers: Tensor, colors: Tensor, seen: Tensor) -> T
         taken = colors[sources][torch.from_numpy(np.asarray(nearest))]
         fill[own] = (weights[..., None] * taken).sum(1)
     return fill
+
+
+def alike(colors: Tensor, sources: Tensor) -> Tensor:
+    """[n] bool: colours [n, 3] that are not far from the middle one of the sources [n]: median and its deviation."""
+    lab = torch.from_numpy(cv2.cvtColor(colors.numpy()[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0])
+    lab = lab * torch.tensor([LIGHTNESS, 1.0, 1.0])
+    middle = lab[sources].median(0).values
+    off = (lab - middle).norm(dim=-1)
+    return off < ODD * off[sources].median().clamp(min=LEAST_SPREAD)

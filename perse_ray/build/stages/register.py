@@ -9,6 +9,7 @@ from typing import Any
 import perse_ray.serving
 from perse_ray.build.manifests import Result
 from perse_ray.build.run import BuildRun
+from perse_ray.registry.removal import head_model_name
 from perse_ray.runtime.local_folders import folder_copy
 
 REGISTERED_ALIAS = "champion"
@@ -27,7 +28,7 @@ class Register:
 
     def work(self, run: BuildRun) -> Mapping[str, Any]:
         run.tell("register: the avatar goes to MLflow")
-        name = f"perse-{run.portrait.key[:12]}"
+        name = head_model_name(run.portrait.key)
         with folder_copy(run.request.workspace, "avatar") as folder:
             version = run.log.register(folder, name, REGISTERED_ALIAS, MODEL_CODE)
         return {"model": f"{name} version {version}"}
