@@ -40,14 +40,23 @@ def named_motion(avatar: Avatar, motion: str) -> Motion:
     Raises:
         InputError: it is no motion.
     """
-    if motion == BUILT_IN:
+    if motion != BUILT_IN and (Path(motion).suffix or Path(motion).exists() or not own_motions(avatar)):
+        return read_motion(Path(motion))
+    return known_motion(avatar, motion)
+
+
+def known_motion(avatar: Avatar, name: str) -> Motion:
+    """`BUILT_IN`, or a motion that the avatar brings along; opens no file.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if name == BUILT_IN:
         return shared_motion(avatar)
     own = own_motions(avatar)
-    if motion in own:
-        return own[motion]
-    if own and not Path(motion).suffix and not Path(motion).exists():
-        raise InputError(f"this avatar brings no motion {motion[:40]!r} along; there are {', '.join(own)}, or a file")
-    return read_motion(Path(motion))
+    if name not in own:
+        raise InputError(f"this avatar knows no motion {name[:40]!r}; there are {', '.join((BUILT_IN, *own))}")
+    return own[name]
 
 
 def posed(avatar: Avatar, expressions: Sequence[str], poses: Sequence[str]) -> HeadParameters:

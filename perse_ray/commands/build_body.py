@@ -113,10 +113,8 @@ def _prompts(arguments: Arguments) -> tuple[AttributePrompt, ...] | None:
 
 
 def _edit_scores(scores: dict[str, float]) -> str:
-    return (
-        f"gain {scores['gain_db']:.1f} dB, leakage {scores['leakage']:.5f} "
-        f"({scores['inside'] / max(scores['leakage'], 1e-9):.0f} times less than inside)"
-    )
+    outside = f"{scores['leakage']:.5f}" if scores["leakage"] >= 5e-6 else "nothing"
+    return f"gain {scores['gain_db']:.1f} dB, changes {scores['inside']:.3f} inside the edit, {outside} outside"
 
 
 def _scores(scores: dict[str, Any]) -> str:

@@ -106,14 +106,14 @@ class Animation:
 
     def __call__(self, avatar: LoadedAvatar) -> bytes:
         from perse.export import local_identity, marked, mp4_bytes, sign_media, webp_bytes
-        from perse.export.poses import shared_motion
+        from perse.export.poses import known_motion
 
-        def shared() -> Motion:
+        def known(name: str) -> Motion:
             card = avatar.avatar.card
-            return shared_motion(avatar.avatar).only(card.expression_names, card.joint_names)
+            return known_motion(avatar.avatar, name).only(card.expression_names, card.joint_names)
 
         try:
-            frames, fps = self.request.frames(shared)
+            frames, fps = self.request.frames(known)
         except InputError as error:
             raise UnknownName(str(error)) from None
         resolved = [avatar.resolve(frame) for frame in frames]
