@@ -116,6 +116,11 @@ class Decoder(nn.Module, ABC):
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
         """Before a state is loaded, its tensors by their names in the decoder: make what a fresh decoder lacks."""
 
+    @property
+    def performances(self) -> Mapping[str, Tensor]:
+        """Motions that the avatar brings along, by name: θ [f, j, 3] axis-angle. Heads share a built-in one instead."""
+        return {}
+
     # What a training asks; nothing by default
 
     @property

@@ -90,6 +90,9 @@ class PartBasesConfig:
 class PartBases(Decoder):
     """Shared attributes plus one region-bound basis for each category."""
 
+    LEAST_SKINNING: ClassVar[float] = 1e-4
+    """Smallest share of a joint: what is below could not be learned away from zero."""
+
     encoded: Tensor
     skinning_logits: Tensor
     units: Tensor
@@ -108,7 +111,7 @@ class PartBases(Decoder):
                                                             config.encoding_octaves))  # fmt: skip
         self.register_buffer("regions", start.regions)
         self.register_buffer("blend_basis", start.prior.blend_basis.contiguous())
-        self.register_buffer("skinning_logits", torch.log(start.prior.skinning.clamp_min(1e-4)))
+        self.register_buffer("skinning_logits", torch.log(start.prior.skinning.clamp_min(self.LEAST_SKINNING)))
         self.register_buffer("fixed", start.layers == Layer.BACK)
         self.base = nn.Parameter(start.attributes / self.units)
         self.features = nn.Parameter(0.1 * torch.randn(n, config.features))
@@ -278,7 +281,7 @@ class PartBases(Decoder):
             "regions": self.regions.new_zeros(len(prior), self.regions.shape[1]),
             "fixed": self.fixed.new_zeros(len(prior)),
             "blend_basis": prior.blend_basis,
-            "skinning_logits": torch.log(prior.skinning.clamp_min(1e-4)),
+            "skinning_logits": torch.log(prior.skinning.clamp_min(self.LEAST_SKINNING)),
             "skinning_residual": torch.zeros(len(prior), self.skinning_logits.shape[1]),
         }.items():
             before = getattr(self, name)

@@ -22,6 +22,7 @@ from perse.avatar.motion import Skeleton
 from perse.avatar.networks import NetworksConfig
 from perse.avatar.part_bases import PartBasesConfig
 from perse.avatar.points import MeshPrior, StartingPoints
+from perse.avatar.whole_body import WholeBodyConfig
 from perse.data.durable_files import remove, write_file_atomically
 from perse.errors import InputError
 from perse.geometry import Camera
@@ -31,7 +32,15 @@ TENSORS_FILE = "avatar.safetensors"
 DESCRIPTION_FILE = "avatar.json"
 
 _DECODERS: dict[str, Callable[..., DecoderConfig]] = {
-    one.kind: one for one in (PartBasesConfig, NetworksConfig, PegasusConfig, SplattingAvatarConfig, InstaConfig)
+    one.kind: one
+    for one in (
+        PartBasesConfig,
+        NetworksConfig,
+        WholeBodyConfig,
+        PegasusConfig,
+        SplattingAvatarConfig,
+        InstaConfig,
+    )
 }
 
 

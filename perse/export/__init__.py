@@ -31,7 +31,7 @@ from perse.export.shots import Shot, at_rest, film, interpolation, reenactment, 
 from perse.export.splat_readers import read_splats
 from perse.export.verification import Verification, verify_file
 from perse.export.video import mp4_bytes, strip, webp_bytes
-from perse.export.views import good_reach_deg, head_centre, is_closed, orbit, portrait_camera, seen_reach_deg
+from perse.export.views import good_reach_deg, is_closed, orbit, orbit_centre, portrait_camera, seen_reach_deg
 from perse.export.visibility import VisibleScene, without_unseen
 from perse.export.watermark import marked
 
@@ -60,7 +60,6 @@ __all__ = [
     "frame_paths",
     "freeze",
     "good_reach_deg",
-    "head_centre",
     "interpolation",
     "is_closed",
     "is_numbered",
@@ -71,6 +70,7 @@ __all__ = [
     "motion_of",
     "mp4_bytes",
     "orbit",
+    "orbit_centre",
     "parse_mix",
     "portrait_camera",
     "posed",

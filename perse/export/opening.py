@@ -29,7 +29,9 @@ def open_avatar(place: str) -> Avatar:
     else:
         workspace = Workspace(str(Path(place).expanduser().absolute()) if local else place)
         if not workspace.has(f"avatar/{DESCRIPTION_FILE}"):
-            raise InputError(f"{place} holds no finished avatar; build one with `perse build` first")
+            raise InputError(
+                f"{place} holds no finished avatar; build one with `perse build` or `perse build-body` first"
+            )
         avatar = _restored(workspace)
     return avatar.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 

@@ -10,26 +10,53 @@ from pathlib import Path
 import numpy as np
 
 from perse.avatar import Avatar
+from perse.avatar.whole_body import WholeBody
 from perse.data.motion_file import Motion, read_motion
 from perse.errors import InputError
 from perse.export.shots import at_rest
 from perse.head import HeadParameters
 
 BUILT_IN = "builtin"
-"""Instead of a motion file: the test part of the motion that all avatars are trained with (frames 400 to 512)."""
+"""Instead of a motion file: the test part of the motion that all head avatars are trained with (frames 400 to 512); for
+a body, the motions that it brings along, one after another."""
 
 
 def motion_of(avatar: Avatar, motion: str) -> tuple[HeadParameters, float]:
     """Frames of a motion for an avatar, and their rate.
 
     Args:
-        motion: path of a motion file, or `BUILT_IN`.
+        motion: path of a motion file, `BUILT_IN`, or the name of a motion that the avatar brings along.
 
     Raises:
         InputError: the file is no motion, or moves what this avatar does not have.
     """
-    named = built_in_motion() if motion == BUILT_IN else read_motion(Path(motion))
+    named = named_motion(avatar, motion)
     return named.parameters(avatar.card.expression_names, avatar.card.joint_names), named.fps
+
+
+def named_motion(avatar: Avatar, motion: str) -> Motion:
+    """See `motion_of`.
+
+    Raises:
+        InputError: it is no motion.
+    """
+    if motion != BUILT_IN and (Path(motion).suffix or Path(motion).exists() or not own_motions(avatar)):
+        return read_motion(Path(motion))
+    return known_motion(avatar, motion)
+
+
+def known_motion(avatar: Avatar, name: str) -> Motion:
+    """`BUILT_IN`, or a motion that the avatar brings along; opens no file.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if name == BUILT_IN:
+        return shared_motion(avatar)
+    own = own_motions(avatar)
+    if name not in own:
+        raise InputError(f"this avatar knows no motion {name[:40]!r}; there are {', '.join((BUILT_IN, *own))}")
+    return own[name]
 
 
 def posed(avatar: Avatar, expressions: Sequence[str], poses: Sequence[str]) -> HeadParameters:
@@ -43,6 +70,27 @@ def posed(avatar: Avatar, expressions: Sequence[str], poses: Sequence[str]) -> H
     strengths = {name: np.array(numbers, np.float32) for name, numbers in (_numbers(text, 1) for text in expressions)}
     turns = {name: np.radians(np.array([angles], np.float32)) for name, angles in (_numbers(text, 3) for text in poses)}
     return Motion(25.0, strengths, turns).parameters(avatar.card.expression_names, avatar.card.joint_names).frame(0)
+
+
+def own_motions(avatar: Avatar) -> dict[str, Motion]:
+    """The motions that the avatar brings along, by name; a head has none."""
+    decoder = avatar.decoder
+    if not isinstance(decoder, WholeBody):
+        return {}
+    names = avatar.card.joint_names
+    return {
+        name: Motion(decoder.body.fps, {}, {joint: pose[:, j].cpu().numpy() for j, joint in enumerate(names)})
+        for name, pose in decoder.performances.items()
+    }
+
+
+def shared_motion(avatar: Avatar) -> Motion:
+    """What an avatar performs when nobody says what: see `BUILT_IN`."""
+    own = list(own_motions(avatar).values())
+    if not own:
+        return built_in_motion()
+    joints = {name: np.concatenate([one.joints[name] for one in own]) for name in own[0].joints}
+    return Motion(own[0].fps, {}, joints)
 
 
 @cache

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from perse.avatar import Avatar
 from perse.errors import InputError
-from perse.export.views import head_centre
+from perse.export.views import orbit_centre
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.head import HeadParameters
@@ -71,7 +71,7 @@ def freeze(avatar: Avatar, code: Tensor, frames: HeadParameters, *, fps: float =
             for start in range(0, len(motion), FRAMES_AT_ONCE)
         ]
     whole = Gaussians(*(torch.cat([getattr(p, field.name) for p in parts]) for field in fields(Gaussians)))
-    return SplatScene(drawable(whole), fps, avatar.card.camera.to("cpu", torch.float32), head_centre(avatar))
+    return SplatScene(drawable(whole), fps, avatar.card.camera.to("cpu", torch.float32), orbit_centre(avatar))
 
 
 def drawable(gaussians: Gaussians) -> Gaussians:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.avatar import Avatar, interpolate
-from perse.export.views import head_centre, orbit
+from perse.export.views import orbit, orbit_centre
 from perse.geometry import Camera
 from perse.head import HeadParameters
 from perse.render import Rasterizer, rasterize
@@ -50,7 +50,7 @@ def turntable(
 
     Avatars learn from views that differ by about 40° at most; the back of the head is a guess.
     """
-    centre = head_centre(avatar)
+    centre = orbit_centre(avatar)
     phase = 2 * math.pi * torch.arange(frames) / frames
     yaws = (phase if reach_deg >= 180 else math.radians(reach_deg) * torch.sin(phase)).tolist()
     return [Shot(code, frame, orbit(camera, centre, yaw)) for yaw in yaws]

@@ -9,7 +9,7 @@ from perse.avatar import Avatar
 from perse.geometry import Camera, orbit
 from perse.head import Joint
 
-__all__ = ["good_reach_deg", "head_centre", "is_closed", "orbit", "portrait_camera", "seen_reach_deg"]
+__all__ = ["good_reach_deg", "is_closed", "orbit", "orbit_centre", "portrait_camera", "seen_reach_deg"]
 
 GOOD_REACH_DEG = 40.0
 """To either side an avatar with an open back looks right so far (docs/decisions/012-closed-from-behind.md)."""
@@ -17,9 +17,12 @@ SEEN_REACH_DEG = 60.0
 """To either side a viewer is taken to turn such an avatar, though not all that it sees there is right."""
 
 
-def head_centre(avatar: Avatar) -> Tensor:
-    """About the middle of the head [3], metres: between the eyes' joints and the neck's."""
-    joints = avatar.skeleton.joints.detach().cpu()
+def orbit_centre(avatar: Avatar) -> Tensor:
+    """What cameras walk around [3], metres: about the middle of the head, between the eyes' joints and the neck's; of
+    a whole body its pelvis."""
+    joints, names = avatar.skeleton.joints.detach().cpu(), avatar.card.joint_names
+    if "pelvis" in names:
+        return joints[names.index("pelvis")]
     eyes = joints[[Joint.LEFT_EYE, Joint.RIGHT_EYE]].mean(0)
     return (eyes + joints[Joint.NECK]) / 2
 

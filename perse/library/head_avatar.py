@@ -168,10 +168,9 @@ class HeadAvatar:
         Raises:
             InputError: the file is no motion, or moves what this avatar does not have.
         """
-        from perse.data.motion_file import read_motion
-        from perse.export.poses import BUILT_IN, built_in_motion
+        from perse.export.poses import BUILT_IN, named_motion
 
-        named = built_in_motion() if motion == BUILT_IN else read_motion(Path(motion))
+        named = named_motion(self.network, str(motion))
         card = self.network.card
         named = named.only(card.expression_names, card.joint_names) if motion == BUILT_IN else named
         named.parameters(card.expression_names, card.joint_names)  # a mistake is told now

@@ -11,7 +11,9 @@ from perse.body.avatar import OffsetConfig
 from perse.body.fitting.person import PersonFitConfig
 from perse.body.model import AnnyBody, BodySource
 from perse.body.training import BodyTrainingConfig
+from perse.body.training.edits import EditTrainingConfig
 from perse.errors import RecipeError
+from perse.features import EmbeddedEncoderConfig
 from perse.recipes.resources import WorkerPool
 from perse.render import CpuRasterizer, Rasterizer
 
@@ -44,6 +46,12 @@ class BodyRecipe:
     """Sizes of triplane and MLP."""
     training: BodyTrainingConfig = field(default_factory=BodyTrainingConfig)
     """Numbers of the training."""
+    edits: tuple[str, ...] = ()
+    """What the avatar can wear besides, as category=words, where nobody says otherwise."""
+    editing: EditTrainingConfig = field(default_factory=EditTrainingConfig)
+    """How an edit is filmed and learned."""
+    encoder: EmbeddedEncoderConfig = field(default_factory=EmbeddedEncoderConfig)
+    """What describes edits to the latent space."""
     rasterizer: Rasterizer = field(default_factory=CpuRasterizer)
     """What draws the Gaussians."""
     animate: WorkerPool = field(default_factory=WorkerPool)
@@ -72,6 +80,8 @@ def body_tiny() -> BodyRecipe:
         patch_px=64,
         offsets=OffsetConfig(features=4, resolution=16, hidden=16),
         training=BodyTrainingConfig(epochs=1),
+        edits=("hat=red beanie", "clothes=green hoodie"),
+        editing=EditTrainingConfig(motions=(Filmed("turn", 2),), steps=2, measured=Filmed("stretch", 1)),
         animate=WorkerPool(workers=(0, 0)),
         shown_px=128,
         shown_frames=4,
@@ -79,7 +89,8 @@ def body_tiny() -> BodyRecipe:
 
 
 def body_laptop() -> BodyRecipe:
-    """Two cores and no weights: five motions of 20 frames, of which 80 are trained on, five epochs."""
+    """Two cores and no weights: five motions of 20 frames, of which 80 are trained on, five epochs; two hats, two
+    garments."""
     return BodyRecipe(
         name="body-laptop",
         fit=PersonFitConfig(longest_edge_m=0.016),
@@ -88,6 +99,12 @@ def body_laptop() -> BodyRecipe:
         size_px=256,
         captured_px=384,
         patch_px=128,
+        edits=(
+            "hat=red beanie",
+            "hat=black top hat with a red band",
+            "clothes=green hoodie",
+            "clothes=navy suit with a white shirt and a red tie",
+        ),
         animate=WorkerPool(workers=(2, 2)),
     )
 

@@ -18,7 +18,7 @@ from perse.avatar import Avatar, CanonicalGaussians
 from perse.errors import UnknownName
 from perse.export.provenance import Edit, Provenance
 from perse.export.scene import SplatScene, drawable
-from perse.export.views import head_centre, orbit, seen_reach_deg
+from perse.export.views import orbit, orbit_centre, seen_reach_deg
 from perse.gaussians import Gaussians
 from perse.geometry import Camera
 from perse.head import HeadParameters
@@ -121,7 +121,7 @@ class AvatarRenderer:
         with torch.inference_mode(), self._one_at_a_time:
             posed = self._posed([look]).to("cpu", torch.float32)
         home = self.avatar.card.camera.to("cpu", torch.float32)
-        return SplatScene(drawable(posed), 25.0, home, head_centre(self.avatar))
+        return SplatScene(drawable(posed), 25.0, home, orbit_centre(self.avatar))
 
     def export(self, look: ResolvedLook, format: ExportFormat) -> bytes:
         """The avatar with this look, in a format for other programs, with its provenance inside."""
@@ -196,7 +196,7 @@ class AvatarRenderer:
         asked = request.camera
         home = self.avatar.card.camera.to("cpu", torch.float32).resized(request.width, request.height)
         yaw, pitch = np.radians(asked.yaw_deg), np.radians(asked.pitch_deg)
-        return orbit(home, head_centre(self.avatar), float(yaw), float(pitch), asked.zoom)
+        return orbit(home, orbit_centre(self.avatar), float(yaw), float(pitch), asked.zoom)
 
 
 def checked_names(kind: str, asked: Mapping[str, Value], known: Sequence[str]) -> Mapping[str, Value]:

@@ -2,7 +2,7 @@
 
 ::
 
-    fit ─► film (Ray Data) ─► train (Ray Train) ─► export ─► report
+    fit ─► film (Ray Data) ─► train (Ray Train) ─► edit (Ray Data) ─► export ─► report ─► register
 
 Every stage commits with a manifest and is skipped when its ingredients are unchanged and its files are whole, so the
 same command repeated after any interruption goes on where it was.
@@ -10,6 +10,7 @@ same command repeated after any interruption goes on where it was.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,38 +21,55 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from perse.attributes import Category
+from perse.avatar import Avatar
+from perse.avatar.storage import DESCRIPTION_FILE, TENSORS_FILE, avatar_tensors, describe
 from perse.body.animation.clip import BodyClip
-from perse.body.avatar import BodyAvatar, avatar_to_files, start_avatar
+from perse.body.avatar import BodyAvatar, start_avatar
+from perse.body.avatar.assembly import EditRow, assemble
+from perse.body.editing import body_prompts, checked_prompts
 from perse.body.fitting.person import FittedPerson, fit_person
-from perse.body.fitting.storage import first_colors, person_from_bytes, person_to_bytes
+from perse.body.fitting.storage import face_from_table, face_to_table, first_colors, person_from_bytes, person_to_bytes
 from perse.body.model.covers import PALETTE
+from perse.body.showing.edits import edit_numbers, edits_sheet, score_edit
 from perse.body.showing.measuring import held_out, score_frames
 from perse.body.showing.report import write_report
 from perse.body.training import captured_clip, captured_patches, first_checkpoint_of
 from perse.body.training.frames import TargetFrame, frame_of
 from perse.body.training.trainer import trained_avatar
-from perse.data.images import encode_image
+from perse.data import AttributePrompt
+from perse.data.images import decode_image, encode_image
 from perse.data.keys import identity_of
+from perse.data.presence import absent_categories
 from perse.data.workspace import PHOTOGRAPH, Workspace
+from perse.errors import PromptError
 from perse.export.provenance import Provenance
 from perse.export.splat_files import ply_bytes
 from perse.recipes.body import BodyRecipe
-from perse_ray.build.body_films import PERSON, clip_file, film, film_rows
+from perse_ray.build.body_edits import EditFiles, edit_all, edit_rows, read_learned
+from perse_ray.build.body_films import FACE, PERSON, clip_file, film, film_rows
 from perse_ray.build.inspection import mend_noted
 from perse_ray.build.manifests import Result, StageManifests
+from perse_ray.build.stages.export import FILES as AVATAR
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.build.values import flat_params, numbers_of, versions
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.registry.removal import body_model_name
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.on_ray_data import limit_threads
+from perse_ray.runtime.local_folders import folder_copy
 from perse_ray.runtime.session import LocalRay, ray_session
 from perse_ray.training.body_train import CAPTURED, BodyLoop, patch_file
 from perse_ray.training.ray_train import TrainTask, WorkerGroup, train
 
-AVATAR = ("avatar/body.safetensors", "avatar/body.json")
 PLY = "avatar/body.ply"
 STARTED = "checkpoints/body.json"
+TRAINING = "body"
+"""Folder of the checkpoints: not that of head avatars, which a viewer follows while they are trained."""
 METRICS = "report/metrics.json"
+EDITS = "report/edits.png"
+EDITS_PX = 384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +84,8 @@ class BodyRequest:
     """Where everything goes."""
     person: int | None = None
     """Which person, where the photograph shows several; from 1, left to right."""
+    prompts: tuple[AttributePrompt, ...] | None = None
+    """What the avatar can wear besides; the recipe's where nobody says."""
     local: LocalRay = field(default_factory=LocalRay)
     """The private Ray, where no cluster is joined."""
     show: Callable[[str], None] | None = None
@@ -79,12 +99,14 @@ class BodyResult:
     Attributes:
         metrics: the content of metrics.json.
         guessed: what the photograph does not show.
+        model: the registered model and its version.
         skipped: stages that an earlier run had finished.
         seconds: wall time of this run.
     """
 
     metrics: dict[str, Any]
     guessed: tuple[str, ...]
+    model: str
     skipped: tuple[str, ...]
     seconds: float
 
@@ -107,7 +129,7 @@ def build_body(request: BodyRequest) -> BodyResult:
         metrics = build.stages()
         books.parent.metrics(numbers_of(metrics))
     guessed = tuple(metrics["guessed"])
-    return BodyResult(metrics, guessed, tuple(build.manifests.skipped), time.perf_counter() - begin)
+    return BodyResult(metrics, guessed, build.model, tuple(build.manifests.skipped), time.perf_counter() - begin)
 
 
 @contextmanager
@@ -127,6 +149,9 @@ class _Build:
         self.request, self.recipe, self.workspace = request, request.recipe, request.workspace
         self.manifests = StageManifests(request.workspace, self.tell)
         self._held, self._books, self._ray_started, self._patches = held, books, False, 0
+        wanted = request.prompts
+        self.prompts = body_prompts(self.recipe.edits) if wanted is None else checked_prompts(wanted)
+        self.model = ""
 
     def tell(self, line: str) -> None:
         """A line of progress."""
@@ -146,12 +171,16 @@ class _Build:
 
         makers = (recipe.body, recipe.fit)
         fitted = run("fit", (), (self.request.photograph, makers, fingerprint(*makers), self.request.person), self._fit)
+        self._check_edits()
         filming = (recipe.animator, fingerprint(recipe.animator), recipe.motions, recipe.unseen, recipe.size_px)
         filmed = run("film", ("fit",), (*filming, recipe.captured_px, recipe.patch_px), self._film)
         self._patches = int(filmed["patches"])
         trained = run("train", ("film",), (recipe.offsets, recipe.training, recipe.held_out_every), self._train)
-        run("export", ("train",), (), self._export)
+        edits = (self.prompts, fingerprint(recipe.editing), recipe.editing)
+        run("edit", ("train",), edits, self._edit)
+        run("export", ("edit",), (recipe.encoder,), self._export)
         shown = run("report", ("export",), (recipe.shown_px, recipe.shown_frames), self._report)
+        self.model = str(run("register", ("export",), (), self._register)["model"])
         seconds = {name: round(value, 2) for name, value in manifests.seconds.items()}
         metrics = {
             **shown["metrics"], "fit_rms_px": fitted["rms_px"], "guessed": fitted["guessed"],
@@ -184,8 +213,28 @@ class _Build:
         others = [self._read(name) for name in files[trained:]]
         return of_trained, [frame_of(clip, n, generated=True) for clip in others for n in range(len(clip))]
 
+    def _edit_rows(self) -> list[dict[str, Any]]:
+        return list(edit_rows(self.recipe, self.prompts, self.manifests.digests["train"]))
+
+    def _check_edits(self) -> None:
+        """
+        Raises:
+            PromptError: an edit of a head whose face is not tracked.
+        """
+        for prompt in self.prompts:
+            if prompt.category is not Category.CLOTHES and not self.workspace.has(FACE):
+                if self.request.prompts is None:
+                    self.tell(f"edit: the face is not tracked, so {prompt.text!r} is left out")
+                else:
+                    raise PromptError(
+                        f"the face is too small or turned away, so {prompt.category.value} cannot be changed; "
+                        f"leave {prompt.category.value} out, or give a larger picture"
+                    )
+        if not self.workspace.has(FACE):
+            self.prompts = tuple(prompt for prompt in self.prompts if prompt.category is Category.CLOTHES)
+
     def _avatar(self) -> BodyAvatar:
-        checkpoint = CheckpointFolder(self.workspace, "train").load()
+        checkpoint = CheckpointFolder(self.workspace, TRAINING).load()
         assert checkpoint is not None, "train is finished, and its manifest was checked"
         return trained_avatar(checkpoint)
 
@@ -210,6 +259,10 @@ class _Build:
         with self._books.stage("fit") as stage:
             stage.metrics({"fit_rms_px": person.rms_px, "guessed": len(person.guessed)})
         files = [PERSON, PHOTOGRAPH, "report/fit.png"]
+        workspace.remove(FACE)
+        if person.face is not None:
+            workspace.write_table(FACE, face_to_table(person.face))
+            files.append(FACE)
         return {"rms_px": person.rms_px, "guessed": list(person.guessed), "files": files}
 
     def _film(self) -> dict[str, Any]:
@@ -225,7 +278,7 @@ class _Build:
     def _train(self) -> dict[str, Any]:
         recipe, workspace = self.recipe, self.workspace
         self._start_ray()
-        folder, digest = CheckpointFolder(workspace, "train"), self.manifests.digests["train"]
+        folder, digest = CheckpointFolder(workspace, TRAINING), self.manifests.digests["train"]
         begun = workspace.has(STARTED) and workspace.read_json(STARTED).get("inputs") == digest
         if not begun or folder.load() is None:
             folder.clear()
@@ -244,18 +297,57 @@ class _Build:
         with self._books.stage("train") as child:
             child.params(flat_params(recipe.training))
             final = train(
-                TrainTask(workspace=workspace, stage="train", loop=loop, log=child), group, show=self.request.show
+                TrainTask(workspace=workspace, stage=TRAINING, loop=loop, log=child), group, show=self.request.show
             )
         files = folder.file_names(final.step)
         return {"step": final.step, "gaussians": len(trained_avatar(final)), "files": files}
 
+    def _edit(self) -> dict[str, Any]:
+        recipe, workspace = self.recipe, self.workspace
+        if recipe.animate.workers[1] and self.prompts:
+            self._start_ray()
+        rows = self._edit_rows()
+        edit_all(workspace, recipe, self.prompts, rows, TRAINING, self.request.show)
+        return {"files": [name for row in rows for name in EditFiles.of(str(row["key"])).all]}
+
     def _export(self) -> dict[str, Any]:
-        avatar, person = self._avatar(), self._person().dressed
-        for name, content in zip(AVATAR, avatar_to_files(avatar).values(), strict=True):
-            self.workspace.write(name, content)
-        gaussians = avatar.posed(person.parameters.pose, person.parameters.translation)
+        self.tell("export: putting the avatar together")
+        avatar = self._assembled()
+        # The description goes first and comes last: whoever finds both may load them, at any moment of this.
+        for name in (f"avatar/{DESCRIPTION_FILE}", "avatar/body.safetensors", "avatar/body.json"):
+            self.workspace.remove(name)
+        self.workspace.write(f"avatar/{TENSORS_FILE}", avatar_tensors(avatar))
+        about = json.dumps(describe(avatar), indent=1, sort_keys=True)
+        self.workspace.write(f"avatar/{DESCRIPTION_FILE}", about.encode())
+        person = self._person().dressed
+        gaussians = self._avatar().posed(person.parameters.pose, person.parameters.translation)
         self.workspace.write(PLY, ply_bytes(gaussians, Provenance(identity_of(self.request.photograph))))
         return {"files": [*AVATAR, PLY]}
+
+    def _assembled(self) -> Avatar:
+        """The trained body and its edits as one avatar."""
+        workspace, encoder = self.workspace, self.recipe.encoder
+        keys = [str(row["key"]) for row in self._edit_rows()]
+        pictures = [decode_image(workspace.read(EditFiles.of(key).picture)) for key in keys]
+        texts = [prompt.text for prompt in self.prompts]
+        found = encoder.build().encode(np.stack(pictures), texts) if pictures else None
+        rows = [
+            EditRow(prompt, read_learned(workspace, key), found.image[number], found.text[number])
+            for number, (prompt, key) in enumerate(zip(self.prompts, keys, strict=True))
+            if found is not None
+        ]
+        absent = absent_categories(face_from_table(workspace.read_table(FACE)).portrait) if workspace.has(FACE) else ()
+        return assemble(
+            self._avatar(), self._person().dressed, rows, key=identity_of(self.request.photograph), absent=absent,
+            encoder=encoder.name, seed=self.recipe.training.seed,
+        )  # fmt: skip
+
+    def _register(self) -> dict[str, Any]:
+        self.tell("register: the avatar goes to MLflow")
+        name = body_model_name(identity_of(self.request.photograph))
+        with folder_copy(self.workspace, "avatar") as folder:
+            version = self._books.register(folder, name, REGISTERED_ALIAS, MODEL_CODE)
+        return {"model": f"{name} version {version}", "files": []}
 
     def _report(self) -> dict[str, Any]:
         self.tell("report: drawing and measuring")
@@ -267,9 +359,27 @@ class _Build:
         files, metrics = write_report(self.workspace, avatar, person, captured, seen, unseen, recipe)
         untrained = asdict(score_frames(before, unseen, recipe.rasterizer))
         metrics["before_training"] = {"unseen_motion": untrained}
+        metrics["edits"] = self._shown_edits(files)
         with self._books.stage("report") as child:
             child.metrics(numbers_of(metrics))
             for name in files:
                 if self.workspace.is_local:
                     child.artifact(self.workspace.local_path(name), "report")
         return {"metrics": metrics, "files": files}
+
+    def _shown_edits(self, files: list[str]) -> dict[str, dict[str, float]]:
+        """Measure the edits, and add a picture of them to the report's files."""
+        if not self.prompts:
+            return {}
+        recipe, avatar = self.recipe, self._assembled()
+        self.workspace.write(EDITS, encode_image(edits_sheet(avatar, recipe.rasterizer, EDITS_PX)))
+        files.append(EDITS)
+        scores = {}
+        for row, subject in zip(self._edit_rows(), avatar.subjects[1:], strict=True):
+            place = EditFiles.of(str(row["key"]))
+            edited, plain = (
+                [frame_of(clip, number, generated=True) for number in range(len(clip))]
+                for clip in (self._read(place.edited), self._read(place.plain))
+            )
+            scores[subject.text] = score_edit(avatar, subject, edited, plain, recipe.rasterizer)
+        return edit_numbers(scores)

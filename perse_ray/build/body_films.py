@@ -17,6 +17,8 @@ from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
 
 PERSON = "body/person.safetensors"
 """The fitted person."""
+FACE = "body/face.parquet"
+"""The tracked face, where there is one."""
 
 
 def clip_file(key: str) -> str:

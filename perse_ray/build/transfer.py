@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from perse.attributes import Category
 from perse.avatar import Avatar, Subject
 from perse.avatar.storage import avatar_tensors, describe
+from perse.avatar.whole_body import WholeBody
 from perse.data import EditedPortrait, PortraitClip, TrackedPortrait, archive
 from perse.data.images import encode_image
 from perse.data.keys import clip_key
@@ -102,6 +103,10 @@ def transfer(request: TransferRequest) -> TransferResult:
     watch = _Watch(request.tell)
     workspace, recipe = request.workspace, request.recipe
     avatar = open_avatar(workspace.location)
+    if isinstance(avatar.decoder, WholeBody):
+        raise InputError(
+            "this is a whole body, which takes attributes in words: perse build-body --edits category=words"
+        )
     clips = _known_clips(workspace)
     watch("looking for the part in the picture")
     head = recipe.head.load()

@@ -3,10 +3,16 @@
     perse build-body                                              the sample person, into runs/body
     perse build-body --portrait me_standing.jpg --workspace runs/body
     perse build-body --portrait party.jpg --person 2 --workspace runs/her
+    perse build-body --portrait me_standing.jpg --edits "hat=red beanie" "clothes=green hoodie"
+    perse view --workspace runs/body                              look at it; so do perse render, export and serve
 
 or, on a cluster (tokens are on: export RAY_AUTH_MODE=token and RAY_AUTH_TOKEN first):
 
     ray job submit --working-dir . -- python jobs/build_body.py --portrait s3://b/me.jpg --workspace s3://b/me
+
+--edits says what the avatar can wear besides, as category=words; categories are clothes, hat, headphones, hair, beard,
+eyebrows and mouth. The recipe's are two hats and two garments. Edits of one category blend into each other, edits of
+several go together, and what an edit is not about stays as it is.
 
 Without --portrait it takes the sample person, which is a rendering (docs/body.md). A picture of half a body is
 accepted; what it does not show is guessed, and said. Repeat the same command after any interruption: what is finished
@@ -17,9 +23,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from perse_ray.commands.command_line import parsed, run_command
+
+if TYPE_CHECKING:
+    from perse.data import AttributePrompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +47,12 @@ class Arguments:
 
     person: int | None = None
     """Which person, where the photograph shows several: 1 is the leftmost."""
+
+    edits: tuple[str, ...] | None = None
+    """What the avatar can wear besides, as category=words; the recipe's if left out."""
+
+    prompts: Path | None = None
+    """CSV file with such edits, as for `perse build`."""
 
     wait: bool = False
     """Wait while another run holds the workspace, instead of refusing."""
@@ -56,10 +72,13 @@ def main(arguments: Arguments) -> None:
     recipe = body_recipe_named(arguments.recipe)
     check_location(arguments.workspace)
     photograph = sample_photograph() if arguments.portrait is None else read_photograph(arguments.portrait)
+    prompts = _prompts(arguments)
     workspace = Workspace.open(arguments.workspace)
     with locked(workspace, wait=arguments.wait):
         done = build_body(
-            BodyRequest(recipe=recipe, photograph=photograph, workspace=workspace, person=arguments.person)
+            BodyRequest(
+                recipe=recipe, photograph=photograph, workspace=workspace, person=arguments.person, prompts=prompts
+            )
         )
     metrics = done.metrics
     print(
@@ -71,9 +90,31 @@ def main(arguments: Arguments) -> None:
         f"\n  the photograph  {_scores(metrics['captured'])}"
         f"\n  speed           {metrics['frames_per_second']:.1f} frames/s at {metrics['frames_per_second_px']} px, "
         f"{metrics['gaussians']} Gaussians (the paper: 25.6 on an A6000)"
-        f"\n  report          {workspace.location}/report"
-        f"\n  avatar          {workspace.location}/avatar"
+        + "".join(f"\n  {text:<60} {_edit_scores(scores)}" for text, scores in metrics["edits"].items())
+        + f"\n  report          {workspace.location}/report"
+        f"\n  avatar          {workspace.location}/avatar, in MLflow {done.model}"
+        f"\n  look at it      perse view --workspace {arguments.workspace}"
     )
+
+
+def _prompts(arguments: Arguments) -> tuple[AttributePrompt, ...] | None:
+    """What was asked for; None leaves it to the recipe.
+
+    Raises:
+        PromptError: it cannot be understood, or is no edit of a body.
+    """
+    from perse.body.editing import body_prompts, checked_prompts
+    from perse.synthesis.prompts import read_prompts_csv
+
+    if arguments.edits is None and arguments.prompts is None:
+        return None
+    listed = read_prompts_csv(arguments.prompts) if arguments.prompts else []
+    return checked_prompts([*body_prompts(arguments.edits or ()), *listed])
+
+
+def _edit_scores(scores: dict[str, float]) -> str:
+    outside = f"{scores['leakage']:.5f}" if scores["leakage"] >= 5e-6 else "nothing"
+    return f"gain {scores['gain_db']:.1f} dB, changes {scores['inside']:.3f} inside the edit, {outside} outside"
 
 
 def _scores(scores: dict[str, Any]) -> str:

@@ -70,6 +70,14 @@ def parsed(name: str, kind: Any, description: str | None, words: Sequence[str] |
     return tyro.cli(kind, prog=f"perse {name}", description=description, args=words)
 
 
+def workspace_first(words: Sequence[str] | None) -> list[str]:
+    """Words in which a workspace that stands bare before all options (``perse view runs/me``) is named."""
+    words = list(sys.argv[1:] if words is None else words)
+    if words and not words[0].startswith("-") and "--workspace" not in words:
+        return ["--workspace", *words]
+    return words
+
+
 def recipe_of(name: str, seed: int | None) -> Recipe:
     """A built-in recipe by name, or one's own as "module:function" (no arguments, returns a `Recipe`).
 

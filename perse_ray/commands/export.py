@@ -2,6 +2,7 @@
 
     perse export --workspace runs/me --wear "hat=teal beanie" --out me.ply          SuperSplat, Unity, Unreal
     perse export --workspace runs/me --out me.sog me.spz me.glb                    small; glTF
+    perse export runs/body --motion dance --stride 4 --out me.html                 a whole body, in motion
     perse export --workspace runs/me --motion builtin --stride 4 --out me.usdc     OpenUSD with the animation
     perse export --workspace runs/me --motion builtin --out "frames/me_####.ply"   a numbered sequence: SuperSplat
     perse export --workspace runs/me --wear "hair=white afro" --out me.html         opens by double click
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perse.errors import InputError
-from perse_ray.commands.command_line import parsed, run_command
+from perse_ray.commands.command_line import parsed, run_command, workspace_first
 
 if TYPE_CHECKING:
     from perse.avatar import Avatar
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 class Arguments:
     """What to export, and as what."""
 
-    out: tuple[Path, ...]
+    out: tuple[Path, ...] = ()
     """Files to write: .ply, .compressed.ply, .splat, .spz, .sog, .glb, .usdc, .html; me_####.ply for a sequence."""
 
     workspace: str = "runs/demo"
@@ -50,7 +51,8 @@ class Arguments:
     """Joint rotations of a still in degrees, axis-angle, as neck=0,20,0."""
 
     motion: str | None = None
-    """Motion file (.json or .npz) or the word builtin; a still if left out."""
+    """Motion file (.json or .npz), the word builtin, or a motion that a body brings along (turn, wave, walk, squat,
+    dance); a still if left out."""
 
     stride: int = 1
     """Every n-th frame of the motion."""
@@ -64,6 +66,11 @@ def main(arguments: Arguments) -> None:
     from perse.export import Provenance, format_of, frame_paths, freeze, is_numbered, mixed_code, parse_mix
     from perse.export.opening import open_avatar
 
+    if not arguments.out:
+        raise InputError(
+            f"say what to write, as in: perse export {arguments.workspace} --out me.ply "
+            "(.ply, .compressed.ply, .splat, .spz, .sog, .glb, .usdc or .html)"
+        )
     formats = [format_of(path) for path in arguments.out]  # a wrong ending is refused before any work
     _check(arguments)
     avatar = open_avatar(arguments.workspace)
@@ -133,5 +140,5 @@ def _check(arguments: Arguments) -> None:
 
 def run(words: Sequence[str] | None = None) -> int:
     """Run the command with words of a command line, the process's by default; returns the exit code."""
-    arguments = parsed("export", Arguments, __doc__, words)
+    arguments = parsed("export", Arguments, __doc__, workspace_first(words))
     return run_command(lambda: main(arguments))

@@ -5,6 +5,7 @@
     perse render interpolate --workspace runs/me --start "hair=grey bob" --end "hair=white afro" --out strip.png
     perse render reenact   --workspace runs/me --motion me.json --out me.mp4
     perse render reenact   --workspace runs/me --transparent --out frames/
+    perse render reenact   --workspace runs/body --motion dance --out dance.mp4
 
 The ending of --out says what is made: .mp4 (H.264), .webp (animated, may be transparent), .png (all frames side by
 side), .jpg for one picture, or a folder of numbered PNGs. --wear names edits by words of their prompts or by key, with
@@ -15,6 +16,7 @@ synthetic; `perse verify FILE` reads it.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from perse.errors import InputError
-from perse_ray.commands.command_line import parsed, run_command
+from perse_ray.commands.command_line import parsed, run_command, workspace_first
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from perse.avatar import Avatar
     from perse.export import Mix, Shot
 
+KINDS = ("portrait", "turntable", "interpolate", "reenact")
 STRIP_FRAMES = 24
 """More frames than this do not fit side by side."""
 
@@ -119,7 +122,8 @@ class Reenact(Common):
     """Edits, as category=words."""
 
     motion: str | None = None
-    """Motion file (.json or .npz); the built-in test motion if left out."""
+    """Motion file (.json or .npz), or a motion that a body brings along (turn, wave, walk, squat, dance); the built-in
+    test motion, or all that a body brings along, if left out."""
 
     stride: int = 1
     """Every n-th frame of the motion."""
@@ -158,11 +162,11 @@ def planned(
         BUILT_IN,
         Shot,
         at_rest,
-        head_centre,
         interpolation,
         mixed_code,
         motion_of,
         orbit,
+        orbit_centre,
         parse_mix,
         portrait_camera,
         posed,
@@ -191,7 +195,7 @@ def planned(
     if isinstance(command, Reenact):
         motion, fps = motion_of(avatar, command.motion or BUILT_IN)
         return reenactment(code, camera, motion.frame(slice(None, None, command.stride))), [mix], fps / command.stride
-    view = orbit(camera, head_centre(avatar), math.radians(command.yaw), math.radians(command.pitch))
+    view = orbit(camera, orbit_centre(avatar), math.radians(command.yaw), math.radians(command.pitch))
     return [Shot(code, posed(avatar, command.expression, command.pose), view)], [mix], 25.0
 
 
@@ -245,5 +249,17 @@ def _write(command: Common, frames: Iterable[NDArray[np.uint8]], count: int, fps
 
 def run(words: Sequence[str] | None = None) -> int:
     """Run the command with words of a command line, the process's by default; returns the exit code."""
-    arguments = parsed("render", Command, __doc__, words)
+    words = list(sys.argv[1:] if words is None else words)
+    if words and not words[0].startswith("-") and words[0] not in KINDS:
+        return run_command(lambda: _ask_for_a_kind(words[0]))
+    arguments = parsed("render", Command, __doc__, [*words[:1], *workspace_first(words[1:])])
     return run_command(lambda: main(arguments))
+
+
+def _ask_for_a_kind(said: str) -> None:
+    """
+    Raises:
+        InputError: always; it says what to type.
+    """
+    place = said if "/" in said or Path(said).exists() else "runs/me"
+    raise InputError(f"say what to film, {', '.join(KINDS)}, as in: perse render turntable {place} --out turn.mp4")

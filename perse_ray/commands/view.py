@@ -1,6 +1,7 @@
 """Look at an avatar in a browser, live.
 
-    perse view --workspace runs/me
+    perse view runs/me
+    perse view --workspace runs/body                          a whole body
     perse view --workspace s3://bucket/me --port 8401 --open
 
 Turn it with the mouse, move the sliders, play a motion, drop a motion file on the page. While the avatar is still being
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perse.errors import InputError
-from perse_ray.commands.command_line import parsed, run_command
+from perse_ray.commands.command_line import parsed, run_command, workspace_first
 from perse_ray.commands.local_page import LocalPage
 
 if TYPE_CHECKING:
@@ -61,5 +62,5 @@ def found(place: str) -> Workspace:
 
 def run(words: Sequence[str] | None = None) -> int:
     """Run the command with words of a command line, the process's by default; returns the exit code."""
-    arguments = parsed("view", Arguments, __doc__, words)
+    arguments = parsed("view", Arguments, __doc__, workspace_first(words))
     return run_command(lambda: main(arguments))

@@ -20,6 +20,16 @@ MODEL_KEY = 12
 """Digits of a portrait's key in the name of its model."""
 
 
+def head_model_name(key: str) -> str:
+    """Name of the registered head avatar of a portrait."""
+    return f"perse-{key[:MODEL_KEY]}"
+
+
+def body_model_name(key: str) -> str:
+    """Name of the registered whole-body avatar of a photograph."""
+    return f"perse-body-{key[:MODEL_KEY]}"
+
+
 @dataclass
 class Removed:
     """What was removed, and what remains to be.
@@ -52,7 +62,8 @@ def remove_from_mlflow(workspace: Workspace, keys: Sequence[str]) -> Removed:
         client = store.client()
         runs = _runs(client, note)
         for key in keys:
-            _remove_models(client, f"perse-{key[:MODEL_KEY]}", done)
+            for name in (head_model_name(key), body_model_name(key)):
+                _remove_models(client, name, done)
         for run in runs:
             _remove_run(client, run, done)
     return done

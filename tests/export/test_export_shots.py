@@ -13,11 +13,11 @@ from PIL import Image
 from perse.export import (
     at_rest,
     film,
-    head_centre,
     interpolation,
     mixed_code,
     mp4_bytes,
     orbit,
+    orbit_centre,
     portrait_camera,
     reenactment,
     strip,
@@ -29,7 +29,7 @@ from perse.synthesis.motion import load_motion
 
 
 def test_orbiting_keeps_the_head_in_place(avatar) -> None:  # type: ignore[no-untyped-def]
-    camera, centre = portrait_camera(avatar, 64), head_centre(avatar)
+    camera, centre = portrait_camera(avatar, 64), orbit_centre(avatar)
     at, depth = camera.project(centre[None])
     for yaw, pitch in ((0.5, 0.0), (-1.0, 0.4), (3.1, -0.2)):
         moved, far = orbit(camera, centre, yaw, pitch).project(centre[None])
@@ -38,7 +38,7 @@ def test_orbiting_keeps_the_head_in_place(avatar) -> None:  # type: ignore[no-un
 
 def test_a_positive_yaw_shows_the_persons_left(avatar) -> None:  # type: ignore[no-untyped-def]
     """The left ear (x > 0) comes nearer to the camera."""
-    camera, centre = portrait_camera(avatar, 64), head_centre(avatar)
+    camera, centre = portrait_camera(avatar, 64), orbit_centre(avatar)
     ear = centre + torch.tensor([0.08, 0.0, 0.0])
     assert orbit(camera, centre, 0.5).project(ear[None])[1] < camera.project(ear[None])[1]
 

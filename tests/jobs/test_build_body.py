@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from perse.body.avatar import avatar_from_files
+from perse.attributes import Category
+from perse.avatar import load_avatar
+from perse.export.opening import open_avatar
+from perse_ray.commands import export, render
 from perse_ray.commands.build_body import run
 
 
@@ -23,16 +26,47 @@ def test_a_body_is_built_and_a_second_run_skips_everything(
     assert metrics["guessed"] == [] and metrics["unseen_motion"]["mask_iou"] > 0.6
     for name in ("turntable.mp4", "wave.mp4", "walk.mp4", "dance.mp4", "close_ups.png", "unseen.png", "fit.png"):
         assert (place / "report" / name).stat().st_size > 500
-    files = {name: (place / "avatar" / name).read_bytes() for name in ("body.safetensors", "body.json")}
-    assert len(avatar_from_files(files)) == metrics["gaussians"]
+    avatar = load_avatar(place / "avatar")
+    assert avatar.n_gaussians > metrics["gaussians"]  # a hat has points of its own
+    assert [subject.category for subject in avatar.subjects] == [None, Category.HAT, Category.CLOTHES]
+    assert set(metrics["edits"]) == {subject.text for subject in avatar.subjects[1:]}
+    assert all(one["leakage"] < 1e-3 < one["inside"] for one in metrics["edits"].values())
+    assert (place / "report/edits.png").stat().st_size > 500 and "in MLflow perse-body-" in said
     assert (place / "avatar/body.ply").read_bytes().startswith(b"ply")
     assert run(words) == 0
-    assert "5 stages were finished before" in capsys.readouterr().out
+    assert "7 stages were finished before" in capsys.readouterr().out
+
+    # The same commands as for a head's avatar.
+    assert (
+        render.run(
+            [
+                "reenact",
+                str(place),
+                "--motion",
+                "walk",
+                "--stride",
+                "24",
+                "--size",
+                "64",
+                "--out",
+                str(tmp_path / "w.mp4"),
+            ]
+        )
+        == 0
+    )
+    assert (
+        export.run([str(place), "--wear", "hat=beanie", "--out", str(tmp_path / "hat.ply"), str(tmp_path / "hat.glb")])
+        == 0
+    )
+    opened = open_avatar(str(place))
+    assert opened.n_gaussians == avatar.n_gaussians
 
 
 def test_expected_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in (
         (["--recipe", "huge"], "no body recipe"),
+        (["--edits", "hat=xylophone", "--workspace", str(tmp_path / "w")], "xylophone"),
+        (["--edits", "nose=long nose", "--workspace", str(tmp_path / "w")], "too small"),
         (["--portrait", str(tmp_path / "missing.jpg"), "--workspace", str(tmp_path / "w")], "missing.jpg"),
     ):
         assert run(words) == 2

@@ -18,8 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from perse.body.avatar.offsets import OffsetConfig, PoseOffsets
+from perse.avatar.pose_offsets import TURNING_JOINTS, OffsetConfig, PoseOffsets
 from perse.gaussians import Gaussians
+from perse.geometry import axis_angle_to_matrix
 from perse.head import blend_transforms, joint_transforms
 
 OPACITY = 0.8
@@ -108,7 +109,7 @@ class BodyAvatar(nn.Module):
         """Points in poses."""
         transforms = joint_transforms(self.joints, pose, self._parents)
         matrices = blend_transforms(transforms, self.skinning)  # [f, n, 4, 4]
-        coarse = self.offsets(self.vertices, pose)
+        coarse = self.offsets(self.vertices, joint_changes(pose))
         offsets = torch.stack([self.mixture @ one for one in coarse])
         canonical = self.rest + self.moved
         turned, shift = matrices[..., :3, :3], matrices[..., :3, 3] + translation[:, None]
@@ -141,3 +142,9 @@ class BodyAvatar(nn.Module):
         moved = self.to(device)
         moved.structure = replace(self.structure, **{name: getattr(moved, name) for name in vars(self.structure)})
         return moved
+
+
+def joint_changes(pose: Float[Tensor, "f 55 3"]) -> Float[Tensor, "f 21 3 3"]:
+    """R(θ) − I of the joints that the pose-driven offset asks about: the body's, without the root."""
+    turns = axis_angle_to_matrix(pose[:, 1 : 1 + TURNING_JOINTS])
+    return turns - torch.eye(3).to(turns)

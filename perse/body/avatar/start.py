@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from perse.avatar.pose_offsets import OffsetConfig
 from perse.body.animation.dressed import DressedPerson
 from perse.body.avatar.avatar import BodyAvatar, Structure
-from perse.body.avatar.offsets import OffsetConfig
 from perse.body.model import BodyRegion, body_regions, shaped_body
 from perse.body.model.covers import Cover
 from perse.body.model.upsampling import sparse, unit_normals
@@ -18,6 +18,8 @@ INSET = 0.9
 outside of it, and a silhouette that is too wide is paid for with white rims."""
 SCALE_EDGES = 0.45
 """First standard deviation of a Gaussian, in lengths of the edges around it."""
+HAIR_SCALE_EDGES = 0.65
+"""Of hair, which has large triangles: through gaps between smaller ones the back of the head showed the face."""
 
 
 def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConfig, seed: int) -> BodyAvatar:
@@ -47,7 +49,7 @@ def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConf
         torch.manual_seed(seed)
         avatar = BodyAvatar(structure, config)
     with torch.no_grad():
-        scales = SCALE_EDGES * _edges(person)
+        scales = torch.where(person.covers == Cover.HAIR, HAIR_SCALE_EDGES, SCALE_EDGES) * _edges(person)
         avatar.colors.copy_(colors)
         avatar.log_scales.copy_(scales.log())
         avatar.moved.copy_(-INSET * scales[:, None] * unit_normals(person.rest, person.faces))

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from perse.avatar.pose_offsets import OffsetConfig
 from perse.body.avatar.avatar import BodyAvatar, Structure
-from perse.body.avatar.offsets import OffsetConfig
 from perse.errors import DamagedFile
 
 TENSORS, ABOUT = "body.safetensors", "body.json"

@@ -19,6 +19,8 @@ SKIN_LIGHTNESS = 32.0
 SEEN = 0.4
 NEIGHBOURS = 5
 SMOOTHING = 4
+COLLAR_M = 0.008
+"""Heights of a neck that differ less are the same."""
 LEAST = 12
 """Fewer seen vertices than this say nothing."""
 
@@ -36,7 +38,9 @@ def vertex_covers(
     """
     lab = torch.from_numpy(cv2.cvtColor(colors.numpy()[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0])
     average = neighbour_average(faces.numpy(), len(template))
-    bare = _spread(_skin_likeness(lab, regions, seen), seen, average)
+    likeness = _skin_likeness(lab, regions, seen)
+    bare = _spread(likeness, seen, average)
+    bare = torch.where(regions == BodyRegion.NECK, _by_height(template[:, 1], likeness, seen, regions, bare), bare)
 
     def of(*chosen: BodyRegion) -> Tensor:
         return torch.isin(regions, torch.tensor([int(one) for one in chosen]))
@@ -78,6 +82,20 @@ def _spread(values: Tensor, seen: Tensor, average: object) -> Tensor:
         smoothed = smooth_values(stack, average, rounds)  # type: ignore[arg-type]
         sums = np.where(sums[:, 1:] < 0.05, smoothed, smoothed if rounds == SMOOTHING else sums)
     return torch.from_numpy((sums[:, 0] / np.maximum(sums[:, 1], 1e-6)).astype(np.float32))
+
+
+def _by_height(height: Tensor, values: Tensor, seen: Tensor, regions: Tensor, otherwise: Tensor) -> Tensor:
+    """[v]: of the neck, what is seen at the same height or somewhere below: a collar goes around, and ends once.
+    Elsewhere nothing that is meant."""
+    sources = (regions == BodyRegion.NECK) & (seen > SEEN)
+    if int(sources.sum()) < LEAST:
+        return otherwise
+    levels = torch.linspace(float(height[sources].min()), float(height[regions == BodyRegion.NECK].max()), 64)
+    near = torch.exp(-0.5 * ((levels[:, None] - height[sources][None]) / COLLAR_M) ** 2)
+    weight = near.sum(1)
+    bare = torch.where(weight > 0.5, (near @ values[sources]) / weight.clamp(min=1e-6), torch.zeros(len(levels)))
+    highest_so_far = bare.cummax(0).values
+    return highest_so_far[torch.searchsorted(levels, height.contiguous()).clamp(max=len(levels) - 1)]
 
 
 def _hem(height: Tensor, lab: Tensor, seen: Tensor, middle: Tensor, trunk: Tensor) -> float:

@@ -38,6 +38,13 @@ class FoundFace:
     top: float
     scale: float
 
+    @classmethod
+    def of(cls, portrait: TrackedPortrait, left: float, top: float, scale: float) -> FoundFace:
+        """A tracked crop at its place."""
+        landmarks = portrait.landmarks_px[:, :2] / scale + np.array([left, top], np.float32)
+        hair = portrait.masks[Part.HAIR] + portrait.masks[Part.HEADWEAR]
+        return cls(portrait, landmarks.astype(np.float32), hair.astype(np.float32), left, top, scale)
+
     def in_crop(self, photo_px: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points [n, 2] of the photograph in pixels of the crop."""
         return np.asarray((photo_px - np.array([self.left, self.top], np.float32)) * np.float32(self.scale))
@@ -65,8 +72,4 @@ def track_face(image: NDArray[np.uint8], found: FoundPerson) -> FoundFace | str:
         log.info("the face is not tracked: %s", error)
         return str(error)
     crop = located.crop
-    landmarks = portrait.landmarks_px[:, :2] / crop.scale + np.array([crop.left + left, crop.top + top], np.float32)
-    hair = portrait.masks[Part.HAIR] + portrait.masks[Part.HEADWEAR]
-    return FoundFace(
-        portrait, landmarks.astype(np.float32), hair.astype(np.float32), crop.left + left, crop.top + top, crop.scale
-    )
+    return FoundFace.of(portrait, crop.left + left, crop.top + top, crop.scale)

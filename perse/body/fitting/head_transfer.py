@@ -22,7 +22,7 @@ def baked_head(body: HeadModel, head: HeadModel, tracked: HeadParameters) -> Ten
     pose[:2] = 0  # where it looks is the body's business
     still = HeadParameters(tracked.betas, tracked.vertex_offsets, tracked.expression, pose)
     moved = pose_head(head, still).vertices - head.template
-    pairs = _pairs()
+    pairs = head_vertex_pairs()
     offsets = torch.zeros(body.n_vertices, 3)
     offsets[pairs[:, 1]] = moved[pairs[:, 0]]
     share = body.skinning_weights[:, [int(joint) for joint in HEAD_JOINTS]].sum(1)
@@ -30,7 +30,8 @@ def baked_head(body: HeadModel, head: HeadModel, tracked: HeadParameters) -> Ten
 
 
 @lru_cache(maxsize=1)
-def _pairs() -> Tensor:
+def head_vertex_pairs() -> Tensor:
+    """[n, 2]: vertex of the embedded head, the same vertex of the anny body."""
     from perse.body.model.anny_body import head_vertices
 
     return torch.from_numpy(head_vertices())

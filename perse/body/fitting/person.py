@@ -16,7 +16,7 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.visibility import seen_in
 from perse.body.fitting.covering import nearest_labels, vertex_covers
 from perse.body.fitting.face import FoundFace, face_size, track_face
-from perse.body.fitting.fill import fill_colors
+from perse.body.fitting.fill import LEAST, alike, fill_colors
 from perse.body.fitting.fit import BodyFit, BodyFitConfig, fit_body, tall_px
 from perse.body.fitting.found import FoundPerson, find_person
 from perse.body.fitting.head_transfer import baked_head
@@ -66,6 +66,7 @@ class FittedPerson:
         parts: [h, w] uint8, values of `Cover`.
         rms_px: of the body landmarks.
         guessed: what the photograph does not show.
+        face: the tracked face; None where it could not be tracked.
     """
 
     dressed: DressedPerson
@@ -74,6 +75,7 @@ class FittedPerson:
     parts: NDArray[np.uint8]
     rms_px: float
     guessed: tuple[str, ...]
+    face: FoundFace | None = None
 
 
 def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person: int | None = None) -> FittedPerson:
@@ -98,15 +100,16 @@ def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person
             from perse.head.embedded import embedded_head
 
             offsets = baked_head(model, embedded_head(), face.portrait.head)
+    tracked = face if isinstance(face, FoundFace) else None
     fit = fit_body(model, found, (image.shape[1], image.shape[0]), face_px, offsets, config.fit)
     body_mask = _drawn_mask(model, fit)
     mask = _matte(image, found, body_mask)
-    dressed = _dressed(model, fit, image, mask, body_mask, face if isinstance(face, FoundFace) else None, config)
+    dressed = _dressed(model, fit, image, mask, body_mask, tracked, config)
     frame = draw_person(dressed, dressed.posed(dressed.parameters), dressed.camera)
     parts = nearest_labels(frame.parts, mask > 0.5)
     if fit.rms_px > POORLY_FITTED * tall_px(found):
         guessed = (*guessed, f"the pose (landmarks are {fit.rms_px:.0f} px off)")
-    return FittedPerson(dressed, image, mask, parts, fit.rms_px, (*fit.guessed, *guessed))
+    return FittedPerson(dressed, image, mask, parts, fit.rms_px, (*fit.guessed, *guessed), tracked)
 
 
 def _reduced(image: Image) -> Image:
@@ -208,14 +211,33 @@ def _refined(
         seen=empty[:, 0], fill=empty, camera=fit.camera,
     )  # fmt: skip
     photo_px, seen = seen_in(person.posed(fit.parameters), person.faces, fit.camera, mask)
-    fill = fill_colors(rest, fine_covers, sampled(image, photo_px), seen)
+    photographed = sampled(image, photo_px)
+    kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
+    seen = seen * ~_collar(photographed, seen, fine_covers, kinds)
+    fill = fill_colors(rest, fine_covers, photographed, seen)
     return replace(person, photo_px=photo_px, seen=seen, fill=fill)
+
+
+def _collar(colors: Tensor, seen: Tensor, covers: Tensor, regions: Tensor) -> Tensor:
+    """[n] bool: places of neck and ears where the photograph shows something else than skin, a collar or hair that
+    hangs over them. They are taken as not seen, and get the colour of skin."""
+    skin = (covers == Cover.SKIN) & (seen > 0)
+    beside = torch.isin(regions, torch.tensor([int(BodyRegion.NECK), int(BodyRegion.SCALP), int(BodyRegion.TORSO)]))
+    face = skin & (regions == BodyRegion.FACE) & (seen > 0.6)
+    if int(face.sum()) < LEAST:
+        return torch.zeros_like(skin)
+    return skin & beside & ~alike(colors, face)
 
 
 def _looseness(thickness: Tensor, shares: Tensor) -> Tensor:
     """[n]: cloth by its thickness, hair a little, skin and shoes not at all."""
-    wide = ((thickness - LOOSE_FROM_M) / LOOSE_OVER_M).clamp(0, 1)
-    return wide * (shares[:, Cover.UPPER] + shares[:, Cover.LOWER] + HAIR_LOOSENESS * shares[:, Cover.HAIR])
+    cloth = shares[:, Cover.UPPER] + shares[:, Cover.LOWER] + HAIR_LOOSENESS * shares[:, Cover.HAIR]
+    return loose_by_thickness(thickness) * cloth
+
+
+def loose_by_thickness(thickness: Tensor) -> Tensor:
+    """[n] in [0, 1]: how loosely cloth hangs that stands so far off the skin, metres."""
+    return ((thickness - LOOSE_FROM_M) / LOOSE_OVER_M).clamp(0, 1)
 
 
 def sampled(image: Image, pixels: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -13,9 +14,11 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from perse.body.animation.dressed import DressedPerson
+from perse.body.fitting.face import FoundFace
 from perse.body.fitting.person import FittedPerson
 from perse.body.model import BodyParameters
 from perse.body.model.upsampling import FineMesh
+from perse.data.tables import table_to_tracked, tracked_to_table
 from perse.errors import DamagedFile
 from perse.geometry import Camera
 from perse.head import HeadModel
@@ -76,6 +79,29 @@ def person_from_bytes(data: bytes, model: HeadModel) -> FittedPerson:
         raise DamagedFile(
             f"the fitted person is damaged ({type(error).__name__}); run the same command again"
         ) from None
+
+
+_PLACE = b"place"
+
+
+def face_to_table(face: FoundFace) -> pa.Table:
+    """A tracked face as one row, its place in the photograph beside it."""
+    place = json.dumps({"left": face.left, "top": face.top, "scale": face.scale})
+    table = tracked_to_table(face.portrait)
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _PLACE: place.encode()})
+
+
+def face_from_table(table: pa.Table) -> FoundFace:
+    """The face that was written.
+
+    Raises:
+        DamagedFile: it is no such table.
+    """
+    try:
+        place = json.loads(table.schema.metadata[_PLACE])
+        return FoundFace.of(table_to_tracked(table.replace_schema_metadata(None)), **place)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedFile(f"the tracked face is damaged ({type(error).__name__}); run the same command again") from None
 
 
 def _about(data: bytes) -> dict[str, Any]:

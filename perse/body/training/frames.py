@@ -91,24 +91,41 @@ def captured_patches(person: FittedPerson, size_px: int) -> list[BodyClip]:
     In a picture of a whole person a face has twenty pixels, and thousands of Gaussians: only a closer look says which
     colours are whose.
     """
-    dressed, parameters = person.dressed, person.dressed.parameters
-    posed = pose_body(dressed.model, parameters)
+    face = face_window(person)
+    windows = [] if face is None else [face]
+    joints = _posed_joints(person)
+    for side in ("left", "right"):
+        hand = _window(person, joints[finger_joint(side, "middle", 0)], HAND_M)
+        windows += [] if hand is None else [hand]
+    return [_window_clip(person, camera.resized(size_px, size_px), box) for camera, box in windows]
+
+
+Window = tuple[Camera, tuple[int, int, int, int]]
+"""A camera that sees a square window of the photograph, and the window (x0, y0, x1, y1)."""
+
+
+def face_window(person: FittedPerson) -> Window | None:
+    """The photographed face; None where it is too small to be worth a closer look."""
+    eyes = _posed_joints(person)[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
+    return _window(person, eyes + torch.tensor([0.0, -0.02, 0.0]), FACE_M)
+
+
+def _posed_joints(person: FittedPerson) -> Tensor:
+    posed = pose_body(person.dressed.model, person.dressed.parameters)
     ends = torch.cat([posed.joints, torch.ones(len(posed.joints), 1)], 1)
-    joints = (posed.transforms @ ends[..., None])[:, :3, 0]
-    eyes = joints[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
-    places = [(eyes + torch.tensor([0.0, -0.02, 0.0]), FACE_M)]
-    places += [(joints[finger_joint(side, "middle", 0)], HAND_M) for side in ("left", "right")]
-    found = []
-    for centre, width_m in places:
-        pixel, depth = dressed.camera.project(centre[None])
-        half = int(0.5 * width_m * float(dressed.camera.intrinsics[0, 0]) / float(depth[0]))
-        x, y = (int(place) for place in pixel[0].tolist())
-        box = (x - half, y - half, x + half, y + half)
-        height, width = person.mask.shape
-        if half >= LEAST_HALF_PX and box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height:
-            camera = dressed.camera.cropped(box[0], box[1], 2 * half, 2 * half).resized(size_px, size_px)
-            found.append(_window_clip(person, camera, box))
-    return found
+    return (posed.transforms @ ends[..., None])[:, :3, 0]
+
+
+def _window(person: FittedPerson, centre: Tensor, width_m: float) -> Window | None:
+    camera = person.dressed.camera
+    pixel, depth = camera.project(centre[None])
+    half = int(0.5 * width_m * float(camera.intrinsics[0, 0]) / float(depth[0]))
+    x, y = (int(place) for place in pixel[0].tolist())
+    box = (x - half, y - half, x + half, y + half)
+    height, width = person.mask.shape
+    if half < LEAST_HALF_PX or box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
+        return None
+    return camera.cropped(box[0], box[1], 2 * half, 2 * half), box
 
 
 def _window_clip(person: FittedPerson, camera: Camera, box: tuple[int, int, int, int]) -> BodyClip:

@@ -10,6 +10,7 @@ import perse_ray.serving
 from perse_ray.build.manifests import Result
 from perse_ray.build.run import BuildRun
 from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.registry.removal import head_model_name
 from perse_ray.runtime.local_folders import folder_copy
 
 REGISTERED_ALIAS = "champion"
@@ -19,7 +20,7 @@ MODEL_CODE = Path(perse_ray.serving.__file__).with_name("mlflow_model.py")
 
 def register_avatar(log: BuildLog, portrait_key: str) -> str:
     """The avatar that lies in the log's workspace, registered under the person's name; "NAME version N"."""
-    name = f"perse-{portrait_key[:12]}"
+    name = head_model_name(portrait_key)
     with folder_copy(log.workspace, "avatar") as folder:
         version = log.register(folder, name, REGISTERED_ALIAS, MODEL_CODE)
     return f"{name} version {version}"

@@ -106,14 +106,14 @@ class Animation:
 
     def __call__(self, avatar: LoadedAvatar) -> bytes:
         from perse.export import local_identity, marked, mp4_bytes, sign_media, webp_bytes
-        from perse.export.poses import built_in_motion
+        from perse.export.poses import known_motion
 
-        def shared() -> Motion:
+        def known(name: str) -> Motion:
             card = avatar.avatar.card
-            return built_in_motion().only(card.expression_names, card.joint_names)
+            return known_motion(avatar.avatar, name).only(card.expression_names, card.joint_names)
 
         try:
-            frames, fps = self.request.frames(shared)
+            frames, fps = self.request.frames(known)
         except InputError as error:
             raise UnknownName(str(error)) from None
         resolved = [avatar.resolve(frame) for frame in frames]
@@ -132,6 +132,16 @@ class Animation:
             return list(frames[:1])
         worn = (self.request.attributes, motion.start.attributes, motion.end.attributes)
         return [avatar.resolve(RenderRequest(attributes=attributes)) for attributes in worn]
+
+
+@dataclass(frozen=True)
+class SharedMotion:
+    """What the avatar performs when nobody says what."""
+
+    def __call__(self, avatar: LoadedAvatar) -> Motion:
+        from perse.export.poses import shared_motion
+
+        return shared_motion(avatar.avatar)
 
 
 @dataclass(frozen=True)

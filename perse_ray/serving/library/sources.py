@@ -69,7 +69,10 @@ class WorkspacePlace:
 
     def version(self) -> str:
         if not self.workspace.has(_FILES[-1]):
-            raise InputError(f"{self.workspace.location} holds no finished avatar; build one with `perse build` first")
+            raise InputError(
+                f"{self.workspace.location} holds no finished avatar; "
+                "build one with `perse build` or `perse build-body` first"
+            )
         return self.workspace.fingerprint(_FILES)
 
     def fetch(self, version: str, into: Path) -> Path:

@@ -43,10 +43,11 @@ Turns = Annotated[list[tuple[Angle, Angle, Angle]], Field(max_length=MAX_FRAMES)
 
 
 class NamedMotion(Strict):
-    """A motion that the service knows: `builtin` is the test part of the motion that avatars are trained with."""
+    """A motion that the avatar knows: `builtin` is the test part of the motion that head avatars are trained with. A
+    body brings turn, wave, walk, squat and dance along, and performs them all as `builtin`."""
 
     kind: Literal["named"]
-    name: Literal["builtin"] = "builtin"
+    name: Name = "builtin"
     stride: int = Field(default=1, ge=1, le=100, description="every n-th frame; the rate falls with it")
 
 
@@ -132,12 +133,16 @@ class AnimateRequest(Strict):
             raise ValueError(f"attributes and motion together: {error.errors()[0]['msg']}") from None
         return self
 
-    def frames(self, built_in: Callable[[], Motion]) -> tuple[list[RenderRequest], float]:
-        """One render request a frame, and frames a second."""
+    def frames(self, known: Callable[[str], Motion]) -> tuple[list[RenderRequest], float]:
+        """One render request a frame, and frames a second.
+
+        Args:
+            known: the avatar's motion of a name.
+        """
         if isinstance(self.motion, BetweenMotion):
             return [self._frame(look) for look in _glide(self.motion)], self.motion.fps
         stride = self.motion.stride if isinstance(self.motion, NamedMotion) else 1
-        motion = self.motion.motion() if isinstance(self.motion, UploadedMotion) else built_in()
+        motion = self.motion.motion() if isinstance(self.motion, UploadedMotion) else known(self.motion.name)
         looks = [_look(motion, index) for index in range(0, len(motion), stride)]
         return [self._frame(look) for look in looks], motion.fps / stride
 

@@ -26,8 +26,9 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from perse.data.motion_file import Motion, parse_motion
 from perse.errors import InputError, PerseError
-from perse.export.poses import BUILT_IN, built_in_motion
+from perse.export.poses import BUILT_IN
 from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
+from perse_ray.serving.drawing.tasks import SharedMotion
 from perse_ray.serving.library.service import AvatarService
 from perse_ray.serving.schema.deadline import due_in
 from perse_ray.serving.schema.json_shape import JsonTooLarge, checked_json
@@ -114,7 +115,7 @@ class Conversation:
             if message["type"] == "websocket.disconnect":
                 return
             if message.get("bytes") is not None:
-                await self._motion(partial(_uploaded, message["bytes"]), self._file)
+                await self._motion(partial(_read, message["bytes"]), self._file)
             else:
                 await self._hear(message.get("text") or "")
 
@@ -136,7 +137,7 @@ class Conversation:
                 self._wishes[said.channel] = said
                 self._news.set()
             elif said.motion == BUILT_IN:
-                await self._motion(built_in_motion, BUILT_IN)
+                await self._motion(self._shared, BUILT_IN)
             else:
                 self._file = said.name or "motion"
 
@@ -169,10 +170,14 @@ class Conversation:
                     await self._tell("avatar", info=info.model_dump(mode="json"), motion_limit=MAX_MOTION_BYTES)
             await anyio.sleep(WATCH_S)
 
-    async def _motion(self, read: Callable[[], Motion], name: str) -> None:
+    async def _shared(self) -> Motion:
+        with due_in(INFO_WITHIN_S):
+            return await self.service.run(self.avatar, SharedMotion())
+
+    async def _motion(self, read: Callable[[], Awaitable[Motion]], name: str) -> None:
         """Send a motion, as far as the avatar can perform it."""
         try:
-            motion = await anyio.to_thread.run_sync(read)
+            motion = await read()
             with due_in(INFO_WITHIN_S):
                 info = self._info or await self.service.info(self.avatar)
             can = motion.only(info.expressions, info.joints)
@@ -199,6 +204,10 @@ async def converse(socket: WebSocket, service: AvatarService, avatar: str) -> No
         # Sending to somebody who has just left ends in one of these, depending on the server.
         if gone.subgroup(lambda error: isinstance(error, RuntimeError) and "close message" not in str(error)):
             raise
+
+
+async def _read(data: bytes) -> Motion:
+    return await anyio.to_thread.run_sync(partial(_uploaded, data))
 
 
 def _uploaded(data: bytes) -> Motion:

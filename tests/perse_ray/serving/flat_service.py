@@ -26,6 +26,7 @@ class FlatAvatar:
         self.avatar = SimpleNamespace(
             card=SimpleNamespace(expression_names=("jawLeft", "smile"), joint_names=("neck", "jaw")),
             subjects=(SimpleNamespace(key="hat-a", category=Category.HAT),),
+            decoder=None,
         )
 
     def resolve(self, request: RenderRequest) -> SimpleNamespace:

@@ -86,6 +86,7 @@ def test_the_built_in_motion_leaves_out_what_the_avatar_lacks() -> None:
     ("body", "says"),
     [
         ({"motion": {"kind": "dance"}}, "kind"),
+        ({"motion": {"kind": "named", "name": "../../etc/passwd"}}, "knows no motion"),
         ({"motion": {"kind": "uploaded"}}, "names 1 to"),
         ({"motion": {"kind": "uploaded", "joints": {"jaw": [[9, 0, 0]]}}}, "3.2"),
         ({"motion": {"kind": "uploaded", "joints": {"jaw": [[0, 0, 0]] * 400}}}, "300"),

@@ -157,14 +157,19 @@ def color_of(name: str) -> NDArray[np.float32]:
 
 def dyed(cloth: Cloth, pattern: str, color: str, accent: str) -> Field:
     """A fabric [h, w, 3] in L*a*b*: plain, striped (across or, for shirts, along) or checked."""
-    base = np.broadcast_to(color_of(color), (*cloth.silhouette.shape, 3)).astype(np.float32)
     if pattern == "plain" or not accent:
-        return base
+        return np.broadcast_to(color_of(color), (*cloth.silhouette.shape, 3)).astype(np.float32)
+    return woven(cloth.across, cloth.down, pattern, color, accent)
+
+
+def woven(across: Field, down: Field, pattern: str, color: str, accent: str) -> Field:
+    """A pattern of two colours [..., 3] in L*a*b* at coordinates [...] of the cloth, face widths."""
+    base = np.broadcast_to(color_of(color), (*down.shape, 3)).astype(np.float32)
     second = color_of(accent)
     if pattern == "striped":
-        return base + (second - base) * _square_wave(cloth.down, 0.21, 0.46)[..., None]
+        return base + (second - base) * _square_wave(down, 0.21, 0.46)[..., None]
     if pattern == "pinstriped":
-        return base + (second - base) * _square_wave(cloth.across, 0.115, 0.3)[..., None]
+        return base + (second - base) * _square_wave(across, 0.115, 0.3)[..., None]
     # Gingham: threads of the accent both ways; where both cross it is at its fullest.
-    along, across = _square_wave(cloth.across, 0.19), _square_wave(cloth.down, 0.19)
-    return second + (base - second) * (0.5 * along + 0.5 * across)[..., None]
+    along, around = _square_wave(across, 0.19), _square_wave(down, 0.19)
+    return second + (base - second) * (0.5 * along + 0.5 * around)[..., None]

@@ -12,6 +12,11 @@ const COMMON = [
 const HEAD = [                 // label, joints, axis, degrees from, to
   ["Jaw", ["jaw"], 0, 0, 30], ["Turn", ["neck"], 1, -45, 45], ["Nod", ["neck"], 0, -25, 25], ["Tilt", ["neck"], 2, -20, 20],
   ["Eyes sideways", ["left_eye", "right_eye"], 1, -20, 20], ["Eyes up and down", ["left_eye", "right_eye"], 0, -12, 12],
+  // Of a whole body: joints that a head does not have leave their sliders out.
+  ["Turn around", ["pelvis"], 1, -180, 180], ["Bow", ["spine1", "spine2", "spine3"], 0, -10, 25], ["Lean", ["spine1", "spine2", "spine3"], 2, -12, 12],
+  ["Left arm", ["left_shoulder"], 2, -45, 90], ["Right arm", ["right_shoulder"], 2, -90, 45],
+  ["Left elbow", ["left_elbow"], 1, -120, 0], ["Right elbow", ["right_elbow"], 1, 0, 120],
+  ["Left leg", ["left_hip"], 0, -80, 30], ["Right leg", ["right_hip"], 0, -80, 30], ["Left knee", ["left_knee"], 0, 0, 120], ["Right knee", ["right_knee"], 0, 0, 120],
 ];
 const MOODS = [
   ["Neutral", {}, {}],

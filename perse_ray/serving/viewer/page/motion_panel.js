@@ -24,7 +24,7 @@ class MotionPanel {
 
   // A motion that came from the service, or from the camera.
   add({ name, fps, expressions, joints, left_out }, play = name !== "builtin") {
-    const label = name === "builtin" ? "Built-in: unseen poses" : name;
+    const label = name === "builtin" ? "Built-in" : name;
     this.motions.set(label, { fps, expressions, joints });
     const names = [...this.motions.keys()].map((key) => [key, key]);
     radios(at("motions"), "motion", names, (key) => { this.player.load(this.motions.get(key)); this.play(true); }).set(label);

@@ -16,10 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from perse.body.model.joints import N_BODY
-from perse.geometry import axis_angle_to_matrix
-
-POSE_NUMBERS = (N_BODY - 1) * 6
+TURNING_JOINTS = 21
+"""SMPL-X's joints of the body without the root: neither face nor fingers."""
+POSE_NUMBERS = TURNING_JOINTS * 6
 GROUPS = 4
 UNIT_M = 0.01
 """What the MLP counts in: with metres, the first step of Adam would throw cloth across the room."""
@@ -70,10 +69,13 @@ class PoseOffsets(nn.Module):
         sampled = nn.functional.grid_sample(self.planes, pairs, align_corners=True, padding_mode="border")
         return sampled[..., 0].permute(2, 0, 1).flatten(1)
 
-    def forward(self, places: Float[Tensor, "v 3"], pose: Float[Tensor, "f 55 3"]) -> Float[Tensor, "f v 3"]:
-        """Metres, in rest pose."""
-        turns = axis_angle_to_matrix(pose[:, 1:N_BODY])
-        numbers = (turns[..., :2] - torch.eye(3).to(turns)[:, :2]).flatten(1)
+    def forward(self, places: Float[Tensor, "v 3"], changes: Float[Tensor, "f 21 3 3"]) -> Float[Tensor, "f v 3"]:
+        """Metres, in rest pose.
+
+        Args:
+            changes: R(θ) − I of the turning joints, each relative to its parent.
+        """
+        numbers = changes[..., :2].flatten(1)
         hidden = self.first(self.features(places))[None] + self.pose(numbers)[:, None]
         for norm, layer in zip(self.norms, (*self.middle, self.last), strict=True):
             flat = nn.functional.relu(norm(hidden.flatten(0, 1))).reshape(hidden.shape)
