@@ -21,6 +21,8 @@ from perse_ray.serving.http.app import create_app
 from perse_ray.serving.library.avatar_cache import Shelf
 from perse_ray.serving.library.service import LocalAvatars
 from perse_ray.serving.library.sources import WorkspacePlace
+from perse_ray.serving.schema.requests import Appearance
+from perse_ray.serving.viewer.socket import Splats
 
 CAMERA = "document.body.dataset.camera"
 
@@ -49,6 +51,7 @@ class Nodding:
 @pytest.fixture(scope="module")
 def address(workspace: Path) -> Iterator[str]:
     shelf = Shelf({"me": WorkspacePlace(Workspace(str(workspace)))}, memory_mib=1000)
+    Splats(Appearance(), "avatar", 0)(shelf.avatar("me"))  # kernels may have to be compiled: pages wait ten seconds
     listening = socket.create_server(("127.0.0.1", 0))
     app = create_app(LocalAvatars(shelf), None, Nodding)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws_per_message_deflate=False))
@@ -86,7 +89,7 @@ def opened(context: Any, address: str) -> Any:
 
 
 def until(page: Any, condition: str) -> None:
-    for _ in range(400):
+    for _ in range(1200):
         if page.evaluate(condition):
             return
         page.wait_for_timeout(50)
@@ -140,7 +143,9 @@ def test_who_may_not_use_the_camera_is_told_what_to_do(browser_with_a_camera: An
     page.click("#camera-use")
     until(page, f"{CAMERA}?.startsWith('The camera may not be used. Allow it')")
     assert page.get_attribute("#camera-use", "aria-pressed") == "false"
-    page.evaluate("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError'))")
+    page.evaluate(
+        "{ navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError')); 0 }"
+    )
     page.click("#camera-use")
     until(page, f"{CAMERA}?.startsWith('No camera was found')")
     context.close()
