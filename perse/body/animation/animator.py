@@ -25,6 +25,14 @@ class BodyAnimator(Protocol):
         ...
 
 
+class BodyAnimatorConfig(Protocol):
+    """Anything that builds an animator."""
+
+    def build(self) -> BodyAnimator:
+        """The animator, where it runs."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Drift:
     """What generated frames get wrong: their maker's idea of the person instead of the person.
