@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from perse.body.animation.animator import ProceduralBodyAnimatorConfig
+from perse.body.animation.animator import BodyAnimatorConfig, ProceduralBodyAnimatorConfig
 from perse.body.animation.motions import MOTIONS, UNSEEN, Filmed
 from perse.body.avatar import OffsetConfig
 from perse.body.fitting.person import PersonFitConfig
@@ -28,7 +28,7 @@ class BodyRecipe:
     """The parametric body."""
     fit: PersonFitConfig = field(default_factory=PersonFitConfig)
     """How the person is fitted."""
-    animator: ProceduralBodyAnimatorConfig = field(default_factory=ProceduralBodyAnimatorConfig)
+    animator: BodyAnimatorConfig = field(default_factory=ProceduralBodyAnimatorConfig)
     """Who films."""
     motions: tuple[Filmed, ...]
     """What is filmed to train on; every `held_out_every`th frame is only measured."""

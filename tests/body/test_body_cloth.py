@@ -41,6 +41,14 @@ def test_a_slower_motion_lags_less() -> None:
     assert lags[1] < 0.5 * lags[0]
 
 
+def test_a_motion_filmed_in_few_frames_does_not_run_away() -> None:
+    phase = torch.arange(3) / 3 * 2 * math.pi
+    points = torch.stack([0.1 * torch.sin(phase), 0 * phase, 0 * phase], -1)[:, None]
+    slow = lagged(points, torch.ones(1), 60.0) - points
+    taut = lagged(points, torch.full((1,), 0.02), 2.5) - points
+    assert slow.norm(dim=-1).max() < 0.005 and taut.norm(dim=-1).max() < 0.001
+
+
 def test_only_what_faces_floor_or_sky_sags() -> None:
     square = torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
     faces = torch.tensor([[0, 1, 2], [0, 2, 3]])

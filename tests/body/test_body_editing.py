@@ -9,7 +9,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from perse.attributes import Category
-from perse.body.animation.animator import ProceduralBodyAnimatorConfig
+from perse.body.animation.animator import ProceduralBodyAnimatorConfig, studio_camera
 from perse.body.animation.drawing import draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.motions import Filmed
@@ -120,6 +120,12 @@ def test_what_is_put_on_is_drawn_and_moves_with_its_joint(dressed: DressedPerson
     frame = draw_person(worn, worn.posed(worn.parameters), worn.camera)
     assert ((frame.image[..., 0] > 200) & (frame.image[..., 1] < 60)).any()
     assert torch.equal(worn.posed(worn.parameters)[: len(dressed.rest)], dressed.posed(dressed.parameters))
+
+
+def test_a_hat_does_not_move_the_camera(dressed: DressedPerson) -> None:
+    worn = with_piece(dressed, square(), int(Cover.HAIR))
+    own, other = (studio_camera(one, 64) for one in (dressed, worn))
+    assert torch.equal(own.world_to_camera, other.world_to_camera) and torch.equal(own.intrinsics, other.intrinsics)
 
 
 def test_added_points_lie_on_the_piece() -> None:

@@ -64,7 +64,7 @@ def _is_overview(words: tuple[str, ...]) -> bool:
 def _runs_here(words: tuple[str, ...]) -> bool:
     """Whether an example is quick, and needs no build of minutes, no network and no machine of one's own."""
     others = (("quarantine", "show"), ("quarantine", "retry"), ("models", "fetch"), ("models", "convert"))
-    slow = bool({"turntable", "builtin", "turn.mp4"} & set(words))
+    slow = bool({"turntable", "builtin", "turn.mp4", "runs/body"} & set(words))  # a body is built in test_build_body
     return words[0] in QUICK and words[:2] not in others and not slow and not _is_overview(words)
 
 

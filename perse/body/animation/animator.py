@@ -13,6 +13,7 @@ from perse.body.animation.drawing import BodyFrame, draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.motions import Filmed, performed
 from perse.body.animation.studio_camera import whole_person
+from perse.body.model import pose_body
 from perse.geometry import Camera
 
 
@@ -21,6 +22,14 @@ class BodyAnimator(Protocol):
 
     def film(self, person: DressedPerson, filmed: Filmed, size_px: int) -> BodyClip:
         """A motion as a clip of square frames."""
+        ...
+
+
+class BodyAnimatorConfig(Protocol):
+    """Anything that builds an animator."""
+
+    def build(self) -> BodyAnimator:
+        """The animator, where it runs."""
         ...
 
 
@@ -78,10 +87,11 @@ class ProceduralBodyAnimator:
 
 
 def studio_camera(person: DressedPerson, size_px: int) -> Camera:
-    """The camera that the motions are filmed with: the whole person, from as high as the middle of the body."""
-    points = person.posed(person.parameters)
+    """The camera that the motions are filmed with: the whole body, from as high as its middle. What the body wears
+    makes no difference, so that frames of an edited person can be compared with frames of the unedited one."""
+    height = pose_body(person.model, person.parameters).vertices[:, 1]
     x, _, z = person.parameters.translation.tolist()
-    return whole_person(float(points[:, 1].min()), float(points[:, 1].max()), x, z, size_px)
+    return whole_person(float(height.min()), float(height.max()), x, z, size_px)
 
 
 def drifted(person: DressedPerson, drift: Drift) -> DressedPerson:

@@ -12,6 +12,8 @@ does, the second depends on the pose alone. There is no collision between cloth 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,6 +28,8 @@ DAMPING = 0.45
 """ζ: it overshoots about once."""
 MAX_LAG_M = 0.07
 SUBSTEPS = 4
+LONGEST_STEP_S = 0.032
+"""Of the integration: longer ones let the spring of taut cloth run away, which a motion filmed in few frames showed."""
 SAG = 0.8
 """How much of its slack cloth sags."""
 
@@ -53,14 +57,15 @@ def lagged(points: Tensor, looseness: Tensor, seconds: float) -> Tensor:
     goal = points[:, loose].numpy().astype(np.float64)
     share = looseness.numpy()[loose, None].astype(np.float64)
     omega = OMEGA * (1 - STIFFEST_TO_LOOSEST * share)
-    step = seconds / len(points) / SUBSTEPS
+    substeps = max(SUBSTEPS, math.ceil(seconds / len(points) / LONGEST_STEP_S))
+    step = seconds / len(points) / substeps
     place, speed = goal[0].copy(), np.zeros_like(goal[0])
     out = points.clone()
     for lap in range(2):
         for frame in range(len(points)):
             before, after = goal[frame - 1], goal[frame]
-            for part in range(SUBSTEPS):
-                wanted = before + (after - before) * (part + 1) / SUBSTEPS
+            for part in range(substeps):
+                wanted = before + (after - before) * (part + 1) / substeps
                 speed += step * (omega**2 * (wanted - place) - 2 * DAMPING * omega * speed)
                 place += step * speed
             if lap:

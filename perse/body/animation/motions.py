@@ -106,13 +106,18 @@ def choreography(name: str) -> Choreography:
     return (MOTIONS | UNSEEN)[name]
 
 
+def turns_of(model: HeadModel, name: str, phases: tuple[float, ...]) -> Tensor:
+    """θ [f, 55, 3] of a motion, wherever the person stands."""
+    return torch.stack([stance_pose(model, choreography(name)(phase)) for phase in phases])
+
+
 def performed(model: HeadModel, person: BodyParameters, name: str, phases: tuple[float, ...]) -> BodyParameters:
     """A motion as parameters of a person, whose feet stay on the floor that the photographed feet stand on.
 
     Args:
         person: a single frame; its translation is where the person was photographed.
     """
-    pose = torch.stack([stance_pose(model, choreography(name)(phase)) for phase in phases])
+    pose = turns_of(model, name, phases)
     still = torch.zeros(len(phases), person.expression.shape[-1])
     place = person.translation.expand(len(phases), 3)
     moved = BodyParameters(person.betas, person.vertex_offsets, still, pose, place)

@@ -32,7 +32,7 @@ from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, N_ATTRIBUTES, OPACITY
 from perse.avatar.points import Layer, MeshPrior, StartingPoints
 from perse.avatar.whole_body import WholeBody, WholeBodyConfig
 from perse.body.animation.dressed import DressedPerson
-from perse.body.animation.motions import FPS, MOTIONS, performed
+from perse.body.animation.motions import FPS, MOTIONS, turns_of
 from perse.body.animation.studio_camera import whole_person
 from perse.body.avatar.avatar import OPACITY as SHOWN_OPACITY
 from perse.body.avatar.avatar import BodyAvatar
@@ -129,7 +129,7 @@ def assemble(
 def committed_motions(person: DressedPerson) -> dict[str, Tensor]:
     """θ [f, 55, 3] of the motions that every body avatar brings along."""
     phases = tuple(number / MOTION_FRAMES for number in range(MOTION_FRAMES))
-    return {name: performed(person.model, person.parameters, name, phases).pose for name in MOTIONS}
+    return {name: turns_of(person.model, name, phases) for name in MOTIONS}
 
 
 def _start(trained: BodyAvatar, person: DressedPerson, edits: Sequence[EditRow]) -> StartingPoints:
