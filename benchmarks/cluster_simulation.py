@@ -1,6 +1,6 @@
 """A build on 2, 8 and 64 simulated GPUs: does the pipeline keep its bottleneck busy?
 
-    python -m benchmarks.cluster_simulation [--gpus 2 8 64] [--scale 0.33] [--processes] [--json FILE]
+    python -m benchmarks.cluster_simulation [--gpus 2 8 64] [--scale 0.33] [--processes] [--synthesis]
 
 Everything is real but the work: Ray Data, the stages' rows and batches, content keys, the workspace's files, the
 replacement of rejected edits while the pipeline runs, Ray Train's workers, the morph pool on Ray Serve with its window.
@@ -132,20 +132,22 @@ class Trained:
     morph_share: float
 
 
-def simulate(gpus: int, scale: float, execute: on_ray_data.Workers) -> tuple[Synthesised, Trained | None]:
+def simulate(
+    gpus: int, scale: float, execute: on_ray_data.Workers, *, trains: bool
+) -> tuple[Synthesised, Trained | None]:
     """A build with the paper's times on so many GPUs."""
     folder = Path(tempfile.mkdtemp(prefix="perse-simulation-"))
     try:
         workspace, journal = Workspace.open(folder / "w"), Journal(str(folder / "journal"))
         archive.save_portrait(workspace, small_portrait())
         with ray_session(LocalRay(num_cpus=CORES_PER_GPU * gpus, num_gpus=gpus)):
-            return _build(gpus, scale, execute, workspace, journal)
+            return _build(gpus, scale, execute, workspace, journal, trains=trains)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build(
-    gpus: int, scale: float, execute: on_ray_data.Workers, workspace: Workspace, journal: Journal
+    gpus: int, scale: float, execute: on_ray_data.Workers, workspace: Workspace, journal: Journal, *, trains: bool
 ) -> tuple[Synthesised, Trained | None]:
     stages = [replace(one, seconds=one.seconds * scale) for one in _stages()]
     nodes = [{"CPU": float(CORES_PER_GPU * gpus), "GPU": float(gpus), "memory": 1e15}]
@@ -163,7 +165,7 @@ def _build(
     end = time.time()
     cpu_s, mib = sum(driver.cpu_times()[:2]) - cpu, driver.memory_info().rss / 2**20
     between = _seconds_between(planned, scale)
-    training = _trainings(gpus, scale, workspace, journal) if gpus <= LARGEST_TRAINING else None
+    training = _trainings(gpus, scale, workspace, journal) if trains and gpus <= LARGEST_TRAINING else None
     started = between + (journal.spans("train")[0].begin - end if training else 0.0)
     spans = {stage.name: journal.spans(stage.name) for stage in stages}
     slowest = max(stages, key=lambda stage: stage.seconds / sizes[stage.name]).name
@@ -293,13 +295,14 @@ def main() -> int:
     options.add_argument("--gpus", type=int, nargs="+", default=[2, 8, 64])
     options.add_argument("--scale", type=float, default=1 / 3, help="of the paper's times")
     options.add_argument("--processes", action="store_true", help="a process for each worker of a stage")
+    options.add_argument("--synthesis", action="store_true", help="no trainings, whose workers are processes")
     chosen = options.parse_args()
     os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")  # others' memory is no reason to end a simulation
     execute = on_ray_data.apply if chosen.processes else side_by_side
     synthesised, trained = [], []
     for gpus in [2, 8] if chosen.quick else chosen.gpus:
         try:
-            synthesis, training = simulate(gpus, chosen.scale, execute)
+            synthesis, training = simulate(gpus, chosen.scale, execute, trains=not chosen.synthesis)
         except StageError as error:
             print(f"{gpus} GPUs: {error}", flush=True)
             continue

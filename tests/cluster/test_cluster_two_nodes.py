@@ -51,7 +51,7 @@ def working_dir(shared: Path) -> Path:
 
 
 def test_a_relative_workspace_is_refused_before_anything_is_made(cluster: TwoNodes, working_dir: Path) -> None:
-    done = cluster.submit(*BUILD, "--recipe", "paper-tiny", working_dir=working_dir, limit_s=300)
+    done = cluster.submit(*BUILD, "--recipe", "paper-tiny", working_dir=working_dir, limit_s=600)
     assert done.returncode != 0
     assert "--workspace runs/demo would lie in a folder that is deleted with the job" in done.stdout + done.stderr
 
@@ -73,7 +73,7 @@ def test_from_portrait_to_served_avatar(cluster: TwoNodes, working_dir: Path, sh
     assert 2 <= len(morphs) <= 2 * 6, "two workers, a pair each, in each of six steps"
     assert (shared / "mlflow.db").is_file(), "curves went through the driver, whose path all nodes share"
     _serve_one_frame(workspace)
-    again = cluster.submit(*command, working_dir=working_dir, limit_s=300)
+    again = cluster.submit(*command, working_dir=working_dir, limit_s=600)
     assert again.returncode == 0 and "stages were finished before" in again.stdout
 
 
