@@ -45,6 +45,9 @@ ALPHAS = tuple(k / 6 for k in range(1, 6))
 TARGET, AUTHORS = 150, 600
 """Evaluations of the UNet a pair: what we allow ourselves, and what the authors' code takes, about."""
 
+TRAINING_PASSES = 3
+"""Forward passes that a step of training counts as: one, and a backward pass that costs two."""
+
 TABLE = "teachers"
 
 
@@ -161,6 +164,15 @@ def arithmetic(config: DiffMorpherConfig, free: FreeMorphConfig, frames: int) ->
         f"without training: {walked} up + {walked} down = {2 * walked} calls of {len(ALPHAS) + 2} pictures; "
         f"one pair of new subjects costs DiffMorpher 2 x {training} training steps + {config.steps + 2 * end} calls"
     )
+    free_pictures = 2 * walked * (len(ALPHAS) + 2)
+    passes = TRAINING_PASSES * training * lora.batch_size
+    for pairs in (1, 5, 8, 40):
+        whole = 2 * passes / pairs + 2 * end + len(ALPHAS) * config.steps
+        lines.append(
+            f"  {pairs:2} pairs a subject, each in a frame of its own: 2 x {passes} / {pairs} + 2 x {end} + "
+            f"{len(ALPHAS) * config.steps} = {whole:.0f} pictures for DiffMorpher, {free_pictures} untrained: "
+            f"x {whole / free_pictures:.1f}"
+        )
     return lines
 
 

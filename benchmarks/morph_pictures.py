@@ -1,6 +1,6 @@
 """What a teacher draws between two subjects: one pair a category, nine steps, as a picture and in numbers.
 
-    python -m benchmarks.morph_pictures runs/demo pictures.jpg [--teacher redraw|warp|both] [--frame 0] [--pair 0]
+    python -m benchmarks.morph_pictures runs/demo pictures.jpg [--teacher redraw] [--frame 0] [--pair 0] [--all]
 
 Of a finished workspace's subjects the chosen pair of each category, in one frame of the shared motion. Beside the
 picture: seconds a picture, and of the way the sum and the deviation of the distances between neighbours (multi-scale
@@ -17,6 +17,7 @@ from itertools import combinations
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from perse.attributes import Category
 from perse.data import archive
@@ -26,14 +27,17 @@ from perse.evaluation.interpolations import path_scores
 from perse.head.embedded import embedded_head
 from perse.morphing import FrameOrigin, MorphEnd, Morpher, RedrawMorpherConfig, WarpMorpherConfig, morph_end
 
-STEPS = np.linspace(0, 1, 9)
-TEACHERS = {"warp": WarpMorpherConfig, "redraw": RedrawMorpherConfig}
+STEPS = tuple(k / 8 for k in range(9))
+TEACHERS: dict[str, WarpMorpherConfig | RedrawMorpherConfig] = {
+    "warp": WarpMorpherConfig(),
+    "redraw": RedrawMorpherConfig(),
+}
 
 
 def subjects_of(workspace: Workspace, frame_number: int) -> Iterator[tuple[Category, MorphEnd]]:
     """Everybody in one frame."""
     head = embedded_head()
-    for found in (workspace.manifest("synthesize") or {})["result"]["subjects"]:
+    for found in workspace.manifest("synthesize")["result"]["subjects"]:  # type: ignore[index]
         file = archive.open_clip(workspace, found["clip"])
         row = file.frame_numbers.tolist().index(frame_number)
         category = Category(found["prompt"]["category"])
@@ -54,7 +58,7 @@ def main() -> None:
     for category, end in subjects_of(Workspace.existing(given.workspace), given.frame):
         ends.setdefault(category, []).append(end)
     names = list(TEACHERS) if given.teacher == "both" else [given.teacher]
-    teachers = {name: TEACHERS[name]().build() for name in names}
+    teachers: dict[str, Morpher] = {name: TEACHERS[name].build() for name in names}
     rows = []
     for category in map(Category, given.categories):
         pairs = list(combinations(ends.get(category, []), 2))
@@ -67,13 +71,15 @@ def main() -> None:
     cv2.imwrite(given.picture, picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
 
 
-def strip(teacher: Morpher, first: MorphEnd, second: MorphEnd) -> np.ndarray:
+def strip(teacher: Morpher, first: MorphEnd, second: MorphEnd) -> NDArray[np.uint8]:
     """The nine pictures side by side: [h, 9 w, 3]."""
     return np.concatenate(list(teacher.morph(first, second, STEPS).images), 1)
 
 
 def scores(teacher: Morpher, pairs: list[tuple[MorphEnd, MorphEnd]]) -> str:
-    found, start = [], time.perf_counter()
+    """Means over pairs."""
+    found: list[tuple[float, float]] = []
+    start = time.perf_counter()
     for first, second in pairs:
         path = torch.from_numpy(teacher.morph(first, second, STEPS).images).float() / 255
         found.append(path_scores(path, multi_scale_distance))

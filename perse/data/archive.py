@@ -35,6 +35,10 @@ def save_portrait(workspace: Workspace, portrait: TrackedPortrait) -> None:
     workspace.write_table(PORTRAIT, tracked_to_table(portrait))
 
 
+def has_portrait(workspace: Workspace) -> bool:
+    return workspace.has(PORTRAIT)
+
+
 def load_portrait(workspace: Workspace) -> TrackedPortrait:
     return table_to_tracked(workspace.read_table(PORTRAIT))
 

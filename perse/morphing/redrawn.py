@@ -61,7 +61,7 @@ class RedrawMorpherConfig:
     warp: WarpMorpherConfig = field(default_factory=WarpMorpherConfig)
     """For all other ends."""
     kept_subjects: int = 16
-    """Lifted subjects that are remembered, about 30 MB each."""
+    """Lifted subjects that are remembered, some tens of megabytes each: pictures, textures, the thing."""
     kept_pairs: int = 8
     """Ways from one thing to another that are remembered, up to 40 MB each."""
 
@@ -103,6 +103,8 @@ class RedrawMorpher:
     def _scene(self, first: MorphEnd, second: MorphEnd) -> _Scene | None:
         """Both ends, drawn without what they wear; None where one cannot be drawn."""
         if first.origin is None or second.origin is None or first.pose is None or first.category is None:
+            return None
+        if not archive.has_portrait(first.origin.workspace):
             return None
         wearers = self._wearers_of(first.origin.workspace, first.pose.head)
         clips = first.origin.clip, second.origin.clip
@@ -238,8 +240,9 @@ def _over_black(buffers: FrameBuffers) -> NDArray[np.float32]:
 
 def _apart(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     """How different two pictures look from afar: mean difference at a quarter of their size."""
-    small = (cv2.resize(one, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) for one in (first, second))
-    return float(cv2.absdiff(*small).mean())
+    size = first.shape[1] // 4, first.shape[0] // 4
+    near, far = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (first, second))
+    return float(cv2.absdiff(near, far).mean())
 
 
 def _shows(category: Category | None, frame: Frame) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol
 
@@ -36,7 +36,7 @@ from perse.data.workspace import Workspace
 from perse.errors import StageError, WorkspaceError
 from perse.head import HeadModel
 from perse.head.sources import HeadSource
-from perse.morphing import FrameOrigin, MorphEnd, Morpher, morph_end
+from perse.morphing import FrameOrigin, MorphCost, MorphEnd, Morpher, morph_end
 from perse_ray.rows.fault_handling import one_line
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.on_ray_data import limit_threads
@@ -91,10 +91,23 @@ class MorphTask:
     alphas: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a task's work made.
+
+    Attributes:
+        arrays: the answer, deterministic; this is kept.
+        cost: what it took. Never kept: it depends on what the actor remembered.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    cost: MorphCost = field(default_factory=MorphCost)
+
+
 class TaskWork(Protocol):
     """Makes the arrays of a task. Deterministic."""
 
-    def __call__(self, task: Any) -> Mapping[str, NDArray[Any]]: ...
+    def __call__(self, task: Any) -> Made: ...
 
 
 class TaskWorkConfig(Protocol):
@@ -141,14 +154,14 @@ class MorphMaker:
         self._workspace, self._head, self._morpher = workspace, head, morpher
         self._opened = lru_cache(maxsize=OPEN_CLIPS)(partial(archive.open_clip, workspace))
 
-    def __call__(self, task: MorphTask) -> Arrays:
+    def __call__(self, task: MorphTask) -> Made:
         """images [m, h, w, 3] uint8 on white; alphas [m] float64, where they lie; parts [m, h, w] bool, if known."""
         first, second = self._end(task.first_clip, task), self._end(task.second_clip, task)
         morph = self._morpher.morph(first, second, task.alphas)
         found: Arrays = {"images": morph.images, "alphas": np.asarray(morph.positions, np.float64)}
         if morph.shapes is not None:
             found["parts"] = morph.shapes
-        return found
+        return Made(found, morph.cost)
 
     def _end(self, key: str, task: MorphTask) -> MorphEnd:
         file = self._opened(key)
@@ -280,6 +293,21 @@ def _cause(message: str) -> str:
     return (errors[-1].rpartition("Error: ")[2] if errors else " ".join(lines) or "no reason was given")[:400]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """An actor's answer.
+
+    Attributes:
+        arrays: of the task.
+        found: whether they lay in the workspace.
+        cost: what the actor spent on it.
+    """
+
+    arrays: Arrays
+    found: bool
+    cost: MorphCost
+
+
 class MorphActor:
     """A Serve replica that makes morphs and keeps them."""
 
@@ -295,8 +323,8 @@ class MorphActor:
         """Serve sends a route's next requests to replicas where this was called for it."""
         return route
 
-    async def make(self, key: str, task: Any) -> tuple[Arrays, bool, float]:
-        """The arrays of a task, whether they lay in the workspace, and the seconds that making them took.
+    async def make(self, key: str, task: Any) -> Answer:
+        """The arrays of a task, from the workspace or made.
 
         Raises:
             TimeoutError: it takes too long. Its thread cannot be stopped, so the replica ends; Serve starts another.
@@ -308,21 +336,23 @@ class MorphActor:
             begin = time.perf_counter()
             making = asyncio.to_thread(make_cached, self._work, self._workspace, key, task)
             try:
-                arrays, found = await asyncio.wait_for(making, self._task_limit_s)
+                made, found = await asyncio.wait_for(making, self._task_limit_s)
             except TimeoutError:
                 asyncio.get_running_loop().call_later(ANSWER_S, os._exit, 1)
                 raise TimeoutError(f"a morph took longer than {self._task_limit_s:g} s") from None
-            return arrays, found, time.perf_counter() - begin
+            seconds = time.perf_counter() - begin
+            return Answer(dict(made.arrays), found, replace(made.cost, seconds=seconds))
 
 
-def make_cached(work: TaskWork, workspace: Workspace, key: str, task: Any) -> tuple[Arrays, bool]:
+def make_cached(work: TaskWork, workspace: Workspace, key: str, task: Any) -> tuple[Made, bool]:
     """A morph from the workspace (True), or made and put there (False)."""
     cached = read_cached(workspace, key)
     if cached is not None:
-        return cached, True
-    arrays = {name: np.ascontiguousarray(value) for name, value in work(task).items()}
+        return Made(cached), True
+    made = work(task)
+    arrays = {name: np.ascontiguousarray(value) for name, value in made.arrays.items()}
     workspace.write(f"morphs/{key}.npz", arrays_to_npz(arrays))
-    return arrays, False
+    return Made(arrays, made.cost), False
 
 
 def read_cached(workspace: Workspace, key: str) -> Arrays | None:

@@ -20,7 +20,7 @@ from ray.serve.exceptions import RayServeException
 from perse.errors import StageError
 from perse.training import ClipStore, FineTuner, MorphRequest, MorphTarget
 from perse_ray.rows.on_ray_data import readable
-from perse_ray.training.morph_pool import REQUESTS_UNDER_WAY, Arrays, MorphPool, MorphTask
+from perse_ray.training.morph_pool import REQUESTS_UNDER_WAY, Answer, Arrays, MorphPool, MorphTask
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class PoolStats:
         waited_s: seconds that the loop stood still for a target.
         made, found: targets that were computed, and that lay in the workspace.
         made_s: seconds of actors for those that were computed.
+        unet_calls, unet_rows, ends_found, ends_made: of the actors for the same, as in `MorphCost`.
         retries: requests that were given to another replica because theirs died or did not answer.
         given_up: requests without a target.
         under_way: requests that are not answered yet.
@@ -58,9 +59,26 @@ class PoolStats:
     made: int = 0
     found: int = 0
     made_s: float = 0.0
+    unet_calls: int = 0
+    unet_rows: int = 0
+    ends_found: int = 0
+    ends_made: int = 0
     retries: int = 0
     given_up: int = 0
     under_way: int = 0
+
+    def count(self, answer: Answer) -> None:
+        """Add an answer, and what the actor spent on it unless it lay in the workspace."""
+        self.found += answer.found
+        if answer.found:
+            return
+        cost = answer.cost
+        self.made += 1
+        self.made_s += cost.seconds
+        self.unet_calls += cost.unet_calls
+        self.unet_rows += cost.unet_rows
+        self.ends_found += cost.ends_found
+        self.ends_made += cost.ends_made
 
 
 class TargetsAhead:
@@ -112,7 +130,7 @@ class TargetsAhead:
         for tries in range(MAX_TRIES):
             response = self._flying.pop(step, None) or self._ask(step)
             try:
-                arrays, found, seconds = response.result(timeout_s=LIMITS_WAITED * self._pool.task_limit_s)
+                answer: Answer = response.result(timeout_s=LIMITS_WAITED * self._pool.task_limit_s)
             except (RayActorError, RayServeException, TimeoutError) as error:
                 response.cancel()
                 self.stats.retries += 1
@@ -123,10 +141,8 @@ class TargetsAhead:
                 return None
             else:
                 self._failures = 0
-                self.stats.found += found
-                self.stats.made += not found
-                self.stats.made_s += 0.0 if found else seconds
-                return arrays  # type: ignore[no-any-return]
+                self.stats.count(answer)
+                return answer.arrays
         self._given_up(step, f"{MAX_TRIES} tries ended without an answer")
         return None
 

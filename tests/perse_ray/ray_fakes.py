@@ -24,12 +24,13 @@ from perse.data.workspace import Workspace
 from perse.errors import RecipeError, TrainingDiverged, WorkspaceError
 from perse.geometry.camera import Camera
 from perse.head import HeadModel, HeadParameters
+from perse.morphing import MorphCost
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot, Verdict
 from perse.training import Checkpoint, Replicas, Trainer
 from perse_ray.rows.stage import Pool, RowWork, Value
 from perse_ray.synthesis.stages import Studio
 from perse_ray.training.loops import TrainingLoop
-from perse_ray.training.morph_pool import MorphMaker, MorphWork
+from perse_ray.training.morph_pool import Made, MorphMaker, MorphWork
 from perse_ray.training.ray_train import Seat
 
 
@@ -387,11 +388,13 @@ class Doubling:
     def build(self) -> Any:
         return self._make
 
-    def _make(self, request: int) -> dict[str, Any]:
+    def _make(self, request: int) -> Made:
         note(self.journal, f"{os.getpid()} {request}")
         suffer(dict(self.mishaps).get(request, ""))
         time.sleep(self.pause_s)
-        return {"doubled": np.full((2, 2), 2 * request, np.int64)}
+        return Made(
+            {"doubled": np.full((2, 2), 2 * request, np.int64)}, MorphCost(unet_calls=3, unet_rows=5, ends_made=2)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,7 +144,7 @@ def test_morph_actors_read_the_frames_that_they_are_asked_for(small_training: Sm
             return Morph(np.asarray(positions, np.float32), images, alphas)
 
     task = MorphTask(loop.clips[1], loop.clips[2], Category.HAT, 200, (0.25, 0.5))
-    made = MorphMaker(loop.workspace, head_model, Recorder())(task)
+    made = MorphMaker(loop.workspace, head_model, Recorder())(task).arrays
     whole = [archive.load_clip(loop.workspace, key) for key in loop.clips[1:3]]
     for end, clip in zip(ends, whole, strict=True):
         assert (end.image == clip.images[2]).all() and (end.alpha == clip.alphas[2]).all()

@@ -81,7 +81,7 @@ def one_thread() -> Iterator[None]:
 def test_a_killed_diffmorpher_costs_time_and_no_bit(work: Journaled) -> None:
     wanted = tasks(work)
     alone = work.build()
-    expected = [alone(task)["images"] for task in wanted]
+    expected = [alone(task).arrays["images"] for task in wanted]
     assert not np.array_equal(expected[0][0], expected[0][-1]), "the morph goes somewhere"
     with morph_pool(work, PoolSize()) as pool:
         found = targets(pool, wanted, killed_before=1, journal=work.journal)
@@ -93,5 +93,5 @@ def test_what_an_actor_remembers_changes_no_bit(work: Journaled) -> None:
     """Ends and adapters are kept: a cache too small for one end gives the same pictures as one that holds all."""
     wanted = tasks(work)
     forgetful = replace(work, morpher=replace(work.morpher, ends_mib=0, adapters_mib=0))  # type: ignore[type-var]
-    pictures = [[maker(task)["images"] for task in wanted] for maker in (work.build(), forgetful.build())]
+    pictures = [[maker(task).arrays["images"] for task in wanted] for maker in (work.build(), forgetful.build())]
     np.testing.assert_array_equal(*pictures)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -88,7 +89,11 @@ class Between:
             vertices=mixed("vertices", pace[:, None]),
             normals=_unit(mixed("normals")),
             tangents=_unit(mixed("tangents")),
-            **{name: mixed(name) for name in ("head_weight", "occlusion", "gloss", "gloss_exponent", "anisotropy")},
+            head_weight=mixed("head_weight"),
+            occlusion=mixed("occlusion"),
+            gloss=mixed("gloss"),
+            gloss_exponent=mixed("gloss_exponent"),
+            anisotropy=mixed("anisotropy"),
             opaque=first.opaque & second.opaque,
             texels=np.asarray(cv2.addWeighted(first.texels, 1 - t, second.texels, t, 0), np.uint8),
         )
@@ -154,7 +159,7 @@ def _joined(items: Sequence[Attachment]) -> Attachment:
     starts = np.cumsum([0, *(len(item.vertices) for item in items[:-1])])
     names = ("vertices", "normals", "tangents", "uvs", "head_weight", "occlusion")
     faces = [item.faces + np.int32(start) for item, start in zip(items, starts, strict=True)]
-    together = {name: np.concatenate([getattr(item, name) for item in items]) for name in names}
+    together: dict[str, Any] = {name: np.concatenate([getattr(item, name) for item in items]) for name in names}
     return replace(items[0], faces=np.concatenate(faces), **together)
 
 
