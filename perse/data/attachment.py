@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int32, UInt8
 
 from perse.attributes import Part
 
@@ -52,14 +52,14 @@ class Attachment:
 
     name: str
     part: Part
-    vertices: NDArray[np.float32]
-    normals: NDArray[np.float32]
-    tangents: NDArray[np.float32]
-    faces: NDArray[np.int32]
-    uvs: NDArray[np.float32]
-    texture: NDArray[np.uint8]
-    head_weight: NDArray[np.float32]
-    occlusion: NDArray[np.float32]
+    vertices: Float32[np.ndarray, "v 3"]
+    normals: Float32[np.ndarray, "v 3"]
+    tangents: Float32[np.ndarray, "v 3"]
+    faces: Int32[np.ndarray, "t 3"]
+    uvs: Float32[np.ndarray, "v 2"]
+    texture: UInt8[np.ndarray, "h w 4"]
+    head_weight: Float32[np.ndarray, " v"]
+    occlusion: Float32[np.ndarray, " v"]
     gloss: float = 0.0
     gloss_exponent: float = 30.0
     anisotropy: float = 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from jaxtyping import Int32
 from numpy.typing import NDArray
 
 from perse.geometry.camera import Camera
@@ -43,7 +44,7 @@ class PortraitClip:
     """
 
     key: str
-    frame_numbers: NDArray[np.int32]
+    frame_numbers: Int32[np.ndarray, " f"]
     images: Pictures
     alphas: Pictures
     parts: Pictures

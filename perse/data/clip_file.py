@@ -20,6 +20,7 @@ from perse.data.tables.geometry import bytes_to_camera
 from perse.data.workspace import Workspace
 from perse.geometry.camera import Camera
 from perse.head.parameters import HeadParameters
+from perse.shapes import ByteMask, Picture
 
 DECODED_BYTES = 5
 """Of a pixel: colour, alpha and part."""
@@ -34,9 +35,9 @@ class Frame:
         alpha, parts: [h, w] uint8.
     """
 
-    image: NDArray[np.uint8]
-    alpha: NDArray[np.uint8]
-    parts: NDArray[np.uint8]
+    image: Picture
+    alpha: ByteMask
+    parts: ByteMask
 
 
 @dataclass(frozen=True, eq=False)

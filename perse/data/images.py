@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from perse.data.exif_orientation import upright
 from perse.errors import PortraitError
+from perse.shapes import Picture
 
 ImageFormat = Literal["png", "jpeg", "webp"]
 
@@ -42,7 +43,7 @@ _ZLIB_DEFAULT, _ZLIB_RUNS = -1, 3
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError)
 
 
-def read_portrait(path: Path | str) -> NDArray[np.uint8]:
+def read_portrait(path: Path | str) -> Picture:
     """Read a photograph from outside: [h, w, 3] uint8 RGB, upright.
 
     EXIF rotation is applied, colour profiles (Display P3, Adobe RGB, …) become sRGB, CMYK and 16-bit pictures are

@@ -16,9 +16,9 @@ from pathlib import PurePath
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from perse.data.prompt import AttributePrompt
+from perse.shapes import Picture
 
 KEY_LENGTH = 32
 """Hexadecimal digits of a key: 128 bits, far beyond any chance of two things meeting."""
@@ -36,7 +36,7 @@ def content_key(*ingredients: object) -> str:
     return digest.hexdigest()[:KEY_LENGTH]
 
 
-def identity_of(photograph: NDArray[np.uint8]) -> str:
+def identity_of(photograph: Picture) -> str:
     """Names the person of a photograph [h, w, 3]: what a workspace belongs to."""
     return content_key("photograph", photograph)[:16]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from perse.attributes import Part
+from perse.shapes import ByteMask, SoftMask
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class PartMasks:
         person: [h, w] uint8, alpha matte of the whole person (everything but background, headwear included).
     """
 
-    soft: NDArray[np.uint8]
-    person: NDArray[np.uint8]
+    soft: UInt8[np.ndarray, "p h w"]
+    person: ByteMask
 
     def __post_init__(self) -> None:
         if self.soft.ndim != 3 or self.soft.shape[0] != len(Part) or self.soft.dtype != np.uint8:
@@ -28,11 +29,11 @@ class PartMasks:
         if self.person.shape != self.soft.shape[1:]:
             raise ValueError(f"person {self.person.shape} and soft {self.soft.shape} differ in size")
 
-    def __getitem__(self, part: Part) -> NDArray[np.float32]:
+    def __getitem__(self, part: Part) -> SoftMask:
         """One part as float32 [h, w] in [0, 1]."""
         return self.soft[part].astype(np.float32) / np.float32(255)
 
     @property
-    def labels(self) -> NDArray[np.uint8]:
+    def labels(self) -> ByteMask:
         """Hard part map [h, w]: the strongest part of each pixel."""
         return self.soft.argmax(0).astype(np.uint8)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perse.data.images import read_portrait, read_portrait_bytes
 from perse.data.workspace import Workspace
+from perse.shapes import Picture
 
 
-def read_photograph(place: str | None) -> NDArray[np.uint8]:
+def read_photograph(place: str | None) -> Picture:
     """The photograph [h, w, 3] at a path or an address (s3://…); None is the sample portrait.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.data.attachment import Attachment
@@ -12,6 +13,7 @@ from perse.data.masks import PartMasks
 from perse.data.prompt import AttributePrompt
 from perse.geometry.camera import Camera
 from perse.head.parameters import HeadParameters
+from perse.shapes import ByteMask, Picture
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class TrackedPortrait:
     """
 
     key: str
-    image: NDArray[np.uint8]
-    inside: NDArray[np.uint8]
-    landmarks_px: NDArray[np.float32]
+    image: Picture
+    inside: ByteMask
+    landmarks_px: Float32[np.ndarray, "478 3"]
     masks: PartMasks
     head: HeadParameters
     camera: Camera
@@ -67,9 +69,9 @@ class EditedPortrait:
 
     key: str
     prompt: AttributePrompt
-    image: NDArray[np.uint8]
+    image: Picture
     masks: PartMasks
-    edit_mask: NDArray[np.uint8]
+    edit_mask: ByteMask
     attachments: tuple[Attachment, ...]
     underlay: Underlay | None
     provenance: tuple[tuple[str, str], ...]

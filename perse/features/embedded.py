@@ -24,9 +24,10 @@ from functools import cache, lru_cache
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, UInt8
 
 from perse.features.encoder import FEATURE_SIZE, Features, check_subjects
+from perse.shapes import Picture
 
 _SIZE_PX = 64
 _GRIDS = (1, 2, 4, 8)
@@ -47,7 +48,7 @@ _FILLER_WEIGHT, _PAIR_WEIGHT, _TRIGRAM_WEIGHT = 0.25, 0.5, 0.5
 class EmbeddedEncoder:
     """See the module's docstring. About a millisecond a subject; safe to use from several threads."""
 
-    def encode(self, images: NDArray[np.uint8], texts: Sequence[str]) -> Features:
+    def encode(self, images: UInt8[np.ndarray, "b h w 3"], texts: Sequence[str]) -> Features:
         """See `PromptImageEncoder.encode`. Images may have any size."""
         check_subjects(images, texts)
         image = np.stack([describe_image(one) for one in images]) if len(images) else _empty()
@@ -55,13 +56,13 @@ class EmbeddedEncoder:
         return Features(torch.from_numpy(image), torch.from_numpy(text))
 
 
-def describe_image(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def describe_image(image: Picture) -> Float32[np.ndarray, "512"]:
     """A picture [h, w, 3] uint8 as a unit vector [512] float32."""
     statistics = _grid_statistics(image) - _white_statistics()
     return _unit(statistics @ _projection(len(statistics)))
 
 
-def describe_text(text: str) -> NDArray[np.float32]:
+def describe_text(text: str) -> Float32[np.ndarray, "512"]:
     """A sentence as a unit vector [512] float32; zero for one without any letter or digit."""
     total = np.zeros(FEATURE_SIZE, np.float64)
     for gram, weight in _grams(text):
@@ -69,7 +70,7 @@ def describe_text(text: str) -> NDArray[np.float32]:
     return _unit(total)
 
 
-def _grid_statistics(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _grid_statistics(image: Picture) -> Float64[np.ndarray, " n"]:
     small = cv2.resize(image, (_SIZE_PX, _SIZE_PX), interpolation=cv2.INTER_AREA).astype(np.float64) / 255
     gray = small @ np.array([0.299, 0.587, 0.114])
     dy, dx = np.gradient(gray)
@@ -93,19 +94,19 @@ def _grid_statistics(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-def _cells(values: NDArray[np.float64], grid: int) -> NDArray[np.float64]:
+def _cells(values: Float64[np.ndarray, "64 64 c"], grid: int) -> Float64[np.ndarray, "grid grid c"]:
     """Means over the cells of a grid: [64, 64, c] to [grid, grid, c]."""
     side = _SIZE_PX // grid
     return values.reshape(grid, side, grid, side, -1).mean((1, 3))
 
 
 @cache
-def _white_statistics() -> NDArray[np.float64]:
+def _white_statistics() -> Float64[np.ndarray, " n"]:
     return _grid_statistics(np.full((_SIZE_PX, _SIZE_PX, 3), 255, np.uint8))
 
 
 @cache
-def _projection(size: int) -> NDArray[np.float64]:
+def _projection(size: int) -> Float64[np.ndarray, "size 512"]:
     """Orthonormal columns [size, 512]: lengths and angles survive on average."""
     columns = np.random.default_rng(_PROJECTION_SEED).normal(size=(size, FEATURE_SIZE))
     orthonormal, triangle = np.linalg.qr(columns)
@@ -126,16 +127,16 @@ def _grams(text: str) -> Iterator[tuple[str, float]]:
 
 
 @lru_cache(maxsize=65536)
-def _direction(gram: str) -> NDArray[np.float64]:
+def _direction(gram: str) -> Float64[np.ndarray, "512"]:
     """A fixed random unit vector for an n-gram; two n-grams are orthogonal but for 1/√512."""
     seed = int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=16).digest(), "little")
     return np.asarray(np.random.default_rng(seed).normal(size=FEATURE_SIZE) / np.sqrt(FEATURE_SIZE))
 
 
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float32]:
+def _unit(vector: Float64[np.ndarray, "512"]) -> Float32[np.ndarray, "512"]:
     length = np.linalg.norm(vector)
     return (vector / length if length > 1e-9 else np.zeros_like(vector)).astype(np.float32)
 
 
-def _empty() -> NDArray[np.float32]:
+def _empty() -> Float32[np.ndarray, "0 512"]:
     return np.zeros((0, FEATURE_SIZE), np.float32)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,14 +24,14 @@ class Features:
         text: [b, 512] float32, unit length.
     """
 
-    image: Tensor
-    text: Tensor
+    image: Float[Tensor, "b 512"]
+    text: Float[Tensor, "b 512"]
 
 
 class PromptImageEncoder(Protocol):
     """Turns edited portraits and their prompts into the vectors that MLP_z maps to latents."""
 
-    def encode(self, images: NDArray[np.uint8], texts: Sequence[str]) -> Features:
+    def encode(self, images: UInt8[np.ndarray, "b h w 3"], texts: Sequence[str]) -> Features:
         """Encode subjects. Deterministic, and each one independent of the others in the batch.
 
         Args:

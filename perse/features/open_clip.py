@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from perse.data.tensor_files import refuse_pickle
@@ -54,7 +54,7 @@ class OpenClipEncoder:
         self._tokenize = open_clip.tokenizer.SimpleTokenizer(context_length=self._model.context_length)
 
     @torch.inference_mode()
-    def encode(self, images: NDArray[np.uint8], texts: Sequence[str]) -> Features:
+    def encode(self, images: UInt8[np.ndarray, "b h w 3"], texts: Sequence[str]) -> Features:
         """See `PromptImageEncoder.encode`. Pictures are resized to CLIP's size by their shorter side and cut square."""
         check_subjects(images, texts)
         if not len(images):
@@ -63,7 +63,7 @@ class OpenClipEncoder:
         text = self._model.encode_text(self._tokenize(list(texts)).to(self._device), normalize=True)
         return Features(image.float().cpu().clone(), text.float().cpu().clone())
 
-    def prepare(self, images: NDArray[np.uint8]) -> Tensor:
+    def prepare(self, images: UInt8[np.ndarray, "b h w 3"]) -> Float[Tensor, "b 3 s s"]:
         """Pictures [b, h, w, 3] as CLIP's input [b, 3, s, s]."""
         pictures = torch.from_numpy(np.ascontiguousarray(images)).movedim(-1, 1).to(self._device, torch.float32)
         height, width = pictures.shape[-2:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -22,11 +23,11 @@ class Gaussians:
         colors: [..., n, c], usually RGB in [0, 1]; any number of feature channels.
     """
 
-    means: Tensor
-    quats: Tensor
-    scales: Tensor
-    opacities: Tensor
-    colors: Tensor
+    means: Float[Tensor, "... n 3"]
+    quats: Float[Tensor, "... n 4"]
+    scales: Float[Tensor, "... n 3"]
+    opacities: Float[Tensor, "... n"]
+    colors: Float[Tensor, "... n c"]
 
     def __post_init__(self) -> None:
         lead = self.means.shape[:-1]

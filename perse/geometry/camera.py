@@ -19,8 +19,8 @@ class Camera:
         width, height: image size, pixels.
     """
 
-    world_to_camera: Tensor
-    intrinsics: Tensor
+    world_to_camera: Float[Tensor, "... 4 4"]
+    intrinsics: Float[Tensor, "... 3 3"]
     width: int
     height: int
 

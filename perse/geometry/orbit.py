@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.geometry.camera import Camera
 
 
-def orbit(camera: Camera, centre: Tensor, yaw: float, pitch: float = 0.0, zoom: float = 1.0) -> Camera:
+def orbit(camera: Camera, centre: Float[Tensor, "3"], yaw: float, pitch: float = 0.0, zoom: float = 1.0) -> Camera:
     """The camera turned around a point, which stays where it is in the picture.
 
     Args:

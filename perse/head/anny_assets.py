@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from perse.errors import HeadModelError
@@ -33,8 +34,8 @@ class QuadMesh:
         uv_quads: group name → [q, 4] int64 indices into uvs.
     """
 
-    vertices: NDArray[np.float64]
-    uvs: NDArray[np.float64]
+    vertices: Float64[np.ndarray, "v 3"]
+    uvs: Float64[np.ndarray, "u 2"]
     quads: dict[str, NDArray[np.int64]]
     uv_quads: dict[str, NDArray[np.int64]]
 
@@ -83,7 +84,7 @@ def read_quad_mesh(path: Path) -> QuadMesh:
     )
 
 
-def read_target(path: Path, kept: NDArray[np.int64], n_total: int) -> NDArray[np.float64]:
+def read_target(path: Path, kept: Int64[np.ndarray, " v"], n_total: int) -> Float64[np.ndarray, "v 3"]:
     """One displacement target, restricted to some vertices.
 
     Args:
@@ -102,6 +103,6 @@ def read_target(path: Path, kept: NDArray[np.int64], n_total: int) -> NDArray[np
     return full[kept]
 
 
-def read_targets(paths: Sequence[Path], kept: NDArray[np.int64], n_total: int) -> NDArray[np.float64]:
+def read_targets(paths: Sequence[Path], kept: Int64[np.ndarray, " v"], n_total: int) -> Float64[np.ndarray, "n v 3"]:
     """Several targets: [n, v, 3] decimetres."""
     return np.stack([read_target(path, kept, n_total) for path in paths])

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from perse.errors import HeadModelError
@@ -81,7 +82,7 @@ def build_embedded_arrays() -> dict[str, NDArray[np.generic]]:
     }
 
 
-def origin_of(cut: parts.HeadCut) -> NDArray[np.float64]:
+def origin_of(cut: parts.HeadCut) -> Float64[np.ndarray, "3"]:
     """Between the ears at the height of the eyes: near the middle of the skull, decimetres."""
     eyes = cut.vertices[cut.of(Region.LEFT_EYE) | cut.of(Region.RIGHT_EYE)].mean(0)
     return np.array([0.0, eyes[1], eyes[2] - 0.7])

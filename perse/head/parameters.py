@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -22,10 +23,10 @@ class HeadParameters:
         pose: [..., j, 3], axis-angle in radians, joints as in `HeadModel.joint_names` (global, neck, jaw, eyes).
     """
 
-    betas: Tensor
-    vertex_offsets: Tensor
-    expression: Tensor
-    pose: Tensor
+    betas: Float[Tensor, " s"]
+    vertex_offsets: Float[Tensor, "v 3"]
+    expression: Float[Tensor, "... e"]
+    pose: Float[Tensor, "... j 3"]
 
     def __post_init__(self) -> None:
         if self.betas.ndim != 1 or self.vertex_offsets.ndim != 2 or self.pose.shape[-1] != 3:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from perse.identity.dlib_network import CHIP_PX
 from perse.identity.embedder import face_points
+from perse.shapes import Picture
 
 _PLACES = np.array(
     [(0.8596, 0.2135), (0.6461, 0.2290), (0.1206, 0.2137), (0.3341, 0.2291), (0.4901, 0.6278)], np.float64
@@ -19,7 +20,7 @@ _MARGIN = 0.25
 """Of the box around it, on every side."""
 
 
-def chip_transform(image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+def chip_transform(image: Picture) -> Float32[np.ndarray, "2 3"] | None:
     """Similarity [2, 3] from an aligned face's pixels to those of a picture [h, w, 3]; None without a face.
 
     Raises:
@@ -32,7 +33,9 @@ def chip_transform(image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     return _similarity(wanted, points).astype(np.float32)
 
 
-def aligned_faces(pictures: Tensor, transforms: Tensor) -> Tensor:
+def aligned_faces(
+    pictures: Float[Tensor, "f h w 3"], transforms: Float[Tensor, "f 2 3"]
+) -> Float[Tensor, "f 150 150 3"]:
     """Faces [f, 150, 150, 3] of pictures [f, h, w, 3] by similarities [f, 2, 3]; bilinear, differentiable."""
     height, width = pictures.shape[1:3]
     steps = torch.arange(CHIP_PX, dtype=pictures.dtype, device=pictures.device)
@@ -44,7 +47,7 @@ def aligned_faces(pictures: Tensor, transforms: Tensor) -> Tensor:
     return grid_sample(pictures.movedim(-1, 1), grid, align_corners=False, padding_mode="border").movedim(1, -1)
 
 
-def _similarity(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+def _similarity(start: Float64[np.ndarray, "n 2"], end: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "2 3"]:
     """The least squares similarity (Umeyama 1991)."""
     a, b = start - start.mean(0), end - end.mean(0)
     u, s, vt = np.linalg.svd(b.T @ a / len(a))

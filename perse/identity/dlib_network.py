@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad
 
@@ -43,7 +44,7 @@ class DlibNetwork(nn.Module):
         for number, values in enumerate(parameters):
             self.register_buffer(f"p{number}", values)
 
-    def forward(self, faces: Tensor) -> Tensor:
+    def forward(self, faces: Float[Tensor, "n 150 150 3"]) -> Float[Tensor, "n 128"]:
         """RGB faces [n, 150, 150, 3] in [0, 1]."""
         x = (255 * faces.movedim(-1, 1) - torch.tensor(_MEAN).to(faces)[:, None, None]) / _STD
         x = max_pool2d(torch.relu(self._convolved(x, 0, stride=2, padding=0)), 3, 2)
@@ -119,7 +120,7 @@ class _Reader:
     content: bytes
     place: int = 0
 
-    def tensor(self, layer: bytes, skipped: int = 0) -> Tensor:
+    def tensor(self, layer: bytes, skipped: int = 0) -> Float[Tensor, " p"]:
         """The parameters [p] of the next layer of that name, with so many other numbers before them."""
         name = bytes([1, len(layer)]) + layer  # a string: its length, which takes one byte, and its letters
         found = self.content.find(name, self.place)

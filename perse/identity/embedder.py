@@ -14,12 +14,14 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from jaxtyping import Float32, Float64, UInt8
 from numpy.typing import NDArray
 
 from perse.errors import MissingWeightsError
+from perse.shapes import Picture
 
-Image = NDArray[np.uint8]
-Embedding = NDArray[np.float32]
+Embedding = Float32[NDArray[np.float32], " width"]
+
 
 SAME_PERSON_DISTANCE = 0.6
 """Two pictures closer than this show the same person (99.4 % on LFW, by the network's author)."""
@@ -28,7 +30,7 @@ SAME_PERSON_DISTANCE = 0.6
 class FaceEmbedder(Protocol):
     """Describes whose face a picture shows."""
 
-    def embed(self, image: Image) -> Embedding | None:
+    def embed(self, image: Picture) -> Embedding | None:
         """Descriptor [128] of the most certain face of [h, w, 3] uint8 RGB, or None without a face."""
         ...
 
@@ -54,7 +56,7 @@ class DlibEmbedder:
     """Score of the detector that a face must reach. Below 0 it takes textures for faces: only for pictures that are
     known to show one, such as the surroundings of a face that somebody else found."""
 
-    def embed(self, image: Image) -> Embedding | None:
+    def embed(self, image: Picture) -> Float32[np.ndarray, "128"] | None:
         """See `FaceEmbedder.embed`.
 
         Raises:
@@ -69,7 +71,7 @@ class DlibEmbedder:
         return np.array(network.compute_face_descriptor(picture, shape, self.jitters), np.float32)
 
 
-def face_points(image: Image) -> NDArray[np.float64] | None:
+def face_points(image: Picture) -> Float64[np.ndarray, "5 2"] | None:
     """dlib's five points [5, 2] of the most certain face in [h, w, 3] uint8 RGB, pixel indices; None without a face.
 
     Raises:
@@ -85,14 +87,14 @@ def face_points(image: Image) -> NDArray[np.float64] | None:
     return (points + 0.5) * scale - 0.5
 
 
-def _resized(image: Image, longer_px: int) -> Image:
+def _resized(image: Picture, longer_px: int) -> UInt8[np.ndarray, "h2 w2 3"]:
     scale = longer_px / max(image.shape[:2])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.ascontiguousarray(cv2.resize(image, size, interpolation=shrinking), np.uint8)
 
 
-def _surest(detector: Any, picture: Image, least_score: float) -> Any | None:
+def _surest(detector: Any, picture: Picture, least_score: float) -> Any | None:
     """The face with the highest score; the largest would sometimes be a fold in a sleeve."""
     for upsamplings in (0, 1):
         boxes, scores, _ = detector.run(picture, upsamplings, least_score)

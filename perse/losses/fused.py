@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from perse.losses.images import halved, l1, ssim
@@ -40,20 +41,20 @@ class PictureLoss:
         l1, ssim, alpha: its terms without their weights, detached; ``ssim`` is 1 - SSIM.
     """
 
-    total: Tensor
-    l1: Tensor
-    ssim: Tensor
-    alpha: Tensor
+    total: Float[Tensor, ""]
+    l1: Float[Tensor, ""]
+    ssim: Float[Tensor, ""]
+    alpha: Float[Tensor, ""]
 
 
 def picture_loss(
-    images: Tensor,
-    alphas: Tensor,
-    targets: Tensor,
-    target_alphas: Tensor,
+    images: Float[Tensor, "f h w c"],
+    alphas: Float[Tensor, "f h w"],
+    targets: Shaped[Tensor, "f h w c"],
+    target_alphas: Shaped[Tensor, "f h w"],
     *,
-    masks: Tensor | None = None,
-    frame_weights: Tensor | None = None,
+    masks: Float[Tensor, "f h w"] | None = None,
+    frame_weights: Float[Tensor, " f"] | None = None,
     config: PictureLossConfig | None = None,
     threads: int | None = None,
 ) -> PictureLoss:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from perse.identity.alignment import aligned_faces, chip_transform
 from perse.identity.dlib_network import load_dlib_network
-
-Pictures = NDArray[np.uint8]
+from perse.shapes import Pictures
 
 
 class IdentityLoss(nn.Module):
@@ -35,7 +34,7 @@ class IdentityLoss(nn.Module):
         self._reference = reference
         self._known: dict[int, tuple[Tensor, Tensor] | None] = {}
 
-    def forward(self, pictures: Tensor, frames: Sequence[int]) -> Tensor:
+    def forward(self, pictures: Float[Tensor, "f h w 3"], frames: Sequence[int]) -> Float[Tensor, ""]:
         """Of pictures [f, h, w, 3] in [0, 1] of some frames."""
         known = [(index, self._face(frame)) for index, frame in enumerate(frames)]
         seen = [(index, face) for index, face in known if face is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from perse.data.tensor_files import load_tensors
@@ -35,7 +36,7 @@ class VggLoss(nn.Module):
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN)[:, None, None])
         self.register_buffer("std", torch.tensor(_IMAGENET_STD)[:, None, None])
 
-    def forward(self, images: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, images: Float[Tensor, "f h w 3"], targets: Float[Tensor, "f h w 3"]) -> Float[Tensor, ""]:
         """Images and targets [f, h, w, 3] in [0, 1] to a scalar; no gradient flows to the targets."""
         with torch.no_grad():
             wanted = self._features(targets)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -43,7 +44,7 @@ class CpuRasterizer:
     def device_types(self) -> tuple[str, ...]:
         return ("cpu",)
 
-    def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
+    def draw(self, gaussians: Gaussians, cameras: Camera, background: Float[Tensor, " c"] | None) -> Rendering:
         """See `perse.render.Rasterizer`. Other dtypes than float32 are converted and the result converted back.
 
         Raises:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from perse.gaussians import Gaussians
@@ -27,7 +28,7 @@ class GsplatRasterizer:
     def device_types(self) -> tuple[str, ...]:
         return ("cuda",)
 
-    def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
+    def draw(self, gaussians: Gaussians, cameras: Camera, background: Float[Tensor, " c"] | None) -> Rendering:
         """See `perse.render.Rasterizer`.
 
         Raises:
@@ -52,7 +53,7 @@ def draw_with(
     rasterization: Callable[..., tuple[Tensor, Tensor, Any]],
     gaussians: Gaussians,
     cameras: Camera,
-    background: Tensor | None,
+    background: Float[Tensor, " c"] | None,
 ) -> Rendering:
     """Draw with ``gsplat.rasterization``, an argument so that a test can look at what it is given without a GPU."""
     (frames, count), dtype = gaussians.means.shape[:2], gaussians.means.dtype
@@ -80,14 +81,14 @@ def draw_with(
     return Rendering(colors.to(dtype), alphas.to(dtype), values[:, 0, ..., -1].to(dtype))
 
 
-def _nothing(gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
+def _nothing(gaussians: Gaussians, cameras: Camera, background: Float[Tensor, " c"] | None) -> Rendering:
     size = (gaussians.means.shape[0], cameras.height, cameras.width)
     empty, channels = gaussians.means.new_zeros(size), gaussians.colors.shape[-1]
     colors = empty.new_zeros(channels) if background is None else background.to(empty)
     return Rendering(colors.expand(*size, channels).clone(), empty, empty.clone())
 
 
-def _finite(gaussians: Gaussians) -> Tensor:
+def _finite(gaussians: Gaussians) -> Bool[Tensor, "b n"]:
     """Which Gaussians gsplat may see: bool [b, n]."""
     geometry = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities[..., None])
     finite = torch.stack([values.isfinite().all(-1) for values in geometry]).all(0)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int32
 
 from perse.geometry.camera import Camera
 from perse.render.compiled import exact_kernel
 from perse.render.triangle_kernels import at_pixel, pixel_box, signed_area
+from perse.shapes import SoftMask
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,20 @@ class MeshFragments:
         weights: [h, w, 3] float32, perspective-correct barycentric weights; zeros where nothing is seen.
     """
 
-    depth: NDArray[np.float32]
-    face: NDArray[np.int32]
-    weights: NDArray[np.float32]
+    depth: SoftMask
+    face: Int32[np.ndarray, "h w"]
+    weights: Float32[np.ndarray, "h w 3"]
 
-    def interpolate(self, faces: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def interpolate(
+        self, faces: Int32[np.ndarray, "t 3"], values: Float32[np.ndarray, "v c"]
+    ) -> Float32[np.ndarray, "h w c"]:
         """Per-vertex values [v, c] at every pixel: [h, w, c], zeros where nothing is seen."""
         out = np.zeros((*self.face.shape, values.shape[1]), np.float32)
         _interpolate(self.face, self.weights, faces, np.ascontiguousarray(values, np.float32), out)
         return out
 
 
-def project_vertices(vertices: NDArray[np.float32], camera: Camera) -> NDArray[np.float32]:
+def project_vertices(vertices: Float32[np.ndarray, "v 3"], camera: Camera) -> Float32[np.ndarray, "v 3"]:
     """World vertices [v, 3] in metres to [v, 3]: pixel x, pixel y, camera depth in metres."""
     world_to_camera = camera.world_to_camera.numpy().astype(np.float64)
     intrinsics = camera.intrinsics.numpy().astype(np.float64)
@@ -47,8 +50,8 @@ def project_vertices(vertices: NDArray[np.float32], camera: Camera) -> NDArray[n
 
 
 def rasterize_mesh(
-    vertices_px: NDArray[np.float32],
-    faces: NDArray[np.int32],
+    vertices_px: Float32[np.ndarray, "v 3"],
+    faces: Int32[np.ndarray, "t 3"],
     width: int,
     height: int,
     *,

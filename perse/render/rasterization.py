@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.errors import RecipeError
@@ -23,9 +24,9 @@ class Rendering:
         depths: [..., h, w], metres: the sum of weight × camera z, **not** divided by alpha.
     """
 
-    colors: Tensor
-    alphas: Tensor
-    depths: Tensor
+    colors: Float[Tensor, "... h w c"]
+    alphas: Float[Tensor, "... h w"]
+    depths: Float[Tensor, "... h w"]
 
 
 class Rasterizer(Protocol):
@@ -36,7 +37,7 @@ class Rasterizer(Protocol):
         """Where the tensors may be: "cpu", "cuda"."""
         ...
 
-    def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
+    def draw(self, gaussians: Gaussians, cameras: Camera, background: Float[Tensor, " c"] | None) -> Rendering:
         """Draw a batch.
 
         Args:
@@ -48,7 +49,7 @@ class Rasterizer(Protocol):
 
 
 def rasterize(
-    gaussians: Gaussians, cameras: Camera, *, background: Tensor | None = None, rasterizer: Rasterizer
+    gaussians: Gaussians, cameras: Camera, *, background: Float[Tensor, " c"] | None = None, rasterizer: Rasterizer
 ) -> Rendering:
     """Draw 3D Gaussians by EWA splatting (Eq. 3; Zwicker et al. 2001; Kerbl et al. 2023), in gsplat's conventions.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from perse.gaussians import Gaussians
@@ -24,7 +25,7 @@ class ReferenceRasterizer:
     def device_types(self) -> tuple[str, ...]:
         return ("cpu", "cuda")
 
-    def draw(self, gaussians: Gaussians, cameras: Camera, background: Tensor | None) -> Rendering:
+    def draw(self, gaussians: Gaussians, cameras: Camera, background: Float[Tensor, " c"] | None) -> Rendering:
         """See `perse.render.Rasterizer`. Any device, any floating dtype; differentiable in the cameras too."""
         frames = [
             _draw_one(
@@ -53,9 +54,9 @@ class ScreenGaussians:
         depths: [n] camera z, metres.
     """
 
-    means_px: Tensor
-    conics: Tensor
-    depths: Tensor
+    means_px: Float[Tensor, "n 2"]
+    conics: Float[Tensor, "n 2 2"]
+    depths: Float[Tensor, " n"]
 
 
 def project(gaussians: Gaussians, camera: Camera) -> ScreenGaussians:
@@ -81,13 +82,15 @@ def project(gaussians: Gaussians, camera: Camera) -> ScreenGaussians:
     )
 
 
-def _clamped_slope(slope: Tensor, focal: Tensor, centre: Tensor, size: int) -> Tensor:
+def _clamped_slope(
+    slope: Float[Tensor, " n"], focal: Float[Tensor, ""], centre: Float[Tensor, ""], size: int
+) -> Float[Tensor, " n"]:
     """x/z, no farther outside of the image than the frustum margin."""
     margin = FRUSTUM_MARGIN * 0.5 * size / focal
     return torch.minimum(torch.maximum(slope, -centre / focal - margin), (size - centre) / focal + margin)
 
 
-def _drawable(gaussians: Gaussians, camera: Camera) -> Tensor:
+def _drawable(gaussians: Gaussians, camera: Camera) -> Bool[Tensor, " n"]:
     """Which Gaussians have finite geometry in front of the camera: bool [n]."""
     finite = torch.ones_like(gaussians.opacities, dtype=torch.bool)
     for values in (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities[:, None]):
@@ -97,7 +100,7 @@ def _drawable(gaussians: Gaussians, camera: Camera) -> Tensor:
     return finite & in_front & oriented & (gaussians.opacities >= MIN_ALPHA)
 
 
-def _draw_one(gaussians: Gaussians, camera: Camera, background: Tensor | None) -> Rendering:
+def _draw_one(gaussians: Gaussians, camera: Camera, background: Float[Tensor, " c"] | None) -> Rendering:
     with torch.no_grad():
         drawable = _drawable(gaussians, camera)
     # Selecting, not multiplying by zero: the gradient of what is left out is zero even where its geometry is NaN.
@@ -113,7 +116,7 @@ def _draw_one(gaussians: Gaussians, camera: Camera, background: Tensor | None) -
     return Rendering(colors=values, alphas=1 - light, depths=torch.einsum("nhw,n->hw", weights, depths))
 
 
-def _alphas(screen: ScreenGaussians, opacities: Tensor, camera: Camera) -> Tensor:
+def _alphas(screen: ScreenGaussians, opacities: Float[Tensor, " n"], camera: Camera) -> Float[Tensor, "n h w"]:
     """Alpha of every Gaussian at every pixel centre: [n, h, w]."""
     ys = torch.arange(camera.height, dtype=opacities.dtype, device=opacities.device) + 0.5
     xs = torch.arange(camera.width, dtype=opacities.dtype, device=opacities.device) + 0.5
@@ -125,7 +128,7 @@ def _alphas(screen: ScreenGaussians, opacities: Tensor, camera: Camera) -> Tenso
     return torch.where(alphas < MIN_ALPHA, torch.zeros_like(alphas), alphas.clamp(max=MAX_ALPHA))
 
 
-def _composite(alphas: Tensor) -> tuple[Tensor, Tensor]:
+def _composite(alphas: Float[Tensor, "n h w"]) -> tuple[Tensor, Tensor]:
     """Front-to-back weights T_i α_i [n, h, w] of alphas in depth order, and the light that is left [h, w]."""
     with torch.no_grad():
         finished = torch.cumprod(1 - alphas, dim=0) <= MIN_TRANSMITTANCE

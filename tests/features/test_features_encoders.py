@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from shape_checker import unchecked
 
 from perse.errors import MissingWeightsError
 from perse.features import EmbeddedEncoder, OpenClipEncoder, PromptImageEncoder
@@ -75,7 +76,7 @@ def test_wrong_arguments_are_named(encoder: PromptImageEncoder, portraits: NDArr
     with pytest.raises(ValueError, match="one text an image"):
         encoder.encode(portraits, TEXTS[:2])
     with pytest.raises(ValueError, match="uint8"):
-        encoder.encode(portraits.astype(np.float32), TEXTS)  # type: ignore[arg-type]
+        unchecked(type(encoder).encode)(encoder, portraits.astype(np.float32), TEXTS)
 
 
 def test_edits_are_far_apart_and_noise_is_not(portraits: NDArray[np.uint8]) -> None:

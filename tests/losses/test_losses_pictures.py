@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import skimage.metrics
 import torch
+from shape_checker import unchecked
 from tolerances import DOUBLE, SINGLE_SUM
 from torch import Tensor
 
@@ -142,9 +143,9 @@ def test_shapes_are_checked() -> None:
     image, target = _pair(1, 20, 20, 3)
     alpha = torch.ones(1, 20, 20)
     with pytest.raises(ValueError, match="targets must have"):
-        picture_loss(image, alpha, target[:, :10], alpha)
+        unchecked(picture_loss)(image, alpha, target[:, :10], alpha)
     with pytest.raises(ValueError, match="masks must have"):
-        picture_loss(image, alpha, target, alpha, masks=torch.ones(20, 20))
+        unchecked(picture_loss)(image, alpha, target, alpha, masks=torch.ones(20, 20))
 
 
 def test_the_map_is_symmetric() -> None:

@@ -110,10 +110,11 @@ def test_sampling_leads_back_to_what_was_inverted(tiny_model: LatentDiffusion) -
         up = invert(tiny_model, latents, tiny_model.text(""), steps)
         back = sample(tiny_model, up, tiny_model.text(""), steps)
         errors.append(float((back - latents).pow(2).mean().sqrt() / latents.std()))
-    # Inversion takes each step's prediction from the other end of the step: an error of first order in its length.
-    assert errors[1] < 0.4 * errors[0]
-    # Sampling multiplies every error by 1/sqrt(ᾱ_T), about 15.
-    assert errors[1] < 0.5
+    # Inversion takes each step's prediction from the other end of the step: an error of first order in its length, a
+    # quarter where steps are short; these are long (0.38 here). An error of half an order would leave a half.
+    assert errors[1] < 0.5 * errors[0]
+    # Sampling multiplies every error by 1/sqrt(ᾱ_T), about 15: 0.34 is left here, and 1 is a picture of noise.
+    assert errors[1] < 0.6
 
 
 def test_a_part_of_the_way_is_a_part_of_the_way(tiny_model: LatentDiffusion) -> None:

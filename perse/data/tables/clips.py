@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.data.clip import PortraitClip
@@ -94,7 +95,7 @@ def table_to_parameters(table: pa.Table) -> HeadParameters:
     )
 
 
-def _rows(lists: pa.ChunkedArray) -> torch.Tensor:
+def _rows(lists: pa.ChunkedArray) -> Float[torch.Tensor, "f n"]:
     """Lists of one length as [f, n] float32, by way of Arrow's flat values: Python objects take fifty times as long."""
     flat = lists.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     return torch.from_numpy(flat.reshape(len(lists), -1))

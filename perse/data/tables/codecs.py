@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 PNG_LEVEL = 1
@@ -30,7 +31,7 @@ def png_to_picture(encoded: bytes | memoryview) -> NDArray[np.uint8]:
     return _swap_red_blue(np.asarray(picture, np.uint8))
 
 
-def stack_to_png(stack: NDArray[np.uint8]) -> bytes:
+def stack_to_png(stack: UInt8[np.ndarray, "p h w"]) -> bytes:
     """uint8 [p, h, w] as one tall grey PNG; soft masks are mostly empty and nearly vanish."""
     return picture_to_png(stack.reshape(-1, stack.shape[-1]))
 
