@@ -187,7 +187,7 @@ def build(path: Path, out: Path) -> Image:
     jobs = [
         ["build_avatar.py", "--recipe", "laptop", "--portrait", str(path.absolute()), "--workspace", str(workspace)],
         ["render.py", "turntable", "--workspace", str(workspace), "--frames", str(len(ORBIT_DEG)), "--size", "512",
-         "--out", str(workspace / "orbit.png")],
+         "--reach", "180", "--out", str(workspace / "orbit.png")],
     ]  # fmt: skip
     for job in jobs:
         subprocess.run([sys.executable, str(root / "jobs" / job[0]), *job[1:]], check=True, cwd=root)

@@ -44,11 +44,12 @@ def at_rest(avatar: Avatar) -> HeadParameters:
 
 
 def turntable(
-    avatar: Avatar, code: Tensor, camera: Camera, *, frames: int, reach_deg: float = 180.0, frame: HeadParameters
+    avatar: Avatar, code: Tensor, camera: Camera, *, frames: int, reach_deg: float, frame: HeadParameters
 ) -> list[Shot]:
     """The camera around the head: all around with 180, otherwise from side to side and back.
 
-    Avatars learn from views that differ by about 40° at most; the back of the head is a guess.
+    Avatars learn from views that differ by about 40° at most, and only some are closed from behind:
+    `perse.export.views.good_reach_deg` says how far is good.
     """
     centre = orbit_centre(avatar)
     phase = 2 * math.pi * torch.arange(frames) / frames

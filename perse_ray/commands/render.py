@@ -1,7 +1,7 @@
 """Film an avatar: pictures, turntables, interpolation strips, reenactments.
 
     perse render portrait  --workspace runs/me --wear "hat=teal beanie" --out me.png
-    perse render turntable --workspace runs/me --wear "hair=white afro" --reach 45 --out turn.mp4
+    perse render turntable --workspace runs/me --wear "hair=white afro" --out turn.mp4
     perse render interpolate --workspace runs/me --start "hair=grey bob" --end "hair=white afro" --out strip.png
     perse render reenact   --workspace runs/me --motion me.json --out me.mp4
     perse render reenact   --workspace runs/me --transparent --out frames/
@@ -96,8 +96,9 @@ class Turntable(Common):
     frames: int = 100
     """Pictures in one turn."""
 
-    reach: float = 180.0
-    """Degrees to either side; 180 goes all around."""
+    reach: float | None = None
+    """Degrees to either side; 180 goes all around. If left out, as far as the avatar looks right: 40, and all around
+    where the recipe closed it from behind (laptop-closed)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +163,7 @@ def planned(
         BUILT_IN,
         Shot,
         at_rest,
+        good_reach_deg,
         interpolation,
         mixed_code,
         motion_of,
@@ -185,13 +187,9 @@ def planned(
     mix = parse_mix(avatar, command.wear)
     code = mixed_code(avatar, mix)
     if isinstance(command, Turntable):
-        return (
-            turntable(
-                avatar, code, camera, frames=command.frames, reach_deg=command.reach, frame=at_rest(avatar)
-            ),
-            [mix],
-            25.0,
-        )  # fmt: skip
+        reach = good_reach_deg(avatar) if command.reach is None else command.reach
+        shots = turntable(avatar, code, camera, frames=command.frames, reach_deg=reach, frame=at_rest(avatar))
+        return shots, [mix], 25.0
     if isinstance(command, Reenact):
         motion, fps = motion_of(avatar, command.motion or BUILT_IN)
         return reenactment(code, camera, motion.frame(slice(None, None, command.stride))), [mix], fps / command.stride
@@ -212,6 +210,9 @@ def _check(command: Common) -> None:
     for name, (low, high) in ranges.items():
         if not low <= getattr(command, name, low) <= high:
             raise InputError(f"--{name} must be between {low} and {high}, got {getattr(command, name)}")
+    reach = command.reach if isinstance(command, Turntable) else None
+    if reach is not None and not 0 < reach <= 180:
+        raise InputError(f"--reach must be above 0 and at most 180 degrees, got {reach:g}")
     if command.fps is not None and not 1 <= command.fps <= 120:
         raise InputError(f"--fps must be between 1 and 120, got {command.fps}")
 

@@ -44,7 +44,9 @@ def test_a_positive_yaw_shows_the_persons_left(avatar) -> None:  # type: ignore[
 
 
 def test_a_turntable_closes(avatar) -> None:  # type: ignore[no-untyped-def]
-    shots = turntable(avatar, avatar.latents.reference, portrait_camera(avatar, 48), frames=8, frame=at_rest(avatar))
+    shots = turntable(
+        avatar, avatar.latents.reference, portrait_camera(avatar, 48), frames=8, reach_deg=180, frame=at_rest(avatar)
+    )
     pictures = list(film(avatar, shots, CpuRasterizer()))
     steps = [np.abs(a.astype(int) - b).mean() for a, b in zip(pictures, [*pictures[1:], pictures[0]], strict=True)]
     assert min(steps) > 0 and steps[-1] < 3 * np.median(steps)
@@ -71,7 +73,9 @@ def test_transparent_pictures_over_white_are_the_white_ones(avatar, head_model) 
 
 
 def test_supersampling_smooths_and_keeps_the_size(avatar) -> None:  # type: ignore[no-untyped-def]
-    shots = turntable(avatar, avatar.latents.reference, portrait_camera(avatar, 40), frames=1, frame=at_rest(avatar))
+    shots = turntable(
+        avatar, avatar.latents.reference, portrait_camera(avatar, 40), frames=1, reach_deg=40, frame=at_rest(avatar)
+    )
     (plain,), (smooth,) = (list(film(avatar, shots, CpuRasterizer(), supersampling=s)) for s in (1, 2))
     assert plain.shape == smooth.shape == (40, 40, 3)
     assert 0 < np.abs(plain.astype(int) - smooth).mean() < 12

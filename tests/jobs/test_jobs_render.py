@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +11,16 @@ from types import ModuleType
 import av
 import numpy as np
 import pytest
+import torch
 import tyro
 from PIL import Image
-from synthetic_avatar import synthetic_avatar
+from synthetic_avatar import CLOSED, START, synthetic_avatar
 
-from perse.avatar import save_avatar
+from perse.avatar import StartConfig, save_avatar
 from perse.data.motion_file import Motion, write_motion
 from perse.data.workspace import Workspace
 from perse.errors import InputError, PerseError
-from perse.export import verify_file
+from perse.export import portrait_camera, verify_file
 from perse_ray.commands import export, render, verify
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +71,20 @@ def test_expression_pose_and_camera_move_the_picture(workspace: str, tmp_path: P
     assert changes[0] == 0 and all(change > 0 for change in changes[1:]) and changes[3] > changes[2]
 
 
+@pytest.mark.parametrize(("start", "reach"), [(START, 40), (CLOSED, 180)], ids=["open", "closed"])
+def test_a_turntable_shows_what_is_good(start: StartConfig, reach: float, head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
+    """Without --reach: from side to side, and all around where the back is closed."""
+    avatar = synthetic_avatar(head_model, tiny_clips, config=start)
+    asked = tyro.cli(render.Turntable, args=["--out", "turn.mp4", "--frames", "40"])
+    shots, _, _ = render.planned(avatar, asked)
+    home = portrait_camera(avatar, 512).world_to_camera[:3, :3]
+    turns = [shot.camera.world_to_camera[:3, :3] @ home.T for shot in shots]
+    farthest = max(math.degrees(math.acos(float(((turn.trace() - 1) / 2).clamp(-1, 1)))) for turn in turns)
+    assert farthest == pytest.approx(reach, abs=0.1)
+    wide = tyro.cli(render.Turntable, args=["--out", "turn.mp4", "--frames", "40", "--reach", "70"])
+    assert not torch.equal(render.planned(avatar, wide)[0][10].camera.world_to_camera, shots[10].camera.world_to_camera)
+
+
 def test_a_turntable_is_a_video(workspace: str, tmp_path: Path) -> None:
     path = tmp_path / "turn.mp4"
     run("turntable", "--workspace", workspace, "--size", 48, "--frames", 6, "--fps", 12, "--out", path)
@@ -115,6 +131,9 @@ def test_the_built_in_motion_as_webp(workspace: str, tmp_path: Path) -> None:
         ["portrait", "--out", "a.jpg", "--transparent"],
         ["turntable", "--out", "a.jpg"],
         ["turntable", "--out", "a.png"],
+        ["turntable", "--out", "a.mp4", "--reach", "0"],
+        ["turntable", "--out", "a.mp4", "--reach", "nan"],
+        ["turntable", "--out", "a.mp4", "--reach", "270"],
         ["reenact", "--out", "a.mp4", "--motion", "nowhere.json"],
         ["portrait", "--out", "a.png", "--workspace", "nowhere"],
     ],
