@@ -180,7 +180,7 @@ class LiveTracker:
         layout, names = person.landmarks.layout, self._model.expression_names
         vector = person.fit.fit(self._in_window(points.astype(np.float64), person.window))[0]
         count = len(person.rest)
-        vectors = from_rest(layout, np.concatenate([person.rest, vector[None]]), names, np.arange(count))
+        vectors = from_rest(layout, np.concatenate([person.rest, vector[None]]), names, np.arange(count, dtype=np.intp))
         turned = Rotation.from_rotvec(vector[layout.rotation]) * person.ahead.inv()
         vectors[-1, layout.rotation] = turned.as_rotvec()
         vectors[-1, layout.gaze] -= np.median(person.rest[:, layout.gaze], axis=0)
