@@ -19,7 +19,7 @@ from perse.data.motion_file import Motion
 from perse.head import HeadModel
 from perse.tracking.bounded_solver import solve_bounded_quickly
 from perse.tracking.crop import CropConfig
-from perse.tracking.detection import Image, Points, face_width, points_of, started
+from perse.tracking.detection import MIN_CONFIDENCE, Image, Points, face_width, points_of, started
 from perse.tracking.frame_fit import FrameFit, FrameFitConfig
 from perse.tracking.landmark_model import FitLayout
 from perse.tracking.landmark_problem import Floats, LandmarkProblem
@@ -106,7 +106,7 @@ class LiveTracker:
         self._closed = lips_closed(model)
         self._mesh: Any = started(
             lambda solutions: solutions.face_mesh.FaceMesh(
-                static_image_mode=False, refine_landmarks=True, max_num_faces=1
+                static_image_mode=False, refine_landmarks=True, max_num_faces=1, min_detection_confidence=MIN_CONFIDENCE
             )
         )
         self.rest_again()
@@ -180,7 +180,7 @@ class LiveTracker:
         layout, names = person.landmarks.layout, self._model.expression_names
         vector = person.fit.fit(self._in_window(points.astype(np.float64), person.window))[0]
         count = len(person.rest)
-        vectors = from_rest(layout, np.concatenate([person.rest, vector[None]]), names, np.arange(count))
+        vectors = from_rest(layout, np.concatenate([person.rest, vector[None]]), names, np.arange(count, dtype=np.intp))
         turned = Rotation.from_rotvec(vector[layout.rotation]) * person.ahead.inv()
         vectors[-1, layout.rotation] = turned.as_rotvec()
         vectors[-1, layout.gaze] -= np.median(person.rest[:, layout.gaze], axis=0)
