@@ -312,3 +312,21 @@ def test_mismatched_shot_is_refused(animator: ProceduralAnimator, portrait: Trac
     shot = _shot(portrait, None, None)
     with pytest.raises(ValueError, match="frame numbers"):
         animator.animate(portrait, None, Shot(np.arange(3, dtype=np.int32), shot.motion, 64))
+
+
+def test_bare_shoulders_stay_with_the_body(
+    animator: ProceduralAnimator, lifted: LiftedPortrait, portrait: TrackedPortrait
+) -> None:
+    """Skin that the head's surface has no neck for: with the shoulder bared the body is where it was."""
+    soft = portrait.masks.soft.copy()
+    size = soft.shape[1]
+    shoulder = np.zeros(soft.shape[1:], bool)
+    shoulder[round(0.88 * size) :, round(0.3 * size) : round(0.7 * size)] = True
+    soft[Part.NECK] = np.where(shoulder, soft[Part.NECK] + soft[Part.CLOTHES], soft[Part.NECK])
+    soft[Part.CLOTHES][shoulder] = 0
+    bared = replace(portrait, key="bared", masks=PartMasks(soft, portrait.masks.person))
+    body = animator.lift(bared).body
+    inside = cv2.erode(shoulder.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    assert lifted.body.alpha[inside].mean() > 0.95
+    assert body.alpha[inside].mean() > 0.95 and (body.labels[inside] == Part.NECK).mean() > 0.9
+    np.testing.assert_array_equal(body.alpha[: round(0.7 * size)], lifted.body.alpha[: round(0.7 * size)])

@@ -24,6 +24,10 @@ Array = NDArray[np.float32]
 _COLLAR_STRIP = (0.12, 0.06)
 """Static neck fades out between these distances above the collar, in face widths."""
 
+_BARE_WIDTHS = 0.06
+"""Half the width from which on skin beside the head's own neck is somebody's shoulder, face widths: a neck drawn a
+little wider or narrower than the surface's leaves thinner slivers."""
+
 SHOULDER_WIDTHS, SHOULDER_DROPS = (0.42, 0.8, 1.05, 1.3), (-0.25, -0.08, 0.08, 0.5)
 """Where shoulders lie beside the neck's middle and below the collar's front, in face widths: biacromial breadth is
 about 2.6 times the width of a face, and the collar rises towards the back of the neck."""
@@ -92,7 +96,8 @@ def _without_crumbs(alpha: Array) -> Array:
 
 
 def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width_px: float) -> Array:
-    """Where the photograph's neck remains in the layer: near the collar, and where the skinned neck fades."""
+    """Where the photograph's neck remains in the layer: near the collar, where the skinned neck fades, and where the
+    head's surface has no neck to draw: bare shoulders, a hand."""
     clothes = (picture.masks[Part.CLOTHES] > 0.5).astype(np.uint8)
     away = (
         cv2.distanceTransform(1 - clothes, cv2.DIST_L2, 5) / face_width_px if clothes.any() else np.ones(clothes.shape)
@@ -104,7 +109,10 @@ def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_widt
     # Where the neck's outline stands against the background, a strip would stay behind as a wedge when it turns.
     open_air = (picture.masks.labels == Part.BACKGROUND).astype(np.uint8)
     inside = smoothstep(cv2.distanceTransform(1 - open_air, cv2.DIST_L2, 5), 3.0, 9.0)
-    return np.maximum(near_collar * inside, fading).astype(np.float32)
+    bare = ((picture.masks.labels == Part.NECK) & (drawn == 0)).astype(np.uint8)
+    thick = np.asarray(cv2.morphologyEx(bare, cv2.MORPH_OPEN, _disk(_BARE_WIDTHS * face_width_px)), np.float32)
+    corners = cv2.dilate(thick, _disk(2 * _BARE_WIDTHS * face_width_px)) * (1 - drawn)  # the opening rounds them off
+    return np.maximum.reduce([near_collar * inside, fading, corners, cv2.dilate(thick, _disk(3))]).astype(np.float32)
 
 
 def _notches(picture: Picture, face_width_px: float) -> Array:
