@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -124,12 +125,8 @@ class PoseVideo:
 
         for time in pipe.scheduler.timesteps:
             scaled = pipe.scheduler.scale_model_input(latents, time)
-            predicted = blended(
-                lambda start, end, scaled=scaled, time=time: self._predicted(
-                    scaled[:, start:end], poses[start:end], beside, tokens, told, time
-                ),
-                len(skeletons), config.window, config.overlap, 1,
-            )  # fmt: skip
+            predict = partial(self._predicted, scaled, poses, beside, tokens, told, time)
+            predicted = blended(predict, len(skeletons), config.window, config.overlap, 1)
             latents = pipe.scheduler.step(predicted, time, latents).prev_sample
         decoded = pipe.decode_latents(latents, len(skeletons), config.window)[0].permute(1, 2, 3, 0)
         if not bool(torch.isfinite(decoded).all()):
@@ -137,9 +134,11 @@ class PoseVideo:
         return np.round(255 * (decoded.clamp(-1, 1).cpu().numpy() + 1) / 2).astype(np.uint8)
 
     def _predicted(
-        self, scaled: Tensor, poses: Tensor, beside: Tensor, tokens: Tensor, told: Tensor, time: Tensor
-    ) -> Tensor:
+        self, scaled: Tensor, poses: Tensor, beside: Tensor, tokens: Tensor, told: Tensor, time: Tensor, start: int,
+        end: int,
+    ) -> Tensor:  # fmt: skip
         """The guided prediction [1, f, 4, h', w'] for a window; the unguided half sees neither picture nor pose."""
+        scaled, poses = scaled[:, start:end], poses[start:end]
         halves = []
         for half, own in ((0, torch.zeros_like(poses)), (1, poses)):
             joined = torch.cat([scaled, beside[half : half + 1, None].expand(-1, scaled.shape[1], -1, -1, -1)], 2)

@@ -199,7 +199,7 @@ class _Surface:
         """[n, 3] in [0, 1]: colours of the cloth in diffuse light."""
         color, accent = slots.get("color", "navy"), slots.get("accent", "")
         pattern = slots.get("pattern", "plain")
-        across, down = self.across_m.numpy() / UNIT_M, self.down_m.numpy() / UNIT_M
+        across, down = ((place / UNIT_M).numpy().astype(np.float32) for place in (self.across_m, self.down_m))
         if slots["garment"] == "suit":
             lab = self._suit(color, accent, opening_m)
         elif pattern == "plain" or not accent:

@@ -40,7 +40,7 @@ HEAD_CATEGORIES = (Category.HAT, Category.HEADPHONES, Category.HAIR, Category.BE
 
 ADDED_POINTS = {Category.HAT: 3000, Category.HEADPHONES: 2000, Category.HAIR: 6000}
 """Gaussians of what is put on; about the density of the head below."""
-SCALE_SPACINGS = 0.65
+SCALE_SPACINGS = 0.72
 """First standard deviation of an added Gaussian, in distances to its neighbours: they close the surface."""
 PAINTED = 0.05
 """Share of an edit at a pixel from which on it counts as changed."""
