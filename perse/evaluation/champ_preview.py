@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float
 
 from perse.evaluation.pictures import psnr, squared_error
+from perse.shapes import Frames, Picture, Pictures
 from perse.synthesis.production.portrait_champ import ChampNetworks, Footage, SamplingConfig
 from perse.synthesis.production.portrait_champ.batches import as_tensor
 from perse.synthesis.production.portrait_champ.dealing import held_out_frames
 from perse.synthesis.production.portrait_champ.image_tokens import ImageTokens
 from perse.synthesis.production.portrait_champ.latents import Latents
 from perse.synthesis.production.portrait_champ.sampling import sample
-
-Pictures = NDArray[np.uint8]
 
 SHOWN = 10
 """Held-out frames of a video on the strip."""
@@ -33,7 +32,7 @@ class Preview:
         psnr_of_first: of the first frame repeated, against the same frames: what knowing nothing of motion gives.
     """
 
-    strip: Pictures
+    strip: Picture
     psnr: float
     psnr_of_first: float
 
@@ -81,15 +80,15 @@ def draw_again(
     return _bytes(latents.decode_pictures(found[0])), _bytes(latents.decode_normals(found[1]))
 
 
-def mean_psnr(pictures: Pictures, truth: Pictures) -> float:
+def mean_psnr(pictures: Frames, truth: Frames) -> float:
     """Mean over frames of the PSNR of pictures [f, h, w, 3] uint8, dB."""
     pairs = zip(pictures, truth, strict=True)
     return float(np.mean([psnr(squared_error(_unit(a), _unit(b))) for a, b in pairs]))
 
 
-def _unit(picture: Pictures) -> torch.Tensor:
+def _unit(picture: Picture) -> torch.Tensor:
     return torch.from_numpy(np.array(picture)).float() / 255
 
 
-def _bytes(pictures: torch.Tensor) -> Pictures:
+def _bytes(pictures: Float[torch.Tensor, "n 3 h w"]) -> Pictures:
     return (pictures.permute(0, 2, 3, 1) * 255 + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from perse.data.tensor_files import load_tensors
 from perse.errors import MissingWeightsError
+from perse.shapes import Frames
 
 
 class LearnedDistance:
@@ -41,7 +42,7 @@ class LearnedDistance:
             raise MissingWeightsError(f"{backbone} is no VGG-16 checkpoint; expected torchvision's vgg16") from error
 
     @torch.no_grad()
-    def __call__(self, pictures: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
+    def __call__(self, pictures: Frames, truth: Frames) -> float:
         """Mean over frames [f, h, w, 3] uint8."""
         pairs = zip(pictures, truth, strict=True)
         return float(np.mean([float(self._net(_signed(a), _signed(b))) for a, b in pairs]))

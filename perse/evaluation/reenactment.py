@@ -11,28 +11,28 @@ through the picture lowers every animator's numbers alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Int, UInt8
 
 from perse.data import TrackedPortrait
 from perse.errors import InputError
 from perse.evaluation.champ_preview import mean_psnr
 from perse.evaluation.learned_distance import LearnedDistance
+from perse.evaluation.metrics.sets import Features, SetDistances, feature_distances
 from perse.evaluation.perceptual import structural_similarity
 from perse.head import HeadModel
+from perse.shapes import Frames, Picture, Pictures, SquarePicture
 from perse.synthesis.production.portrait_champ.footage import cut_on_white, longest_run
 from perse.synthesis.seams import PortraitAnimator, Shot
 from perse.tracking import HeadTracker
 from perse.tracking.video_file import open_video
 from perse.tracking.video_tracker import TrackedVideo, VideoTracker, VideoTrackerConfig
-
-Pictures = NDArray[np.uint8]
 
 SHOWN = 8
 """Frames on a strip."""
@@ -52,7 +52,7 @@ class Scene:
     name: str
     portrait: TrackedPortrait
     shot: Shot
-    truth: Pictures
+    truth: UInt8[np.ndarray, "f s s 3"]
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class SceneMaker:
         return Scene(path.name, portrait, shot, truth)
 
     def _truth(
-        self, tracked: TrackedVideo, numbers: NDArray[np.int_], pictures: Sequence[Pictures | None],
+        self, tracked: TrackedVideo, numbers: Int[np.ndarray, " f"], pictures: Sequence[Pictures | None],
         portrait: TrackedPortrait,
-    ) -> Pictures:  # fmt: skip
+    ) -> UInt8[np.ndarray, "f s s 3"]:  # fmt: skip
         window = crop_window(tracked.landmarks_px[numbers[0]], portrait)
         frames = []
         for number, picture in zip(numbers, pictures, strict=True):
@@ -113,7 +113,7 @@ class SceneMaker:
         return np.stack(frames)
 
 
-def crop_window(points_px: NDArray[np.float32], portrait: TrackedPortrait) -> tuple[float, float, float]:
+def crop_window(points_px: Float32[np.ndarray, "478 3"], portrait: TrackedPortrait) -> tuple[float, float, float]:
     """The window of a picture that a portrait was cropped from: left, top and side in pixels of the picture.
 
     Args:
@@ -125,7 +125,7 @@ def crop_window(points_px: NDArray[np.float32], portrait: TrackedPortrait) -> tu
     return float(left), float(top), scale * portrait.image.shape[1]
 
 
-def reenact(scene: Scene, animator: PortraitAnimator) -> Pictures:
+def reenact(scene: Scene, animator: PortraitAnimator) -> UInt8[np.ndarray, "f s s 3"]:
     """The scene, filmed by an animator: [f, s, s, 3].
 
     Raises:
@@ -134,12 +134,12 @@ def reenact(scene: Scene, animator: PortraitAnimator) -> Pictures:
     return np.stack(list(animator.animate(scene.portrait, None, scene.shot).images))
 
 
-def first_frame_repeated(scene: Scene) -> Pictures:
+def first_frame_repeated(scene: Scene) -> UInt8[np.ndarray, "f s s 3"]:
     """What knowing nothing of motion gives."""
     return np.broadcast_to(scene.truth[:1], scene.truth.shape)
 
 
-def score(pictures: Pictures, scene: Scene, learned: LearnedDistance | None) -> ReenactmentScores:
+def score(pictures: UInt8[np.ndarray, "f s s 3"], scene: Scene, learned: LearnedDistance | None) -> ReenactmentScores:
     """Compare with the video, the first frame left out."""
     drawn, truth = pictures[1:], scene.truth[1:]
     similarity = structural_similarity(_unit(drawn), _unit(truth))
@@ -148,17 +148,42 @@ def score(pictures: Pictures, scene: Scene, learned: LearnedDistance | None) -> 
     )
 
 
-def comparison_strip(rows: Sequence[Pictures], tile_px: int = 128) -> Pictures:
+class FilmedSets:
+    """Distances of everything that an animator filmed from the same frames of the videos (FID, KID; P Table 5).
+
+    Args:
+        describe: features [n, w] of pictures [n, h, w, 3].
+    """
+
+    def __init__(self, describe: Callable[[Pictures], Features]) -> None:
+        self._describe = describe
+        self._pairs: dict[str, list[tuple[Features, Features]]] = {}
+
+    def add(self, scene: Scene, filmed: Mapping[str, Frames]) -> None:
+        """What the animators made of a scene, by their names; the first frame, which they were given, is left out."""
+        real = self._describe(scene.truth[1:])
+        for name, pictures in filmed.items():
+            self._pairs.setdefault(name, []).append((real, self._describe(pictures[1:])))
+
+    def distances(self) -> dict[str, SetDistances]:
+        """By animator; those who filmed fewer than two frames have none."""
+        whole = {
+            name: [np.concatenate(side) for side in zip(*pairs, strict=True)] for name, pairs in self._pairs.items()
+        }
+        return {name: feature_distances(real, shown) for name, (real, shown) in whole.items() if len(real) > 1}
+
+
+def comparison_strip(rows: Sequence[Pictures], tile_px: int = 128) -> UInt8[np.ndarray, "height width 3"]:
     """Some frames of each row of pictures [f, s, s, 3] side by side, rows below each other."""
     chosen = np.unique(np.linspace(0, len(rows[0]) - 1, SHOWN).round().astype(int))
     lines = [np.concatenate([_resized(row[number], tile_px) for number in chosen], 1) for row in rows]
     return np.concatenate(lines)
 
 
-def _resized(picture: Pictures, size_px: int) -> Pictures:
+def _resized(picture: Picture, size_px: int) -> SquarePicture:
     method = cv2.INTER_AREA if len(picture) > size_px else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, (size_px, size_px), interpolation=method), np.uint8)
 
 
-def _unit(pictures: Pictures) -> torch.Tensor:
+def _unit(pictures: Frames) -> Float[torch.Tensor, "f h w 3"]:
     return torch.from_numpy(np.array(pictures)).float() / 255

@@ -7,27 +7,30 @@
 Writes one table (metrics.json, and on the terminal) and one strip of pictures a video: the video, then every animator
 at hand. The procedural animator always is; LivePortrait with its weights (perse models list), portrait-Champ
 with weights that `perse train-champ` made. PSNR and SSIM are over whole pictures on white, without the first
-frame; LPIPS needs VGG-16's weights. FID and KID need Inception's, which are not in the table of weights: not measured.
+frame; LPIPS needs VGG-16's weights, FID and KID Inception's (`perse models list`: inception-fid). The last two compare
+all frames that an animator filmed with the same frames of the videos; they fall with the number of frames, so only
+tables of equal numbers compare (sets.json says how many).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from perse.errors import InputError, MissingWeightsError, PerseError
 from perse_ray.commands.command_line import parsed, recipe_of, run_command
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from perse.evaluation.learned_distance import LearnedDistance
-    from perse.evaluation.reenactment import ReenactmentScores, Scene
+    from perse.evaluation.metrics import SetDistances
+    from perse.evaluation.reenactment import FilmedSets, ReenactmentScores, Scene
     from perse.head import HeadModel
+    from perse.shapes import Frames
     from perse.synthesis.seams import AnimatorConfig, PortraitAnimator
 
 
@@ -62,14 +65,14 @@ def main(arguments: Arguments) -> None:
     """Track, film, compare, write."""
     from perse.data.durable_files import write_file_atomically
     from perse.data.images import encode_image
-    from perse.evaluation.reenactment import SceneMaker, comparison_strip
+    from perse.evaluation.reenactment import SceneMaker, comparison_strip, score
     from perse.tracking.video_tracker import VideoTrackerConfig
 
     paths = _videos(arguments)
     recipe = recipe_of(arguments.recipe, None)
     head = recipe.head.load()
     animators = _animators(arguments, head)
-    learned = _learned()
+    learned, sets = _learned(), _sets()
     maker = SceneMaker(head, recipe.tracker.build(head), VideoTrackerConfig(), arguments.size)
     table: dict[str, dict[str, ReenactmentScores]] = {}
     for path in paths:
@@ -79,36 +82,45 @@ def main(arguments: Arguments) -> None:
         except PerseError as error:
             print(f"  not used: {' '.join(str(error).split())}")
             continue
-        rows, scores = _measure(scene, animators, learned)
+        pictures = _filmed(scene, animators)
+        scores = {name: score(one, scene, learned) for name, one in pictures.items()}
         table[scene.name] = scores
+        if sets is not None:
+            sets.add(scene, pictures)
         place = arguments.out / f"{path.stem}.png"
-        write_file_atomically(place, encode_image(comparison_strip(rows)))
+        write_file_atomically(place, encode_image(comparison_strip([scene.truth, *pictures.values()])))
         print(f"  {place}: from above: the video, {', '.join(scores)}", flush=True)
     if not table:
         raise InputError(f"no video in {arguments.videos} can be used; the lines above say why")
     found = {video: {name: asdict(one) for name, one in rows.items()} for video, rows in table.items()}
     write_file_atomically(arguments.out / "metrics.json", json.dumps(found, indent=2, sort_keys=True).encode())
-    print("\n".join(["", *table_lines(table), "", f"{arguments.out}/metrics.json"]))
+    distances = sets.distances() if sets is not None else {}
+    if sets is not None:
+        kept = {name: asdict(one) for name, one in distances.items()}
+        write_file_atomically(arguments.out / "sets.json", json.dumps(kept, indent=2, sort_keys=True).encode())
+    print("\n".join(["", *table_lines(table, distances), "", f"{arguments.out}/metrics.json"]))
 
 
-def table_lines(table: dict[str, dict[str, ReenactmentScores]]) -> list[str]:
-    """One line an animator: means over the videos that it could film."""
+def table_lines(
+    table: dict[str, dict[str, ReenactmentScores]], distances: Mapping[str, SetDistances] = MappingProxyType({})
+) -> list[str]:
+    """One line an animator: means over the videos that it could film, and distances of all that it filmed."""
     names = dict.fromkeys(name for scores in table.values() for name in scores)
-    lines = [f"{'':24}{'PSNR':>8}{'SSIM':>9}{'LPIPS':>9}{'videos':>8}"]
+    lines = [f"{'':24}{'PSNR':>8}{'SSIM':>9}{'LPIPS':>9}{'FID':>9}{'KID':>9}{'videos':>8}"]
     for name in names:
         rows = [scores[name] for scores in table.values() if name in scores]
         lpips = [row.lpips for row in rows if row.lpips is not None]
         learned = f"{fmean(lpips):9.4f}" if lpips else f"{'–':>9}"
         psnr, ssim = fmean([row.psnr for row in rows]), fmean([row.ssim for row in rows])
-        lines.append(f"{name:24}{psnr:8.2f}{ssim:9.4f}{learned}{len(rows):5d}/{len(table)}")
+        found = distances.get(name)
+        whole = f"{found.frechet:9.2f}{found.kernel:9.4f}" if found is not None else f"{'–':>9}{'–':>9}"
+        lines.append(f"{name:24}{psnr:8.2f}{ssim:9.4f}{learned}{whole}{len(rows):5d}/{len(table)}")
     return lines
 
 
-def _measure(
-    scene: Scene, animators: dict[str, PortraitAnimator], learned: LearnedDistance | None
-) -> tuple[Sequence[np.ndarray], dict[str, ReenactmentScores]]:
-    """Pictures (the video first) and scores by animator; who cannot film the scene is left out with a line."""
-    from perse.evaluation.reenactment import first_frame_repeated, reenact, score
+def _filmed(scene: Scene, animators: dict[str, PortraitAnimator]) -> dict[str, Frames]:
+    """Pictures by animator; who cannot film the scene is left out with a line."""
+    from perse.evaluation.reenactment import first_frame_repeated, reenact
 
     pictures = {REPEATED: first_frame_repeated(scene)}
     for name, animator in animators.items():
@@ -117,7 +129,7 @@ def _measure(
             pictures[name] = reenact(scene, animator)
         except PerseError as error:
             print(f"  {name} cannot film it: {' '.join(str(error).split())}")
-    return [scene.truth, *pictures.values()], {name: score(one, scene, learned) for name, one in pictures.items()}
+    return pictures
 
 
 def _animators(arguments: Arguments, head: HeadModel) -> dict[str, PortraitAnimator]:
@@ -161,6 +173,17 @@ def _learned() -> LearnedDistance | None:
         return LearnedDistance(store_root() / "vgg16" / "model.safetensors")
     except MissingWeightsError as error:
         print(f"LPIPS is not measured: {error}")
+        return None
+
+
+def _sets() -> FilmedSets | None:
+    from perse.evaluation.metrics.sets import InceptionFeatures
+    from perse.evaluation.reenactment import FilmedSets
+
+    try:
+        return FilmedSets(InceptionFeatures())
+    except MissingWeightsError as error:
+        print(f"FID and KID are not measured: {' '.join(str(error).split())}")
         return None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from perse.errors import MissingWeightsError
 from perse.evaluation.learned_distance import LearnedDistance
-from perse.evaluation.reenactment import comparison_strip, crop_window, first_frame_repeated, score
+from perse.evaluation.reenactment import FilmedSets, comparison_strip, crop_window, first_frame_repeated, score
 
 
 def test_the_window_of_a_portrait_is_found_in_its_picture() -> None:
@@ -28,6 +28,21 @@ def test_scores_leave_the_given_frame_out_and_the_truth_is_best() -> None:
     assert best.psnr == 60 and best.ssim == pytest.approx(1) and best.lpips is None
     # Two independent uniform pictures differ by 1/6 in the mean of squares: 7.8 dB.
     assert first.psnr == pytest.approx(7.8, abs=0.3) and first.ssim < 0.1
+
+
+def test_sets_are_of_all_videos_and_leave_the_given_frame_out() -> None:
+    rng = np.random.default_rng(4)
+    scenes = [SimpleNamespace(truth=rng.integers(0, 255, (5, 16, 16, 3), np.uint8)) for _ in range(3)]
+    sets = FilmedSets(lambda pictures: pictures.reshape(len(pictures), -1)[:, :6].astype(np.float64))
+    for scene in scenes:
+        same = scene.truth.copy()
+        same[0] = 0  # the frame that everybody was given counts for nothing
+        sets.add(scene, {"same": same, "darker": scene.truth // 2})  # type: ignore[arg-type]
+    sets.add(scenes[0], {"late": scenes[0].truth})  # type: ignore[arg-type]
+    found = sets.distances()
+    assert found["same"].frechet == pytest.approx(0, abs=1e-6) and found["same"].pictures == 12
+    assert found["darker"].frechet > 1000 and found["darker"].kernel > found["same"].kernel
+    assert found["late"].pictures == 4
 
 
 def test_a_strip_has_a_line_a_row_and_eight_frames_at_most() -> None:

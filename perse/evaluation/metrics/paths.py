@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
-Pictures = NDArray[np.uint8]
+from perse.shapes import Pictures
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class PathScores:
     paths: int
 
 
-def path_lengths(paths: Sequence[Pictures], distance: Callable[[Pictures, Pictures], float]) -> PathScores:
+def path_lengths(
+    paths: Sequence[UInt8[np.ndarray, "steps h w 3"]], distance: Callable[[Pictures, Pictures], float]
+) -> PathScores:
     """Scores of interpolations [steps, h, w, 3] under a distance of single pictures [1, h, w, 3].
 
     Raises:

@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64, UInt8
 from numpy.typing import NDArray
 
 from perse.errors import MissingWeightsError
 from perse.features.embedded import describe_image
+from perse.shapes import Pictures
 from perse.synthesis.production.model_store import Weights
 from perse.synthesis.production.segmenter import load_torchscript
 
-Features = NDArray[np.float64]
-Pictures = NDArray[np.uint8]
+Features = Float64[NDArray[np.float64], "n width"]
 
 SUBSET = 100
 """Pictures of one of KID's subsets; all of them where there are fewer."""
@@ -50,7 +51,7 @@ class SetDistances:
     pictures: int
 
 
-def frechet_distance(a: Features, b: Features) -> float:
+def frechet_distance(a: Float64[np.ndarray, "n width"], b: Float64[np.ndarray, "m width"]) -> float:
     """|μ_a − μ_b|² + Tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½) of features [n, w] and [m, w].
 
     The trace of the root is the sum of the roots of the eigenvalues of Σ_a Σ_b, which are those of Σ_a^½ Σ_b Σ_a^½:
@@ -70,7 +71,9 @@ def frechet_distance(a: Features, b: Features) -> float:
     return shift + traces - 2 * float(np.sqrt(mixed.clip(0)).sum())
 
 
-def kernel_distance(a: Features, b: Features, *, seed: int = 0) -> tuple[float, float]:
+def kernel_distance(
+    a: Float64[np.ndarray, "n width"], b: Float64[np.ndarray, "m width"], *, seed: int = 0
+) -> tuple[float, float]:
     """Mean and deviation over random subsets of the unbiased squared MMD of features [n, w] and [m, w].
 
     Raises:
@@ -88,22 +91,30 @@ def kernel_distance(a: Features, b: Features, *, seed: int = 0) -> tuple[float, 
     return float(np.mean(found)), float(np.std(found))
 
 
-def _squared_mmd(x: Features, y: Features) -> float:
+def _squared_mmd(x: Float64[np.ndarray, "n width"], y: Float64[np.ndarray, "n width"]) -> float:
     """Unbiased: pairs of a picture with itself are left out."""
     n, width = x.shape
 
-    def kernel(one: Features, other: Features) -> Features:
+    def kernel(
+        one: Float64[np.ndarray, "n width"], other: Float64[np.ndarray, "m width"]
+    ) -> Float64[np.ndarray, "n m"]:
         return (one @ other.T / width + 1) ** 3
 
-    def without_diagonal(square: Features) -> float:
+    def without_diagonal(square: Float64[np.ndarray, "n n"]) -> float:
         return float(square.sum() - np.trace(square)) / (n * (n - 1))
 
     return without_diagonal(kernel(x, x)) + without_diagonal(kernel(y, y)) - 2 * float(kernel(x, y).mean())
 
 
-def set_distances(real: Pictures, shown: Pictures, describe: Callable[[Pictures], Features]) -> SetDistances:
+def set_distances(
+    real: Pictures, shown: UInt8[np.ndarray, "m h w 3"], describe: Callable[[Pictures], Features]
+) -> SetDistances:
     """Distances of pictures [n, h, w, 3] and [m, h, w, 3] in some space of features."""
-    a, b = describe(real), describe(shown)
+    return feature_distances(describe(real), describe(shown))
+
+
+def feature_distances(a: Features, b: Float64[np.ndarray, "m width"]) -> SetDistances:
+    """Distances of features [n, w] of real pictures and [m, w] of others."""
     kernel, deviation = kernel_distance(a, b)
     return SetDistances(frechet_distance(a, b), kernel, deviation, min(len(a), len(b)))
 

@@ -14,15 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from perse.data.tensor_files import load_tensors
 from perse.errors import MissingWeightsError
 from perse.identity import FaceEmbedder
+from perse.shapes import Frames, Pictures
 from perse.synthesis.production.model_store import Weights
-
-Pictures = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 DINO = Weights(name="dino-vit-s16")
 _SIZE_PX = 224
@@ -39,7 +37,7 @@ def embedding_similarity(embedder: FaceEmbedder, shown: Pictures, truth: Picture
     return float(np.mean(found)) if found else float("nan")
 
 
-def subject_consistency(frames: Pictures, describe: Callable[[Pictures], Floats]) -> float:
+def subject_consistency(frames: Frames, describe: Callable[[Pictures], Float32[np.ndarray, "f width"]]) -> float:
     """Of frames [f, h, w, 3] in order, in [-1, 1].
 
     Raises:
@@ -52,7 +50,7 @@ def subject_consistency(frames: Pictures, describe: Callable[[Pictures], Floats]
     return float(np.mean([(_cosine(one, features[0]) + _cosine(one, before)) / 2 for one, before in pairs]))
 
 
-def _cosine(a: Floats, b: Floats) -> float:
+def _cosine(a: Float32[np.ndarray, " width"], b: Float32[np.ndarray, " width"]) -> float:
     a64, b64 = np.asarray(a, np.float64), np.asarray(b, np.float64)
     return float(a64 @ b64 / max(float(np.linalg.norm(a64) * np.linalg.norm(b64)), 1e-12))
 
@@ -78,7 +76,7 @@ class DinoFeatures:
         self._network.requires_grad_(False)
 
     @torch.inference_mode()
-    def __call__(self, pictures: Pictures) -> Floats:
+    def __call__(self, pictures: Pictures) -> Float32[np.ndarray, "n width"]:
         values = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
         values = torch.nn.functional.interpolate(values, (_SIZE_PX, _SIZE_PX), mode="bicubic", antialias=True)
         mean, std = (torch.tensor(one)[:, None, None] for one in (_MEAN, _STD))
