@@ -138,7 +138,7 @@ def _morton_order(positions: NDArray[np.float64]) -> NDArray[np.intp]:
     """The order of [n, 3] along a Z-shaped curve: the bits of x, y and z in turn, ten of each."""
     low, high = positions.min(0), positions.max(0)
     cells = (1023 * (positions - low) / np.maximum(high - low, 1e-9)).astype(np.uint32)
-    code = np.zeros(len(positions), np.uint32)
+    code: NDArray[np.uint32] = np.zeros(len(positions), np.uint32)
     for bit in range(10):
         for axis in range(3):
             code |= ((cells[:, axis] >> np.uint32(bit)) & np.uint32(1)) << np.uint32(3 * bit + axis)
