@@ -84,14 +84,15 @@ class Shared:
         return answer
 
 
-_DETECTORS = tuple(
-    Shared(
-        lambda solutions, model=model: solutions.face_detection.FaceDetection(
+def _detector(model: int) -> Shared:
+    return Shared(
+        lambda solutions: solutions.face_detection.FaceDetection(
             model_selection=model, min_detection_confidence=MIN_CONFIDENCE
         )
     )
-    for model in (0, 1)
-)
+
+
+_DETECTORS = (_detector(0), _detector(1))
 """For faces near by and far away."""
 
 _FACE_MESH = Shared(

@@ -219,9 +219,9 @@ def _fit(task: TrainTask, group: WorkerGroup, board: ProgressBoard) -> None:
             loop,
             train_loop_config={"task": work},
             torch_config=TorchConfig(backend="nccl" if group.num_gpus else "gloo"),
-            scaling_config=ScalingConfig(
-                num_workers=group.workers if least == group.workers else (least, group.workers),
-                elastic_resize_monitor_interval_s=group.regrow_every_s,
+            scaling_config=ScalingConfig(  # what type checkers are shown is the class of Ray Train's first version
+                num_workers=group.workers if least == group.workers else (least, group.workers),  # type: ignore[arg-type]
+                elastic_resize_monitor_interval_s=group.regrow_every_s,  # type: ignore[call-arg]
                 use_gpu=group.num_gpus > 0,
                 resources_per_worker={name: amount for name, amount in claimed.items() if amount},
             ),

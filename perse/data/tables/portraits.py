@@ -146,7 +146,8 @@ def bytes_to_attachment(encoded: bytes) -> Attachment:
 
 
 def _sheet(value: dict[str, Any]) -> Sheet:
-    return Sheet(**{name: tuple(one) if isinstance(one, list) else one for name, one in value.items()})
+    plain: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in value.items()}
+    return Sheet(**plain)
 
 
 def _masks(soft: bytes, person: bytes) -> PartMasks:

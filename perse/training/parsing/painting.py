@@ -157,7 +157,7 @@ def hat(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrai
     crown |= ((across / wide) ** 2 + ((down - edge) / 0.12) ** 2 < 1) & (rng.random() < 0.6)
     color = any_color(rng)
     surface = cloth(rng, color, shape)  # type: ignore[arg-type]
-    round_ = 1 - 0.35 * np.clip(np.abs(across / wide), 0, 1) ** 2
+    round_ = (1 - 0.35 * np.clip(np.abs(across / wide), 0, 1) ** 2).astype(np.float32)
     surface = surface * round_[..., None]
     if rng.random() < 0.4:
         band = (down > edge - rng.uniform(0.1, 0.3)) & (down < edge)
