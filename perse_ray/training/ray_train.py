@@ -212,6 +212,7 @@ def _fit(task: TrainTask, group: WorkerGroup, board: ProgressBoard) -> None:
         await_room([workers], group.placement_limit_s)
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray looks at its workers every 2 s
     loop: Any = _train_loop  # Ray's annotations do not know yet that a loop may return something
+    scaling: Any = ScalingConfig  # nor that there may be fewer workers
     claimed = {"CPU": group.num_cpus, "GPU": group.num_gpus, "memory": group.memory_gib * 2**30}
     work = _WorkerTask(workspace=task.workspace, stage=task.stage, loop=task.loop, group=group, board=board)
     with task.workspace.scratch_folder(f"checkpoints/ray-train-{secrets.token_hex(4)}") as (filesystem, place):
@@ -219,9 +220,9 @@ def _fit(task: TrainTask, group: WorkerGroup, board: ProgressBoard) -> None:
             loop,
             train_loop_config={"task": work},
             torch_config=TorchConfig(backend="nccl" if group.num_gpus else "gloo"),
-            scaling_config=ScalingConfig(  # what type checkers are shown is the class of Ray Train's first version
-                num_workers=group.workers if least == group.workers else (least, group.workers),  # type: ignore[arg-type]
-                elastic_resize_monitor_interval_s=group.regrow_every_s,  # type: ignore[call-arg]
+            scaling_config=scaling(
+                num_workers=group.workers if least == group.workers else (least, group.workers),
+                elastic_resize_monitor_interval_s=group.regrow_every_s,
                 use_gpu=group.num_gpus > 0,
                 resources_per_worker={name: amount for name, amount in claimed.items() if amount},
             ),
