@@ -177,11 +177,15 @@ def _learned() -> LearnedDistance | None:
 
 
 def _sets() -> FilmedSets | None:
+    import numpy as np
+
     from perse.evaluation.metrics.sets import InceptionFeatures
     from perse.evaluation.reenactment import FilmedSets
 
     try:
-        return FilmedSets(InceptionFeatures())
+        features = InceptionFeatures()
+        features(np.zeros((1, 64, 64, 3), np.uint8))  # another network is refused now, not after an hour of filming
+        return FilmedSets(features)
     except MissingWeightsError as error:
         print(f"FID and KID are not measured: {' '.join(str(error).split())}")
         return None

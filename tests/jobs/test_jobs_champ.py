@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import tyro
 
 from perse.errors import InputError, MissingWeightsError, RecipeError
 from perse.evaluation.metrics import SetDistances
+from perse.evaluation.metrics.sets import INCEPTION_FILE
 from perse.evaluation.reenactment import ReenactmentScores
 from perse_ray.commands import evaluate_animators, train_portrait_champ
 
@@ -74,6 +76,22 @@ def test_the_table_has_means_and_says_of_how_many_videos() -> None:
     assert measured[1].split() == ["procedural", "21.00", "0.8500", "0.1500", "12.34", "0.0560", "2/2"]
     alone = evaluate_animators.table_lines({"a.mp4": {"procedural": ReenactmentScores(20.0, 0.8, None)}})
     assert "–" in alone[1]
+
+
+def test_a_file_that_is_not_inceptions_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Same(torch.nn.Module):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return pictures
+
+    monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path))
+    assert evaluate_animators._sets() is None
+    (tmp_path / "inception-fid").mkdir()
+    torch.jit.script(Same()).save(str(tmp_path / "inception-fid" / INCEPTION_FILE))
+    assert evaluate_animators._sets() is None
+    absent, other = capsys.readouterr().out.splitlines()
+    assert "inception-fid" in absent and "gives no features" in other
 
 
 def train_champ(workspace: Path, until: Path | None = None) -> str:
