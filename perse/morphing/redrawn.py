@@ -61,7 +61,8 @@ class RedrawMorpherConfig:
     warp: WarpMorpherConfig = field(default_factory=WarpMorpherConfig)
     """For all other ends."""
     kept_subjects: int = 16
-    """Lifted subjects that are remembered, some tens of megabytes each: pictures, textures, the thing."""
+    """Lifted subjects that are remembered, some tens of megabytes each: pictures, textures, the thing. Of those that
+    wear nothing only that is remembered, of all of them."""
     kept_pairs: int = 8
     """Ways from one thing to another that are remembered, up to 40 MB each."""
 
@@ -146,12 +147,20 @@ class _Wearers:
         self._head = head  # kept, so that no other one gets its identity
         self._portrait = archive.load_portrait(workspace)
         self._animator = config.animator.build(head)
-        self.subject = lru_cache(maxsize=config.kept_subjects)(self._subject)
+        self._drawn: dict[str, bool] = {}
+        self._lifted = lru_cache(maxsize=config.kept_subjects)(self._subject)
         self.between = lru_cache(maxsize=config.kept_pairs)(self._between)
         self.pace = lru_cache(maxsize=None)(self._pace)
 
-    def _subject(self, clip: str) -> _Subject | None:
+    def subject(self, clip: str) -> _Subject | None:
         """None where it wears nothing, its edit is not here, or somebody else filmed it."""
+        if not self._drawn.get(clip, True):  # most are painted: they must not push out those that are drawn
+            return None
+        found = self._lifted(clip)
+        self._drawn[clip] = found is not None
+        return found
+
+    def _subject(self, clip: str) -> _Subject | None:
         file = archive.open_clip(self._workspace, clip)
         if not archive.has_edit(self._workspace, file.key):
             return None

@@ -141,3 +141,15 @@ def test_ends_of_no_workspace_are_warped(morpher: RedrawMorpher, ends: dict[str,
     first, second = (replace(ends[name], origin=None) for name in ("beanie", "cap"))
     warped = WarpMorpherConfig().build().morph(first, second, [0.5])
     assert np.array_equal(morpher.morph(first, second, [0.5]).images, warped.images)
+
+
+def test_painted_subjects_do_not_push_out_what_was_lifted(
+    morpher: RedrawMorpher, ends: dict[str, MorphEnd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most subjects of a workspace are painted; a pool that forgot the hats for them lifted one a request."""
+    morpher.morph(ends["painted"], ends["beanie"], [0.5])
+    morpher.morph(ends["beanie"], ends["cap"], [0.5])
+    wearers = morpher._wearers
+    assert wearers is not None
+    monkeypatch.setattr(wearers, "_lifted", lambda clip: pytest.fail(f"{clip} is looked at again"))
+    assert wearers.subject("painted") is None
