@@ -56,7 +56,7 @@ def test_a_build_lands_in_the_store_and_in_the_database(servers: Servers, tmp_pa
         assert json.loads(file.read())["recipe"] == "tiny"
     assert store.get_file_info(f"{BUCKET}/me/avatar/avatar.safetensors").size > 0
 
-    stages = {"track", "synthesize", "train", "evaluate", "export", "report", "register"}
+    stages = {"track", "synthesize", "train", "evaluate", "report", "register"}
     assert stages <= {row.partition("|")[0] for row in servers.rows("select name, status from runs")}
     assert servers.rows("select count(*) from metrics where key like '%loss%'") != ["0"]
     [version] = servers.rows("select name, version from model_versions")
