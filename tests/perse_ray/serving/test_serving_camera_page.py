@@ -28,21 +28,19 @@ CAMERA = "document.body.dataset.camera"
 
 
 class Nodding:
-    """Sees a face in everything: first a second at rest, then a head that nods with time."""
+    """Sees a face in everything: at rest until it is let go, then a head that nods with time."""
 
-    def __init__(self) -> None:
-        self._began: float | None = None
+    let_go = threading.Event()
 
     def see(self, image: NDArray[np.uint8], time_s: float) -> LiveFrame:
         assert min(image.shape[:2]) == 192
-        self._began = time_s if self._began is None else self._began
-        if time_s - self._began < 0.2:
+        if not self.let_go.is_set():
             return LiveFrame(Seen.RESTING, 0.5)
         nod = np.array([[0.2 * np.sin(4 * time_s), 0, 0]], np.float32)
         return LiveFrame(Seen.FACE, 1.0, Motion(30.0, {"jawOpen": np.array([0.3], np.float32)}, {"neck": nod}))
 
     def rest_again(self) -> None:
-        self._began = None
+        self.let_go.clear()
 
     def close(self) -> None:
         pass
@@ -103,12 +101,15 @@ def test_a_face_drives_the_avatar_and_is_recorded(browser_with_a_camera: Any, ad
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     updates = int(page.evaluate("document.body.dataset.updates"))
+    Nodding.let_go.clear()
     page.click("#camera-use")
     until(page, f"{CAMERA}?.startsWith('Look straight')")
+    Nodding.let_go.set()
     until(page, f"{CAMERA} === 'The avatar follows you.' && Number(document.body.dataset.updates) > {updates + 3}")
     assert float(page.evaluate("document.body.dataset.faceDelay")) > 0
     page.click("#camera-record")
-    page.wait_for_timeout(600)
+    faces = int(page.evaluate("document.body.dataset.faces"))
+    until(page, f"Number(document.body.dataset.faces) > {faces + 15}")
     with page.expect_download() as download:
         page.click("#camera-record")
     motion = parse_motion(Path(download.value.path()).read_bytes())
@@ -117,6 +118,7 @@ def test_a_face_drives_the_avatar_and_is_recorded(browser_with_a_camera: Any, ad
     assert download.value.suggested_filename.endswith(".motion.json")
     page.click("#camera-rest")
     until(page, f"{CAMERA}?.startsWith('Look straight')")
+    Nodding.let_go.set()
 
     other = opened(context, address)
     other.click("#camera-use")
