@@ -84,9 +84,19 @@ def _postgres(folder: Path, port: int) -> Iterator[None]:
     )  # fmt: skip
     server = [*somebody, _tool("postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
     with _running(server, port, folder.with_suffix(".log"), dict(os.environ), folder):
-        create = ["psql", "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", "-d", "postgres", "-c"]
-        subprocess.run([*create, "CREATE DATABASE mlflow"], check=True, capture_output=True, timeout=60)
+        _create_database(port)
         yield
+
+
+def _create_database(port: int, limit_s: float = 60.0) -> None:
+    """The database `mlflow`; a server that has just begun to listen may still refuse for a moment."""
+    who = ["-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", "-d", "postgres"]
+    create = ["psql", *who, "-c", "CREATE DATABASE mlflow"]
+    end = time.monotonic() + limit_s
+    while (done := subprocess.run(create, capture_output=True, text=True, timeout=60)).returncode:
+        if time.monotonic() > end:
+            raise RuntimeError(f"PostgreSQL makes no database: {done.stderr[-500:]}")
+        time.sleep(0.5)
 
 
 @contextmanager
