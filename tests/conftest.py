@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,21 +76,11 @@ def ray_session() -> Iterator[None]:
 
 @pytest.fixture(scope="module")  # and no longer: Playwright's loop runs in this thread until it is closed
 def browser() -> Iterator[Any]:
-    """Headless Chromium that draws in software and knows no host but this machine."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=chromium,
-            args=[
-                "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            ],
-        )  # fmt: skip
+    """See `headless_chromium`."""
+    from headless_chromium import headless_chromium
+
+    with headless_chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(autouse=True)

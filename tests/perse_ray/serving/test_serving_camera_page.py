@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
+from headless_chromium import headless_chromium
 from numpy.typing import NDArray
 
 from perse.data.motion_file import Motion, parse_motion
@@ -62,20 +62,8 @@ def address(workspace: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser_with_a_camera() -> Iterator[Any]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=chromium,
-            args=[
-                "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-                "--use-fake-device-for-media-stream", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            ],
-        )  # fmt: skip
+    with headless_chromium("--use-fake-device-for-media-stream") as running:
         yield running
-        running.close()
 
 
 def opened(context: Any, address: str) -> Any:
