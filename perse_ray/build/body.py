@@ -51,14 +51,13 @@ from perse_ray.build.body_films import FACE, PERSON, clip_file, film, film_rows
 from perse_ray.build.inspection import mend_noted
 from perse_ray.build.manifests import Result, StageManifests
 from perse_ray.build.stages.export import FILES as AVATAR
-from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
+from perse_ray.build.stages.register import register_avatar
 from perse_ray.build.values import flat_params, numbers_of, versions
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.registry.removal import body_model_name
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.rows.on_ray_data import limit_threads
-from perse_ray.runtime.local_folders import folder_copy
 from perse_ray.runtime.session import LocalRay, ray_session
 from perse_ray.training.body_train import CAPTURED, BodyLoop, patch_file
 from perse_ray.training.ray_train import TrainTask, WorkerGroup, train
@@ -345,9 +344,7 @@ class _Build:
     def _register(self) -> dict[str, Any]:
         self.tell("register: the avatar goes to MLflow")
         name = body_model_name(identity_of(self.request.photograph))
-        with folder_copy(self.workspace, "avatar") as folder:
-            version = self._books.register(folder, name, REGISTERED_ALIAS, MODEL_CODE)
-        return {"model": f"{name} version {version}", "files": []}
+        return {"model": register_avatar(self._books, name), "files": []}
 
     def _report(self) -> dict[str, Any]:
         self.tell("report: drawing and measuring")

@@ -45,6 +45,7 @@ from perse_ray.build.stages.export import FILES
 from perse_ray.build.stages.register import register_avatar
 from perse_ray.build.values import numbers_of, on_white, without_nan
 from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.registry.removal import head_model_name
 from perse_ray.rows.fingerprint import fingerprint
 
 OLD_SUBJECTS = 12
@@ -253,7 +254,7 @@ def _publish(
                 local = Path(folder) / path.rpartition("/")[2]
                 local.write_bytes(workspace.read(path))
                 child.artifact(local, "report")
-        return register_avatar(log, person)
+        return register_avatar(log, head_model_name(person))
 
 
 class _Watch:

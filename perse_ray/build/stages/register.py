@@ -18,9 +18,8 @@ MODEL_CODE = Path(perse_ray.serving.__file__).with_name("mlflow_model.py")
 """Run by MLflow where the model is loaded, and not imported here: importing it declares a model."""
 
 
-def register_avatar(log: BuildLog, portrait_key: str) -> str:
-    """The avatar that lies in the log's workspace, registered under the person's name; "NAME version N"."""
-    name = head_model_name(portrait_key)
+def register_avatar(log: BuildLog, name: str) -> str:
+    """The avatar that lies in the log's workspace, registered under a model's name; "NAME version N"."""
     with folder_copy(log.workspace, "avatar") as folder:
         version = log.register(folder, name, REGISTERED_ALIAS, MODEL_CODE)
     return f"{name} version {version}"
@@ -37,7 +36,7 @@ class Register:
 
     def work(self, run: BuildRun) -> Mapping[str, Any]:
         run.tell("register: the avatar goes to MLflow")
-        return {"model": register_avatar(run.log, run.portrait.key)}
+        return {"model": register_avatar(run.log, head_model_name(run.portrait.key))}
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
         return ()
