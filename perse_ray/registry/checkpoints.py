@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,7 +135,9 @@ class CheckpointFolder:
     def _local(self) -> Path:
         if self.workspace.is_local:
             return self.workspace.local_path(f"checkpoints/{self.stage}")
-        return Path(tempfile.mkdtemp(prefix="perse-checkpoints-"))
+        folder = tempfile.mkdtemp(prefix="perse-checkpoints-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # some GB each; nobody else looks for them
+        return Path(folder)
 
     def _push(self, folder: Path) -> None:
         names = sorted(path.name for path in folder.iterdir())

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import faulthandler
 import logging
-import tempfile
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from perse.errors import MissingWeightsError, PerseError, RecipeError, WorkspaceError
+from perse.private_folders import private_folder
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.stage import (
     ATTEMPTS,
@@ -166,7 +166,7 @@ class GuardedWork:
                 faulthandler.enable()  # back to standard error, as Ray set it up
 
     def _trace(self, key: str) -> Path:
-        return Path(tempfile.gettempdir()) / f"perse-{self.ledger.run}-{self.stage.name}-{key}.trace"
+        return private_folder("perse-traces") / f"{self.ledger.run}-{self.stage.name}-{key}.trace"
 
 
 def one_line(error: BaseException) -> str:
