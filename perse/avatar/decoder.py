@@ -173,6 +173,10 @@ class Decoder(nn.Module, ABC):
     def shrink_scales(self, factor: float) -> None:
         """Make all Gaussians smaller."""
 
+    def lay_hidden_points(self, codes: Tensor, reference: Tensor, categories: Tensor) -> None:
+        """Before fine-tuning, once: what the subjects with codes [s, k, d] and categories [s] (-1: the reference) hide
+        may wait where it suits the way to the others (`perse.avatar.hidden_points`)."""
+
     def hold_pivots(self, codes: Tensor, reference: Tensor, categories: Tensor) -> None:
         """Fine-tuning begins: the subjects with codes [s, k, d] and categories [s] (-1: the reference) are to stay."""
 

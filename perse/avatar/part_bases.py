@@ -11,9 +11,11 @@ an edit cannot reach other parts' points at all, and memory and Adam's work shri
 head and the body, which no frame shows, stay as they start (`perse.avatar.backs`). Where several edits meet at one
 point, the sum is weighted (see `_changed`).
 
-*Between* two subjects of a category the coefficients run nearly straight, and the picture is a fade. For fine-tuning,
-`hold_pivots` lets them leave the subjects' span: a term is added that is zero at every subject and at the reference,
-and points where no subject's coefficients do, so that B_k can learn the middle there and the ends cannot notice.
+*Between* two subjects of a category the coefficients run nearly straight, and the picture is a fade. Before
+fine-tuning, `lay_hidden_points` puts what a subject hides onto its own surface, so that points travel from one surface
+to the other. And `hold_pivots` lets coefficients leave the subjects' span: a term is added that is zero at every
+subject and at the reference, and points where no subject's coefficients do, so that B_k can learn the middle there and
+the ends cannot notice.
 
 tanh with near-fixed directions W_k cannot collapse: a learned net in its place suppresses small and rare edits
 (docs/reference.md#the-laptop-avatar).
@@ -33,6 +35,7 @@ from perse.attributes import CATEGORIES, Category
 from perse.avatar.added_parts import AddedPart, AttributeStart, joined, parts_in, set_gates, weights_of, without
 from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, N_ATTRIBUTES, OPACITY, QUAT, CanonicalGaussians
 from perse.avatar.decoder import Decoder, layers_flop
+from perse.avatar.hidden_points import Look, waiting_changes
 from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import Layer, StartingPoints
@@ -298,6 +301,28 @@ class PartBases(Decoder):
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
         """Eq. 21–29 for f frames: [f, n]."""
         return pose_points(canonical, motion, of_frame)
+
+    @torch.no_grad()
+    def lay_hidden_points(self, codes: Tensor, reference: Tensor, categories: Tensor) -> None:
+        """Let what a subject of a category hides wait on its own surface (`perse.avatar.hidden_points`).
+
+        Exact for a category with no more subjects than directions; any other is left alone, and so are attributes that
+        were added later.
+
+        Args:
+            codes: [s, k, d] of all subjects; categories: [s], their rows, -1 for the reference.
+        """
+        attributes = self.canonicalise(codes, reference).attributes
+        weights = self.coefficients(codes, reference)
+        before = self.shared_attributes() * self.units
+        for k, members in enumerate(self.members):
+            subjects = torch.nonzero(categories == k)[:, 0]
+            if len(self.added) or not len(members) or not 2 <= len(subjects) <= self.directions.shape[-1]:
+                continue
+            look = Look(attributes[subjects][:, members].cpu(), before[members].cpu())
+            changes = waiting_changes(look).to(before) / self.units
+            inverse = torch.linalg.pinv(weights[subjects, k], rtol=1e-4)  # [r, s]
+            self.bases[k].add_((inverse @ changes.flatten(1)).unflatten(1, (len(members), N_ATTRIBUTES)))
 
     @torch.no_grad()
     def hold_pivots(self, codes: Tensor, reference: Tensor, categories: Tensor) -> None:

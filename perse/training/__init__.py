@@ -3,7 +3,7 @@
 from perse.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perse.training.clips import ClipStore, FrameBatch
 from perse.training.config import LearningRates, LossConfig, TrainingConfig
-from perse.training.finetune import FineTuneConfig, FineTuner
+from perse.training.finetune import FineTuneConfig, FineTuner, first_checkpoint
 from perse.training.morph_schedule import (
     INTERIOR_ALPHAS,
     PAIRS_PER_SUBJECT,
@@ -39,6 +39,7 @@ __all__ = [
     "Trainer",
     "TrainingConfig",
     "avatar_of",
+    "first_checkpoint",
     "initial_checkpoint",
     "joined",
     "load_checkpoint",

@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from perse.attributes import CATEGORY_PARTS, Category
-from perse.avatar import interpolate
+from perse.avatar import Avatar, interpolate
 from perse.render import Rendering
+from perse.training.checkpoint import Checkpoint
 from perse.training.clips import FrameBatch
 from perse.training.config import LearningRates, TrainingConfig
 from perse.training.morph_schedule import MorphRequest, MorphSchedule, MorphSource, MorphTarget
 from perse.training.objective import LossTerms
-from perse.training.trainer import StepReport, Trainer
+from perse.training.trainer import StepReport, Trainer, initial_checkpoint
 
 PART_MARGIN_SHARE = 0.02
 """The changed part grows by this share of the picture's width, so that its outline is supervised too."""
@@ -172,6 +173,13 @@ class FineTuner:
         )
         held = trainer.regularisers(pivots, canonical.first(n_pivots))
         return replace(terms, total=terms.total + held + config.interpolation_weight * interpolation)
+
+
+def first_checkpoint(avatar: Avatar, config: FineTuneConfig) -> Checkpoint:
+    """Where fine-tuning of a trained avatar begins. Changes the avatar: what its subjects hide is laid where it suits
+    the way between them. Done once and not by every worker: their processors round differently."""
+    avatar.decoder.lay_hidden_points(avatar.subject_codes(), avatar.latents.reference, avatar.features_categories)
+    return initial_checkpoint(avatar, config.training)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perse.training import FineTuneConfig, avatar_of, initial_checkpoint, morph_pairs
+from perse.training import FineTuneConfig, avatar_of, first_checkpoint, morph_pairs
 from perse_ray.build.components import claim_of, resources_of, training_claims
 from perse_ray.build.manifests import Result
 from perse_ray.build.run import BuildRun
@@ -74,7 +74,7 @@ class FineTune:
         begun = workspace.has(STARTED) and workspace.read_json(STARTED).get("inputs") == digest
         if not begun or folder.load() is None:
             folder.clear()
-            folder.save(initial_checkpoint(avatar_of(run.checkpoint("train")), self._config.training))
+            folder.save(first_checkpoint(avatar_of(run.checkpoint("train")), self._config))
             workspace.write_json(STARTED, {"inputs": digest})
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:

@@ -1,0 +1,132 @@
+"""Points that a subject does not show, laid where it shows the same part of its own.
+
+After the first stage of training the points of a top hat's crown are where the crown is for every subject, and only
+their opacity differs: half-way to a beanie the crown is a haze above the beanie. What a subject hides can be anywhere,
+so it may as well wait for its turn on the subject's own surface: the way between two subjects then carries the points
+of each from one surface to the other, and the crown grows out of the beanie.
+
+For two subjects of a category, a *piece* is what the edit added or recoloured. A number of points of both pieces are
+matched by the least sum of squared distances (optimal transport); the others move as those near them do and end on the
+nearest point of the other piece, whose colour they take. No subject's own points change, so neither do the subjects,
+but for what shines through of points that are nearly transparent (`LEAST_LOGIT`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+from perse.avatar.canonical import COLOR, MEAN, OPACITY
+
+SHOWN, HIDDEN = 0.3, 0.08
+"""Opacities from which a point counts as shown, and up to which as hidden."""
+
+RECOLOURED = 0.3
+"""Difference of a colour, of 1, from the reference's from which a shown point is part of the edit."""
+
+LEAST_LOGIT = -4.0
+"""Hidden points on a subject's surface are given at least this opacity (0.018): from less they would not be seen before
+the last third of the way to where they are shown."""
+
+LINK_M = 0.015
+"""Points of a piece up to this far apart hang together."""
+
+LEAST_SHARE = 0.1
+"""A group of points that hang together belongs to the piece if it has this share of what the edit added: two earrings
+are two groups, and a few points that light has tinted are none."""
+
+LEAST_ADDED = 20
+"""An edit that adds fewer points than this is painted: nothing grows out of a moustache, and what lay on it took the
+colour of the lips beside it."""
+
+MATCHED, CARRIED_BY = 500, 8
+"""Points of two pieces that are matched, and how many near ones carry another point."""
+
+Points = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the subjects of a category show of m points.
+
+    Attributes:
+        attributes: [s, m, 14] of the subjects, logits of opacity and colour.
+        reference: [m, 14] of the reference.
+    """
+
+    attributes: Tensor
+    reference: Tensor
+
+
+@torch.no_grad()
+def waiting_changes(look: Look, *, seed: int = 0) -> Tensor:
+    """What to add to the attributes [s, m, 14]: place, colour and least opacity of points that a subject hides.
+
+    Points that the reference shows, or that nobody does, stay.
+    """
+    opacities = torch.sigmoid(look.attributes[..., OPACITY]).flatten(1)
+    hidden_before = torch.sigmoid(look.reference[..., OPACITY]).flatten() < HIDDEN
+    pieces = [_piece(attributes, look.reference) for attributes in look.attributes]
+    owner = opacities.argmax(0)
+    rng = np.random.default_rng(seed)
+    changes = torch.zeros_like(look.attributes)
+    for here in range(len(pieces)):
+        for there in range(len(pieces)):
+            waiting = (opacities[there] > SHOWN) & (opacities[here] < HIDDEN) & hidden_before & (owner == there)
+            if here == there or not (waiting.any() and pieces[here].any() and pieces[there].any()):
+                continue
+            target = look.attributes[here, torch.from_numpy(pieces[here])]
+            start = look.attributes[there]
+            nearest = _nearest_on(
+                start[waiting][:, MEAN].numpy(), start[torch.from_numpy(pieces[there])][:, MEAN].numpy(),
+                target[:, MEAN].numpy(), rng,
+            )  # fmt: skip
+            now, then = look.attributes[here, waiting], target[torch.from_numpy(nearest)]
+            change = torch.zeros_like(now)
+            change[:, MEAN], change[:, COLOR] = then[:, MEAN] - now[:, MEAN], then[:, COLOR] - now[:, COLOR]
+            change[:, OPACITY] = (LEAST_LOGIT - now[:, OPACITY]).clamp_min(0)
+            changes[here, waiting] = change
+    return changes
+
+
+def _piece(attributes: Tensor, reference: Tensor) -> NDArray[np.bool_]:
+    """Which points [m] an edit has added or recoloured, without stray ones; none of an edit that is painted."""
+    shown = torch.sigmoid(attributes[:, OPACITY]).flatten() > SHOWN
+    added = shown & (torch.sigmoid(reference[:, OPACITY]).flatten() < HIDDEN)
+    difference = (torch.sigmoid(attributes[:, COLOR]) - torch.sigmoid(reference[:, COLOR])).abs().amax(-1)
+    chosen = (added | (shown & (difference > RECOLOURED))).numpy()
+    if int(added.sum()) < LEAST_ADDED:
+        return np.zeros_like(chosen)
+    places = attributes[torch.from_numpy(chosen)][:, MEAN].numpy()
+    pairs = cKDTree(places).query_pairs(LINK_M, output_type="ndarray")
+    linked = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(places), len(places)))
+    _, group = connected_components(linked, directed=False)
+    counted = added.numpy()[chosen]
+    share = np.bincount(group, weights=counted) / counted.sum()
+    chosen[chosen] = share[group] >= LEAST_SHARE
+    return chosen
+
+
+def _nearest_on(points: Points, piece: Points, other: Points, rng: np.random.Generator) -> NDArray[np.int64]:
+    """For points [p, 3] of a piece [a, 3], the points of the other piece [b, 3] to which the matching carries them."""
+    count = min(MATCHED, len(piece), len(other))
+    first, second = (_chosen(one, count, rng) for one in (piece, other))
+    rows, columns = linear_sum_assignment(cdist(first, second, "sqeuclidean"))
+    starts, moves = first[rows], second[columns] - first[rows]
+    distances, near = cKDTree(starts).query(points, k=min(CARRIED_BY, count))
+    weights = 1 / (distances**2 + 1e-6)
+    carried = points + np.einsum("pk,pkc->pc", weights / weights.sum(1, keepdims=True), moves[near])
+    return np.asarray(cKDTree(other).query(carried)[1], np.int64)
+
+
+def _chosen(points: Points, count: int, rng: np.random.Generator) -> Points:
+    return points[np.sort(rng.choice(len(points), count, replace=False))]
