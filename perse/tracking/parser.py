@@ -26,6 +26,7 @@ from perse.tracking.materials import Material, estimate_materials
 from perse.tracking.person import person_matte, soften_hair_edge
 from perse.tracking.polygons import contour_mask, landmark_mask
 from perse.tracking.seen_through import without_background
+from perse.tracking.silhouette import person_silhouette
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -61,7 +62,10 @@ class ProceduralParser:
         image = brightened(image, hull > 0.9)
         lab = to_lab(image)
         certain = landmark_mask(landmarks_px, marks.FACE_OVAL, shape, grow=0.97)
-        person = person_matte(image, frame.width_px, smoothstep(certain, 0.4, 0.9))
+        seen = person_silhouette(image, _between_eyes(landmarks_px), frame.width_px)
+        person = person_matte(
+            image, frame.width_px, smoothstep(certain, 0.4, 0.9), probability=seen.likely, possible=seen.possible
+        )
         real = person if inside is None else person * (inside > 0)  # what was made up teaches no colours
         materials = estimate_materials(image, lab, real, hull, frame)
         headwear = find_headwear(lab, person * materials[Material.HAIR], frame)
@@ -111,6 +115,11 @@ class ProceduralParser:
         dark = smoothstep(around - lightness, 0.35 * self.brow_darkness, 1.8 * self.brow_darkness)
         # Inside the contour proper half a mask is given even where no hair is seen: thin brows are still brows.
         return np.maximum(zone * dark, 0.5 * core).astype(np.float32)
+
+
+def _between_eyes(points: Floats) -> tuple[float, float]:
+    middle = points[[*marks.LEFT_EYE, *marks.RIGHT_EYE], :2].mean(0)
+    return float(middle[0]), float(middle[1])
 
 
 def _ear_zone(frame: FaceCoordinates, hull: Floats) -> Floats:

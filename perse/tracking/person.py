@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perse.tracking.colors import blur, guided_filter, smoothstep, to_gray
+from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep, to_gray, to_lab
 from perse.tracking.detection import person_probability
 from perse.tracking.matting import refine_alpha
 
@@ -18,6 +18,8 @@ GRABCUT_SEED = 1
 GRABCUT_ROUNDS = 3
 UNSURE_WIDTHS = 0.07
 """Half-width of the band around the network's outline that is decided by colour, in face widths."""
+POSSIBLE = 0.3
+"""Probability from which on something may be the person, whatever other opinions say."""
 
 
 def disk(radius: float) -> NDArray[np.uint8]:
@@ -36,6 +38,7 @@ def person_matte(
     face_hull: Floats,
     *,
     probability: Floats | None = None,
+    possible: Floats | None = None,
     work_px: int = WORK_PX,
     unsure_widths: float = UNSURE_WIDTHS,
 ) -> Floats:
@@ -46,6 +49,7 @@ def person_matte(
         face_width_px: natural unit of distances.
         face_hull: [h, w] in [0, 1], certainly person.
         probability: [h, w], a network's opinion; by default that of the one for close portraits.
+        possible: [h, w], where the person may be in spite of that opinion: colours decide there.
         work_px: longer side of the copy that colours are compared on.
         unsure_widths: half-width of the band around the network's outline that colours decide, in face widths.
     """
@@ -54,9 +58,12 @@ def person_matte(
     small_size = (round(width * scale), round(height * scale))
     small = np.asarray(cv2.resize(image, small_size, interpolation=cv2.INTER_AREA), np.uint8)
     probability = person_probability(image) if probability is None else probability
-    probability = np.asarray(cv2.resize(probability, small_size, interpolation=cv2.INTER_AREA), np.float32)
+    likely, maybe = (
+        np.asarray(cv2.resize(layer, small_size, interpolation=cv2.INTER_AREA), np.float32)
+        for layer in (probability, probability if possible is None else possible)
+    )
     hull = np.asarray(cv2.resize(face_hull, small_size, interpolation=cv2.INTER_AREA)) > 0.5
-    rough = _grab_cut(small, probability, hull, unsure_widths * face_width_px * scale)
+    rough = _grab_cut(small, likely, maybe > POSSIBLE, hull, unsure_widths * face_width_px * scale)
     large = np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
     gray = to_gray(image)
     soft = guided_filter(
@@ -81,14 +88,19 @@ def soften_hair_edge(lab: Floats, person: Floats, hair: Floats, face_width_px: f
     return (person + amount * (refine_alpha(lab, person, band) - person)).astype(np.float32)
 
 
-def _grab_cut(image: Image, probability: Floats, hull: NDArray[np.bool_], unsure: float) -> Floats:
+def _grab_cut(
+    image: Image, probability: Floats, possible: NDArray[np.bool_], hull: NDArray[np.bool_], unsure: float
+) -> Floats:
     """Binary person mask [h, w] float32 after GrabCut in a band around the network's outline."""
     likely = (probability > 0.5).astype(np.uint8)
     likely[hull] = 1
     inner, outer = cv2.erode(likely, disk(unsure)), cv2.dilate(likely, disk(unsure))
     labels = np.where(likely > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[outer == 0] = cv2.GC_BGD
+    labels[(outer == 0) & ~possible] = cv2.GC_BGD
     labels[(inner > 0) | hull] = cv2.GC_FGD
+    disputed = (likely == 0) & possible
+    if disputed.any():
+        labels[disputed] = np.where(_like_person(image, labels)[disputed], cv2.GC_PR_FGD, cv2.GC_PR_BGD)
     if (labels == cv2.GC_BGD).any() or (labels == cv2.GC_PR_BGD).any():
         cv2.setRNGSeed(GRABCUT_SEED)  # its k-means starts from OpenCV's own generator
         models = np.zeros((2, 1, 65))
@@ -98,6 +110,15 @@ def _grab_cut(image: Image, probability: Floats, hull: NDArray[np.bool_], unsure
     mask = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
     opened = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk(1)), np.uint8)
     return _main_component(opened, hull).astype(np.float32)
+
+
+def _like_person(image: Image, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where colours [h, w, 3] are rather those of the certain person than of the certain background."""
+    lab = to_lab(image)
+    front, back = fit_mixture(lab[labels == cv2.GC_FGD], 5), fit_mixture(lab[labels == cv2.GC_BGD], 5)
+    if front is None or back is None:
+        return np.zeros(labels.shape, np.bool_)
+    return np.asarray(front.log_likelihood(lab) > back.log_likelihood(lab))
 
 
 def _main_component(mask: NDArray[np.uint8], hull: NDArray[np.bool_]) -> NDArray[np.bool_]:
