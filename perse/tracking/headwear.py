@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from perse.tracking.colors import blur, fit_mixture, smoothstep
 from perse.tracking.frame import FaceCoordinates
+from perse.tracking.layered import cloth_over_hair
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -82,12 +83,14 @@ class HeadwearSigns:
         return self.layered > LAYER_SHARE and self.tone_distance > LAYER_DISTANCE
 
 
-def find_headwear(lab: Floats, hair: Floats, frame: FaceCoordinates) -> Floats:
-    """How much of what looked like hair is headwear: [h, w] in [0, 1], zeros for a bare head.
+def find_headwear(lab: Floats, person: Floats, hair: Floats, skin: Floats, frame: FaceCoordinates) -> Floats:
+    """How much of the person is headwear: [h, w] in [0, 1], zeros for a bare head.
 
     Args:
         lab: [h, w, 3] CIELAB.
-        hair: [h, w] in [0, 1], hair and headwear together, zero in the background.
+        person: [h, w] in [0, 1], the matte.
+        hair: [h, w] in [0, 1], what looked like hair: hair and headwear together, zero in the background.
+        skin: [h, w] in [0, 1], what looked like skin.
     """
     top = (hair > 0.6) & (frame.down < frame.brow - 0.05)
     if top.mean() < 0.002:
@@ -96,7 +99,7 @@ def find_headwear(lab: Floats, hair: Floats, frame: FaceCoordinates) -> Floats:
     if not signs.is_headwear:
         return np.zeros_like(hair)
     if signs.is_layered:
-        return _outer_layer(lab, hair, frame)
+        return cloth_over_hair(lab, person, skin, *_tones_by_layer(lab, hair, frame), frame)
     # Relative to the hair: the soft outline is the person's matte, which is multiplied in later.
     return _belongs_to_hat(lab, hair, top, frame) * smoothstep(hair, 0.0, 0.3)
 
@@ -173,22 +176,13 @@ def _layered(outer: Bools, top: Bools, frame: FaceCoordinates) -> float:
     return float(np.mean(found)) if len(found) > 4 else 0.0
 
 
-def _outer_layer(lab: Floats, hair: Floats, frame: FaceCoordinates) -> Floats:
-    """[h, w] in [0, 1]: what has the outer tone and hangs together with the top of the head, however far down."""
+def _tones_by_layer(lab: Floats, hair: Floats, frame: FaceCoordinates) -> tuple[Bools, Bools]:
+    """Pixels above the brows of the tone that lies outside, and of the one inside of it."""
     top = (hair > 0.6) & (frame.down < frame.brow - 0.05)
     colors = blur(lab, 0.006 * frame.width_px + 0.4)
     centres, _ = _two_tones(colors[top])
     second, first = _sides(colors, centres, top)
-    cloth, below = (second, first) if _layered(second, top, frame) >= _layered(first, top, frame) else (first, second)
-    outer, inner = fit_mixture(colors[cloth], 3), fit_mixture(colors[below], 3)
-    if outer is None or inner is None:
-        return np.zeros_like(hair)
-    preference = 0.5 * (outer.log_likelihood(colors) - inner.log_likelihood(colors))
-    likely = (1 / (1 + np.exp(-np.clip(preference, -20, 20)))).astype(np.float32)
-    _, labels = cv2.connectedComponents(((likely * hair) > 0.5).astype(np.uint8))
-    counts = np.bincount(labels[cloth], minlength=2)
-    counts[0] = 0
-    return (likely * (labels == counts.argmax())).astype(np.float32)
+    return (second, first) if _layered(second, top, frame) >= _layered(first, top, frame) else (first, second)
 
 
 def _local_deviation(lightness: Floats, sigma: float) -> Floats:

@@ -19,6 +19,13 @@ COMPONENTS = {0: 3, 1: 4, 2: 5}
 IMPOSSIBLE = -40.0
 CURTAIN_AREA = 0.02
 """Hair beside the chin, squared face widths a side, from which on it is long: it may cover the shoulders."""
+LOCK_WIDTH = 0.2
+"""Mean width of that hair between nose and chin, face widths: long hair comes down past the cheek. A bun's shadow above
+a black collar is .13 wide, the thinnest of five heads of long hair .3."""
+ENDED = 5.0
+"""Log prior against hair below the chin on a side where none comes down past the cheek."""
+ENDED_AREA = 0.005
+"""Such hair in squared face widths from which on the estimate is made again."""
 COLOR_TRUST = 0.6
 """Neighbouring pixels repeat each other's evidence, so one pixel's log-likelihood counts less than in full."""
 
@@ -53,11 +60,14 @@ def estimate_materials(
     seeds = _seeds(colors, present, face, small_across, small_down, frame)
     radius = max(2, round(0.02 * frame.width_px / 2))
     posterior = _estimate(colors, gray, priors, seeds, present, radius)
-    curtain = find_curtain(posterior[Material.HAIR] * present, small_across, small_down, frame)
-    if curtain.any():
-        seeds = _with_curtain(colors, posterior, present, curtain, seeds, small_down, frame)
-        posterior = _estimate(colors, gray, _below_curtain(priors, curtain, small_across, small_down, frame), seeds,
-                              present, radius)  # fmt: skip
+    seen_hair = posterior[Material.HAIR] * present
+    curtain = find_curtain(seen_hair, small_across, small_down, frame)
+    ended = hair_ends(seen_hair, curtain, small_across, small_down, frame)
+    if curtain.any() or ended.any():
+        seeds = _with_curtain(colors, posterior, present, np.maximum(curtain, ended), seeds, small_down, frame)
+        priors = _below_curtain(priors, curtain, small_across, small_down, frame)
+        priors[Material.HAIR] -= ENDED * ended
+        posterior = _estimate(colors, gray, priors, seeds, present, radius)
     full = to_gray(image)
     radius = max(2, round(0.02 * frame.width_px))
     sharp = np.stack(
@@ -84,12 +94,15 @@ def find_curtain(hair: Floats, across: Floats, down: Floats, frame: FaceCoordina
         hair: [h, w] in [0, 1], a first estimate.
     """
     band = (down > frame.mouth) & (down < frame.chin + 0.12)
+    cheek = (down > frame.nose) & (down < frame.chin - 0.05)
     zone = np.zeros_like(hair)
     for side in (-1, 1):
         aside = side * across
-        beside = band & (hair > 0.5) & (aside > 0.3) & (aside < 1.6)
-        share = float(beside.sum()) / (frame.width_px / 2) ** 2  # the estimate works at half the resolution
-        if share < CURTAIN_AREA:
+        lock = (hair > 0.5) & (aside > 0.3) & (aside < 1.6)
+        beside = band & lock
+        unit = (frame.width_px / 2) ** 2  # the estimate works at half the resolution
+        thick = float((cheek & lock).sum()) / unit / (frame.chin - 0.05 - frame.nose)
+        if float(beside.sum()) / unit < CURTAIN_AREA or thick < LOCK_WIDTH:
             continue
         inner, outer = np.percentile(aside[beside], [3, 97])
         below = np.clip(down - frame.chin, 0, 2)
@@ -97,6 +110,20 @@ def find_curtain(hair: Floats, across: Floats, down: Floats, frame: FaceCoordina
             aside - 0.45 * below, outer + 0.3, outer + 0.1
         )
         zone = np.maximum(zone, grown * smoothstep(down, frame.mouth - 0.1, frame.mouth))
+    return zone.astype(np.float32)
+
+
+def hair_ends(hair: Floats, curtain: Floats, across: Floats, down: Floats, frame: FaceCoordinates) -> Floats:
+    """Where no hair can be: [h, w] in [0, 1], below the chin on the sides that have no curtain.
+
+    Zeros where the first estimate `hair` [h, w] finds none there anyway.
+    """
+    zone = np.zeros_like(hair)
+    for side in (-1, 1):
+        here = side * across > 0
+        low = here & (hair > 0.5) & (down > frame.chin + 0.05)
+        if not curtain[here].any() and float(low.sum()) / (frame.width_px / 2) ** 2 > ENDED_AREA:
+            zone = np.maximum(zone, here * smoothstep(down, frame.chin - 0.05, frame.chin + 0.1))
     return zone.astype(np.float32)
 
 

@@ -68,7 +68,7 @@ class ProceduralParser:
         )
         real = person if inside is None else person * (inside > 0)  # what was made up teaches no colours
         materials = estimate_materials(image, lab, real, hull, frame)
-        headwear = find_headwear(lab, person * materials[Material.HAIR], frame)
+        headwear = find_headwear(lab, person, person * materials[Material.HAIR], materials[Material.SKIN], frame)
         hair = materials[Material.HAIR] * (1 - headwear)
         if headwear.any():
             # A hat taught the hair model wrong colours: learn again from what is left.
