@@ -95,6 +95,14 @@ def end_softly(masks: PartMasks, inside: NDArray[np.uint8], face_width_px: float
     return PartMasks(soft, np.round(masks.person * shown).astype(np.uint8))
 
 
+def surely_shown(inside: NDArray[np.uint8], face_width_px: float) -> NDArray[np.float32]:
+    """[h, w], 1 where the photograph is farther from its border than a person fades out (`end_softly`), else 0."""
+    if inside.all():
+        return np.ones(inside.shape, np.float32)
+    away = cv2.distanceTransform((inside > 0).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(away > FADE_WIDTHS * face_width_px, np.float32)
+
+
 def _soften_outside(image: Image, inside: NDArray[np.uint8]) -> Image:
     """Repeated border pixels make streaks: they are blurred more and more away from the border."""
     if inside.all():

@@ -45,6 +45,7 @@ from perse.synthesis.procedural.animator.skin_and_hair import paint_atlas, read_
 from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
 from perse.synthesis.procedural.animator.texture_sheet import Patch, assemble, flat_patch
 from perse.synthesis.procedural.scene import Light, fit_light
+from perse.tracking.crop import surely_shown
 from perse.tracking.landmarks import LEFT_IRIS, LEFT_IRIS_CENTER, RIGHT_IRIS, RIGHT_IRIS_CENTER
 
 Array = NDArray[np.float32]
@@ -140,7 +141,8 @@ def dress(
         light = light_of(surface, pose, picture, portrait.image)
     seen = project_mesh(surface, pose, picture)
     complexion = read_complexion(surface, pose, picture, seen, geometry.cover, light)
-    atlas = paint_atlas(surface, pose, picture, project_texels(surface, pose, picture), complexion)
+    texels = project_texels(surface, pose, picture)
+    atlas = paint_atlas(surface, pose, picture, texels, complexion, surely_shown(portrait.inside, portrait.face_width_px))
     sheet = assemble(surface, atlas, _patches(surface, portrait, pose, picture, geometry))
     return LiftedPortrait(
         surface=surface,

@@ -30,6 +30,8 @@ _FACE_PARTS = (Part.BROWS, Part.EYES, Part.MOUTH)
 _NOISE_SEED = 20
 _TURNED_TO_CAMERA = (-0.3, -0.15)
 """Between these cosines of normal and view, the outline is the photograph's rather than made-up tips of strands."""
+_MOVES_WITH_HEAD = (0.5, 0.8)
+"""Share of the head's turn between which the neck's surface leaves the place that the photograph shows it at."""
 _WORN = (Part.BEARD, Part.CLOTHES)
 
 
@@ -176,9 +178,14 @@ class PaintedAtlas:
 
 
 def paint_atlas(
-    surface: HeadSurface, pose: OwnPose, picture: Picture, texels: Projection, complexion: Complexion
+    surface: HeadSurface, pose: OwnPose, picture: Picture, texels: Projection, complexion: Complexion, surely: Array
 ) -> PaintedAtlas:
-    """Blend the projected photograph with the continuation."""
+    """Blend the projected photograph with the continuation.
+
+    Args:
+        surely: [h, w] of the picture in [0, 1], where background is background: not beyond the photograph's border, nor
+            so near to it that the person fades out there.
+    """
     rng = np.random.default_rng(_NOISE_SEED)
     c = complexion
     stack = [c.skin, c.hair, c.cover[:, None], c.smooth_cover[:, None], c.beard[:, None], c.clothes[:, None]]
@@ -204,7 +211,7 @@ def paint_atlas(
     rgb = np.clip(shown * photo + (1 - shown) * hidden, 0, 255).astype(np.float32)
     return PaintedAtlas(
         rgb=rgb,
-        alpha=smoothstep(share, 0.05, 0.16).astype(np.float32),
+        alpha=(smoothstep(share, 0.05, 0.16) * _within_person(picture, texels, share, surely)).astype(np.float32),
         dressed=dressed,
         rim=_rim(picture, texels, hairy, strands, smooth_cover),
         labels=_labels(surface, picture, texels, hairy_hidden, smooth_cover, beard, share),
@@ -219,6 +226,16 @@ def _foreign(picture: Picture, texels: Projection, photo: Array, skin: Array) ->
     color = cv2.GaussianBlur(photo, (0, 0), 1.5)
     difference = np.abs(color - skin).mean(-1) / np.maximum(skin.mean(-1), 20)
     return slanted * smoothstep(difference, 0.18, 0.35) * sample(bare, texels.pixels)
+
+
+def _within_person(picture: Picture, texels: Projection, share: Array, surely: Array) -> Array:
+    """0 on the lower neck's texels, front and back, that lie where the photograph shows background: [h, w] in [0, 1].
+
+    The head model's bust is one of an average body, seen from the front; who stands aslant has no shoulder there
+    (the visual hull: nothing of a body projects outside of its silhouette, Laurentini 1994).
+    """
+    background = (1 - smoothstep(sample(picture.matte, texels.pixels), 0.3, 0.7)) * sample(surely, texels.pixels)
+    return np.asarray(1 - background * (1 - smoothstep(share, *_MOVES_WITH_HEAD)), np.float32)
 
 
 def _dressed(picture: Picture, texels: Projection, clothes: Array, share: Array) -> Array:
