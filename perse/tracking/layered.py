@@ -42,7 +42,9 @@ OFF_SKULL = 3.0
 """Log-likelihood by which hair is unlikelier there."""
 
 
-def cloth_over_hair(lab: Floats, person: Floats, skin: Floats, outer: Bools, inner: Bools, frame: FaceCoordinates) -> Floats:
+def cloth_over_hair(
+    lab: Floats, person: Floats, skin: Floats, outer: Bools, inner: Bools, frame: FaceCoordinates
+) -> Floats:
     """What of the person is the cloth: [h, w] in [0, 1].
 
     Args:

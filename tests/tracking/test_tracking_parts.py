@@ -17,7 +17,7 @@ from perse.tracking.colors import to_lab
 from perse.tracking.crop import FADE_WIDTHS, end_softly
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.headwear import HeadwearSigns, find_headwear
-from perse.tracking.materials import find_curtain
+from perse.tracking.materials import find_curtain, hair_ends
 from perse.tracking.part_picture import PALETTE, corrected, draw_parts, open_parts, read_parts
 from perse.tracking.polygons import landmark_mask
 
@@ -97,6 +97,23 @@ def test_hair_beside_the_chin_opens_a_curtain_below_it() -> None:
     assert curtain[frame.across < 0].max() < 0.01  # the other side keeps its short hair
 
 
+def test_a_dark_collar_below_a_bun_is_no_long_hair() -> None:
+    """A thin shadow beside the jaw leads down to it: no curtain there, and hair is forbidden below the chin."""
+    frame = _frame()
+    half = FaceCoordinates(160.0, frame.across, frame.down, frame.chin, frame.nose, frame.mouth, frame.brow)
+    hair = ((np.hypot(frame.across, frame.down) < 0.8) & (frame.down < 0.2)).astype(np.float32)
+    thin = (np.abs(frame.across - 0.5) < 0.065) & (frame.down >= 0.2) & (frame.down < 0.8)
+    collar = (frame.across > 0.1) & (frame.across < 0.8) & (frame.down > 0.75) & (frame.down < 1.2)
+    hair[thin | collar] = 1
+    curtain = find_curtain(hair, frame.across, frame.down, half)
+    assert not curtain.any()
+    ended = hair_ends(hair, curtain, frame.across, frame.down, half)
+    assert ended[collar & (frame.down > 0.9)].min() > 0.99
+    assert ended[frame.down < 0.65].max() == 0 and ended[frame.across < 0].max() == 0
+    hair[collar] = 0
+    assert not hair_ends(hair, curtain, frame.across, frame.down, half).any()  # nothing to forbid
+
+
 @pytest.mark.parametrize(
     ("what", "signs", "verdict"),
     [
@@ -122,11 +139,12 @@ def test_a_cloth_over_the_hair_is_headwear_and_the_hair_below_it_is_not() -> Non
     cloth = (radius > 0.62) & (hair > 0)
     rng = np.random.default_rng(0)
     lab = np.where(cloth[..., None], [70.0, 4, 18], [18.0, 6, 10]) + rng.normal(0, 2, (256, 256, 3))
-    found = find_headwear(lab.astype(np.float32), hair, frame)
+    nothing = np.zeros_like(hair)
+    found = find_headwear(lab.astype(np.float32), hair, hair, nothing, frame)
     assert found[cloth].mean() > 0.9
     assert found[(hair > 0) & (radius < 0.58)].mean() < 0.1
     plain = (np.array([18.0, 6, 10]) + rng.normal(0, 3, (256, 256, 3))).astype(np.float32)
-    assert not find_headwear(plain, hair, frame).any()
+    assert not find_headwear(plain, hair, hair, nothing, frame).any()
 
 
 def test_a_moustache_begins_at_the_nostrils(tracked_astronaut: TrackedPortrait) -> None:

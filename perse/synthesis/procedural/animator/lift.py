@@ -142,7 +142,9 @@ def dress(
     seen = project_mesh(surface, pose, picture)
     complexion = read_complexion(surface, pose, picture, seen, geometry.cover, light)
     texels = project_texels(surface, pose, picture)
-    atlas = paint_atlas(surface, pose, picture, texels, complexion, surely_shown(portrait.inside, portrait.face_width_px))
+    atlas = paint_atlas(
+        surface, pose, picture, texels, complexion, surely_shown(portrait.inside, portrait.face_width_px)
+    )
     sheet = assemble(surface, atlas, _patches(surface, portrait, pose, picture, geometry))
     return LiftedPortrait(
         surface=surface,
