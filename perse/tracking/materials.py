@@ -64,7 +64,7 @@ def estimate_materials(
     curtain = find_curtain(seen_hair, small_across, small_down, frame)
     ended = hair_ends(seen_hair, curtain, small_across, small_down, frame)
     if curtain.any() or ended.any():
-        seeds = _with_curtain(colors, posterior, present, np.maximum(curtain, ended), seeds, small_down, frame)
+        seeds = _with_curtain(colors, posterior, present, curtain, seeds, small_down, frame)
         priors = _below_curtain(priors, curtain, small_across, small_down, frame)
         priors[Material.HAIR] -= ENDED * ended
         posterior = _estimate(colors, gray, priors, seeds, present, radius)

@@ -15,7 +15,7 @@ from perse.errors import MissingWeightsError
 from perse.tracking.detection import person_probability
 from perse.tracking.kinds import KIND_PARTS, FoundKinds, Kind
 from perse.tracking.learned import weights
-from perse.tracking.learned.correction import LEAST_RADIUS, SURE_BY, skin_pieces, with_missed_skin
+from perse.tracking.learned.correction import LEAST_RADIUS, SURE_BY, SURE_OF_PIECE, skin_pieces, with_missed_skin
 from perse.tracking.learned.parser import LearnedParser
 from perse.tracking.learned.part_network import WORK_PX, PartInputs, PartNetwork, estimate_of
 from perse.tracking.learned.person_features import person_features, person_network
@@ -93,6 +93,7 @@ def test_pieces_must_be_thick_and_sure() -> None:
 
     claim(slice(5, 15), slice(5, 15), 0.9)
     claim(slice(40, 50), slice(5, 15), 0.5 + 0.4 * SURE_BY)  # hardly likelier than before
+    claim(slice(20, 30), slice(20, 30), 0.5 + 0.4 * SURE_OF_PIECE)  # all of it a little likelier
     claim(slice(5, 60), slice(40, 44), 0.9)  # large, and no thicker than an outline
     assert 2 < LEAST_RADIUS * width < 5
     wanted = np.zeros((size, size), bool)

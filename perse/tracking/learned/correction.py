@@ -25,6 +25,9 @@ MOVED = (Kind.HAIR, Kind.CLOTHES, Kind.HEADWEAR)
 """What may become skin. Beards may not: they are drawn finer than the network sees."""
 SURE_BY = 0.1
 """By how much skin must be likelier than what the colour models said."""
+SURE_OF_PIECE = 0.5
+"""By how much it must be likelier on the average of a piece: .77 on a hand and on bare shoulders, .42 on a pink
+pullover below a pigtail."""
 LEAST_RADIUS = 0.075
 """Face widths from a moved piece's innermost point to its edge. Whatever is thinner is an outline drawn elsewhere, and
 along outlines the colour models and the matte see more than a network at 128 pixels."""
@@ -64,7 +67,9 @@ def skin_pieces(estimate: Floats, likely: Floats, width_px: float) -> NDArray[np
     wrong = np.isin(before, MOVED) & (likely.argmax(0) == Kind.SKIN)
     was = np.take_along_axis(likely, before[None], 0)[0]
     moved = wrong & (likely[Kind.SKIN] - was > SURE_BY)
-    _, pieces = cv2.connectedComponents(moved.astype(np.uint8))
+    count, pieces = cv2.connectedComponents(moved.astype(np.uint8))
+    size = np.bincount(pieces.ravel(), minlength=count)
+    margin = np.bincount(pieces.ravel(), (likely[Kind.SKIN] - was).ravel(), minlength=count) / np.maximum(size, 1)
     depth = cv2.distanceTransform(np.pad(moved.astype(np.uint8), 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
     thick = np.unique(pieces[moved & (depth > LEAST_RADIUS * width_px)])
-    return moved & np.isin(pieces, thick)
+    return moved & np.isin(pieces, thick[margin[thick] > SURE_OF_PIECE])
