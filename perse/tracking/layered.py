@@ -36,8 +36,9 @@ SKULL_MARGIN = (1.05, 1.3)
 """Distances from the skull's middle, in its own size, over which hair under a cloth becomes unlikely."""
 UNLIKELY = 5.0
 """Percentile of the cloth's own likelihoods below which a colour is none of its: a garment has parts of many."""
-FOLD_AREA = 0.02
-"""Pieces smaller than this among the cloth are its folds, squared face widths."""
+ENCLOSED, FOLD_AREA = 0.75, 0.06
+"""A piece is a fold of the cloth when more than this share of its border is cloth and it is smaller than this, squared
+face widths."""
 OFF_SKULL = 3.0
 """Log-likelihood by which hair is unlikelier there."""
 
@@ -129,12 +130,16 @@ def _falling(smooth: Floats, below: Bools, upper_cloth: Bools, frame: FaceCoordi
 
 
 def _without_holes(cloth: Bools, free: Bools, width_px: float) -> Bools:
-    """The cloth with the small pieces of hair or garment among it: folds."""
+    """The cloth with the pieces of hair or garment that it encloses: folds."""
     _, pieces, stats, _ = cv2.connectedComponentsWithStats((free & ~cloth).astype(np.uint8))
-    small = stats[:, cv2.CC_STAT_AREA] < FOLD_AREA * width_px**2
-    beside = cv2.dilate(cloth.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    touching = np.unique(pieces[beside & (pieces > 0)])
-    return cloth | (np.isin(pieces, touching) & small[pieces] & (pieces > 0))
+    at_cloth, at_all = np.zeros(len(stats)), np.zeros(len(stats))
+    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        edge = np.roll(pieces, step, axis) != pieces
+        at_all += np.bincount(pieces[edge], minlength=len(stats))
+        at_cloth += np.bincount(pieces[edge & np.roll(cloth, step, axis)], minlength=len(stats))
+    fold = (at_cloth > ENCLOSED * at_all) & (stats[:, cv2.CC_STAT_AREA] < FOLD_AREA * width_px**2)
+    fold[0] = False
+    return cloth | fold[pieces]
 
 
 def _middle(frame: FaceCoordinates) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.tracking.frame import FaceCoordinates
-from perse.tracking.layered import _best_line, _off_the_skull, _pixel_of, cloth_over_hair
+from perse.tracking.layered import _best_line, _off_the_skull, _pixel_of, _without_holes, cloth_over_hair
 
 CLOTH, SHADE, HAIR, SKIN, SHIRT, WALL = (72, 4, 18), (32, 3, 9), (14, 5, 6), (68, 14, 18), (40, 40, 20), (10, 3, 4)
 SIZE, WIDTH = 256, 62.0
@@ -81,3 +81,15 @@ def test_hair_is_believed_on_the_skull() -> None:
     f, against = frame(), _off_the_skull(frame())
     assert against[(np.hypot(f.across, f.down) < 0.5) & (f.down < 0)].max() == 0
     assert against[(np.abs(f.across) > 0.9) & (np.abs(f.down) < 0.3)].min() > 2
+
+
+def test_pieces_that_the_cloth_encloses_are_its_folds() -> None:
+    free = np.zeros((100, 100), bool)
+    free[10:90, 10:90] = True
+    cloth = free.copy()
+    cloth[30:40, 30:40] = False  # a fold
+    cloth[60:90, 50:90] = False  # a garment, at the person's edge
+    after = _without_holes(cloth, free, 100.0)
+    assert after[30:40, 30:40].all()
+    np.testing.assert_array_equal(after[60:90, 50:90], False)
+    assert not after[~free].any()
