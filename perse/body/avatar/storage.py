@@ -16,7 +16,7 @@ from perse.body.avatar.avatar import BodyAvatar, Structure
 from perse.errors import DamagedFile
 
 TENSORS, ABOUT = "body.safetensors", "body.json"
-FORMAT, VERSION = "perse-body", 1
+FORMAT, VERSION = "perse-body", 2
 
 
 def avatar_to_files(avatar: BodyAvatar) -> dict[str, bytes]:
