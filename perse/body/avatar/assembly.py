@@ -37,7 +37,7 @@ from perse.body.animation.studio_camera import whole_person
 from perse.body.avatar.avatar import OPACITY as SHOWN_OPACITY
 from perse.body.avatar.avatar import BodyAvatar
 from perse.body.avatar.learned_edit import LearnedEdit
-from perse.body.model.upsampling import unit_normals
+from perse.body.model.upsampling import csr_tensor, unit_normals
 from perse.data import AttributePrompt
 from perse.geometry import Camera
 
@@ -229,7 +229,7 @@ def _widened(trained: BodyAvatar, total: int) -> Tensor:
     rows = trained.mixture.crow_indices()
     longer = torch.cat([rows, rows[-1:].expand(total - len(trained))])
     size = (total, trained.mixture.shape[1])
-    return torch.sparse_csr_tensor(longer, trained.mixture.col_indices(), trained.mixture.values(), size)
+    return csr_tensor(longer, trained.mixture.col_indices(), trained.mixture.values(), size)
 
 
 def _resting_camera(trained: BodyAvatar) -> Camera:

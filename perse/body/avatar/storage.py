@@ -13,6 +13,7 @@ from torch import Tensor
 
 from perse.avatar.pose_offsets import OffsetConfig
 from perse.body.avatar.avatar import BodyAvatar, Structure
+from perse.body.model.upsampling import csr_tensor
 from perse.errors import DamagedFile
 
 TENSORS, ABOUT = "body.safetensors", "body.json"
@@ -57,7 +58,7 @@ def avatar_from_files(files: Mapping[str, bytes]) -> BodyAvatar:
         }
         rows, columns, values = (tensors[f"{prefix}mixture.{part}"] for part in ("rows", "columns", "values"))
         size = (len(plain["rest"]), len(plain["vertices"]))
-        plain["mixture"] = torch.sparse_csr_tensor(rows, columns, values, size)
+        plain["mixture"] = csr_tensor(rows, columns, values, size)
         avatar = BodyAvatar(Structure(**plain), OffsetConfig(**about["offsets"]))
         avatar.load_state_dict({n.removeprefix("state."): v for n, v in tensors.items() if n.startswith("state.")})
     except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:

@@ -43,8 +43,6 @@ LOOSE_FROM_M, LOOSE_OVER_M = 0.012, 0.028
 """A garment is loose from this thickness on, and entirely so much further out."""
 HAIR_LOOSENESS = 0.35
 _HEAD = (BodyRegion.SCALP, BodyRegion.NECK, BodyRegion.FACE)
-HEAD_SHARE, BORDER_SHARE = 0.5, 0.4
-"""Longest edges on the head, and between two covers, relative to the others."""
 BORDER_ROUNDS = 2
 """Of averaging a vertex's covers with its neighbours': a collar is a line, and not the teeth of the triangles."""
 POORLY_FITTED = 0.02
@@ -59,6 +57,10 @@ class PersonFitConfig:
     """Weights of the pose fit."""
     longest_edge_m: float = 0.009
     """Of the dressed surface; its vertices are the avatar's Gaussians."""
+    head_edges: float = 0.5
+    """Longest edges on the head, which is looked at most, relative to the others."""
+    border_edges: float = 0.4
+    """The same where one cover ends and another begins."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,8 @@ def _dressed(
 def _lengths(regions: Tensor, shares: Tensor, config: PersonFitConfig) -> EdgeLengths:
     """Finer on the head, which is looked at most, and where one cover ends and another begins."""
     head = torch.isin(regions, torch.tensor([int(one) for one in _HEAD])).numpy()
-    longest = np.where(head, HEAD_SHARE, 1.0) * config.longest_edge_m
-    return EdgeLengths(longest, shares.numpy().astype(np.float64), BORDER_SHARE * config.longest_edge_m)
+    longest = np.where(head, config.head_edges, 1.0) * config.longest_edge_m
+    return EdgeLengths(longest, shares.numpy().astype(np.float64), config.border_edges * config.longest_edge_m)
 
 
 def soft_shares(shares: Tensor, faces: Tensor) -> Tensor:

@@ -47,12 +47,15 @@ class FineMesh:
 def sparse(matrix: csr_matrix) -> Tensor:
     """A scipy matrix as a torch CSR tensor, which gradients flow through."""
     plain = csr_matrix(matrix.astype(np.float32))
+    rows, columns = (torch.from_numpy(one.astype(np.int64)) for one in (plain.indptr, plain.indices))
+    return csr_tensor(rows, columns, torch.from_numpy(plain.data), plain.shape)
+
+
+def csr_tensor(rows: Tensor, columns: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
+    """A torch CSR tensor, without torch's remarks on how new they are."""
     for said in ("Sparse CSR tensor support is in beta", "Sparse invariant checks are implicitly disabled"):
         warnings.filterwarnings("ignore", message=said, category=UserWarning)
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(plain.indptr.astype(np.int64)), torch.from_numpy(plain.indices.astype(np.int64)),
-        torch.from_numpy(plain.data), plain.shape,
-    )  # fmt: skip
+    return torch.sparse_csr_tensor(rows, columns, values, size)
 
 
 @dataclass(frozen=True)
