@@ -37,9 +37,10 @@ from perse.body.animation.studio_camera import whole_person
 from perse.body.avatar.avatar import OPACITY as SHOWN_OPACITY
 from perse.body.avatar.avatar import BodyAvatar
 from perse.body.avatar.learned_edit import LearnedEdit
-from perse.body.model.upsampling import csr_tensor, unit_normals
+from perse.body.model.upsampling import unit_normals
 from perse.data import AttributePrompt
 from perse.geometry import Camera
+from perse.geometry.sparse_tensors import csr_tensor
 
 SHOWN_LOGIT = math.log(SHOWN_OPACITY / (1 - SHOWN_OPACITY))
 HIDDEN_LOGIT = -4.0

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from perse.avatar.pose_offsets import OffsetConfig
 from perse.body.avatar.avatar import BodyAvatar, Structure
-from perse.body.model.upsampling import csr_tensor
 from perse.errors import DamagedFile
+from perse.geometry.sparse_tensors import csr_tensor
 
 TENSORS, ABOUT = "body.safetensors", "body.json"
 FORMAT, VERSION = "perse-body", 2

@@ -5,7 +5,6 @@ Whatever the model has at its vertices (bases, weights, regions) the finer mesh 
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, identity, vstack
 from torch import Tensor
+
+from perse.geometry.sparse_tensors import csr_tensor
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,13 +50,6 @@ def sparse(matrix: csr_matrix) -> Tensor:
     plain = csr_matrix(matrix.astype(np.float32))
     rows, columns = (torch.from_numpy(one.astype(np.int64)) for one in (plain.indptr, plain.indices))
     return csr_tensor(rows, columns, torch.from_numpy(plain.data), plain.shape)
-
-
-def csr_tensor(rows: Tensor, columns: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
-    """A torch CSR tensor, without torch's remarks on how new they are."""
-    for said in ("Sparse CSR tensor support is in beta", "Sparse invariant checks are implicitly disabled"):
-        warnings.filterwarnings("ignore", message=said, category=UserWarning)
-    return torch.sparse_csr_tensor(rows, columns, values, size)
 
 
 @dataclass(frozen=True)
