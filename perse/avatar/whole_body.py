@@ -28,6 +28,7 @@ from perse.avatar.points import StartingPoints
 from perse.avatar.pose_offsets import TURNING_JOINTS, OffsetConfig, PoseOffsets
 from perse.avatar.posing import pose_points
 from perse.gaussians import Gaussians
+from perse.geometry.sparse_tensors import csr_tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +153,7 @@ class WholeBody(PartBases):
     def _offsets(self, changes: Tensor) -> Tensor:
         """[f, n, 3] metres, rest pose."""
         size = (len(self), len(self.places))
-        mixture = torch.sparse_csr_tensor(self.mixture_rows, self.mixture_columns, self.mixture_values, size)
+        mixture = csr_tensor(self.mixture_rows, self.mixture_columns, self.mixture_values, size)
         return torch.stack([mixture @ one for one in self.offsets(self.places, changes)])
 
     def lift(self, motion: FrameMotion) -> Tensor:

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load
 
 from perse.attributes import Category
 from perse.avatar import Avatar
-from perse.avatar.storage import DESCRIPTION_FILE, TENSORS_FILE, avatar_tensors, describe
+from perse.avatar.storage import DESCRIPTION_FILE, TENSORS_FILE, avatar_tensors, describe, restore
 from perse.body.animation.clip import BodyClip
 from perse.body.avatar import BodyAvatar, start_avatar
 from perse.body.avatar.assembly import EditRow, assemble
@@ -52,7 +53,7 @@ from perse_ray.build.inspection import mend_noted
 from perse_ray.build.manifests import Result, StageManifests
 from perse_ray.build.stages.export import FILES as AVATAR
 from perse_ray.build.stages.register import register_avatar
-from perse_ray.build.values import flat_params, numbers_of, versions
+from perse_ray.build.values import all_numbers_of, flat_params, versions
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.registry.removal import body_model_name
@@ -126,7 +127,7 @@ def build_body(request: BodyRequest) -> BodyResult:
         for finding in mend_noted(workspace):
             build.tell(f"{finding}; it is made again")
         metrics = build.stages()
-        books.parent.metrics(numbers_of(metrics))
+        books.parent.metrics(all_numbers_of(metrics))
     guessed = tuple(metrics["guessed"])
     return BodyResult(metrics, guessed, build.model, tuple(build.manifests.skipped), time.perf_counter() - begin)
 
@@ -341,6 +342,11 @@ class _Build:
             encoder=encoder.name, seed=self.recipe.training.seed,
         )  # fmt: skip
 
+    def _exported(self) -> Avatar:
+        """The avatar as whoever opens the workspace gets it."""
+        tensors, description = AVATAR
+        return restore(self.workspace.read_json(description), load(self.workspace.read(tensors))).eval()
+
     def _register(self) -> dict[str, Any]:
         self.tell("register: the avatar goes to MLflow")
         name = body_model_name(identity_of(self.request.photograph))
@@ -358,7 +364,7 @@ class _Build:
         metrics["before_training"] = {"unseen_motion": untrained}
         metrics["edits"] = self._shown_edits(files)
         with self._books.stage("report") as child:
-            child.metrics(numbers_of(metrics))
+            child.metrics(all_numbers_of(metrics))
             for name in files:
                 if self.workspace.is_local:
                     child.artifact(self.workspace.local_path(name), "report")
@@ -368,7 +374,7 @@ class _Build:
         """Measure the edits, and add a picture of them to the report's files."""
         if not self.prompts:
             return {}
-        recipe, avatar = self.recipe, self._assembled()
+        recipe, avatar = self.recipe, self._exported()
         self.workspace.write(EDITS, encode_image(edits_sheet(avatar, recipe.rasterizer, EDITS_PX)))
         files.append(EDITS)
         scores = {}

@@ -11,7 +11,7 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.studio_camera import looking_at
 from perse.body.model import AnnyBody, BodyRegion, body_regions
 from perse.body.model.covers import Cover
-from perse.body.model.upsampling import refined
+from perse.body.model.upsampling import EdgeLengths, refined
 from perse.head import HeadModel
 
 
@@ -23,7 +23,8 @@ def body_model() -> HeadModel:
 @pytest.fixture(scope="session")
 def dressed(body_model: HeadModel) -> DressedPerson:
     """A person in a loose shirt, coloured at random, whose photograph is noise."""
-    fine = refined(body_model.template.numpy().astype(np.float64), body_model.faces.numpy(), 1.0)
+    fine = refined(body_model.template.numpy().astype(np.float64), body_model.faces.numpy(),
+                   EdgeLengths.everywhere(body_model.n_vertices, 1.0))  # fmt: skip
     covers = covers_of(body_regions(body_model))
     n = len(fine)
     generator = torch.Generator().manual_seed(0)

@@ -9,6 +9,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from perse.attributes import Category
+from perse.avatar.points import spacing
 from perse.body.animation.animator import ProceduralBodyAnimatorConfig, studio_camera
 from perse.body.animation.drawing import draw_person
 from perse.body.animation.dressed import DressedPerson
@@ -18,11 +19,12 @@ from perse.body.avatar.learned_edit import LearnedEdit
 from perse.body.editing import body_prompts, edit_person
 from perse.body.editing.edited import Piece, with_piece
 from perse.body.editing.head_frame import similarity
-from perse.body.editing.worn import added_points
+from perse.body.editing.worn import added_points, farthest_points, sticks_out
 from perse.body.fitting.fill import alike
 from perse.body.fitting.person import FittedPerson
 from perse.body.model import BodyRegion, body_regions
 from perse.body.model.covers import Cover
+from perse.body.model.upsampling import INSET
 from perse.body.training.edits import EditTrainingConfig, learn_edit
 from perse.body.training.frames import frame_of
 from perse.errors import DamagedFile, PromptError
@@ -130,8 +132,26 @@ def test_a_hat_does_not_move_the_camera(dressed: DressedPerson) -> None:
 
 def test_added_points_lie_on_the_piece() -> None:
     added = added_points(square(), 200, seed=3)
-    assert torch.allclose(added.points[:, 2], torch.tensor(0.2), atol=1e-6) and len(added) == 200
+    below = INSET * added.scales  # what a Gaussian covers does not stand out
+    assert torch.allclose((added.points[:, 2] - 0.2).abs(), below, atol=1e-6) and len(added) == 200
     assert float(added.points[:, 0].std()) > 0.1 and bool((added.skinning[:, 15] > 0.999).all())
+
+
+def test_points_are_spread_without_clumps_and_holes() -> None:
+    places = torch.rand(2000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 1.0, 0.0])
+    chosen = farthest_points(places, 100)
+    assert len(chosen.unique()) == 100
+    even, random = (spacing(places[one], 1) for one in (chosen, torch.arange(100)))
+    assert even.min() > 5 * random.min()
+    hole = torch.cdist(places, places[chosen]).amin(1).max()
+    assert hole < 0.6 * torch.cdist(places, places[:100]).amin(1).max()
+
+
+def test_what_stands_further_out_than_headphones_in_their_direction_is_found() -> None:
+    piece, centre = square(), torch.tensor([0.0, 0.0, -0.8])
+    towards = piece.points[1] - centre
+    points = torch.stack([centre + 0.99 * towards, centre + 1.01 * towards, centre - 3 * towards, centre])
+    assert sticks_out(points, piece, centre.numpy()).tolist() == [False, True, False, False]
 
 
 def test_learning_an_edit_brings_it_nearer_to_its_frames(dressed: DressedPerson, person: FittedPerson) -> None:

@@ -14,7 +14,7 @@ from perse.body.model import JOINT_NAMES, PARENTS, BodyJoint, BodyRegion, SmplxB
 from perse.body.model.anny_body import head_vertices
 from perse.body.model.skin_diffusion import diffused_weights, weights_of_layer
 from perse.body.model.stance import Stance, stance_pose
-from perse.body.model.upsampling import refined, unit_normals
+from perse.body.model.upsampling import EdgeLengths, refined, unit_normals
 from perse.errors import HeadModelError
 from perse.head import HeadModel
 
@@ -64,7 +64,7 @@ def test_arms_hang_and_turns_turn(body_model: HeadModel) -> None:
 def test_a_finer_mesh_is_the_same_surface() -> None:
     corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
     faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
-    fine = refined(corners, faces, 0.3)
+    fine = refined(corners, faces, EdgeLengths.everywhere(len(corners), 0.3))
     points = fine.mixture @ corners
     edges = np.sort(np.concatenate([fine.faces[:, [0, 1]], fine.faces[:, [1, 2]], fine.faces[:, [2, 0]]]), 1)
     unique, counts = np.unique(edges, axis=0, return_counts=True)
@@ -79,6 +79,26 @@ def test_a_finer_mesh_is_the_same_surface() -> None:
     assert area(points, fine.faces) == pytest.approx(area(corners, faces))
     outwards = unit_normals(torch.from_numpy(points), torch.from_numpy(fine.faces))
     assert ((outwards * (torch.from_numpy(points) - 0.2)).sum(-1) > 0).all()  # winding is kept
+
+
+def test_a_border_between_two_kinds_has_fine_edges_and_follows_its_line() -> None:
+    """Kinds that change along a slanted line, on large triangles."""
+    grid = np.stack(np.meshgrid(np.arange(5.0), np.arange(5.0), [0.0], indexing="ij"), -1).reshape(-1, 3)
+    corner = np.arange(25).reshape(5, 5)
+    a, b, c, d = corner[:-1, :-1].ravel(), corner[1:, :-1].ravel(), corner[1:, 1:].ravel(), corner[:-1, 1:].ravel()
+    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    side = grid[:, 0] - 0.6 * grid[:, 1] - 0.9
+    shares = np.stack([0.5 + 0.1 * side, 0.5 - 0.1 * side], 1)
+    fine = refined(grid, faces, EdgeLengths(np.full(25, 2.0), shares, 0.1))
+    points, kinds = fine.mixture @ grid, np.asarray(fine.mixture @ shares).argmax(1)
+    edges = np.concatenate([fine.faces[:, [0, 1]], fine.faces[:, [1, 2]], fine.faces[:, [2, 0]]])
+    crossing = edges[kinds[edges[:, 0]] != kinds[edges[:, 1]]]
+    assert len(crossing) > 40
+    # Some are left over after the last round of halving, at slanted triangles.
+    assert np.quantile(np.linalg.norm(points[crossing[:, 0]] - points[crossing[:, 1]], axis=1), 0.8) <= 0.1
+    off = np.abs(points[crossing, 0] - 0.6 * points[crossing, 1] - 0.9)
+    assert np.quantile(off, 0.9) < 0.1  # a coarse edge is ten times as long
+    assert (np.abs(points[:, 0] - 0.6 * points[:, 1] - 0.9) > 1.2).mean() < 0.1  # nothing is added elsewhere
 
 
 def test_weights_spread_away_from_the_skin_only() -> None:

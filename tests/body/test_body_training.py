@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,10 +14,12 @@ from perse.body.animation.motions import Filmed
 from perse.body.avatar import BodyAvatar, OffsetConfig, avatar_from_files, avatar_to_files, start_avatar
 from perse.body.model.covers import Cover
 from perse.body.training import BodyLossConfig, BodyTrainer, BodyTrainingConfig, first_checkpoint_of
-from perse.body.training.frames import TargetFrame, frame_of
+from perse.body.training.frames import TargetFrame, continued_colors, frame_of
 from perse.body.training.objective import frame_loss
 from perse.body.training.sampler import sample_frames, training_steps
+from perse.body.training.smoothness import Smoothness
 from perse.errors import DamagedFile, RecipeError
+from perse.losses import PictureLossConfig
 from perse.render import CpuRasterizer, rasterize
 
 WHITE = torch.ones(3)
@@ -106,30 +109,61 @@ def test_a_hands_silhouette_weighs_fifty_times(dressed: DressedPerson, frames: l
     assert heavy > light >= base - 1e-6
 
 
-def test_a_picture_on_another_background(frames: list[TargetFrame]) -> None:
+def test_colours_are_compared_within_ones_own_silhouette(frames: list[TargetFrame]) -> None:
     target, red = frames[0], torch.tensor([1.0, 0.0, 0.0])
-    assert torch.equal(target.over(WHITE), target.image)
-    assert torch.equal(target.over(red)[target.alpha == 0].unique(dim=0), red[None])
-    torch.testing.assert_close(target.over(red)[target.alpha == 1], target.image[target.alpha == 1])
+    inner = target.alpha > 0.5
+    torch.testing.assert_close(target.within(target.alpha, WHITE)[inner], target.image[inner], atol=0.02, rtol=0)
+    everywhere = torch.ones_like(target.alpha)
+    assert torch.equal(target.within(0 * everywhere, red).reshape(-1, 3).unique(dim=0), red[None])
+    assert torch.equal(target.within(everywhere, red), target.colors)
+    assert (target.colors[target.alpha == 0] - 1).abs().max() > 0.1  # the person's, not the background's
 
 
-def test_what_stands_outside_of_a_silhouette_learns_no_background(
-    dressed: DressedPerson, frames: list[TargetFrame]
-) -> None:
-    """On white alone its colour is pulled to white; on a background and its opposite, the pulls cancel."""
+def test_a_persons_colours_go_on_outside(frames: list[TargetFrame]) -> None:
+    alpha = np.zeros((9, 9), np.float32)
+    alpha[2:7, 2:7], alpha[2, 2:7] = 1, 0.6
+    own = np.array([0.2, 0.5, 0.1], np.float32)
+    image = alpha[..., None] * own + (1 - alpha[..., None])
+    np.testing.assert_allclose(continued_colors(image, alpha, 0.0), np.broadcast_to(own, image.shape), atol=1e-6)
+    image[2:7, 2] = image[2:7, 6] = image[6, 2:7] = image[2, 2:7] = 0  # the photograph's own outline is dirty
+    np.testing.assert_allclose(continued_colors(image, alpha, 1.5), np.broadcast_to(own, image.shape), atol=1e-6)
+    assert np.isfinite(continued_colors(image, 0 * alpha, 1.5)).all()
+
+
+def test_no_colour_learns_the_background(dressed: DressedPerson, frames: list[TargetFrame]) -> None:
+    """Whatever is behind, in whatever silhouette: the gradient is the same, and points away from the person's colour.
+    With the target's silhouette, points a pixel outside of it turned grey, the mean of all backgrounds."""
     target = replace(frames[0], generated=False)
-    pulls = {}
-    for name, background in (("white", WHITE), ("black", 0 * WHITE)):
+    no_ssim = BodyLossConfig(image=PictureLossConfig(l1=1.0, ssim=0.0, alpha=0.0, scales=1))
+    pulls = []
+    for background in (WHITE, 0 * WHITE):
         avatar = new_avatar(dressed)
         posed = avatar.pose(frames[1].pose[None], frames[1].translation[None])  # an arm is elsewhere
-        frame_loss(avatar, posed, target, BodyLossConfig(), CpuRasterizer(), background).total.backward()  # type: ignore[no-untyped-call]
+        frame_loss(avatar, posed, target, no_ssim, CpuRasterizer(), background).total.backward()  # type: ignore[no-untyped-call]
         assert avatar.colors.grad is not None
-        pulls[name] = avatar.colors.grad
+        pulls.append(avatar.colors.grad)
     pixels = target.camera.project(posed.plain[0].detach())[0].long().clamp(0, 47)
     outside = target.alpha[pixels[:, 1], pixels[:, 0]] == 0
-    assert outside.sum() > 20
-    both = (pulls["white"] + pulls["black"])[outside].abs().sum()
-    assert both < 0.5 * pulls["white"][outside].abs().sum()
+    assert outside.sum() > 20 and pulls[0][outside].abs().sum() > 0
+    assert (pulls[0] - pulls[1])[outside].abs().sum() < 0.05 * pulls[0][outside].abs().sum()
+
+
+def test_colours_and_sizes_are_pulled_back_to_the_fitted_ones(
+    dressed: DressedPerson, frames: list[TargetFrame]
+) -> None:
+    """As a single line of arithmetic says: the gradient of w · mean((x − x₀)²)."""
+    avatar, target = new_avatar(dressed), frames[0]
+    with torch.no_grad():
+        avatar.colors[:50] += 0.1
+        avatar.log_scales[:50] -= 0.2
+    w = BodyLossConfig(scale_laplacian=0.0)
+    posed = avatar.pose(target.pose[None], target.translation[None])
+    Smoothness(avatar, w)(avatar, posed).backward()  # type: ignore[no-untyped-call]
+    assert avatar.colors.grad is not None and avatar.log_scales.grad is not None
+    n = len(avatar)
+    torch.testing.assert_close(avatar.colors.grad[:50], torch.full((50, 3), 2 * w.fitted_colors * 0.1 / (3 * n)))
+    torch.testing.assert_close(avatar.log_scales.grad[:50], torch.full((50,), -2 * w.fitted_scales * 0.2 / n))
+    assert avatar.colors.grad[50:].abs().max() == 0 and avatar.log_scales.grad[50:].abs().max() == 0
 
 
 def trained(dressed: DressedPerson, frames: list[TargetFrame], stops: tuple[int, ...]) -> BodyTrainer:

@@ -69,6 +69,14 @@ def draw_person(person: DressedPerson, points: Tensor, camera: Camera) -> BodyFr
     )
 
 
+def drawn_points(person: DressedPerson, points: Tensor, camera: Camera, chosen: Tensor) -> NDArray[np.bool_]:
+    """[h, w], where chosen ones [n] of the posed points [n, 3] are nearest to what is seen."""
+    faces = person.fine.faces.astype(np.int32)
+    fragments = rasterize_mesh(project_vertices(points.numpy(), camera), faces, camera.width, camera.height)
+    row, column = np.mgrid[: camera.height, : camera.width]
+    return np.asarray((fragments.face >= 0) & chosen.numpy()[_strongest_corner(fragments, faces, row, column)])
+
+
 def _colors(photograph: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
     # cv2.remap counts pixel indices; our pixel centres stand at index + 0.5.
     across, down = values[..., 0] - np.float32(0.5), values[..., 1] - np.float32(0.5)

@@ -40,6 +40,7 @@ from perse.body.avatar.learned_edit import LearnedEdit
 from perse.body.model.upsampling import unit_normals
 from perse.data import AttributePrompt
 from perse.geometry import Camera
+from perse.geometry.sparse_tensors import csr_tensor
 
 SHOWN_LOGIT = math.log(SHOWN_OPACITY / (1 - SHOWN_OPACITY))
 HIDDEN_LOGIT = -4.0
@@ -229,7 +230,7 @@ def _widened(trained: BodyAvatar, total: int) -> Tensor:
     rows = trained.mixture.crow_indices()
     longer = torch.cat([rows, rows[-1:].expand(total - len(trained))])
     size = (total, trained.mixture.shape[1])
-    return torch.sparse_csr_tensor(longer, trained.mixture.col_indices(), trained.mixture.values(), size)
+    return csr_tensor(longer, trained.mixture.col_indices(), trained.mixture.values(), size)
 
 
 def _resting_camera(trained: BodyAvatar) -> Camera:

@@ -42,6 +42,8 @@ class Structure:
         mixture: sparse [n, v], carries offsets from there to the points.
         covers: [n] values of `Cover`.
         hands, face: [n] bool.
+        fitted: [n, 3] in [0, 1], colours of the fitted surface, which training starts from.
+        fitted_log_scales: [n], the same of the logarithms of scales.
     """
 
     rest: Tensor
@@ -54,6 +56,8 @@ class Structure:
     covers: Tensor
     hands: Tensor
     face: Tensor
+    fitted: Tensor
+    fitted_log_scales: Tensor
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class BodyAvatar(nn.Module):
     covers: Tensor
     hands: Tensor
     face: Tensor
+    fitted: Tensor
+    fitted_log_scales: Tensor
 
     def __init__(self, structure: Structure, config: OffsetConfig) -> None:
         super().__init__()
@@ -97,8 +103,8 @@ class BodyAvatar(nn.Module):
             config, structure.vertices.min(0).values - margin, structure.vertices.max(0).values + margin
         )
         self.moved = nn.Parameter(torch.zeros(n, 3))
-        self.log_scales = nn.Parameter(torch.zeros(n))
-        self.colors = nn.Parameter(torch.full((n, 3), 0.5))
+        self.log_scales = nn.Parameter(structure.fitted_log_scales.clone())
+        self.colors = nn.Parameter(structure.fitted.clone())
         self.auxiliary = nn.Parameter(torch.zeros(n, 3))
 
     def __len__(self) -> int:

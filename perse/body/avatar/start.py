@@ -11,11 +11,8 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.avatar.avatar import BodyAvatar, Structure
 from perse.body.model import BodyRegion, body_regions, shaped_body
 from perse.body.model.covers import Cover
-from perse.body.model.upsampling import sparse, unit_normals
+from perse.body.model.upsampling import INSET, sparse, unit_normals
 
-INSET = 0.9
-"""How far below the surface a Gaussian stands at first, in its standard deviations: half of what it covers lies
-outside of it, and a silhouette that is too wide is paid for with white rims."""
 SCALE_EDGES = 0.45
 """First standard deviation of a Gaussian, in lengths of the edges around it."""
 HAIR_SCALE_EDGES = 0.65
@@ -33,6 +30,7 @@ def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConf
     regions = body_regions(model)
     skin = shaped_body(model, person.parameters)
     dressed = _dressed_vertices(person)
+    scales = torch.where(person.covers == Cover.HAIR, HAIR_SCALE_EDGES, SCALE_EDGES) * _edges(person)
     structure = Structure(
         rest=person.rest,
         skinning=person.skinning,
@@ -44,14 +42,13 @@ def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConf
         covers=person.covers,
         hands=person.hands,
         face=person.fine.of(((regions == BodyRegion.FACE) | (regions == BodyRegion.EYE)).float()) > 0.5,
+        fitted=colors,
+        fitted_log_scales=scales.log(),
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         avatar = BodyAvatar(structure, config)
     with torch.no_grad():
-        scales = torch.where(person.covers == Cover.HAIR, HAIR_SCALE_EDGES, SCALE_EDGES) * _edges(person)
-        avatar.colors.copy_(colors)
-        avatar.log_scales.copy_(scales.log())
         avatar.moved.copy_(-INSET * scales[:, None] * unit_normals(person.rest, person.faces))
     return avatar
 

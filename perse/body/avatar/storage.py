@@ -14,9 +14,10 @@ from torch import Tensor
 from perse.avatar.pose_offsets import OffsetConfig
 from perse.body.avatar.avatar import BodyAvatar, Structure
 from perse.errors import DamagedFile
+from perse.geometry.sparse_tensors import csr_tensor
 
 TENSORS, ABOUT = "body.safetensors", "body.json"
-FORMAT, VERSION = "perse-body", 1
+FORMAT, VERSION = "perse-body", 2
 
 
 def avatar_to_files(avatar: BodyAvatar) -> dict[str, bytes]:
@@ -57,7 +58,7 @@ def avatar_from_files(files: Mapping[str, bytes]) -> BodyAvatar:
         }
         rows, columns, values = (tensors[f"{prefix}mixture.{part}"] for part in ("rows", "columns", "values"))
         size = (len(plain["rest"]), len(plain["vertices"]))
-        plain["mixture"] = torch.sparse_csr_tensor(rows, columns, values, size)
+        plain["mixture"] = csr_tensor(rows, columns, values, size)
         avatar = BodyAvatar(Structure(**plain), OffsetConfig(**about["offsets"]))
         avatar.load_state_dict({n.removeprefix("state."): v for n, v in tensors.items() if n.startswith("state.")})
     except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:

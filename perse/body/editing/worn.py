@@ -27,6 +27,7 @@ from perse.body.fitting.fill import fill_colors
 from perse.body.fitting.person import FittedPerson, sampled
 from perse.body.model import BodyJoint, shaped_body
 from perse.body.model.covers import Cover
+from perse.body.model.upsampling import INSET, unit_normals
 from perse.data import Attachment, AttributePrompt, EditedPortrait
 from perse.head.embedded import embedded_head
 from perse.synthesis.procedural.attachments.hats import rim_plane
@@ -40,14 +41,18 @@ HEAD_CATEGORIES = (Category.HAT, Category.HEADPHONES, Category.HAIR, Category.BE
 
 ADDED_POINTS = {Category.HAT: 3000, Category.HEADPHONES: 2000, Category.HAIR: 6000}
 """Gaussians of what is put on; about the density of the head below."""
-SCALE_SPACINGS = 0.72
+SCALE_SPACINGS = 0.55
 """First standard deviation of an added Gaussian, in distances to its neighbours: they close the surface."""
+CANDIDATES = 6
+"""Places on a piece for each point of it, of which the points are chosen."""
 PAINTED = 0.05
 """Share of an edit at a pixel from which on it counts as changed."""
 DARKEST = 0.6
 """Least light on what is put on: a face says nothing about the light behind it, where a body is seen as well."""
 OPAQUE = 0.45
 """A triangle whose texture covers less is left out: strands are thinner than any Gaussian here."""
+SAME_DIRECTION = 0.08
+"""Radians; on a head, about a centimetre."""
 GREATEST_GAP_M = 0.004
 """Hair below a hat is taken for covered from so far under its rim."""
 
@@ -68,7 +73,11 @@ def edit_head(person: FittedPerson, face: FoundFace, prompt: AttributePrompt) ->
     frame = head_frame(dressed.model, dressed.parameters, head, face.portrait.head)
     skull = Skull.fit(head, face.portrait.head)
 
+    light = HeadView.of(face.portrait, head).light
+    pieces = [_piece(one, frame, light, dressed.rest, dressed.skinning) for one in edited.attachments]
     flat = _lying_down(person, prompt, frame, skull)
+    if prompt.category is Category.HEADPHONES and pieces:
+        flat |= (dressed.covers == Cover.HAIR) & sticks_out(dressed.rest, _joined(pieces), frame.to_body(skull.centre))
     covers = dressed.covers.clone()
     if prompt.category is Category.HAIR and prompt.get("style") != OWN_STYLE:
         covers[flat] = int(Cover.SKIN)
@@ -90,9 +99,8 @@ def edit_head(person: FittedPerson, face: FoundFace, prompt: AttributePrompt) ->
     )  # fmt: skip
     colors = seen[:, None] * photographed + (1 - seen[:, None]) * fill
     added = no_points(dressed.skinning.shape[1])
-    if edited.attachments:
-        light = HeadView.of(face.portrait, head).light
-        piece = _joined([_piece(one, frame, light, dressed.rest, dressed.skinning) for one in edited.attachments])
+    if pieces:
+        piece = _joined(pieces)
         changed_person = with_piece(changed_person, piece, int(Cover.HAIR))
         added = added_points(piece, ADDED_POINTS[prompt.category], prompt.seed)
     picture = pasted(person.image, edited.image, edited.edit_mask, face)
@@ -146,6 +154,16 @@ def _lying_down(person: FittedPerson, prompt: AttributePrompt, frame: HeadFrame,
     return torch.zeros_like(hair)
 
 
+def sticks_out(points: Tensor, piece: Piece, centre: Floats) -> Tensor:
+    """[n] bool: points that stand further from the head's centre than a piece does in the same direction."""
+    away, around = points.numpy() - centre, piece.points[piece.faces.unique()].numpy() - centre
+    radius, inner = (np.linalg.norm(one, axis=-1) for one in (away, around))
+    tree = cKDTree(around / inner[:, None])
+    found = tree.query_ball_point(away / np.maximum(radius, 1e-6)[:, None], SAME_DIRECTION)
+    nearest = np.array([inner[one].min() if one else np.inf for one in found])
+    return torch.from_numpy(radius > nearest)
+
+
 def _piece(item: Attachment, frame: HeadFrame, light: Light, body: Tensor, skinning: Tensor) -> Piece:
     """An attachment on the body, its texture and light at its vertices."""
     points = frame.to_body(item.vertices)
@@ -181,17 +199,32 @@ def _joined(pieces: Sequence[Piece]) -> Piece:
 
 
 def added_points(piece: Piece, count: int, seed: int) -> AddedPoints:
-    """So many points, spread evenly over a piece."""
+    """So many points, spread evenly over a piece, as far below its surface as a body's own points."""
     corners = piece.points[piece.faces]
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1)
-    triangles, weights = sample_triangles(area, count, np.random.default_rng(seed))
+    triangles, weights = sample_triangles(area, CANDIDATES * count, np.random.default_rng(seed))
     of = piece.faces[triangles]
+    chosen = farthest_points((weights[..., None] * piece.points[of]).sum(1), count)
+    of, weights = of[chosen], weights[chosen]
 
     def at(values: Tensor) -> Tensor:
         return (weights[..., None] * values[of]).sum(1)
 
     points = at(piece.points)
-    return AddedPoints(points, at(piece.colors), at(piece.skinning), SCALE_SPACINGS * spacing(points))
+    scales = SCALE_SPACINGS * spacing(points)
+    inwards = -torch.nn.functional.normalize(at(unit_normals(piece.points, piece.faces)), dim=-1)
+    return AddedPoints(points + INSET * scales[:, None] * inwards, at(piece.colors), at(piece.skinning), scales)
+
+
+def farthest_points(points: Tensor, count: int) -> Tensor:
+    """Numbers [count] of points [n, 3], each the one that is farthest from those before it: no clumps and no holes,
+    and a rim has its own."""
+    places, chosen = points.numpy(), np.zeros(count, np.int64)
+    away = np.full(len(places), np.inf, np.float32)
+    for number in range(1, count):
+        np.minimum(away, np.square(places - places[chosen[number - 1]]).sum(1), out=away)
+        chosen[number] = away.argmax()
+    return torch.from_numpy(chosen)
 
 
 def _tensor(values: NDArray[np.floating]) -> Tensor:

@@ -24,9 +24,10 @@ from perse.body.fitting.layer import layer_thickness, read_outline, shape_toward
 from perse.body.model import AnnyBody, BodyParameters, BodyRegion, BodySource, body_regions, pose_body, shaped_body
 from perse.body.model.covers import Cover
 from perse.body.model.skin_diffusion import weights_of_layer
-from perse.body.model.upsampling import FineMesh, refined
+from perse.body.model.upsampling import EdgeLengths, FineMesh, refined
 from perse.geometry import Camera
 from perse.head import HeadModel, blend_transforms
+from perse.head.mesh_tools import neighbour_average, smooth_values
 from perse.render import project_vertices, rasterize_mesh
 from perse.tracking.person import person_matte
 
@@ -41,6 +42,9 @@ UNSURE_WIDTHS = 0.22
 LOOSE_FROM_M, LOOSE_OVER_M = 0.012, 0.028
 """A garment is loose from this thickness on, and entirely so much further out."""
 HAIR_LOOSENESS = 0.35
+_HEAD = (BodyRegion.SCALP, BodyRegion.NECK, BodyRegion.FACE)
+BORDER_ROUNDS = 2
+"""Of averaging a vertex's covers with its neighbours': a collar is a line, and not the teeth of the triangles."""
 POORLY_FITTED = 0.02
 """Landmarks that are this far off, in heights of the person, mean another pose than the person's."""
 
@@ -53,6 +57,10 @@ class PersonFitConfig:
     """Weights of the pose fit."""
     longest_edge_m: float = 0.009
     """Of the dressed surface; its vertices are the avatar's Gaussians."""
+    head_edges: float = 0.5
+    """Longest edges on the head, which is looked at most, relative to the others."""
+    border_edges: float = 0.4
+    """The same where one cover ends and another begins."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +171,23 @@ def _dressed(
     covers = vertex_covers(model.template, model.faces, regions, colors, seen, _hair_of(face, photo_px, regions))
 
     surface = body.skin + thickness[:, None] * body.rest_normals
-    fine = refined(surface.numpy(), model.faces.numpy(), config.longest_edge_m)
-    return _refined(model, fit, image, mask, fine, body.skin, body.rest_normals, thickness, covers, regions)
+    shares = soft_shares(torch.nn.functional.one_hot(covers, len(Cover)).float(), model.faces)
+    fine = refined(surface.numpy(), model.faces.numpy(), _lengths(regions, shares, config))
+    return _refined(model, fit, image, mask, fine, body.skin, body.rest_normals, thickness, shares, regions)
+
+
+def _lengths(regions: Tensor, shares: Tensor, config: PersonFitConfig) -> EdgeLengths:
+    """Finer on the head, which is looked at most, and where one cover ends and another begins."""
+    head = torch.isin(regions, torch.tensor([int(one) for one in _HEAD])).numpy()
+    longest = np.where(head, config.head_edges, 1.0) * config.longest_edge_m
+    return EdgeLengths(longest, shares.numpy().astype(np.float64), config.border_edges * config.longest_edge_m)
+
+
+def soft_shares(shares: Tensor, faces: Tensor) -> Tensor:
+    """Shares [v, c] that change gradually from vertex to vertex, so that a border cuts through triangles."""
+    average = neighbour_average(faces.numpy(), len(shares))
+    soft = smooth_values(shares.numpy().astype(np.float64), average, BORDER_ROUNDS)
+    return torch.from_numpy(soft.astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -194,13 +217,13 @@ class _Posed:
 
 def _refined(
     model: HeadModel, fit: BodyFit, image: Image, mask: Floats, fine: FineMesh, skin: Tensor, normals: Tensor,
-    thickness: Tensor, covers: Tensor, regions: Tensor,
+    thickness: Tensor, coarse_shares: Tensor, regions: Tensor,
 ) -> DressedPerson:  # fmt: skip
     off = fine.of(thickness)
     rest = fine.of(skin) + off[:, None] * torch.nn.functional.normalize(fine.of(normals), dim=-1)
     below, weights = fine.of(model.skinning_weights).numpy(), model.skinning_weights.numpy()
     skinning = weights_of_layer(rest.numpy(), off.abs().numpy(), below, skin.numpy(), weights)
-    shares = fine.of(torch.nn.functional.one_hot(covers, len(Cover)).float())
+    shares = fine.of(coarse_shares)
     fine_covers = shares.argmax(1)
     hands = fine.of((regions == BodyRegion.HAND).float()) > 0.5
     empty = torch.zeros(len(fine), 3)

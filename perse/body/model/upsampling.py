@@ -5,7 +5,6 @@ Whatever the model has at its vertices (bases, weights, regions) the finer mesh 
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +13,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, identity, vstack
 from torch import Tensor
 
+from perse.geometry.sparse_tensors import csr_tensor
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MAX_ROUNDS = 6
+INSET = 0.9
+"""How far below the surface a Gaussian stands at first, in its standard deviations: half of what it covers lies
+outside of it, and a silhouette that is too wide is paid for with white rims."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +48,44 @@ class FineMesh:
 def sparse(matrix: csr_matrix) -> Tensor:
     """A scipy matrix as a torch CSR tensor, which gradients flow through."""
     plain = csr_matrix(matrix.astype(np.float32))
-    for said in ("Sparse CSR tensor support is in beta", "Sparse invariant checks are implicitly disabled"):
-        warnings.filterwarnings("ignore", message=said, category=UserWarning)
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(plain.indptr.astype(np.int64)), torch.from_numpy(plain.indices.astype(np.int64)),
-        torch.from_numpy(plain.data), plain.shape,
-    )  # fmt: skip
+    rows, columns = (torch.from_numpy(one.astype(np.int64)) for one in (plain.indptr, plain.indices))
+    return csr_tensor(rows, columns, torch.from_numpy(plain.data), plain.shape)
 
 
-def refined(vertices: Floats, faces: Ints, longest_m: float) -> FineMesh:
+@dataclass(frozen=True)
+class EdgeLengths:
+    """How long the edges of a finer mesh may be.
+
+    Attributes:
+        longest_m: [v], at the coarse vertices; vertices between them have means.
+        shares: [v, c], what share of each vertex belongs to each of some kinds.
+        border_m: between vertices of different kinds, so that a border follows its line and not the triangles.
+    """
+
+    longest_m: Floats
+    shares: Floats
+    border_m: float
+
+    @classmethod
+    def everywhere(cls, n_vertices: int, longest_m: float) -> EdgeLengths:
+        """The same for all edges."""
+        return cls(np.full(n_vertices, longest_m), np.ones((n_vertices, 1)), longest_m)
+
+    def allowed(self, mixture: csr_matrix, edges: Ints) -> Floats:
+        """Longest lengths [...] of edges [..., 2] between mixtures of the coarse vertices."""
+        kinds = np.asarray(mixture @ self.shares).argmax(1)[edges]
+        longest = np.asarray(mixture @ self.longest_m)[edges].mean(-1)
+        return np.where(kinds[..., 0] != kinds[..., 1], np.minimum(self.border_m, longest), longest)
+
+
+def refined(vertices: Floats, faces: Ints, lengths: EdgeLengths) -> FineMesh:
     """Halve every edge that is longer than wanted until none is; neighbours stay joined."""
     mixture = csr_matrix(identity(len(vertices), format="csr"))
     points = vertices
     for _ in range(MAX_ROUNDS):
         edges = np.sort(np.stack([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]], 1), -1)  # [t, 3, 2]
-        long = np.linalg.norm(points[edges[..., 0]] - points[edges[..., 1]], axis=-1) > longest_m
+        long = np.linalg.norm(points[edges[..., 0]] - points[edges[..., 1]], axis=-1)
+        long = long > lengths.allowed(mixture, edges)
         if not long.any():
             break
         split, where = np.unique(edges[long], axis=0, return_inverse=True)
@@ -90,6 +117,12 @@ def _split(faces: Ints, middle: Ints) -> Ints:
     every = np.concatenate([faces, middle], 1)
     add(every[count == 3], ((0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)))
     return np.concatenate(parts)
+
+
+def one_ring(faces: Tensor) -> Tensor:
+    """Edges [e, 2] of triangles [t, 3], each once."""
+    ends = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    return torch.unique(torch.sort(ends, 1).values, dim=0)
 
 
 def unit_normals(points: Tensor, faces: Tensor) -> Tensor:

@@ -20,11 +20,12 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.studio_camera import looking_at
 from perse.body.animation.visibility import seen_in
 from perse.body.fitting.head_transfer import baked_head
+from perse.body.fitting.person import soft_shares
 from perse.body.model import AnnyBody, BodyJoint, BodyParameters, BodyRegion, body_regions
 from perse.body.model.covers import Cover
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.stance import Stance, stance_pose
-from perse.body.model.upsampling import FineMesh, refined, unit_normals
+from perse.body.model.upsampling import EdgeLengths, FineMesh, refined, unit_normals
 from perse.data import TrackedPortrait
 from perse.geometry import Camera
 from perse.head import HeadModel, pose_head
@@ -99,7 +100,8 @@ def _dressed(
 ) -> DressedPerson:
     skin = model.template + model.shape_basis @ parameters.betas + parameters.vertex_offsets
     skin = _under_clothes(model, skin)
-    fine = refined(skin.numpy().astype(np.float64), model.faces.numpy(), EDGE_M)
+    lengths = EdgeLengths.everywhere(model.n_vertices, EDGE_M)
+    fine = refined(skin.numpy().astype(np.float64), model.faces.numpy(), lengths)
     regions = body_regions(model)
     thickness = _thickness(model, regions)
     normals = torch.from_numpy(
@@ -116,8 +118,8 @@ def _dressed(
     layer = weights_of_layer(
         rest.numpy(), off.numpy(), fine.of(model.skinning_weights).numpy(), skin.numpy(), model.skinning_weights.numpy()
     )
-    strongest = torch.from_numpy(np.asarray(fine.mixture.argmax(1))).ravel().long()
-    fine_covers = _covers(model, regions[strongest], fine.of(model.template))
+    shares = soft_shares(torch.nn.functional.one_hot(regions, len(BodyRegion)).float(), model.faces)
+    fine_covers = _covers(model, fine.of(shares).argmax(1), fine.of(model.template))
     photo_px, seen = _in_portrait(model, head, portrait, fine, direction * off[:, None])
     hidden = ~torch.isin(fine_covers, torch.tensor([int(Cover.SKIN), int(Cover.HAIR)]))
     bare = DressedPerson(
@@ -218,7 +220,8 @@ def _colors(model: HeadModel, portrait: TrackedPortrait, fine: FineMesh, covers:
     color = skin.expand(len(fine), 3).clone()
     strands = torch.sin(place[:, 0] * 310) * torch.sin(place[:, 1] * 270 + place[:, 2] * 330)
     color = torch.where((covers == Cover.HAIR)[:, None], hair * (1 + 0.25 * strands[:, None]), color)
-    band = torch.remainder(torch.floor(place[:, 1] / STRIPE_M), 3) == 0
+    neck = float((model.joint_regressor @ model.template)[BodyJoint.NECK, 1])
+    band = (torch.remainder(torch.floor(place[:, 1] / STRIPE_M), 3) == 0) & (place[:, 1] < neck - STRIPE_M)
     jumper = torch.where(band[:, None], _rgb(CREAM), _rgb(TEAL))
     color = torch.where((covers == Cover.UPPER)[:, None], jumper, color)
     weave = 1 + 0.06 * torch.sin(place[:, 0] * 900) * torch.sin(place[:, 1] * 900)

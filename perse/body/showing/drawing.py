@@ -61,17 +61,11 @@ def motion(
 
 def close_ups(avatar: BodyAvatar, person: DressedPerson, size_px: int, rasterizer: Rasterizer) -> dict[str, Picture]:
     """Face from the front and from either side, and both hands, in the photographed pose."""
-    parameters = person.parameters
-    posed = pose_body(person.model, parameters)
-    homogeneous = torch.cat([posed.joints, torch.ones(len(posed.joints), 1)], 1)
-    joints = (posed.transforms @ homogeneous[..., None])[:, :3, 0]
-    eyes = joints[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
-    head = eyes + torch.tensor([0.0, -0.01, -0.06])
+    parameters, joints = person.parameters, _photographed_joints(person)
+    head = _head(joints)
 
     def shot(centre: Tensor, width_m: float, yaw: float = 0.0) -> Picture:
-        x, y, z = centre.tolist()
-        camera = looking_at((x, y, z), CLOSE_DISTANCE_M, size_px * CLOSE_DISTANCE_M / width_m, size_px, size_px)
-        camera = orbit(camera, centre, yaw)
+        camera = orbit(_close(centre, width_m, size_px), centre, yaw)
         return picture(draw(avatar, parameters.pose, parameters.translation, camera, rasterizer))
 
     hands = {side: joints[finger_joint(side, "middle", 0)] for side in ("left", "right")}
@@ -82,6 +76,28 @@ def close_ups(avatar: BodyAvatar, person: DressedPerson, size_px: int, rasterize
         "left hand": shot(hands["left"], HAND_M),
         "right hand": shot(hands["right"], HAND_M),
     }
+
+
+def head_shot(person: DressedPerson, width_m: float, size_px: int) -> tuple[Camera, Tensor]:
+    """A camera in front of the photographed head that sees so many metres, neck included, and what it looks at [3]."""
+    centre = _head(_photographed_joints(person)) - torch.tensor([0.0, 0.15 * width_m, 0.0])
+    return _close(centre, width_m, size_px), centre
+
+
+def _photographed_joints(person: DressedPerson) -> Tensor:
+    posed = pose_body(person.model, person.parameters)
+    homogeneous = torch.cat([posed.joints, torch.ones(len(posed.joints), 1)], 1)
+    return (posed.transforms @ homogeneous[..., None])[:, :3, 0]
+
+
+def _head(joints: Tensor) -> Tensor:
+    eyes = joints[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
+    return eyes + torch.tensor([0.0, -0.01, -0.06])
+
+
+def _close(centre: Tensor, width_m: float, size_px: int) -> Camera:
+    x, y, z = centre.tolist()
+    return looking_at((x, y, z), CLOSE_DISTANCE_M, size_px * CLOSE_DISTANCE_M / width_m, size_px, size_px)
 
 
 def sheet(rows: Sequence[Sequence[Picture]]) -> Picture:

@@ -11,6 +11,7 @@ import numpy as np
 from perse.body.animation.animator import studio_camera
 from perse.body.avatar import BodyAvatar
 from perse.body.fitting.person import FittedPerson
+from perse.body.showing.all_around import compared_around, score_all_around
 from perse.body.showing.drawing import Picture, close_ups, draw, motion, picture, sheet, turntable
 from perse.body.showing.measuring import frames_per_second, identity_distance, score_frames
 from perse.body.training.frames import TargetFrame
@@ -22,7 +23,7 @@ from perse.render import Rasterizer
 SHOWN_MOTIONS = ("wave", "walk", "dance")
 FPS = 20.0
 ON_SHEET = 6
-CLOSE_UP_PX = 384
+CLOSE_UP_PX, ALL_AROUND_PX = 384, 256
 
 
 class ReportNumbers(Protocol):
@@ -71,11 +72,13 @@ def write_report(
     compared = list(unseen)[:: max(1, len(unseen) // ON_SHEET)][:ON_SHEET]
     rows = [[_target(one) for one in compared], [_drawn(avatar, one, rasterizer) for one in compared]]
     put("unseen.png", encode_image(sheet(rows)))
+    put("all_around.png", encode_image(sheet(compared_around(avatar, person.dressed, ALL_AROUND_PX, rasterizer))))
     distance = identity_distance(avatar, captured, rasterizer)
     metrics = {
         "held_out_frames": asdict(score_frames(avatar, seen, rasterizer)),
         "unseen_motion": asdict(score_frames(avatar, unseen, rasterizer)),
         "captured": asdict(score_frames(avatar, [captured], rasterizer)),
+        "all_around": asdict(score_all_around(avatar, person.dressed, [captured, *seen], rasterizer)),
         "frames_per_second": frames_per_second(avatar, unseen, rasterizer, size),
         "frames_per_second_px": size,
         **({} if distance is None else {"identity_distance": distance}),

@@ -113,7 +113,8 @@ def learn_edit(
                 rasterizer=rasterizer,
             )  # fmt: skip
             loss = picture_loss(
-                drawn.colors[None], drawn.alphas[None], target.over(background)[None], target.alpha[None],
+                drawn.colors[None], drawn.alphas[None], target.within(drawn.alphas, background)[None],
+                target.alpha[None],
                 config=config.image,
             )  # fmt: skip
             loss.total.backward()  # type: ignore[no-untyped-call]

@@ -8,21 +8,31 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from perse.body.animation.clip import BodyClip, clip_of
-from perse.body.animation.drawing import BodyFrame, draw_person
+from perse.body.animation.drawing import BodyFrame, draw_person, drawn_points
 from perse.body.fitting.covering import nearest_labels
 from perse.body.fitting.person import FittedPerson, person_camera
-from perse.body.model import BodyJoint, BodyParameters, pose_body
+from perse.body.model import BodyJoint, BodyParameters, BodyRegion, body_regions, pose_body
 from perse.body.model.covers import Cover
 from perse.body.model.joints import finger_joint
 from perse.geometry import Camera
 
 Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
 FACE_M, HAND_M = 0.34, 0.26
 """Sides of the windows around face and hands."""
+INSIDE, LEAST_SHARE = 0.5, 0.5
+"""Share of the person at a pixel from which on its colour can be told."""
+DRAWN_RIM_PX, PHOTOGRAPHED_RIM_PX = 0.0, 1.5
+"""Of a rendering on white every pixel's own colour is known; in a photograph the outline is a guess."""
+BESIDE_M = 0.012
+"""Of a photograph's mask, what is further outside of the fitted surface is no person: a wall between hair and neck."""
+UNSEEN, OTHER_COLOR = 0.05, 0.03
+"""A place that the photograph does not show, and a difference of colours, in [0, 1], that says so."""
 LEAST_HALF_PX = 8
 """Smaller windows show nothing that the whole picture does not."""
 
@@ -33,6 +43,7 @@ class TargetFrame:
 
     Attributes:
         image: [h, w, 3] float32 on white; alpha: [h, w].
+        colors: [h, w, 3], the person's own colours, without what is behind; outside of the person they go on.
         depth: [h, w] metres, 0 where nobody is; normals: [h, w, 3], camera axes.
         parts: [h, w, c], one for each cover but the background.
         hands, seams: [h, w] float32.
@@ -43,6 +54,7 @@ class TargetFrame:
 
     image: Tensor
     alpha: Tensor
+    colors: Tensor
     depth: Tensor
     normals: Tensor
     parts: Tensor
@@ -53,9 +65,14 @@ class TargetFrame:
     camera: Camera
     generated: bool
 
-    def over(self, background: Tensor) -> Tensor:
-        """The picture [h, w, 3] on a background [3] instead of white."""
-        return self.image + (1 - self.alpha[..., None]) * (background - 1)
+    def within(self, silhouette: Tensor, background: Tensor) -> Tensor:
+        """The picture [h, w, 3] that somebody of these colours and of another silhouette [h, w] would give on a
+        background [3].
+
+        What an avatar's colours are compared with. On the target's own silhouette, points that stand a pixel outside
+        of it learned the background, and were grey patches on neck, hair and sleeves from everywhere else.
+        """
+        return silhouette[..., None] * self.colors + (1 - silhouette[..., None]) * background
 
     def to(self, device: torch.device) -> TargetFrame:
         moved = {name: value.to(device) for name, value in vars(self).items() if not isinstance(value, bool)}
@@ -65,9 +82,11 @@ class TargetFrame:
 def frame_of(clip: BodyClip, number: int, *, generated: bool) -> TargetFrame:
     """A frame of a clip."""
     labels = torch.from_numpy(clip.parts[number].astype(np.int64))
+    image, alpha = (one[number].astype(np.float32) / np.float32(255) for one in (clip.image, clip.alpha))
     return TargetFrame(
-        image=torch.from_numpy(clip.image[number].astype(np.float32) / 255),
-        alpha=torch.from_numpy(clip.alpha[number].astype(np.float32) / 255),
+        image=torch.from_numpy(image),
+        alpha=torch.from_numpy(alpha),
+        colors=torch.from_numpy(continued_colors(image, alpha, DRAWN_RIM_PX if generated else PHOTOGRAPHED_RIM_PX)),
         depth=torch.from_numpy(clip.depth[number].astype(np.float32)),
         normals=torch.from_numpy(clip.normals[number].astype(np.float32) / 127),
         parts=torch.nn.functional.one_hot(labels, len(Cover))[..., 1:].float(),
@@ -78,6 +97,29 @@ def frame_of(clip: BodyClip, number: int, *, generated: bool) -> TargetFrame:
         camera=clip.camera,
         generated=generated,
     )
+
+
+def continued_colors(image: Floats, alpha: Floats, rim_px: float) -> Floats:
+    """The person's colours [h, w, 3], carried on to where the person is not: each pixel has those of the nearest one
+    that lies inside.
+
+    Args:
+        image: [h, w, 3] on white; alpha: [h, w].
+        rim_px: so near to the outline colours are mixed with what is behind.
+    """
+    share = np.maximum(alpha, LEAST_SHARE)[..., None]
+    own = np.clip((image - (1 - share)) / share, 0, 1)
+    away = cv2.distanceTransform((alpha > INSIDE).astype(np.uint8), cv2.DIST_L2, 5)
+    inside = away > min(rim_px, float(away.max()) / 2)
+    return nearest_colors(own, inside) if inside.any() else image
+
+
+def nearest_colors(image: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """An image [h, w, 3] whose pixels outside of a mask [h, w] have the colours of the nearest ones inside."""
+    if not inside.any():
+        return image
+    _, (rows, columns) = distance_transform_edt(~inside, return_indices=True)
+    return np.ascontiguousarray(image[rows, columns], np.float32)
 
 
 def captured_clip(person: FittedPerson, size_px: int) -> BodyClip:
@@ -131,7 +173,11 @@ def _window(person: FittedPerson, centre: Tensor, width_m: float) -> Window | No
 def _window_clip(person: FittedPerson, camera: Camera, box: tuple[int, int, int, int]) -> BodyClip:
     image, mask = _cut(person.image, box, camera.width), _cut(person.mask, box, camera.width)
     drawn = draw_person(person.dressed, person.dressed.posed(person.dressed.parameters), camera)
+    covered = drawn.alpha == 255
+    mask = np.asarray(mask * cv2.dilate(covered.astype(np.uint8), _disc(BESIDE_M * _pixels_per_metre(person, camera))))
     inside = mask > 0.5
+    doubtful = covered & _not_the_surface(person, image, drawn.image, camera)
+    image = nearest_colors(np.where(doubtful[..., None], drawn.image, image).astype(np.float32), covered & inside)
     frame = BodyFrame(
         image=np.round(image * mask[..., None] + 255 * (1 - mask[..., None])).astype(np.uint8),
         alpha=np.round(255 * mask).astype(np.uint8),
@@ -145,6 +191,26 @@ def _window_clip(person: FittedPerson, camera: Camera, box: tuple[int, int, int,
         still.betas, still.vertex_offsets, still.expression[None], still.pose[None], still.translation[None]
     )
     return clip_of([frame], alone, camera)
+
+
+def _pixels_per_metre(person: FittedPerson, camera: Camera) -> float:
+    depth = camera.project(person.dressed.parameters.translation[None])[1]
+    return float(camera.intrinsics[0, 0]) / float(depth[0])
+
+
+def _disc(radius_px: float) -> NDArray[np.uint8]:
+    size = 2 * max(1, round(radius_px)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+
+
+def _not_the_surface(person: FittedPerson, image: Floats, drawn: Image, camera: Camera) -> NDArray[np.bool_]:
+    """[h, w], where the photograph shows something else than the bare skin that the fit has there: a wall between hair
+    and neck that the mask took for the person, a strand in front of it. The fit has carried skin to such places."""
+    dressed = person.dressed
+    face = dressed.fine.of((body_regions(dressed.model) == BodyRegion.FACE).float()) > 0.5
+    unseen = (dressed.covers == Cover.SKIN) & (dressed.seen < UNSEEN) & ~dressed.hands & ~face
+    there = drawn_points(dressed, dressed.posed(dressed.parameters), camera, unseen)
+    return there & (np.abs(image - drawn).mean(-1) > 255 * OTHER_COLOR)
 
 
 def _cut(picture: NDArray[np.generic], box: tuple[int, int, int, int], size_px: int) -> NDArray[np.float32]:

@@ -42,19 +42,19 @@ def frame_loss(
     On one that changes from step to step no point can learn to be background: on white alone, those that stand outside
     of a silhouette became white specks, which are seen from elsewhere.
     """
-    wanted = target.over(background)
     colors = avatar.shown_colors(generated=target.generated)
     plain = rasterize(
         avatar.gaussians(posed.plain[0], colors), target.camera, background=background, rasterizer=rasterizer
     )
     seams = None if target.generated else 1 - (1 - config.seams) * target.seams
     image = picture_loss(
-        plain.colors[None], plain.alphas[None], wanted[None], target.alpha[None],
+        plain.colors[None], plain.alphas[None], target.within(plain.alphas, background)[None], target.alpha[None],
         masks=None if seams is None else seams[None], config=config.image,
     )  # fmt: skip
     refined, values = _refined(avatar, posed.refined[0], colors, target, rasterizer)
     alpha = refined.alphas
     whole = values[..., :3] + (1 - alpha[..., None]) * background
+    wanted = target.within(alpha, background)
     closer = picture_loss(whole[None], alpha[None], wanted[None], target.alpha[None], config=config.image)
     pixels = 1 + (config.hands - 1) * target.hands
     mask = (pixels * (alpha - target.alpha).abs()).mean() + (plain.alphas - target.alpha).abs().mean()
@@ -74,8 +74,9 @@ def patch_loss(
         avatar.gaussians(posed.plain[0], colors), target.camera, background=background, rasterizer=rasterizer
     )
     image = picture_loss(
-        drawn.colors[None], drawn.alphas[None], target.over(background)[None], target.alpha[None], config=config.image
-    )
+        drawn.colors[None], drawn.alphas[None], target.within(drawn.alphas, background)[None], target.alpha[None],
+        config=config.image,
+    )  # fmt: skip
     return config.patches * image.total
 
 

@@ -1,4 +1,4 @@
-"""Laplacian penalties over the avatar's surface."""
+"""Laplacian penalties over the avatar's surface, and what holds points that no picture shows where they were."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from perse.body.avatar.avatar import BodyAvatar, PosedAvatar
+from perse.body.model.upsampling import one_ring
 from perse.body.training.config import BodyLossConfig
 
 
@@ -15,8 +16,7 @@ class Smoothness:
     def __init__(self, avatar: BodyAvatar, config: BodyLossConfig) -> None:
         self._config = config
         faces = avatar.faces
-        ends = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-        self._ends = torch.unique(torch.sort(ends, 1).values, dim=0)
+        self._ends = one_ring(faces)
         count = torch.zeros(len(avatar), device=faces.device)
         for end in self._ends.T:
             count.index_add_(0, end, torch.ones(len(end), device=faces.device))
@@ -42,10 +42,14 @@ class Smoothness:
             for values in (avatar.moved, avatar.moved + posed.offsets[0])
         )
         scales = self.laplacian(avatar.log_scales[:, None]).square().mean()
+        colors = (avatar.colors - avatar.fitted).square().mean()
+        sizes = (avatar.log_scales - avatar.fitted_log_scales).square().mean()
         tint = self.laplacian(avatar.auxiliary).square().mean()
         return (
             config.mean_laplacian * means
             + config.scale_laplacian * scales
             + config.auxiliary_laplacian * tint
+            + config.fitted_colors * colors
+            + config.fitted_scales * sizes
             + config.auxiliary * avatar.auxiliary.square().mean()
         )
