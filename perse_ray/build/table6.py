@@ -115,7 +115,7 @@ def table6(run: BuildRun, shared: SharedClips, stage: str, frames: int) -> tuple
     if todo:
         pool = WorkerPool(workers=(1, 1), time_limit_s=6 * 3600.0)
         work = SelfDrivingWork(shared=shared, captured=captured, stage=stage, frames=frames)
-        run_rows(run, todo, pool_of(pool).stage("self-driving", work, ("clip",), (("measured", False),)), pool)
+        run_rows(run, todo, pool_of(pool).stage("drive", work, ("clip",), (("measured", False),)), pool)
     found = {name: workspace.read_json(_file(row)) for name, row in rows.items()}
     _, unseen = captured_frames(workspace, captured, recipe.filming.train_frames)
     count = len(found[REAL]["frames"])
