@@ -109,7 +109,7 @@ def test_a_video_becomes_an_avatar_and_its_twin_is_measured(
     metrics = json.loads((place / "report/metrics.json").read_text())
     assert metrics["video"]["PSNR"] > 12 and metrics["n_subjects"] == 1
     build_avatar.main(arguments)
-    assert "9 stages were finished before" in capsys.readouterr().out
+    assert "10 stages were finished before" in capsys.readouterr().out
     assert evaluate(["--workspace", str(place), "--recipe", "tiny", "--protocol", "table6", "--frames", "2"]) == 0
     rows = json.loads((place / "report/table6.json").read_text())["rows"]
     assert list(rows) == ["real video", "synthetic twin", "this avatar"]
