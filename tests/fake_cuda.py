@@ -110,6 +110,7 @@ class FakeClips:
             torch.zeros(10), torch.zeros(vertices, 3), torch.zeros(n_frames, avatar.skeleton.n_expression),
             torch.zeros(n_frames, joints, 3),
         )  # fmt: skip
+        self.motion, self.reference_frames = self.parameters, range(n_frames)
         self.camera = Camera(torch.eye(4), torch.eye(3), size_px, size_px)
 
     def batch(self, subjects: Any, frames: Any) -> FrameBatch:

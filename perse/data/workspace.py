@@ -371,13 +371,18 @@ class Workspace:
         name = f"manifests/{stage}.json"
         return self.read_json(name) if self.has(name) else None
 
+    def owner(self) -> str | None:
+        """The identity that the workspace is tied to; None for a new one."""
+        found = self.read_json(MARKER).get("identity")
+        return None if found is None else str(found)
+
     def claim(self, identity: str) -> None:
         """Tie the workspace to one identity.
 
         Raises:
             WorkspaceError: it already belongs to another.
         """
-        owner = self.read_json(MARKER).get("identity")
+        owner = self.owner()
         if owner not in (None, identity):
             raise WorkspaceError(
                 f"{self.location} holds the avatar of another portrait (identity {owner}, this one is {identity}); "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from perse.features.embedded import EmbeddedEncoder
 from perse.features.open_clip import OpenClipEncoder
+from perse.features.unrelated import UnrelatedEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,21 @@ class EmbeddedEncoderConfig:
 
     def build(self) -> EmbeddedEncoder:
         return EmbeddedEncoder()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnrelatedEncoderConfig:
+    """Noise instead of features, for an ablation; there is nothing to choose."""
+
+    version: int = 1
+    """Part of content keys: changes whenever the noise does."""
+
+    @property
+    def name(self) -> str:
+        return f"unrelated {self.version}"
+
+    def build(self) -> UnrelatedEncoder:
+        return UnrelatedEncoder()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from perse.attributes import Category
 from perse.avatar import LatentConfig, NetworksConfig, PartBasesConfig
 from perse.avatar.densification import DensificationConfig
 from perse.errors import RecipeError
+from perse.features import UnrelatedEncoderConfig
 from perse.recipes.recipe import Recipe
 from perse.training import LearningRates
 
@@ -62,6 +63,7 @@ def ablations(recipe: Recipe) -> dict[str, Recipe]:
         "- learned skinning": ours(learn_skinning=False),
         "- shared network": ours(depth=0),
         "networks": networks,
+        "- image and text features": replace(networks, encoder=UnrelatedEncoderConfig()),
         "- part-wise latents": theirs(latents=replace(recipe.avatar.latents, part_wise=False)),
         "- O_gc-sc": theirs(subject_offsets=False),
         "- LBS rotation": theirs(turn_gaussians=False),

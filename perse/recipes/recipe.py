@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from perse.avatar import AvatarConfig, StartConfig
 from perse.evaluation import EvaluationConfig
-from perse.features import EmbeddedEncoderConfig, OpenClipEncoderConfig
+from perse.features import EmbeddedEncoderConfig, OpenClipEncoderConfig, UnrelatedEncoderConfig
 from perse.head.sources import EmbeddedHead, FlameHead
 from perse.morphing import DiffMorpherConfig, FreeMorphConfig, RedrawMorpherConfig, WarpMorpherConfig
 from perse.recipes.filming import Filming
@@ -55,7 +55,9 @@ class Recipe:
     """Turns a portrait into a video."""
     filming: Filming
     """Which frames of the shared motion, and how large."""
-    encoder: EmbeddedEncoderConfig | OpenClipEncoderConfig = field(default_factory=EmbeddedEncoderConfig)
+    encoder: EmbeddedEncoderConfig | OpenClipEncoderConfig | UnrelatedEncoderConfig = field(
+        default_factory=EmbeddedEncoderConfig
+    )
     """f_I and f_T of Eq. 5."""
     avatar: AvatarConfig
     """Decoder and latent space."""

@@ -60,10 +60,10 @@ def assemble_report(inputs: ReportInputs) -> Report:
         codes = inputs.avatar.subject_codes()
         sections = [
             portrait_section(inputs.portrait, inputs.model),
-            edits_section(inputs.edits, inputs.metrics.get("acceptance")),
+            *([edits_section(inputs.edits, inputs.metrics.get("acceptance"))] if inputs.edits else []),
             _clip(inputs),
             _angles(inputs, codes),
-            _unseen(inputs, codes),
+            *_unseen(inputs, codes),
             *_walks(inputs, codes),
             *_mix(inputs, codes),
         ]
@@ -104,7 +104,7 @@ def _angles(inputs: ReportInputs, codes: Tensor) -> Section:
     return angles_section([Pair(f"{yaws[f]:+.0f}°", draw(inputs, codes[0], f), clip.images[f]) for f in frames])
 
 
-def _unseen(inputs: ReportInputs, codes: Tensor) -> Section:
+def _unseen(inputs: ReportInputs, codes: Tensor) -> list[Section]:
     numbers = inputs.clips[0].frame_numbers
     frames = [i for i, n in enumerate(numbers) if int(n) in inputs.unseen] or list(range(len(numbers)))
     pairs = []
@@ -114,7 +114,7 @@ def _unseen(inputs: ReportInputs, codes: Tensor) -> Section:
             frame = frames[(3 + 4 * category.index) % len(frames)]  # another pose for each category
             text = inputs.avatar.subjects[row].text
             pairs.append(Pair(text, draw(inputs, codes[row], frame), inputs.clips[row].images[frame]))
-    return unseen_section(pairs)
+    return [unseen_section(pairs)] if pairs else []
 
 
 def _walks(inputs: ReportInputs, codes: Tensor) -> list[Section]:

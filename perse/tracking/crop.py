@@ -73,7 +73,7 @@ def crop_portrait(image: Image, landmarks_px: NDArray[np.float32], config: CropC
     inside = cv2.warpAffine(
         np.full(image.shape[:2], 255, np.uint8), matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
     )
-    continued = _soften_outside(np.asarray(picture, np.uint8), np.asarray(inside, np.uint8))
+    continued = soften_outside(np.asarray(picture, np.uint8), np.asarray(inside, np.uint8))
     return Crop(continued, np.asarray(inside, np.uint8), left, top, scale)
 
 
@@ -103,8 +103,9 @@ def surely_shown(inside: NDArray[np.uint8], face_width_px: float) -> NDArray[np.
     return np.asarray(away > FADE_WIDTHS * face_width_px, np.float32)
 
 
-def _soften_outside(image: Image, inside: NDArray[np.uint8]) -> Image:
-    """Repeated border pixels make streaks: they are blurred more and more away from the border."""
+def soften_outside(image: Image, inside: NDArray[np.uint8]) -> Image:
+    """A crop whose pixels beyond the photograph's border, where that is repeated, are blurred more and more: otherwise
+    they are streaks."""
     if inside.all():
         return image
     distance = cv2.distanceTransform((inside == 0).astype(np.uint8), cv2.DIST_L2, 5)

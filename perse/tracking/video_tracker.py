@@ -43,6 +43,24 @@ Started = Callable[[str, int], Callable[[], None]]
 """Told the name of a step and how many frames it takes; returns what to call after each."""
 
 
+def unwatched(name: str, total: int) -> Callable[[], None]:
+    """Progress that nobody looks at."""
+    return lambda: None
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """One face in a video.
+
+    Attributes:
+        landmarks_px: [f, 478, 3] in pixels of the frames, NaN where the face is not seen.
+        faces: how many faces the video shows.
+    """
+
+    landmarks_px: NDArray[np.float32]
+    faces: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoTrackerConfig:
     """Everything that decides the motion."""
@@ -139,9 +157,35 @@ class VideoTracker:
         Raises:
             InputError: the video cannot be read, or shows no usable face.
         """
-        started = started or (lambda name, total: lambda: None)
+        started = started or unwatched
+        found = self.find(video, face=face, started=started)
+        return self.fit(found, video.fps, rest=rest, started=started)
+
+    def find(self, video: VideoFile, *, face: int | None = None, started: Started | None = None) -> FoundFace:
+        """The first half of `track`: where one face's landmarks are in every frame. Refuses what it refuses."""
+        started = started or unwatched
         track, faces = follow_face(video, face, started("faces", video.expected))
-        points = video_landmarks(video, track, started("landmarks", video.expected))
+        return FoundFace(video_landmarks(video, track, started("landmarks", video.expected)), faces)
+
+    def fit(
+        self,
+        found: FoundFace,
+        fps: float,
+        *,
+        rest: int | None = None,
+        identity: HeadParameters | None = None,
+        started: Started | None = None,
+    ) -> TrackedVideo:
+        """The second half: the head that moves like these landmarks.
+
+        Args:
+            identity: betas and vertex offsets of the person, where they are known; told from the video if left out.
+
+        Raises:
+            InputError: the face is seen too seldom or too small, or fits no head.
+        """
+        started = started or unwatched
+        points = found.landmarks_px
         seen = np.isfinite(points[:, 0, 0])
         self._check(points, seen, rest)
         left, top, side = self._window(points[seen])
@@ -152,14 +196,17 @@ class VideoTracker:
         with one_thread():
             plain = QuickLandmarkModel(self._model, focal, (size / 2, size / 2), lips_closed(self._model))
             resting = self._resting(plain, in_window, seen, started) if rest is None else np.array([rest])
-            offsets, start = self._identity(plain, in_window, seen, resting, started)
+            if identity is None:
+                offsets, start = self._identity(plain, in_window, seen, resting, started)
+            else:
+                offsets, start = self._known(identity, focal, in_window[resting[0]])
             own = QuickLandmarkModel(self._model, plain.focal_px, (size / 2, size / 2), offsets)
             vectors, rms = self._frames(own, start, in_window, seen, started("fit", int(seen.sum())))
         seen = seen & (rms <= self._config.max_rms_percent / 100 * size / self._config.crop.widths)
         if not seen.any():
             raise InputError("the face in the video fits no head; is it a face, and large enough?")
         vectors = from_rest(own.layout, vectors, self._model.expression_names, resting)
-        vectors = self._curves(own.layout, vectors, seen, video.fps)
+        vectors = self._curves(own.layout, vectors, seen, fps)
         stack = torch.from_numpy(vectors)
         frames = [parameters_of(own.layout, vector, offsets) for vector in stack]
         head = HeadParameters(
@@ -170,7 +217,7 @@ class VideoTracker:
         rms = np.where(seen, rms / scale, np.nan)
         return TrackedVideo(
             head.to("cpu", torch.float32), camera, translations, (left, top, side), points, seen, rms,
-            tuple(int(n) for n in resting), faces, video.fps,
+            tuple(int(n) for n in resting), found.faces, fps,
         )  # fmt: skip
 
     def _check(self, points: NDArray[np.float32], seen: NDArray[np.bool_], rest: int | None) -> None:
@@ -240,6 +287,19 @@ class VideoTracker:
         offsets = shared_offsets(self._model, problems[:n], vectors[:n], self._config.crop.size_px)
         tick()
         return offsets, vectors[0]
+
+    def _known(self, identity: HeadParameters, focal_px: float, points: Floats) -> tuple[Tensor, Tensor]:
+        """The same for a person whose identity is given: where a frame's head stands, with these betas."""
+        offsets, size = identity.vertex_offsets.double(), self._config.crop.size_px
+        model = QuickLandmarkModel(self._model, focal_px, (size / 2, size / 2), offsets)
+        problem = self._problem(model, points)
+        vector = problem.start()
+        vector[model.layout.betas] = identity.betas.double()
+        rigid = np.zeros(model.layout.size, bool)
+        rigid[model.layout.rotation] = rigid[model.layout.translation] = True
+        for _ in range(problem.config.pose_rounds):
+            vector = problem.step(vector, rigid)
+        return offsets, vector
 
     def _frames(
         self, landmarks: LandmarkModel, start: Tensor, points: Floats, seen: NDArray[np.bool_], tick: Callable[[], None]

@@ -50,23 +50,30 @@ class FrameBatch:
 
 
 class ClipStore:
-    """Clips of s subjects and f frames each.
+    """Clips of s subjects and f frames each, and what a camera has recorded of the reference, if it did: c frames.
+
+    Frames are named by positions. Those from f on are recorded ones: the reference alone has them, and is trained on
+    them instead of on its clip.
 
     Attributes:
         keys: of the subjects, the reference first.
         frame_numbers: [f] int32, positions in the shared motion.
         parameters: the motion, f frames.
         camera: the static camera.
+        captured: recorded frames of the reference, in its own motion, with the same camera; None without.
     """
 
-    def __init__(self, clips: Sequence[PortraitClip]) -> None:
+    def __init__(self, clips: Sequence[PortraitClip], captured: PortraitClip | None = None) -> None:
         """
         Raises:
-            StageError: the clips differ in frames, size, motion or camera.
+            StageError: the clips differ in frames, size, motion or camera, or the recorded frames in size or camera.
         """
         first = clips[0]
         for clip in clips[1:]:
             _check_alike(clip, first)
+        if captured is not None:
+            _check_same_camera(captured, first)
+        self.captured = captured
         self.keys = tuple(clip.key for clip in clips)
         self.frame_numbers = first.frame_numbers
         self.parameters: HeadParameters = first.parameters
@@ -82,6 +89,38 @@ class ClipStore:
         return len(self.frame_numbers)
 
     @property
+    def reference_frames(self) -> range:
+        """Positions of the frames that the reference is trained on."""
+        if self.captured is None:
+            return range(self.n_frames)
+        return range(self.n_frames, self.n_frames + len(self.captured))
+
+    @property
+    def motion(self) -> HeadParameters:
+        """Parameters of all positions, recorded frames behind the clips'."""
+        if self.captured is None:
+            return self.parameters
+        own, theirs = self.parameters, self.captured.parameters
+        return HeadParameters(
+            own.betas, own.vertex_offsets, torch.cat([own.expression, theirs.expression]),
+            torch.cat([own.pose, theirs.pose]),
+        )  # fmt: skip
+
+    def with_captured(self, captured: PortraitClip) -> ClipStore:
+        """The same clips, with recorded frames of the reference."""
+        return ClipStore(self._clips, captured)
+
+    def reference_picture(self, frame: int) -> NDArray[np.uint8]:
+        """The reference [h, w, 3] at a position."""
+        return self._picture("images", 0, frame)
+
+    def name_of(self, frame: int) -> str:
+        """A position, for people."""
+        if self.captured is None or frame < self.n_frames:
+            return str(self.frame_numbers[frame])
+        return f"{self.captured.frame_numbers[frame - self.n_frames]} of the video"
+
+    @property
     def streamed(self) -> bool:
         """Whether frames are decoded when they are asked for."""
         return isinstance(self._clips[0].images, StreamedPictures)
@@ -93,6 +132,8 @@ class ClipStore:
     def expect(self, subjects: Sequence[int], frames: Sequence[int]) -> None:
         """Say what `batch` will be asked for soon: streamed frames are decoded meanwhile."""
         for subject, frame in zip(subjects, frames, strict=True):
+            if frame >= self.n_frames:
+                continue
             pictures = self._clips[subject].images
             if isinstance(pictures, StreamedPictures):
                 pictures.expect(frame)
@@ -102,10 +143,17 @@ class ClipStore:
         self.expect(subjects, frames)
 
         def stacked(name: str) -> Tensor:
-            pictures = [getattr(self._clips[s], name)[f] for s, f in zip(subjects, frames, strict=True)]
+            pictures = [self._picture(name, s, f) for s, f in zip(subjects, frames, strict=True)]
             return torch.from_numpy(np.stack(pictures))
 
         return FrameBatch(stacked("images"), stacked("alphas"), stacked("parts"))
+
+    def _picture(self, name: str, subject: int, frame: int) -> NDArray[np.uint8]:
+        """One of a subject's images, alphas or parts."""
+        if self.captured is None or frame < self.n_frames:
+            return np.asarray(getattr(self._clips[subject], name)[frame])
+        assert subject == 0, "a camera recorded the reference alone"
+        return np.asarray(getattr(self.captured, name)[frame - self.n_frames])
 
     def frames(self, chosen: NDArray[np.bool_]) -> ClipStore:
         """The same clips with some frames only, such as the training or the test frames.
@@ -113,7 +161,12 @@ class ClipStore:
         No picture is copied where the frames follow each other, as those two do, or are streamed.
         """
         index = np.flatnonzero(chosen)
-        return ClipStore([_select(clip, index) for clip in self._clips])
+        return ClipStore([_select(clip, index) for clip in self._clips], self.captured)
+
+
+def select_frames(clip: PortraitClip, chosen: NDArray[np.bool_]) -> PortraitClip:
+    """Some frames [f] bool of a clip."""
+    return _select(clip, np.flatnonzero(chosen))
 
 
 def _select(clip: PortraitClip, index: NDArray[np.intp]) -> PortraitClip:
@@ -129,6 +182,16 @@ def _chosen(pictures: Pictures, index: NDArray[np.intp]) -> Pictures:
     if len(index) and index[-1] - index[0] + 1 == len(index):
         return pictures[int(index[0]) : int(index[-1]) + 1]
     return pictures[index]
+
+
+def _check_same_camera(captured: PortraitClip, first: PortraitClip) -> None:
+    if captured.images.shape[1:] != first.images.shape[1:] or not (
+        torch.allclose(captured.camera.intrinsics, first.camera.intrinsics, atol=1e-3)
+        and torch.allclose(captured.camera.world_to_camera, first.camera.world_to_camera, atol=1e-4)
+    ):
+        raise StageError(
+            "the recorded frames and the clips differ in size or camera; cut the video's frames for this portrait again"
+        )
 
 
 def _check_alike(clip: PortraitClip, first: PortraitClip) -> None:

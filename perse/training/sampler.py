@@ -50,7 +50,15 @@ def joined(samples: Sequence[StepSample]) -> StepSample:
 
 
 def sample_step(
-    seed: int, step: int, pool: Sequence[int], n_frames: int, edits: int, *, rank: int = 0, world: int = 1
+    seed: int,
+    step: int,
+    pool: Sequence[int],
+    n_frames: int,
+    edits: int,
+    *,
+    reference: range | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> StepSample:
     """The reference and some edited subjects, one frame each.
 
@@ -59,9 +67,11 @@ def sample_step(
         pool: edited subjects to deal from.
         n_frames: frames in a clip.
         edits: edited subjects a step and worker; the reference comes on top.
+        reference: positions of the reference's frames; those of the clips if left out.
         rank, world: this worker and how many there are; workers get different cards of the same deal.
     """
-    subjects, frames = [0], [_card(seed, _REFERENCE_FRAMES, 0, step * world + rank, n_frames)]
+    own = range(n_frames) if reference is None else reference
+    subjects, frames = [0], [own[_card(seed, _REFERENCE_FRAMES, 0, step * world + rank, len(own))]]
     for place in range(edits if pool else 0):
         dealt = (step * world + rank) * edits + place
         row = pool[_card(seed, _SUBJECTS, 0, dealt, len(pool))]

@@ -128,8 +128,8 @@ class Trainer:
         self.objective = ImageObjective(config.losses).to(self.device)
         self._identity: IdentityLoss | None = None
         if config.losses.identity:
-            self._identity = IdentityLoss(lambda frame: clips.clip(0).images[frame]).to(self.device)
-        self._motion: FrameMotion = avatar.skeleton(clips.parameters.to(self.device))
+            self._identity = IdentityLoss(clips.reference_picture).to(self.device)
+        self._motion: FrameMotion = avatar.skeleton(clips.motion.to(self.device))
         self._camera: Camera = clips.camera.to(self.device)
 
     def step(self) -> StepReport:
@@ -141,9 +141,8 @@ class Trainer:
 
     def _words(self, sample: StepSample) -> str:
         """What a step looks at, for people."""
-        rows, numbers = sorted(set(sample.subjects)), self.clips.frame_numbers
-        subjects = [self.avatar.subjects[row].text or "the reference" for row in rows]
-        return f"{', '.join(subjects)}; frames {', '.join(str(numbers[frame]) for frame in sorted(set(sample.frames)))}"
+        subjects = [self.avatar.subjects[row].text or "the reference" for row in sorted(set(sample.subjects))]
+        return f"{', '.join(subjects)}; frames {', '.join(map(self.clips.name_of, sorted(set(sample.frames))))}"
 
     def _announce(self) -> None:
         """The schedule is known: frames of this step and the next ones are decoded while this one computes."""
@@ -161,6 +160,7 @@ class Trainer:
         )  # fmt: skip
         return sample_step(
             self.config.seed, number, pool, self.clips.n_frames, self.config.edits_per_step,
+            reference=self.clips.reference_frames,
             rank=self.replicas.shares[0] if share is None else share, world=self.replicas.n_shares,
         )  # fmt: skip
 

@@ -86,9 +86,10 @@ def ablate(request: AblationRequest) -> MetricTable:
 
 
 def _row(request: AblationRequest, shared: SharedClips, name: str, variant: Recipe) -> Row:
+    other = () if variant.encoder == request.recipe.encoder else (variant.encoder,)
     key = content_key(
         "ablation", shared.clips, variant.avatar, variant.start, variant.training, request.steps, request.seed,
-        request.frames, request.pairs, request.poses,
+        request.frames, request.pairs, request.poses, *other,
     )  # fmt: skip
     return {KEY: key[:32], NAME: f"ablation {name}", "variant": name}
 
@@ -121,7 +122,9 @@ class _Ablate:
         contender = Contender(
             name=str(row["variant"]), avatar=variant.avatar, start=variant.start, training=variant.training
         )
-        done = train_contender(shared, contender, request.steps, request.seed, lambda _: None)
+        done = train_contender(
+            shared.encoded_by(variant.encoder), contender, request.steps, request.seed, lambda _: None
+        )
         measurer = ProtocolMeasurer(
             avatar=done.avatar, clips=shared.unseen(), rasterizer=request.recipe.rasterizer,
             instruments=self._instruments, frames=request.frames, poses=request.poses,

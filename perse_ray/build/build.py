@@ -5,7 +5,8 @@
     track ─► synthesize ─► encode ─► set_up ─► train ─► evaluate_before ─► finetune ─► evaluate ─► export ─► report
                                                                                                         └──► register
 
-(`adapt` stands before `finetune` where the teacher of the interpolations has an adapter for each subject.)
+(`capture` stands behind `track` where the person gave a video; `adapt` before `finetune` where the teacher of the
+interpolations has an adapter for each subject.)
 
 Every stage commits with a manifest and is skipped when its ingredients are unchanged and its files are whole, so the
 same command repeated after any interruption goes on where it was. Ray is started when the first stage needs it. This
@@ -30,6 +31,7 @@ from perse_ray.build.request import BuildRequest, BuildResult
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages import (
     Adapt,
+    CaptureVideo,
     DrawReport,
     Encode,
     Evaluate,
@@ -98,6 +100,8 @@ def _stages(run: BuildRun) -> dict[str, Any]:
     if not is_private():
         run.start_ray()  # a cluster that cannot be joined, or does not share the workspace, is said first
     run.do(Track())
+    if run.request.recorded is not None:
+        run.do(CaptureVideo(run.request.recorded))
     if run.request.retry_failed:
         forget(run.request.workspace)
     run.do(Synthesize())

@@ -27,6 +27,8 @@ from perse.evaluation import (
     SubjectScores,
     unseen_pose_distances,
 )
+from perse.evaluation.measurements import mean
+from perse.evaluation.protocols import Instruments, self_driving
 from perse.evaluation.view_sweep import view_sweep
 from perse.identity import DlibEmbedder
 from perse.morphing import ClipMorphs
@@ -38,19 +40,20 @@ from perse_ray.build.face_distances import face_distances
 from perse_ray.build.values import without_nan
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
-from perse_ray.training.clips import load_clips, training_frames, unseen_frames
+from perse_ray.training.clips import captured_frames, load_clips, training_frames, unseen_frames
 
-POSES, FACE, SWEEP = "poses", "face", "sweep"
-"""Pieces that there is one of: how new the unseen poses are, the distance to the photograph, a walk around."""
+POSES, FACE, SWEEP, VIDEO = "poses", "face", "sweep", "video"
+"""Pieces that there is one of: how new the unseen poses are, the distance to the photograph, a walk around, and the
+unseen part of the person's own video, where there is one."""
 
 
-def measuring_rows(digest: str, pieces: EvaluationPieces) -> list[Row]:
-    """A row for each piece."""
+def measuring_rows(digest: str, pieces: EvaluationPieces, *, video: bool = False) -> list[Row]:
+    """A row for each piece; `video` tells whether the person gave one."""
     named: list[tuple[str, object]] = [(f"subject {row}", row) for row in pieces.subjects]
     mixes = [{category.value: row for category, row in mix.items()} for mix in pieces.mixes]
     named += [(f"mix {number}", mix) for number, mix in enumerate(mixes)]
     named += [(f"pair {a} {b}", [a, b]) for a, b in pieces.pairs]
-    named += [(POSES, None), (FACE, None), (SWEEP, None)]
+    named += [(POSES, None), (FACE, None), (SWEEP, None), *([(VIDEO, None)] if video else [])]
     return [
         {KEY: content_key("measurement", digest, name, piece)[:32], NAME: name, "piece": json.dumps(piece)}
         for name, piece in named
@@ -70,6 +73,7 @@ class Collected:
     distances: PoseDistances
     face: dict[str, Any]
     sweep: dict[str, Any]
+    video: dict[str, float] | None
 
 
 def collect(workspace: Workspace, rows: Sequence[Row]) -> Collected:
@@ -89,6 +93,7 @@ def collect(workspace: Workspace, rows: Sequence[Row]) -> Collected:
         PoseDistances(distances["metric"], tuple(distances["of_frame"]), distances["mean"], distances["largest"]),
         found[FACE],
         found[SWEEP],
+        found.get(VIDEO),
     )
 
 
@@ -110,6 +115,8 @@ class MeasureWork:
     """Whose final checkpoint is measured."""
     device: str
     """Where: "cpu" or "cuda"."""
+    captured: str | None = None
+    """Content key of the clip of the person's own video."""
 
     def build(self) -> RowWork:
         return _Measure(self)
@@ -134,7 +141,7 @@ class _Measure:
         clips = load_clips(work.workspace, work.clips, recipe.cluster.clips_mib)
         unseen = unseen_frames(clips, recipe.filming.train_frames)
         unseen_clips = [unseen.clip(row) for row in range(unseen.n_subjects)]
-        self._workspace, self._recipe, self._clips = work.workspace, recipe, clips
+        self._workspace, self._recipe, self._clips, self._captured = work.workspace, recipe, clips, work.captured
         self._measurer = Measurer(
             avatar=avatar_of(checkpoint).eval().to(device),
             clips=unseen_clips,
@@ -167,8 +174,19 @@ class _Measure:
         if kind == SWEEP:
             training = training_frames(self._clips, self._recipe.filming.train_frames)
             return asdict(view_sweep(measurer.avatar, training.clip(0), self._recipe.rasterizer))
+        if kind == VIDEO:
+            return self._in_video(measurer)
         portrait = archive.load_portrait(self._workspace)
         return face_distances(measurer.avatar, portrait, self._clips.clip(0), self._recipe.rasterizer)
+
+    def _in_video(self, measurer: Measurer) -> dict[str, float]:
+        """Means over the video's unseen frames."""
+        assert self._captured is not None, "the row is there only with a video"
+        _, unseen = captured_frames(self._workspace, self._captured, self._recipe.filming.train_frames)
+        scores = self_driving(
+            measurer.avatar, unseen, self._recipe.rasterizer, Instruments.at_hand(), measurer.config.frames
+        )
+        return {name: mean([one.values[name] for one in scores]) for name in scores[0].values}
 
 
 _MAY_BE_ABSENT = ("category", "identity")

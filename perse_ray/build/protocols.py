@@ -6,6 +6,7 @@ that asks for more pairs, does only what is missing.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from perse.data import archive
+from perse.data.images import encode_image
 from perse.data.keys import content_key
 from perse.data.tables.codecs import arrays_to_npz, npz_to_arrays
 from perse.data.workspace import Workspace
@@ -41,6 +43,7 @@ from perse_ray.build.held_out import synthesize_held_out
 from perse_ray.build.request import BuildRequest
 from perse_ray.build.run import BuildRun
 from perse_ray.build.shared_clips import SharedClips
+from perse_ray.build.table6 import table6
 from perse_ray.build.values import numbers_of
 from perse_ray.build.worker_rows import run_rows
 from perse_ray.registry.checkpoints import CheckpointFolder
@@ -55,6 +58,7 @@ TITLES = {
     "table1": "Table 1: unseen poses",
     "table2": "Table 2: interpolations",
     "table3": "Table 3: interpolations, without and with the interpolation loss",
+    "table6": "Table 6: self-driving, a real video against its synthetic twin",
 }
 
 
@@ -92,6 +96,11 @@ def evaluate_protocol(request: ProtocolRequest) -> MetricTable:
     )
     with ExitStack() as held, BuildLog.open(request.workspace, request.protocol).recorded() as log:
         run = BuildRun(build, held, log)
+        if request.protocol == "table6":
+            (stage,) = stages
+            table, sheet = table6(run, shared, stage, request.frames)
+            _publish(run, request, table, encode_image(sheet))
+            return table
         held_out: tuple[str, ...] = ()
         if request.held_out and request.protocol != "table1":
             held_out = synthesize_held_out(run, shared, request.held_out)
@@ -230,14 +239,22 @@ def _named(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
     return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
 
 
-def _publish(run: BuildRun, request: ProtocolRequest, table: MetricTable) -> None:
-    """Markdown, JSON and a page beside the report, and the same as artifacts of the build's MLflow run."""
-    files = {".md": table.markdown(), ".json": table.json(), ".html": table.html()}
+def _publish(run: BuildRun, request: ProtocolRequest, table: MetricTable, sheet: bytes = b"") -> None:
+    """Markdown, JSON and a page beside the report, and the same as artifacts of the build's MLflow run.
+
+    Args:
+        sheet: a PNG that belongs to the page.
+    """
+    page = table.html().encode()
+    if sheet:
+        page += b'<img alt="what was measured" src="data:image/png;base64,' + base64.b64encode(sheet) + b'">\n'
+    files = {".md": table.markdown().encode(), ".json": table.json().encode(), ".html": page}
+    files |= {".png": sheet} if sheet else {}
     with run.log.stage(request.protocol) as child, TemporaryDirectory() as folder:
-        for ending, text in files.items():
-            request.workspace.write(f"report/{request.protocol}{ending}", text.encode())
+        for ending, content in files.items():
+            request.workspace.write(f"report/{request.protocol}{ending}", content)
             local = Path(folder) / f"{request.protocol}{ending}"
-            local.write_text(text)
+            local.write_bytes(content)
             child.artifact(local, "report")
         child.metrics(numbers_of({_safe(c): m.value for row in table.rows.values() for c, m in row.items() if m.value}))
         child.flush()

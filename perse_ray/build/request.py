@@ -13,6 +13,7 @@ from perse.data import AttributePrompt
 from perse.data.consent import Consent
 from perse.data.workspace import Workspace
 from perse.recipes import Recipe
+from perse_ray.build.recorded import RecordedPerson
 from perse_ray.runtime.session import LocalRay
 
 
@@ -28,6 +29,9 @@ class BuildRequest:
 
     workspace: Workspace
     """Where everything goes."""
+
+    recorded: RecordedPerson | None = None
+    """Where the photograph is a frame of the person's own video: the reference is then trained on that."""
 
     face: int | None = None
     """Which face, where the photograph shows several; from 1, left to right."""

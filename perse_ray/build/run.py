@@ -123,6 +123,11 @@ class BuildRun:
         """What the stage of that name made."""
         return synthesis_from_json(self.results["synthesize"])
 
+    @property
+    def captured(self) -> str | None:
+        """Content key of the clip that the person's own video became; None without a video."""
+        return self.results["capture"]["clip"] if "capture" in self.results else None
+
     @cached_property
     def clips(self) -> tuple[str, ...]:
         """Content keys of the clips, the reference's first."""

@@ -12,18 +12,20 @@ import torch
 from perse.attributes import Category
 from perse.avatar import Avatar, AvatarConfig, StartConfig, Subject, create_avatar
 from perse.data import PortraitClip, archive
-from perse.data.keys import identity_of
+from perse.data.keys import content_key, identity_of
 from perse.data.presence import absent_categories
 from perse.data.workspace import Workspace
 from perse.errors import InputError
 from perse.recipes import Recipe
 from perse.training import ClipStore
-from perse_ray.build.features import load_features
+from perse_ray.build.features import EncoderConfig, EncodeWork, encode_rows, feature_file, load_features
 from perse_ray.build.request import BuildRequest
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages import Encode, Synthesize, Track
 from perse_ray.build.values import synthesis_from_json
 from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.rows.fingerprint import fingerprint
+from perse_ray.rows.stage import KEY
 from perse_ray.training.clips import load_clips, training_frames, unseen_frames
 
 
@@ -99,6 +101,19 @@ class SharedClips:
     @property
     def _columns(self) -> tuple[tuple[Any, ...], ...]:
         return self.subjects, self.clips, self.features
+
+    def encoded_by(self, encoder: EncoderConfig) -> SharedClips:
+        """The same clips with another encoder's features, which are made now where they are missing."""
+        if encoder == self.recipe.encoder:
+            return self
+        rows = encode_rows(content_key("features of", encoder, fingerprint(encoder)), self.subjects)
+        missing = [row for row in rows if not self.workspace.has(feature_file(str(row[KEY])))]
+        work = EncodeWork(workspace=self.workspace, encoder=encoder).build() if missing else None
+        for row in missing:
+            assert work is not None, "something is missing"
+            work(row)
+        recipe = replace(self.recipe, encoder=encoder)  # type: ignore[arg-type]
+        return replace(self, recipe=recipe, features=tuple(feature_file(str(row[KEY])) for row in rows))
 
     def training(self) -> ClipStore:
         """The frames to train on."""

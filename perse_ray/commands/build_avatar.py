@@ -3,6 +3,8 @@
     perse build                                              the sample portrait, into runs/demo
     perse build --portrait me.jpg --workspace runs/me        one's own
     perse build --portrait party.jpg --face 2 --workspace runs/her
+    perse build --video me.mp4 --workspace runs/me           the person is learned from the video
+    perse build --video me.mp4 --no-edits --workspace runs/plain
     perse build --portrait me.jpg --prompts mine.csv --workspace runs/mine
     perse build --recipe my_recipes:fast --workspace runs/fast
     perse build --recipe paper --plan                        what it would run, and what it costs
@@ -17,15 +19,18 @@ any interruption: what is finished is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from perse.errors import InputError
 from perse_ray.commands.command_line import parsed, recipe_of, run_command
 
 if TYPE_CHECKING:
+    from perse.data.workspace import Workspace
     from perse.recipes import Recipe
+    from perse_ray.build.recorded import RecordedPerson
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,13 @@ class Arguments:
     portrait: str | None = None
     """Photograph (PNG, JPEG or WebP), a path or an address; the sample portrait if left out."""
 
+    video: Path | None = None
+    """A video of the person, ten seconds or more, instead of a photograph: its first good frame is the portrait that is
+    edited, and the person is learned from the video's own frames, all but the last fifth, which tests them."""
+
+    edits: bool = True
+    """Whether attributes are edited; --no-edits, with --video, leaves only the person."""
+
     recipe: str = "laptop"
     """tiny, laptop, paper, or one's own as module:function."""
 
@@ -42,7 +54,7 @@ class Arguments:
     """Folder for everything that is made; also s3://… or gs://…."""
 
     face: int | None = None
-    """Which face, where the photograph shows several: 1 is the leftmost."""
+    """Which face, where the photograph or video shows several: 1 is the leftmost."""
 
     parts: Path | None = None
     """PNG in which wrong parts are painted over; `perse track --portrait me.jpg --parts mask.png` writes one."""
@@ -85,24 +97,35 @@ def main(arguments: Arguments) -> None:
     from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
     from perse.tracking.part_picture import open_parts
+    from perse.tracking.video_file import open_video
     from perse_ray.build.build import build
     from perse_ray.build.request import BuildRequest
     from perse_ray.runtime.progress import readable_s
     from perse_ray.runtime.shared_storage import check_location
     from perse_ray.synthesis.acceptance import outcome_line, summarise
 
+    _check(arguments)
     check_location(arguments.workspace)
     require(recipe, commercial_safe=arguments.commercial_safe)
-    photograph = read_photograph(arguments.portrait)
+    photograph = None
+    if arguments.video is None:
+        photograph = read_photograph(arguments.portrait)
+    else:
+        open_video(arguments.video)  # nothing is made for a file that is no video
     prompts = tuple(read_prompts_csv(arguments.prompts)) if arguments.prompts else None
     workspace = Workspace.open(arguments.workspace)
+    recorded = None
+    if arguments.video is not None:
+        with locked(workspace, wait=arguments.wait):
+            recorded = _recorded(workspace, arguments.video, arguments.face, recipe)
     request = BuildRequest(
         recipe=recipe,
-        photograph=photograph,
+        photograph=recorded.photograph if recorded is not None else photograph,
         workspace=workspace,
-        face=arguments.face,
+        recorded=recorded,
+        face=arguments.face if recorded is None else recorded.face_of_photograph,
         parts=None if arguments.parts is None else open_parts(arguments.parts),
-        prompts=prompts,
+        prompts=prompts if arguments.edits else (),
         verify=arguments.verify,
         consent=None if arguments.consent is None else read_consent(arguments.consent),
         retry_failed=arguments.retry_failed,
@@ -114,14 +137,52 @@ def main(arguments: Arguments) -> None:
     print(
         f"\ndone in {readable_s(done.seconds)}"
         + (f" ({len(done.skipped)} stages were finished before)" if done.skipped else "")
-        + f"\n  unseen poses  PSNR {_shown(metrics, 'psnr', 2)} dB (foreground "
-        f"{_shown(metrics, 'psnr_foreground', 2)}), SSIM {_shown(metrics, 'ssim', 4)}"
-        f"\n  edits         gain {_shown(metrics, 'edit_gain_db', 2)} dB, leakage {_shown(metrics, 'leakage', 5)}"
+        + _poses_line(metrics)
+        + f"\n  edits         gain {_shown(metrics, 'edit_gain_db', 2)} dB, leakage {_shown(metrics, 'leakage', 5)}"
         + (f"\n  not used      {lost}" if lost else "")
         + f"\n  report        {workspace.location}/report/report.html"
         f"\n  avatar        {workspace.location}/avatar, in MLflow {done.model}"
         f"\n  serve it      perse serve --workspace {arguments.workspace}"
         f"\n{outcome_line(metrics.get('acceptance', {}))}"
+    )
+
+
+def _check(arguments: Arguments) -> None:
+    """Refuse what cannot go together before anything is computed."""
+    if arguments.video is not None and (arguments.portrait is not None or arguments.parts is not None):
+        raise InputError("--video brings its own portrait: give it without --portrait and --parts")
+    if not arguments.edits and (arguments.video is None or arguments.prompts is not None):
+        raise InputError("--no-edits needs a --video to learn from, and no --prompts")
+
+
+def _recorded(workspace: Workspace, path: Path, face: int | None, recipe: Recipe) -> RecordedPerson:
+    from contextlib import ExitStack
+
+    from perse_ray.build.recorded import find_recorded
+    from perse_ray.runtime.progress import Progress
+
+    with ExitStack() as bars:
+
+        def started(name: str, total: int) -> Callable[[], None]:
+            bars.close()
+            return bars.enter_context(Progress(name, total)).advance
+
+        found = find_recorded(workspace, path, recipe, face=face, started=started)
+    print(f"portrait: the frame at {found.number / found.video.fps:.2f} s of {path.name}")
+    return found
+
+
+def _poses_line(metrics: dict[str, Any]) -> str:
+    """How well poses are met that were never trained: of the video, where there is one."""
+    video = metrics.get("video")
+    if video is None:
+        return (
+            f"\n  unseen poses  PSNR {_shown(metrics, 'psnr', 2)} dB (foreground "
+            f"{_shown(metrics, 'psnr_foreground', 2)}), SSIM {_shown(metrics, 'ssim', 4)}"
+        )
+    return (
+        f"\n  unseen video  PSNR {_shown(video, 'PSNR', 2)} dB (foreground "
+        f"{_shown(video, 'PSNR, person', 2)}), SSIM {_shown(video, 'SSIM', 4)}"
     )
 
 
@@ -132,7 +193,7 @@ def _print_plan(recipe: Recipe) -> None:
     print(describe_plan(recipe))
 
 
-def _shown(metrics: dict[str, object], name: str, digits: int) -> str:
+def _shown(metrics: dict[str, Any], name: str, digits: int) -> str:
     value = metrics.get(name)
     return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
 

@@ -3,10 +3,13 @@
     perse evaluate --workspace runs/me --protocol table1
     perse evaluate --workspace runs/me --protocol table2 --pairs 6 --held-out 2
     perse evaluate --workspace runs/me --protocol table3
+    perse evaluate --workspace runs/me --protocol table6          of an avatar that was built from a --video
 
 table1: poses that were never trained. table2: interpolations of two subjects of a category, and how far their pictures
 are from a held-out synthetic set, whose prompts no training has used (it is synthesised first). table3: the same before
-and after fine-tuning on interpolations. Intervals are 95 %, bootstrap over subjects or pairs. A metric whose weights
+and after fine-tuning on interpolations. table6: an avatar that is trained on the video's frames, and one that is
+trained on its portrait filmed along the video's motion, against the video's unseen frames. Intervals are 95 %,
+bootstrap over subjects, pairs or frames. A metric whose weights
 are not here says so in its column. Repeat the command after an interruption: what is measured is kept. Table and page
 lie in report/ of the workspace, and as artifacts in the build's MLflow run.
 """
@@ -25,7 +28,7 @@ class Arguments(OfBuild):
     """Which avatar, by which protocol, how much of it."""
 
     protocol: str
-    """table1, table2 or table3."""
+    """table1, table2, table3 or table6."""
 
     frames: int = 16
     """Unseen poses of a subject at most (the paper: 113)."""

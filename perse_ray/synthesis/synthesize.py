@@ -260,7 +260,7 @@ class _Run:
         broken = [row for row in outcome.quarantined if row.name == REFERENCE]
         if broken:
             raise StageError(f"the portrait itself could not be animated (stage {broken[0].stage}): {broken[0].error}")
-        if not outcome.subjects:
+        if not outcome.subjects and self.plan:
             reasons = [row.error for row in outcome.quarantined] + [r.reasons[0] for r in outcome.rejected if r.reasons]
             raise StageError(f"not one edit came off; the first problem was: {(reasons or ['no prompts'])[0]}")
         lost, tried = len(outcome.quarantined), len(self.prompts)

@@ -9,11 +9,12 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from perse.data import archive
+from perse.data import PortraitClip, archive
 from perse.data.clip_file import ClipFile
 from perse.data.frame_stream import MIB, FrameStream
 from perse.data.workspace import Workspace
 from perse.training import ClipStore
+from perse.training.clips import select_frames
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,13 @@ def load_clips(workspace: Workspace, keys: tuple[str, ...], memory_mib: int) -> 
     )  # fmt: skip
     stream = FrameStream(memory_mib * MIB)
     return ClipStore([stream.clip(file) for file in _opened(workspace, keys)])
+
+
+def captured_frames(workspace: Workspace, key: str, trained: Sequence[int]) -> tuple[PortraitClip, PortraitClip]:
+    """What a camera recorded of the person: the frames to train on, and those that are kept unseen."""
+    clip = archive.load_clip(workspace, key)
+    chosen = np.isin(clip.frame_numbers, np.asarray(trained))
+    return select_frames(clip, chosen), select_frames(clip, ~chosen)
 
 
 def _opened(workspace: Workspace, keys: Sequence[str]) -> list[ClipFile]:

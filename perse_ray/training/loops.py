@@ -8,7 +8,7 @@ from perse.data.workspace import Workspace
 from perse.recipes import ClusterUse
 from perse.render import Rasterizer
 from perse.training import Checkpoint, FineTuneConfig, FineTuner, StepReport, Trainer, TrainingConfig, avatar_of
-from perse_ray.training.clips import load_clips, training_frames
+from perse_ray.training.clips import captured_frames, load_clips, training_frames
 from perse_ray.training.morph_pool import MorphPool
 from perse_ray.training.pooled_morphs import PooledMorphs
 from perse_ray.training.ray_train import Seat
@@ -30,6 +30,9 @@ class OnClips:
     rasterizer: Rasterizer
     """What draws."""
 
+    captured: str | None = None
+    """Content key of the clip of the person's own video."""
+
     clips_mib: int = ClusterUse().clips_mib
     """Decoded frames that a worker keeps."""
 
@@ -40,6 +43,8 @@ class OnClips:
             RecipeError: the checkpoint was made with another configuration.
         """
         clips = training_frames(load_clips(self.workspace, self.clips, self.clips_mib), self.frames)
+        if self.captured is not None:
+            clips = clips.with_captured(captured_frames(self.workspace, self.captured, self.frames)[0])
         trainer = Trainer(
             avatar_of(start), clips, training, rasterizer=self.rasterizer, device=seat.device, replicas=seat.replicas
         )

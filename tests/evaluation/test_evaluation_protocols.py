@@ -19,6 +19,8 @@ from perse.evaluation.protocols import (
     ProtocolMeasurer,
     UnseenScores,
     WayScores,
+    driven,
+    self_driving,
     table1_row,
     table2_row,
 )
@@ -46,6 +48,17 @@ def measurer(head_model, tiny_clips) -> ProtocolMeasurer:  # type: ignore[no-unt
         frames=3,
         poses=2,
     )
+
+
+def test_self_driving_compares_frame_by_frame_and_asks_only_for_the_reference(measurer: ProtocolMeasurer) -> None:
+    instruments, whole = Instruments(far, {}, {}), measurer.clips[0]
+    found = self_driving(measurer.avatar, whole, measurer.rasterizer, instruments, 3)
+    together = measurer.unseen(0).values
+    assert len(found) == 3 and len({one.values["PSNR"] for one in found}) == 3
+    for name, value in together.items():
+        assert float(np.mean([one.values[name] for one in found])) == pytest.approx(value, abs=1e-4), name
+    shown = driven(measurer.avatar, whole, measurer.rasterizer, [6])
+    assert np.array_equal(shown, measurer.pictures(0, [6]))
 
 
 def test_unseen_scores_are_those_of_the_pictures(measurer: ProtocolMeasurer) -> None:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from shape_checker import unchecked
 
 from perse.errors import MissingWeightsError
-from perse.features import EmbeddedEncoder, OpenClipEncoder, PromptImageEncoder
+from perse.features import EmbeddedEncoder, OpenClipEncoder, PromptImageEncoder, UnrelatedEncoderConfig
 from perse.features.embedded import describe_text
 
 TEXTS = ["A person wearing a red beanie", "A person with long curly blond hair", "A person with a full gray beard"]
@@ -42,10 +42,12 @@ def clip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["embedded", "open_clip"])
+@pytest.fixture(params=["embedded", "open_clip", "unrelated"])
 def encoder(request: pytest.FixtureRequest) -> PromptImageEncoder:
     if request.param == "embedded":
         return EmbeddedEncoder()
+    if request.param == "unrelated":
+        return UnrelatedEncoderConfig().build()
     return OpenClipEncoder(request.getfixturevalue("clip_checkpoint"), architecture="tiny-test-clip")
 
 
@@ -111,6 +113,13 @@ def test_similar_sentences_are_near() -> None:
 def test_a_sentence_without_words_is_zero() -> None:
     text = EmbeddedEncoder().encode(np.zeros((1, 8, 8, 3), np.uint8), ["…"]).text
     assert float(text.abs().max()) == 0
+
+
+def test_unrelated_features_tell_subjects_apart_and_nothing_else() -> None:
+    pictures, texts = np.zeros((3, 8, 8, 3), np.uint8), ["a red cap", "a red cap ", "a yellow shirt"]
+    features = UnrelatedEncoderConfig().build().encode(pictures, texts)
+    for values in (features.image, features.text):
+        assert float((values @ values.T - torch.eye(3)).abs().max()) < 0.2  # nearly the same words are as far as others
 
 
 def test_another_process_finds_the_same() -> None:

@@ -56,7 +56,7 @@ class ProtocolMeasurer:
 
     Attributes:
         avatar: trained.
-        clips: *test* frames of its subjects, in the table's order, the reference first, on white.
+        clips: *test* frames of its first subjects, in the table's order, the reference first, on white.
         rasterizer: who draws.
         instruments: what measures.
         frames: test frames of a subject at most; poses: of a way.
@@ -73,7 +73,8 @@ class ProtocolMeasurer:
     poses: int = 5
 
     def __post_init__(self) -> None:
-        if [clip.key for clip in self.clips] != [subject.key for subject in self.avatar.subjects]:
+        subjects = [subject.key for subject in self.avatar.subjects]
+        if not self.clips or [clip.key for clip in self.clips] != subjects[: len(self.clips)]:
             raise StageError("the test clips are not the avatar's subjects in their order; give the same subjects")
 
     def unseen(self, row: int) -> UnseenScores:

@@ -1,6 +1,7 @@
 """The stages of a build, one a file. `perse_ray.build.build` has their order."""
 
 from perse_ray.build.stages.adapt import Adapt
+from perse_ray.build.stages.capture import CaptureVideo
 from perse_ray.build.stages.encode import Encode
 from perse_ray.build.stages.evaluate import Evaluate
 from perse_ray.build.stages.export import Export
@@ -14,6 +15,7 @@ from perse_ray.build.stages.train import Train
 
 __all__ = [
     "Adapt",
+    "CaptureVideo",
     "DrawReport",
     "Encode",
     "Evaluate",

@@ -11,7 +11,7 @@ from perse_ray.build.components import device_of, pool_of
 from perse_ray.build.manifests import Result
 from perse_ray.build.measuring import MeasureWork, collect, measurement_file, measuring_rows
 from perse_ray.build.run import BuildRun
-from perse_ray.build.values import evaluation_to_json, numbers_of
+from perse_ray.build.values import evaluation_to_json, numbers_of, without_nan
 from perse_ray.build.worker_rows import run_rows
 from perse_ray.rows.fingerprint import fingerprint
 
@@ -28,13 +28,15 @@ class Evaluate:
     def work(self, run: BuildRun) -> Mapping[str, Any]:
         recipe, workspace, pool = run.recipe, run.request.workspace, run.recipe.cluster.evaluate
         (training,) = self.after
-        rows = measuring_rows(run.manifests.digests[self.name], evaluation_pieces(run.subjects, recipe.evaluation))
+        pieces = evaluation_pieces(run.subjects, recipe.evaluation)
+        rows = measuring_rows(run.manifests.digests[self.name], pieces, video=run.captured is not None)
         work = MeasureWork(
             workspace=workspace,
             recipe=recipe,
             clips=run.clips,
             stage=training,
             device=device_of(pool, pool.workers[1]).type,
+            captured=run.captured,
         )
         stage = pool_of(pool).stage("evaluate", work, ("piece",), (("measured", False),))
         missing = [row for row in rows if not workspace.has(measurement_file(str(row["key"])))]
@@ -50,6 +52,8 @@ class Evaluate:
             n_gaussians=int(run.results[training]["gaussians"]),
         )
         values = {**evaluation_to_json(report), "likeness": found.face, "view_sweep": found.sweep}
+        if found.video is not None:
+            values["video"] = without_nan(found.video)
         with run.log.stage(self.name) as child:
             child.metrics(numbers_of(values))
         return values

@@ -58,6 +58,7 @@ class FineTune:
             loop = FineTuningLoop(
                 workspace=workspace,
                 clips=run.clips,
+                captured=run.captured,
                 frames=recipe.filming.train_frames,
                 fine_tuning=self._config,
                 rasterizer=recipe.rasterizer,

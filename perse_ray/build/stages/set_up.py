@@ -74,8 +74,9 @@ class SetUp:
     def ingredients(self, run: BuildRun) -> Sequence[object]:
         """All of the training's too: one that is wanted otherwise begins anew."""
         recipe = run.recipe
+        captured = () if run.captured is None else (run.captured,)
         return (
-            run.clips, recipe.filming.train_frames, recipe.head, fingerprint(recipe.head), recipe.encoder,
+            *captured, run.clips, recipe.filming.train_frames, recipe.head, fingerprint(recipe.head), recipe.encoder,
             recipe.avatar, recipe.start, recipe.training, recipe.rasterizer, files_fingerprint(recipe.training),
         )  # fmt: skip
 

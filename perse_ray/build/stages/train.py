@@ -36,6 +36,7 @@ class Train:
         loop = TrainingLoop(
             workspace=run.request.workspace,
             clips=run.clips,
+            captured=run.captured,
             frames=recipe.filming.train_frames,
             training=recipe.training,
             rasterizer=recipe.rasterizer,

@@ -1,0 +1,48 @@
+"""Self-driving (P Table 6): the avatar performs what the person does in a video, and is compared with the video."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.avatar import Avatar
+from perse.data import PortraitClip
+from perse.evaluation.measurements import spread
+from perse.evaluation.protocols.instruments import Instruments
+from perse.evaluation.protocols.measure import ProtocolMeasurer, UnseenScores
+from perse.render import Rasterizer
+
+
+def self_driving(
+    avatar: Avatar, unseen: PortraitClip, rasterizer: Rasterizer, instruments: Instruments, frames: int
+) -> list[UnseenScores]:
+    """Scores of each frame, in their order.
+
+    Args:
+        unseen: recorded frames that nobody was trained on, with the head's parameters and the avatar's camera.
+        frames: at most, spread evenly.
+    """
+    chosen = spread(len(unseen), frames)
+    return [
+        ProtocolMeasurer(
+            avatar=avatar, clips=[one_frame(unseen, frame)], rasterizer=rasterizer, instruments=instruments, frames=1
+        ).unseen(0)
+        for frame in chosen
+    ]
+
+
+def driven(avatar: Avatar, unseen: PortraitClip, rasterizer: Rasterizer, frames: list[int]) -> NDArray[np.uint8]:
+    """The avatar in some of the recorded frames' poses, [f, h, w, 3]."""
+    measurer = ProtocolMeasurer(
+        avatar=avatar, clips=[unseen], rasterizer=rasterizer, instruments=Instruments(None, {}, {}), frames=len(unseen)
+    )
+    return measurer.pictures(0, frames)
+
+
+def one_frame(clip: PortraitClip, frame: int) -> PortraitClip:
+    """A clip of a single frame."""
+    only = slice(frame, frame + 1)
+    return PortraitClip(
+        clip.key, clip.frame_numbers[only], clip.images[only], clip.alphas[only], clip.parts[only],
+        clip.parameters.frame(only), clip.camera,
+    )  # fmt: skip

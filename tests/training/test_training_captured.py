@@ -1,0 +1,96 @@
+"""Recorded frames of the person: the reference is trained on them, in their own poses, and nobody else is."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from synthetic_avatar import synthetic_avatar
+
+from perse.data import PortraitClip
+from perse.errors import StageError
+from perse.render import CpuRasterizer
+from perse.training import ClipStore, Trainer, TrainingConfig
+from perse.training.sampler import sample_step
+
+
+def _captured(clip: PortraitClip, frames: int = 3) -> PortraitClip:
+    """Other pictures, in other poses, by the same camera."""
+    parameters = clip.parameters.frame(slice(0, frames))
+    return replace(
+        clip,
+        frame_numbers=np.array(clip.frame_numbers[:frames]),
+        images=np.asarray(255 - np.asarray(clip.images[:frames]), np.uint8),
+        alphas=clip.alphas[:frames],
+        parts=clip.parts[:frames],
+        parameters=replace(parameters, pose=parameters.pose + 0.1),
+    )
+
+
+def test_positions_behind_the_clips_are_the_recorded_frames(tiny_clips: Any) -> None:
+    clips = [clip for clip, _ in tiny_clips]
+    captured = _captured(clips[0])
+    store = ClipStore(clips).with_captured(captured)
+    f = store.n_frames
+    assert store.reference_frames == range(f, f + 3) and ClipStore(clips).reference_frames == range(f)
+    batch = store.batch((0, 1), (f + 2, 1))
+    assert np.array_equal(batch.images[0].numpy(), captured.images[2])
+    assert np.array_equal(batch.images[1].numpy(), clips[1].images[1])
+    assert torch.equal(store.motion.pose[f:], captured.parameters.pose) and len(store.motion) == f + 3
+    assert torch.equal(store.motion.pose[:f], store.parameters.pose)
+    assert store.name_of(f + 1) == f"{captured.frame_numbers[1]} of the video" and store.name_of(0).isdigit()
+    assert store.frames(np.arange(f) < 2).captured is captured
+
+
+def test_the_reference_is_dealt_recorded_frames_alone_and_edits_their_clips() -> None:
+    steps = [sample_step(0, step, [1, 2], 5, 2, reference=range(5, 9)) for step in range(8)]
+    assert {step.frames[0] for step in steps} == {5, 6, 7, 8}
+    assert {frame for step in steps for frame in step.frames[1:]} <= set(range(5))
+    plain = [sample_step(0, step, [1, 2], 5, 2) for step in range(8)]
+    assert [step.frames[1:] for step in plain] == [step.frames[1:] for step in steps]
+
+
+def test_recorded_frames_of_another_camera_are_refused(tiny_clips: Any) -> None:
+    clips = [clip for clip, _ in tiny_clips]
+    captured = _captured(clips[0])
+    pose = captured.camera.world_to_camera.clone()
+    pose[2, 3] += 0.01
+    moved = replace(captured, camera=replace(captured.camera, world_to_camera=pose))
+    with pytest.raises(StageError, match="differ in size or camera"):
+        ClipStore(clips, moved)
+
+
+def test_a_step_compares_the_reference_with_a_recorded_frame_in_its_pose(head_model: Any, tiny_clips: Any) -> None:
+    clips = [clip for clip, _ in tiny_clips]
+    captured = _captured(clips[0])
+    config = TrainingConfig(steps=40, edits_per_step=1, warmup_steps=4)
+    trainer = Trainer(
+        synthetic_avatar(head_model, tiny_clips),
+        ClipStore(clips).with_captured(captured),
+        config,
+        rasterizer=CpuRasterizer(),
+    )
+    sample = trainer.sample(3)
+    row = sample.frames[0] - len(clips[0])
+    assert 0 <= row < 3 and sample.frames[1] < len(clips[0])
+    canonical = trainer.avatar.canonicalise(trainer.avatar.subject_codes(torch.tensor([0])))
+    drawn = trainer.draw(canonical, [0], [sample.frames[0]])
+    alone = Trainer(
+        trainer.avatar, ClipStore([captured, *(replace(clip, **_frames_of(captured)) for clip in clips[1:])]), config,
+        rasterizer=CpuRasterizer(),
+    ).draw(canonical, [0], [row])  # fmt: skip
+    assert torch.equal(drawn.colors, alone.colors)
+    elsewhere = trainer.draw(canonical, [0], [row])
+    assert not torch.allclose(drawn.colors, elsewhere.colors, atol=1e-3)
+    before = float(trainer.gradients(sample).l1)
+    for _ in range(12):
+        trainer.step()
+    assert float(trainer.gradients(sample).l1) < before  # negatives of the clip's pictures are learned
+
+
+def _frames_of(clip: PortraitClip) -> dict[str, Any]:
+    """Everything of a clip but whose it is."""
+    return {field.name: getattr(clip, field.name) for field in fields(clip) if field.name != "key"}
