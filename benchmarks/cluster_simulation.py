@@ -51,11 +51,12 @@ from perse.data import archive
 from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse.recipes import recipe_named
-from perse.synthesis.prompts import PAPER_COUNTS
+from perse.synthesis.prompts import PAPER_COUNTS, PromptPlan
 from perse.training.checkpoint import Checkpoint
 from perse_ray.build.balance import BalancedStage, balanced, bound_s
-from perse_ray.build.components import claim_of, pool_of
-from perse_ray.build.plan import planned_stages, synthesis_balance
+from perse_ray.build.components import pool_of
+from perse_ray.build.plan import planned_stages, synthesis_balance, synthesis_s
+from perse_ray.build.room import claim_of
 from perse_ray.rows import on_ray_data
 from perse_ray.rows.stage import Resources
 from perse_ray.runtime.placement import await_room
@@ -84,7 +85,7 @@ class Synthesised:
         workers: of each stage.
         wall_s: from its call to its end.
         bound_s: what the slowest stage needs for the rows if it is always busy.
-        planned_s: the same by `--plan` for the prompts of the plan.
+        planned_s: what `--plan` says of it, from the first edit's beginning to the last clip's end.
         first_row_s: until an editor began.
         first_step_s: until the first training step, with encoder and set-up between (and, where trainings are
             simulated, the start of their workers).
@@ -177,7 +178,7 @@ def _build(
         workers=sizes,
         wall_s=end - begin,
         bound_s=bound_s(stages, sizes, rows),
-        planned_s=bound_s(stages, sizes, planned),
+        planned_s=scale * synthesis_s(replace(recipe_named("paper"), prompts=PromptPlan(counts)), nodes)[1],
         first_row_s=spans["edit"][0].begin - begin,
         first_step_s=end - begin + started,
         busy=_busy(spans[slowest], sizes[slowest]),

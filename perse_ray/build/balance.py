@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perse.recipes.resources import WorkerPool
+from perse_ray.build.room import claim_of
 from perse_ray.runtime.claims import Claim, fits
 
 
@@ -51,13 +52,4 @@ def bound_s(stages: Sequence[BalancedStage], sizes: Mapping[str, int], rows: int
 
 
 def _claims(stages: Sequence[BalancedStage], sizes: Mapping[str, int]) -> list[Claim]:
-    return [
-        Claim(
-            what=stage.name,
-            count=sizes[stage.name],
-            cpus=stage.pool.cpus,
-            gpus=stage.pool.gpus,
-            memory_gib=stage.pool.memory_gib,
-        )
-        for stage in stages
-    ]
+    return [claim_of(stage.pool, stage.name, sizes[stage.name]) for stage in stages]

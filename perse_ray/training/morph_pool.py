@@ -23,6 +23,7 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
+import ray
 from numpy.typing import NDArray
 from ray import serve
 from ray.serve.config import AutoscalingConfig
@@ -62,9 +63,6 @@ REQUESTS_UNDER_WAY = 2
 
 ANSWER_S = 0.2
 """What the last answer of a replica takes to be on its way."""
-
-START_LIMIT_S = 600.0
-"""How long a replica may take to load its weights before the run is ended."""
 
 
 class MorpherConfig(Protocol):
@@ -183,8 +181,19 @@ class PoolSize:
     placement_limit_s: float = 60.0
     """How long nodes with room for the smallest number may take to join the cluster."""
 
+    start_limit_s: float = 600.0
+    """How long the smallest number may take to find their places and load their weights before the run is ended."""
+
     task_limit_s: float = 600.0
     """How long one morph may take. A replica that exceeds it ends itself: those that wait behind go elsewhere."""
+
+    @property
+    def smallest(self) -> Claim:
+        """Room that the smallest number needs."""
+        one = self.resources
+        return Claim(
+            what="morph actors", count=self.actors[0], cpus=one.num_cpus, gpus=one.num_gpus, memory_gib=one.memory_gib
+        )
 
 
 @dataclass(frozen=True)
@@ -219,20 +228,15 @@ def morph_pool(work: TaskWorkConfig, size: PoolSize) -> Iterator[MorphPool]:
     """A pool for the length of a block. Needs a running Ray; a Serve that runs already is left as it is.
 
     Raises:
-        StageError: the cluster has no room for the smallest pool, or the work cannot be built.
+        StageError: the cluster has no room for the smallest pool, others hold it, or the work cannot be built.
     """
-    low, high = size.actors
-    claimed = size.resources
-    actors = Claim(
-        what="morph actors", count=low, cpus=claimed.num_cpus, gpus=claimed.num_gpus, memory_gib=claimed.memory_gib
-    )
-    await_room([actors], size.placement_limit_s)
+    await_room([size.smallest], size.placement_limit_s)
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     pool = MorphPool(
         application=f"perse-morphs-{secrets.token_hex(4)}",
         ingredients=content_key("morph work", work.ingredients),
-        actors=high,
-        gpus=claimed.num_gpus,
+        actors=size.actors[1],
+        gpus=size.resources.num_gpus,
         task_limit_s=size.task_limit_s,
     )
     with serve_session(http=None):
@@ -270,20 +274,31 @@ def _deploy(pool: MorphPool, work: TaskWorkConfig, size: PoolSize) -> None:
     bound = deployment.bind(work, size.resources.threads, size.task_limit_s)
     target = serve.RunTarget(bound, name=pool.application, route_prefix=None)
     serve.run_many([target], wait_for_applications_running=False)
-    _await_running(pool.application)
+    _await_running(pool.application, size)
 
 
-def _await_running(application: str) -> None:
-    deadline = time.monotonic() + START_LIMIT_S
+def _await_running(application: str, size: PoolSize) -> None:
+    deadline = time.monotonic() + size.start_limit_s
     while True:
         state = serve.status().applications.get(application)
         if state is not None and state.status == ApplicationStatus.RUNNING:
             return
-        failed = state is not None and state.status == ApplicationStatus.DEPLOY_FAILED
-        if failed or time.monotonic() > deadline:
-            reasons = [one.message for one in state.deployments.values()] if state is not None else []
-            raise StageError(f"morph actors cannot start: {_cause(' '.join(reasons))}")
+        if state is not None and state.status == ApplicationStatus.DEPLOY_FAILED:
+            raise StageError(
+                f"morph actors cannot start: {_cause(' '.join(d.message for d in state.deployments.values()))}"
+            )
+        if time.monotonic() > deadline:
+            raise StageError(_late(size))
         time.sleep(0.1)
+
+
+def _late(size: PoolSize) -> str:
+    """What to say when nothing has failed, and the pool is not there."""
+    free = ray.available_resources()
+    return (
+        f"after {size.start_limit_s:.0f} s there are not yet {size.smallest}; free on the cluster are "
+        f"{free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU: wait for whoever holds the rest, or add nodes"
+    )
 
 
 def _cause(message: str) -> str:

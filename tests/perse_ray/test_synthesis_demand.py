@@ -10,7 +10,7 @@ from perse_ray.synthesis.demand import Demand, refusal_rate
 
 
 def played(refused: set[int], wanted: int, available: int, seed: int, workers: int) -> tuple[int, int]:
-    """Verdicts in a random order, with workers who take up likely prompts: what is needed in the end, what was begun."""
+    """Verdicts in a random order, workers taking up likely prompts: how many are needed, and were begun, in the end."""
     draw = random.Random(seed)
     demand = Demand(wanted, available)
     under_way: list[int] = []
