@@ -92,7 +92,7 @@ class Synthesised:
         busy: share of the slowest stage's workers that was at work, from their first row to their last one's end.
         gpu_busy_s: GPU-seconds of work in the synthesis.
         between_s: idle GPU-seconds between its end and the first step.
-        driver_mib, driver_cpu_s: of this process.
+        driver_mib, driver_grew_mib, driver_cpu_s: of this process: at its end, of that since the beginning, and work.
     """
 
     gpus: int
@@ -108,6 +108,7 @@ class Synthesised:
     gpu_busy_s: float
     between_s: float
     driver_mib: float
+    driver_grew_mib: float
     driver_cpu_s: float
 
 
@@ -158,7 +159,7 @@ def _build(
     counts = tuple((category, max(1, round(count * wanted / 957))) for category, count in PAPER_COUNTS)
     planned = sum(count for _, count in counts)
     driver = psutil.Process()
-    begin, cpu = time.time(), sum(driver.cpu_times()[:2])
+    begin, cpu, before_mib = time.time(), sum(driver.cpu_times()[:2]), driver.memory_info().rss / 2**20
     found = synthesize(
         workspace, _studio(stages, sizes, journal), StreamSupply(counts=counts),
         execute=partial(on_ray_data.run, workers=execute), show=_show,
@@ -185,6 +186,7 @@ def _build(
         gpu_busy_s=sum(stage.pool.gpus * span.seconds for stage in stages for span in spans[stage.name]),
         between_s=gpus * started,
         driver_mib=mib,
+        driver_grew_mib=mib - before_mib,
         driver_cpu_s=cpu_s,
     ), training
 
@@ -272,15 +274,15 @@ def _show(line: str) -> None:
 def _report(synthesised: Sequence[Synthesised], trained: Sequence[Trained], scale: float) -> None:
     """Both tables, at the paper's times."""
     print("\n| GPUs | workers | edits | edits/h | clips/h | wall / bound | --plan / wall | slowest stage busy | "
-          "first row, s | first step, min | idle GPU-s before it | driver, MiB | driver, CPU s |")  # fmt: skip
-    print("|---" * 13 + "|")
+          "first row, s | first step, min | idle GPU-s then | driver, MiB | grown by | driver, CPU s |")  # fmt: skip
+    print("|---" * 14 + "|")
     for one in synthesised:
         hour = 3600 * scale / one.wall_s
         workers = ", ".join(f"{count} {name}" for name, count in one.workers.items())
         print(f"| {one.gpus} | {workers} | {one.rows} | {one.rows * hour:.0f} | {one.clips * hour:.0f} | "
               f"{one.wall_s / one.bound_s:.2f} | {one.planned_s / one.wall_s:.2f} | {one.busy:.1%} | "
               f"{one.first_row_s:.0f} | {one.first_step_s / scale / 60:.1f} | {one.between_s / scale:.0f} | "
-              f"{one.driver_mib:.0f} | {one.driver_cpu_s:.0f} |")  # fmt: skip
+              f"{one.driver_mib:.0f} | {one.driver_grew_mib:.0f} | {one.driver_cpu_s:.0f} |")  # fmt: skip
     if trained:
         print("\n| GPUs | workers | morph actors | steps/h | trainers busy | fine-tuning steps/h | trainers busy | "
               "morphs/h | actors busy |")  # fmt: skip

@@ -69,7 +69,7 @@ def test_the_plan_names_stages_workers_downloads_and_disk() -> None:
 @pytest.mark.parametrize(
     ("words", "workers"),
     [
-        (("--gpus", "64"), {"edit": 47, "screen": 2, "animate": 68, "train": 8, "morph": 232, "evaluate": 64}),
+        (("--gpus", "64"), {"edit": 47, "screen": 3, "animate": 68, "train": 8, "morph": 232, "evaluate": 64}),
         (("--gpus", "8"), {"edit": 6, "screen": 1, "animate": 8, "train": 8, "morph": 8, "evaluate": 8}),
         ((), {"edit": 6, "screen": 1, "animate": 8, "train": 8, "morph": 8, "evaluate": 8}),
         (("--gpus", "16"), {"edit": 12, "screen": 1, "animate": 16, "train": 8, "morph": 40, "evaluate": 16}),
