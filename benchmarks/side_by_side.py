@@ -19,7 +19,7 @@ from perse_ray.rows.on_ray_data import worked_and_told
 from perse_ray.rows.stage import Stage
 
 
-def side_by_side(dataset: Dataset, stage: Stage, ledger: AttemptLedger, teller: Teller) -> Dataset:
+def side_by_side(dataset: Dataset, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> Dataset:
     """Like `perse_ray.rows.on_ray_data.apply`, with the stage's first workers as threads; their number stays."""
     workers = stage.initial_workers
     claimed = stage.resources
@@ -38,7 +38,7 @@ def side_by_side(dataset: Dataset, stage: Stage, ledger: AttemptLedger, teller: 
 class _Workers:
     """The process. Each thread has work of its own, as each worker has."""
 
-    def __init__(self, stage: Stage, ledger: AttemptLedger, teller: Teller) -> None:
+    def __init__(self, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> None:
         self._stage, self._ledger, self._teller = stage, ledger, teller
         self._mine = threading.local()
 

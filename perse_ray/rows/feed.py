@@ -77,9 +77,7 @@ class RowFeed:
 
     def dataset(self) -> Dataset:
         """The rows as a dataset that ends when `close` was called."""
-        found = ray.data.read_datasource(_FeedSource(self._actor, self._block_rows), override_num_blocks=1)
-        found.context.target_max_block_size = 1  # or small blocks are held back until 128 MiB are together
-        return found
+        return ray.data.read_datasource(_FeedSource(self._actor, self._block_rows), override_num_blocks=1)
 
     def add(self, rows: Sequence[Mapping[str, Value]]) -> None:
         """More rows. While there is plenty to do they share batches with others that are added soon after; when the

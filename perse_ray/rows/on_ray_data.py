@@ -8,10 +8,11 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import pyarrow as pa
+import ray.data
 from ray.data import ActorPoolStrategy, Dataset
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError, RayTaskError
@@ -44,11 +45,11 @@ _CHATTER = ("has constructor arguments in the object store and max_restarts > 0"
 """Logged as an error for every pool of Ray Data, which always puts them there and keeps them as long as it runs."""
 
 
-Workers = Callable[[Dataset, Stage, AttemptLedger, Teller], Dataset]
+Workers = Callable[[Dataset, Stage, AttemptLedger, Teller | None], Dataset]
 """Adds a stage to a dataset, with those who do its work and tell their news."""
 
 
-def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger, teller: Teller) -> Dataset:
+def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> Dataset:
     """The dataset with one more stage. Nothing runs yet."""
     low, high = stage.workers
     resources = stage.resources
@@ -86,29 +87,58 @@ def run(
     if not started:
         return
     check_chain(set(started[0]), stages)
-    batched = max(stages, key=lambda stage: stage.batch_size)
-    feed = RowFeed(started, batched.batch_size, batched.initial_workers)
-    dataset = feed.dataset()
-    for stage in stages:
-        dataset = workers(dataset, stage, ledger, feed.teller)
-    dataset.context.enable_progress_bars = False
-    dataset.context.issue_detectors_config.detectors = []  # our rows have time limits; the rest is advice in red
-    dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
-    pusher = _FeedThread(feed, more)
+    found = (
+        _run_closed(started, stages, ledger, workers)
+        if more is no_more
+        else _run_open(started, stages, ledger, more, workers)
+    )
     try:
-        for row in _quietly_started(dataset.iter_rows()):
-            if not feed.returned(row):
-                continue
+        for row in found:
             if row[STATUS] == STOPPED:
                 raise _stopped(row)
-            pusher.row_came(row)
             yield row
     except (RayError, ExecutionTimeoutError) as error:
         raise StageError(f"the pipeline stopped: {readable(error)}") from error
+
+
+def _run_closed(
+    rows: Sequence[Row], stages: tuple[Stage, ...], ledger: AttemptLedger, workers: Workers
+) -> Iterator[Row]:
+    """Rows that none joins: Ray Data has them all from the beginning, and no process is needed to feed it."""
+    size = max(stage.batch_size for stage in stages)
+    blocks = [pa.Table.from_pylist(list(rows[start : start + size])) for start in range(0, len(rows), size)]
+    return _rows_through(ray.data.from_arrow(blocks), stages, ledger, None, workers)
+
+
+def _run_open(
+    rows: Sequence[Row], stages: tuple[Stage, ...], ledger: AttemptLedger, more: More, workers: Workers
+) -> Iterator[Row]:
+    """Rows that others join."""
+    batched = max(stages, key=lambda stage: stage.batch_size)
+    feed = RowFeed(rows, batched.batch_size, batched.initial_workers)
+    beside = _FeedThread(feed, more)
+    try:
+        for row in _rows_through(feed.dataset(), stages, ledger, feed.teller, workers):
+            if feed.returned(row):
+                if row[STATUS] != STOPPED:
+                    beside.row_came(row)
+                yield row
     finally:
         with suppress(RayError):
             feed.close()
-        pusher.stop()
+        beside.stop()
+
+
+def _rows_through(
+    dataset: Dataset, stages: tuple[Stage, ...], ledger: AttemptLedger, teller: Teller | None, workers: Workers
+) -> Iterator[Row]:
+    dataset.context.target_max_block_size = 1  # or small blocks are held back until 128 MiB are together
+    for stage in stages:
+        dataset = workers(dataset, stage, ledger, teller)
+    dataset.context.enable_progress_bars = False
+    dataset.context.issue_detectors_config.detectors = []  # our rows have time limits; the rest is advice in red
+    dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
+    return _quietly_started(dataset.iter_rows())
 
 
 def _quietly_started(rows: Iterable[Row]) -> Iterator[Row]:
@@ -175,7 +205,7 @@ class _FeedThread:
 class _Worker:
     """The actor: threads set, work loaded, rows one by one."""
 
-    def __init__(self, stage: Stage, ledger: AttemptLedger, teller: Teller) -> None:
+    def __init__(self, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> None:
         limit_threads(stage.resources.threads)
         self.stage, self.teller = stage, teller
         self.guarded: GuardedWork | None = None
@@ -204,10 +234,10 @@ class _Worker:
         return {**row, STATUS: STOPPED, FAILED_STAGE: self.stage.name, ERROR: error, TRACEBACK: trace}
 
 
-def worked_and_told(work: GuardedWork, row: Row, teller: Teller) -> Row:
+def worked_and_told(work: GuardedWork, row: Row, teller: Teller | None) -> Row:
     """The row with the stage's columns; the driver is told if it waits for that."""
     done = work(row)
-    if is_news(work.stage, row, done):
+    if teller is not None and is_news(work.stage, row, done):
         teller.tell(done)
     return done
 

@@ -233,7 +233,7 @@ class _Run:
 
     def judge(self, row: Row) -> None:
         """News of a row: it failed, or the screen has decided."""
-        if row[NAME] == REFERENCE:
+        if not row["edit"]:  # the reference's
             return
         category, number = self.places[str(row[KEY])]
         if row[STATUS] == FAILED or not row["accepted"]:

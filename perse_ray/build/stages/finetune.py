@@ -15,7 +15,8 @@ from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.runtime.placement import await_room, node_resources
 from perse_ray.training.loops import FineTuningLoop
-from perse_ray.training.morph_pool import MorphWork, PoolSize, morph_pool
+from perse_ray.training.morph_pool import PoolSize, morph_pool
+from perse_ray.training.morph_work import MorphWork
 
 STARTED = "checkpoints/finetune.json"
 """Which ingredients the checkpoints of this stage are made of."""
