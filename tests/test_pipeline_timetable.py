@@ -35,3 +35,9 @@ def test_larger_batches_keep_the_animators_waiting() -> None:
     fours = replace(recipe, cluster=replace(recipe.cluster, edit=replace(recipe.cluster.edit, batch_size=4)))
     nodes = equal_nodes(8, 8)
     assert timetable(fours, nodes).wall_s > timetable(recipe, nodes).wall_s + 10
+
+
+def test_batches_are_cut_for_the_editors() -> None:
+    """The feed cuts them for the stage with the largest ones, and for as many workers as that has."""
+    cluster = recipe_for(64).cluster
+    assert cluster.edit.batch_size > max(cluster.screen.batch_size, cluster.animate.batch_size)

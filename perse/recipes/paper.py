@@ -188,7 +188,7 @@ def paper_hybrid() -> Recipe:
 
 CLUSTER: ClusterUse = ClusterUse(
     edit=WorkerPool(workers=(1, MANY), cpus=4, gpus=1, memory_gib=64, threads=4, batch_size=2, time_limit_s=900),
-    screen=WorkerPool(workers=(1, MANY), cpus=1, memory_gib=4, batch_size=4),
+    screen=WorkerPool(workers=(1, MANY), cpus=1, memory_gib=4),
     animate=WorkerPool(workers=(1, MANY), cpus=2, gpus=0.25, memory_gib=12, threads=2, time_limit_s=1800),
     encode=WorkerPool(workers=(1, MANY), cpus=2, gpus=1, memory_gib=8, threads=2, batch_size=16),
     set_up=WorkerPool(cpus=16, memory_gib=32, threads=16, time_limit_s=3600),
