@@ -51,11 +51,12 @@ from perse.data import archive
 from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse.recipes import recipe_named
-from perse.synthesis.prompts import PAPER_COUNTS
+from perse.synthesis.prompts import PAPER_COUNTS, PromptPlan
 from perse.training.checkpoint import Checkpoint
 from perse_ray.build.balance import BalancedStage, balanced, bound_s
-from perse_ray.build.components import claim_of, pool_of
-from perse_ray.build.plan import planned_stages, synthesis_balance
+from perse_ray.build.components import pool_of
+from perse_ray.build.plan import planned_stages, synthesis_balance, synthesis_s
+from perse_ray.build.room import claim_of
 from perse_ray.rows import on_ray_data
 from perse_ray.rows.stage import Resources
 from perse_ray.runtime.placement import await_room
@@ -84,14 +85,14 @@ class Synthesised:
         workers: of each stage.
         wall_s: from its call to its end.
         bound_s: what the slowest stage needs for the rows if it is always busy.
-        planned_s: the same by `--plan` for the prompts of the plan.
+        planned_s: what `--plan` says of it, from the first edit's beginning to the last clip's end.
         first_row_s: until an editor began.
         first_step_s: until the first training step, with encoder and set-up between (and, where trainings are
             simulated, the start of their workers).
         busy: share of the slowest stage's workers that was at work, from their first row to their last one's end.
         gpu_busy_s: GPU-seconds of work in the synthesis.
         between_s: idle GPU-seconds between its end and the first step.
-        driver_mib, driver_cpu_s: of this process.
+        driver_mib, driver_grew_mib, driver_cpu_s: of this process: at its end, of that since the beginning, and work.
     """
 
     gpus: int
@@ -107,6 +108,7 @@ class Synthesised:
     gpu_busy_s: float
     between_s: float
     driver_mib: float
+    driver_grew_mib: float
     driver_cpu_s: float
 
 
@@ -157,7 +159,7 @@ def _build(
     counts = tuple((category, max(1, round(count * wanted / 957))) for category, count in PAPER_COUNTS)
     planned = sum(count for _, count in counts)
     driver = psutil.Process()
-    begin, cpu = time.time(), sum(driver.cpu_times()[:2])
+    begin, cpu, before_mib = time.time(), sum(driver.cpu_times()[:2]), driver.memory_info().rss / 2**20
     found = synthesize(
         workspace, _studio(stages, sizes, journal), StreamSupply(counts=counts),
         execute=partial(on_ray_data.run, workers=execute), show=_show,
@@ -177,13 +179,14 @@ def _build(
         workers=sizes,
         wall_s=end - begin,
         bound_s=bound_s(stages, sizes, rows),
-        planned_s=bound_s(stages, sizes, planned),
+        planned_s=scale * synthesis_s(replace(recipe_named("paper"), prompts=PromptPlan(counts)), nodes)[1],
         first_row_s=spans["edit"][0].begin - begin,
         first_step_s=end - begin + started,
         busy=_busy(spans[slowest], sizes[slowest]),
         gpu_busy_s=sum(stage.pool.gpus * span.seconds for stage in stages for span in spans[stage.name]),
         between_s=gpus * started,
         driver_mib=mib,
+        driver_grew_mib=mib - before_mib,
         driver_cpu_s=cpu_s,
     ), training
 
@@ -271,15 +274,15 @@ def _show(line: str) -> None:
 def _report(synthesised: Sequence[Synthesised], trained: Sequence[Trained], scale: float) -> None:
     """Both tables, at the paper's times."""
     print("\n| GPUs | workers | edits | edits/h | clips/h | wall / bound | --plan / wall | slowest stage busy | "
-          "first row, s | first step, min | idle GPU-s before it | driver, MiB | driver, CPU s |")  # fmt: skip
-    print("|---" * 13 + "|")
+          "first row, s | first step, min | idle GPU-s then | driver, MiB | grown by | driver, CPU s |")  # fmt: skip
+    print("|---" * 14 + "|")
     for one in synthesised:
         hour = 3600 * scale / one.wall_s
         workers = ", ".join(f"{count} {name}" for name, count in one.workers.items())
         print(f"| {one.gpus} | {workers} | {one.rows} | {one.rows * hour:.0f} | {one.clips * hour:.0f} | "
               f"{one.wall_s / one.bound_s:.2f} | {one.planned_s / one.wall_s:.2f} | {one.busy:.1%} | "
               f"{one.first_row_s:.0f} | {one.first_step_s / scale / 60:.1f} | {one.between_s / scale:.0f} | "
-              f"{one.driver_mib:.0f} | {one.driver_cpu_s:.0f} |")  # fmt: skip
+              f"{one.driver_mib:.0f} | {one.driver_grew_mib:.0f} | {one.driver_cpu_s:.0f} |")  # fmt: skip
     if trained:
         print("\n| GPUs | workers | morph actors | steps/h | trainers busy | fine-tuning steps/h | trainers busy | "
               "morphs/h | actors busy |")  # fmt: skip

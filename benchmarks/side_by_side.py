@@ -14,17 +14,18 @@ from ray.data import ActorPoolStrategy, Dataset
 
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.fault_handling import GuardedWork
-from perse_ray.rows.on_ray_data import first_size
+from perse_ray.rows.feed import Teller
+from perse_ray.rows.on_ray_data import worked_and_told
 from perse_ray.rows.stage import Stage
 
 
-def side_by_side(dataset: Dataset, stage: Stage, ledger: AttemptLedger) -> Dataset:
+def side_by_side(dataset: Dataset, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> Dataset:
     """Like `perse_ray.rows.on_ray_data.apply`, with the stage's first workers as threads; their number stays."""
-    workers = first_size(stage)
+    workers = stage.initial_workers
     claimed = stage.resources
     return dataset.map_batches(
         _Workers,
-        fn_constructor_args=(stage, ledger),
+        fn_constructor_args=(stage, ledger, teller),
         batch_size=stage.batch_size,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(size=1, max_concurrent_calls_per_actor=workers, enable_true_multi_threading=True),
@@ -37,8 +38,8 @@ def side_by_side(dataset: Dataset, stage: Stage, ledger: AttemptLedger) -> Datas
 class _Workers:
     """The process. Each thread has work of its own, as each worker has."""
 
-    def __init__(self, stage: Stage, ledger: AttemptLedger) -> None:
-        self._stage, self._ledger = stage, ledger
+    def __init__(self, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> None:
+        self._stage, self._ledger, self._teller = stage, ledger, teller
         self._mine = threading.local()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -47,4 +48,4 @@ class _Workers:
             self._mine.guarded = GuardedWork(self._stage, self._ledger, watched=False)
         rows = batch.to_pylist()
         self._mine.guarded.prepare(rows)
-        return pa.Table.from_pylist([self._mine.guarded(row) for row in rows])
+        return pa.Table.from_pylist([worked_and_told(self._mine.guarded, row, self._teller) for row in rows])

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from benchmarks.sleeping_studio import Journal
 from perse.data.workspace import Workspace
 from perse.training.checkpoint import Checkpoint
 from perse_ray.training.morph_pool import MorphPool
+from perse_ray.training.morph_work import Made
 from perse_ray.training.pooled_morphs import WINDOW_AT_LEAST, TargetsAhead
 from perse_ray.training.ray_train import Seat
 
@@ -34,10 +33,10 @@ class SleepingMorphs:
     def build(self) -> SleepingMorphs:
         return self
 
-    def __call__(self, task: Any) -> Mapping[str, NDArray[Any]]:
+    def __call__(self, task: Any) -> Made:
         with self.journal.noted("morph"):
             time.sleep(self.seconds)
-        return {"images": np.zeros((1, 8, 8, 3), np.uint8), "alphas": np.zeros(1)}
+        return Made({"images": np.zeros((1, 8, 8, 3), np.uint8), "alphas": np.zeros(1)})
 
 
 @dataclass(frozen=True)

@@ -187,8 +187,8 @@ def paper_hybrid() -> Recipe:
 
 
 CLUSTER: ClusterUse = ClusterUse(
-    edit=WorkerPool(workers=(1, MANY), cpus=4, gpus=1, memory_gib=64, threads=4, batch_size=4, time_limit_s=900),
-    screen=WorkerPool(workers=(1, MANY), cpus=1, memory_gib=4, batch_size=4),
+    edit=WorkerPool(workers=(1, MANY), cpus=4, gpus=1, memory_gib=64, threads=4, batch_size=2, time_limit_s=900),
+    screen=WorkerPool(workers=(1, MANY), cpus=1, memory_gib=4),
     animate=WorkerPool(workers=(1, MANY), cpus=2, gpus=0.25, memory_gib=12, threads=2, time_limit_s=1800),
     encode=WorkerPool(workers=(1, MANY), cpus=2, gpus=1, memory_gib=8, threads=2, batch_size=16),
     set_up=WorkerPool(cpus=16, memory_gib=32, threads=16, time_limit_s=3600),
@@ -203,7 +203,8 @@ CLUSTER: ClusterUse = ClusterUse(
 )
 """Eight GPUs or more and a dozen CPU cores for each, on one machine or several. A training worker has a GPU to itself
 but for a quarter, in which a morph actor may live: eight GPUs suffice for both. The clips, 600 GiB decoded, are
-streamed."""
+streamed. Editors are handed two prompts and not more: an editor gives nothing on before it is through with all of them,
+so that animators wait for the first and for the last (docs/performance.md#a-simulated-cluster)."""
 
 
 def _training(models: PaperModels, numbers: PaperNumbers) -> TrainingConfig:

@@ -10,10 +10,9 @@ import torch
 
 from perse.head import HeadModel
 from perse.recipes import Recipe
-from perse.recipes.resources import ClusterUse, WorkerPool
+from perse.recipes.resources import WorkerPool
 from perse.tracking import HeadTracker
 from perse_ray.rows.stage import Pool, Resources
-from perse_ray.runtime.claims import Claim
 from perse_ray.synthesis.stages import Studio
 from perse_ray.training.ray_train import WorkerGroup
 
@@ -51,25 +50,6 @@ def pool_of(pool: WorkerPool) -> Pool:
 def resources_of(pool: WorkerPool) -> Resources:
     """What one worker claims."""
     return Resources(num_cpus=pool.cpus, num_gpus=pool.gpus, memory_gib=pool.memory_gib, threads=pool.threads)
-
-
-def claim_of(pool: WorkerPool, what: str) -> Claim:
-    """The smallest pool's room."""
-    return Claim(what=what, count=pool.workers[0], cpus=pool.cpus, gpus=pool.gpus, memory_gib=pool.memory_gib)
-
-
-def synthesis_claims(cluster: ClusterUse) -> list[Claim]:
-    """Room that editors, screens and animators need at the same time."""
-    pools = {"editors": cluster.edit, "screens": cluster.screen, "animators": cluster.animate}
-    return [claim_of(pool, what) for what, pool in pools.items()]
-
-
-def training_claims(cluster: ClusterUse) -> list[Claim]:
-    """Room that all training workers need at the same time; none where the driver trains."""
-    pool = cluster.train
-    count = cluster.train_workers_at_least or cluster.train_workers
-    workers = Claim(what="training workers", count=count, cpus=pool.cpus, gpus=pool.gpus, memory_gib=pool.memory_gib)
-    return [workers] if cluster.train_workers else []
 
 
 def worker_group_of(recipe: Recipe) -> WorkerGroup:

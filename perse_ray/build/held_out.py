@@ -8,7 +8,7 @@ from itertools import islice
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, archive
-from perse_ray.build.components import synthesis_claims
+from perse_ray.build.room import synthesis_claims
 from perse_ray.build.run import BuildRun
 from perse_ray.build.shared_clips import SharedClips
 from perse_ray.rows import on_ray_data

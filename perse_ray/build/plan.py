@@ -7,7 +7,7 @@ measurements with `dataclasses.replace`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perse.attributes import Category
 from perse.data.clip_file import DECODED_BYTES
@@ -25,7 +25,9 @@ from perse.synthesis.production import (
 )
 from perse.synthesis.production.model_store import Weights, missing_patterns, weights_in
 from perse.synthesis.production.portrait_champ import PortraitChampConfig
-from perse_ray.build.balance import BalancedStage
+from perse_ray.build.balance import BalancedStage, balanced, bound_s
+from perse_ray.build.room import Node, finetuning_claims, held_workers, morph_actors, synthesis_claims, training_claims
+from perse_ray.runtime.claims import fits
 from perse_ray.runtime.progress import readable_s
 
 UNBOUNDED = 1000
@@ -72,6 +74,8 @@ class Rates:
     """One step of a subject's adapter, eight frames at 512 px, on one A100; a guess."""
     encode_s: float = 0.05
     """CLIP on one picture and its sentence."""
+    refused_share: float = 0.05
+    """Of the edits, which the screen refuses; a guess, and each is one more edit."""
     set_up_subject_s: float = 1.5
     """Hull and first colours of one watched subject at 512 px, on 16 cores; a guess from 0.3 s at 256 px on two."""
     gpu_render_s: float = 0.02
@@ -132,8 +136,38 @@ def synthesis_balance(recipe: Recipe, rates: Rates = Rates()) -> list[BalancedSt
     ]
 
 
-def planned_stages(recipe: Recipe, rates: Rates = Rates()) -> list[PlannedStage]:
-    """The stages that cost something, in order; the first three run at the same time."""
+def synthesis_s(recipe: Recipe, nodes: Sequence[Node], rates: Rates = Rates()) -> tuple[float, float]:
+    """Seconds of all edits and clips on empty nodes: what the slowest stage needs, always busy, for the prompts and for
+    those that replace refused ones; and the same with the way of one row, for which the first stages have to wait in
+    the end and the last ones in the beginning."""
+    stages = synthesis_balance(recipe, rates)
+    rows = round(_prompts(recipe) / (1 - rates.refused_share))
+    bound = bound_s(stages, balanced(stages, nodes), rows)
+    return bound, bound + sum(stage.seconds for stage in stages)
+
+
+def planned_stages(recipe: Recipe, rates: Rates = Rates(), nodes: Sequence[Node] = ()) -> list[PlannedStage]:
+    """The stages that cost something, in order; the first three run at the same time.
+
+    Args:
+        nodes: with as many workers as these hold; without any, each pool has its largest number.
+    """
+    stages = _unbounded_stages(recipe, rates)
+    return [replace(stage, workers=_workers_on(nodes, stage, recipe, rates)) for stage in stages] if nodes else stages
+
+
+def _workers_on(nodes: Sequence[Node], stage: PlannedStage, recipe: Recipe, rates: Rates) -> int:
+    """Workers of a stage that nodes hold, as the build would start them."""
+    if stage.name in ("edit", "screen", "animate"):
+        return balanced(synthesis_balance(recipe, rates), nodes)[stage.name]
+    if stage.name == "morph":
+        return morph_actors(recipe.cluster, nodes)[1]
+    if stage.pool is None or stage.name in ("train", "finetune"):
+        return stage.workers
+    return min(held_workers(stage.pool, nodes), stage.units)
+
+
+def _unbounded_stages(recipe: Recipe, rates: Rates) -> list[PlannedStage]:
     cluster = recipe.cluster
     prompts = _prompts(recipe)
     clip_s = _mean_clip_s(recipe, rates)
@@ -207,19 +241,58 @@ def _teaching(recipe: Recipe, rates: Rates) -> list[PlannedStage]:
     ]
 
 
-def describe_plan(recipe: Recipe, rates: Rates = Rates()) -> str:
-    """The plan as text, for people."""
-    stages = planned_stages(recipe, rates)
-    lines = [f"recipe {recipe.name}", "", *_editors(recipe), "", *_animators(recipe, rates), ""]
+def describe_plan(recipe: Recipe, rates: Rates = Rates(), nodes: Sequence[Node] = ()) -> str:
+    """The plan as text, for people.
+
+    Args:
+        nodes: of the cluster that is reckoned with; without any, each pool has its largest number.
+    """
+    stages = planned_stages(recipe, rates, nodes)
+    lines = [
+        f"recipe {recipe.name}",
+        *_cluster(recipe, nodes),
+        "",
+        *_editors(recipe),
+        "",
+        *_animators(recipe, rates),
+        "",
+    ]
     lines += [f"{'stage':9} {'work':28} {'workers':8} {'each claims':34} {'GPU-hours':>9} {'core-hours':>10}  at best"]
-    lines += [_line(stage) for stage in stages]
+    lines += [_line(stage, bool(nodes)) for stage in stages]
     gpu, cores = sum(stage.gpu_hours for stage in stages), sum(stage.core_hours for stage in stages)
-    together = max(stage.wall_s for stage in stages[:3]) + _later_s(stages[3:])
+    first = synthesis_s(recipe, nodes, rates)[1] if nodes else max(stage.wall_s for stage in stages[:3])
+    together = first + _later_s(stages[3:])
     lines += [f"{'together':82} {gpu:9.1f} {cores:10.1f}  {readable_s(together)}", ""]
-    lines += [*_downloads(recipe), "", *_disk(recipe, rates), *_memory(recipe, rates), "", *_most(recipe)]
+    lines += [*_downloads(recipe), "", *_disk(recipe, rates), *_memory(recipe, rates), ""]
+    lines += [*_synthesis(recipe, rates, nodes), *_most(recipe, nodes)]
     lines += [*_stand_ins(recipe)]
     lines += ["hours are estimates from the rates in perse_ray/build/plan.py, not measurements of your machines"]
     return "\n".join(lines)
+
+
+def _cluster(recipe: Recipe, nodes: Sequence[Node]) -> Iterator[str]:
+    """Which cluster the plan is for, and what it lacks."""
+    if not nodes:
+        return
+    each = [f"{n['GPU']:g} GPU, {n['CPU']:g} CPU, {n['memory'] / 2**30:g} GiB" for n in nodes]
+    yield "on " + "; ".join(f"{each.count(one)} × ({one})" for one in dict.fromkeys(each))
+    needs = {"synthesis": synthesis_claims(recipe.cluster), "training": training_claims(recipe.cluster)}
+    if recipe.finetuning is not None:
+        needs["fine-tuning"] = finetuning_claims(recipe.cluster)
+    for stage, claims in needs.items():
+        if not fits(nodes, claims):
+            yield f"TOO SMALL: {stage} needs {'; '.join(str(claim) for claim in claims)}, and a build would refuse"
+
+
+def _synthesis(recipe: Recipe, rates: Rates, nodes: Sequence[Node]) -> Iterator[str]:
+    """What the first three stages take together, side by side."""
+    if nodes:
+        bound, whole = synthesis_s(recipe, nodes, rates)
+        yield (
+            f"edits and clips take {readable_s(bound)} at best, as long as the slowest stage is busy with the prompts "
+            f"and {rates.refused_share:.0%} refused ones' replacements, and {readable_s(whole)} from the first edit's "
+            "beginning to the last clip's end; loading of weights comes on top"
+        )
 
 
 def _later_s(stages: Sequence[PlannedStage]) -> float:
@@ -324,11 +397,12 @@ def _frames(recipe: Recipe) -> int:
     return len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
 
 
-def _line(stage: PlannedStage) -> str:
+def _line(stage: PlannedStage, on_nodes: bool) -> str:
     if stage.pool is None:
         workers, claims = "driver", "all threads"
     else:
-        low, high = stage.pool.workers if stage.name not in ("train", "finetune") else (stage.workers, stage.workers)
+        known = on_nodes or stage.name in ("train", "finetune")
+        low, high = (stage.workers, stage.workers) if known else stage.pool.workers
         workers = f"{low}" if low == high else f"{low}–{high}"
         claims = f"{stage.pool.cpus:g} CPU, {stage.pool.gpus:g} GPU, {stage.pool.memory_gib:g} GiB, "
         claims += f"batch {stage.pool.batch_size}"
@@ -416,7 +490,7 @@ def _memory(recipe: Recipe, rates: Rates) -> Iterator[str]:
     yield f"memory of {who} while the avatar is set up: {watched_gib(recipe):.1f} GiB of frames more"
 
 
-def _most(recipe: Recipe) -> Iterator[str]:
+def _most(recipe: Recipe, nodes: Sequence[Node]) -> Iterator[str]:
     """What the cluster must have at once, so that somebody can see whether it has."""
     cluster = recipe.cluster
     pools = (cluster.edit, cluster.screen, cluster.animate)
@@ -427,8 +501,8 @@ def _most(recipe: Recipe) -> Iterator[str]:
     training = cluster.train_workers * cluster.train.gpus, cluster.train_workers * cluster.train.cpus
     yield f"training needs {training[0]:g} GPU and {training[1]:g} CPU"
     if recipe.finetuning is not None:
-        low, high = cluster.morph.workers
-        many = f"{low} to {high}" if high < UNBOUNDED else f"{low} or more"
+        low, high = morph_actors(cluster, nodes) if nodes else cluster.morph.workers
+        many = f"{low} or more" if high >= UNBOUNDED else f"{low}" if low == high else f"{low} to {high}"
         yield (
             f"fine-tuning needs {training[0] + low * cluster.morph.gpus:g} GPU and "
             f"{training[1] + low * cluster.morph.cpus:g} CPU: the same, and {many} morph actors for all of them"

@@ -11,7 +11,7 @@ from ray.exceptions import RayError, RayTaskError
 from perse.data.workspace import Workspace
 from perse.errors import PerseError, StageError
 from perse.recipes.resources import WorkerPool
-from perse_ray.build.components import claim_of
+from perse_ray.build.room import claim_of
 from perse_ray.build.run import BuildRun
 from perse_ray.rows import in_process, on_ray_data
 from perse_ray.rows.attempts import AttemptLedger, new_ledger

@@ -7,7 +7,7 @@
     perse build --video me.mp4 --no-edits --workspace runs/plain
     perse build --portrait me.jpg --prompts mine.csv --workspace runs/mine
     perse build --recipe my_recipes:fast --workspace runs/fast
-    perse build --recipe paper --plan                        what it would run, and what it costs
+    perse build --recipe paper --plan --gpus 64              what it would run, and what it costs
 
 or, on a cluster (tokens are on: export RAY_AUTH_MODE=token and RAY_AUTH_TOKEN first):
 
@@ -71,6 +71,15 @@ class Arguments:
     plan: bool = False
     """Only say what would run, on how many workers, with which downloads, and for how long."""
 
+    gpus: int | None = None
+    """GPUs that --plan reckons with; as many as the recipe's training needs, if left out."""
+
+    node_gpus: int = 8
+    """GPUs of one of the plan's nodes."""
+
+    node_cpus: int | None = None
+    """Cores of one of the plan's nodes; twelve for each GPU, if left out."""
+
     commercial_safe: bool = False
     """Refuse a recipe whose weights forbid commercial use, before anything runs."""
 
@@ -88,8 +97,10 @@ def main(arguments: Arguments) -> None:
     """Read what was given, build, and say where everything is."""
     recipe = recipe_of(arguments.recipe, arguments.seed)
     if arguments.plan:
-        _print_plan(recipe)
+        _print_plan(recipe, arguments)
         return
+    if arguments.gpus is not None:
+        raise InputError("--gpus says what --plan reckons with; a build uses the cluster that it finds")
     from perse.data.consent import read_consent
     from perse.data.photograph import read_photograph
     from perse.data.workspace import Workspace
@@ -186,11 +197,16 @@ def _poses_line(metrics: dict[str, Any]) -> str:
     )
 
 
-def _print_plan(recipe: Recipe) -> None:
+def _print_plan(recipe: Recipe, arguments: Arguments) -> None:
     """Needs no Ray and no MLflow, which `build` would import."""
     from perse_ray.build.plan import describe_plan
+    from perse_ray.build.room import equal_nodes, gpus_for_training
 
-    print(describe_plan(recipe))
+    gpus, each = arguments.gpus, arguments.node_gpus
+    if min(each, 1 if gpus is None else gpus, arguments.node_cpus or 1) < 1:
+        raise InputError("--gpus, --node-gpus and --node-cpus must be 1 or more")
+    wanted = gpus_for_training(recipe.cluster) if gpus is None else gpus
+    print(describe_plan(recipe, nodes=equal_nodes(-(-wanted // each), min(each, wanted), arguments.node_cpus)))
 
 
 def _shown(metrics: dict[str, Any], name: str, digits: int) -> str:

@@ -1,7 +1,9 @@
 """A feed of rows for Ray Data that can be added to while the pipeline runs.
 
 Ray Data's sources are fixed when an execution starts, and a second execution would load every stage's weights again. So
-the source is one read task that asks an actor for rows until the driver says that there will be no more.
+the source is one read task that asks an actor for rows until the driver says that there will be no more. The same actor
+carries news the other way: workers tell it of rows that others wait to hear of (`is_news`), long before those rows have
+passed the stages behind.
 
 Ray Data hands a stage whole batches, and holds back rows that do not fill one until its source ends; but the driver
 ends the source only when it has seen every row. Filler rows, which every stage passes by, make a batch whole that is
@@ -10,9 +12,12 @@ wanted smaller (`perse_ray.rows.batch_sizes`), or that added rows do not fill, a
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -29,6 +34,9 @@ FILLER = "filler"
 """Status of a row that is none: stages pass it by, and the driver drops it."""
 
 POLL_S = 0.1
+
+LISTEN_S = 0.5
+"""Seconds that one question for news waits for some."""
 
 FILL_S = 2.0
 """Seconds that added rows wait for others to share a batch with."""
@@ -47,12 +55,12 @@ class RowFeed:
     """
 
     def __init__(self, rows: Sequence[Mapping[str, Value]], block_rows: int, workers: int = 1) -> None:
-        self._block_rows = block_rows
+        self._block_rows, self._workers = block_rows, workers
         self._filler = {**with_status(rows[0]), KEY: FILLER, NAME: FILLER, STATUS: FILLER}
         self._actor: Any = ray.remote(num_cpus=0)(_Rows).remote()
         self._outstanding = len(rows)
         self._lock = threading.Lock()  # a thread fills what the driver adds
-        self._unfilled, self._added_s = 0, 0.0
+        self._unfilled, self._added_s, self._closed = 0, 0.0, False
         waiting = iter(rows)
         for size in batch_sizes(len(rows), block_rows, workers):
             self._put([with_status(row) for row in islice(waiting, size)], block_rows - size)
@@ -62,20 +70,31 @@ class RowFeed:
         """Rows that have not come back."""
         return self._outstanding
 
+    @property
+    def closed(self) -> bool:
+        """Whether there will be no more rows."""
+        return self._closed
+
     def dataset(self) -> Dataset:
         """The rows as a dataset that ends when `close` was called."""
-        found = ray.data.read_datasource(_FeedSource(self._actor, self._block_rows), override_num_blocks=1)
-        found.context.target_max_block_size = 1  # or small blocks are held back until 128 MiB are together
-        return found
+        return ray.data.read_datasource(_FeedSource(self._actor, self._block_rows), override_num_blocks=1)
 
     def add(self, rows: Sequence[Mapping[str, Value]]) -> None:
-        """More rows."""
-        if rows:
-            with self._lock:
-                self._outstanding += len(rows)
-                self._put([with_status(row) for row in rows], 0)
-                self._unfilled = (self._unfilled + len(rows)) % self._block_rows
-                self._added_s = time.monotonic()
+        """More rows. While there is plenty to do they share batches with others that are added soon after; when the
+        last rows are under way each is a batch of its own, since a worker may be idle for each."""
+        if not rows:
+            return
+        with self._lock:
+            assert not self._closed, "rows join only while some are under way"
+            few = self._outstanding <= self._workers * self._block_rows
+            self._outstanding += len(rows)
+            if few and not self._unfilled:
+                for row in rows:
+                    self._put([with_status(row)], self._block_rows - 1)
+                return
+            self._put([with_status(row) for row in rows], 0)
+            self._unfilled = (self._unfilled + len(rows)) % self._block_rows
+            self._added_s = time.monotonic()
 
     def fill(self) -> None:
         """Make the last batch whole, if nothing was added for a while."""
@@ -83,6 +102,15 @@ class RowFeed:
             if self._unfilled and time.monotonic() - self._added_s > FILL_S:
                 self._put([], self._block_rows - self._unfilled)
                 self._unfilled = 0
+
+    @property
+    def teller(self) -> Teller:
+        """What workers tell their news to."""
+        return Teller(self._actor)
+
+    def news(self) -> list[Row]:
+        """What workers have told since the last call, in order; waits a moment for it."""
+        return [] if self._closed else ray.get(self._actor.news.remote(LISTEN_S))
 
     def returned(self, row: Row) -> bool:
         """A row has come out of the pipeline; False if it is a filler."""
@@ -101,26 +129,53 @@ class RowFeed:
 
     def close(self) -> None:
         """There will be no more rows."""
+        self._closed = True
         ray.get(self._actor.close.remote())
 
 
+@dataclass(frozen=True)
+class Teller:
+    """A worker's end of a feed; travels to all of them."""
+
+    actor: Any
+
+    def tell(self, row: Row) -> None:
+        """Send the driver news of a row. Not waited for: should it be lost, the row itself still comes out."""
+        self.actor.tell.remote(row)
+
+
 class _Rows:
-    """The rows between driver and read task."""
+    """The rows between driver and read task, and the news between workers and driver."""
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
         self._closed = False
+        self._news: list[Row] = []
+        self._told = asyncio.Event()
 
-    def put(self, rows: list[Row]) -> None:
+    async def put(self, rows: list[Row]) -> None:
         self._rows += rows
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._closed = True
+        self._told.set()
 
-    def take(self, count: int) -> tuple[list[Row], bool]:
+    async def take(self, count: int) -> tuple[list[Row], bool]:
         """Some rows, and whether these were the last."""
         taken, self._rows = self._rows[:count], self._rows[count:]
         return taken, self._closed and not self._rows
+
+    async def tell(self, row: Row) -> None:
+        self._news.append(row)
+        self._told.set()
+
+    async def news(self, patience_s: float) -> list[Row]:
+        """All news; waits for some if there are none."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._told.wait(), patience_s)
+        self._told.clear()
+        found, self._news = self._news, []
+        return found
 
 
 class _FeedSource(Datasource):

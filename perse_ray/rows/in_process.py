@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.fault_handling import GuardedWork
-from perse_ray.rows.stage import More, Row, Stage, Value, check_chain, no_more, with_status
+from perse_ray.rows.stage import More, Row, Stage, Value, check_chain, is_news, no_more, with_status
 
 
 def run(
     rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: AttemptLedger, more: More = no_more
 ) -> Iterator[Row]:
-    """Every row through every stage, in order, in this process; then the rows that they bring along."""
+    """Every row through every stage, in order, in this process; then the rows that joined."""
     waiting = deque(with_status(row) for row in rows)
     if not waiting:
         return
@@ -25,6 +25,8 @@ def run(
     while waiting:
         row = waiting.popleft()
         for work in works:
-            row = work(row)
+            before, row = row, work(row)
+            if is_news(work.stage, before, row):
+                waiting.extend(with_status(other) for other in more(row))
         waiting.extend(with_status(other) for other in more(row))
         yield row

@@ -8,10 +8,11 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import pyarrow as pa
+import ray.data
 from ray.data import ActorPoolStrategy, Dataset
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError, RayTaskError
@@ -20,7 +21,7 @@ from perse import chatter
 from perse.errors import PerseError, StageError
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.fault_handling import NOT_THE_ROWS_FAULT, GuardedWork, one_line
-from perse_ray.rows.feed import POLL_S, Pusher, RowFeed
+from perse_ray.rows.feed import POLL_S, Pusher, RowFeed, Teller
 from perse_ray.rows.stage import (
     ERROR,
     FAILED_STAGE,
@@ -33,6 +34,7 @@ from perse_ray.rows.stage import (
     Stage,
     Value,
     check_chain,
+    is_news,
     no_more,
     with_status,
 )
@@ -43,32 +45,25 @@ _CHATTER = ("has constructor arguments in the object store and max_restarts > 0"
 """Logged as an error for every pool of Ray Data, which always puts them there and keeps them as long as it runs."""
 
 
-Workers = Callable[[Dataset, Stage, AttemptLedger], Dataset]
-"""Adds a stage to a dataset, with those who do its work."""
+Workers = Callable[[Dataset, Stage, AttemptLedger, Teller | None], Dataset]
+"""Adds a stage to a dataset, with those who do its work and tell their news."""
 
 
-def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger) -> Dataset:
+def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> Dataset:
     """The dataset with one more stage. Nothing runs yet."""
     low, high = stage.workers
     resources = stage.resources
-    begin = first_size(stage)
     return dataset.map_batches(
         _Worker,
-        fn_constructor_args=(stage, ledger),
+        fn_constructor_args=(stage, ledger, teller),
         batch_size=stage.batch_size,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(min_size=low, max_size=high, initial_size=begin),
+        compute=ActorPoolStrategy(min_size=low, max_size=high, initial_size=stage.initial_workers),
         num_cpus=resources.num_cpus,
         num_gpus=resources.num_gpus or None,
         memory=resources.memory_gib * 2**30 or None,
         udf_modifying_row_count=False,
     )
-
-
-def first_size(stage: Stage) -> int:
-    """Workers that a stage begins with."""
-    low, high = stage.workers
-    return min(max(low, stage.first_workers), high)
 
 
 def run(
@@ -81,7 +76,8 @@ def run(
     """Every row through every stage, in whatever order they finish. Needs a running Ray with free logical CPUs.
 
     Args:
-        more: asked about every finished row; the rows that it returns join the running pipeline, whose workers stay.
+        more: asked about rows of which there is news; the rows that it returns join the running pipeline, whose workers
+            stay. Never asked by two threads at once.
         workers: adds a stage's workers; those of a simulation share processes.
 
     Raises:
@@ -91,32 +87,58 @@ def run(
     if not started:
         return
     check_chain(set(started[0]), stages)
-    batched = max(stages, key=lambda stage: stage.batch_size)
-    feed = RowFeed(started, batched.batch_size, first_size(batched))
-    dataset = feed.dataset()
-    for stage in stages:
-        dataset = workers(dataset, stage, ledger)
-    dataset.context.enable_progress_bars = False
-    dataset.context.issue_detectors_config.detectors = []  # our rows have time limits; the rest is advice in red
-    dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
-    pusher = _PushThread(feed)
+    found = (
+        _run_closed(started, stages, ledger, workers)
+        if more is no_more
+        else _run_open(started, stages, ledger, more, workers)
+    )
     try:
-        for row in _quietly_started(dataset.iter_rows()):
-            if not feed.returned(row):
-                continue
-            pusher.row_came()
+        for row in found:
             if row[STATUS] == STOPPED:
                 raise _stopped(row)
-            feed.add(more(row))
-            if not feed.outstanding:
-                feed.close()
             yield row
     except (RayError, ExecutionTimeoutError) as error:
         raise StageError(f"the pipeline stopped: {readable(error)}") from error
+
+
+def _run_closed(
+    rows: Sequence[Row], stages: tuple[Stage, ...], ledger: AttemptLedger, workers: Workers
+) -> Iterator[Row]:
+    """Rows that none joins: Ray Data has them all from the beginning, and no process is needed to feed it."""
+    size = max(stage.batch_size for stage in stages)
+    blocks = [pa.Table.from_pylist(list(rows[start : start + size])) for start in range(0, len(rows), size)]
+    return _rows_through(ray.data.from_arrow(blocks), stages, ledger, None, workers)
+
+
+def _run_open(
+    rows: Sequence[Row], stages: tuple[Stage, ...], ledger: AttemptLedger, more: More, workers: Workers
+) -> Iterator[Row]:
+    """Rows that others join."""
+    batched = max(stages, key=lambda stage: stage.batch_size)
+    feed = RowFeed(rows, batched.batch_size, batched.initial_workers)
+    beside = _FeedThread(feed, more)
+    try:
+        for row in _rows_through(feed.dataset(), stages, ledger, feed.teller, workers):
+            if feed.returned(row):
+                if row[STATUS] != STOPPED:
+                    beside.row_came(row)
+                yield row
     finally:
-        pusher.stop()
         with suppress(RayError):
             feed.close()
+        beside.stop()
+
+
+def _rows_through(
+    dataset: Dataset, stages: tuple[Stage, ...], ledger: AttemptLedger, teller: Teller | None, workers: Workers
+) -> Iterator[Row]:
+    dataset.context.target_max_block_size = 1  # or small blocks are held back until 128 MiB are together
+    for stage in stages:
+        dataset = workers(dataset, stage, ledger, teller)
+    dataset.context.enable_progress_bars = False
+    dataset.context.issue_detectors_config.detectors = []  # our rows have time limits; the rest is advice in red
+    dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
+    return _quietly_started(dataset.iter_rows())
 
 
 def _quietly_started(rows: Iterable[Row]) -> Iterator[Row]:
@@ -129,35 +151,63 @@ def _quietly_started(rows: Iterable[Row]) -> Iterator[Row]:
         yield from iterator
 
 
-class _PushThread:
-    """Looks after a feed's held rows while the driver waits for the next one."""
+class _FeedThread:
+    """Looks after a feed while the driver waits for the next row: hears the workers' news, and pushes held rows."""
 
-    def __init__(self, feed: RowFeed) -> None:
-        self._feed, self._pusher, self._ended = feed, Pusher(), threading.Event()
+    def __init__(self, feed: RowFeed, more: More) -> None:
+        self._feed, self._more = feed, more
+        self._pusher, self._ended, self._one_asks = Pusher(), threading.Event(), threading.Lock()
+        self._problem: Exception | None = None
         self._thread = threading.Thread(target=self._watch, name="feed", daemon=True)
         self._thread.start()
 
-    def row_came(self) -> None:
+    def row_came(self, row: Row) -> None:
+        """A row has come out: let others join, or end the feed if it was the last.
+
+        Raises:
+            Exception: whatever `More` raised, here or when it heard the news.
+        """
         self._pusher.row_came()
+        if self._problem is not None:
+            raise self._problem
+        self._hear(row)
+        with self._one_asks:
+            if not self._feed.outstanding:
+                self._feed.close()
 
     def stop(self) -> None:
         self._ended.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(POLL_S):
-            with suppress(RayError):  # the pipeline itself will say what is wrong
+        while not self._ended.is_set() and not self._feed.closed:
+            try:
+                news = self._feed.news()
                 self._feed.fill()
                 if self._pusher.is_due():
                     self._feed.push()
+            except RayError:  # the pipeline itself will say what is wrong
+                self._ended.wait(POLL_S)
+                continue
+            try:
+                for row in news:
+                    self._hear(row)
+            except Exception as error:  # the driver's thread raises it when the next row comes out
+                self._problem = error
+                return
+
+    def _hear(self, row: Row) -> None:
+        with self._one_asks:
+            if not self._feed.closed:
+                self._feed.add(self._more(row))
 
 
 class _Worker:
     """The actor: threads set, work loaded, rows one by one."""
 
-    def __init__(self, stage: Stage, ledger: AttemptLedger) -> None:
+    def __init__(self, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> None:
         limit_threads(stage.resources.threads)
-        self.stage = stage
+        self.stage, self.teller = stage, teller
         self.guarded: GuardedWork | None = None
         try:
             self.guarded = GuardedWork(stage, ledger, watched=True)
@@ -176,12 +226,20 @@ class _Worker:
             passed = {**dict(self.stage.writes), **row}
             return passed if row[STATUS] != OK else self._stopped(passed, *self.problem)
         try:
-            return self.guarded(row)
+            return worked_and_told(self.guarded, row, self.teller)
         except NOT_THE_ROWS_FAULT as error:
             return self._stopped({**dict(self.stage.writes), **row}, one_line(error), "")
 
     def _stopped(self, row: Row, error: str, trace: str) -> Row:
         return {**row, STATUS: STOPPED, FAILED_STAGE: self.stage.name, ERROR: error, TRACEBACK: trace}
+
+
+def worked_and_told(work: GuardedWork, row: Row, teller: Teller | None) -> Row:
+    """The row with the stage's columns; the driver is told if it waits for that."""
+    done = work(row)
+    if teller is not None and is_news(work.stage, row, done):
+        teller.tell(done)
+    return done
 
 
 def _stopped(row: Row) -> StageError:

@@ -108,12 +108,22 @@ class Stage:
     max_attempts: int = 3
     """A row that was started this often and never finished goes to quarantine."""
 
+    announced: bool = False
+    """Whether `More` is asked about a row as soon as this stage is through with it, and not only when the row has
+    passed the stages behind, which may have others to do first."""
+
     def __post_init__(self) -> None:
         low, high = self.workers
         if not (1 <= low <= high and self.batch_size >= 1 and self.time_limit_s > 0 and self.max_attempts >= 1):
             raise ValueError(f"stage {self.name}: workers, batch_size, time_limit_s and max_attempts must be positive")
         if not self.name.isidentifier():
             raise ValueError(f"a stage's name must be an identifier, got {self.name!r}")
+
+    @property
+    def initial_workers(self) -> int:
+        """Workers that the stage begins with."""
+        low, high = self.workers
+        return min(max(low, self.first_workers), high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,12 +156,19 @@ class Pool:
 
 
 More = Callable[[Row], Sequence[Row]]
-"""Says which rows a finished row brings along, such as a replacement for a rejected one."""
+"""Says which rows join the pipeline now that there is news of a row, such as a replacement for a rejected one. It is
+asked when a row leaves an announced stage, when it fails, and when it comes out; so it may be asked about one row
+several times, and must answer with each row once."""
 
 
 def no_more(_: Row) -> Sequence[Row]:
     """No row brings others along."""
     return ()
+
+
+def is_news(stage: Stage, before: Mapping[str, Value], after: Mapping[str, Value]) -> bool:
+    """Whether what a stage made of a row is told at once: it is announced, or the row has just failed."""
+    return before.get(STATUS, OK) == OK and (after[STATUS] == FAILED or (stage.announced and after[STATUS] == OK))
 
 
 def check_chain(columns: set[str], stages: tuple[Stage, ...]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _ROUNDING = 1e-6
 """Of sums of fractions of a CPU."""
@@ -48,3 +49,17 @@ def fits(nodes: Sequence[Mapping[str, float]], claims: Sequence[Claim]) -> bool:
             for name, amount in needed.items():
                 place[name] = place.get(name, 0) - amount
     return True
+
+
+def room_for(nodes: Sequence[Mapping[str, float]], claim: Claim, beside: Sequence[Claim] = (), at_most: int = 1) -> int:
+    """How many workers of a claim, whatever its count, empty nodes hold beside others.
+
+    Args:
+        beside: claims that have their place, too.
+        at_most: the largest answer of interest.
+    """
+
+    def too_many(count: int) -> bool:
+        return not fits(nodes, [*beside, replace(claim, count=count)])
+
+    return bisect_left(range(1, at_most + 1), True, key=too_many)

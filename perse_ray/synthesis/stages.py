@@ -107,9 +107,10 @@ def synthesis_stages(workspace: Workspace | None, studio: Studio) -> tuple[Stage
     def stage(name: str, pool: Pool, reads: tuple[str, ...], writes: tuple[tuple[str, Value], ...]) -> Stage:
         return pool.stage(name, _SynthesisWork(step=name, workspace=workspace, studio=studio), reads, writes)
 
+    screen = stage("screen", studio.screen_pool, ("edit", "verdict"), (("accepted", False), ("screen_s", 0.0)))
     return (
         stage("edit", studio.edit_pool, ("prompt", "edit", "clip"), (("edit_s", 0.0),)),
-        stage("screen", studio.screen_pool, ("edit", "verdict"), (("accepted", False), ("screen_s", 0.0))),
+        replace(screen, announced=True),  # who is refused is replaced at once, not when the animators have time for it
         stage("animate", studio.animate_pool, ("edit", "clip", "accepted"), (("filmed", False), ("animate_s", 0.0))),
     )
 

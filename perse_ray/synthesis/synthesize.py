@@ -2,28 +2,28 @@
 
 What is finished is known from the workspace alone (content keys), so a run that was killed and started again does
 only what is left. A prompt whose edit is rejected or that ends in quarantine is replaced by the next one of its
-category while the pipeline runs, so that no worker is loaded twice and none waits for a round to end. Which prompts are
-used depends on how many failed, not on when; what is still missing at the limit is reported and the run goes on.
+category as soon as the screen has decided, so that no worker is loaded twice and none waits for a round to end. Which
+prompts count is a function of the verdicts, not of when they came (`perse_ray.synthesis.demand`); what is still missing
+at the limit is reported and the run goes on.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, archive
-from perse.data.tables import QuarantinedRow, row_to_prompt
+from perse.data.tables import QuarantinedRow
 from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse_ray.rows.attempts import AttemptLedger, new_ledger
 from perse_ray.rows.executor import Executor
 from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row, Stage
 from perse_ray.runtime.progress import Progress
+from perse_ray.synthesis.demand import Demand, refusal_rate
 from perse_ray.synthesis.prompt_supply import PromptSupply, wanted
 from perse_ray.synthesis.stages import REFERENCE, WORKSPACE, Studio, synthesis_stages
 
@@ -124,8 +124,7 @@ def synthesize_together(
     queues = [[{**row, WORKSPACE: location} for row in run.pending()] for location, run in runs.items()]
     rows = [row for turn in zip_longest(*queues) for row in turn if row is not None]  # in turn, so that all get on
     if rows:
-        stages = synthesis_stages(None, studio)
-        _run_and_tell(rows, stages, ledger, execute, lambda row: runs[str(row[WORKSPACE])], show)
+        _run_and_tell(rows, synthesis_stages(None, studio), ledger, execute, runs, show)
 
 
 def _run_and_tell(
@@ -133,24 +132,49 @@ def _run_and_tell(
     stages: tuple[Stage, ...],
     ledger: AttemptLedger,
     execute: Executor,
-    run_of: Callable[[Row], _Run],
+    runs: Mapping[str, _Run],
     show: Callable[[str], None] | None,
 ) -> None:
-    """Rows through the stages, with those that replace others."""
+    """Rows through the stages, with those that replace others.
+
+    Args:
+        runs: by what the rows have in the column `WORKSPACE`; one alone may be called "".
+    """
     rejected = failed = 0
+    editors = stages[0].initial_workers
     with Progress("edits", len(rows), write=show) as progress:
 
         def more(row: Row) -> Sequence[Row]:
-            others = run_of(row).replaced(row)
-            for _ in others:
-                progress.expect(1)
-            return [{**other, WORKSPACE: row[WORKSPACE]} if WORKSPACE in row else other for other in others]
+            runs[_owner(row)].judge(row)
+            others = [_owned(other, name) for name, run in runs.items() for other in run.needed_rows()]
+            others += [_owned(other, name) for name, other in _ahead(runs, editors)]
+            if others:
+                progress.expect(len(others))
+            return others
 
         for row in execute(rows, stages, ledger, more):
-            run_of(row).keep_failed(row)
+            runs[_owner(row)].keep_failed(row)
             failed += row[STATUS] == FAILED
             rejected += row[STATUS] != FAILED and not row["accepted"]
             progress.advance(note=f"{rejected} rejected, {failed} failed" if rejected or failed else "")
+
+
+def _ahead(runs: Mapping[str, _Run], editors: int) -> Iterator[tuple[str, Row]]:
+    """Rows that are likely to be needed, for editors who would otherwise stand still."""
+    rate = refusal_rate([demand for run in runs.values() for demand in run.demands.values()])
+    idle = editors - sum(run.waiting for run in runs.values())
+    for name, run in runs.items():
+        for row in islice(run.likely_rows(rate), max(idle, 0)):
+            idle -= 1
+            yield name, row
+
+
+def _owner(row: Row) -> str:
+    return str(row.get(WORKSPACE, ""))
+
+
+def _owned(row: Row, name: str) -> Row:
+    return {**row, WORKSPACE: name} if name else row
 
 
 @dataclass
@@ -165,7 +189,6 @@ class _Run:
     quarantine_share: float
 
     def __post_init__(self) -> None:
-        self.known = _Known(self.workspace)
         self.identity = archive.load_portrait(self.workspace).key
         self.plan = self.supply.plan()
         self.wanted = wanted(self.plan)
@@ -173,12 +196,25 @@ class _Run:
             category: list(islice(self.supply.reserves(category), MAX_REPLACEMENTS * count))
             for category, count in self.wanted.items()
         }
-        self.taken = dict.fromkeys(self.wanted, 0)
+        self._look()
+
+    def _look(self) -> None:
+        """What the workspace knows, and what that leaves to be done."""
+        self.known = _Known(self.workspace)
+        planned = {category: [p for p in self.plan if p.category == category] for category in self.wanted}
+        self.streams = {category: [*planned[category], *self.reserves[category]] for category in self.wanted}
+        self.demands = {category: Demand(n, len(self.streams[category])) for category, n in self.wanted.items()}
+        self.places: dict[str, tuple[Category, int]] = {}
 
     @property
     def prompts(self) -> list[AttributePrompt]:
-        """The plan, then the replacements, category by category."""
-        return [*self.plan, *(p for category, n in self.taken.items() for p in self.reserves[category][:n])]
+        """The plan, then the replacements that are needed, category by category."""
+        return [*self.plan, *(p for c, n in self.wanted.items() for p in self.streams[c][n : self.demands[c].needed])]
+
+    @property
+    def waiting(self) -> int:
+        """Edits that have no verdict yet."""
+        return sum(demand.waiting for demand in self.demands.values())
 
     def finish(self) -> Synthesis:
         rows = self.pending()
@@ -187,20 +223,46 @@ class _Run:
         return self._complete(self._outcome())
 
     def pending(self) -> list[Row]:
-        """Rows that are not settled, with replacements for those that an earlier run has refused."""
-        known = self.known = _Known(self.workspace)
-        lost = Counter(prompt.category for prompt, row in self._rows() if prompt is not None and known.refuses(row))
-        for category, count in lost.items():
-            for _ in range(count):
-                self._replacement(category, known)
-        return [row for _, row in self._rows() if not known.settles(row)]
+        """Rows that are not settled, in the plan's order, with replacements for what an earlier run has refused."""
+        self._look()
+        rows = {str(row[KEY]): row for row in self.needed_rows()}
+        order = [str(row[KEY]) for _, row in self._rows()]
+        reference = self.studio.row(self.identity, None)
+        first = [] if self.known.settles(reference) else [reference]
+        return first + [rows[key] for key in dict.fromkeys(order) if key in rows]
 
-    def replaced(self, row: Row) -> Sequence[Row]:
-        """What a finished row brings along: a replacement, if it came to nothing."""
-        if row[NAME] == REFERENCE or (row[STATUS] != FAILED and row["accepted"]):
-            return ()
-        other = self._replacement(self._category(row), self.known)
-        return () if other is None or self.known.filmed(other) else (other,)
+    def judge(self, row: Row) -> None:
+        """News of a row: it failed, or the screen has decided."""
+        if not row["edit"]:  # the reference's
+            return
+        category, number = self.places[str(row[KEY])]
+        if row[STATUS] == FAILED or not row["accepted"]:
+            self.demands[category].refuse(number)
+        else:
+            self.demands[category].accept(number)
+
+    def needed_rows(self) -> Iterator[Row]:
+        """Rows that have become needed since the last call."""
+        for category, demand in self.demands.items():
+            while (number := demand.begin_needed()) is not None:
+                yield from self._begun(category, number)
+
+    def likely_rows(self, rate: float) -> Iterator[Row]:
+        """Rows that are likely to be needed."""
+        for category, demand in self.demands.items():
+            while (number := demand.begin_ahead(rate)) is not None:
+                yield from self._begun(category, number)
+
+    def _begun(self, category: Category, number: int) -> Iterator[Row]:
+        """The row of a prompt; none if an earlier run has settled it."""
+        row = self.studio.row(self.identity, self.streams[category][number])
+        self.places[str(row[KEY])] = (category, number)
+        if self.known.refuses(row):
+            self.demands[category].refuse(number)
+        elif self.known.filmed(row):
+            self.demands[category].accept(number)
+        else:
+            yield row
 
     def keep_failed(self, row: Row) -> None:
         """Write down what a row failed of."""
@@ -208,25 +270,12 @@ class _Run:
             archive.save_quarantined(self.workspace, _quarantined(row))
             log.warning("%s failed in stage %s: %s", row[NAME], row[FAILED_STAGE], row[ERROR])
 
-    def _replacement(self, category: Category, known: _Known) -> Row | None:
-        """The next reserve of a category that an earlier run has not refused; None at the limit."""
-        while self.taken[category] < len(self.reserves[category]):
-            prompt = self.reserves[category][self.taken[category]]
-            self.taken[category] += 1
-            row = self.studio.row(self.identity, prompt)
-            if not known.refuses(row):
-                return row
-        return None
-
     def _work(self, rows: list[Row]) -> None:
         """Run rows and what replaces them; failures are written down as they come in."""
         ledger = new_ledger(self.workspace)
         stages = synthesis_stages(self.workspace, self.studio)
-        _run_and_tell(rows, stages, ledger, self.execute, lambda _: self, self.show)
+        _run_and_tell(rows, stages, ledger, self.execute, {"": self}, self.show)
         ledger.close()
-
-    def _category(self, row: Row) -> Category:
-        return row_to_prompt(json.loads(str(row["prompt"]))).category
 
     def _rows(self) -> list[tuple[AttributePrompt | None, Row]]:
         """The reference's row and one for each prompt so far."""

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 from ray.exceptions import RayActorError, RayError, RayTaskError
-from ray.serve.exceptions import RayServeException
 
 from perse.errors import StageError
 from perse.training import ClipStore, FineTuner, MorphRequest, MorphTarget
 from perse_ray.rows.on_ray_data import readable
-from perse_ray.training.morph_pool import REQUESTS_UNDER_WAY, Answer, Arrays, MorphPool, MorphTask
+from perse_ray.training.morph_pool import REQUESTS_UNDER_WAY, MorphPool
+from perse_ray.training.morph_work import Answer, Arrays, MorphTask
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +127,8 @@ class TargetsAhead:
         return handle.remote(self._pool.key(task), task)
 
     def _received(self, step: int) -> Arrays | None:
+        from ray.serve.exceptions import RayServeException
+
         for tries in range(MAX_TRIES):
             response = self._flying.pop(step, None) or self._ask(step)
             try:

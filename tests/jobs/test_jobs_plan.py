@@ -17,7 +17,8 @@ from perse.synthesis.procedural.editing import ProceduralEditorConfig
 from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig
 from perse.synthesis.production.model_store import require
 from perse.synthesis.production.segmenter import TransformersSegmenterConfig
-from perse_ray.build.plan import Rates, decoded_gib, describe_plan, planned_stages
+from perse_ray.build.plan import Rates, decoded_gib, describe_plan, planned_stages, synthesis_s
+from perse_ray.build.room import equal_nodes
 from perse_ray.commands.command_line import EXIT_EXPECTED, run_command
 
 
@@ -63,6 +64,43 @@ def test_the_plan_names_stages_workers_downloads_and_disk() -> None:
         "training needs 6 GPU", "fine-tuning needs 6.5 GPU", "evaluate",
     ):  # fmt: skip
         assert part in text, f"{part!r} is not in\n{text}"
+
+
+@pytest.mark.parametrize(
+    ("words", "workers"),
+    [
+        (("--gpus", "64"), {"edit": 47, "screen": 3, "animate": 68, "train": 8, "morph": 232, "evaluate": 64}),
+        (("--gpus", "8"), {"edit": 6, "screen": 1, "animate": 8, "train": 8, "morph": 8, "evaluate": 8}),
+        ((), {"edit": 6, "screen": 1, "animate": 8, "train": 8, "morph": 8, "evaluate": 8}),
+        (("--gpus", "16"), {"edit": 12, "screen": 1, "animate": 16, "train": 8, "morph": 40, "evaluate": 16}),
+        (("--gpus", "2", "--node-gpus", "1"), {"edit": 1, "screen": 1, "animate": 2, "train": 8, "morph": 2}),
+    ],
+)
+def test_the_plan_is_of_the_cluster_that_is_asked_about(
+    build_avatar: ModuleType, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], workers: dict[str, int]
+) -> None:
+    """Workers as the build starts them on so many GPUs, both evaluations, and a word where there are too few."""
+    assert build_avatar.run(["--recipe", "paper", "--plan", *words]) == 0
+    text = capsys.readouterr().out
+    rows = [line.split() for line in text.splitlines() if " GiB, batch " in line]
+    count = {row[0]: int(row[row.index("CPU,") - 2]) for row in rows}
+    assert {name: count[name] for name in workers} == workers
+    assert sum(row[0] == "evaluate" for row in rows) == 2
+    assert ("TOO SMALL: training needs 8 training workers" in text) == ("2" in words)
+    actors = "2" if workers["morph"] == 2 else f"2 to {workers['morph']}"
+    assert f"{actors} morph actors for all of them" in text
+    assert "head: EmbeddedHead; the paper has FLAME" in text and "animator of hair: ProceduralAnimator" in text
+
+
+def test_clips_take_as_long_as_the_slowest_stage_and_the_way_of_one_row() -> None:
+    bound, whole = synthesis_s(recipe_named("paper"), equal_nodes(8, 8))
+    assert bound == pytest.approx(1007 * 20.3 / 47, rel=1e-3), "957 accepted ones, one in twenty refused"
+    assert whole == pytest.approx(bound + 20.3 + 0.6 + 29.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("words", [("--plan", "--gpus", "0"), ("--plan", "--node-gpus", "-1"), ("--gpus", "8")])
+def test_a_cluster_that_is_none_is_refused_in_one_line(build_avatar: ModuleType, words: tuple[str, ...]) -> None:
+    assert build_avatar.run(["--recipe", "paper", *words]) == EXIT_EXPECTED
 
 
 def test_the_plan_says_who_films_what_with_which_weights_at_what_price() -> None:

@@ -30,7 +30,7 @@ from perse.training import Checkpoint, Replicas, Trainer
 from perse_ray.rows.stage import Pool, RowWork, Value
 from perse_ray.synthesis.stages import Studio
 from perse_ray.training.loops import TrainingLoop
-from perse_ray.training.morph_pool import Made, MorphMaker, MorphWork
+from perse_ray.training.morph_work import Made, MorphMaker, MorphWork
 from perse_ray.training.ray_train import Seat
 
 

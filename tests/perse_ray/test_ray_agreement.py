@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from batch_fakes import DrawnConfig
+from ray_fakes import FakeSupply, fake_studio, small_portrait
 
+from perse.data import archive
 from perse.data.workspace import Workspace
 from perse_ray.rows import in_process, on_ray_data
 from perse_ray.rows.attempts import new_ledger
 from perse_ray.rows.executor import Executor
 from perse_ray.rows.stage import Row, Stage
+from perse_ray.synthesis.synthesize import Synthesis, synthesize
 
 
 def content(place: Path, execute: Executor, actors: int, batch: int) -> str:
@@ -36,3 +40,28 @@ def test_one_two_and_four_actors_and_several_batches_make_the_same_to_the_bit(tm
     here = content(tmp_path / "here", in_process.run, 1, 1)  # this process is the one actor
     for actors, batch in ((2, 3), (4, 16)):
         assert content(tmp_path / f"{actors}", on_ray_data.run, actors, batch) == here, (actors, batch)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_which_edits_are_accepted_depends_on_no_number_of_editors(tmp_path: Path) -> None:
+    """Two editors end together, and may work ahead of need where edits are refused; one never does."""
+    texts = tuple((f"{c}-{n:04d}", "reject") for c in ("hat", "nose") for n in (1, 2, 5, 6, 9))
+
+    journal = tmp_path / "j"  # the fakes' is a part of their keys
+
+    def made(place: Path, execute: Executor, editors: int) -> tuple[Synthesis, int]:
+        journal.unlink(missing_ok=True)
+        workspace = Workspace.open(place)
+        archive.save_portrait(workspace, small_portrait())
+        studio = fake_studio(journal)
+        pool = replace(studio.edit_pool, workers=(editors, editors), first_workers=editors, batch_size=2)
+        found = synthesize(
+            workspace, replace(studio, edit_pool=pool), FakeSupply(6, texts), execute=execute, show=lambda _: None
+        )
+        return found, sum(line.startswith("edit ") for line in journal.read_text().splitlines())
+
+    here, tried = made(tmp_path / "here", in_process.run, 1)
+    assert tried == 22, "one editor tries none in vain: six of each are accepted, five refused"
+    there, tried = made(tmp_path / "there", on_ray_data.run, 2)
+    assert there == here
+    assert 22 <= tried <= 22 + 2 * 2

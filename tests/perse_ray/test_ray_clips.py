@@ -30,7 +30,7 @@ from perse.training import (
 )
 from perse_ray.training.clips import load_clips, training_frames, unseen_frames
 from perse_ray.training.loops import FineTuning, TrainingLoop
-from perse_ray.training.morph_pool import MorphMaker, MorphTask
+from perse_ray.training.morph_work import MorphMaker, MorphTask
 from perse_ray.training.pooled_morphs import PoolStats, cross_fade
 from perse_ray.training.ray_train import Seat
 

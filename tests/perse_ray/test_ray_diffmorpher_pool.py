@@ -22,7 +22,8 @@ from perse.morphing import DiffMorpherConfig, SubjectLoraConfig
 from perse_ray.rows import in_process
 from perse_ray.synthesis.stages import Pool
 from perse_ray.synthesis.subject_adapters import AdapterWork, train_adapters
-from perse_ray.training.morph_pool import MorphPool, MorphTask, PoolSize, morph_pool
+from perse_ray.training.morph_pool import MorphPool, PoolSize, morph_pool
+from perse_ray.training.morph_work import MorphTask
 from perse_ray.training.pooled_morphs import TargetsAhead
 
 ALPHAS = tuple(n / 6 for n in range(1, 6))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ray_fakes import Negate, Slow, Square
 
 from perse.data.workspace import Workspace
+from perse.errors import RecipeError
 from perse_ray.rows import feed, in_process, on_ray_data
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.feed import FIRST_PUSH_S, LAST_PUSH_S, Pusher
@@ -60,6 +62,48 @@ def test_a_row_that_joins_is_worked_on_while_others_still_come_out(
         if others < len(started):
             joined = joined or "good-99" in (tmp_path / "j").read_text()
     assert others == len(started) and joined
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_news_of_a_row_do_not_wait_for_the_stages_behind(tmp_path: Path) -> None:
+    """The last of sixteen rows brings one along: as soon as the announced stage is through with it, four seconds before
+    it comes out itself. What joins late is no batch, since workers are idle."""
+    square = replace(chain(tmp_path / "j")[0], announced=True)
+    slow = Stage(name="slow", work=Slow(0.25), reads=(), writes=())
+    ledger = AttemptLedger(Workspace.open(tmp_path / "w"), "a")
+    began_after = None
+    others = []
+
+    def more(asked: Row) -> list[Row]:
+        others.append(asked["number"])
+        return [row(99)] if asked["number"] == 15 and others.count(15) == 1 else []
+
+    for out, found in enumerate(on_ray_data.run([row(n) for n in range(16)], (square, slow), ledger, more), 1):
+        if began_after is None and "good-99" in (tmp_path / "j").read_text():
+            began_after = out
+        last = found["number"]
+    assert began_after is not None and began_after <= 10, "about half of the sixteen were still to come"
+    assert last == 99 and sorted(set(others)) == [*range(16), 99]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_fault_in_hearing_news_ends_the_run_and_is_not_swallowed(tmp_path: Path) -> None:
+    def broken(_: Row) -> list[Row]:
+        raise RecipeError("no prompts are left")
+
+    square = replace(chain(tmp_path / "j")[0], announced=True)
+    with pytest.raises(RecipeError, match="no prompts are left"):
+        list(on_ray_data.run([row(1)], (square,), AttemptLedger(Workspace.open(tmp_path / "w"), "a"), broken))
+
+
+def test_news_are_told_in_this_process_too_and_once_for_each_step(tmp_path: Path) -> None:
+    square, negate = chain(tmp_path / "j")
+    asked = []
+    given = [row(1), {**row(2), "name": "raise-2"}]
+    ledger = AttemptLedger(Workspace.open(tmp_path / "w"), "a")
+    list(in_process.run(given, (replace(square, announced=True), negate), ledger, lambda r: asked.append(r) or []))
+    told = [(r["number"], r["status"], r.get("negative", "not yet")) for r in asked]
+    assert told == [(1, "ok", "not yet"), (1, "ok", -1), (2, "failed", "not yet"), (2, "failed", 0)]
 
 
 def test_pushes_become_rarer_until_a_row_comes() -> None:

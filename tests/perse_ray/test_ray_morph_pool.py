@@ -131,6 +131,25 @@ def test_a_pool_that_nowhere_has_room_for_is_named_within_its_limit(workspace: W
             raise AssertionError("there is no GPU here")
 
 
+def test_a_pool_whose_room_others_hold_is_not_waited_for_without_end(workspace: Workspace, tmp_path: Path) -> None:
+    """Empty, the cluster would hold it, so that its nodes alone do not tell."""
+    most = 0.6 * ray.cluster_resources()["CPU"]
+    holder = ray.remote(num_cpus=most)(Holder).remote()
+    assert ray.get(holder.here.remote())
+    size = PoolSize(resources=Resources(num_cpus=most), start_limit_s=2.0)
+    with pytest.raises(StageError, match=r"after 2 s there are not yet 1 morph actors of .* CPU each; free .* CPU"):  # noqa: SIM117
+        with morph_pool(Doubling(workspace, str(tmp_path / "j")), size):
+            raise AssertionError("somebody else has its place")
+    ray.kill(holder)
+
+
+class Holder:
+    """Claims resources and does nothing."""
+
+    def here(self) -> bool:
+        return True
+
+
 def test_a_pool_whose_work_cannot_be_built_says_why(workspace: Workspace) -> None:
     work = HomelessMorphs(workspace)
     with pytest.raises(StageError, match=r"morph actors cannot start: the model is not there; run `make models`"):  # noqa: SIM117

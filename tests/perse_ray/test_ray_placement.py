@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from perse.errors import StageError
+from perse.recipes import recipe_named
 from perse.recipes.resources import WorkerPool
 from perse_ray.build.balance import BalancedStage, balanced, bound_s
-from perse_ray.runtime.claims import Claim, fits
+from perse_ray.build.room import equal_nodes, morph_actors
+from perse_ray.runtime.claims import Claim, fits, room_for
 from perse_ray.runtime.placement import await_room
 
 GIB = float(2**30)
@@ -35,6 +37,28 @@ def test_a_worker_needs_one_node_that_holds_it_whole() -> None:
     assert fits([*nodes(8, memory_gib=32), *nodes(1)], [wide])
 
 
+def test_as_many_workers_are_counted_as_have_room_beside_others() -> None:
+    trainers = replace(TRAINERS, count=8)
+    for many in (1, 2, 8):
+        held = room_for(nodes(many), MORPHERS, [trainers], at_most=1024)
+        assert fits(nodes(many), [trainers, replace(MORPHERS, count=held)])
+        assert not fits(nodes(many), [trainers, replace(MORPHERS, count=held + 1)])
+    assert room_for(nodes(1), MORPHERS, [trainers], at_most=3) == 3
+    assert room_for(nodes(1, gpus=0), MORPHERS, at_most=3) == 0
+
+
+def test_the_pool_of_morph_actors_is_no_larger_than_the_cluster() -> None:
+    """1024 is the recipe's bound; eight GPUs have a quarter of each left, 64 have 56 whole ones besides."""
+    cluster = recipe_named("paper").cluster
+    assert cluster.morph.workers == (2, 1024)
+    assert morph_actors(cluster, equal_nodes(1, 8)) == (2, 8)
+    assert morph_actors(cluster, equal_nodes(8, 8)) == (2, 8 + 4 * 56)
+    assert morph_actors(cluster, equal_nodes(8, 8, cpus=48)) == (2, (8 * 48 - 8 * 4) // 2), "cores, where those are few"
+    assert morph_actors(cluster, equal_nodes(1, 1)) == (2, 2), "too few: whoever starts it says so"
+    tiny = recipe_named("paper-tiny").cluster
+    assert morph_actors(tiny, equal_nodes(8, 8)) == tiny.morph.workers
+
+
 def test_room_that_comes_late_is_waited_for_and_room_that_does_not_come_is_named() -> None:
     looks = iter([nodes(0), nodes(0), nodes(1), nodes(1)])
     await_room([TRAINERS], 5.0, lambda: next(looks))
@@ -51,8 +75,10 @@ def test_workers_are_dealt_in_the_proportion_of_the_stages_times() -> None:
     stages = [EDIT, SCREEN, ANIMATE]
     sizes = balanced(stages, nodes(8, cpus=48))
     assert sizes["edit"] == 64, "GPUs are what is scarce, and none is left idle"
-    assert 96 <= sizes["animate"] <= 98, "half as many again: their clips take that much longer"
-    assert sizes["screen"] <= 3
+    assert 96 + 9 <= sizes["animate"] <= 96 + 11, "half as many again, for their clips take longer, and some spare"
+    assert sizes["screen"] == 4, "two would do, if rows came evenly"
+    on_gpus = replace(ANIMATE, pool=replace(ANIMATE.pool, gpus=0.25))
+    assert balanced([EDIT, SCREEN, on_gpus], nodes(8, cpus=48))["animate"] <= 70, "no GPU is spare"
     assert bound_s(stages, sizes, 957) == pytest.approx(957 * 20 / 64, rel=0.02)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from perse.morphing import SubjectLoraConfig
 from perse.morphing.diffusion.adapters import adapter_file
 from perse.training import morph_pairs
-from perse_ray.build.components import claim_of, pool_of
+from perse_ray.build.components import pool_of
 from perse_ray.build.manifests import Result
+from perse_ray.build.room import claim_of
 from perse_ray.build.run import BuildRun
 from perse_ray.rows import on_ray_data
 from perse_ray.rows.fingerprint import fingerprint

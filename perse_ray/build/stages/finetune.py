@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perse.training import FineTuneConfig, avatar_of, first_checkpoint, morph_pairs
-from perse_ray.build.components import claim_of, resources_of, training_claims
+from perse_ray.build.components import resources_of
 from perse_ray.build.manifests import Result
+from perse_ray.build.room import finetuning_claims, morph_actors
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages.train import checkpoint_files, trained
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows.fingerprint import fingerprint
-from perse_ray.runtime.placement import await_room
+from perse_ray.runtime.placement import await_room, node_resources
 from perse_ray.training.loops import FineTuningLoop
-from perse_ray.training.morph_pool import MorphWork, PoolSize, morph_pool
+from perse_ray.training.morph_pool import PoolSize, morph_pool
+from perse_ray.training.morph_work import MorphWork
 
 STARTED = "checkpoints/finetune.json"
 """Which ingredients the checkpoints of this stage are made of."""
@@ -45,12 +47,10 @@ class FineTune:
         recipe, workspace = run.recipe, run.request.workspace
         self._begin(run)
         run.start_ray()
-        pool = recipe.cluster.morph
-        claims = [claim_of(pool, "morph actors"), *training_claims(recipe.cluster)]
-        await_room(claims, recipe.cluster.placement_limit_s)
+        await_room(finetuning_claims(recipe.cluster), recipe.cluster.placement_limit_s)
         size = PoolSize(
-            actors=pool.workers,
-            resources=resources_of(pool),
+            actors=morph_actors(recipe.cluster, node_resources()),
+            resources=resources_of(recipe.cluster.morph),
             placement_limit_s=recipe.cluster.placement_limit_s,
         )
         morphs = MorphWork(workspace=workspace, head=recipe.head, morpher=recipe.morpher)

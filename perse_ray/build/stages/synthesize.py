@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from perse_ray.build.balance import balanced
-from perse_ray.build.components import synthesis_claims
 from perse_ray.build.manifests import Result
 from perse_ray.build.plan import synthesis_balance
+from perse_ray.build.room import synthesis_claims
 from perse_ray.build.run import BuildRun
 from perse_ray.build.values import synthesis_to_json
 from perse_ray.rows import on_ray_data
