@@ -45,8 +45,7 @@ def _clothes(slots: Slots) -> str:
 def _earrings(slots: Slots) -> str:
     size, metal, stone = slots["size"], slots["metal"], slots.get("stone")
     jewel = f"{stone} " if stone else ""
-    noun = {"hoop": "hoop", "stud": "stud", "drop": "drop", "chandelier": "chandelier"}[slots["kind"]]
-    return f"{size} {metal} {jewel}{noun} earrings"
+    return f"{size} {metal} {jewel}{slots['kind']} earrings"
 
 
 def _eyebrows(slots: Slots) -> str:
@@ -74,6 +73,8 @@ def _hair(slots: Slots) -> str:
         return f"{color} hair tied up in a bun"
     if style == "bob":
         return _with_article(f"{slots['texture']} {color} bob haircut")
+    if "length" not in slots:
+        return _with_article(f"{color} {style}")
     length = "shoulder-length" if slots["length"] == "shoulder" else slots["length"]
     hair = f"{length} {slots['texture']} {color} hair"
     return f"{hair} with a fringe" if style == "fringe" else f"{hair} parted {_PARTINGS[slots['parting']]}"
@@ -90,8 +91,8 @@ def _hat(slots: Slots) -> str:
     if kind == "cap":
         extra = " with a white front" if detail == "two-tone" else ""
         return f"{_with_article(color)} baseball cap{extra}"
-    noun = "wide brim hat" if kind == "wide brim" else "top hat"
-    return f"{_with_article(color)} {noun} with a {band} band"
+    noun = "wide brim hat" if kind == "wide brim" else kind
+    return f"{_with_article(color)} {noun}" + (f" with a {band} band" if band else "")
 
 
 def _headphones(slots: Slots) -> str:
