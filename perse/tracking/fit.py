@@ -17,6 +17,7 @@ from perse.head import HeadModel, HeadParameters
 from perse.tracking.landmark_model import FitLayout, LandmarkModel
 from perse.tracking.landmark_problem import FitConfig, LandmarkProblem
 from perse.tracking.lips_at_rest import close_lips, lips_closed
+from perse.tracking.one_thread import one_thread
 from perse.tracking.residual import ResidualConfig, fit_offsets
 
 
@@ -37,6 +38,7 @@ class HeadFit:
     rms_before_offsets_px: float
 
 
+@one_thread()
 def fit_head(
     model: HeadModel,
     landmarks_px: NDArray[np.float32],

@@ -26,6 +26,7 @@ from perse.tracking.landmark_problem import Floats, LandmarkProblem
 from perse.tracking.landmarks import N_SURFACE
 from perse.tracking.lips_at_rest import lips_closed
 from perse.tracking.one_euro import OneEuro
+from perse.tracking.one_thread import one_thread
 from perse.tracking.quick_landmarks import QuickLandmarkModel
 from perse.tracking.response import answered, from_rest
 from perse.tracking.shared_shape import fit_shared_shape, shared_offsets
@@ -130,9 +131,10 @@ class LiveTracker:
             return LiveFrame(Seen.NOBODY, rested)
         if face_width(points) < self._config.min_face_px:
             return LiveFrame(Seen.FAR, rested)
-        if self._person is None:
-            return self._watch(points, time_s)
-        return LiveFrame(Seen.FACE, 1.0, self._motion(self._person, points, time_s))
+        with one_thread():
+            if self._person is None:
+                return self._watch(points, time_s)
+            return LiveFrame(Seen.FACE, 1.0, self._motion(self._person, points, time_s))
 
     def close(self) -> None:
         """Let the network go."""

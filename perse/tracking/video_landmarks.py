@@ -32,11 +32,22 @@ def follow_face(video: VideoFile, face: int | None, tick: Tick) -> tuple[FaceTra
     """
 
     def boxes() -> Iterator[list[FaceBox]]:
-        for frame in video.frames():
-            yield [] if frame is None else detect_faces(frame)
-            tick()
+        with ThreadPoolExecutor(THREADS, "faces") as threads:
+            under_way: deque[Future[list[FaceBox]]] = deque()
+            for frame in video.frames():
+                under_way.append(threads.submit(_faces, frame))
+                if len(under_way) > AHEAD:
+                    yield under_way.popleft().result()
+                    tick()
+            for found in under_way:
+                yield found.result()
+                tick()
 
     return choose_track(link_faces(boxes(), video.fps), face)
+
+
+def _faces(frame: Image | None) -> list[FaceBox]:
+    return [] if frame is None else detect_faces(frame)
 
 
 def video_landmarks(video: VideoFile, track: FaceTrack, tick: Tick) -> NDArray[np.float32]:

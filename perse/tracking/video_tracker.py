@@ -28,6 +28,7 @@ from perse.tracking.landmark_model import FitLayout, LandmarkModel
 from perse.tracking.landmark_problem import Floats, LandmarkProblem, rotation_from_depths
 from perse.tracking.landmarks import N_SURFACE
 from perse.tracking.lips_at_rest import lips_closed
+from perse.tracking.one_thread import one_thread
 from perse.tracking.quick_landmarks import QuickLandmarkModel
 from perse.tracking.response import answered, from_rest
 from perse.tracking.rest_frames import rest_frames
@@ -148,11 +149,12 @@ class VideoTracker:
         scale = size / side
         in_window = (points[:, self._ids].astype(np.float64) - (left, top, 0)) * scale
         focal = self._config.frame.fit.focal_per_width * size
-        plain = QuickLandmarkModel(self._model, focal, (size / 2, size / 2), lips_closed(self._model))
-        resting = self._resting(plain, in_window, seen) if rest is None else np.array([rest])
-        offsets, start = self._identity(plain, in_window, seen, resting)
-        own = QuickLandmarkModel(self._model, plain.focal_px, (size / 2, size / 2), offsets)
-        vectors, rms = self._frames(own, start, in_window, seen, started("fit", int(seen.sum())))
+        with one_thread():
+            plain = QuickLandmarkModel(self._model, focal, (size / 2, size / 2), lips_closed(self._model))
+            resting = self._resting(plain, in_window, seen, started) if rest is None else np.array([rest])
+            offsets, start = self._identity(plain, in_window, seen, resting, started)
+            own = QuickLandmarkModel(self._model, plain.focal_px, (size / 2, size / 2), offsets)
+            vectors, rms = self._frames(own, start, in_window, seen, started("fit", int(seen.sum())))
         seen = seen & (rms <= self._config.max_rms_percent / 100 * size / self._config.crop.widths)
         if not seen.any():
             raise InputError("the face in the video fits no head; is it a face, and large enough?")
@@ -208,26 +210,35 @@ class VideoTracker:
             usable[:] = True
         return [int(frames[usable][i]) for i in rotation_spread(turns[usable], self._config.views)]
 
-    def _resting(self, landmarks: LandmarkModel, points: Floats, seen: NDArray[np.bool_]) -> NDArray[np.intp]:
+    def _resting(
+        self, landmarks: LandmarkModel, points: Floats, seen: NDArray[np.bool_], started: Started
+    ) -> NDArray[np.intp]:
         """Frames at rest, after a first look at some frames without knowing rest."""
         frames = np.flatnonzero(seen)
+        sample = frames[:: max(1, len(frames) // self._config.first_look)]
+        tick = started("rest", len(sample))
         views = self._views(landmarks, points, frames)
         start = fit_shared_shape([self._problem(landmarks, points[view]) for view in views])[0]
-        sample = frames[:: max(1, len(frames) // self._config.first_look)]
         fit = FrameFit(self._model, landmarks, start, self._config.frame)
-        vectors = np.stack([fit.fit(points[frame])[0] for frame in sample])
+        vectors = np.empty((len(sample), landmarks.layout.size))
+        for row, frame in enumerate(sample):
+            vectors[row] = fit.fit(points[frame])[0]
+            tick()
         return sample[rest_frames(landmarks.layout, vectors, self._config.resting)]
 
     def _identity(
-        self, landmarks: LandmarkModel, points: Floats, seen: NDArray[np.bool_], resting: NDArray[np.intp]
-    ) -> tuple[Tensor, Tensor]:
+        self, landmarks: LandmarkModel, points: Floats, seen: NDArray[np.bool_], resting: NDArray[np.intp],
+        started: Started,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Vertex offsets, and a parameter vector at rest with the betas."""
+        tick = started("shape", 1)
         views = [view for view in self._views(landmarks, points, np.flatnonzero(seen)) if view not in resting]
         problems = [self._problem(landmarks, points[frame], at_rest=True) for frame in resting]
         problems += [self._problem(landmarks, points[frame]) for frame in views]
         vectors = fit_shared_shape(problems)
         n = len(resting)
         offsets = shared_offsets(self._model, problems[:n], vectors[:n], self._config.crop.size_px)
+        tick()
         return offsets, vectors[0]
 
     def _frames(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,26 @@ def video(
 
 
 @pytest.fixture(scope="module")
-def tracked(video: Path, head_model: HeadModel) -> TrackedVideo:
-    return VideoTracker(VideoTrackerConfig(), head_model).track(open_video(video))
+def steps() -> dict[str, int]:
+    """The tracker's steps in their order, and with how many threads torch worked while each made progress."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def tracked(video: Path, head_model: HeadModel, steps: dict[str, int]) -> Iterator[TrackedVideo]:
+    def started(name: str, total: int) -> Callable[[], None]:
+        assert total > 0
+        return lambda: steps.__setitem__(name, torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield VideoTracker(VideoTrackerConfig(), head_model).track(open_video(video), started=started)
+    torch.set_num_threads(before)
+
+
+def test_small_matrices_are_solved_on_one_thread(tracked: TrackedVideo, steps: dict[str, int]) -> None:
+    assert list(steps) == ["faces", "landmarks", "rest", "shape", "fit"]
+    assert {steps[name] for name in ("rest", "shape", "fit")} == {1} and torch.get_num_threads() == 2
 
 
 def test_the_performance_comes_back(tracked: TrackedVideo, performed: HeadParameters, head_model: HeadModel) -> None:
