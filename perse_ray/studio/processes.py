@@ -1,4 +1,4 @@
-"""A build as a process of its own: it outlives the page, and the server that started it."""
+"""A build as a process of its own on this machine: it outlives the page, and the server that started it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
+
+PERSE_BUILD = ("-m", "perse_ray.commands.main", "build")
+"""What Python runs, before the words of a build."""
 
 
 class Builder(Protocol):
@@ -38,11 +41,11 @@ class LocalBuilder:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, words: Sequence[str], log: Path) -> int:
-        command = [sys.executable, "-m", "perse_ray.commands.main", "build", *words]
         with log.open("wb") as out:
             child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-            )
+                [sys.executable, *PERSE_BUILD, *words], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
         self._children[child.pid] = child
         return child.pid
 

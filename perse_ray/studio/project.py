@@ -130,7 +130,7 @@ class Project:
     """When its build began."""
     ended: float = 0.0
     pid: int = 0
-    """Of the process that builds."""
+    """Names its build, for the builder that started it: on one machine, the process that builds."""
     message: str = ""
     """Why a build stands or failed, for people."""
 

@@ -21,6 +21,7 @@ from perse_ray.serving.ray_serve import proxy
 from perse_ray.serving.ray_serve.arguments import ServeArguments
 from perse_ray.serving.ray_serve.deployment import INGRESS
 from perse_ray.serving.ray_serve.renderer import DRAIN_S, RENDERER
+from perse_ray.studio.ray_serve import STUDIO, StudioArguments
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
@@ -148,6 +149,18 @@ def test_the_serve_configs_are_valid(config: dict[str, Any]) -> None:
     assert 1 <= scaling["min_replicas"] < scaling["max_replicas"]
     timeout_s, deadline_s = config["http_options"]["request_timeout_s"], Protection(tokens=None).media_s
     assert timeout_s > deadline_s, "our own answer to what takes too long comes before Serve's"
+
+
+def test_the_studios_serve_config_is_valid() -> None:
+    config = load("studio.yaml")
+    (application,) = ServeDeploySchema.model_validate(config).applications
+    assert misspelt(config) == []
+    module, _, name = application.import_path.partition(":")
+    assert hasattr(__import__(module, fromlist=[name]), name)
+    arguments = StudioArguments.model_validate(application.args)
+    assert arguments.authentication == "tokens" and not arguments.token_digests
+    assert set(deployments(config)) == {STUDIO} and cpus(config, STUDIO) == arguments.num_cpus
+    assert config["http_options"]["request_timeout_s"] > Protection(tokens=None).media_s
 
 
 def test_a_typo_in_a_serve_config_is_noticed() -> None:

@@ -6,6 +6,7 @@ import { Picture } from "../view/picture.js";
 import { HOME } from "../view/splats.js";
 
 const REACH = 0.5, PACE = 0.5, EACH_S = 4;
+const EVERY_MS = 38;           // slow enough for 25 frames a second, which leaves a machine without a GPU to the build
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 class Turning {
@@ -34,10 +35,11 @@ class Turning {
     });
     const tick = (now) => {
       if (feed !== this.feed) return;
+      requestAnimationFrame(tick);
+      if (now - this.before < EVERY_MS) return;
       this.advance(Math.min((now - (this.before ?? now)) / 1000, 0.25));
       this.before = now;
       this.picture.frame(now);
-      requestAnimationFrame(tick);
     };
     requestAnimationFrame(tick);
   }
