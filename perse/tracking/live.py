@@ -25,6 +25,7 @@ from perse.tracking.landmark_model import FitLayout
 from perse.tracking.landmark_problem import Floats, LandmarkProblem
 from perse.tracking.landmarks import N_SURFACE
 from perse.tracking.lips_at_rest import lips_closed
+from perse.tracking.narrowed_lips import Lips, lips_of, pucker_and_funnel, with_narrowed_lips
 from perse.tracking.one_euro import OneEuro
 from perse.tracking.one_thread import one_thread
 from perse.tracking.quick_landmarks import QuickLandmarkModel
@@ -90,6 +91,7 @@ class _Person:
     landmarks: QuickLandmarkModel
     fit: FrameFit
     rest: Floats  # [f, size]
+    lips: Lips  # at rest
     ahead: Rotation
 
 
@@ -172,7 +174,8 @@ class LiveTracker:
         own = QuickLandmarkModel(self._model, focal, centre, shared_offsets(self._model, [problem], [start], size))
         fit = FrameFit(self._model, own, start, config.frame)
         rest = np.stack([fit.fit(self._in_window(points, window))[0] for points in watched[-config.rest_frames :]])
-        return _Person(window, own, fit, rest, Rotation.from_rotvec(np.median(rest[:, own.layout.rotation], axis=0)))
+        ahead = Rotation.from_rotvec(np.median(rest[:, own.layout.rotation], axis=0))
+        return _Person(window, own, fit, rest, lips_of(mean), ahead)
 
     def _in_window(self, points: Floats, window: tuple[float, float, float]) -> Floats:
         left, top, side = window
@@ -187,6 +190,8 @@ class LiveTracker:
         vectors[-1, layout.rotation] = turned.as_rotvec()
         vectors[-1, layout.gaze] -= np.median(person.rest[:, layout.gaze], axis=0)
         vector = answered(layout, vectors[-1:], names, self._config.frame.fit.jaw_limit)[0]
+        narrowed = pucker_and_funnel(lips_of(points), person.lips)
+        vector[layout.expression] = with_narrowed_lips(vector[layout.expression], names, *narrowed)
         turns = [*range(3), layout.jaw, *range(layout.gaze.start, layout.gaze.stop)]
         vector[turns] = self._calm_turns.calm(vector[turns], time_s)
         vector[layout.expression] = self._calm_actions.calm(vector[layout.expression], time_s)
