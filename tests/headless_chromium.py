@@ -1,10 +1,12 @@
-"""A headless Chromium that draws in software and knows no host but this machine."""
+"""A headless Chromium that draws in software and knows no host but this machine, and what axe-core finds on a page."""
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,3 +29,13 @@ def headless_chromium(*more: str) -> Iterator[Any]:
         )  # fmt: skip
         yield running
         running.close()
+
+
+def axe_findings(page: Any) -> list[tuple[str, list[str]]]:
+    """Rules of axe-core that an open page breaks, each with where; the test is skipped where axe-core is not."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("axe-core is not here: pip install axe-playwright-python")
+    page.evaluate((Path(found.origin).parent / "axe.min.js").read_text())
+    result = page.evaluate("axe.run({ rules: { 'target-size': { enabled: true } } })")
+    return [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in result["violations"]]

@@ -52,6 +52,7 @@ class Turning {
   }
 
   meet(info) {
+    this.picture.meet(info);
     this.version = info.version.includes(" ") ? info.version : "";
     this.looks = [null, ...info.subjects];
     this.wear(Math.min(Math.max(this.shown, 0), this.looks.length - 1));

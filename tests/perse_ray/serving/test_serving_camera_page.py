@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
-from headless_chromium import headless_chromium
+from headless_chromium import axe_findings, headless_chromium
 from numpy.typing import NDArray
 
 from perse.data.motion_file import Motion, parse_motion
@@ -139,3 +139,37 @@ def test_who_may_not_use_the_camera_is_told_what_to_do(browser_with_a_camera: An
     page.click("#camera-use")
     until(page, f"{CAMERA}?.startsWith('No camera was found')")
     context.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(900, 700), (390, 760)], ids=["wide", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_camera_s_panel_is_for_everybody(
+    browser_with_a_camera: Any, address: str, width: int, height: int, scheme: Any
+) -> None:
+    """axe-core finds nothing before, while and after the avatar follows; the keyboard is enough; nothing is cut."""
+    context = browser_with_a_camera.new_context(
+        permissions=["camera"], viewport={"width": width, "height": height}, color_scheme=scheme
+    )
+    page = opened(context, address)
+    assert axe_findings(page) == []
+    Nodding.let_go.set()
+    press(page, "camera-use", "Enter")
+    until(page, f"{CAMERA} === 'The avatar follows you.'")
+    assert axe_findings(page) == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "camera-rest"
+    press(page, "camera-record", "Space")
+    until(page, f"{CAMERA} === 'Recording…'")
+    assert axe_findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for name in ("camera-use", "camera-rest", "camera-record"):
+        box = page.locator(f"#{name}").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["height"] >= 24
+    press(page, "camera-use", "Space")
+    until(page, f"{CAMERA} === ''")
+    context.close()
+
+
+def press(page: Any, button: str, key: str) -> None:
+    page.focus(f"#{button}")
+    page.keyboard.press(key)

@@ -131,6 +131,20 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a - b).mean())
 
 
+def test_a_head_s_shoulders_fade_from_the_side_and_a_body_s_legs_do_not(viewer: Viewer) -> None:
+    reaches = viewer.page.evaluate(
+        """async () => {
+          const { Picture } = await import("/view/picture.js");
+          const view = { yaw: 1, pitch: 0, zoom: 1, panX: 0, panY: 0 };
+          const picture = new Picture(document.createElement("canvas"), { view, compare: "off", changed() {} });
+          picture.stage.draw = () => {};
+          const reach = (joints) => { picture.meet({ joints }); picture.paint(); return picture.stage.reach; };
+          return [reach(["neck", "jaw"]), reach(["pelvis", "neck", "jaw"])];
+        }"""
+    )
+    assert reaches[0] < 0.2 and reaches[1] > 10
+
+
 def test_an_edit_slider_changes_the_picture_and_comes_back(viewer: Viewer) -> None:
     before = viewer.settled()
     viewer.set(HAT + "input[type=range]", 1)

@@ -76,6 +76,8 @@ class Viewer {
     this.edits.fill(info, (subject) => `v1/avatars/${encodeURIComponent(info.id)}/thumbnail?${query(subject)}`);
     this.face.fill(info);
     this.camera.meet(info);
+    this.picture.meet(info);
+    at("bust").parentElement.hidden = this.picture.whole;
     this.describe(info);
     this.feed.again();
     this.state.changed();

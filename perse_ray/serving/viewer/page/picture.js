@@ -10,12 +10,18 @@ const BODY_M = 0.45, HEAD_M = 0.145;          // how far there is something to s
 
 class Picture {
   constructor(canvas, state) {
-    Object.assign(this, { canvas, state, stage: new Stage(canvas, { transparent: true }), scene: null, dirty: false, wipe: 0.5, bust: true });
+    Object.assign(this, { canvas, state, stage: new Stage(canvas, { transparent: true }), scene: null, dirty: false, wipe: 0.5, bust: true, whole: false });
     this.clouds = { avatar: this.stage.cloud(), reference: this.stage.cloud() };
     Object.assign(this, { sharpness: 1, whileMoving: 1, gaps: [], follows: false, finishing: false });
     listen(canvas, state.view, () => { this.touch(); state.changed("view"); });
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.resize();
+  }
+
+  // A whole body keeps its legs from the side; a head's shoulders end somewhere.
+  meet({ joints }) {
+    this.whole = joints.includes("pelvis");
+    this.touch();
   }
 
   touch() { this.dirty = true; }
@@ -67,7 +73,7 @@ class Picture {
   paint() {
     const { stage, scene, clouds, canvas: { width, height } } = this, { view, compare } = this.state;
     const side = Math.min(Math.max((Math.abs(turned(view.yaw)) - FADES_FROM) / (FADED_AT - FADES_FROM), 0), 1);
-    stage.reach = this.bust && side ? BODY_M + side * (HEAD_M - BODY_M) : 1000;
+    stage.reach = this.bust && !this.whole && side ? BODY_M + side * (HEAD_M - BODY_M) : 1000;
     stage.clear([0, 0, 0, 0]);
     if (compare === "side") {
       const half = Math.floor(width / 2);
