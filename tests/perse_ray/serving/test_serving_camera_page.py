@@ -141,8 +141,9 @@ def test_who_may_not_use_the_camera_is_told_what_to_do(browser_with_a_camera: An
     context.close()
 
 
-@pytest.mark.parametrize(("width", "height"), [(900, 700), (390, 760)], ids=["wide", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(900, 700, "light"), (390, 760, "dark")], ids=["wide, light", "phone, dark"]
+)
 def test_the_camera_s_panel_is_for_everybody(
     browser_with_a_camera: Any, address: str, width: int, height: int, scheme: Any
 ) -> None:
