@@ -19,7 +19,7 @@ from perse.data.workspace import PHOTOGRAPH, Workspace
 from perse.errors import InputError
 from perse_ray.build.forget import forget, workspaces_of
 from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
-from perse_ray.build.traces import scan, traces_of
+from perse_ray.build.traces import PIECE_BYTES, PieceFinder, scan, traces_of
 from perse_ray.commands.forget import run as command
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.rows import in_process
@@ -98,3 +98,20 @@ def test_traces_do_not_accuse_another_person(tmp_path: Path) -> None:
     assert scan(traces_of(mine), [hers.path])[1] == []
     found = scan(traces_of(mine), [mine.path])[1]
     assert {Path(name).parent.name for name in found} >= {"portrait", "edits", "clips", "avatar"}
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 61, 62, 63, 64, 127, 951, 952])
+def test_a_piece_is_found_wherever_it_lies(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perse_ray.build.traces.CHUNK_BYTES", 64)
+    random = np.random.default_rng(at)
+    pieces = [random.bytes(PIECE_BYTES) for _ in range(50)]
+    finder, content = PieceFinder(pieces), bytearray(random.bytes(1000))
+    assert not finder.any_in(bytes(content)) and not any(piece in content for piece in pieces)
+    content[at : at + PIECE_BYTES] = pieces[7]
+    assert finder.any_in(bytes(content)) and len(content) == 1000
+    content[at + PIECE_BYTES - 1] ^= 1
+    assert not finder.any_in(bytes(content))
+
+
+def test_nothing_is_found_in_nothing_and_by_nobody() -> None:
+    assert not PieceFinder([b"x" * PIECE_BYTES]).any_in(b"") and not PieceFinder([]).any_in(bytes(100))
