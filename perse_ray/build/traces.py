@@ -120,28 +120,43 @@ def scan(traces: Traces, places: Iterable[Path]) -> tuple[int, list[str]]:
 class PieceFinder:
     """Finds any of thousands of pieces in one pass over a file; looked for one by one they take minutes.
 
-    A table knows the first four bytes of every piece, by a hash; only where it says yes are all bytes compared.
+    A table knows four bytes of every piece, by a hash; only where it says yes the piece is compared. They are four
+    different bytes: a file may be full of zeros.
 
     Args:
         pieces: of `PIECE_BYTES` each.
     """
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = frozenset(pieces)
-        heads = np.array([int.from_bytes(piece[:4], "little") for piece in self._pieces], "<u4")
+        self._by_key: dict[bytes, list[tuple[int, bytes]]] = {}
+        for piece in set(pieces):
+            at = _telling(piece)
+            self._by_key.setdefault(piece[at : at + 4], []).append((at, piece))
         self._known = np.zeros(1 << HASH_BITS, bool)
-        self._known[_hashed(heads)] = True
+        self._known[_hashed(np.frombuffer(b"".join(self._by_key), "<u4"))] = True
 
     def any_in(self, content: bytes) -> bool:
         """Whether any piece lies in the content, anywhere."""
-        for start in range(0, len(content) - PIECE_BYTES + 1, CHUNK_BYTES):
+        for start in range(0, len(content) - 3, CHUNK_BYTES):
             for shift in range(4):
                 count = min(CHUNK_BYTES // 4, (len(content) - start - shift) // 4)
-                heads = np.frombuffer(content, "<u4", count, start + shift)
-                places = start + shift + 4 * np.flatnonzero(self._known[_hashed(heads)])
-                if any(content[at : at + PIECE_BYTES] in self._pieces for at in places.tolist()):
+                keys = np.frombuffer(content, "<u4", count, start + shift)
+                places = start + shift + 4 * np.flatnonzero(self._known[_hashed(keys)])
+                if any(self._lies_at(content, place) for place in places.tolist()):
                     return True
         return False
+
+    def _lies_at(self, content: bytes, place: int) -> bool:
+        """Whether a piece lies where its key was seen."""
+        return any(
+            place >= at and content[place - at : place - at + PIECE_BYTES] == piece
+            for at, piece in self._by_key.get(content[place : place + 4], ())
+        )
+
+
+def _telling(piece: bytes) -> int:
+    """Where a piece has four different bytes in a row; 0 if nowhere."""
+    return next((at for at in range(len(piece) - 3) if len(set(piece[at : at + 4])) == 4), 0)
 
 
 def _hashed(heads: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -104,7 +104,7 @@ def test_traces_do_not_accuse_another_person(tmp_path: Path) -> None:
 def test_a_piece_is_found_wherever_it_lies(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("perse_ray.build.traces.CHUNK_BYTES", 64)
     random = np.random.default_rng(at)
-    pieces = [random.bytes(PIECE_BYTES) for _ in range(50)]
+    pieces = [bytes(at % 7) + random.bytes(PIECE_BYTES - at % 7) for _ in range(50)]
     finder, content = PieceFinder(pieces), bytearray(random.bytes(1000))
     assert not finder.any_in(bytes(content)) and not any(piece in content for piece in pieces)
     content[at : at + PIECE_BYTES] = pieces[7]

@@ -52,6 +52,7 @@ class Studio {
     const [id, step = ""] = location.hash.slice(1).split("/").map(decodeURIComponent), known = id === "new" ? "" : id;
     if (known === "content") return;                    // the link that skips the projects
     const moved = known !== this.id || step !== this.step;
+    if (known) at("gone").hidden = true;
     problem("");
     if (known !== this.id) this.project = this.project?.id === known ? this.project : null;
     Object.assign(this, { id: known, step });
@@ -164,7 +165,10 @@ class Studio {
   // A removal is over. Those from before this page was opened are old news.
   told(gone) {
     if (this.removed === 0 && !this.forgetting) return;
-    news(`Deleted: ${gone.files} files, ${gone.mib} MiB.`);
+    const says = `Deleted: ${gone.files} files, ${gone.mib} MiB.`;
+    news(says);
+    at("gone").textContent = says;
+    at("gone").hidden = false;
     const rest = [...gone.problems, ...gone.left.map((file) => `still there: ${file}`)];
     if (rest.length) problem(`Not everything is gone: ${rest.join("; ")}`);
   }

@@ -109,7 +109,7 @@ def test_the_page_is_there_for_who_has_a_token(client: httpx.Client) -> None:
 
 
 def test_a_build_of_the_page_runs_on_the_cluster(client: httpx.Client, runs: Path) -> None:
-    """Up to the middle of a real build, which is then cancelled; `test_studio_whole.py` has one to its end."""
+    """Up to the middle of a real build, which is then cancelled."""
     client.headers["authorization"] = f"Bearer {TOKEN}"
     projects = Projects(runs)
     key = looked_at(projects)

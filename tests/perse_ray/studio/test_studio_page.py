@@ -240,6 +240,7 @@ def test_everything_can_be_deleted_after_a_question(
     window.page.click("#forget")
     window.page.click("#forget-dialog [value=yes]")
     window.says("#status", "Deleted")
+    window.seen("#gone")
     assert key not in served.studio.projects.ids() and window.page.is_visible("#start")
 
 
