@@ -53,10 +53,10 @@ def test_which_edits_are_accepted_depends_on_no_number_of_editors(tmp_path: Path
         workspace = Workspace.open(place)
         archive.save_portrait(workspace, small_portrait())
         studio = fake_studio(journal)
-        pool = replace(studio.edit_pool, workers=(editors, editors), first_workers=editors, batch_size=2)
-        found = synthesize(
-            workspace, replace(studio, edit_pool=pool), FakeSupply(6, texts), execute=execute, show=lambda _: None
-        )
+        patient = replace(studio.edit_pool, time_limit_s=600.0)  # a row that a busy machine stops is one refused
+        pool = replace(patient, workers=(editors, editors), first_workers=editors, batch_size=2)
+        studio = replace(studio, edit_pool=pool, screen_pool=patient, animate_pool=patient)
+        found = synthesize(workspace, studio, FakeSupply(6, texts), execute=execute, show=lambda _: None)
         return found, sum(line.startswith("edit ") for line in journal.read_text().splitlines())
 
     here, tried = made(tmp_path / "here", in_process.run, 1)
