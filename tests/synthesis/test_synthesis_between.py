@@ -17,9 +17,10 @@ from perse.head import HeadModel
 from perse.synthesis.procedural.attachments import textures
 from perse.synthesis.procedural.attachments.between import Between
 from perse.synthesis.procedural.attachments.earrings import build_earrings
-from perse.synthesis.procedural.attachments.hat_models import Brim, Colors, Crown, HatModel, Piece, RimPlane
+from perse.synthesis.procedural.attachments.hat_models import Brim, Crown, HatModel, RimPlane
 from perse.synthesis.procedural.attachments.hats import assemble, build_hat
 from perse.synthesis.procedural.attachments.headphones import build_headphones
+from perse.synthesis.procedural.attachments.pieces import Piece
 from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.prompts import complete
 
@@ -31,10 +32,10 @@ def skull(head_model: HeadModel) -> Skull:
 
 def hat(skull: Skull, width: float, height: float, color: int, *, brim: bool = True) -> tuple[Attachment, ...]:
     crown = Crown(((0, 1.0), (height / 2, 0.9), (height, 0.8), (height, 0.0)))
-    pieces = [Piece("hat", (crown,), lambda colors: textures.plain(colors.color, mottle=0))]
+    pieces = [Piece("hat", (crown,), lambda _: textures.plain((color,) * 3, mottle=0))]
     if brim:
         pieces.append(Piece("brim", (Brim(width, lambda way, azimuth: -10 * way + 0 * azimuth),), pieces[0].coat))
-    return assemble(HatModel(RimPlane(0.5, 0.2), tuple(pieces)), skull, Colors("", (color,) * 3, (0, 0, 0), "plain"))
+    return assemble(HatModel(RimPlane(0.5, 0.2), tuple(pieces)), skull, {})
 
 
 def worn(skull: Skull, category: Category, **given: str) -> tuple[Attachment, ...]:

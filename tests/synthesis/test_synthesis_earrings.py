@@ -75,5 +75,5 @@ def test_stone_and_metal_have_their_own_colours(skull: Skull) -> None:
 
 
 def test_what_is_not_earrings_is_refused(skull: Skull) -> None:
-    with pytest.raises(PromptError, match="expected earrings"):
+    with pytest.raises(PromptError, match="expected a prompt for earrings"):
         build_earrings(skull, AttributePrompt("nose", Category.NOSE, (), "", 0))

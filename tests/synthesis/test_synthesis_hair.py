@@ -13,10 +13,21 @@ from perse.errors import PromptError
 from perse.head import HeadParameters
 from perse.synthesis.procedural.attachments.hair import build_hair
 from perse.synthesis.procedural.attachments.hair_colors import HAIR_COLORS
+from perse.synthesis.procedural.attachments.hair_curtain import CurtainShape
+from perse.synthesis.procedural.attachments.hair_fringe import FringeShape
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.hair_styles import STYLES, hair_request
+from perse.synthesis.procedural.attachments.hair_styles import (
+    HAIR_STYLES,
+    Curtain,
+    Fringe,
+    HairStyle,
+    Roots,
+    Strands,
+)
+from perse.synthesis.procedural.attachments.hair_textures import StrandLook
 from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
 from perse.synthesis.prompts import vocabulary
+from perse.synthesis.prompts.vocabulary import VOCABULARIES
 
 STYLED: tuple[tuple[tuple[str, str], ...], ...] = (
     (("length", "long"), ("parting", "middle"), ("style", "loose"), ("texture", "straight")),
@@ -30,6 +41,17 @@ STYLED: tuple[tuple[tuple[str, str], ...], ...] = (
     (("parting", "side"), ("style", "cropped")),
     (("style", "buzz"),),
     (("style", "bun"),),
+)
+
+PIXIE = HairStyle(
+    {
+        "": (
+            Roots(),
+            Curtain(shape=CurtainShape(fall=0.02, ear_level=0.03, end_lift=0.007)),
+            Fringe(shape=FringeShape(rise=9.0)),
+        )
+    },
+    {"straight": Strands(look=StrandLook(columns=1024, clumps=50, tip_raggedness=0.3))},
 )
 
 
@@ -159,17 +181,30 @@ def test_bald_wears_nothing(skull: Skull) -> None:
 def test_everything_in_the_vocabulary_is_known() -> None:
     slots = vocabulary(Category.HAIR)
     assert set(slots["color"]) <= set(HAIR_COLORS)
-    assert set(slots["style"]) - {"natural"} <= set(STYLES)
-    for texture in slots["texture"]:
-        hair_request(prompt((("style", "bob"), ("texture", texture))))
-    for length in slots["length"]:
-        style = "afro" if length == "medium" else "loose"
-        hair_request(prompt((("length", length), ("style", style))))
+    assert set(slots["style"]) - {"natural"} == set(HAIR_STYLES)
+    for word in VOCABULARIES[Category.HAIR].combinations():
+        row = HAIR_STYLES.get(word["style"])
+        assert row is None or word.get("length", next(iter(row.lengths))) in row.lengths
+        assert row is None or len(row.strands) == 1 or word.get("texture", "straight") in row.strands
+
+
+def test_a_style_that_is_not_in_the_table_is_a_row(skull: Skull, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/attachments.md says so: a pixie cut of layers that others have."""
+    monkeypatch.setitem(HAIR_STYLES, "pixie", PIXIE)
+    made = build_hair(skull, prompt((("style", "pixie"),)))
+    assert [layer.name for layer in made] == ["scalp", *(f"hair shell {n}" for n in range(3)), "fringe 0", "fringe 1"]
+    bob = build_hair(skull, prompt(STYLED[3]))
+    assert min(layer.vertices[:, 1].min() for layer in made) > min(layer.vertices[:, 1].min() for layer in bob) + 0.04
 
 
 @pytest.mark.parametrize(
     "slots",
-    [(("style", "mullet"),), (("style", "bob"), ("texture", "crimped")), (("length", "epic"), ("style", "loose"))],
+    [
+        (("style", "mullet"),),
+        (("style", "bob"), ("texture", "crimped")),
+        (("length", "epic"), ("style", "loose")),
+        (("length", "epic"), ("style", "afro")),
+    ],
 )
 def test_unknown_wishes_are_refused(skull: Skull, slots: tuple[tuple[str, str], ...]) -> None:
     with pytest.raises(PromptError, match="choose"):

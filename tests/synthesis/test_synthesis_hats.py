@@ -14,13 +14,12 @@ from perse.synthesis.procedural.attachments import textures
 from perse.synthesis.procedural.attachments.hat_models import (
     HAT_MODELS,
     Brim,
-    Colors,
     Crown,
     HatModel,
-    Piece,
     RimPlane,
 )
 from perse.synthesis.procedural.attachments.hats import assemble, build_hat, rim_plane
+from perse.synthesis.procedural.attachments.pieces import Piece, dyed
 from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.prompts import complete, vocabulary
 
@@ -48,10 +47,10 @@ def test_every_kind_of_the_vocabulary_is_a_row() -> None:
 
 def test_a_hat_that_is_not_in_the_table_is_a_row(head_model: HeadModel, skull: Skull) -> None:
     """docs/attachments.md says so: a bucket hat of two shapes that others have."""
-    cloth = Piece("bucket", (Crown(((0, 1.0), (40, 0.97), (95, 0.9), (96, 0.0))),), lambda c: textures.felt(c.color))
+    cloth = Piece("bucket", (Crown(((0, 1.0), (40, 0.97), (95, 0.9), (96, 0.0))),), dyed(textures.felt))
     brim = Piece("bucket brim", (Brim(45, lambda way, azimuth: -30 * way + 0 * azimuth),), cloth.coat)
     model = HatModel(RimPlane(front=0.55, back=0.25), (cloth, brim))
-    made = assemble(model, skull, Colors("teal", (20, 140, 140), (0, 0, 0), "plain"))
+    made = assemble(model, skull, {"color": "teal"})
     assert [item.name for item in made] == ["bucket", "bucket brim"]
     assert np.ptp(made[1].vertices[:, 0]) > np.ptp(made[0].vertices[:, 0]) + 0.05
     assert made[1].vertices[:, 1].min() < made[0].vertices[:, 1].min() - 0.02
@@ -129,5 +128,5 @@ def test_same_prompt_same_hat(skull: Skull) -> None:
 def test_what_is_not_a_hat_is_refused(skull: Skull) -> None:
     with pytest.raises(PromptError, match="fez"):
         build_hat(skull, AttributePrompt("hat", Category.HAT, (("kind", "fez"),), "", 0))
-    with pytest.raises(PromptError, match="expected a hat"):
+    with pytest.raises(PromptError, match="expected a prompt for hat"):
         build_hat(skull, AttributePrompt("nose", Category.NOSE, (), "", 0))

@@ -62,5 +62,5 @@ def test_gaming_headphones_have_a_microphone_near_the_mouth(skull: Skull) -> Non
 
 
 def test_what_is_not_headphones_is_refused(skull: Skull) -> None:
-    with pytest.raises(PromptError, match="expected headphones"):
+    with pytest.raises(PromptError, match="expected a prompt for headphones"):
         build_headphones(skull, AttributePrompt("nose", Category.NOSE, (), "", 0))

@@ -74,6 +74,8 @@ def _hair(slots: Slots) -> str:
         return f"{color} hair tied up in a bun"
     if style == "bob":
         return _with_article(f"{slots['texture']} {color} bob haircut")
+    if "length" not in slots:
+        return _with_article(f"{color} {style}")
     length = "shoulder-length" if slots["length"] == "shoulder" else slots["length"]
     hair = f"{length} {slots['texture']} {color} hair"
     return f"{hair} with a fringe" if style == "fringe" else f"{hair} parted {_PARTINGS[slots['parting']]}"

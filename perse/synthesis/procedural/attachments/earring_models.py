@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Profile = tuple[tuple[float, float], ...]
-"""Pairs of the way along an axis and the radius there."""
+from perse.synthesis.procedural.attachments.pieces import Piece, Profile, dyed
+from perse.synthesis.procedural.attachments.surfaces import Finish
+from perse.synthesis.procedural.attachments.textures import Rgb, Texture, faceted, plain
+from perse.synthesis.prompts.palette import METALS, STONES
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,25 @@ class Plate:
 Shape = Bead | Hoop | Setting | Hanging | Plate
 
 
-@dataclass(frozen=True)
-class EarringModel:
-    """What is of metal, and what is of stone or pearl."""
+_METAL = Finish(gloss=0.85, exponent=14)
+_STONE = Finish(gloss=0.50, exponent=26)
+_PEARL = Finish(gloss=0.30, exponent=12)
+_CUT = frozenset(STONES) - {"pearl"}
 
-    metal: tuple[Shape, ...]
-    stone: tuple[Shape, ...] = ()
+
+def _burnished(metal: Rgb) -> Texture:
+    """Metals are seen by what they mirror: their own colour is kept a little down to leave room for it."""
+    red, green, blue = metal
+    return plain((int(red * 0.86), int(green * 0.86), int(blue * 0.86)))
+
+
+def _jewel(*, metal: tuple[Shape, ...], stone: tuple[Shape, ...] = ()) -> tuple[Piece[Shape], ...]:
+    """What is of metal, and what is of stone or pearl."""
+    made = (Piece("earring metal", metal, dyed(_burnished, "metal", METALS), _METAL, "metal"),)
+    if not stone:
+        return made
+    pearls = Piece("pearls", stone, dyed(plain, "stone", STONES), _PEARL, "stone", ("stone", frozenset({"pearl"})))
+    return (*made, pearls, Piece("stones", stone, dyed(faceted, "stone", STONES), _STONE, "stone", ("stone", _CUT)))
 
 
 def _tiers(radius: float, lengths: dict[float, float]) -> Iterator[tuple[Hanging, Hanging]]:
@@ -76,12 +91,12 @@ def _tiers(radius: float, lengths: dict[float, float]) -> Iterator[tuple[Hanging
 
 _TIERS = tuple(_tiers(10.6, {-9.5: 8.0, -4.8: 13.0, 0.0: 17.0, 4.8: 13.0, 9.5: 8.0}))
 
-EARRING_MODELS: dict[str, EarringModel] = {
-    "hoop": EarringModel(metal=(Hoop(19, 2.8),)),
-    "stud": EarringModel(
+EARRING_MODELS: dict[str, tuple[Piece[Shape], ...]] = {
+    "hoop": _jewel(metal=(Hoop(19, 2.8),)),
+    "stud": _jewel(
         metal=(Setting(((0, 0.0), (0, 7.6), (2.2, 7.8), (3.2, 6.4))),), stone=(Bead(6.2, out=4.2),)
     ),
-    "drop": EarringModel(
+    "drop": _jewel(
         metal=(
             Bead(3.6),
             Hanging(1.0, ((0, 1.0), (11, 1.0))),
@@ -94,7 +109,7 @@ EARRING_MODELS: dict[str, EarringModel] = {
         ),
     ),
     # A half-moon plate with three tiers of beads below it.
-    "chandelier": EarringModel(
+    "chandelier": _jewel(
         metal=(
             Bead(4.0),
             Plate(12.0, ((-0.9, 0.0), (-0.8, 9.0), (0, 10.6), (0.8, 9.0), (0.9, 0.0))),

@@ -9,32 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt
-from perse.errors import PromptError
-from perse.synthesis.procedural.attachments import textures
 from perse.synthesis.procedural.attachments.earring_models import (
     EARRING_MODELS,
     Bead,
     Hanging,
     Hoop,
     Plate,
-    Profile,
     Setting,
     Shape,
 )
+from perse.synthesis.procedural.attachments.pieces import Piece, Profile, put_together, slots_of
 from perse.synthesis.procedural.attachments.skull import Skull
-from perse.synthesis.procedural.attachments.surfaces import Finish, Surface, ball, join, lathe, ring, tube, unit
-from perse.synthesis.prompts import complete
-from perse.synthesis.prompts.palette import METALS, STONES
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, lathe, ring, tube, unit
 
-FloatArray = NDArray[np.float64]
-
-_METAL = Finish(gloss=0.85, exponent=14)
-_STONE = Finish(gloss=0.50, exponent=26)
-_PEARL = Finish(gloss=0.30, exponent=12)
 _DOWN = np.array([0.0, -1.0, 0.0])
 _SIZES = {"small": 0.85, "medium": 1.0, "large": 1.4}
 
@@ -48,29 +38,14 @@ def build_earrings(skull: Skull, prompt: AttributePrompt, lift_m: float = 0.0) -
     Raises:
         PromptError: a slot or value that is not in the vocabulary.
     """
-    if prompt.category is not Category.EARRINGS:
-        raise PromptError(f"expected earrings, got a prompt for {prompt.category.value}")
-    slots = complete(Category.EARRINGS, dict(prompt.attributes))
-    model = EARRING_MODELS[slots["kind"]]
-    hangers = [
-        _Hanger.at(skull, side, sign, lift_m, _SIZES[slots["size"]]) for side, sign in enumerate((1.0, -1.0))
-    ]  # fmt: skip
-    metal = [hanger.hung(shape, "metal") for hanger in hangers for shape in model.metal]
-    stone = [hanger.hung(shape, "stone") for hanger in hangers for shape in model.stone]
-    made = [join("earring metal", Part.EARRINGS, metal, textures.plain(_burnished(slots["metal"])), _METAL)]
-    if stone:
-        jewel = slots["stone"]
-        if jewel == "pearl":
-            made.append(join("pearls", Part.EARRINGS, stone, textures.plain(STONES[jewel]), _PEARL))
-        else:
-            made.append(join("stones", Part.EARRINGS, stone, textures.faceted(STONES[jewel]), _STONE))
-    return tuple(made)
+    slots = slots_of(prompt, Category.EARRINGS)
+    size = _SIZES[slots["size"]]
+    hangers = [_Hanger.at(skull, side, sign, lift_m, size) for side, sign in enumerate((1.0, -1.0))]
 
+    def surfaces(piece: Piece[Shape]) -> list[Surface]:
+        return [hanger.hung(shape, piece.place) for hanger in hangers for shape in piece.shapes]
 
-def _burnished(metal: str) -> textures.Rgb:
-    """Metals are seen by what they mirror: their own colour is kept a little down to leave room for it."""
-    red, green, blue = METALS[metal]
-    return int(red * 0.86), int(green * 0.86), int(blue * 0.86)
+    return put_together(EARRING_MODELS[slots["kind"]], slots, Part.EARRINGS, surfaces)
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,21 @@
-"""Build hair for a head: from a prompt to shells, locks and a painted scalp.
-
-Loose hair is three nested shells per side, thinner outwards, with single locks over them; hair on the skull (cropped,
-combed back, afro) is a stack of caps. Underneath lies a scalp in the hair's colour, because no shell is quite dense.
-"""
+"""Build hair for a head: from a prompt to a row of `HAIR_STYLES`, and that grown layer by layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
+
+import numpy as np
 
 from perse.data import Attachment, AttributePrompt
-from perse.synthesis.procedural.attachments.hair_afro import afro
-from perse.synthesis.procedural.attachments.hair_loose import loose_hair
+from perse.errors import PromptError
+from perse.synthesis.procedural.attachments.hair_colors import hair_color
+from perse.synthesis.procedural.attachments.hair_layers import Growth
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.hair_short import buzz_cut, cropped_hair
-from perse.synthesis.procedural.attachments.hair_styles import HairRequest, hair_request
-from perse.synthesis.procedural.attachments.hair_updo import bun, ponytail
+from perse.synthesis.procedural.attachments.hair_styles import HAIR_STYLES
 from perse.synthesis.procedural.attachments.skull import Skull
 
-_BUILDERS: dict[str, Callable[[Scalp, HairRequest], list[Attachment]]] = {
-    "loose": loose_hair,
-    "bob": loose_hair,
-    "fringe": loose_hair,
-    "afro": afro,
-    "ponytail": ponytail,
-    "bun": bun,
-    "cropped": cropped_hair,
-    "buzz": buzz_cut,
-}
+_TEXTURES = ("straight", "wavy", "curly")
+_PARTINGS_DEG = {"middle": 4.0, "side": 27.0}
 
 
 def build_hair(skull: Skull, prompt: AttributePrompt) -> tuple[Attachment, ...]:
@@ -34,7 +23,7 @@ def build_hair(skull: Skull, prompt: AttributePrompt) -> tuple[Attachment, ...]:
 
     Args:
         skull: the fitted head.
-        prompt: of category hair, with a `style` other than "natural"; see `HairRequest`.
+        prompt: of category hair, with a `style` other than "natural"; slots that it leaves out take their usual value.
 
     Returns:
         Attachments in the head's rest space, inner layers first; none for a bald head. The same arguments give the
@@ -43,7 +32,24 @@ def build_hair(skull: Skull, prompt: AttributePrompt) -> tuple[Attachment, ...]:
     Raises:
         PromptError: a slot's value is unknown.
     """
-    request = hair_request(prompt)
-    if request.style == "bald":
-        return ()
-    return tuple(_BUILDERS[request.style](Scalp.of(skull), request))
+    name = prompt.get("style", "loose")
+    style = HAIR_STYLES[_known(prompt, "style", name, HAIR_STYLES)]
+    texture = _known(prompt, "texture", prompt.get("texture", "straight"), _TEXTURES)
+    usual = next(iter(style.lengths))
+    length = _known(prompt, "length", prompt.get("length", usual), style.lengths) if usual else usual
+    # Which side a parting is on is left to chance: the prompt does not say.
+    side = 1 if prompt.seed % 2 else -1
+    growth = Growth(
+        scalp=Scalp.of(skull),
+        color=hair_color(prompt.get("color", "brown")),
+        strands=style.strands.get(texture, style.strands["straight"]),
+        parting=side * _PARTINGS_DEG.get(prompt.get("parting"), _PARTINGS_DEG["middle"]),
+        rng=np.random.default_rng(prompt.seed),
+    )
+    return tuple(made for layer in style.lengths[length] for made in growth.grown(layer))
+
+
+def _known(prompt: AttributePrompt, slot: str, value: str, known: Iterable[str]) -> str:
+    if value not in known:
+        raise PromptError(f"{prompt.key}: unknown hair {slot} {value!r}: choose one of {', '.join(known)}")
+    return value

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.hair_sheets import ramp
 from perse.synthesis.procedural.attachments.hair_textures import smoothstep, wrapped_noise
 from perse.synthesis.procedural.attachments.skull import angles, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ramp, unit
 
 _COLUMNS = 72
 _ROWS = 22
@@ -164,6 +163,6 @@ def _edge_alpha(
     return edge.coverage * smoothstep((above - begin) / edge.softness)
 
 
-def whorl() -> FloatArray:
-    """Where hair radiates from when nobody combs it: just behind the crown."""
-    return directions(np.pi, np.deg2rad(66))
+def back_of_head(elevation_deg: float) -> FloatArray:
+    """The direction so far above the back of the head."""
+    return directions(np.pi, np.deg2rad(elevation_deg))

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.hair_sheets import ramp, resampled, smoothed_along
+from perse.synthesis.procedural.attachments.hair_sheets import resampled, smoothed_along
 from perse.synthesis.procedural.attachments.skull import angles, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ramp, unit
 
 _OVER_SKULL = 16
 """Points of a strand between the parting and the ears."""

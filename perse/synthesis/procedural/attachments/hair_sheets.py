@@ -73,9 +73,3 @@ def smoothed_along(points: FloatArray, sigma: float) -> FloatArray:
     row = np.arange(len(points), dtype=float)
     keep = np.clip(np.minimum(row, row[::-1]) / (2 * sigma), 0, 1)[:, None, None]
     return points * (1 - keep) + smooth * keep
-
-
-def ramp(x: FloatArray | float) -> FloatArray:
-    """Hermite ramp: 0 below 0, 1 above 1."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)

@@ -8,14 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.hair_sheets import ramp
-from perse.synthesis.procedural.attachments.skull import directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
-
-BUN_POLE = directions(np.pi, np.deg2rad(72))
-"""Where a bun sits: high enough to be seen from the front."""
-TAIL_POLE = directions(np.pi, np.deg2rad(56))
-"""Where a ponytail is tied."""
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ramp, unit
 
 _TAIL_ROWS, _TAIL_COLUMNS = 26, 21
 
@@ -34,9 +27,9 @@ class TailShape:
     """Swing of its waves."""
 
 
-def tail(scalp: Scalp, shape: TailShape, rng: np.random.Generator) -> Surface:
+def tail(scalp: Scalp, pole: FloatArray, shape: TailShape, rng: np.random.Generator) -> Surface:
     """A tube that rises from the tie, arches over and falls beside the neck; u once around, v from tie to tips."""
-    path = _tail_path(scalp, shape)
+    path = _tail_path(scalp, pole, shape)
     t = np.linspace(0, 1, _TAIL_ROWS)
     if shape.wave > 0:
         sway = shape.wave * ramp((t - 0.15) / 0.3) * np.sin(2 * np.pi * shape.length / 0.085 * t + rng.uniform(0, 6))
@@ -57,11 +50,11 @@ def tail(scalp: Scalp, shape: TailShape, rng: np.random.Generator) -> Surface:
     return Surface(points, uvs, inner, shade)
 
 
-def _tail_path(scalp: Scalp, shape: TailShape) -> FloatArray:
+def _tail_path(scalp: Scalp, pole: FloatArray, shape: TailShape) -> FloatArray:
     """The axis of the tail, [rows, 3]: gravity bends a stiff start, the head is kept clear of."""
     step = shape.length / (_TAIL_ROWS - 1)
-    position = TAIL_POLE * (scalp.bare_radius(TAIL_POLE[None])[0] + 0.006)
-    heading = unit(TAIL_POLE * 1.0 + np.array([0.35 * shape.side, 0.75, 0.0]))
+    position = pole * (scalp.bare_radius(pole[None])[0] + 0.006)
+    heading = unit(pole * 1.0 + np.array([0.35 * shape.side, 0.75, 0.0]))
     path = [position]
     for index in range(1, _TAIL_ROWS):
         done = index / (_TAIL_ROWS - 1)
@@ -78,10 +71,10 @@ def _tail_path(scalp: Scalp, shape: TailShape) -> FloatArray:
     return gaussian_filter1d(np.array(path), 1.2, axis=0, mode="nearest")
 
 
-def band(scalp: Scalp, radius: float = 0.0115) -> Surface:
+def band(scalp: Scalp, pole: FloatArray, radius: float = 0.0115) -> Surface:
     """The hair wound around the tie of a ponytail: a short ring."""
-    base = TAIL_POLE * (scalp.bare_radius(TAIL_POLE[None])[0] + 0.001)
-    heading = unit(TAIL_POLE + np.array([0.0, 0.35, 0.0]))
+    base = pole * (scalp.bare_radius(pole[None])[0] + 0.001)
+    heading = unit(pole + np.array([0.0, 0.35, 0.0]))
     side = unit(np.cross(heading, np.array([1.0, 0.0, 0.1])))
     up = np.cross(side, heading)
     turn = np.linspace(0, 2 * np.pi, 17)
@@ -93,10 +86,10 @@ def band(scalp: Scalp, radius: float = 0.0115) -> Surface:
     return Surface(points, uvs, np.broadcast_to(base, points.shape), np.full(points.shape[:2], 0.62))
 
 
-def knot(scalp: Scalp, rng: np.random.Generator, radius: float = 0.037) -> list[Surface]:
+def knot(scalp: Scalp, pole: FloatArray, rng: np.random.Generator, radius: float = 0.037) -> list[Surface]:
     """A bun: strands wound around a ball in two overlapping coils; v runs along the strands."""
-    centre = BUN_POLE * (scalp.bare_radius(BUN_POLE[None])[0] + 0.62 * radius)
-    axis = unit(BUN_POLE + np.array([0.0, 0.25, 0.0]))
+    centre = pole * (scalp.bare_radius(pole[None])[0] + 0.62 * radius)
+    axis = unit(pole + np.array([0.0, 0.25, 0.0]))
     first = unit(np.cross(axis, np.array([1.0, 0.0, 0.2])))
     second = np.cross(axis, first)
     pieces = []

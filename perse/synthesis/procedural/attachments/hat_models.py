@@ -5,19 +5,18 @@ A new kind is a row here and its name in the vocabulary (`perse/synthesis/prompt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perse.synthesis.procedural.attachments import textures
+from perse.synthesis.procedural.attachments.pieces import Piece, Profile, Slots, dyed
 from perse.synthesis.procedural.attachments.skull import Skull, directions
-from perse.synthesis.procedural.attachments.surfaces import Finish
+from perse.synthesis.procedural.attachments.surfaces import Finish, FloatArray, ramp
 from perse.synthesis.procedural.attachments.textures import Rgb, Texture
 from perse.synthesis.prompts.palette import FABRIC
 
-FloatArray = NDArray[np.float64]
 Heights = Callable[[FloatArray, FloatArray], FloatArray]
 """Millimetres by the way along a piece, [rows, 1] in [0, 1], and the azimuth [c], 0 at the front."""
 
@@ -61,7 +60,7 @@ class Dome:
 class Cuff:
     """A turned-up edge: pairs of height above the rim and lift off the skin, inside, fold and outside."""
 
-    section: tuple[tuple[float, float], ...]
+    section: Profile
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Crown:
         pinch: millimetres by which it is pressed in from above.
     """
 
-    profile: tuple[tuple[float, float], ...]
+    profile: Profile
     inside: float = 0.0
     pinch: Heights | None = None
 
@@ -131,114 +130,63 @@ Shape = Dome | Cuff | Crown | Brim | Visor | Button | Pompom | Band | Bow
 
 
 @dataclass(frozen=True)
-class Colors:
-    """What the prompt says about colours: the hat's name and value, the band's, and whether there is a detail."""
-
-    name: str
-    color: Rgb
-    band: Rgb
-    detail: str
-
-    @classmethod
-    def of(cls, slots: Mapping[str, str]) -> Colors:
-        band = FABRIC[slots["band"]] if "band" in slots else FABRIC[slots["color"]]
-        return cls(slots["color"], FABRIC[slots["color"]], band, slots.get("detail", "plain"))
-
-
-@dataclass(frozen=True)
-class Piece:
-    """What has one material.
-
-    Attributes:
-        coat: makes its texture.
-        detail: the piece is there only if the prompt asks for this detail.
-        woolly: the ends of wool pass light on.
-        casts_shadow: whether it darkens what is below; one layer of several suffices.
-    """
-
-    name: str
-    shapes: tuple[Shape, ...]
-    coat: Callable[[Colors], Texture]
-    finish: Finish = field(default_factory=Finish)
-    detail: str | None = None
-    woolly: bool = False
-    casts_shadow: bool = True
-
-
-@dataclass(frozen=True)
 class HatModel:
     """A kind of hat. Its first piece is what covers the head."""
 
     rim: RimPlane
-    pieces: tuple[Piece, ...]
-
-
-def smooth(value: FloatArray | float) -> FloatArray:
-    """From 0 at 0 to 1 at 1 without a corner."""
-    value = np.clip(value, 0, 1)
-    return value * value * (3 - 2 * value)
+    pieces: tuple[Piece[Shape], ...]
 
 
 _COTTON = Finish(gloss=0.05, exponent=14)
 _FELT = Finish(gloss=0.04, exponent=10)
 _SILK = Finish(gloss=0.30, exponent=9)
 _RIBBON = Finish(gloss=0.12, exponent=18)
+_BAND = dyed(textures.ribbon, "band")
 _WHITE: Rgb = (236, 234, 229)
 _STRAW = {"yellow": (222, 186, 120), "brown": (168, 118, 70)}
 """Colours that straw has; wide-brimmed hats of other colours are felt."""
 
 
-def _knit(colors: Colors) -> Texture:
-    stripe = textures.contrasting(colors.color) if colors.detail == "striped" else None
-    return textures.knit(colors.color, stripe=stripe)
+def _knit(slots: Slots) -> Texture:
+    color = FABRIC[slots["color"]]
+    return textures.knit(color, stripe=textures.contrasting(color) if slots.get("detail") == "striped" else None)
 
 
-def _panels(colors: Colors) -> Texture:
-    return textures.panels(colors.color, _WHITE if colors.detail == "two-tone" else None)  # as its sentence says
+def _panels(slots: Slots) -> Texture:
+    front = _WHITE if slots.get("detail") == "two-tone" else None  # as its sentence says
+    return textures.panels(FABRIC[slots["color"]], front)
 
 
-def _straw_or_felt(colors: Colors) -> Texture:
-    return textures.straw(_STRAW[colors.name]) if colors.name in _STRAW else textures.felt(colors.color)
+def _straw_or_felt(slots: Slots) -> Texture:
+    name = slots["color"]
+    return textures.straw(_STRAW[name]) if name in _STRAW else textures.felt(FABRIC[name])
 
 
-def _wool(coverage: float, seed: int) -> Callable[[Colors], Texture]:
-    return lambda colors: textures.fluff(textures.contrasting(colors.color), coverage=coverage, seed=seed)
-
-
-def _dyed(texture: Callable[[Rgb], Texture]) -> Callable[[Colors], Texture]:
-    return lambda colors: texture(colors.color)
-
-
-def _ribbon(colors: Colors) -> Texture:
-    return textures.ribbon(colors.band)
-
-
-def _pompom(number: int, size: float, coverage: float) -> Piece:
-    shape = Pompom(27, size, 0.90 + 0.05 * number)
-    wool = _wool(coverage, 20 + number)
-    return Piece(
-        f"pompom {number}", (shape,), wool, detail="pompom", woolly=True, casts_shadow=number == 0
-    )  # fmt: skip
+def _pompom(number: int, size: float, coverage: float) -> Piece[Shape]:
+    wool = dyed(lambda color: textures.fluff(textures.contrasting(color), coverage=coverage, seed=20 + number))
+    shapes = (Pompom(27, size, 0.90 + 0.05 * number),)
+    only = ("detail", frozenset({"pompom"}))
+    return Piece(f"pompom {number}", shapes, wool, only=only, woolly=True, casts_shadow=number == 0)
 
 
 def _slack(way: FloatArray, azimuth: FloatArray) -> FloatArray:
     """Knitted cloth: loose towards the top, in five folds at the rim."""
-    slack = 11 + 15 * smooth((way - 0.1) / 0.6) + 5 * smooth((way - 0.85) / 0.15)
-    return slack + 1.0 * np.sin(5 * azimuth + 1) * smooth(way * 4) * (1 - way)
+    slack = 11 + 15 * ramp((way - 0.1) / 0.6) + 5 * ramp((way - 0.85) / 0.15)
+    return slack + 1.0 * np.sin(5 * azimuth + 1) * ramp(way * 4) * (1 - way)
 
 
 def _tall_front(way: FloatArray, azimuth: FloatArray) -> FloatArray:
     front = 0.55 + 0.45 * np.cos(azimuth)
-    return 8 + 18 * smooth(way / 0.55) * front + 4 * (1 - front)
+    return 8 + 18 * ramp(way / 0.55) * front + 4 * (1 - front)
 
 
 def _telescope(way: FloatArray, azimuth: FloatArray) -> FloatArray:
     """A crease around the top, deepest at the front."""
-    crease = 16 * smooth((way - 0.62) / 0.3) * (0.35 + 0.65 * np.abs(np.cos(azimuth)))
+    crease = 16 * ramp((way - 0.62) / 0.3) * (0.35 + 0.65 * np.abs(np.cos(azimuth)))
     return crease * (0.6 + 0.4 * np.clip(np.cos(azimuth), 0, 1))
 
 
-def _rounded(height: float) -> tuple[tuple[float, float], ...]:
+def _rounded(height: float) -> Profile:
     """Nearly upright sides, a soft shoulder, a flat top."""
     turn = np.linspace(0, 1, 24)
     side = turn < 0.55
@@ -248,7 +196,7 @@ def _rounded(height: float) -> tuple[tuple[float, float], ...]:
     return tuple(zip(height * rise, size, strict=True))
 
 
-def _waisted(height: float) -> tuple[tuple[float, float], ...]:
+def _waisted(height: float) -> Profile:
     way = np.linspace(0, 1, 18)
     return tuple(zip(height * way, 1.0 - 0.055 * np.sin(np.pi * way) + 0.045 * way, strict=True))
 
@@ -262,7 +210,7 @@ HAT_MODELS: dict[str, HatModel] = {
                 "beanie cuff",
                 (Cuff(((6, 2), (1, 4), (-1, 9), (0, 14.5), (4, 18.5), (11, 20.5), (18, 21), (25, 20.5), (30, 19),
                        (32.5, 16), (32, 12), (29, 9))),),
-                _dyed(textures.ribbing),
+                dyed(textures.ribbing),
             ),
             *(_pompom(*layer) for layer in ((0, 0.92, 1.0), (1, 1.0, 0.55), (2, 1.06, 0.25))),
         ),
@@ -273,7 +221,7 @@ HAT_MODELS: dict[str, HatModel] = {
             Piece("cap", (Dome(_tall_front),), _panels, _COTTON),
             # Its tip is 28 mm below its root: less, and it is edge-on in a frontal portrait.
             Piece(
-                "cap brim", (Visor(68, 78, 28, 15), Button((7, 3.5, 7), 1.5)), _dyed(textures.stitched), _COTTON
+                "cap brim", (Visor(68, 78, 28, 15), Button((7, 3.5, 7), 1.5)), dyed(textures.stitched), _COTTON
             ),
         ),
     ),
@@ -287,8 +235,8 @@ HAT_MODELS: dict[str, HatModel] = {
                 _straw_or_felt,
                 _FELT,
             ),
-            Piece("hat band", (Band(24),), _ribbon, _RIBBON),
-            Piece("hat bow", (Bow(24),), _ribbon, _RIBBON),
+            Piece("hat band", (Band(24),), _BAND, _RIBBON),
+            Piece("hat bow", (Bow(24),), _BAND, _RIBBON),
         ),
     ),
     "top hat": HatModel(
@@ -300,16 +248,16 @@ HAT_MODELS: dict[str, HatModel] = {
                     Crown(_waisted(100.0), inside=50),
                     Crown(((100, 1.045), (101.5, 1.03), (101, 0.97), (100, 0.6), (100, 0.0)), inside=50),
                 ),
-                _dyed(textures.silk),
+                dyed(textures.silk),
                 _SILK,
             ),
             Piece(
                 "top hat brim",
                 (Brim(38, lambda s, a: 26 * s**2 * np.sin(a) ** 2 - 5 * s * np.cos(a) ** 2),),
-                _dyed(textures.silk),
+                dyed(textures.silk),
                 _SILK,
             ),
-            Piece("top hat band", (Band(22),), _ribbon, _RIBBON),
+            Piece("top hat band", (Band(22),), _BAND, _RIBBON),
         ),
     ),
 }  # fmt: skip

@@ -7,39 +7,32 @@ as domes of the skull's own shape (soft hats) or as the rim's own outline pushed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt
-from perse.errors import PromptError
 from perse.synthesis.procedural.attachments.hat_models import (
     HAT_MODELS,
     Band,
     Bow,
     Brim,
     Button,
-    Colors,
     Crown,
     Cuff,
     Dome,
     HatModel,
-    Piece,
     Pompom,
     RimPlane,
     Shape,
     Visor,
-    smooth,
 )
+from perse.synthesis.procedural.attachments.pieces import Piece, Slots, put_together, slots_of
 from perse.synthesis.procedural.attachments.skull import Skull, directions
-from perse.synthesis.procedural.attachments.surfaces import Surface, ball, join, surface, unit
-from perse.synthesis.prompts import complete
-
-FloatArray = NDArray[np.float64]
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, ramp, surface, unit
 
 _COLUMNS = 121
 
@@ -50,7 +43,7 @@ def rim_plane(prompt: AttributePrompt) -> RimPlane:
     Raises:
         PromptError: not a hat that can be built.
     """
-    return HAT_MODELS[_slots(prompt)["kind"]].rim
+    return HAT_MODELS[slots_of(prompt, Category.HAT)["kind"]].rim
 
 
 def build_hat(skull: Skull, prompt: AttributePrompt) -> tuple[Attachment, ...]:
@@ -59,34 +52,18 @@ def build_hat(skull: Skull, prompt: AttributePrompt) -> tuple[Attachment, ...]:
     Raises:
         PromptError: a slot or value that is not in the vocabulary.
     """
-    slots = _slots(prompt)
-    return assemble(HAT_MODELS[slots["kind"]], skull, Colors.of(slots))
+    slots = slots_of(prompt, Category.HAT)
+    return assemble(HAT_MODELS[slots["kind"]], skull, slots)
 
 
-def assemble(model: HatModel, skull: Skull, colors: Colors) -> tuple[Attachment, ...]:
-    """A model, in the table or not, in colours, on a head."""
-    pieces = [piece for piece in model.pieces if piece.detail in (None, colors.detail)]
-    fit = _Fit(_Rim.cut(skull, model.rim), pieces[0].shapes[0])
-    return tuple(_made(piece, fit, colors) for piece in pieces)
+def assemble(model: HatModel, skull: Skull, slots: Slots) -> tuple[Attachment, ...]:
+    """A model, in the table or not, as a prompt's slots ask for it, on a head."""
+    fit = _Fit(_Rim.cut(skull, model.rim), model.pieces[0].shapes[0])
 
+    def surfaces(piece: Piece[Shape]) -> list[Surface]:
+        return [surface for shape in piece.shapes for surface in fit.surfaces(shape)]
 
-def _made(piece: Piece, fit: _Fit, colors: Colors) -> Attachment:
-    surfaces = [surface for shape in piece.shapes for surface in fit.surfaces(shape)]
-    made = join(
-        piece.name, Part.HEADWEAR, surfaces, piece.coat(colors), piece.finish, casts_shadow=piece.casts_shadow
-    )  # fmt: skip
-    return replace(made, normals=_scattering(made.normals)) if piece.woolly else made
-
-
-def _scattering(normals: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Wool ends point everywhere and pass light on: their normals lean towards where light usually comes from."""
-    return unit(0.55 * normals + np.array([0.0, 0.35, 0.5])).astype(np.float32)
-
-
-def _slots(prompt: AttributePrompt) -> dict[str, str]:
-    if prompt.category is not Category.HAT:
-        raise PromptError(f"expected a hat, got a prompt for {prompt.category.value}")
-    return complete(Category.HAT, dict(prompt.attributes))
+    return put_together(model.pieces, slots, Part.HEADWEAR, surfaces)
 
 
 @dataclass(frozen=True)
@@ -205,7 +182,7 @@ class _Fit:
         radius[:, -1] = radius[:, 0]
         points = skull.centre + towards * radius[..., None]
         over = np.clip((points[..., 1] - skull.centre[1]) / (0.09 * skull.scale), 0, 1.5)
-        points[..., 2] -= dome.slouch * rim.unit_m * smooth(over)
+        points[..., 2] -= dome.slouch * rim.unit_m * ramp(over)
         return points
 
     def _cuff(self, cuff: Cuff) -> Surface:
@@ -259,7 +236,7 @@ class _Fit:
         lower = upper - np.array([0.0, 2.6, 0.0]) * mm
         far = np.array([0.0, 1.0, 0.0])
         return [
-            surface(upper, root.mean(0) - far).shaded(0.55 + 0.45 * smooth(way / 0.16)),  # the crease at the crown
+            surface(upper, root.mean(0) - far).shaded(0.55 + 0.45 * ramp(way / 0.16)),  # the crease at the crown
             surface(lower, root.mean(0) + far).shaded(0.62),
             surface(np.stack([upper[-1], lower[-1]]), root.mean(0), v_range=(0.9, 1.0)),
         ]

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt
-from perse.errors import PromptError
 from perse.synthesis.procedural.attachments.headphone_models import (
     HEADPHONE_MODELS,
     Bar,
@@ -24,12 +22,10 @@ from perse.synthesis.procedural.attachments.headphone_models import (
     Shape,
     Yoke,
 )
+from perse.synthesis.procedural.attachments.pieces import Piece, put_together, slots_of
 from perse.synthesis.procedural.attachments.skull import Skull
-from perse.synthesis.procedural.attachments.surfaces import Surface, ball, join, lathe, sweep, tube, unit
-from perse.synthesis.prompts import complete
-from perse.synthesis.prompts.palette import FABRIC
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, lathe, sweep, tube, unit
 
-FloatArray = NDArray[np.float64]
 Cover = Callable[[FloatArray], FloatArray]
 
 _SIDES = (0, 1)
@@ -45,25 +41,15 @@ def build_headphones(skull: Skull, prompt: AttributePrompt, cover: Cover | None 
     Raises:
         PromptError: a slot or value that is not in the vocabulary.
     """
-    if prompt.category is not Category.HEADPHONES:
-        raise PromptError(f"expected headphones, got a prompt for {prompt.category.value}")
-    slots = complete(Category.HEADPHONES, dict(prompt.attributes))
+    slots = slots_of(prompt, Category.HEADPHONES)
     fit = _Fit.on(skull, cover)
-    color, accent = FABRIC[slots["color"]], FABRIC[slots["accent"]]
-    return tuple(
-        join(
-            piece.name,
-            Part.HEADPHONES,
-            [
-                surface.at(f"{piece.place or piece.name} {side}")
-                for shape in piece.shapes
-                for side, surface in enumerate(fit.surfaces(shape))
-            ],
-            piece.coat(color, accent),
-            piece.finish,
-        )
-        for piece in HEADPHONE_MODELS[slots["kind"]]
-    )
+
+    def surfaces(piece: Piece[Shape]) -> list[Surface]:
+        place = piece.place or piece.name
+        laid = [enumerate(fit.surfaces(shape)) for shape in piece.shapes]
+        return [surface.at(f"{place} {side}") for sides in laid for side, surface in sides]
+
+    return put_together(HEADPHONE_MODELS[slots["kind"]], slots, Part.HEADPHONES, surfaces)
 
 
 @dataclass(frozen=True)

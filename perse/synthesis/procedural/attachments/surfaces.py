@@ -210,6 +210,12 @@ def join(
     )
 
 
+def ramp(x: FloatArray | float) -> FloatArray:
+    """Hermite ramp: 0 below 0, 1 above 1."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
 def unit(vectors: FloatArray) -> FloatArray:
     """Vectors [..., 3] at length one."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
