@@ -14,7 +14,6 @@ from perse.head import HeadParameters
 from perse.synthesis.procedural.attachments.hair import build_hair
 from perse.synthesis.procedural.attachments.hair_colors import HAIR_COLORS
 from perse.synthesis.procedural.attachments.hair_curtain import CurtainShape
-from perse.synthesis.procedural.attachments.hair_fringe import FringeShape
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
 from perse.synthesis.procedural.attachments.hair_styles import (
     HAIR_STYLES,
@@ -47,8 +46,8 @@ PIXIE = HairStyle(
     {
         "": (
             Roots(),
-            Curtain(shape=CurtainShape(fall=0.02, ear_level=0.03, end_lift=0.007)),
-            Fringe(shape=FringeShape(rise=9.0)),
+            Curtain(shape=CurtainShape(fall=0.03, end_lift=0.007, framing=0.9)),
+            Fringe(),
         )
     },
     {"straight": Strands(look=StrandLook(columns=1024, clumps=50, tip_raggedness=0.3))},

@@ -45,8 +45,7 @@ def _clothes(slots: Slots) -> str:
 def _earrings(slots: Slots) -> str:
     size, metal, stone = slots["size"], slots["metal"], slots.get("stone")
     jewel = f"{stone} " if stone else ""
-    noun = {"hoop": "hoop", "stud": "stud", "drop": "drop", "chandelier": "chandelier"}[slots["kind"]]
-    return f"{size} {metal} {jewel}{noun} earrings"
+    return f"{size} {metal} {jewel}{slots['kind']} earrings"
 
 
 def _eyebrows(slots: Slots) -> str:
@@ -92,8 +91,8 @@ def _hat(slots: Slots) -> str:
     if kind == "cap":
         extra = " with a white front" if detail == "two-tone" else ""
         return f"{_with_article(color)} baseball cap{extra}"
-    noun = "wide brim hat" if kind == "wide brim" else "top hat"
-    return f"{_with_article(color)} {noun} with a {band} band"
+    noun = "wide brim hat" if kind == "wide brim" else kind
+    return f"{_with_article(color)} {noun}" + (f" with a {band} band" if band else "")
 
 
 def _headphones(slots: Slots) -> str:
