@@ -6,6 +6,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
+from perse.export.scene import canonical_quaternions
 from perse.geometry import Camera
 from perse.geometry.rotations import axis_angle_to_matrix
 from perse.head.skinning import blend_transforms
@@ -25,3 +26,9 @@ def test_two_arguments_must_agree() -> None:
         l1(torch.zeros(8, 9, 3), torch.zeros(8, 9, 3), torch.zeros(9, 8))
     with pytest.raises(TypeCheckError, match="points"):
         Camera(torch.eye(4), torch.eye(3), 8, 8).project(torch.zeros(5, 2))
+
+
+def test_the_packages_above_are_held_too() -> None:
+    assert canonical_quaternions(torch.ones(2, 5, 4)).shape == (2, 5, 4)
+    with pytest.raises(TypeCheckError, match="quats"):
+        canonical_quaternions(torch.ones(5, 3))

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from perse.attributes import Category
@@ -46,10 +47,10 @@ class AttributeStart:
     """
 
     prior: MeshPrior
-    attributes: Tensor
-    change_of_points: Tensor
-    members: Tensor
-    change: Tensor
+    attributes: Float[Tensor, "e 14"]
+    change_of_points: Float[Tensor, "e 14"]
+    members: Int[Tensor, " m"]
+    change: Float[Tensor, "m 14"]
 
 
 class AddedPart(nn.Module):
@@ -64,9 +65,9 @@ class AddedPart(nn.Module):
     """
 
     category: Tensor
-    gate: Tensor
-    offset: Tensor
-    members: Tensor
+    gate: Float[Tensor, " d"]
+    offset: Float[Tensor, " d"]
+    members: Int[Tensor, " m"]
 
     def __init__(self, category: int, offset: Tensor, members: Tensor, change: Tensor) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ def parts_in(tensors: Mapping[str, Tensor], prefix: str) -> nn.ModuleList:
 
 
 @torch.no_grad()
-def set_gates(parts: Sequence[AddedPart], category: Category, others: Tensor) -> None:
+def set_gates(parts: Sequence[AddedPart], category: Category, others: Float[Tensor, "s d"]) -> None:
     """Choose w of all parts of a category: 1 at their own subject, 0 at those of the others and of one another.
 
     Args:
@@ -118,7 +119,9 @@ def set_gates(parts: Sequence[AddedPart], category: Category, others: Tensor) ->
         part.gate.copy_(free / (free @ codes[row]))
 
 
-def weights_of(parts: Sequence[AddedPart], codes: Tensor, reference: Tensor) -> Tensor:
+def weights_of(
+    parts: Sequence[AddedPart], codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]
+) -> Float[Tensor, "s a"]:
     """φ of codes [s, k, d], [s, a]: exactly 0 where a part is not asked for."""
     differences = codes - reference
     found = [differences[:, int(part.category)] @ part.gate for part in parts]
@@ -126,7 +129,12 @@ def weights_of(parts: Sequence[AddedPart], codes: Tensor, reference: Tensor) -> 
     return torch.where(weights.abs() < NOTHING, 0.0, weights)
 
 
-def without(parts: Sequence[AddedPart], weights: Tensor, codes: Tensor, reference: Tensor) -> Tensor:
+def without(
+    parts: Sequence[AddedPart],
+    weights: Float[Tensor, "s a"],
+    codes: Float[Tensor, "s k d"],
+    reference: Float[Tensor, "k d"],
+) -> Float[Tensor, "s k d"]:
     """Codes [s, k, d] without what the parts stand for: what the part bases see. Equal to the bit where φ is 0."""
     left = codes.clone()
     for column, part in enumerate(parts):
@@ -136,7 +144,7 @@ def without(parts: Sequence[AddedPart], weights: Tensor, codes: Tensor, referenc
     return torch.where((rest < NOTHING * whole)[..., None], reference, left)
 
 
-def joined(changes: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def joined(changes: Sequence[tuple[Int[Tensor, " _"], Float[Tensor, "_ 14"]]]) -> tuple[Tensor, Tensor]:
     """Changes [m, 14] at points [m] of one category, added up at the union of the points."""
     if len(changes) == 1:
         return changes[0]

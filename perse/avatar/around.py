@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float64, Shaped
 from torch import Tensor
 
 from perse.head import Joint
-
-Array = NDArray[np.float64]
 
 SKULL_RADIUS_M = 0.1
 """Turns elevations into lengths of arc."""
@@ -46,14 +44,14 @@ class Around:
         radius: [n] metres, from the middle of the skull above it, from the vertical axis below it.
     """
 
-    azimuth: Array
-    height: Array
-    radius: Array
+    azimuth: Float64[np.ndarray, " n"]
+    height: Float64[np.ndarray, " n"]
+    radius: Float64[np.ndarray, " n"]
 
     def __len__(self) -> int:
         return len(self.azimuth)
 
-    def __getitem__(self, index: NDArray[np.bool_] | NDArray[np.int64]) -> Around:
+    def __getitem__(self, index: Shaped[np.ndarray, " m"] | Shaped[np.ndarray, " m"]) -> Around:
         return Around(self.azimuth[index], self.height[index], self.radius[index])
 
 
@@ -65,15 +63,15 @@ class HeadAxis:
         centre: [3] metres, the middle of the skull.
     """
 
-    centre: Array
+    centre: Float64[np.ndarray, "3"]
 
     @staticmethod
-    def of(joints: Tensor) -> HeadAxis:
+    def of(joints: Float[Tensor, "j 3"]) -> HeadAxis:
         """From rest positions of joints [j, 3]; y is up and z forward in every head model's rest space."""
         eyes = joints[[Joint.LEFT_EYE, Joint.RIGHT_EYE]].mean(0).detach().cpu().double().numpy()
         return HeadAxis(eyes + np.array([0.0, ABOVE_EYES_M, -BEHIND_EYES_M]))
 
-    def around(self, points: NDArray[np.floating]) -> Around:
+    def around(self, points: Float[np.ndarray, "n 3"]) -> Around:
         """Where points [n, 3] are."""
         x, y, z = (np.asarray(points, np.float64) - self.centre).T
         flat = np.hypot(x, z)
@@ -81,14 +79,14 @@ class HeadAxis:
         height = np.where(above, SKULL_RADIUS_M * np.arctan2(y, np.maximum(flat, 1e-9)), y)
         return Around(np.arctan2(x, z), height, np.where(above, np.hypot(flat, y), flat))
 
-    def points(self, places: Around) -> Array:
+    def points(self, places: Around) -> Float64[np.ndarray, "n 3"]:
         """The points [n, 3] at places: the inverse of `around`."""
         elevation = np.clip(places.height / SKULL_RADIUS_M, 0, np.pi / 2)
         flat = places.radius * np.cos(elevation)
         y = np.where(places.height > 0, places.radius * np.sin(elevation), places.height)
         return self.centre + np.stack([flat * np.sin(places.azimuth), y, flat * np.cos(places.azimuth)], 1)
 
-    def outwards(self, places: Around) -> Array:
+    def outwards(self, places: Around) -> Float64[np.ndarray, "n 3"]:
         """Unit directions [n, 3] away from the axis."""
         unit = Around(places.azimuth, places.height, np.ones(len(places)))
         away = self.points(unit) - self.centre
@@ -96,7 +94,9 @@ class HeadAxis:
         return away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
 
 
-def within_reach(axis: HeadAxis, points: NDArray[np.floating], owned: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def within_reach(
+    axis: HeadAxis, points: Float[np.ndarray, "n 3"], owned: Bool[np.ndarray, "p n"]
+) -> Bool[np.ndarray, "p n"]:
     """Which points of several things are no farther behind the head than their thing reaches sideways at the same
     height, [p, n].
 

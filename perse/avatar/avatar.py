@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from perse.attributes import Category
@@ -133,11 +134,11 @@ class Avatar(nn.Module):
     def n_gaussians(self) -> int:
         return len(self.decoder)
 
-    def subject_codes(self, rows: Tensor | None = None) -> Tensor:
+    def subject_codes(self, rows: Int[Tensor, " s"] | None = None) -> Float[Tensor, "s k d"]:
         """Codes z [s, k, d] of rows of the subjects table; all of them by default."""
         return self.latents(self.features if rows is None else self.features[rows])
 
-    def add_subject(self, subject: Subject, image: Tensor, text: Tensor) -> int:
+    def add_subject(self, subject: Subject, image: Float[Tensor, " w"], text: Float[Tensor, " w"]) -> int:
         """A new row of the table, with features f_I and f_T [w]; MLP_z stays as it is. Returns the row's number."""
         assert subject.category is not None, "there is one reference"
         row = torch.tensor([subject.category.index], device=self.device)
@@ -158,14 +159,17 @@ class Avatar(nn.Module):
                 return index
         raise KeyError(f"no subject {key!r}; there are {', '.join(s.key for s in self.subjects)}")
 
-    def canonicalise(self, codes: Tensor) -> CanonicalGaussians:
+    def canonicalise(self, codes: Float[Tensor, "*s k d"]) -> CanonicalGaussians:
         """Canonical Gaussians of codes [s, k, d] or of one code [k, d] (then without a leading dimension)."""
         if codes.ndim == 2:
             return self.decoder.canonicalise(codes[None], self.latents.reference).subject(0)
         return self.decoder.canonicalise(codes, self.latents.reference)
 
     def pose(
-        self, canonical: CanonicalGaussians, frames: HeadParameters | FrameMotion, of_frame: Tensor | None = None
+        self,
+        canonical: CanonicalGaussians,
+        frames: HeadParameters | FrameMotion,
+        of_frame: Int[Tensor, " f"] | None = None,
     ) -> Gaussians:
         """Gaussians [f, n] in world space.
 
@@ -185,7 +189,7 @@ class Avatar(nn.Module):
         return self.decoder.pose(canonical, motion, of_frame)
 
     def draw(
-        self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor, camera: Camera,
+        self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"], camera: Camera,
         rasterizer: Rasterizer,
     ) -> Rendering:  # fmt: skip
         """Pictures [f, h, w] on white: frame i shows subject of_frame[i] of the canonical Gaussians."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from perse.attributes import Part
 from perse.avatar.points import IdentityMesh, MeshPrior, sample_triangles
 from perse.geometry import Camera
 from perse.head import Joint
+from perse.shapes import SoftMask
 
 HALF_WIDTH_M = 0.24
 """Half the width of the shoulders."""
@@ -27,7 +28,7 @@ BODY_PARTS = (Part.NECK, Part.CLOTHES)
 """What the body layer shows."""
 
 
-def body_coverage(parts: NDArray[np.uint8], minimum_share: float = 0.05) -> NDArray[np.float32]:
+def body_coverage(parts: UInt8[np.ndarray, "s f h w"], minimum_share: float = 0.05) -> SoftMask:
     """Where body points are wanted, from part maps [s, f, h, w]: [h, w] float32, 1 or 0.
 
     A pixel counts if it shows the body in a twentieth of all frames and subjects: behind the chin it is seen rarely,
@@ -41,7 +42,7 @@ def body_coverage(parts: NDArray[np.uint8], minimum_share: float = 0.05) -> NDAr
 
 
 def body_points(
-    mesh: IdentityMesh, camera: Camera, coverage: NDArray[np.float32], count: int, rng: np.random.Generator
+    mesh: IdentityMesh, camera: Camera, coverage: SoftMask, count: int, rng: np.random.Generator
 ) -> MeshPrior:
     """`count` points behind the covered pixels, on the relief; they follow the root joint and nothing else."""
     pixels, jitter = sample_triangles(torch.from_numpy(coverage.reshape(-1)), count, rng)
@@ -54,7 +55,7 @@ def body_points(
     return MeshPrior(rest, rest.clone(), normals, basis, skinning)
 
 
-def relief_distance(points: Tensor, neck: Tensor, camera: Camera) -> Tensor:
+def relief_distance(points: Float[Tensor, "*b 3"], neck: Float[Tensor, "3"], camera: Camera) -> Float[Tensor, " *b"]:
     """How far points [..., 3] stand before the relief, metres [...]; negative behind it.
 
     Args:
@@ -66,7 +67,9 @@ def relief_distance(points: Tensor, neck: Tensor, camera: Camera) -> Tensor:
     return offset @ forward - _relief(offset)
 
 
-def relief_loss(means: Tensor, skinning: Tensor, neck: Tensor, camera: Camera) -> Tensor:
+def relief_loss(
+    means: Float[Tensor, "s n 3"], skinning: Float[Tensor, "n j"], neck: Float[Tensor, "3"], camera: Camera
+) -> Float[Tensor, ""]:
     """Mean square distance of the body's front from its relief, in square centimetres; a scalar.
 
     Camera and body stand still in all clips, so nothing else says how deep the body's points are: left alone they drift
@@ -83,7 +86,9 @@ def relief_loss(means: Tensor, skinning: Tensor, neck: Tensor, camera: Camera) -
     return 1e4 * relief_distance(means[:, body], neck, camera).square().mean()
 
 
-def _lift(mesh: IdentityMesh, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def _lift(
+    mesh: IdentityMesh, camera: Camera, pixels: Float[Tensor, "n 2"]
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
     """Pixels [n, 2] to points and normals [n, 3] on the relief, by a few fixed-point steps along each ray."""
     base = mesh.joints[Joint.NECK]
     rotation, translation = camera.world_to_camera[:3, :3], camera.world_to_camera[:3, 3]
@@ -102,7 +107,7 @@ def _lift(mesh: IdentityMesh, camera: Camera, pixels: Tensor) -> tuple[Tensor, T
     return points, torch.nn.functional.normalize(forward + sideways, dim=-1)
 
 
-def _relief(offset: Tensor) -> Tensor:
+def _relief(offset: Float[Tensor, "*b 3"]) -> Float[Tensor, " *b"]:
     """How far the body's surface stands before the spine at offsets [..., 3] from the neck joint, metres [...]."""
     across = (offset[..., 0] / HALF_WIDTH_M).clamp(-1, 1)
     down = (-offset[..., 1] / CHEST_DROP_M).clamp(0, 1)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 MEAN = slice(0, 3)
@@ -38,11 +39,11 @@ class CanonicalGaussians:
             not. A frame needs that sum only along its ψ and θ: h numbers a point stand for 3 m.
     """
 
-    attributes: Tensor
+    attributes: Float[Tensor, "... n 14"]
     blend_basis: Tensor
     skinning: Tensor
     pose_condition: Tensor
-    blend_features: Tensor | None = None
+    blend_features: Float[Tensor, "... n h"] | None = None
 
     def __post_init__(self) -> None:
         if self.attributes.shape[-1] != N_ATTRIBUTES:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 from scipy.spatial import cKDTree
 
-from perse.avatar.around import CROWN_M, HANGING_REACH_M, SKULL_RADIUS_M, Around, Array, HeadAxis
+from perse.avatar.around import CROWN_M, HANGING_REACH_M, SKULL_RADIUS_M, Around, HeadAxis
 
 SIDE = (np.radians(55), np.radians(110))
 """Azimuths of a head's side, where the last of its cover is seen well."""
@@ -48,12 +48,12 @@ class Skull:
     tree: cKDTree
 
     @staticmethod
-    def of(axis: HeadAxis, vertices: NDArray[np.floating]) -> Skull:
+    def of(axis: HeadAxis, vertices: Float[np.ndarray, "v 3"]) -> Skull:
         """From vertices [v, 3] at rest."""
         places = axis.around(vertices)
         return Skull(places, cKDTree(_features(places)))
 
-    def radius(self, places: Around) -> Array:
+    def radius(self, places: Around) -> Float64[np.ndarray, " n"]:
         """Radius [n] in the directions of places."""
         _, nearest = self.tree.query(_features(places), k=4)
         return np.asarray(self.places.radius[nearest].mean(1))
@@ -67,14 +67,14 @@ class Cover:
         thickness: [2, r] metres above the skull at the person's right and left; nan where there is none.
     """
 
-    thickness: Array
+    thickness: Float64[np.ndarray, "2 r"]
 
-    def continues(self, heights: Array) -> NDArray[np.bool_]:
+    def continues(self, heights: Float64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """At which heights [n] the back is covered."""
         both = np.asarray(np.isfinite(self.thickness).all(axis=0))
         return np.asarray(both[_row(heights)])
 
-    def radius(self, skull: Skull, places: Around) -> Array:
+    def radius(self, skull: Skull, places: Around) -> Float64[np.ndarray, " n"]:
         """Radius [n] of the cover's surface at places behind the head: the skull's and a thickness that goes from one
         side's to the other's. What hangs below the nape falls straight from the widest place above it."""
         share = np.mod(places.azimuth, 2 * np.pi)  # π/2 at the left, 3π/2 at the right
@@ -118,8 +118,8 @@ def cover_of(skull: Skull, seen: Around) -> Cover:
 
 
 def colors_behind(
-    places: Around, seen: Around, colors: NDArray[np.floating], rng: np.random.Generator
-) -> NDArray[np.float32]:
+    places: Around, seen: Around, colors: Float[np.ndarray, "m 3"], rng: np.random.Generator
+) -> Float32[np.ndarray, "n 3"]:
     """Colours [n, 3] for places at the back, from seen points [m] with colours [m, 3]: those at the same height and
     mirrored azimuth, with a little chance, so that strands do not become a fan."""
     wanted = np.pi - np.abs(places.azimuth)
@@ -131,23 +131,25 @@ def colors_behind(
     return np.asarray(colors[nearest].mean(1), np.float32)
 
 
-def _sided(turned: Array, height: Array, side: Array) -> Array:
+def _sided(
+    turned: Float64[np.ndarray, " n"], height: Float64[np.ndarray, " n"], side: Float64[np.ndarray, " n"]
+) -> Float64[np.ndarray, "n 3"]:
     """Features of places for colours: height counts most, the side least."""
     return np.stack([0.05 * turned, 2 * height, 0.02 * side], 1)
 
 
-def _features(places: Around) -> Array:
+def _features(places: Around) -> Float64[np.ndarray, "n 3"]:
     """Directions as points between which distances make sense."""
     flat = SKULL_RADIUS_M * np.cos(np.clip(places.height / SKULL_RADIUS_M, 0, np.pi / 2))
     return np.stack([flat * np.sin(places.azimuth), places.height, flat * np.cos(places.azimuth)], 1)
 
 
-def _row(heights: Array) -> NDArray[np.int64]:
+def _row(heights: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     count = len(np.arange(LOWEST_M, CROWN_M + ROW_M, ROW_M))
     return np.asarray(np.clip(np.round((heights - LOWEST_M) / ROW_M), 0, count - 1).astype(np.int64))
 
 
-def _filled(values: Array) -> Array:
+def _filled(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
     """A row of numbers without holes: between known ones in a straight line, beyond them the last."""
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):

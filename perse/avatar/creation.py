@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.attributes import Category
@@ -36,8 +37,8 @@ def create_avatar(
     model: HeadModel,
     clips: Sequence[PortraitClip],
     subjects: Sequence[Subject],
-    image_features: Tensor,
-    text_features: Tensor,
+    image_features: Float[Tensor, "s w"],
+    text_features: Float[Tensor, "s w"],
     absent: Sequence[Category],
     config: AvatarConfig,
     start: StartConfig,

@@ -17,6 +17,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from perse.avatar.canonical import CanonicalGaussians
@@ -37,8 +38,8 @@ class PointPlan:
         fresh: [n'] bool, True for rows that are new, False for old points that stay.
     """
 
-    parents: Tensor
-    fresh: Tensor
+    parents: Int[Tensor, " n2"]
+    fresh: Bool[Tensor, " n2"]
 
     def __len__(self) -> int:
         return len(self.parents)
@@ -53,7 +54,7 @@ class Window:
     width: int
     height: int
 
-    def of(self, pictures: Tensor) -> Tensor:
+    def of(self, pictures: Shaped[Tensor, "f h w ..."]) -> Shaped[Tensor, "f height width ..."]:
         """The part of pictures [f, h, w, ...] that it covers."""
         return pictures[:, self.top : self.top + self.height, self.left : self.left + self.width].contiguous()
 
@@ -71,10 +72,10 @@ class LearnedDeformation:
         skinning, head_skinning: [p, j], rows sum to one.
     """
 
-    basis: Tensor
-    skinning: Tensor
-    head_basis: Tensor
-    head_skinning: Tensor
+    basis: Float[Tensor, "p 3 m"]
+    skinning: Float[Tensor, "p j"]
+    head_basis: Float[Tensor, "p 3 m"]
+    head_skinning: Float[Tensor, "p j"]
 
 
 class Decoder(nn.Module, ABC):
@@ -85,8 +86,8 @@ class Decoder(nn.Module, ABC):
         regions: buffer [n, k] bool, the points that a category may change.
     """
 
-    blend_basis: Tensor
-    regions: Tensor
+    blend_basis: Float[Tensor, "n 3 m"]
+    regions: Bool[Tensor, "n k"]
 
     # What it is
 
@@ -95,7 +96,7 @@ class Decoder(nn.Module, ABC):
         """Number of points n."""
 
     @abstractmethod
-    def canonicalise(self, codes: Tensor, reference: Tensor) -> CanonicalGaussians:
+    def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
         """Codes [s, k, d] and z_ref [k, d] to canonical Gaussians [s, n] (Eq. 18–20, 23)."""
 
     @abstractmethod
@@ -129,11 +130,13 @@ class Decoder(nn.Module, ABC):
         return len(self)
 
     @property
-    def backs(self) -> Tensor | None:
+    def backs(self) -> Float[Tensor, " n"] | None:
         """Mask [n] of those others; None where there are none."""
         return None
 
-    def absorb_edits(self, codes: Tensor, reference: Tensor, edits: Tensor) -> None:
+    def absorb_edits(
+        self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"], edits: Float[Tensor, "s n 14"]
+    ) -> None:
         """Start from given changes of attributes [s, n, 14] of the subjects with codes [s, k, d]."""
 
     def arithmetic(self) -> AbstractContextManager[None]:
@@ -177,7 +180,9 @@ class Decoder(nn.Module, ABC):
         """Before fine-tuning, once: what the subjects with codes [s, k, d] and categories [s] (-1: the reference) hide
         may wait where it suits the way to the others (`perse.avatar.hidden_points`)."""
 
-    def hold_pivots(self, codes: Tensor, reference: Tensor, categories: Tensor) -> None:
+    def hold_pivots(
+        self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"], categories: Int[Tensor, " s"]
+    ) -> None:
         """Fine-tuning begins: the subjects with codes [s, k, d] and categories [s] (-1: the reference) are to stay."""
 
     def between_pivots(self, category: int, reference: Tensor) -> AbstractContextManager[None]:

@@ -19,6 +19,7 @@ import cv2
 import numba
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float32
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -80,8 +81,8 @@ class PhotoHull:
         likelihood: [p, v] float32: how likely voxel v is on the surface of piece p; 0 outside its silhouettes.
     """
 
-    centres: Tensor
-    likelihood: NDArray[np.float32]
+    centres: Float[Tensor, "v 3"]
+    likelihood: Float32[np.ndarray, "p v"]
 
 
 def standing_off(watched: WatchedFrames, categories: Sequence[int]) -> list[Piece]:
@@ -110,8 +111,8 @@ def carve(mesh: IdentityMesh, watched: WatchedFrames, pieces: Sequence[Piece], c
 
 
 def _likelihood(
-    mesh: IdentityMesh, centres: Tensor, watched: WatchedFrames, labels: NDArray[np.bool_],
-    silhouettes: NDArray[np.bool_], subjects: NDArray[np.int64],
+    mesh: IdentityMesh, centres: Tensor, watched: WatchedFrames, labels: Bool[np.ndarray, "p f h w"],
+    silhouettes: Bool[np.ndarray, "p f h w"], subjects: NDArray[np.int64],
 ) -> NDArray[np.float32]:  # fmt: skip
     """Likelihood [p, v] of voxels [v, 3] for pieces with label and silhouette masks [p, f, h, w]."""
     skinning = mesh.near(centres, rigid=True).skinning
@@ -125,7 +126,7 @@ def _likelihood(
     return out
 
 
-def _grown(masks: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
+def _grown(masks: Bool[np.ndarray, "p f h w"], radius_px: int) -> Bool[np.ndarray, "p f h w"]:
     """Masks [p, f, h, w], each picture grown by a disc."""
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
     grown = [[cv2.dilate(frame.astype(np.uint8), brush) for frame in piece] for piece in masks]

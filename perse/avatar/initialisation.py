@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -151,7 +152,7 @@ def _head(mesh: IdentityMesh, watched: WatchedFrames, config: StartConfig, rng: 
     return mesh.on_surface(*sample_triangles(mesh.triangle_density() * visibility, config.head_points, rng))
 
 
-def _bust(middles: MeshPrior, shown: Observation) -> Tensor:
+def _bust(middles: MeshPrior, shown: Observation) -> Bool[Tensor, " t"]:
     """Triangles [t] of the model's shoulders that no frame shows as skin: the body layer is there instead."""
     bare = (shown.seen > 0) & (shown.parts[0] == Part.NECK) & (shown.inside[0] > SOLID_SHARE)
     return (middles.skinning[:, Joint.GLOBAL] > 0.5) & ~torch.from_numpy(bare)

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES, Category
@@ -58,9 +58,9 @@ class SubjectFeatures:
         categories: [s] int64, row of z that the edit replaces; -1 for the reference, which has no features.
     """
 
-    image: Tensor
-    text: Tensor
-    categories: Tensor
+    image: Float[Tensor, "s 512"]
+    text: Float[Tensor, "s 512"]
+    categories: Int[Tensor, " s"]
 
     def __post_init__(self) -> None:
         if self.image.shape != self.text.shape or self.image.ndim != 2:
@@ -119,15 +119,15 @@ class LatentSpace(nn.Module):
         self._calibrate(statistics)
 
     @property
-    def reference(self) -> Tensor:
+    def reference(self) -> Float[Tensor, "k d"]:
         """z_ref [k, d]: the unedited person. Rows of absent parts are z_zero itself."""
         return torch.where(self.absent[:, None], self.zero, self.learned_reference)
 
-    def encode(self, features: SubjectFeatures) -> Tensor:
+    def encode(self, features: SubjectFeatures) -> Float[Tensor, "s d"]:
         """Eq. 5: z_k = MLP_z(f_I, f_T) for edited subjects, [s, d]."""
         return self.encoder(self._normalised(features))
 
-    def forward(self, features: SubjectFeatures) -> Tensor:
+    def forward(self, features: SubjectFeatures) -> Float[Tensor, "s k d"]:
         """Codes z [s, k, d] of subjects: Eq. 5 into Eq. 4. The reference (category -1) gets exactly `reference`."""
         own = self.encode(features)  # the reference's too, which is not taken: looking for it would make a GPU wait
         rows = features.categories if self.config.part_wise else features.categories.clamp(max=0)

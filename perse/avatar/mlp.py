@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from perse.avatar.precision import Precision, network_arithmetic
@@ -32,7 +33,7 @@ class ConditionedLinear(nn.Module):
             with torch.no_grad():
                 self.of_code.weight.mul_(CONDITION_GAIN)
 
-    def forward(self, points: Tensor, codes: Tensor | None) -> Tensor:
+    def forward(self, points: Tensor, codes: Float[Tensor, "s z"] | None) -> Tensor:
         """points [(s,) n, x] and codes [s, z] to [s, n, out]; without codes to the shape of the points."""
         through = self.of_point(points)
         if self.of_code is None or codes is None:
@@ -75,7 +76,9 @@ class ConditionedMLP(nn.Module):
             self.out.weight.mul_(out_gain)
             self.out.bias.zero_()
 
-    def forward(self, points: Tensor, codes: Tensor | None = None) -> Tensor:
+    def forward(
+        self, points: Float[Tensor, "*shared n x"], codes: Float[Tensor, "s z"] | None = None
+    ) -> Float[Tensor, "*s n out"]:
         """points [(s,) n, x], codes [s, z]: [s, n, out], or [n, out] without codes."""
         with network_arithmetic(self.precision, points.device):
             entered = self.first(points, codes)

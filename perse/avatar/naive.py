@@ -6,6 +6,7 @@ The specification of `perse.avatar.mlp` and `perse.avatar.networks`, for tests a
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from perse.avatar.canonical import CanonicalGaussians
@@ -13,7 +14,7 @@ from perse.avatar.mlp import ConditionedLinear, ConditionedMLP
 from perse.avatar.networks import HEAD_RADIUS_M, Networks
 
 
-def naive_linear(layer: ConditionedLinear, points: Tensor, codes: Tensor | None) -> Tensor:
+def naive_linear(layer: ConditionedLinear, points: Tensor, codes: Float[Tensor, "s z"] | None) -> Tensor:
     """``W [x; z] + b`` with points [(s,) n, x] and codes [s, z] concatenated at every point: [s, n, out]."""
     if layer.of_code is None or codes is None:
         return layer.of_point(points)
@@ -34,7 +35,7 @@ def naive_mlp(mlp: ConditionedMLP, points: Tensor, codes: Tensor | None = None) 
     return mlp.out(hidden)
 
 
-def naive_canonicalise(decoder: Networks, codes: Tensor) -> CanonicalGaussians:
+def naive_canonicalise(decoder: Networks, codes: Float[Tensor, "s k d"]) -> CanonicalGaussians:
     """`Networks.canonicalise` of codes [s, k, d], with E and P [s, n, 3, m] written out."""
     z = codes.flatten(1)
     out = naive_mlp(decoder.deform, decoder.positions / HEAD_RADIUS_M, z)  # [s, n, ·]

@@ -24,6 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES
@@ -143,7 +144,7 @@ class Networks(Decoder):
         """Number of points n."""
         return self.positions.shape[0]
 
-    def canonicalise(self, codes: Tensor, reference: Tensor) -> CanonicalGaussians:
+    def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
         """Eq. 18–20 and 23 for codes [s, k, d]; z_ref is not needed here. `perse.avatar.naive` is its twin."""
         z = codes.flatten(1)
         features = self.deform.features(self.positions / HEAD_RADIUS_M, z)  # [s, n, h]
@@ -152,7 +153,7 @@ class Networks(Decoder):
         seen = self.color(self.encoded(x_sc), z)
         return self.assembled(z, x_fc, seen, self.blend_basis, skinning, features)
 
-    def displaced(self, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    def displaced(self, offsets: Float[Tensor, "s n 6"]) -> tuple[Float[Tensor, "s n 3"], Float[Tensor, "s n 3"]]:
         """x_sc and x_fc [s, n, 3] from O_gc→sc and O_sc→fc side by side, [s, n, 6] in head radii (Eq. 19–20)."""
         to_subject, to_flame = offsets.split(3, -1)
         if not self.config.subject_offsets:
@@ -160,12 +161,18 @@ class Networks(Decoder):
         x_sc = self.positions + HEAD_RADIUS_M * to_subject
         return x_sc, x_sc + HEAD_RADIUS_M * to_flame + self.closing
 
-    def encoded(self, x_sc: Tensor) -> Tensor:
+    def encoded(self, x_sc: Float[Tensor, "s n 3"]) -> Tensor:
         """What MLP_c sees of points [s, n, 3]."""
         return positional_encoding(x_sc / HEAD_RADIUS_M, self.config.color_octaves)
 
     def assembled(
-        self, z: Tensor, x_fc: Tensor, seen: Tensor, basis: Tensor, skinning: Tensor, features: Tensor | None
+        self,
+        z: Tensor,
+        x_fc: Tensor,
+        seen: Tensor,
+        basis: Tensor,
+        skinning: Float[Tensor, "s n j"],
+        features: Tensor | None,
     ) -> CanonicalGaussians:
         """Canonical Gaussians of codes z [s, k · d] from what MLP_c gave, [s, n, 11], and skinning logits [s, n, j]."""
         opacity, quats, scales, colors = seen.split([1, 4, 3, 3], -1)
@@ -194,7 +201,7 @@ class Networks(Decoder):
         out = nn.functional.linear(features, torch.cat([weights[0], weights[2]]), torch.cat([biases[0], biases[2]]))
         return out[..., :6], out[..., 6:]
 
-    def _learned_shift(self, features: Tensor, motion: FrameMotion) -> Tensor:
+    def _learned_shift(self, features: Float[Tensor, "f n h"], motion: FrameMotion) -> Float[Tensor, "f n 3"]:
         """What the learned part of E and P adds to points [f, n, 3], metres, from features [f, n, h].
 
         ``Σ_m (W h + b)_m ψ_m = (Σ_m ψ_m W_m) h + Σ_m ψ_m b_m``: the frame's coefficients enter the last layer's weights
@@ -206,7 +213,7 @@ class Networks(Decoder):
         rows = torch.einsum("cmh,fm->fhc", weight, motion.coefficients)
         return HEAD_RADIUS_M * (features @ rows + (motion.coefficients @ bias.T)[:, None])
 
-    def blend_bases(self, canonical: CanonicalGaussians) -> Tensor:
+    def blend_bases(self, canonical: CanonicalGaussians) -> Float[Tensor, "s n 3 m"]:
         """E and P in full, [s, n, 3, m]: the head model's and what was learned."""
         if canonical.blend_features is None:
             return canonical.blend_basis
@@ -216,7 +223,7 @@ class Networks(Decoder):
         )  # fmt: skip
         return self.blend_basis + HEAD_RADIUS_M * learned.unflatten(-1, self.blend_basis.shape[1:])
 
-    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
         """Eq. 21–22 and 24–29 for f frames: [f, n]. The pose network sees x_d − x_fc without its gradient."""
         attributes = per_frame(canonical.attributes, 2, of_frame)
         x_fc = attributes[..., :3]
@@ -234,7 +241,7 @@ class Networks(Decoder):
         return Gaussians(x_d, turned, scales, torch.sigmoid(opacity), torch.sigmoid(color))
 
     def _deformed(
-        self, canonical: CanonicalGaussians, attributes: Tensor, motion: FrameMotion, of_frame: Tensor
+        self, canonical: CanonicalGaussians, attributes: Float[Tensor, "f n 14"], motion: FrameMotion, of_frame: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Eq. 21–22 and 29: posed means [f, n, 3] and quaternions [f, n, 4] of attributes [f, n, 14]."""
         learned = None
@@ -278,7 +285,7 @@ class Networks(Decoder):
             self.prior_skinning().repeat(copies, 1),
         )
 
-    def prior_skinning(self) -> Tensor:
+    def prior_skinning(self) -> Float[Tensor, "n j"]:
         """The head model's skinning weights [n, j + 1], the ghost's last."""
         return torch.softmax(self.skinning_logits, -1)
 

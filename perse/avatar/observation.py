@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int64, UInt8
 
 from perse.attributes import Part
 from perse.avatar.deformation import displace, skin
@@ -44,12 +44,12 @@ class WatchedFrames:
         occluder: [f, h, w] float32, camera depth of the head mesh, metres; +inf beside it.
     """
 
-    images: NDArray[np.uint8]
-    alphas: NDArray[np.uint8]
-    parts: NDArray[np.uint8]
+    images: UInt8[np.ndarray, "s f h w 3"]
+    alphas: UInt8[np.ndarray, "s f h w"]
+    parts: UInt8[np.ndarray, "s f h w"]
     motion: FrameMotion
     camera: Camera
-    occluder: NDArray[np.float32]
+    occluder: Float32[np.ndarray, "f h w"]
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class Observation:
         seen: [n] int64, number of frames.
     """
 
-    colors: NDArray[np.float32]
-    inside: NDArray[np.float32]
-    changed: NDArray[np.float32]
-    parts: NDArray[np.uint8]
-    seen: NDArray[np.int64]
+    colors: Float32[np.ndarray, "s n 3"]
+    inside: Float32[np.ndarray, "s n"]
+    changed: Float32[np.ndarray, "s n"]
+    parts: UInt8[np.ndarray, "s n"]
+    seen: Int64[np.ndarray, " n"]
 
 
 def watch(clips: Sequence[PortraitClip], motion: FrameMotion, mesh: IdentityMesh, n_frames: int) -> WatchedFrames:
@@ -97,7 +97,7 @@ def watch(clips: Sequence[PortraitClip], motion: FrameMotion, mesh: IdentityMesh
     )
 
 
-def head_depth(mesh: IdentityMesh, motion: FrameMotion, camera: Camera) -> NDArray[np.float32]:
+def head_depth(mesh: IdentityMesh, motion: FrameMotion, camera: Camera) -> Float32[np.ndarray, "f h w"]:
     """Camera depth of the head mesh in every frame, [f, h, w] metres; +inf beside it."""
     vertices = mesh.at_vertices
     displaced, _ = displace(vertices.rest, vertices.blend_basis, motion)

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES, Category
@@ -162,7 +163,7 @@ class PartBases(Decoder):
         """For each category, the points [m] of its region."""
         return [getattr(self, f"members_{k}") for k in range(len(CATEGORIES))]
 
-    def coefficients(self, codes: Tensor, reference: Tensor) -> Tensor:
+    def coefficients(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> Float[Tensor, "s k r"]:
         """tanh(W_k (z_k − z_ref,k)) for codes [s, k, d]: [s, k, r]. Exactly 0 where a row is the reference's."""
         differences = codes - reference
         return self._between(_curve(differences, self.directions, self.config.bend), differences, reference)
@@ -199,14 +200,14 @@ class PartBases(Decoder):
         free = torch.eye(straight.shape[1]).to(straight) - inverse @ straight
         return straight, bent, inverse, free
 
-    def shared_attributes(self) -> Tensor:
+    def shared_attributes(self) -> Float[Tensor, "n 14"]:
         """a_0 + MLP(x_gc): the reference, [n, 14] in units of `attribute_units`. Fixed points are a_0, for ever."""
         learned = self.base
         if self.residual is not None:
             learned = learned + self.residual(torch.cat([self.encoded, self.features], -1))
         return torch.where(self.fixed[:, None], self.base.detach(), learned)
 
-    def canonicalise(self, codes: Tensor, reference: Tensor) -> CanonicalGaussians:
+    def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
         """Eq. 18–23 for codes [s, k, d], with z_ref [k, d].
 
         Only categories whose row differs from the reference are touched. Skipping the others is exact, their
@@ -246,7 +247,9 @@ class PartBases(Decoder):
         self.added = parts_in(tensors, "")
 
     @torch.no_grad()
-    def add_part(self, category: Category, offset: Tensor, others: Tensor, start: AttributeStart) -> AddedPart:
+    def add_part(
+        self, category: Category, offset: Float[Tensor, " d"], others: Float[Tensor, "s d"], start: AttributeStart
+    ) -> AddedPart:
         """A column for a new subject; the picture of no other one changes.
 
         Args:
@@ -292,13 +295,13 @@ class PartBases(Decoder):
                 joined_rows = torch.cat([before.detach(), rows.to(before)])
                 setattr(self, name, nn.Parameter(joined_rows) if isinstance(before, nn.Parameter) else joined_rows)
 
-    def _change(self, category: int, weights: Tensor) -> Tensor:
+    def _change(self, category: int, weights: Float[Tensor, " r"]) -> Float[Tensor, "m 14"]:
         """B_k times coefficients [r]: [m, 14]. Fixed points carry no gradient: what is hardly seen has gradients of
         rounding errors, of which Adam makes full steps."""
         change = torch.einsum("r,rmc->mc", weights, self.bases[category])
         return torch.where(self.fixed[self.members[category], None], change.detach(), change)
 
-    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
         """Eq. 21–29 for f frames: [f, n]."""
         return pose_points(canonical, motion, of_frame)
 
@@ -325,7 +328,9 @@ class PartBases(Decoder):
             self.bases[k].add_((inverse @ changes.flatten(1)).unflatten(1, (len(members), N_ATTRIBUTES)))
 
     @torch.no_grad()
-    def hold_pivots(self, codes: Tensor, reference: Tensor, categories: Tensor) -> None:
+    def hold_pivots(
+        self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"], categories: Int[Tensor, " s"]
+    ) -> None:
         """From now on `free_part` of a basis is invisible to these subjects, and only seen between them.
 
         What the bases hold there by accident is removed; no subject changes. Codes and directions must stay as they
@@ -344,7 +349,7 @@ class PartBases(Decoder):
             self.bases[k].sub_(self.free_part(k, self.bases[k], reference))
 
     @contextmanager
-    def between_pivots(self, category: int, reference: Tensor) -> Iterator[None]:
+    def between_pivots(self, category: int, reference: Float[Tensor, "k d"]) -> Iterator[None]:
         """Project what an update does to the category's basis onto `free_part`.
 
         Adam scales every number on its own and so leaves any subspace: not the gradient, its step is projected.
@@ -356,13 +361,17 @@ class PartBases(Decoder):
             basis.copy_(before + self.free_part(category, basis - before, reference))
 
     @torch.no_grad()
-    def free_part(self, category: int, change: Tensor, reference: Tensor) -> Tensor:
+    def free_part(
+        self, category: int, change: Float[Tensor, "r m 14"], reference: Float[Tensor, "k d"]
+    ) -> Float[Tensor, "r m 14"]:
         """The part of a basis or of a change of one, [r, m, 14], that moves no pivot of its category."""
         _, _, _, free = self._pivot_frame(category, reference)
         return torch.einsum("rs,smc->rmc", free, change)
 
     @torch.no_grad()
-    def absorb_edits(self, codes: Tensor, reference: Tensor, edits: Tensor) -> None:
+    def absorb_edits(
+        self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"], edits: Float[Tensor, "s n 14"]
+    ) -> None:
         """Choose the bases so that the training subjects start with given changes.
 
         For each category the smallest B_k with B_k g_s = edit_s for its subjects s (least squares through the
@@ -381,13 +390,17 @@ class PartBases(Decoder):
                 self.bases[k].copy_((inverse @ wanted).unflatten(1, (len(members), N_ATTRIBUTES)))
 
 
-def _curve(differences: Tensor, directions: Tensor, bend: float) -> Tensor:
+def _curve(
+    differences: Float[Tensor, "s k d"], directions: Float[Tensor, "k d r"], bend: float
+) -> Float[Tensor, "s k r"]:
     """tanh(bend · W_k x) / bend, [s, k, r], of differences [s, k, d] and directions [k, d, r]: straight for a small
     bend, a switch for a large one."""
     return torch.tanh(bend * torch.einsum("skd,kdr->skr", differences, directions)) / bend
 
 
-def _changed(attributes: Tensor, changes: list[tuple[Tensor, Tensor]]) -> Tensor:
+def _changed(
+    attributes: Float[Tensor, "n 14"], changes: list[tuple[Int[Tensor, " _"], Float[Tensor, "_ 14"]]]
+) -> Float[Tensor, "n 14"]:
     """Attributes [n, 14] with the changes [m, 14] of one or several categories at their points [m].
 
     A point in the regions of several edited categories cannot obey them all: hair and a hat's brim each move a colour
@@ -411,7 +424,7 @@ def _changed(attributes: Tensor, changes: list[tuple[Tensor, Tensor]]) -> Tensor
     return attributes
 
 
-def _claims(attributes: Tensor, change: Tensor) -> Tensor:
+def _claims(attributes: Float[Tensor, "m 14"], change: Float[Tensor, "m 14"]) -> Float[Tensor, "m 2"]:
     """What changes [m, 14] of points [m, 14] have to say about looks and opacities: [m, 2].
 
     Whether a point is there is decided by whoever changes that most: a hoodie takes away a space suit's collar, and
@@ -424,7 +437,7 @@ def _claims(attributes: Tensor, change: Tensor) -> Tensor:
     return torch.stack([look, (10 * (after - before)).square()], -1).square()
 
 
-def attribute_units() -> Tensor:
+def attribute_units() -> Float[Tensor, "14"]:
     """What a step of 1 means for each of the 14 attributes.
 
     One learning rate then serves them all: half a centimetre, a quarter of a unit quaternion, a factor e^0.25 of size,

@@ -12,6 +12,7 @@ from enum import IntEnum
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -49,11 +50,11 @@ class MeshPrior:
         skinning: [n, j].
     """
 
-    open_mouth: Tensor
-    rest: Tensor
-    normals: Tensor
-    blend_basis: Tensor
-    skinning: Tensor
+    open_mouth: Float[Tensor, "n 3"]
+    rest: Float[Tensor, "n 3"]
+    normals: Float[Tensor, "n 3"]
+    blend_basis: Float[Tensor, "n 3 m"]
+    skinning: Float[Tensor, "n j"]
 
     def __len__(self) -> int:
         return self.rest.shape[0]
@@ -95,7 +96,7 @@ class IdentityMesh:
         )
         self._tree = cKDTree(rest.numpy())
 
-    def on_surface(self, triangles: Tensor, weights: Tensor) -> MeshPrior:
+    def on_surface(self, triangles: Int[Tensor, " n"], weights: Float[Tensor, "n 3"]) -> MeshPrior:
         """The prior at barycentric points: triangles [n] int64, weights [n, 3]."""
         corners = self.faces[triangles]
 
@@ -131,13 +132,13 @@ class IdentityMesh:
             at(vertices.skinning),
         )  # fmt: skip
 
-    def height_above(self, positions: Tensor) -> Tensor:
+    def height_above(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Signed distance [n] of points to the nearest vertex' tangent plane, metres; negative inside the head."""
         _, index = self._tree.query(positions.numpy())
         index = torch.from_numpy(index)
         return ((positions - self.at_vertices.rest[index]) * self.at_vertices.normals[index]).sum(-1)
 
-    def triangle_density(self, *, detail_radius_m: float = 0.012, detail_gain: float = 0.25) -> Tensor:
+    def triangle_density(self, *, detail_radius_m: float = 0.012, detail_gain: float = 0.25) -> Float[Tensor, " t"]:
         """How many points each triangle deserves, [t]: its area, more where landmarks crowd (eyes, lips, brows).
 
         Mediapipe's 478 landmarks are dense exactly where people look.
@@ -155,7 +156,7 @@ class IdentityMesh:
         return area * (1 + detail_gain * crowd) * torch.where(hidden, 0.5, 1.0)
 
 
-def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "t 3"]) -> Float[Tensor, "v 3"]:
     """Area-weighted unit normals [v, 3]."""
     corners = vertices[faces]
     normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -165,7 +166,7 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.nn.functional.normalize(summed, dim=-1)
 
 
-def sample_triangles(density: Tensor, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def sample_triangles(density: Float[Tensor, " t"], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Draw surface points with a given density.
 
     Systematic sampling: one random number shifts an even comb over the cumulated density, so neighbouring triangles
@@ -182,13 +183,13 @@ def sample_triangles(density: Tensor, count: int, rng: np.random.Generator) -> t
     return torch.from_numpy(triangles), torch.from_numpy(weights.astype(np.float32))
 
 
-def spacing(positions: Tensor, neighbours: int = 3) -> Tensor:
+def spacing(positions: Float[Tensor, "n 3"], neighbours: int = 3) -> Float[Tensor, " n"]:
     """Mean distance [n] to the nearest neighbours, metres: the natural size of a Gaussian."""
     distance, _ = cKDTree(positions.numpy()).query(positions.numpy(), k=neighbours + 1)
     return torch.from_numpy(distance[:, 1:].mean(1).astype(np.float32))
 
 
-def quaternions_facing(normals: Tensor) -> Tensor:
+def quaternions_facing(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
     """Unit quaternions [n, 4] that turn the z axis to the normals [n, 3]: flat Gaussians lie on the surface."""
     half = torch.stack([1 + normals[:, 2], -normals[:, 1], normals[:, 0], torch.zeros(len(normals))], -1)
     backwards = (normals[:, 2] < -0.999)[:, None]  # 180° about x where the formula degenerates
@@ -211,10 +212,10 @@ class StartingPoints:
     """
 
     prior: MeshPrior
-    attributes: Tensor
-    layers: Tensor
-    regions: Tensor
-    edits: Tensor
+    attributes: Float[Tensor, "n 14"]
+    layers: Int[Tensor, " n"]
+    regions: Bool[Tensor, "n k"]
+    edits: Float[Tensor, "s n 14"]
     mesh: IdentityMesh | None = None
 
     def __len__(self) -> int:

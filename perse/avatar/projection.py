@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Int32
 from torch import Tensor
 
 from perse.avatar.motion import FrameMotion
@@ -24,8 +24,12 @@ UNSEEN = -1
 
 
 def visible_pixels(
-    points: Tensor, skinning: Tensor, motion: FrameMotion, camera: Camera, occluder: NDArray[np.float32] | None = None
-) -> NDArray[np.int32]:
+    points: Float[Tensor, "1 n 3"],
+    skinning: Float[Tensor, "n j"],
+    motion: FrameMotion,
+    camera: Camera,
+    occluder: Float32[np.ndarray, "f h w"] | None = None,
+) -> Int32[np.ndarray, "f n"]:
     """Pixel index y · w + x of every point in every frame.
 
     Args:

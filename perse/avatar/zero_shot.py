@@ -10,6 +10,7 @@ then choose and mix among what was learned, and a colour that no subject has can
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.attributes import Category
@@ -26,7 +27,9 @@ ENOUGH_SUBJECTS = 32
 
 
 @torch.no_grad()
-def zero_shot_code(avatar: Avatar, category: Category, *, image: Tensor | None, text: Tensor | None) -> Tensor:
+def zero_shot_code(
+    avatar: Avatar, category: Category, *, image: Float[Tensor, " w"] | None, text: Float[Tensor, " w"] | None
+) -> Float[Tensor, " d"]:
     """z_k [d] of a category.
 
     Args:
@@ -45,7 +48,9 @@ def zero_shot_code(avatar: Avatar, category: Category, *, image: Tensor | None, 
 
 
 @torch.no_grad()
-def subject_shares(avatar: Avatar, category: Category, *, image: Tensor | None, text: Tensor | None) -> Tensor:
+def subject_shares(
+    avatar: Avatar, category: Category, *, image: Float[Tensor, " w"] | None, text: Float[Tensor, " w"] | None
+) -> Float[Tensor, " s"]:
     """How much each of the category's subjects, in the order of the table, resembles a description: [s], sums to one.
 
     Args:
@@ -77,7 +82,7 @@ def _cosines(given: Tensor, alike: Tensor) -> Tensor:
     return torch.nn.functional.cosine_similarity(alike - mean, (given - mean)[None], dim=1)
 
 
-def made_by(avatar: Avatar, texts: Tensor) -> bool:
+def made_by(avatar: Avatar, texts: Float[Tensor, "s w"]) -> bool:
     """Whether an encoder is the one that the avatar was trained with.
 
     Args:

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.attributes import Category
@@ -22,7 +23,7 @@ Mix = Mapping[Category, Mapping[str, float]]
 """By category: subjects' keys and weights. Weights that do not add up to one leave the rest to the reference."""
 
 
-def mixed_code(avatar: Avatar, mix: Mix) -> Tensor:
+def mixed_code(avatar: Avatar, mix: Mix) -> Float[Tensor, "k d"]:
     """z [k, d]: in each named category z_ref + Σ w (z_subject − z_ref), elsewhere z_ref (Eq. 4, 13).
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from perse.avatar import Avatar
@@ -34,7 +35,7 @@ class SplatScene:
     gaussians: Gaussians
     fps: float
     camera: Camera
-    centre: Tensor
+    centre: Float[Tensor, "3"]
 
     def __post_init__(self) -> None:
         if self.gaussians.means.ndim != 3 or self.gaussians.colors.shape[-1] != 3:
@@ -53,7 +54,7 @@ class SplatScene:
         return self.gaussians[frame]
 
 
-def freeze(avatar: Avatar, code: Tensor, frames: HeadParameters, *, fps: float = 25.0) -> SplatScene:
+def freeze(avatar: Avatar, code: Float[Tensor, "k d"], frames: HeadParameters, *, fps: float = 25.0) -> SplatScene:
     """The Gaussians of an edit state in a pose or a motion.
 
     Args:
@@ -90,13 +91,13 @@ def drawable(gaussians: Gaussians) -> Gaussians:
     return Gaussians(*(getattr(whole, field.name)[:, kept] for field in fields(Gaussians)))
 
 
-def canonical_quaternions(quats: Tensor) -> Tensor:
+def canonical_quaternions(quats: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
     """Unit quaternions [..., 4] (wxyz) of the same rotations with w ≥ 0."""
     unit = torch.nn.functional.normalize(quats, dim=-1)
     return torch.where(unit[..., :1] < 0, -unit, unit)
 
 
-def _finite(gaussians: Gaussians) -> Tensor:
+def _finite(gaussians: Gaussians) -> Bool[Tensor, " n"]:
     """[n], whether a Gaussian is usable in all frames."""
     ok = torch.isfinite(gaussians.opacities).all(0)
     for values in (gaussians.means, gaussians.quats, gaussians.scales, gaussians.colors):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,7 +31,7 @@ class Shot:
         camera: of one view, on the CPU.
     """
 
-    code: Tensor
+    code: Float[Tensor, "k d"]
     frame: HeadParameters
     camera: Camera
 
@@ -44,7 +45,7 @@ def at_rest(avatar: Avatar) -> HeadParameters:
 
 
 def turntable(
-    avatar: Avatar, code: Tensor, camera: Camera, *, frames: int, reach_deg: float, frame: HeadParameters
+    avatar: Avatar, code: Float[Tensor, "k d"], camera: Camera, *, frames: int, reach_deg: float, frame: HeadParameters
 ) -> list[Shot]:
     """The camera around the head: all around with 180, otherwise from side to side and back.
 
@@ -58,7 +59,13 @@ def turntable(
 
 
 def interpolation(
-    start: Tensor, end: Tensor, camera: Camera, *, steps: int, frame: HeadParameters, there_and_back: bool = False
+    start: Float[Tensor, "k d"],
+    end: Float[Tensor, "k d"],
+    camera: Camera,
+    *,
+    steps: int,
+    frame: HeadParameters,
+    there_and_back: bool = False,
 ) -> list[Shot]:
     """From one edit state to another in equal steps (Eq. 13), both ends included."""
     alphas = np.linspace(0, 1, steps) if steps > 1 else np.zeros(1)
@@ -68,7 +75,7 @@ def interpolation(
     return [Shot(code, frame, camera) for code in codes]
 
 
-def reenactment(code: Tensor, camera: Camera, motion: HeadParameters) -> list[Shot]:
+def reenactment(code: Float[Tensor, "k d"], camera: Camera, motion: HeadParameters) -> list[Shot]:
     """A motion of f frames, performed."""
     return [Shot(code, motion.frame(index), camera) for index in range(len(motion))]
 
@@ -109,7 +116,7 @@ def film(
             yield (picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def _halved(picture: Tensor, factor: int) -> Tensor:
+def _halved(picture: Float[Tensor, "..."], factor: int) -> Float[Tensor, "..."]:
     """[h · s, w · s, c] to [h, w, c] by averages."""
     h, w, c = picture.shape
     return picture.reshape(h // factor, factor, w // factor, factor, c).mean((1, 3))

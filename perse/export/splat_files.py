@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.errors import MissingWeightsError
@@ -64,7 +65,7 @@ def splat_bytes(gaussians: Gaussians) -> bytes:
     return _exported(nearest, "splat")
 
 
-def turned(means: Tensor, quats: Tensor) -> tuple[Tensor, Tensor]:
+def turned(means: Float[Tensor, "n 3"], quats: Float[Tensor, "n 4"]) -> tuple[Tensor, Tensor]:
     """Positions [n, 3] and rotations [n, 4] after TURN; applied twice it changes nothing but the sign of quats."""
     w, x, y, z = quats.unbind(-1)
     return means * means.new_tensor(TURN), torch.stack([-z, -y, x, w], -1)

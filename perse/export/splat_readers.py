@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64, UInt32
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -145,7 +146,7 @@ def _compressed(chunks: NDArray[np.void], rows: NDArray[np.void]) -> Gaussians:
     )
 
 
-def _bits(packed: NDArray[np.uint32], *widths: int) -> NDArray[np.float64]:
+def _bits(packed: UInt32[np.ndarray, " n"], *widths: int) -> NDArray[np.float64]:
     """Numbers in [0, 1] from fields of 32-bit words, the highest bits first: [n, fields]."""
     fields, shift = [], 32
     for width in widths:
@@ -154,7 +155,7 @@ def _bits(packed: NDArray[np.uint32], *widths: int) -> NDArray[np.float64]:
     return np.stack(fields, -1)
 
 
-def _smallest_three(packed: NDArray[np.uint32]) -> NDArray[np.float64]:
+def _smallest_three(packed: UInt32[np.ndarray, " n"]) -> Float64[np.ndarray, "n 4"]:
     """Unit quaternions wxyz [n, 4]: two bits say which component is the largest, the three others follow."""
     others = (_bits(packed, 2, 10, 10, 10)[:, 1:] - 0.5) * np.sqrt(2)
     largest = (packed >> np.uint32(30)).astype(np.int64)
@@ -166,16 +167,16 @@ def _smallest_three(packed: NDArray[np.uint32]) -> NDArray[np.float64]:
     return result
 
 
-def _columns(rows: NDArray[np.void], *names: str) -> NDArray[np.float64]:
+def _columns(rows: NDArray[np.void], *names: str) -> Float64[np.ndarray, "n c"]:
     return np.stack([rows[name].astype(np.float64) for name in names], -1)
 
 
 def _in_our_frame(
-    means: NDArray[np.floating],
-    quats: NDArray[np.floating],
-    scales: NDArray[np.floating],
-    opacities: NDArray[np.floating],
-    colors: NDArray[np.floating],
+    means: Float[np.ndarray, "n 3"],
+    quats: Float[np.ndarray, "n 4"],
+    scales: Float[np.ndarray, "n 3"],
+    opacities: Float[np.ndarray, " n"],
+    colors: Float[np.ndarray, "n 3"],
 ) -> Gaussians:
     def tensor(values: NDArray[np.floating]) -> Tensor:
         return torch.from_numpy(np.array(values, np.float32))

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Float64, UInt32
 from numpy.typing import NDArray
 
 from perse.errors import InputError
@@ -124,7 +125,7 @@ def _fixed(values: NDArray[np.float32]) -> bytes:
     return whole.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
 
 
-def _from_fixed(parts: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _from_fixed(parts: NDArray[np.uint8]) -> Float64[np.ndarray, "n 3"]:
     low, middle, high = (parts[..., index].astype(np.int64) for index in range(3))
     whole = low | (middle << 8) | (high << 16)
     return np.where(whole >= 2**23, whole - 2**24, whole).astype(np.float64)
@@ -134,7 +135,7 @@ def _byte(values: NDArray[np.floating[Any]]) -> bytes:
     return np.round(values).clip(0, 255).astype(np.uint8).tobytes()
 
 
-def _smallest_three(quats: NDArray[np.float32]) -> bytes:
+def _smallest_three(quats: Float32[np.ndarray, "n 4"]) -> bytes:
     """Rotations [n, 4] (wxyz): the largest of x y z w is left out, its sign made positive."""
     xyzw = quats[:, [1, 2, 3, 0]].astype(np.float64)
     xyzw /= np.linalg.norm(xyzw, axis=1, keepdims=True)
@@ -150,7 +151,7 @@ def _smallest_three(quats: NDArray[np.float32]) -> bytes:
     return packed.astype("<u4").tobytes()
 
 
-def _quaternions(packed: NDArray[np.uint32]) -> NDArray[np.float64]:
+def _quaternions(packed: UInt32[np.ndarray, " n"]) -> Float64[np.ndarray, "n 4"]:
     """Rotations [n, 4] (wxyz)."""
     largest, left = packed >> 30, packed.astype(np.uint32)
     xyzw = np.zeros((len(packed), 4))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from perse.errors import InputError, MissingWeightsError
@@ -118,7 +119,7 @@ def usd_provenance(path: Path) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _set(attribute: Any, convert: Any, values: NDArray[np.float32], time_code: Any) -> None:
+def _set(attribute: Any, convert: Any, values: Float32[np.ndarray, "f ..."], time_code: Any) -> None:
     """Values [f, …] as one default or as samples, one a frame."""
     if (values == values[:1]).all():
         attribute.Set(convert(np.ascontiguousarray(values[0])))
@@ -127,13 +128,13 @@ def _set(attribute: Any, convert: Any, values: NDArray[np.float32], time_code: A
         attribute.Set(convert(np.ascontiguousarray(value)), time_code(frame))
 
 
-def _extents(gaussians: Gaussians) -> torch.Tensor:
+def _extents(gaussians: Gaussians) -> Float[torch.Tensor, "f 2 3"]:
     """[f, 2, 3]: the box around the Gaussians, by their largest axis."""
     reach = REACH * gaussians.scales.amax(-1, keepdim=True)
     return torch.stack([(gaussians.means - reach).amin(-2), (gaussians.means + reach).amax(-2)], -2)
 
 
-def _wxyz(quaternions: Any) -> torch.Tensor:
+def _wxyz(quaternions: Any) -> Float[torch.Tensor, "... 4"]:
     return torch.tensor([[q.GetReal(), *q.GetImaginary()] for q in quaternions])
 
 

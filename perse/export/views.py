@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.avatar import Avatar
@@ -17,7 +18,7 @@ SEEN_REACH_DEG = 60.0
 """To either side a viewer is taken to turn such an avatar, though not all that it sees there is right."""
 
 
-def orbit_centre(avatar: Avatar) -> Tensor:
+def orbit_centre(avatar: Avatar) -> Float[Tensor, "3"]:
     """What cameras walk around [3], metres: about the middle of the head, between the eyes' joints and the neck's; of
     a whole body its pelvis."""
     joints, names = avatar.skeleton.joints.detach().cpu(), avatar.card.joint_names

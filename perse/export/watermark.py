@@ -15,7 +15,10 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
+
+from perse.shapes import Picture
 
 PERIOD_PX = 64
 AMPLITUDE = 2.0
@@ -51,7 +54,7 @@ class Mark:
         return self.score > THRESHOLD
 
 
-def marked(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def marked(picture: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
     """A picture [h, w, 3] or [h, w, 4] with the mark; alpha stays as it is."""
     height, width = picture.shape[:2]
     tile = AMPLITUDE * _tile()
@@ -61,7 +64,7 @@ def marked(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.concatenate([colors, picture[..., 3:]], axis=-1))
 
 
-def find_mark(picture: NDArray[np.uint8]) -> Mark:
+def find_mark(picture: Picture) -> Mark:
     """Look for the mark in a picture [h, w, 3] that may have been cropped, resized and compressed."""
     grey = cv2.cvtColor(np.ascontiguousarray(picture[..., :3]), cv2.COLOR_RGB2GRAY).astype(np.float32)
     best = Mark(0.0, 1.0)
@@ -90,7 +93,7 @@ def _score(grey: NDArray[np.float32], scale: float) -> float:
 
 
 @lru_cache(maxsize=1)
-def _tile() -> NDArray[np.float32]:
+def _tile() -> Float32[np.ndarray, "p p"]:
     """[p, p], mean 0 and spread 1; periodic."""
     noise = np.random.default_rng(0x9E125E).normal(size=(PERIOD_PX, PERIOD_PX))
     frequency = np.hypot(np.fft.fftfreq(PERIOD_PX)[:, None], np.fft.rfftfreq(PERIOD_PX)[None])

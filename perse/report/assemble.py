@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from perse.report.avatar_sections import Pair, angles_section, interpolation_sec
 from perse.report.curves import plot_curves
 from perse.report.page import Report, Section
 from perse.report.synthesis_sections import clip_section, edits_section, portrait_section
+from perse.shapes import Picture
 
 SHOWN_YAWS_DEG = (-40.0, -20.0, 0.0, 20.0, 40.0)
 INTERPOLATION_STEPS = 9
@@ -77,7 +79,7 @@ def assemble_report(inputs: ReportInputs) -> Report:
     return Report("A personalised, editable head avatar", lead, sections, inputs.metrics)
 
 
-def draw(inputs: ReportInputs, code: Tensor, frame: int) -> NDArray[np.uint8]:
+def draw(inputs: ReportInputs, code: Float[Tensor, "k d"], frame: int) -> Picture:
     """The avatar with a code [k, d] in a frame (an index into the clips): [h, w, 3] uint8 on white."""
     clip = inputs.clips[0]
     parameters = clip.parameters.frame(slice(frame, frame + 1)).to(code.device)

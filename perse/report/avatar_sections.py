@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from perse.report.page import Section
 from perse.report.sheets import Tile, contact_sheet, error_map
+from perse.shapes import Picture
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Pair:
     """
 
     title: str
-    render: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
+    render: Picture
+    truth: Picture
 
 
 def angles_section(pairs: Sequence[Pair]) -> Section:

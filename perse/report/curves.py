@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from perse.shapes import Picture
 
-def plot_curves(curves: Mapping[str, Sequence[tuple[float, float]]], *, columns: int = 3) -> NDArray[np.uint8]:
+
+def plot_curves(curves: Mapping[str, Sequence[tuple[float, float]]], *, columns: int = 3) -> Picture:
     """Small multiples, one panel a curve.
 
     Args:

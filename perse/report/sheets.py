@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from perse.shapes import ByteMask, Picture
 
 _INK, _PAPER = (34, 34, 34), (255, 255, 255)
 _CAPTION_PX = 15
@@ -23,13 +26,13 @@ class Tile:
         caption: a line below it, cut to its width; may be empty.
     """
 
-    image: NDArray[np.uint8]
+    image: Picture
     caption: str = ""
 
 
 def contact_sheet(
     tiles: Sequence[Tile], *, columns: int, tile_px: int = 256, row_titles: Sequence[str] = ()
-) -> NDArray[np.uint8]:
+) -> Picture:
     """Arrange pictures row by row.
 
     Args:
@@ -64,7 +67,7 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def overlay_parts(image: NDArray[np.uint8], labels: NDArray[np.uint8], strength: float = 0.45) -> NDArray[np.uint8]:
+def overlay_parts(image: NDArray[np.uint8], labels: ByteMask, strength: float = 0.45) -> NDArray[np.uint8]:
     """Tint every part of a picture [h, w, 3] by its label [h, w]; background stays as it is."""
     tinted = image.astype(np.float32)
     for label in np.unique(labels):
@@ -75,7 +78,7 @@ def overlay_parts(image: NDArray[np.uint8], labels: NDArray[np.uint8], strength:
 
 
 def overlay_points(
-    image: NDArray[np.uint8], points_px: NDArray[np.float32], color: tuple[int, int, int], radius_px: float = 1.5
+    image: NDArray[np.uint8], points_px: Float32[np.ndarray, "n 2"], color: tuple[int, int, int], radius_px: float = 1.5
 ) -> NDArray[np.uint8]:
     """Draw points [n, 2] (pixel centres at half-integers) onto a picture [h, w, 3]."""
     picture = Image.fromarray(image)

@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 
 import numpy as np
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.attributes import Category
@@ -82,7 +83,7 @@ class AttributeMixer:
         except InputError as error:
             raise UnknownName(str(error)) from None
 
-    def _imagined(self, category: Category, wanted: Described) -> Tensor:
+    def _imagined(self, category: Category, wanted: Described) -> Float[Tensor, " d"]:
         """z_k [d] of a description (Eq. 5)."""
         picture = wanted.picture or b""
         key = (category, wanted.text, hashlib.sha256(picture).digest())

@@ -7,10 +7,12 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.shapes import Picture
+
 _one_at_a_time = Lock()  # mediapipe's graphs serve one caller
 
 
-def framed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def framed(image: Picture) -> NDArray[np.uint8]:
     """The portrait window around the face, the person cut out on white; the picture as it is where nobody is seen.
 
     Args:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -45,7 +46,7 @@ class ResolvedLook:
         frame: expression and pose of a single frame.
     """
 
-    code: Tensor
+    code: Float[Tensor, "k d"]
     edits: tuple[Edit, ...]
     frame: HeadParameters
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from perse.avatar.baselines import InstaConfig, PegasusConfig, SplattingAvatarCo
 from perse.avatar.baselines.embedding import embed, nearest_weights
 from perse.avatar.baselines.hash_grid import PRIMES, HashGrid
 from perse.avatar.baselines.insta import _Surface
-from perse.avatar.baselines.volume import composite, middles, rays_near
+from perse.avatar.baselines.volume import Rays, composite, middles
 from perse.avatar.canonical import MEAN
 from perse.avatar.naive import naive_mlp
 from perse.avatar.points import vertex_normals
@@ -286,8 +285,9 @@ def test_the_way_back_from_a_frame_ends_at_rest(head_model, tiny_clips) -> None:
     clip = tiny_clips[0][0]
     surface = _Surface(avatar.decoder, avatar.skeleton(clip.parameters.frame(torch.tensor([4]))))
     in_camera = clip.camera.to_camera(surface.points)
-    rays = replace(rays_near(surface.points, clip.camera, 0.01), directions=in_camera / in_camera[:, 2:])
-    rest, near = surface.back(rays, in_camera[:, 2:], clip.camera, 0.01)
+    depths = in_camera[:, 2]
+    rays = Rays(torch.arange(len(depths)), in_camera / depths[:, None], depths, depths)
+    rest, near = surface.back(rays, depths[:, None], clip.camera, 0.01)
     assert bool(near.all())
     off = (rest - avatar.decoder.surface[:, MEAN]).norm(dim=-1)
     assert float(off.median()) < 1e-5  # where two points fall together, the other one may be the nearest

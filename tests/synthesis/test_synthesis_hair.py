@@ -133,7 +133,7 @@ def test_only_long_ends_stay_with_the_body(hair: tuple[Attachment, ...], skull: 
 
 
 def test_same_prompt_same_hair(skull: Skull) -> None:
-    for slots in (STYLED[2], STYLED[5], STYLED[8]):
+    for slots in (STYLED[6], STYLED[8]):  # coils at random places, and a side that chance chooses
         first, second = build_hair(skull, prompt(slots)), build_hair(skull, prompt(slots))
         other = build_hair(skull, prompt(slots, seed=8))
         for one, two in zip(first, second, strict=True):

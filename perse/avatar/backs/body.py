@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Float64, Int64
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from perse.attributes import Category, Part
-from perse.avatar.around import Array
 from perse.avatar.backs.joining import WIDTH, joined, looks_of
 from perse.avatar.backs.records import Backs, Look, Seen
 from perse.avatar.backs.silhouettes import inside_m
@@ -77,7 +76,7 @@ def body_back(
     return joined(looks, categories, changing, normals, spacing, lambda m, kept: _still(m, seen.prior[kept]), rows)
 
 
-def _spread(slope: Array, count: int, seed: int) -> NDArray[np.int64]:
+def _spread(slope: Float64[np.ndarray, " n"], count: int, seed: int) -> Int64[np.ndarray, " m"]:
     """At most `count` of the points whose slope [n] is above 0, more where the surface is steep and so larger than it
     looks from the front."""
     able = np.flatnonzero(slope > 0)
@@ -88,7 +87,7 @@ def _spread(slope: Array, count: int, seed: int) -> NDArray[np.int64]:
     return np.asarray(np.sort(chosen))
 
 
-def _rays(camera: Camera, points: Array) -> Array:
+def _rays(camera: Camera, points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n 3"]:
     """Unit directions [n, 3] from the camera to points [n, 3]."""
     eye = (-camera.world_to_camera[:3, 3] @ camera.world_to_camera[:3, :3]).double().numpy()
     rays = points - eye
@@ -96,8 +95,12 @@ def _rays(camera: Camera, points: Array) -> Array:
 
 
 def _garment(
-    seen: Seen, subject: int, body: NDArray[np.int64], chosen: NDArray[np.int64], outer: Array
-) -> NDArray[np.float32]:
+    seen: Seen,
+    subject: int,
+    body: Int64[np.ndarray, " m"],
+    chosen: Int64[np.ndarray, " c"],
+    outer: Float64[np.ndarray, " c"],
+) -> Float32[np.ndarray, "c 3"]:
     """Colours [n, 3] of a subject's back behind the chosen points: of clothes farther out at the same height, where
     garments are plain; the neck's are its own."""
     rest, parts = seen.prior.rest.numpy(), seen.observation.parts[subject]
@@ -113,12 +116,12 @@ def _garment(
     return colors
 
 
-def _still(means: Tensor, front: MeshPrior) -> MeshPrior:
+def _still(means: Float[Tensor, "n 3"], front: MeshPrior) -> MeshPrior:
     """Points that are skinned as those in front of them."""
     return MeshPrior(means, means.clone(), front.normals, front.blend_basis, front.skinning)
 
 
-def _behind_mesh(mesh: IdentityMesh, points: Array) -> Array:
+def _behind_mesh(mesh: IdentityMesh, points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " n"]:
     """How far behind points the head model reaches at the same height and side, metres [n]; 0 where it does not."""
     rest = mesh.at_vertices.rest.numpy().astype(np.float64)
     near = cKDTree(rest[:, :2]).query_ball_point(points[:, :2], 0.015)
@@ -126,7 +129,9 @@ def _behind_mesh(mesh: IdentityMesh, points: Array) -> Array:
     return np.maximum(points[:, 2] - np.asarray(lowest), 0)
 
 
-def _extent(points: Array, heights: Array, reach_m: float = 0.012) -> tuple[Array, Array]:
+def _extent(
+    points: Float64[np.ndarray, "m 3"], heights: Float64[np.ndarray, " n"], reach_m: float = 0.012
+) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
     """Middle and half width [n] of a set of points [m, 3] at heights [n]."""
     order = np.argsort(points[:, 1])
     levels, across = points[order, 1], points[order, 0]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64, Int
 from torch import Tensor
 
-from perse.avatar.around import Array
 from perse.avatar.observation import Observation
 from perse.avatar.points import MeshPrior
 
@@ -26,9 +25,9 @@ class Seen:
     """
 
     prior: MeshPrior
-    layers: Tensor
+    layers: Int[Tensor, " m"]
     observation: Observation
-    present: NDArray[np.bool_]
+    present: Bool[np.ndarray, "s m"]
     n_frames: int
 
 
@@ -50,6 +49,6 @@ class Backs:
 class Look:
     """One subject's back: means [n, 3] metres, colors [n, 3] in [0, 1], present [n]."""
 
-    means: Array
-    colors: NDArray[np.float32]
-    present: NDArray[np.bool_]
+    means: Float64[np.ndarray, "n 3"]
+    colors: Float32[np.ndarray, "n 3"]
+    present: Bool[np.ndarray, " n"]

@@ -5,19 +5,21 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64
 from torch import Tensor
 
-from perse.avatar.around import Array
 from perse.avatar.observation import WatchedFrames
 from perse.avatar.points import IdentityMesh
 from perse.avatar.projection import visible_pixels
+from perse.shapes import HardMask, SoftMask
 
 PAD_PX = 64
 """A person goes on beyond the picture's border."""
 
 
-def clearance(mesh: IdentityMesh, watched: WatchedFrames, subject: int, points: Array) -> Array:
+def clearance(
+    mesh: IdentityMesh, watched: WatchedFrames, subject: int, points: Float64[np.ndarray, "n 3"]
+) -> Float64[np.ndarray, " n"]:
     """How far points [n, 3] at rest stay inside of a subject's silhouettes in all frames, metres [n]."""
     still = torch.from_numpy(points).float()
     pixels = visible_pixels(still[None], mesh.near(still, rigid=True).skinning, watched.motion.rigid, watched.camera)
@@ -29,7 +31,7 @@ def clearance(mesh: IdentityMesh, watched: WatchedFrames, subject: int, points: 
     return np.asarray(least * away / float(watched.camera.intrinsics[0, 0]))
 
 
-def inside_m(watched: WatchedFrames, subject: int, points: Tensor) -> Array:
+def inside_m(watched: WatchedFrames, subject: int, points: Float[Tensor, "n 3"]) -> Float64[np.ndarray, " n"]:
     """How far points [n, 3] that stand still are inside of a subject's silhouette, metres; the picture's border is no
     outline."""
     camera = watched.camera
@@ -39,7 +41,7 @@ def inside_m(watched: WatchedFrames, subject: int, points: Tensor) -> Array:
     return np.asarray(distance[row, column] * away.double().numpy() / float(camera.intrinsics[0, 0]))
 
 
-def distance_inside(person: NDArray[np.bool_]) -> NDArray[np.float32]:
+def distance_inside(person: HardMask) -> SoftMask:
     """Distance of every pixel [h, w] of a silhouette from its outline, pixels."""
     padded = np.pad(person.astype(np.uint8), PAD_PX, mode="edge")
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[PAD_PX:-PAD_PX, PAD_PX:-PAD_PX])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -29,13 +30,13 @@ class Embedding:
         rest_offsets: [n, 3] metres, what is missing: 0 above a face, not beyond the mesh's border.
     """
 
-    triangles: Tensor
-    weights: Tensor
-    heights: Tensor
-    rest_offsets: Tensor
+    triangles: Int[Tensor, " n"]
+    weights: Float[Tensor, "n 3"]
+    heights: Float[Tensor, " n"]
+    rest_offsets: Float[Tensor, "n 3"]
 
 
-def embed(points: Tensor, vertices: Tensor, faces: Tensor) -> Embedding:
+def embed(points: Float[Tensor, "n 3"], vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "t 3"]) -> Embedding:
     """Bind points [n, 3] to the nearest places of a mesh [v, 3], [t, 3]."""
     corners = vertices[faces]  # [t, 3, 3]
     count = min(CANDIDATES, len(faces))
@@ -51,7 +52,7 @@ def embed(points: Tensor, vertices: Tensor, faces: Tensor) -> Embedding:
     return Embedding(triangles, chosen, heights, off - heights[:, None] * normals)
 
 
-def nearest_weights(points: Tensor, corners: Tensor) -> Tensor:
+def nearest_weights(points: Float[Tensor, "*b 3"], corners: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
     """Barycentric coordinates [..., 3] of the nearest place of a triangle [..., 3, 3] to a point [..., 3]."""
     a, b, c = corners.unbind(-2)
     ab, ac, ap = b - a, c - a, points - a
@@ -75,12 +76,14 @@ def _on_edge(points: Tensor, corners: Tensor, i: int, j: int) -> Tensor:
     return weights
 
 
-def interpolated_normals(normals: Tensor, corners: Tensor, weights: Tensor) -> Tensor:
+def interpolated_normals(
+    normals: Float[Tensor, "*b v 3"], corners: Int[Tensor, "n 3"], weights: Float[Tensor, "... n 3"]
+) -> Float[Tensor, "*b n 3"]:
     """Unit normals [..., n, 3] of vertex normals [..., v, 3] at corners [n, 3] int64 with weights [..., n, 3]."""
     return normalize((normals[..., corners, :] * weights[..., None]).sum(-2), dim=-1)
 
 
-def triangle_turns(vertices: Tensor, faces: Tensor) -> Tensor:
+def triangle_turns(vertices: Float[Tensor, "f v 3"], faces: Int[Tensor, "t 3"]) -> Float[Tensor, "f t 4"]:
     """Orientation of triangles [f, t] as quaternions [f, t, 4]: x along the first edge, z along the normal."""
     corners = vertices[..., faces, :]
     x = normalize(corners[..., 1, :] - corners[..., 0, :], dim=-1)

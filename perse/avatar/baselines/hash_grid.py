@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
@@ -23,7 +24,7 @@ class HashGrid(nn.Module):
         self.resolutions = tuple(round(coarsest * growth**level) for level in range(levels))
         self.tables = nn.ParameterList(nn.Parameter(0.3 * torch.randn(rows, width)) for _ in range(levels))
 
-    def forward(self, places: Tensor) -> Tensor:
+    def forward(self, places: Float[Tensor, "n 3"]) -> Float[Tensor, "n c"]:
         """No gradient flows to the places."""
         found = []
         for table, resolution in zip(self.tables, self.resolutions, strict=True):
@@ -32,7 +33,7 @@ class HashGrid(nn.Module):
         return torch.cat(found, -1)
 
 
-def corners(places: Tensor, resolution: int, rows: int) -> tuple[Tensor, Tensor]:
+def corners(places: Float[Tensor, "n 3"], resolution: int, rows: int) -> tuple[Tensor, Tensor]:
     """Rows [n, 8] int64 of the grid points around places [n, 3] in the unit cube, and their weights [n, 8]."""
     scaled = places.clamp(0, 1) * resolution
     low = scaled.floor().clamp(max=resolution - 1)

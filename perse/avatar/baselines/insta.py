@@ -21,6 +21,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -115,18 +116,18 @@ class Insta(Decoder):
         """Number of surface points n."""
         return self.surface.shape[0]
 
-    def canonicalise(self, codes: Tensor, reference: Tensor) -> CanonicalGaussians:
+    def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
         """The surface points, and z [s, 1, k · d] as `pose_condition`."""
         attributes = self.surface.expand(len(codes), *self.surface.shape)
         return CanonicalGaussians(attributes, self.blend_basis, self.skinning, codes.flatten(1)[:, None])
 
-    def values(self, places: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    def values(self, places: Float[Tensor, "n 3"], z: Float[Tensor, " kd"]) -> tuple[Tensor, Tensor]:
         """Density [n] per metre and colour [n, 3] of places [n, 3] in the rest pose under one code [k · d]."""
         unit = (places - self.box[0]) / (self.box[1] - self.box[0])
         out = self.field(self.features(unit)[None], z[None])[0]
         return DENSITY_UNIT * softplus(out[:, 0]), torch.sigmoid(out[:, 1:])
 
-    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
         """The surface points [f, n] with the field's values at them; see the module."""
         means, quats, _, _ = deform(
             self.surface[:, MEAN], self.surface[:, QUAT], self.blend_basis, self.skinning, motion
@@ -137,7 +138,7 @@ class Insta(Decoder):
         return Gaussians(means, quats, scales.expand_as(means), opacities, torch.stack([color for _, color in seen]))
 
     def draw(
-        self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor, camera: Camera,
+        self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"], camera: Camera,
         rasterizer: Rasterizer,
     ) -> Rendering:  # fmt: skip
         """Frame by frame, on the CPU; no rasterizer is asked.

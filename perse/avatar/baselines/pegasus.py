@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
@@ -84,7 +85,7 @@ class Pegasus(Networks):
             3, 0, 3, hidden=config.pose_width, depth=config.pose_depth, activation=torch.relu, out_gain=0.05
         )
 
-    def canonicalise(self, codes: Tensor, reference: Tensor) -> CanonicalGaussians:
+    def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
         """For codes [s, k, d]; `pose_condition` [s, n, 4] is ∇s and s, in head radii."""
         z = codes.flatten(1)
         features = self.deform.features(self.positions / HEAD_RADIUS_M, z)
@@ -103,7 +104,7 @@ class Pegasus(Networks):
             features,
         )
 
-    def geometry(self, x_sc: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    def geometry(self, x_sc: Float[Tensor, "s n 3"], z: Float[Tensor, "s kd"]) -> tuple[Tensor, Tensor]:
         """(∇s, s) [s, n, 4] and albedo logits [s, n, 3] of points [s, n, 3], metres, under codes [s, k · d]."""
         training = torch.is_grad_enabled()
         with torch.enable_grad():
@@ -115,7 +116,7 @@ class Pegasus(Networks):
         found = torch.cat([HEAD_RADIUS_M * normal, distance[..., None]], -1), out[..., 1:]
         return found if training else (found[0].detach(), found[1].detach())
 
-    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
         """Discs [f, n], lit by where their normals point to in the frame."""
         attributes = per_frame(canonical.attributes, 2, of_frame)
         x_d, turned = self._deformed(canonical, attributes, motion, of_frame)

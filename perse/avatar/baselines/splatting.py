@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES
@@ -116,7 +117,7 @@ class SplattingAvatar(Decoder):
         for name in ("vertices", "faces", "vertex_basis", "vertex_skinning"):
             setattr(self, name, torch.zeros_like(tensors[name]))
 
-    def canonicalise(self, codes: Tensor, reference: Tensor) -> CanonicalGaussians:
+    def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
         """For codes [s, k, d]; `pose_condition` [s, n, 1] is the height, metres."""
         values = self.base + self.residual(self.encoded, codes.flatten(1))  # [s, n, 12]
         height = _HEIGHT_UNIT_M * values[..., :1]
@@ -124,7 +125,7 @@ class SplattingAvatar(Decoder):
         attributes = torch.cat([rest, values[..., 1:] * _units().to(values)], -1)
         return CanonicalGaussians(attributes, self.blend_basis, self.skinning, height)
 
-    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
         """Gaussians [f, n] on the mesh of every frame."""
         attributes = per_frame(canonical.attributes, 2, of_frame)
         with torch.no_grad():
@@ -140,13 +141,15 @@ class SplattingAvatar(Decoder):
             means, quats, scales, torch.sigmoid(attributes[..., OPACITY]), torch.sigmoid(attributes[..., COLOR])
         )
 
-    def posed_mesh(self, motion: FrameMotion) -> Tensor:
+    def posed_mesh(self, motion: FrameMotion) -> Float[Tensor, "f v 3"]:
         """Vertices [f, v, 3] of every frame."""
         displaced, _ = displace(self.vertices, self.vertex_basis, motion)
         return skin(displaced, self.vertex_skinning, motion)
 
-    def _placed(self, vertices: Tensor, heights: Tensor, offsets: Tensor) -> Tensor:
-        """Means [f, n, 3] on meshes [f, v, 3], at heights [f, n, 1] and with offsets [(f,) n, 3]."""
+    def _placed(
+        self, vertices: Float[Tensor, "m v 3"], heights: Float[Tensor, "f n 1"], offsets: Float[Tensor, "... n 3"]
+    ) -> Float[Tensor, "f n 3"]:
+        """Means [f, n, 3] on one mesh or one a frame [m, v, 3], at heights [f, n, 1] and with offsets [(f,) n, 3]."""
         corners = self.faces[self.triangles]
         weights = torch.softmax(self.barycentrics, -1)
         normals = torch.stack([vertex_normals(one, self.faces) for one in vertices])

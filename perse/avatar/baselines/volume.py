@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 from torch import Tensor
@@ -23,13 +24,13 @@ class Rays:
         near, far: [r] camera depths in metres between which there may be something.
     """
 
-    pixels: Tensor
-    directions: Tensor
-    near: Tensor
-    far: Tensor
+    pixels: Int[Tensor, " r"]
+    directions: Float[Tensor, "r 3"]
+    near: Float[Tensor, " r"]
+    far: Float[Tensor, " r"]
 
 
-def rays_near(points: Tensor, camera: Camera, reach_m: float) -> Rays:
+def rays_near(points: Float[Tensor, "n 3"], camera: Camera, reach_m: float) -> Rays:
     """Rays of a camera that pass points [n, 3] at no more than about a distance, between the first and the last."""
     places, depths = (values.numpy() for values in camera.project(points))
     ahead = depths > 0.01
@@ -70,7 +71,9 @@ def middles(rays: Rays, count: int) -> tuple[Tensor, Tensor]:
     return depths, step * rays.directions.norm(dim=-1)
 
 
-def composite(densities: Tensor, colors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def composite(
+    densities: Float[Tensor, "r k"], colors: Float[Tensor, "r k 3"], lengths: Float[Tensor, " r"]
+) -> tuple[Tensor, Tensor, Tensor]:
     """The quadrature along rays: w_i = T_i (1 − exp(−σ_i δ)), T_i = exp(−Σ_{j<i} σ_j δ).
 
     Args:

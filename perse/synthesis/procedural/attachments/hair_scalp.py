@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
@@ -42,15 +42,15 @@ class Scalp:
         scale: of the person's head over the average one.
     """
 
-    bare: FloatArray
-    covered: FloatArray
-    hairline_azimuth: FloatArray
-    hairline_elevation: FloatArray
+    bare: Float[np.ndarray, "elevations azimuths"]
+    covered: Float[np.ndarray, "elevations azimuths"]
+    hairline_azimuth: Float[np.ndarray, " n"]
+    hairline_elevation: Float[np.ndarray, " n"]
     eye_y: float
     chin_y: float
     crown_y: float
     shoulder_y: float
-    origin: FloatArray
+    origin: Float[np.ndarray, "3"]
     scale: float
 
     @classmethod
@@ -72,11 +72,11 @@ class Scalp:
             scale=skull.scale,
         )
 
-    def bare_radius(self, towards: FloatArray) -> FloatArray:
+    def bare_radius(self, towards: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
         """To the skin, without ears, in directions [..., 3]: [...] metres."""
         return look_up(self.bare, towards)
 
-    def covered_radius(self, towards: FloatArray) -> FloatArray:
+    def covered_radius(self, towards: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
         """That hair must keep to lie over the ears, in directions [..., 3]: [...] metres."""
         return look_up(self.covered, towards)
 
@@ -94,23 +94,25 @@ class Scalp:
         """Height just above the eyebrows, where a fringe ends."""
         return self.eye_y + _BROW_M
 
-    def clear_of_neck(self, points: FloatArray) -> FloatArray:
+    def clear_of_neck(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
         """Points [..., 3] pushed horizontally out of the neck."""
         from_axis = (points - [0.0, 0.0, _NECK_Z_M]) * [1, 0, 1]
         away = np.linalg.norm(from_axis, axis=-1, keepdims=True)
         return points + from_axis / np.maximum(away, 1e-6) * np.maximum(_NECK_RADIUS_M - away, 0)
 
-    def head_weight(self, points: FloatArray) -> NDArray[np.float32]:
+    def head_weight(self, points: Float[np.ndarray, "*n 3"]) -> Float32[np.ndarray, "*n"]:
         """How much points [..., 3] follow the head: fully above the chin, little on the shoulders."""
         down = np.clip((self.chin_y + 0.01 - points[..., 1]) / (self.chin_y + 0.01 - self.shoulder_y), 0, 1)
         return (1 - 0.85 * down * down * (3 - 2 * down)).astype(np.float32)
 
-    def to_head(self, points: FloatArray) -> NDArray[np.float32]:
+    def to_head(self, points: Float[np.ndarray, "*n 3"]) -> Float32[np.ndarray, "*n 3"]:
         """Points [..., 3] of the average head in the person's rest space, metres."""
         return (self.origin + self.scale * points).astype(np.float32)
 
 
-def look_up(radii: FloatArray, towards: FloatArray) -> FloatArray:
+def look_up(
+    radii: Float[np.ndarray, "elevations azimuths"], towards: Float[np.ndarray, "*n 3"]
+) -> Float[np.ndarray, "*n"]:
     """A radius table in directions [..., 3]: [...]."""
     azimuth, elevation = angles(towards)
     rows = (elevation + np.pi / 2) / np.pi * (radii.shape[0] - 1)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, UInt8
 from scipy.ndimage import gaussian_filter1d
 
 from perse.attributes import Part
 from perse.data import Attachment
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.surfaces import Finish, FloatArray, Surface, join, unit
+from perse.synthesis.procedural.attachments.surfaces import Finish, Surface, join, unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class HairFinish:
 
 
 def hair_attachment(
-    name: str, sheets: Sequence[Surface], texture: NDArray[np.uint8], scalp: Scalp, finish: HairFinish
+    name: str, sheets: Sequence[Surface], texture: UInt8[np.ndarray, "h w 4"], scalp: Scalp, finish: HairFinish
 ) -> Attachment:
     """Sheets on the average head that share a texture, as one attachment on the person's head."""
     material = Finish(gloss=finish.gloss, exponent=finish.exponent)
@@ -44,18 +44,20 @@ def hair_attachment(
     )
 
 
-def lifted(sheet: Surface, height: FloatArray | float) -> Surface:
+def lifted(sheet: Surface, height: Float[np.ndarray, "r c"] | float) -> Surface:
     """The sheet moved outwards by `height` metres, one or [rows, columns]."""
     height = np.broadcast_to(height, sheet.points.shape[:2])
     return replace(sheet, points=sheet.points + outward(sheet) * height[..., None])
 
 
-def outward(sheet: Surface) -> FloatArray:
+def outward(sheet: Surface) -> Float[np.ndarray, "r c 3"]:
     """Unit directions away from the sheet's inside: [rows, columns, 3]."""
     return unit(sheet.points - sheet.inner)
 
 
-def resampled(points: FloatArray, rows: int) -> tuple[FloatArray, FloatArray]:
+def resampled(
+    points: Float[np.ndarray, "r c 3"], rows: int
+) -> tuple[Float[np.ndarray, "{rows} c 3"], Float[np.ndarray, "{rows} c"]]:
     """Strands [r, c, 3] at `rows` points of equal arc length, and the arc length [rows, c] in metres."""
     steps = np.linalg.norm(np.diff(points, axis=0), axis=-1)
     arc = np.concatenate([np.zeros((1, points.shape[1])), np.cumsum(steps, 0)])
@@ -67,7 +69,7 @@ def resampled(points: FloatArray, rows: int) -> tuple[FloatArray, FloatArray]:
     return even, where[:, None] * arc[-1][None]
 
 
-def smoothed_along(points: FloatArray, sigma: float) -> FloatArray:
+def smoothed_along(points: Float[np.ndarray, "r c 3"], sigma: float) -> Float[np.ndarray, "r c 3"]:
     """Strands smoothed from root to tip, both ends kept where they are."""
     smooth = gaussian_filter1d(points, sigma, axis=0, mode="nearest")
     row = np.arange(len(points), dtype=float)

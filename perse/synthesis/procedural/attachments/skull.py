@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
@@ -21,19 +22,20 @@ _STEP = np.deg2rad(2.0)
 _AVERAGE_HALF_WIDTH_M = 0.0698  # of the embedded head's template, level with the centre, above its ears
 
 
-def directions(azimuth: FloatArray | float, elevation: FloatArray | float) -> FloatArray:
+def directions(
+    azimuth: Float[np.ndarray, "..."] | float, elevation: Float[np.ndarray, "..."] | float
+) -> Float[np.ndarray, "... 3"]:
     """Unit vectors [..., 3]; azimuth 0 is the face and grows to the person's left, elevation π/2 is the crown."""
     azimuth, elevation = np.broadcast_arrays(np.asarray(azimuth, float), np.asarray(elevation, float))
     flat = np.cos(elevation)
     return np.stack([np.sin(azimuth) * flat, np.sin(elevation), np.cos(azimuth) * flat], -1)
 
 
-def angles(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+def angles(vectors: Float[np.ndarray, "*n 3"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
     """Azimuth and elevation of vectors [..., 3] (any length), radians."""
-    return (
-        np.arctan2(vectors[..., 0], vectors[..., 2]),
-        np.arctan2(vectors[..., 1], np.hypot(vectors[..., 0], vectors[..., 2])),
-    )
+    azimuth = np.arctan2(vectors[..., 0], vectors[..., 2])
+    elevation = np.arctan2(vectors[..., 1], np.hypot(vectors[..., 0], vectors[..., 2]))
+    return np.asarray(azimuth), np.asarray(elevation)
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,11 @@ class Skull:
         scale: size of this head over that of an average one; things are made for the average one.
     """
 
-    centre: FloatArray
-    radii: FloatArray
-    ears: FloatArray
-    lobes: FloatArray
-    canals: FloatArray
+    centre: Float[np.ndarray, "3"]
+    radii: Float[np.ndarray, "elevations azimuths"]
+    ears: Float[np.ndarray, "e 3"]
+    lobes: Float[np.ndarray, "2 3"]
+    canals: Float[np.ndarray, "2 3"]
     eye_y: float
     chin_y: float
     crown_y: float
@@ -77,12 +79,12 @@ class Skull:
     @classmethod
     def from_vertices(
         cls,
-        vertices: FloatArray,
-        faces: NDArray[np.int64],
+        vertices: Float[np.ndarray, "v 3"],
+        faces: Int[np.ndarray, "t 3"],
         *,
-        skin: NDArray[np.bool_],
-        ears: NDArray[np.bool_],
-        eyes: FloatArray,
+        skin: Bool[np.ndarray, " v"],
+        ears: Bool[np.ndarray, " v"],
+        eyes: Float[np.ndarray, "2 3"],
     ) -> Skull:
         """From rest vertices [v, 3], masks [v] of skin (without ears) and ears, and the eyes' centres [2, 3]."""
         eye = eyes.mean(0)
@@ -109,16 +111,21 @@ class Skull:
             scale=scale,
         )
 
-    def radius(self, towards: FloatArray) -> FloatArray:
+    def radius(self, towards: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
         """Metres from the centre to the skin, without ears, in directions [..., 3] of any length: [...]."""
         return _look_up(self.radii, towards)
 
-    def surface(self, azimuth: FloatArray, elevation: FloatArray, lift_m: FloatArray | float = 0.0) -> FloatArray:
+    def surface(
+        self,
+        azimuth: Float[np.ndarray, "..."],
+        elevation: Float[np.ndarray, "..."],
+        lift_m: Float[np.ndarray, "..."] | float = 0.0,
+    ) -> Float[np.ndarray, "... 3"]:
         """Points [..., 3] at a height above the skin, along the direction from the centre."""
         towards = directions(azimuth, elevation)
         return self.centre + towards * (self.radius(towards) + lift_m)[..., None]
 
-    def height_above(self, points: FloatArray) -> FloatArray:
+    def height_above(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
         """Metres by which points [..., 3] lie outside the skin, negative inside."""
         offsets = points - self.centre
         return np.linalg.norm(offsets, axis=-1) - self.radius(offsets)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float, Int64, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -30,19 +31,19 @@ class Surface:
         place, turns, root: what it is of the thing, how far around it goes, what it hangs from (see `Sheet`).
     """
 
-    points: FloatArray
-    uvs: FloatArray
-    inner: FloatArray
-    shade: FloatArray
+    points: Float[np.ndarray, "r c 3"]
+    uvs: Float[np.ndarray, "r c 2"]
+    inner: Float[np.ndarray, "... 3"]
+    shade: Float[np.ndarray, "r c"]
     place: str = ""
     turns: tuple[float, float] = (-0.5, 0.5)
-    root: FloatArray | None = None
+    root: Float[np.ndarray, "3"] | None = None
 
-    def shaded(self, factor: FloatArray | float) -> Surface:
+    def shaded(self, factor: Float[np.ndarray, "..."] | float) -> Surface:
         """The same surface, darker: a lining, the underside of a brim."""
         return replace(self, shade=self.shade * factor)
 
-    def at(self, place: str, *, turns: float = 1.0, root: FloatArray | None = None) -> Surface:
+    def at(self, place: str, *, turns: float = 1.0, root: Float[np.ndarray, "3"] | None = None) -> Surface:
         """The same surface, and what it is of the thing; `turns` of one go around the middle of the front."""
         return replace(self, place=place, turns=(-0.5 * turns, 0.5 * turns), root=root)
 
@@ -65,8 +66,8 @@ class Finish:
 
 
 def surface(
-    points: FloatArray,
-    inner: FloatArray,
+    points: Float[np.ndarray, "r c 3"],
+    inner: Float[np.ndarray, "... 3"],
     *,
     repeat_u: float = 1.0,
     v_range: tuple[float, float] = (0.0, 1.0),
@@ -79,13 +80,13 @@ def surface(
 
 
 def lathe(
-    base: FloatArray,
-    axis: FloatArray,
+    base: Float[np.ndarray, "3"],
+    axis: Float[np.ndarray, "3"],
     profile: Sequence[tuple[float, float]],
     *,
     segments: int = 40,
     stretch: tuple[float, float] = (1.0, 1.0),
-    upright: FloatArray | None = None,
+    upright: Float[np.ndarray, "3"] | None = None,
     repeat_u: float = 1.0,
 ) -> Surface:
     """Turn a profile round an axis.
@@ -107,7 +108,9 @@ def lathe(
     return surface(points, inner, repeat_u=repeat_u)
 
 
-def ball(centre: FloatArray, radii: tuple[float, float, float], *, rings: int = 14, segments: int = 24) -> Surface:
+def ball(
+    centre: Float[np.ndarray, "3"], radii: tuple[float, float, float], *, rings: int = 14, segments: int = 24
+) -> Surface:
     """An ellipsoid with half axes along x, y, z."""
     polar = np.linspace(0, np.pi, rings)[:, None]
     turn = np.linspace(0, 2 * np.pi, segments + 1)[None]
@@ -116,11 +119,11 @@ def ball(centre: FloatArray, radii: tuple[float, float, float], *, rings: int = 
 
 
 def sweep(
-    path: FloatArray,
-    wide: FloatArray,
-    thick: FloatArray,
-    half_width: FloatArray | float,
-    half_thickness: FloatArray | float,
+    path: Float[np.ndarray, "n 3"],
+    wide: Float[np.ndarray, "... 3"],
+    thick: Float[np.ndarray, "... 3"],
+    half_width: Float[np.ndarray, " n"] | float,
+    half_thickness: Float[np.ndarray, " n"] | float,
     *,
     segments: int = 16,
     roundness: float = 0.6,
@@ -142,7 +145,13 @@ def sweep(
     return surface(points, np.repeat(path[:, None], segments + 1, 1), repeat_u=repeat_u)
 
 
-def tube(path: FloatArray, radius: FloatArray | float, *, segments: int = 10, repeat_u: float = 1.0) -> Surface:
+def tube(
+    path: Float[np.ndarray, "n 3"],
+    radius: Float[np.ndarray, " n"] | float,
+    *,
+    segments: int = 10,
+    repeat_u: float = 1.0,
+) -> Surface:
     """A round wire along a path [n, 3]; a path that ends where it starts makes a ring."""
     tangent = unit(np.gradient(path, axis=0))
     closed = np.allclose(path[0], path[-1])
@@ -160,7 +169,14 @@ def tube(path: FloatArray, radius: FloatArray | float, *, segments: int = 10, re
     )
 
 
-def ring(centre: FloatArray, normal: FloatArray, radius: float, *, stretch: float = 1.0, steps: int = 48) -> FloatArray:
+def ring(
+    centre: Float[np.ndarray, "3"],
+    normal: Float[np.ndarray, "3"],
+    radius: float,
+    *,
+    stretch: float = 1.0,
+    steps: int = 48,
+) -> Float[np.ndarray, "{steps}+1 3"]:
     """A closed circle [steps + 1, 3] that starts at its highest point; `stretch` lengthens it downwards."""
     normal = unit(np.asarray(normal, float))
     up = unit(np.array([0.0, 1.0, 0.0]) - normal * normal[1])
@@ -173,7 +189,7 @@ def join(
     name: str,
     part: Part,
     pieces: Sequence[Surface],
-    texture: NDArray[np.uint8],
+    texture: UInt8[np.ndarray, "h w 4"],
     finish: Finish | None = None,
     *,
     casts_shadow: bool = True,
@@ -210,18 +226,18 @@ def join(
     )
 
 
-def ramp(x: FloatArray | float) -> FloatArray:
+def ramp(x: Float[np.ndarray, "*n"] | float) -> Float[np.ndarray, "*n"]:
     """Hermite ramp: 0 below 0, 1 above 1."""
     x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
+    return np.asarray(x * x * (3 - 2 * x))
 
 
-def unit(vectors: FloatArray) -> FloatArray:
+def unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
     """Vectors [..., 3] at length one."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
-def _frames(piece: Surface) -> tuple[FloatArray, FloatArray]:
+def _frames(piece: Surface) -> tuple[Float[np.ndarray, "r c 3"], Float[np.ndarray, "r c 3"]]:
     """Outward normals and the direction along the columns, [r, c, 3] each."""
     along, across = np.gradient(piece.points, axis=0), np.gradient(piece.points, axis=1)
     if np.allclose(piece.points[:, 0], piece.points[:, -1], atol=1e-7):
@@ -235,13 +251,15 @@ def _frames(piece: Surface) -> tuple[FloatArray, FloatArray]:
     return normal * np.sign(outward.sum() + 1e-12), unit(along)
 
 
-def _grid_faces(rows: int, columns: int) -> NDArray[np.int64]:
+def _grid_faces(rows: int, columns: int) -> Int64[np.ndarray, "t 3"]:
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
     return np.concatenate([np.stack([a, d, c], 1), np.stack([a, c, b], 1)])
 
 
-def _oriented(faces: NDArray[np.int64], vertices: FloatArray, normals: FloatArray) -> NDArray[np.int64]:
+def _oriented(
+    faces: Int64[np.ndarray, "t 3"], vertices: Float[np.ndarray, "v 3"], normals: Float[np.ndarray, "v 3"]
+) -> Int64[np.ndarray, "kept 3"]:
     """Counter-clockwise seen from where the normals point; collapsed triangles (at poles) are dropped."""
     corners = vertices[faces]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
