@@ -32,7 +32,6 @@ def content(place: Path, execute: Executor, actors: int, batch: int) -> str:
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_one_two_and_four_actors_and_several_batches_make_the_same_to_the_bit(tmp_path: Path) -> None:
+def test_one_actor_and_four_row_by_row_and_in_batches_make_the_same_to_the_bit(tmp_path: Path) -> None:
     here = content(tmp_path / "here", in_process.run, 1, 1)  # this process is the one actor
-    for actors, batch in ((2, 3), (4, 16)):
-        assert content(tmp_path / f"{actors}", on_ray_data.run, actors, batch) == here, (actors, batch)
+    assert content(tmp_path / "there", on_ray_data.run, 4, 3) == here  # the last batch is not full
