@@ -147,9 +147,9 @@ class SplattingAvatar(Decoder):
         return skin(displaced, self.vertex_skinning, motion)
 
     def _placed(
-        self, vertices: Float[Tensor, "m v 3"], heights: Float[Tensor, "f n 1"], offsets: Float[Tensor, "... n 3"]
+        self, vertices: Float[Tensor, "m v 3"], heights: Float[Tensor, "... n 1"], offsets: Float[Tensor, "... n 3"]
     ) -> Float[Tensor, "f n 3"]:
-        """Means [f, n, 3] on one mesh or one a frame [m, v, 3], at heights [f, n, 1] and with offsets [(f,) n, 3]."""
+        """Means [f, n, 3] on one mesh or one a frame [m, v, 3], at heights [(f,) n, 1] and with offsets [(f,) n, 3]."""
         corners = self.faces[self.triangles]
         weights = torch.softmax(self.barycentrics, -1)
         normals = torch.stack([vertex_normals(one, self.faces) for one in vertices])
