@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 CONVERTED = (
     "avatar/deformation.py", "avatar/latents.py", "avatar/motion.py", "avatar/posing.py", "data", "evaluation/metrics",
     "evaluation/champ_preview.py", "evaluation/learned_distance.py", "evaluation/reenactment.py", "export", "features",
-    "gaussians", "geometry", "head", "identity", "losses", "render", "report", "synthesis/procedural/attachments",
-    "viewing",
+    "gaussians", "geometry", "head", "identity", "losses", "render", "report", "synthesis/clip_check.py",
+    "synthesis/motion", "synthesis/procedural/attachments", "synthesis/production", "synthesis/screen.py", "viewing",
 )  # fmt: skip
 """Parts of `perse` whose signatures give shapes. In tests every call is held to them; `test_shapes` shows it."""
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perse.avatar import load_avatar
 from perse.data.photograph import read_photograph
@@ -15,6 +14,7 @@ from perse.export.opening import open_avatar
 from perse.library.head_avatar import HeadAvatar
 from perse.library.orchestrator import orchestrator
 from perse.recipes import Recipe, recipe_named
+from perse.shapes import Picture
 
 
 def load(place: str | Path, *, clip: str | Path | None = None) -> HeadAvatar:
@@ -37,7 +37,7 @@ def load(place: str | Path, *, clip: str | Path | None = None) -> HeadAvatar:
 
 
 def build(
-    portrait: str | Path | NDArray[np.uint8] | None,
+    portrait: str | Path | Picture | None,
     workspace: str | Path,
     *,
     recipe: str | Recipe = "laptop",

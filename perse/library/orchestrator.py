@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from perse.errors import MissingWeightsError
 from perse.recipes import Recipe
@@ -25,7 +25,7 @@ class Orchestrator(Protocol):
 
     def build(
         self,
-        photograph: NDArray[np.uint8],
+        photograph: UInt8[np.ndarray, "h w 3"],
         workspace: str,
         *,
         recipe: Recipe,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from perse.data.durable_files import write_file_atomically
 from perse.data.images import encode_image
@@ -31,7 +31,7 @@ class Picture(np.ndarray):
     provenance: Provenance | None
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8], provenance: Provenance) -> Picture:
+    def of(cls, pixels: UInt8[np.ndarray, "h w c"], provenance: Provenance) -> Picture:
         """The same pixels as a picture."""
         picture = np.ascontiguousarray(pixels).view(cls)
         picture.provenance = provenance
@@ -132,7 +132,7 @@ class Frames(Sequence[Picture]):
         return self.strip()._repr_png_() if 1 <= len(self) <= MAX_STRIP else None
 
 
-def _on_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _on_white(pixels: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
     """[h, w, 3] of [h, w, 3] or [h, w, 4]."""
     if pixels.shape[-1] == 3:
         return pixels

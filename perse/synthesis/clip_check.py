@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import PortraitClip
 from perse.errors import GenerationError
+from perse.shapes import ByteMask, Picture
 from perse.synthesis.seams import Shot
 
 OPAQUE = 128
@@ -81,7 +81,7 @@ def _refuse(clip: PortraitClip, frames: Sequence[int], what: str) -> None:
         raise GenerationError(f"{what} frame {clip.frame_numbers[frames[0]]} ({len(frames)} of {len(clip)} frames)")
 
 
-def _is_flat(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> bool:
+def _is_flat(image: Picture, alpha: ByteMask) -> bool:
     """Whether the person is of one colour."""
     pixels = np.asarray(image)[np.asarray(alpha) >= OPAQUE]
     return bool((pixels == pixels[0]).all())

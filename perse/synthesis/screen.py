@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import EditedPortrait, TrackedPortrait, Verdict
 from perse.head import HeadModel
 from perse.identity import SAME_PERSON_DISTANCE, DlibEmbedder, FaceEmbedder, identity_distance
+from perse.shapes import ByteMask, FaceLandmarks, HardMask, Picture
 from perse.tracking.landmarks import FACE_OVAL, N_SURFACE
 from perse.tracking.polygons import landmark_mask
 
@@ -172,7 +174,7 @@ class ProceduralScreen:
             reason = f"another person: descriptor distance {distance:.2f}, limit {limit}"
         yield "identity_distance", distance, reason
 
-    def _portrait_descriptor(self, portrait: TrackedPortrait) -> NDArray[np.float32] | None:
+    def _portrait_descriptor(self, portrait: TrackedPortrait) -> Float32[np.ndarray, " d"] | None:
         # A run screens one portrait's edits one after the other; its descriptor costs as much as each of theirs.
         if self._known is None or self._known[0] != portrait.key:
             self._known = (portrait.key, self._describe(portrait.image, portrait))
@@ -180,14 +182,14 @@ class ProceduralScreen:
                 log.warning("no face descriptor could be computed for the portrait: edits are not tested for identity")
         return self._known[1]
 
-    def _describe(self, image: NDArray[np.uint8], portrait: TrackedPortrait) -> NDArray[np.float32] | None:
+    def _describe(self, image: Picture, portrait: TrackedPortrait) -> Float32[np.ndarray, " d"] | None:
         """The descriptor of the portrait's face in a picture of its size; landmarks say where to look again."""
         found = self._embedder.embed(image)
         if found is not None or self._near_embedder is None:
             return found
         return self._near_embedder.embed(around_face(image, portrait.landmarks_px))
 
-    def _landmarks(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    def _landmarks(self, image: Picture) -> Float32[np.ndarray, "478 3"] | None:
         if self._find_landmarks is None:
             from perse.tracking import detect_landmarks
 
@@ -195,7 +197,7 @@ class ProceduralScreen:
         return self._find_landmarks(image)
 
 
-def around_face(image: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> NDArray[np.uint8]:
+def around_face(image: Picture, landmarks_px: FaceLandmarks) -> UInt8[np.ndarray, "h2 w2 3"]:
     """The square around landmarks [478, 2 or 3], 1.8 face widths wide, as far as the picture reaches."""
     low, high = landmarks_px[:N_SURFACE, :2].min(0), landmarks_px[:N_SURFACE, :2].max(0)
     half = 0.5 * _SURROUNDINGS_WIDTHS * float(high[0] - low[0])
@@ -204,13 +206,13 @@ def around_face(image: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> 
     return np.ascontiguousarray(image[top : int(y + half), left : int(x + half)])
 
 
-def _face(portrait: TrackedPortrait) -> NDArray[np.bool_]:
+def _face(portrait: TrackedPortrait) -> HardMask:
     """Inside of the face's contour, without its rim, [h, w]."""
     shape = portrait.image.shape[:2]
     return landmark_mask(portrait.landmarks_px, FACE_OVAL, (shape[0], shape[1]), grow=0.92) > 0.5
 
 
-def _loose_area(person: NDArray[np.uint8]) -> float:
+def _loose_area(person: ByteMask) -> float:
     """Area of the largest piece of a matte [h, w] that hangs together with nothing else, pixels."""
     sizes = cv2.connectedComponentsWithStats((person > 127).astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
     return float(np.sort(sizes)[-2]) if len(sizes) > 1 else 0.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Int32
 
 from perse.data import AttributePrompt, EditedPortrait, PortraitClip, TrackedPortrait, Verdict
 from perse.head import HeadModel, HeadParameters
@@ -52,7 +52,7 @@ class Shot:
         size_px: width and height of the frames; the portrait's camera, resized.
     """
 
-    frame_numbers: NDArray[np.int32]
+    frame_numbers: Int32[np.ndarray, " f"]
     motion: HeadParameters
     size_px: int
 

@@ -17,9 +17,10 @@ from ray_fakes import FakeScreen
 from perse.attributes import CATEGORY_PARTS, Category, Part
 from perse.data import PartMasks, TrackedPortrait
 from perse.recipes import Recipe, recipe_named
+from perse.shapes import Picture
 from perse.synthesis.procedural.editing import ProceduralEditorConfig
 from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig
-from perse.synthesis.production.generation import Batches, Image, Outcome, outcomes
+from perse.synthesis.production.generation import Batches, Outcome, outcomes
 from perse.synthesis.production.inpainting import InpaintRequest
 from perse.synthesis.production.mask_portrait import MaskPortraitRequest
 
@@ -52,7 +53,7 @@ class NoKeypoints:
     def build(self) -> NoKeypoints:
         return self
 
-    def draw(self, portrait: TrackedPortrait, size_px: int) -> Image:
+    def draw(self, portrait: TrackedPortrait, size_px: int) -> Picture:
         return np.zeros((size_px, size_px, 3), np.uint8)
 
 
@@ -76,13 +77,13 @@ class HatSegmenter:
     def build(self) -> HatSegmenter:
         return self
 
-    def segment(self, image: Image) -> PartMasks:
+    def segment(self, image: Picture) -> PartMasks:
         red = (image == (255, 0, 0)).all(-1)
         soft = np.zeros((len(Part), *red.shape), np.uint8)
         soft[Part.HEADWEAR], soft[Part.SKIN] = 255 * red, 255 * ~red
         return PartMasks(soft, np.full(red.shape, 255, np.uint8))
 
-    def parse(self, image: Image, landmarks_px: np.ndarray) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: np.ndarray) -> PartMasks:
         return self.segment(image)
 
     def knows(self, category: Category) -> bool:
@@ -119,7 +120,7 @@ class PainterAtWork:
         return outcomes(output, [one.image.shape[:2] for one in requests])
 
 
-def _hatted(image: Image, visible: bool) -> Image:
+def _hatted(image: Picture, visible: bool) -> Picture:
     picture = image.copy()
     if visible:
         height, width = image.shape[:2]

@@ -14,10 +14,11 @@ from perse.attributes import Category, Part
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait
 from perse.data.keys import content_key
 from perse.errors import GenerationError, PerseError, PromptError, RecipeError
+from perse.shapes import Picture
 from perse.synthesis.procedural.editing import ProceduralEditorConfig
 from perse.synthesis.production.diffusion_editor import DiffusionEditor, DiffusionEditorConfig
 from perse.synthesis.production.editor_by_category import EditorByCategoryConfig, edit_many
-from perse.synthesis.production.generation import Image, PipelineSettings
+from perse.synthesis.production.generation import PipelineSettings
 from perse.synthesis.production.inpainting import FluxControlNetInpainterConfig, InpaintRequest
 from perse.synthesis.production.mask_logic import SHORTCUT_PROMPT
 from perse.synthesis.production.mask_portrait import MaskPortraitRequest, SdxlMaskPortraitConfig
@@ -50,7 +51,7 @@ class Painter:
     def __init__(self) -> None:
         self.asked: list[InpaintRequest] = []
 
-    def inpaint(self, requests: list[InpaintRequest]) -> list[Image | GenerationError]:
+    def inpaint(self, requests: list[InpaintRequest]) -> list[Picture | GenerationError]:
         self.asked.extend(requests)
         painted = [np.full_like(request.image, MAGENTA) for request in requests]
         return [
@@ -67,7 +68,7 @@ class MaskPortraits:
     def __init__(self) -> None:
         self.asked: list[MaskPortraitRequest] = []
 
-    def make(self, requests: list[MaskPortraitRequest]) -> list[Image | GenerationError]:
+    def make(self, requests: list[MaskPortraitRequest]) -> list[Picture | GenerationError]:
         self.asked.extend(requests)
         return [np.full((*request.size, 3), request.seed % 256, np.uint8) for request in requests]
 
@@ -86,14 +87,14 @@ class Parser:
     def knows(self, category: Category) -> bool:
         return category not in self.unknown
 
-    def segment(self, image: Image) -> PartMasks:
+    def segment(self, image: Picture) -> PartMasks:
         soft = self.portrait.masks.soft.copy()
         if self.shows(int(image[0, 0, 0])):
             soft[:, 40:150, 180:330] = 0
             soft[Part.HEADWEAR, 40:150, 180:330] = 255
         return PartMasks(soft, 255 - soft[Part.BACKGROUND])
 
-    def parse(self, image: Image, landmarks_px: np.ndarray) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: np.ndarray) -> PartMasks:
         soft = self.portrait.masks.soft.copy()
         painted = (image == MAGENTA).all(-1)
         soft[:, painted] = 0

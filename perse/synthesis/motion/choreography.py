@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.spatial.transform import Rotation
@@ -114,14 +115,14 @@ _HOLDS = (
 )  # fmt: skip
 
 
-def _through_keys(keys: tuple[tuple[float, ...], ...]) -> NDArray[np.float64]:
+def _through_keys(keys: tuple[tuple[float, ...], ...]) -> Float64[np.ndarray, "513 c"]:
     """A curve through key values 16 frames apart that never overshoots them: [513, c]."""
     times = 16 * np.arange(len(keys))
     assert times[-1] == N_FRAMES - 1
     return PchipInterpolator(times, np.asarray(keys, np.float64))(np.arange(N_FRAMES))
 
 
-def _envelope(hold: Hold) -> NDArray[np.float64]:
+def _envelope(hold: Hold) -> Float64[np.ndarray, " f"]:
     frames = np.arange(N_FRAMES)
     outside = np.maximum(np.maximum(hold.first - frames, frames - hold.last), 0)
     t = np.clip(1 - outside / (hold.ramp + 1), 0, 1)

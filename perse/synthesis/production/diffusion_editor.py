@@ -24,14 +24,13 @@ from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortra
 from perse.data.keys import edit_key
 from perse.errors import GenerationError, PerseError, PromptError
 from perse.head import HeadModel
+from perse.shapes import ByteMask, Picture, SoftMask
 from perse.synthesis.compositing import put_part, smooth_step
-from perse.synthesis.production.generation import Image
 from perse.synthesis.production.inpainting import FluxControlNetInpainterConfig, InpainterConfig, InpaintRequest
 from perse.synthesis.production.keypoints import KeypointsConfig, LandmarkKeypointsConfig
 from perse.synthesis.production.mask_logic import (
     SHORTCUT_CATEGORIES,
     SHORTCUT_PROMPT,
-    Mask,
     MaskConfig,
     composite,
     edit_region,
@@ -126,7 +125,7 @@ class DiffusionEditor:
             if not self._segmenter.knows(batch.prompts[i].category):
                 category = batch.prompts[i].category
                 batch.attempt(i, partial(placed_region, portrait, category), batch.text_masks)
-        drawn: Image | None = None
+        drawn: Picture | None = None
         last: dict[int, PerseError] = {}
         for attempt in range(self._config.mask_attempts):
             rows = [i for i in batch.open if i not in batch.text_masks]
@@ -144,12 +143,14 @@ class DiffusionEditor:
                 batch.outcomes[i] = last[i]
 
     def _mask_request(
-        self, portrait: TrackedPortrait, prompt: AttributePrompt, drawn: Image, attempt: int
+        self, portrait: TrackedPortrait, prompt: AttributePrompt, drawn: Picture, attempt: int
     ) -> MaskPortraitRequest:
         height, width = portrait.image.shape[:2]
         return MaskPortraitRequest(drawn, prompt.text, prompt.seed + attempt * _SEEDS_APART, (height, width))
 
-    def _text_mask(self, portrait: TrackedPortrait, prompt: AttributePrompt, picture: Image | GenerationError) -> Mask:
+    def _text_mask(
+        self, portrait: TrackedPortrait, prompt: AttributePrompt, picture: Picture | GenerationError
+    ) -> SoftMask:
         if isinstance(picture, GenerationError):
             raise picture
         parts = self._segmenter.segment(picture)
@@ -167,7 +168,7 @@ class DiffusionEditor:
             self._shortcuts = {portrait.key: self._inpainted_shortcut(portrait, region)}  # of one portrait at a time
         return self._shortcuts[portrait.key]
 
-    def _inpainted_shortcut(self, portrait: TrackedPortrait, region: Mask) -> _Shortcut:
+    def _inpainted_shortcut(self, portrait: TrackedPortrait, region: SoftMask) -> _Shortcut:
         if not (region > 0).any():  # nothing to take off
             return _Shortcut(portrait.image, portrait.masks, np.zeros(region.shape, np.uint8))
         picture = self._inpainter.inpaint([InpaintRequest(portrait.image, region, SHORTCUT_PROMPT, seed=0)])[0]
@@ -191,7 +192,7 @@ class DiffusionEditor:
             else:
                 batch.attempt(i, partial(self._finished, batch, i, region, picture), batch.outcomes)
 
-    def _region(self, batch: _Batch, i: int) -> Mask:
+    def _region(self, batch: _Batch, i: int) -> SoftMask:
         portrait, shortcut = batch.portrait, batch.shortcuts.get(i)
         return edit_region(
             batch.prompts[i].category,
@@ -202,7 +203,7 @@ class DiffusionEditor:
             shortcut=shortcut.masks if shortcut else None,
         )
 
-    def _finished(self, batch: _Batch, i: int, region: Mask, picture: Image) -> EditedPortrait:
+    def _finished(self, batch: _Batch, i: int, region: SoftMask, picture: Picture) -> EditedPortrait:
         portrait, prompt, shortcut = batch.portrait, batch.prompts[i], batch.shortcuts.get(i)
         image, edit_mask = composite(batch.below(i), picture, region)
         if shortcut is not None:
@@ -235,9 +236,9 @@ class DiffusionEditor:
 class _Shortcut:
     """I_shortcut: picture, parts, and what it changed."""
 
-    image: Image
+    image: Picture
     masks: PartMasks
-    changed: Image
+    changed: ByteMask
 
 
 class _Batch:
@@ -246,7 +247,7 @@ class _Batch:
     def __init__(self, portrait: TrackedPortrait, prompts: tuple[AttributePrompt, ...]) -> None:
         self.portrait, self.prompts = portrait, prompts
         self.outcomes: dict[int, EditedPortrait | PerseError] = {}
-        self.text_masks: dict[int, Mask] = {}
+        self.text_masks: dict[int, SoftMask] = {}
         self.shortcuts: dict[int, _Shortcut] = {}
 
     @property
@@ -254,7 +255,7 @@ class _Batch:
         """Numbers of the prompts without an outcome."""
         return [i for i in range(len(self.prompts)) if i not in self.outcomes]
 
-    def below(self, i: int) -> Image:
+    def below(self, i: int) -> Picture:
         """The picture that prompt i is painted on."""
         return self.shortcuts[i].image if i in self.shortcuts else self.portrait.image
 
@@ -277,7 +278,7 @@ def _no_sentence(prompt: AttributePrompt) -> PromptError:
 
 
 def _with_new_part(
-    parts: PartMasks, portrait: TrackedPortrait, image: Image, prompt: AttributePrompt, region: Mask
+    parts: PartMasks, portrait: TrackedPortrait, image: Picture, prompt: AttributePrompt, region: SoftMask
 ) -> PartMasks:
     """Parts of the edited picture where its segmenter has no class for the new one: what visibly changed is it."""
     change = np.abs(image.astype(np.float32) - portrait.image).mean(-1)

@@ -6,19 +6,17 @@ Pictures that no head can be found in are refused here, so that they never reach
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float
 
 from perse.attributes import Part
 from perse.data import EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
 from perse.errors import GenerationError
+from perse.shapes import ByteMask, Picture, SquarePicture
 from perse.synthesis.compositing import smooth_step
 from perse.synthesis.production.segmenter import Segmenter
 from perse.synthesis.seams import Shot
-
-Image = NDArray[np.uint8]
 
 _FLAT_LEVELS = 4.0
 """A picture whose grey levels (of 255) vary less than this shows nothing."""
@@ -27,13 +25,13 @@ _LEAST_PERSON, _LEAST_HEAD = 0.03, 0.01
 _NO_HEAD = (Part.BACKGROUND, Part.CLOTHES, Part.NECK)
 
 
-def over_white(image: Image, masks: PartMasks) -> Image:
+def over_white(image: Picture, masks: PartMasks) -> Picture:
     """The person on white, [h, w, 3]."""
     person = masks.person[..., None].astype(np.float32) / 255
     return np.round(image * person + 255 * (1 - person)).astype(np.uint8)
 
 
-def checked_picture(picture: NDArray[np.floating[Any]], number: int) -> Image | GenerationError:
+def checked_picture(picture: Float[np.ndarray, "h w 3"], number: int) -> Picture | GenerationError:
     """A network's picture [h, w, 3] in 0…1 as bytes, or why it cannot be used."""
     if not np.isfinite(picture).all():
         return GenerationError(f"frame {number} of the clip has NaN; use bfloat16 or float32, or check the weights")
@@ -44,7 +42,7 @@ def checked_picture(picture: NDArray[np.floating[Any]], number: int) -> Image | 
     return np.round(levels).clip(0, 255).astype(np.uint8)
 
 
-def parsed_head(image: Image, segmenter: Segmenter, what: str) -> PartMasks:
+def parsed_head(image: Picture, segmenter: Segmenter, what: str) -> PartMasks:
     """The parts of a picture that must show a head.
 
     Raises:
@@ -68,7 +66,7 @@ def finished_clip(
     portrait: TrackedPortrait,
     edited: EditedPortrait | None,
     shot: Shot,
-    pictures: Iterable[Image],
+    pictures: Iterable[SquarePicture],
     segmenter: Segmenter,
 ) -> PortraitClip:
     """The clip of a shot.
@@ -99,13 +97,13 @@ def finished_clip(
     )
 
 
-def _clean(picture: Image, masks: PartMasks) -> Image:
+def _clean(picture: Picture, masks: PartMasks) -> Picture:
     """White where nobody is. Soft edges are over white already and stay as they are."""
     there = smooth_step(masks.person.astype(np.float32) / 255, 0.0, 0.1)[..., None]
     return np.round(255 + there * (picture - np.float32(255))).astype(np.uint8)
 
 
-def _labels(masks: PartMasks) -> NDArray[np.uint8]:
+def _labels(masks: PartMasks) -> ByteMask:
     """Values of `Part`: background where less than half of a pixel is the person's."""
     strongest = masks.soft[1:].argmax(0) + 1
     return np.where(masks.person > 127, strongest, Part.BACKGROUND).astype(np.uint8)

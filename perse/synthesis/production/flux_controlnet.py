@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from diffusers import FluxControlNetModel
 from diffusers.configuration_utils import register_to_config
+from jaxtyping import Float
 from torch import Tensor, nn
 
 MASK_CHANNELS = 4
@@ -66,7 +67,7 @@ class MaskedFluxControlNet(FluxControlNetModel):
         self._mask_tokens: Tensor | None = None
 
     @contextmanager
-    def seeing(self, mask_tokens: Tensor) -> Iterator[None]:
+    def seeing(self, mask_tokens: Float[Tensor, "b n 4"]) -> Iterator[None]:
         """For the length of a block, append mask tokens [b, n, 4] to every condition."""
         self._mask_tokens = mask_tokens
         try:
@@ -84,7 +85,7 @@ class MaskedFluxControlNet(FluxControlNetModel):
         return super().forward(hidden_states, controlnet_cond, *args, **kwargs)  # type: ignore[misc]
 
 
-def mask_tokens(mask: Tensor, latent_scale: int) -> Tensor:
+def mask_tokens(mask: Float[Tensor, "b 1 h w"], latent_scale: int) -> Float[Tensor, "b n 4"]:
     """A mask [b, 1, h, w] (1 = repaint) as tokens [b, (h/s/2)·(w/s/2), 4], 1 where pixels are kept.
 
     Args:

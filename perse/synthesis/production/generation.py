@@ -14,15 +14,15 @@ from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, UInt8
 from safetensors import SafetensorError
 
 from perse.errors import GenerationError, MissingWeightsError
+from perse.shapes import Picture
 
 log = logging.getLogger(__name__)
 
-Image = NDArray[np.uint8]
-Outcome = Image | GenerationError
+Outcome = Picture | GenerationError
 """A picture, or why there is none."""
 
 _FLAT_LEVELS = 4.0
@@ -218,7 +218,7 @@ def outcomes(output: Any, sizes: Sequence[tuple[int, int]]) -> list[Outcome]:
     ]
 
 
-def _checked(picture: NDArray[np.floating[Any]], flagged: bool, size: tuple[int, int]) -> Outcome:
+def _checked(picture: Float[np.ndarray, "h w 3"], flagged: bool, size: tuple[int, int]) -> Outcome:
     if flagged:
         return GenerationError(
             "the pipeline's safety filter withheld the picture; reword the prompt or change the seed"
@@ -235,7 +235,7 @@ def _checked(picture: NDArray[np.floating[Any]], flagged: bool, size: tuple[int,
     return resized(whole, size)
 
 
-def resized(image: Image, size: tuple[int, int]) -> Image:
+def resized(image: UInt8[np.ndarray, "h w *c"], size: tuple[int, int]) -> UInt8[np.ndarray, "h2 w2 *c"]:
     """A picture at another height and width, by areas where it shrinks and cubic where it grows."""
     if image.shape[:2] == size:
         return image

@@ -12,14 +12,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from perse.errors import MissingWeightsError
 from perse.identity import FaceEmbedder
+from perse.shapes import FaceLandmarks, Picture, SquarePicture
 from perse.tracking import landmarks as marks
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 _TEMPLATE = np.array(
     [[0.3419, 0.4616], [0.6565, 0.4598], [0.5002, 0.6405], [0.3710, 0.8246], [0.6315, 0.8232]], np.float32
@@ -57,7 +55,7 @@ class NetworkEmbedder:
         self._config = config
         self._run = _onnx(config.file) if config.file.suffix.lower() == ".onnx" else _torchscript(config.file)
 
-    def embed(self, image: Image) -> Floats | None:
+    def embed(self, image: Picture) -> Float32[np.ndarray, " width"] | None:
         """See `FaceEmbedder.embed`; the length is the network's."""
         from perse.tracking import detect_landmarks
 
@@ -71,7 +69,7 @@ class NetworkEmbedder:
         return descriptor / max(float(np.linalg.norm(descriptor)), 1e-9)
 
 
-def aligned(image: Image, landmarks_px: Floats, size_px: int) -> Image:
+def aligned(image: Picture, landmarks_px: FaceLandmarks, size_px: int) -> SquarePicture:
     """The face turned and scaled so that its five points lie on the template."""
     mouth = sorted(marks.MOUTH_CORNERS, key=lambda i: float(landmarks_px[i, 0]))
     eyes = (landmarks_px[marks.RIGHT_IRIS_CENTER, :2], landmarks_px[marks.LEFT_IRIS_CENTER, :2])
@@ -91,7 +89,7 @@ def _onnx(file: Path) -> Any:
             f"OpenCV cannot read {file} as ONNX: {str(error).strip().splitlines()[-1]}"
         ) from error
 
-    def run(blob: Floats) -> Any:
+    def run(blob: Float32[np.ndarray, "b c h w"]) -> Any:
         net.setInput(blob)
         return net.forward()
 
@@ -105,7 +103,7 @@ def _torchscript(file: Path) -> Any:
 
     model = load_torchscript(file, torch.device("cpu"))
 
-    def run(blob: Floats) -> Any:
+    def run(blob: Float32[np.ndarray, "b c h w"]) -> Any:
         with torch.inference_mode():
             return model(torch.from_numpy(blob)).numpy()
 

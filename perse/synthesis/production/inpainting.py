@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
+from perse.shapes import Picture, SoftMask
 from perse.synthesis.production.generation import (
     Batches,
-    Image,
     Outcome,
     PipelineSettings,
     PromptCache,
@@ -56,8 +56,8 @@ class InpaintRequest:
         seed: of the noise.
     """
 
-    image: Image
-    mask: NDArray[np.float32]
+    image: Picture
+    mask: SoftMask
     text: str
     seed: int
 
@@ -293,7 +293,7 @@ def sdxl_embeddings(pipeline: Any, tensors: tuple[Any, ...]) -> dict[str, Any]:
     return {name: tensor.to(where) for name, tensor in zip(names, tensors, strict=True)}
 
 
-def _hard(mask: NDArray[np.float32], size: tuple[int, int]) -> Image:
+def _hard(mask: SoftMask, size: tuple[int, int]) -> UInt8[np.ndarray, "h2 w2"]:
     """255 where a picture is repainted, 0 where it is kept."""
     return resized(((mask >= _REPAINTED) * 255).astype(np.uint8), size)
 

@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.data import TrackedPortrait
 from perse.data.tensor_files import load_tensors, tensors_of_pickle
 from perse.errors import GenerationError, MissingWeightsError
+from perse.shapes import FaceLandmarks, Picture
 from perse.synthesis.production.model_store import Weights
 from perse.tracking import landmarks as marks
 
@@ -30,14 +32,13 @@ OPENPOSE_FILES = {
 }
 """By the name of controlnet-aux's class."""
 
-Image = NDArray[np.uint8]
 Point = tuple[float, float]
 
 
 class KeypointDrawer(Protocol):
     """Draws keypoints."""
 
-    def draw(self, portrait: TrackedPortrait, size_px: int) -> Image:
+    def draw(self, portrait: TrackedPortrait, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
         """The keypoints of the portrait on black, [size, size, 3] uint8 RGB."""
         ...
 
@@ -91,12 +92,12 @@ KeypointsConfig = LandmarkKeypointsConfig | MediapipeKeypointsConfig | OpenposeK
 class LandmarkKeypoints:
     """See `LandmarkKeypointsConfig`: the face as white dots, head and shoulders as OpenPose's coloured limbs."""
 
-    def draw(self, portrait: TrackedPortrait, size_px: int) -> Image:
+    def draw(self, portrait: TrackedPortrait, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
         """See `KeypointDrawer.draw`."""
         return draw_landmarks(portrait.landmarks_px * (size_px / portrait.image.shape[1]), size_px)
 
 
-def draw_landmarks(points_px: NDArray[np.float32], size_px: int) -> Image:
+def draw_landmarks(points_px: FaceLandmarks, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
     """Face landmarks [478, 2 or 3] in pixels of a square picture, in OpenPose's look on black, [size, size, 3].
 
     Points that are NaN (a head model that does not embed them) are left out, with the limbs that end there.
@@ -126,7 +127,7 @@ class MediapipeKeypoints:
         self._detector = _aux("MediapipeFaceDetector")()
         self._confidence = config.min_confidence
 
-    def draw(self, portrait: TrackedPortrait, size_px: int) -> Image:
+    def draw(self, portrait: TrackedPortrait, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
         """See `KeypointDrawer.draw`.
 
         Raises:
@@ -148,7 +149,7 @@ class AuxKeypoints:
     def __init__(self, detector: Any) -> None:
         self._detector = detector
 
-    def draw(self, portrait: TrackedPortrait, size_px: int) -> Image:
+    def draw(self, portrait: TrackedPortrait, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
         """See `KeypointDrawer.draw`.
 
         Raises:
@@ -156,7 +157,7 @@ class AuxKeypoints:
         """
         return self.draw_picture(portrait.image, size_px)
 
-    def draw_picture(self, image: Image, size_px: int) -> Image:
+    def draw_picture(self, image: Picture, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
         """The same for a square picture [h, w, 3] that nobody has tracked."""
         drawn = self._detector(
             image, detect_resolution=size_px, image_resolution=size_px, include_face=True, output_type="np"
@@ -164,7 +165,7 @@ class AuxKeypoints:
         return _checked(np.asarray(drawn), size_px)
 
 
-def _checked(drawn: NDArray[Any], size_px: int) -> Image:
+def _checked(drawn: NDArray[Any], size_px: int) -> UInt8[np.ndarray, "size size 3"]:
     if not drawn.any():
         raise GenerationError("the keypoint detector found nobody in the portrait; use LandmarkKeypointsConfig")
     return np.asarray(cv2.resize(drawn[..., :3], (size_px, size_px), interpolation=cv2.INTER_AREA), np.uint8)
@@ -245,7 +246,7 @@ _PALETTE = (
 """OpenPose's colours for these limbs, which ControlNets have learned; ours to draw, theirs by convention."""
 
 
-def _body(points: NDArray[np.float32]) -> dict[str, Point]:
+def _body(points: FaceLandmarks) -> dict[str, Point]:
     """OpenPose's keypoints of head and shoulders; neck and shoulders by proportion, along the face's own axes."""
     right, left = points[marks.RIGHT_CHEEK], points[marks.LEFT_CHEEK]
     chin, forehead = points[marks.CHIN], points[marks.FOREHEAD]
@@ -266,7 +267,7 @@ def _body(points: NDArray[np.float32]) -> dict[str, Point]:
     return {name: (float(point[0]), float(point[1])) for name, point in found.items()}
 
 
-def _limb(canvas: Image, start: Point, end: Point, color: tuple[int, int, int], size_px: int) -> None:
+def _limb(canvas: Picture, start: Point, end: Point, color: tuple[int, int, int], size_px: int) -> None:
     """An ellipse along the bone, as OpenPose draws it, dimmed to 60 %."""
     middle = (round((start[0] + end[0]) / 2), round((start[1] + end[1]) / 2))
     length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
@@ -275,5 +276,5 @@ def _limb(canvas: Image, start: Point, end: Point, color: tuple[int, int, int], 
     cv2.ellipse(canvas, middle, (round(length / 2), max(2, size_px // 128)), angle, 0, 360, dim, -1, cv2.LINE_AA)
 
 
-def _dot(canvas: Image, point: Point, color: tuple[int, int, int], radius_px: int) -> None:
+def _dot(canvas: Picture, point: Point, color: tuple[int, int, int], radius_px: int) -> None:
     cv2.circle(canvas, (round(point[0]), round(point[1])), radius_px, color, -1, cv2.LINE_AA)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from perse.attributes import CATEGORY_PARTS, Category, Part
 
@@ -32,7 +32,7 @@ class LabelMap:
         wanted = (Part.HEADWEAR,) if category is Category.HAT else CATEGORY_PARTS[category]
         return any(part in self.parts for part in wanted)
 
-    def gather(self, classes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def gather(self, classes: Float32[np.ndarray, "c h w"]) -> Float32[np.ndarray, "p h w"]:
         """Probabilities of classes [c, h, w] as probabilities of parts [p, h, w]; sums over a pixel are kept.
 
         Raises:

@@ -21,14 +21,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from perse.attributes import CATEGORY_PARTS, Category, Part
 from perse.data import PartMasks
 from perse.errors import GenerationError
-
-Mask = NDArray[np.float32]
-Image = NDArray[np.uint8]
+from perse.shapes import ByteMask, Picture, SoftMask
 
 SHORTCUT_PROMPT = "A person with very shortcut hair"
 """P Eq. 8, in the paper's words."""
@@ -55,18 +52,18 @@ class MaskConfig:
     """Categories whose region also covers what the photograph shows of the part, else the old one looks out."""
 
 
-def part_mask(masks: PartMasks, parts: Iterable[Part]) -> Mask:
+def part_mask(masks: PartMasks, parts: Iterable[Part]) -> SoftMask:
     """How much of each pixel belongs to any of the parts."""
     return np.clip(masks.soft[list(parts)].astype(np.float32).sum(0) / 255, 0, 1).astype(np.float32)
 
 
-def category_mask(masks: PartMasks, category: Category) -> Mask:
+def category_mask(masks: PartMasks, category: Category) -> SoftMask:
     """How much of each pixel shows the category. A hat's own mask is headwear alone, without the hair it covers."""
     parts = (Part.HEADWEAR,) if category is Category.HAT else CATEGORY_PARTS[category]
     return part_mask(masks, parts)
 
 
-def text_mask(text: PartMasks, category: Category, face_width_px: float, config: MaskConfig) -> Mask:
+def text_mask(text: PartMasks, category: Category, face_width_px: float, config: MaskConfig) -> SoftMask:
     """M_text of Eq. 7, hard.
 
     Raises:
@@ -85,12 +82,12 @@ def text_mask(text: PartMasks, category: Category, face_width_px: float, config:
 def edit_region(
     category: Category,
     portrait: PartMasks,
-    text: Mask,
+    text: SoftMask,
     face_width_px: float,
     config: MaskConfig,
     *,
     shortcut: PartMasks | None = None,
-) -> Mask:
+) -> SoftMask:
     """M_edit of Eq. 6 and 9: what the inpainter repaints, grown and feathered.
 
     Args:
@@ -111,25 +108,25 @@ def edit_region(
     return (soft * (1 - np.clip(protected(portrait, category) - region, 0, 1))).astype(np.float32)
 
 
-def shortcut_region(portrait: PartMasks, face_width_px: float, config: MaskConfig) -> Mask:
+def shortcut_region(portrait: PartMasks, face_width_px: float, config: MaskConfig) -> SoftMask:
     """M_hair of Eq. 8: hair and headwear of the photograph, grown and feathered, without the face's features."""
     hair = (part_mask(portrait, (Part.HAIR, Part.HEADWEAR)) >= config.threshold).astype(np.float32)
     soft = feathered(dilated(hair, config.dilation * face_width_px), config.feather * face_width_px)
     return (soft * (1 - part_mask(portrait, _FEATURES))).astype(np.float32)
 
 
-def protected(portrait: PartMasks, category: Category) -> Mask:
+def protected(portrait: PartMasks, category: Category) -> SoftMask:
     """Features that growth and feathering must not reach: eyes, brows, nose and mouth, but for the edited one."""
     own = CATEGORY_PARTS[category]
     return part_mask(portrait, (part for part in _FEATURES if part not in own))
 
 
-def union(a: Mask, b: Mask) -> Mask:
+def union(a: SoftMask, b: SoftMask) -> SoftMask:
     """a ∪ b of soft masks."""
     return np.maximum(a, b)
 
 
-def dilated(mask: Mask, radius_px: float) -> Mask:
+def dilated(mask: SoftMask, radius_px: float) -> SoftMask:
     """The mask grown by a disc; radius below half a pixel leaves it."""
     radius = round(radius_px)
     if radius < 1:
@@ -138,7 +135,7 @@ def dilated(mask: Mask, radius_px: float) -> Mask:
     return np.asarray(cv2.dilate(mask, disc), np.float32)
 
 
-def feathered(mask: Mask, width_px: float) -> Mask:
+def feathered(mask: SoftMask, width_px: float) -> SoftMask:
     """A border that falls from 1 to 0 within a width outside the mask; inside nothing is lost."""
     if width_px < 0.5 or not (mask > 0.5).any():
         return mask
@@ -147,7 +144,7 @@ def feathered(mask: Mask, width_px: float) -> Mask:
     return np.maximum(mask, ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
 
 
-def composite(below: Image, above: Image, mask: Mask) -> tuple[Image, NDArray[np.uint8]]:
+def composite(below: Picture, above: Picture, mask: SoftMask) -> tuple[Picture, ByteMask]:
     """The generated picture inside the mask, the photograph outside to the pixel, and the mask in bytes."""
     alpha = np.where(mask < 0.5 / 255, 0, mask).astype(np.float32).clip(0, 1)
     mixed = below + (above.astype(np.float32) - below) * alpha[..., None]
@@ -157,7 +154,7 @@ def composite(below: Image, above: Image, mask: Mask) -> tuple[Image, NDArray[np
     return image, edit_mask
 
 
-def merged_masks(portrait: PartMasks, edited: PartMasks, edit_mask: NDArray[np.uint8]) -> PartMasks:
+def merged_masks(portrait: PartMasks, edited: PartMasks, edit_mask: ByteMask) -> PartMasks:
     """The edited picture's parts where it may differ, the photograph's own elsewhere."""
     inside = edit_mask > 0
     soft = np.where(inside[None], edited.soft, portrait.soft)

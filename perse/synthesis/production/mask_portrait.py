@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from perse.errors import MissingWeightsError
+from perse.shapes import Picture
 from perse.synthesis.production.generation import (
     Batches,
-    Image,
     Outcome,
     PipelineSettings,
     PromptCache,
@@ -43,7 +43,7 @@ class MaskPortraitRequest:
         size: height and width of the result.
     """
 
-    keypoints: Image
+    keypoints: Picture
     text: str
     seed: int
     size: tuple[int, int]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from perse.attributes import Category
 from perse.data import TrackedPortrait
 from perse.errors import GenerationError
-from perse.synthesis.production.mask_logic import Mask
+from perse.shapes import ByteMask, SoftMask
 from perse.tracking import landmarks as marks
 
 PLACED = (Category.BEARD, Category.EARRINGS, Category.HEADPHONES)
 """Categories that parsers commonly lack and whose place the face itself tells."""
 
 
-def placed_region(portrait: TrackedPortrait, category: Category) -> Mask:
+def placed_region(portrait: TrackedPortrait, category: Category) -> SoftMask:
     """M_text where no M_text can be had, hard.
 
     Raises:
@@ -33,7 +33,7 @@ def placed_region(portrait: TrackedPortrait, category: Category) -> Mask:
     return canvas.astype(np.float32)
 
 
-def _lower_face(canvas: NDArray[np.uint8], points: NDArray[np.float32], width: float) -> None:
+def _lower_face(canvas: ByteMask, points: Float32[np.ndarray, "478 2"], width: float) -> None:
     """Jaw, cheeks below the nose, and upper lip; the mouth is left to the protected parts."""
     oval = points[list(marks.FACE_OVAL)]
     nose_y = points[list(marks.NOSE)][:, 1].max()
@@ -42,19 +42,19 @@ def _lower_face(canvas: NDArray[np.uint8], points: NDArray[np.float32], width: f
     cv2.fillConvexPoly(canvas, cv2.convexHull(np.round(grown).astype(np.int32)), 1)
 
 
-def _ears(points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _ears(points: Float32[np.ndarray, "478 2"]) -> tuple[Float32[np.ndarray, "2"], Float32[np.ndarray, "2"]]:
     """The two points of the oval beside the ears, picture's left first."""
     oval = points[list(marks.FACE_OVAL)]
     return oval[oval[:, 0].argmin()], oval[oval[:, 0].argmax()]
 
 
-def _below_ears(canvas: NDArray[np.uint8], points: NDArray[np.float32], width: float) -> None:
+def _below_ears(canvas: ByteMask, points: Float32[np.ndarray, "478 2"], width: float) -> None:
     for ear, outwards in zip(_ears(points), (-1, 1), strict=True):
         centre = (round(float(ear[0] + outwards * 0.07 * width)), round(float(ear[1] + 0.28 * width)))
         cv2.ellipse(canvas, centre, (max(1, round(0.12 * width)), max(1, round(0.24 * width))), 0, 0, 360, 1, -1)
 
 
-def _ears_and_band(canvas: NDArray[np.uint8], points: NDArray[np.float32], width: float) -> None:
+def _ears_and_band(canvas: ByteMask, points: Float32[np.ndarray, "478 2"], width: float) -> None:
     left, right = _ears(points)
     for ear, outwards in ((left, -1), (right, 1)):
         centre = (round(float(ear[0] + outwards * 0.08 * width)), round(float(ear[1] + 0.05 * width)))

@@ -14,17 +14,15 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 from safetensors import SafetensorError
 
 from perse.attributes import Category, Part
 from perse.data import PartMasks
 from perse.errors import GenerationError, MissingWeightsError
+from perse.shapes import ByteMask, FaceLandmarks, Picture
 from perse.synthesis.production.label_maps import CELEBA_MASK_HQ, FACE_SYNTHETICS, LabelMap
 from perse.synthesis.production.model_store import Weights
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 _SEGFORMER_FACE_PARSING = Weights(name="segformer-face-parsing")
 
@@ -35,11 +33,11 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Segmenter(Protocol):
     """Tells the parts of any picture of a head apart."""
 
-    def segment(self, image: Image) -> PartMasks:
+    def segment(self, image: Picture) -> PartMasks:
         """Parts of [h, w, 3] uint8 RGB. Deterministic."""
         ...
 
-    def parse(self, image: Image, landmarks_px: Floats, *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
         """See `FaceParser.parse`; landmarks may be ignored."""
         ...
 
@@ -129,7 +127,7 @@ class TransformersSegmenter:
         self._model = model.to(self._device).eval().requires_grad_(False)
         self._config = config
 
-    def segment(self, image: Image) -> PartMasks:
+    def segment(self, image: Picture) -> PartMasks:
         """See `Segmenter.segment`."""
         import torch
 
@@ -138,7 +136,7 @@ class TransformersSegmenter:
             logits = self._model(pixels).logits
         return to_parts(_probabilities(logits, image.shape[:2]), self._config.labels, self._config.edges)
 
-    def parse(self, image: Image, landmarks_px: Floats, *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
         """See `FaceParser.parse`."""
         return self.segment(image)
 
@@ -165,7 +163,7 @@ class TorchscriptSegmenter:
             found = _logits(self._model(torch.zeros(1, 3, height, width, device=self._device))).shape[1]
         _check_classes(found, config.labels, config.file)
 
-    def segment(self, image: Image) -> PartMasks:
+    def segment(self, image: Picture) -> PartMasks:
         """See `Segmenter.segment`."""
         import torch
 
@@ -176,7 +174,7 @@ class TorchscriptSegmenter:
             logits = _logits(self._model(torch.from_numpy(ready).permute(2, 0, 1)[None].to(self._device)))
         return to_parts(_probabilities(logits, image.shape[:2]), self._config.labels, self._config.edges)
 
-    def parse(self, image: Image, landmarks_px: Floats, *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
         """See `FaceParser.parse`."""
         return self.segment(image)
 
@@ -188,7 +186,7 @@ class TorchscriptSegmenter:
 class LandmarkSegmenter:
     """See `LandmarkSegmenterConfig`."""
 
-    def segment(self, image: Image) -> PartMasks:
+    def segment(self, image: Picture) -> PartMasks:
         """See `Segmenter.segment`.
 
         Raises:
@@ -201,7 +199,7 @@ class LandmarkSegmenter:
             raise GenerationError("no face was found in the generated picture; another seed may show one")
         return self.parse(image, found)
 
-    def parse(self, image: Image, landmarks_px: Floats, *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
         """See `FaceParser.parse`."""
         from perse.tracking import LearnedParser
 
@@ -212,7 +210,7 @@ class LandmarkSegmenter:
         return category not in (Category.EARRINGS, Category.HEADPHONES)
 
 
-def to_parts(classes: Floats, labels: LabelMap, edges: PartEdges) -> PartMasks:
+def to_parts(classes: Float32[np.ndarray, "c h w"], labels: LabelMap, edges: PartEdges) -> PartMasks:
     """Class probabilities [c, h, w] as part masks whose parts sum to 255 over every pixel."""
     parts = labels.gather(classes.astype(np.float32)) ** np.float32(edges.sharpness)
     for _ in range(len(Part)):
@@ -224,7 +222,7 @@ def to_parts(classes: Floats, labels: LabelMap, edges: PartEdges) -> PartMasks:
     return _quantised(parts)
 
 
-def _quantised(parts: Floats) -> PartMasks:
+def _quantised(parts: Float32[np.ndarray, "p h w"]) -> PartMasks:
     total = parts.sum(0)
     parts[Part.BACKGROUND] += total <= 1e-9
     whole = np.round(parts / np.maximum(parts.sum(0), 1e-9) * 255).astype(np.int32)
@@ -279,7 +277,7 @@ def _logits(output: Any) -> Any:
     return next(iter(output.values())) if isinstance(output, dict) else output
 
 
-def _probabilities(logits: Any, shape: tuple[int, ...]) -> Floats:
+def _probabilities(logits: Any, shape: tuple[int, ...]) -> Float32[np.ndarray, "c h w"]:
     """Logits [1, c, h', w'] as probabilities [c, h, w]. Logits are enlarged, not probabilities: edges stay sharp."""
     import torch
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from perse.attributes import Part
 from perse.synthesis.compositing import smooth_step
-from perse.synthesis.procedural.editing.canvas import Field, blur, bump, curve, distance_inside, polygon
+from perse.synthesis.procedural.editing.canvas import Field, as_field, blur, bump, curve, distance_inside, polygon
 from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.tracking.landmarks import JAW_LINE, LIPS_UPPER_OUTER, MOUTH_CORNERS
 
@@ -144,12 +144,12 @@ def _cheeks(ground: BeardGround, cut: BeardCut) -> Field:
 
 def _longest_at(share: Field, ground: BeardGround, cut: BeardCut) -> Field:
     length = cut.cheek_length + (cut.length - cut.cheek_length) * share
-    return np.where(ground.moustache > 0.4, cut.moustache_length, length)
+    return as_field(np.where(ground.moustache > 0.4, cut.moustache_length, length))
 
 
 def _handlebar(ground: BeardGround, cut: BeardCut) -> Field:
     """Long towards its ends."""
-    return cut.moustache_length * (0.75 + 0.9 * smooth_step(np.abs(ground.from_philtrum), 0.05, 0.22))
+    return as_field(cut.moustache_length * (0.75 + 0.9 * smooth_step(np.abs(ground.from_philtrum), 0.05, 0.22)))
 
 
 def _full(ground: BeardGround) -> Field:
@@ -171,7 +171,7 @@ def _chin_curtain(ground: BeardGround) -> Field:
 
 
 def _most(*areas: Field) -> Field:
-    return np.maximum.reduce(areas)
+    return as_field(np.maximum.reduce(areas))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from perse.errors import GenerationError
 from perse.geometry import Camera
 from perse.head import HeadModel
+from perse.shapes import Picture
 from perse.synthesis.production.keypoints import (
     AuxKeypoints,
     DwposeKeypointsConfig,
@@ -21,13 +22,13 @@ from perse.synthesis.production.keypoints import (
 
 N_LANDMARKS = 478
 
-Image = NDArray[np.uint8]
-
 
 class KeypointMaps(Protocol):
     """Draws the keypoints of one frame."""
 
-    def draw(self, vertices: Tensor, camera: Camera, picture: Image | None) -> Image:
+    def draw(
+        self, vertices: Float[Tensor, "v 3"], camera: Camera, picture: Picture | None
+    ) -> UInt8[np.ndarray, "height width 3"]:
         """
         Args:
             vertices: [v, 3] of the posed head, metres.
@@ -69,7 +70,9 @@ class LandmarkKeypointMaps:
     def __init__(self, head: HeadModel) -> None:
         self._head = head
 
-    def draw(self, vertices: Tensor, camera: Camera, picture: Image | None) -> Image:
+    def draw(
+        self, vertices: Float[Tensor, "v 3"], camera: Camera, picture: Picture | None
+    ) -> UInt8[np.ndarray, "height width 3"]:
         """See `KeypointMaps.draw`."""
         return draw_landmarks(projected_landmarks(self._head, vertices, camera), camera.width)
 
@@ -80,7 +83,9 @@ class PictureKeypointMaps:
     def __init__(self, detector: AuxKeypoints) -> None:
         self._detector = detector
 
-    def draw(self, vertices: Tensor, camera: Camera, picture: Image | None) -> Image:
+    def draw(
+        self, vertices: Float[Tensor, "v 3"], camera: Camera, picture: Picture | None
+    ) -> UInt8[np.ndarray, "height width 3"]:
         """See `KeypointMaps.draw`."""
         if picture is None:
             raise GenerationError(
@@ -90,7 +95,9 @@ class PictureKeypointMaps:
         return self._detector.draw_picture(picture, camera.width)
 
 
-def projected_landmarks(head: HeadModel, vertices: Tensor, camera: Camera) -> NDArray[np.float32]:
+def projected_landmarks(
+    head: HeadModel, vertices: Float[Tensor, "v 3"], camera: Camera
+) -> Float32[np.ndarray, "478 2"]:
     """Landmarks [478, 2] of a posed head in pixels of a camera; NaN for those that the model does not embed."""
     points = np.full((N_LANDMARKS, 2), np.nan, np.float32)
     points[head.landmark_ids.numpy()] = camera.project(head.landmarks(vertices))[0].numpy()

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, UInt8
 
 from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters, pose_head
 from perse.head.mesh_tools import vertex_normals
 from perse.render.mesh import project_vertices, rasterize_mesh
+from perse.shapes import Frames, SquarePicture
 from perse.synthesis.production.guidance.keypoint_maps import (
     KeypointMaps,
     LandmarkKeypointMapsConfig,
@@ -23,8 +24,6 @@ from perse.synthesis.production.guidance.keypoint_maps import (
 
 KINDS = ("depth", "normals", "keypoints")
 """The maps, in the order that networks take them in."""
-
-Pictures = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,14 @@ class Guidance:
         keypoints: [f, h, w, 3]: face dots and coloured limbs on black.
     """
 
-    depth: Pictures
-    normals: Pictures
-    keypoints: Pictures
+    depth: Frames
+    normals: Frames
+    keypoints: Frames
 
     def __len__(self) -> int:
         return len(self.depth)
 
-    def stacked(self) -> Pictures:
+    def stacked(self) -> UInt8[np.ndarray, "f kinds 3 h w"]:
         """[f, kinds, 3, h, w], in the order of `KINDS`."""
         return np.stack([getattr(self, kind) for kind in KINDS], 1).transpose(0, 1, 4, 2, 3)
 
@@ -73,7 +72,7 @@ class GuidanceDrawer:
         self._faces = head.faces.numpy().astype(np.int32)
 
     def draw(
-        self, motion: HeadParameters, cameras: Sequence[Camera], size_px: int, pictures: Pictures | None = None
+        self, motion: HeadParameters, cameras: Sequence[Camera], size_px: int, pictures: Frames | None = None
     ) -> Guidance:
         """
         Args:
@@ -95,7 +94,9 @@ class GuidanceDrawer:
             keypoints.append(self._keypoints.draw(vertices[number], camera, picture))
         return Guidance(np.stack(depth), np.stack(normals), np.stack(keypoints))
 
-    def _geometry(self, vertices: NDArray[np.float32], camera: Camera, size_px: int) -> tuple[Pictures, Pictures]:
+    def _geometry(
+        self, vertices: Float32[np.ndarray, "v 3"], camera: Camera, size_px: int
+    ) -> tuple[SquarePicture, SquarePicture]:
         projected = project_vertices(vertices, camera)
         fragments = rasterize_mesh(projected, self._faces, size_px, size_px)
         seen = fragments.face >= 0

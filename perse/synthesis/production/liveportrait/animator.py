@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
 from perse.errors import GenerationError
 from perse.head import HeadModel
+from perse.shapes import Picture
 from perse.synthesis.production.finished_clip import checked_picture, finished_clip, over_white, parsed_head
-from perse.synthesis.production.generation import Batches, Image, Outcome, device, resized
+from perse.synthesis.production.generation import Batches, Outcome, device, resized
 from perse.synthesis.production.liveportrait.crop import CropFraming, HeadCrop
 from perse.synthesis.production.liveportrait.driving import INPUT_PX, DrivingConfig
 from perse.synthesis.production.liveportrait.keypoints import (
@@ -99,8 +100,8 @@ class Source:
     """
 
     keypoints: HeadKeypoints
-    features: Tensor
-    landmarks_px: NDArray[np.float32]
+    features: Float[Tensor, "1 c d h w"]
+    landmarks_px: Float32[np.ndarray, "478 3"]
 
 
 class LivePortraitAnimator:
@@ -137,18 +138,18 @@ class LivePortraitAnimator:
         pictures = (window.put_back(one, frame, weight) for one in drawn)
         return finished_clip(portrait, edited, shot, pictures, self._segmenter)
 
-    def _source(self, picture: Image, landmarks_px: NDArray[np.float32]) -> Source:
+    def _source(self, picture: Picture, landmarks_px: Float32[np.ndarray, "478 3"]) -> Source:
         features = self._networks.appearance(as_tensor([picture]))
         return Source(keypoints_in([picture], self._networks.motion), features, landmarks_px)
 
-    def _placed(self, source: Source, template: MotionTemplate) -> Tensor:
+    def _placed(self, source: Source, template: MotionTemplate) -> Float[Tensor, "f k 3"]:
         """The source's keypoints in every frame, [f, k, 3]."""
         own = source.keypoints.placed()
         moved = self._config.transfer.transfer(source.keypoints, template.motion, template.anchor).placed()
         together = moved + self._config.stitching * (stitched(self._networks.stitching, own, moved) - moved)
         return together + self._in_line(source, own, template.openness)
 
-    def _in_line(self, source: Source, own: Tensor, wanted: Openness | None) -> Tensor:
+    def _in_line(self, source: Source, own: Float[Tensor, "1 k 3"], wanted: Openness | None) -> Float[Tensor, "1 k 3"]:
         """How lips and eyes must move so that the source starts as open as the anchor is, [1, k, 3]."""
         shift = torch.zeros_like(own)
         if wanted is None:
@@ -161,7 +162,9 @@ class LivePortraitAnimator:
             shift = shift + retargeted(self._networks.eyes, own, own.new_tensor([[*have.eyes, target]]))
         return shift
 
-    def _drawn(self, source: Source, placed: Tensor, shot: Shot) -> list[Image]:
+    def _drawn(
+        self, source: Source, placed: Float[Tensor, "f k 3"], shot: Shot
+    ) -> list[UInt8[np.ndarray, "512 512 3"]]:
         """The window in every frame, [512, 512, 3] each."""
         own = source.keypoints.placed()
 
@@ -186,7 +189,7 @@ class LivePortraitAnimator:
         return torch.autocast(device(), dtype=kind, enabled=half)
 
 
-def _face(portrait: TrackedPortrait, picture: Image, what: str) -> NDArray[np.float32]:
+def _face(portrait: TrackedPortrait, picture: Picture, what: str) -> Float32[np.ndarray, "478 3"]:
     """Landmarks of the face where the portrait has its own.
 
     Raises:

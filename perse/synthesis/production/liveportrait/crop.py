@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64
 
+from perse.shapes import Picture, SoftMask, SquarePicture
 from perse.synthesis.compositing import smooth_step
 from perse.tracking import landmarks as marks
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.floating]
 
 _FACE = (*marks.JAW_LINE, *marks.LEFT_BROW_UPPER, *marks.RIGHT_BROW_UPPER)
 """The face from chin to brows. LivePortrait was trained on windows around such landmarks, without the forehead."""
@@ -39,10 +37,10 @@ class HeadCrop:
         matrix: [2, 3] float64, from pixels of the picture (the first pixel's centre is at 0.5) to 0…1 in the window.
     """
 
-    matrix: NDArray[np.float64]
+    matrix: Float64[np.ndarray, "2 3"]
 
     @staticmethod
-    def around(landmarks_px: Floats, framing: CropFraming) -> HeadCrop:
+    def around(landmarks_px: Float[np.ndarray, "478 c"], framing: CropFraming) -> HeadCrop:
         """The window around a face.
 
         Args:
@@ -63,13 +61,13 @@ class HeadCrop:
         """The same window of a picture that is so many times as large."""
         return HeadCrop(self.matrix * np.array([1 / factor, 1 / factor, 1.0]))
 
-    def cut(self, image: Image, size_px: int) -> Image:
+    def cut(self, image: Picture, size_px: int) -> SquarePicture:
         """The window as a picture [s, s, 3]; beyond the border it is white."""
         double = (2 * size_px, 2 * size_px)
         seen = cv2.warpAffine(image, self._indices(2 * size_px), double, borderValue=WHITE)
         return np.asarray(cv2.resize(seen, (size_px, size_px), interpolation=cv2.INTER_AREA), np.uint8)
 
-    def weight(self, image: Image, framing: CropFraming) -> NDArray[np.float32]:
+    def weight(self, image: Picture, framing: CropFraming) -> SoftMask:
         """How much of each pixel [h, w] of the picture the window replaces: 1 inside, falling softly at its border."""
         height, width = image.shape[:2]
         y, x = np.mgrid[:height, :width].astype(np.float64) + 0.5
@@ -77,7 +75,7 @@ class HeadCrop:
         to_border = np.minimum(inside, 1 - inside).min(0)
         return smooth_step(to_border, 0.0, framing.feather)
 
-    def put_back(self, drawn: Image, image: Image, weight: NDArray[np.float32]) -> Image:
+    def put_back(self, drawn: SquarePicture, image: Picture, weight: SoftMask) -> Picture:
         """The picture with the window's content [s, s, 3] over it."""
         height, width = image.shape[:2]
         back = cv2.warpAffine(
@@ -87,7 +85,7 @@ class HeadCrop:
         mixed = image + weight[..., None] * (np.asarray(back, np.float32) - image)
         return np.round(mixed).clip(0, 255).astype(np.uint8)
 
-    def _indices(self, size_px: int) -> NDArray[np.float64]:
+    def _indices(self, size_px: int) -> Float64[np.ndarray, "2 3"]:
         """From pixel indices of the picture to pixel indices of the window at a size; centres stand at index + 0.5."""
         linear = self.matrix[:, :2] * size_px
         shift = self.matrix[:, 2] * size_px + linear @ (0.5, 0.5) - 0.5

@@ -13,19 +13,17 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, UInt8
 
 from perse.data import TrackedPortrait
 from perse.errors import InputError
 from perse.head import HeadModel, HeadParameters, Joint
+from perse.shapes import Picture
 from perse.synthesis.production.liveportrait.crop import CropFraming, HeadCrop
 from perse.synthesis.production.liveportrait.openness import Openness
 from perse.synthesis.seams import AnimatorConfig, Shot
 from perse.tracking.detection import detect_faces, landmarks_in_window
 from perse.tracking.video_file import VideoFile, open_video
-
-Image = NDArray[np.uint8]
-Points = NDArray[np.float32]
 
 INPUT_PX = 256
 """Side of what F and M see."""
@@ -47,8 +45,8 @@ class DrivingPictures:
             to be brought into line.
     """
 
-    frames: Iterator[Image]
-    anchor: Image
+    frames: Iterator[UInt8[np.ndarray, "256 256 3"]]
+    anchor: UInt8[np.ndarray, "256 256 3"]
     openness: Openness | None
 
 
@@ -158,7 +156,7 @@ def nearest_frame(motion: HeadParameters, own: HeadParameters) -> int:
     return int((_TURN_WEIGHT * turned + (motion.expression - own.expression).norm(dim=1)).argmin())
 
 
-def _frames(video: VideoFile, wanted: list[int]) -> Iterator[tuple[int, Image]]:
+def _frames(video: VideoFile, wanted: list[int]) -> Iterator[tuple[int, Picture]]:
     """Frames by number, ascending; where the file has a hole, the frame before it."""
     waiting = iter(wanted)
     number, last = next(waiting), None
@@ -175,7 +173,7 @@ def _frames(video: VideoFile, wanted: list[int]) -> Iterator[tuple[int, Image]]:
     )
 
 
-def _landmarks(image: Image) -> Points | None:
+def _landmarks(image: Picture) -> Float32[np.ndarray, "478 3"] | None:
     """Of the largest face."""
     faces = detect_faces(image)
     if not faces:

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, fields, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.synthesis.production.liveportrait.heads import KeypointHead
@@ -39,11 +40,11 @@ class HeadKeypoints:
         translation: [b, 3]; its z is not used.
     """
 
-    canonical: Tensor
-    rotation: Tensor
-    expression: Tensor
-    scale: Tensor
-    translation: Tensor
+    canonical: Float[Tensor, "b k 3"]
+    rotation: Float[Tensor, "b 3 3"]
+    expression: Float[Tensor, "b k 3"]
+    scale: Float[Tensor, "b 1"]
+    translation: Float[Tensor, "b 3"]
 
     @classmethod
     def of(cls, outputs: MotionOutputs) -> HeadKeypoints:
@@ -68,20 +69,22 @@ class HeadKeypoints:
         """All rows of several, in order."""
         return cls(**{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)})
 
-    def placed(self) -> Tensor:
+    def placed(self) -> Float[Tensor, "b k 3"]:
         """x, [b, k, 3]."""
         shape = self.canonical @ self.rotation + self.expression
         shift = self.translation * self.translation.new_tensor([1.0, 1.0, 0.0])
         return self.scale[..., None] * shape + shift[:, None]
 
 
-def mean_degrees(logits: Tensor) -> Tensor:
+def mean_degrees(logits: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
     """Logits [b, n] of angle bins as mean angles [b], degrees."""
     bins = torch.arange(logits.shape[1], device=logits.device, dtype=logits.dtype)
     return (logits.softmax(1) * bins).sum(1) * DEGREES_A_BIN + FIRST_BIN_DEGREES
 
 
-def rotation_of_degrees(pitch: Tensor, yaw: Tensor, roll: Tensor) -> Tensor:
+def rotation_of_degrees(
+    pitch: Float[Tensor, " b"], yaw: Float[Tensor, " b"], roll: Float[Tensor, " b"]
+) -> Float[Tensor, "b 3 3"]:
     """(R_z(roll) R_y(yaw) R_x(pitch))ᵀ of angles [b] in degrees: [b, 3, 3]."""
     (sx, cx), (sy, cy), (sz, cz) = ((a.sin(), a.cos()) for a in (x * (math.pi / 180) for x in (pitch, yaw, roll)))
     rows = [
@@ -126,7 +129,9 @@ class AbsoluteMotion:
 Transfer = RelativeMotion | AbsoluteMotion
 
 
-def stitched(head: KeypointHead, source: Tensor, driving: Tensor) -> Tensor:
+def stitched(
+    head: KeypointHead, source: Float[Tensor, "1 k 3"], driving: Float[Tensor, "f k 3"]
+) -> Float[Tensor, "f k 3"]:
     """Driving keypoints [f, k, 3] corrected so that the shoulders stay where the source [1, k, 3] has them."""
     change = head(source.expand_as(driving), driving).float()
     each, all_of_them = change[:, :-2].unflatten(1, (-1, 3)), change[:, -2:]
@@ -134,7 +139,9 @@ def stitched(head: KeypointHead, source: Tensor, driving: Tensor) -> Tensor:
     return torch.cat([moved[..., :2] + all_of_them[:, None], moved[..., 2:]], -1)
 
 
-def retargeted(head: KeypointHead, source: Tensor, openness: Tensor) -> Tensor:
+def retargeted(
+    head: KeypointHead, source: Float[Tensor, "1 k 3"], openness: Float[Tensor, "1 n"]
+) -> Float[Tensor, "1 k 3"]:
     """How keypoints [1, k, 3] move when lips or eyes open or close, [1, k, 3].
 
     Args:

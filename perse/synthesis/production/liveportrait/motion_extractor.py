@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,13 +26,13 @@ class MotionOutputs(NamedTuple):
         canonical: [b, 3 k], keypoints of the face at rest.
     """
 
-    pitch: Tensor
-    yaw: Tensor
-    roll: Tensor
-    translation: Tensor
-    expression: Tensor
-    scale: Tensor
-    canonical: Tensor
+    pitch: Float[Tensor, "b 66"]
+    yaw: Float[Tensor, "b 66"]
+    roll: Float[Tensor, "b 66"]
+    translation: Float[Tensor, "b 3"]
+    expression: Float[Tensor, "b 3*k"]
+    scale: Float[Tensor, "b 1"]
+    canonical: Float[Tensor, "b 3*k"]
 
 
 class MotionExtractor(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float
 
 _RIGHT_EYE, _LEFT_EYE = (159, 145, 33, 133), (386, 374, 362, 263)
 _LIPS = (13, 14, 61, 291)
@@ -25,7 +25,7 @@ class Openness:
     lips: float
 
     @staticmethod
-    def of(landmarks_px: NDArray[np.floating]) -> Openness:
+    def of(landmarks_px: Float[np.ndarray, "478 c"]) -> Openness:
         """From mediapipe's 478 landmarks."""
 
         def ratio(above: int, below: int, corner: int, other: int) -> float:

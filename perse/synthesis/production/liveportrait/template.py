@@ -9,11 +9,12 @@ from itertools import islice
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from perse.data import TrackedPortrait
 from perse.data.keys import content_key
+from perse.shapes import Picture
 from perse.synthesis.production.generation import device
 from perse.synthesis.production.liveportrait.crop import CropFraming
 from perse.synthesis.production.liveportrait.driving import Driver
@@ -23,8 +24,6 @@ from perse.synthesis.production.liveportrait.openness import Openness
 from perse.synthesis.seams import Shot
 
 log = logging.getLogger(__name__)
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class MotionTemplates:
             self._last = (key, MotionTemplate(motion, keypoints_in([driving.anchor], self._network), driving.openness))
         return self._last[1]
 
-    def _seen(self, pictures: Iterable[Image]) -> HeadKeypoints:
+    def _seen(self, pictures: Iterable[UInt8[np.ndarray, "256 256 3"]]) -> HeadKeypoints:
         waiting = iter(pictures)
         rows = []
         while batch := list(islice(waiting, self._at_once)):
@@ -81,7 +80,7 @@ class MotionTemplates:
         return HeadKeypoints.joined(rows)
 
 
-def keypoints_in(pictures: Sequence[Image], network: MotionExtractor) -> HeadKeypoints:
+def keypoints_in(pictures: Sequence[UInt8[np.ndarray, "256 256 3"]], network: MotionExtractor) -> HeadKeypoints:
     """What M sees in pictures [256, 256, 3].
 
     Never in half precision: keypoints would tremble by a tenth of a pixel, and M runs once a motion.
@@ -90,7 +89,7 @@ def keypoints_in(pictures: Sequence[Image], network: MotionExtractor) -> HeadKey
         return HeadKeypoints.of(network(as_tensor(pictures)))
 
 
-def as_tensor(pictures: Sequence[Image]) -> Tensor:
+def as_tensor(pictures: Sequence[Picture]) -> Float[Tensor, "b 3 h w"]:
     """Pictures [h, w, 3] as [b, 3, h, w] in 0…1, on the device."""
     stacked = torch.from_numpy(np.stack(pictures)).to(device())
     return stacked.movedim(-1, 1).float().contiguous() / 255

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,9 +26,9 @@ class Warp(NamedTuple):
         visible: [b, 1, 64, 64] in 0…1, how much of a cell the source shows.
     """
 
-    features: Tensor
-    flow: Tensor
-    visible: Tensor
+    features: Float[Tensor, "b c h w"]
+    flow: Float[Tensor, "b d h w 3"]
+    visible: Float[Tensor, "b 1 h w"]
 
 
 class WarpingNetwork(nn.Module):
@@ -39,7 +40,9 @@ class WarpingNetwork(nn.Module):
         self.third = ConvNorm(shape.max_width, shape.map_width, dimensions=2, slope=0.01)
         self.fourth = nn.Conv2d(shape.map_width, shape.map_width, 1)
 
-    def forward(self, features: Tensor, source: Tensor, driving: Tensor) -> Warp:
+    def forward(
+        self, features: Float[Tensor, "b c d h w"], source: Float[Tensor, "b k 3"], driving: Float[Tensor, "b k 3"]
+    ) -> Warp:
         """
         Args:
             features: [b, 32, 16, 64, 64], of F.
@@ -62,7 +65,9 @@ class _DenseMotion(nn.Module):
         self.norm = nn.BatchNorm3d(shape.flow_features)
         self.occlusion = nn.Conv2d(width * shape.volume_depth, 1, 7, padding=3)
 
-    def forward(self, features: Tensor, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Float[Tensor, "b c d h w"], source: Float[Tensor, "b k 3"], driving: Float[Tensor, "b k 3"]
+    ) -> tuple[Tensor, Tensor]:
         """Flow [b, d, h, w, 3] and visibility [b, 1, h, w]."""
         small = self.norm(self.compress(features)).relu()  # [b, c, d, h, w]
         grid = _cells(small)
@@ -76,7 +81,7 @@ class _DenseMotion(nn.Module):
         return flow, self.occlusion(hidden.flatten(1, 2)).sigmoid()
 
 
-def _cells(volume: Tensor) -> Tensor:
+def _cells(volume: Float[Tensor, "... d h w"]) -> Float[Tensor, "d h w 3"]:
     """Positions of a volume's cells, [d, h, w, 3]: x to the right, y down, z inwards, from −1 to 1.
 
     In the precision of the coordinates, never in half: a flow rounded to 8 bits is an eighth of a cell off.
@@ -86,20 +91,22 @@ def _cells(volume: Tensor) -> Tensor:
     return torch.stack([x, y, z], -1)
 
 
-def _candidate_flows(grid: Tensor, source: Tensor, driving: Tensor) -> Tensor:
+def _candidate_flows(
+    grid: Float[Tensor, "d h w 3"], source: Float[Tensor, "b k 3"], driving: Float[Tensor, "b k 3"]
+) -> Float[Tensor, "b flows d h w 3"]:
     """Where a cell comes from if it stands still, and if it moves with each keypoint, [b, 1 + k, d, h, w, 3]."""
     back = (source - driving)[:, :, None, None, None]  # [b, k, 1, 1, 1, 3]
     still = torch.zeros_like(back[:, :1])
     return grid + torch.cat([still, back], 1)
 
 
-def _gaussians(grid: Tensor, keypoints: Tensor) -> Tensor:
+def _gaussians(grid: Float[Tensor, "d h w 3"], keypoints: Float[Tensor, "b k 3"]) -> Float[Tensor, "b k d h w"]:
     """How near each cell is to each keypoint, [b, k, d, h, w]."""
     away = grid - keypoints[:, :, None, None, None]
     return torch.exp(-0.5 * away.square().sum(-1) / _KEYPOINT_VARIANCE)
 
 
-def _moved(volume: Tensor, flows: Tensor) -> Tensor:
+def _moved(volume: Float[Tensor, "b c d h w"], flows: Float[Tensor, "b n d h w 3"]) -> Float[Tensor, "b n c d h w"]:
     """The volume [b, c, d, h, w] under each candidate flow, [b, 1 + k, c, d, h, w]."""
     copies = volume[:, None].expand(-1, flows.shape[1], -1, -1, -1, -1).flatten(0, 1)
     moved = functional.grid_sample(copies, flows.flatten(0, 1), align_corners=False)

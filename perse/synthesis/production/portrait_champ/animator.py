@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,6 +27,7 @@ from perse.data.file_digests import cache_root
 from perse.data.keys import content_key
 from perse.errors import GenerationError, RecipeError
 from perse.head import HeadModel, pose_head
+from perse.shapes import ByteMask, FaceLandmarks, Picture, Pictures, SquarePicture
 from perse.synthesis.production.finished_clip import checked_picture, finished_clip, over_white, parsed_head
 from perse.synthesis.production.generation import device, resized
 from perse.synthesis.production.guidance import (
@@ -45,8 +47,6 @@ from perse.synthesis.production.segmenter import Segmenter, SegmenterConfig, Tra
 from perse.synthesis.seams import PortraitAnimator, Shot
 from perse.tracking import landmarks as marks
 from perse.tracking.detection import landmarks_in_window
-
-Image = NDArray[np.uint8]
 
 _PORTRAIT_CHAMP = Weights(name="portrait-champ")
 _SEARCHED = 2.1
@@ -137,7 +137,7 @@ class PortraitChamp:
         points = [projected_landmarks(self._head, frame, camera) for frame in vertices]
         return _Following(self._segmenter, points)
 
-    def film(self, portrait: TrackedPortrait, still: Image, shot: Shot) -> list[Image]:
+    def film(self, portrait: TrackedPortrait, still: Picture, shot: Shot) -> list[SquarePicture]:
         """The frames alone, [s, s, 3] each, s the shot's size.
 
         Args:
@@ -183,7 +183,7 @@ class PortraitChamp:
         motion = shot.motion.with_identity(portrait.head)
         return self._drawer.draw(motion, cameras, self._config.size_px, pictures)
 
-    def _checked(self, picture: NDArray[np.float32], number: int, shot: Shot) -> Image:
+    def _checked(self, picture: Float32[np.ndarray, "h w 3"], number: int, shot: Shot) -> SquarePicture:
         found = checked_picture(picture, number)
         if isinstance(found, GenerationError):
             raise found
@@ -196,7 +196,7 @@ class _Following:
     def __init__(self, segmenter: Segmenter, points_px: Sequence[NDArray[np.float32]]) -> None:
         self._segmenter, self._points = segmenter, iter(points_px)
 
-    def segment(self, image: Image) -> PartMasks:
+    def segment(self, image: Picture) -> PartMasks:
         """See `Segmenter.segment`; of the next frame."""
         points = next(self._points)
         known = np.isfinite(points[:, 0])
@@ -206,7 +206,7 @@ class _Following:
         irises[~known[marks.N_SURFACE :]] = irises[known[marks.N_SURFACE :]].mean(0)
         return self._segmenter.parse(image, np.pad(points, ((0, 0), (0, 1))))
 
-    def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
         """See `Segmenter.parse`."""
         return self._segmenter.parse(image, landmarks_px, inside=inside)
 
@@ -215,12 +215,12 @@ class _Following:
         return self._segmenter.knows(category)
 
 
-def _tensor(pictures: Image) -> Tensor:
+def _tensor(pictures: Pictures) -> Float[Tensor, "n 3 h w"]:
     """[n, h, w, 3] uint8 to [n, 3, h, w] in [0, 1]."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
-def _check_face(portrait: TrackedPortrait, picture: Image, what: str) -> None:
+def _check_face(portrait: TrackedPortrait, picture: Picture, what: str) -> None:
     side = _SEARCHED * portrait.face_width_px
     points = portrait.landmarks_px
     middle = (points[:, :2].min(0) + points[:, :2].max(0)) / 2

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from perse.shapes import Pictures
 from perse.synthesis.production.portrait_champ.footage import Footage
 from perse.synthesis.production.portrait_champ.image_tokens import ImageTokens
 from perse.synthesis.production.portrait_champ.latents import Latents
 from perse.synthesis.production.portrait_champ.training import ChampBatch
-
-Pictures = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,10 @@ class SamplePictures:
         maps: [b, f, kinds, 3, h, w].
     """
 
-    references: Pictures
-    frames: Pictures
-    normals: Pictures
-    maps: Pictures
+    references: UInt8[np.ndarray, "b h w 3"]
+    frames: UInt8[np.ndarray, "b f h w 3"]
+    normals: UInt8[np.ndarray, "b f h w 3"]
+    maps: UInt8[np.ndarray, "b f kinds 3 h w"]
 
     @classmethod
     def of(cls, samples: Sequence[Footage]) -> SamplePictures:
@@ -58,6 +57,6 @@ class SamplePictures:
         )
 
 
-def as_tensor(pictures: Pictures, device: torch.device) -> Tensor:
+def as_tensor(pictures: Pictures, device: torch.device) -> Float[Tensor, "n 3 h w"]:
     """Pictures [n, h, w, 3] uint8 to [n, 3, h, w] in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2).float() / 255

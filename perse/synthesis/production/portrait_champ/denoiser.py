@@ -23,6 +23,7 @@ import copy
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from perse.synthesis.production.portrait_champ.reference_attention import ReferenceFeatures, ReferenceReader
@@ -45,8 +46,13 @@ class Denoiser(nn.Module):
         self._moves = any("motion_modules" in name for name, _ in unet.named_modules())
 
     def forward(
-        self, latents: Tensor, timesteps: Tensor, tokens: Tensor, guidance: Tensor, reference: ReferenceFeatures | None
-    ) -> Tensor:
+        self,
+        latents: Float[Tensor, "b 2 f c h w"],
+        timesteps: Int[Tensor, " b"],
+        tokens: Float[Tensor, "b t width"],
+        guidance: Float[Tensor, "b f channels h w"],
+        reference: ReferenceFeatures | None,
+    ) -> Float[Tensor, "b 2 f c h w"]:
         """
         Args:
             latents: [b, 2, f, c, h, w] noisy.
@@ -68,7 +74,9 @@ class Denoiser(nn.Module):
         """Compute activations a second time in the backward pass instead of keeping them."""
         self.unet.enable_gradient_checkpointing()
 
-    def _start(self, latents: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
+    def _start(
+        self, latents: Float[Tensor, "b 2 f c h w"], guidance: Float[Tensor, "b f channels h w"]
+    ) -> tuple[Float[Tensor, "bf channels h w"], Float[Tensor, "bf channels h w"]]:
         """Both domains after the first layer, [b f, channels, h, w] each."""
         told = guidance.flatten(0, 1)
         picture, normals = (latents[:, domain].flatten(0, 1) for domain in range(DOMAINS))
@@ -111,8 +119,13 @@ class SharedTrunk(Denoiser):
         self._reader = ReferenceReader(unet)
 
     def forward(
-        self, latents: Tensor, timesteps: Tensor, tokens: Tensor, guidance: Tensor, reference: ReferenceFeatures | None
-    ) -> Tensor:
+        self,
+        latents: Float[Tensor, "b 2 f c h w"],
+        timesteps: Int[Tensor, " b"],
+        tokens: Float[Tensor, "b t width"],
+        guidance: Float[Tensor, "b f channels h w"],
+        reference: ReferenceFeatures | None,
+    ) -> Float[Tensor, "b 2 f c h w"]:
         """See `Denoiser.forward`."""
         b, _, frames = latents.shape[:3]
         self._reader.show(reference, frames)
@@ -144,8 +157,13 @@ class OwnEnds(Denoiser):
         self._end_readers = [(name, ReferenceReader(module)) for name, module in ends.items()]
 
     def forward(
-        self, latents: Tensor, timesteps: Tensor, tokens: Tensor, guidance: Tensor, reference: ReferenceFeatures | None
-    ) -> Tensor:
+        self,
+        latents: Float[Tensor, "b 2 f c h w"],
+        timesteps: Int[Tensor, " b"],
+        tokens: Float[Tensor, "b t width"],
+        guidance: Float[Tensor, "b f channels h w"],
+        reference: ReferenceFeatures | None,
+    ) -> Float[Tensor, "b 2 f c h w"]:
         """See `Denoiser.forward`."""
         frames = latents.shape[2]
         self._show(reference, frames)

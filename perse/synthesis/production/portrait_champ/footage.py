@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, UInt8
 
 from perse.errors import InputError
 from perse.geometry import Camera
 from perse.head import HeadModel
+from perse.shapes import Picture
 from perse.synthesis.production.guidance import Guidance, GuidanceConfig
 from perse.tracking import CropConfig
 from perse.tracking import landmarks as marks
@@ -29,8 +30,6 @@ from perse.tracking.person import person_matte
 from perse.tracking.polygons import landmark_mask
 from perse.tracking.video_file import VideoFile, VideoLimits
 from perse.tracking.video_tracker import TrackedVideo, VideoTracker, VideoTrackerConfig
-
-Pictures = NDArray[np.uint8]
 
 _FLAT_LEVELS = 4.0
 """A frame whose grey levels (of 255) vary less than this shows nothing."""
@@ -45,7 +44,7 @@ class Footage:
         guidance: maps of the same frames, [f, s, s, 3] each.
     """
 
-    frames: Pictures
+    frames: UInt8[np.ndarray, "f s s 3"]
     guidance: Guidance
 
     def __len__(self) -> int:
@@ -143,8 +142,8 @@ class FootageMaker:
 
 
 def cut_on_white(
-    frame: Pictures, points_px: NDArray[np.float32], window: tuple[float, float, float], size_px: int
-) -> Pictures:
+    frame: Picture, points_px: Float32[np.ndarray, "478 3"], window: tuple[float, float, float], size_px: int
+) -> UInt8[np.ndarray, "size size 3"]:
     """A window of a frame with the person on white, [size, size, 3].
 
     Args:
@@ -163,14 +162,14 @@ def cut_on_white(
     return np.round(picture * person + 255 * (1 - person)).astype(np.uint8)
 
 
-def longest_run(usable: NDArray[np.bool_]) -> tuple[int, int]:
+def longest_run(usable: Bool[np.ndarray, " f"]) -> tuple[int, int]:
     """First frame of the longest stretch of usable frames, and the one after its last; the first of equal ones."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], usable, [False]]).astype(np.int8)))
     runs = [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
     return max(runs, key=lambda run: run[1] - run[0], default=(0, 0))
 
 
-def _usable(tracked: TrackedVideo, video: VideoFile) -> NDArray[np.bool_]:
+def _usable(tracked: TrackedVideo, video: VideoFile) -> Bool[np.ndarray, " f"]:
     """Frames [f] in which the face is seen and the picture is one: neither missing nor black."""
     usable = tracked.seen.copy()
     for number, frame in enumerate(video.frames()):
@@ -179,7 +178,7 @@ def _usable(tracked: TrackedVideo, video: VideoFile) -> NDArray[np.bool_]:
     return usable
 
 
-def _stretch(video: VideoFile, start: int, end: int) -> Iterator[Pictures]:
+def _stretch(video: VideoFile, start: int, end: int) -> Iterator[Picture]:
     for number, frame in enumerate(video.frames()):
         if start <= number < end:
             assert frame is not None, "only frames that are there are usable"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from perse.data.tables.codecs import picture_to_png, png_to_picture
 from perse.data.workspace import Workspace
+from perse.shapes import Frames
 from perse.synthesis.production.guidance import KINDS, Guidance
 from perse.synthesis.production.portrait_champ.footage import Footage
 
@@ -69,5 +69,5 @@ class FootageFile:
             return int(file.metadata.num_rows)
 
     @staticmethod
-    def _decoded(column: pa.ChunkedArray, rows: Sequence[int]) -> NDArray[np.uint8]:
+    def _decoded(column: pa.ChunkedArray, rows: Sequence[int]) -> Frames:
         return np.stack([png_to_picture(column[row].as_py()) for row in rows])

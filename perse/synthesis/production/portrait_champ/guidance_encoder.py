@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -54,7 +55,7 @@ class GuidanceEncoder(nn.Module):
         for parameter in self.conv_out.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n out h2 w2"]:
         """Maps [n, 3, h, w] in [0, 1] to [n, out, h / factor, w / factor]."""
         features = self.steps(F.silu(self.conv_in(maps)))
         tokens = self.norm(features.flatten(2).transpose(1, 2))
@@ -70,7 +71,7 @@ class GuidanceEncoders(nn.Module):
         super().__init__()
         self.encoders = nn.ModuleDict({kind: GuidanceEncoder(sizes, out_channels) for kind in KINDS})
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Float[Tensor, "n kinds 3 h w"]) -> Float[Tensor, "n out h2 w2"]:
         """Maps [n, kinds, 3, h, w] in [0, 1], in the order of `KINDS`, to [n, out, h / factor, w / factor]."""
         found = [self.encoders[kind](maps[:, number]) for number, kind in enumerate(KINDS)]
         return torch.stack(found).sum(0)

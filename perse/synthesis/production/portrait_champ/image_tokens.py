@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.errors import MissingWeightsError
 from perse.features import FEATURE_SIZE, EmbeddedEncoder
+from perse.shapes import Pictures
 from perse.synthesis.production.generation import PipelineSettings, load_model
 from perse.synthesis.production.model_store import Weights
 
@@ -21,7 +21,7 @@ _CLIP_VISION = Weights(name="clip-vit-large-patch14")
 class ImageTokens(Protocol):
     """An encoder of whole pictures."""
 
-    def encode(self, pictures: NDArray[np.uint8]) -> Tensor:
+    def encode(self, pictures: Pictures) -> Float[Tensor, "n t width"]:
         """[n, h, w, 3] uint8 RGB to tokens [n, t, width] float32; no gradients."""
         ...
 
@@ -56,7 +56,7 @@ class ClipImageTokens:
         self._processor, self._model = processor, model
 
     @torch.no_grad()
-    def encode(self, pictures: NDArray[np.uint8]) -> Tensor:
+    def encode(self, pictures: Pictures) -> Float[Tensor, "n t width"]:
         """See `ImageTokens.encode`."""
         pixels = self._processor(images=list(pictures), return_tensors="pt")["pixel_values"]
         pixels = pixels.to(self._model.device, self._model.dtype)
@@ -78,7 +78,7 @@ class DescriptorTokens:
         self._device = device
         self._encoder = EmbeddedEncoder()
 
-    def encode(self, pictures: NDArray[np.uint8]) -> Tensor:
+    def encode(self, pictures: Pictures) -> Float[Tensor, "n t width"]:
         """See `ImageTokens.encode`."""
         features = self._encoder.encode(pictures, [""] * len(pictures)).image
         return (features * FEATURE_SIZE**0.5)[:, None].to(self._device)

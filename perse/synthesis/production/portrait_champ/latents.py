@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,19 +33,21 @@ stay visible in more noise than fine ones, and their errors weigh more."""
 class Latents(Protocol):
     """Both domains' latents."""
 
-    def encode(self, pictures: Tensor, normals: Tensor) -> Tensor:
+    def encode(
+        self, pictures: Float[Tensor, "n 3 h w"], normals: Float[Tensor, "n 3 h w"]
+    ) -> Float[Tensor, "n 2 c h2 w2"]:
         """Pictures and normal maps [n, 3, h, w] in [0, 1] to latents [n, 2, c, h', w']; no gradients."""
         ...
 
-    def encode_pictures(self, pictures: Tensor) -> Tensor:
+    def encode_pictures(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h2 w2"]:
         """[n, 3, h, w] in [0, 1] to [n, c, h', w']."""
         ...
 
-    def decode_pictures(self, latents: Tensor) -> Tensor:
+    def decode_pictures(self, latents: Float[Tensor, "n c h2 w2"]) -> Float[Tensor, "n 3 h w"]:
         """[n, c, h', w'] to [n, 3, h, w] in [0, 1]."""
         ...
 
-    def decode_normals(self, latents: Tensor) -> Tensor:
+    def decode_normals(self, latents: Float[Tensor, "n c h2 w2"]) -> Float[Tensor, "n 3 h w"]:
         """[n, c, h', w'] to [n, 3, h, w] in [0, 1]."""
         ...
 
@@ -75,7 +78,9 @@ class SdVae:
     def __init__(self, vae: Any) -> None:
         self._vae = vae
 
-    def encode(self, pictures: Tensor, normals: Tensor) -> Tensor:
+    def encode(
+        self, pictures: Float[Tensor, "n 3 h w"], normals: Float[Tensor, "n 3 h w"]
+    ) -> Float[Tensor, "n 2 c h2 w2"]:
         """See `Latents.encode`."""
         mean, deviation = NORMAL_STATISTICS
         standard = (self.encode_pictures(normals) - mean) / deviation
@@ -84,17 +89,17 @@ class SdVae:
         )
 
     @torch.no_grad()
-    def encode_pictures(self, pictures: Tensor) -> Tensor:
+    def encode_pictures(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h2 w2"]:
         """See `Latents.encode_pictures`."""
         return self._vae.encode((pictures * 2 - 1).to(self._vae.dtype)).latent_dist.mean * SD_SCALE
 
     @torch.no_grad()
-    def decode_pictures(self, latents: Tensor) -> Tensor:
+    def decode_pictures(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h2 w2"]:
         """See `Latents.decode_pictures`."""
         pictures = [self._vae.decode(one[None].to(self._vae.dtype) / SD_SCALE).sample for one in latents]
         return (torch.cat(pictures).float() / 2 + 0.5).clamp(0, 1)
 
-    def decode_normals(self, latents: Tensor) -> Tensor:
+    def decode_normals(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h2 w2"]:
         """See `Latents.decode_normals`."""
         standard = (latents - PICTURE_STATISTICS[0]) / PICTURE_STATISTICS[1]
         return self.decode_pictures(standard * NORMAL_STATISTICS[1] + NORMAL_STATISTICS[0])
@@ -130,28 +135,30 @@ class BlockLatents:
         basis = cosine_basis(config.block_px, config.kept)[:, None].to(device)  # [k², 1, n, n]
         self._into, self._back = basis * (_DEVIATION / config.block_px), basis * (config.block_px / _DEVIATION)
 
-    def encode(self, pictures: Tensor, normals: Tensor) -> Tensor:
+    def encode(
+        self, pictures: Float[Tensor, "n 3 h w"], normals: Float[Tensor, "n 3 h w"]
+    ) -> Float[Tensor, "n 2 c h2 w2"]:
         """See `Latents.encode`."""
         return torch.stack([self.encode_pictures(pictures), self.encode_pictures(normals)], 1)
 
-    def encode_pictures(self, pictures: Tensor) -> Tensor:
+    def encode_pictures(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h2 w2"]:
         """See `Latents.encode_pictures`."""
         planes = (pictures * 2 - 1).flatten(0, 1)[:, None]
         found = F.conv2d(planes, self._into, stride=self._block_px)
         return found.reshape(len(pictures), -1, *found.shape[2:])
 
-    def decode_pictures(self, latents: Tensor) -> Tensor:
+    def decode_pictures(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h2 w2"]:
         """See `Latents.decode_pictures`."""
         planes = latents.unflatten(1, (3, -1)).flatten(0, 1)
         pictures = F.conv_transpose2d(planes, self._back, stride=self._block_px)
         return (pictures.reshape(len(latents), 3, *pictures.shape[2:]) / 2 + 0.5).clamp(0, 1)
 
-    def decode_normals(self, latents: Tensor) -> Tensor:
+    def decode_normals(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h2 w2"]:
         """See `Latents.decode_normals`."""
         return self.decode_pictures(latents)
 
 
-def cosine_basis(size: int, kept: int) -> Tensor:
+def cosine_basis(size: int, kept: int) -> Float[Tensor, "k2 size size"]:
     """The lowest two-dimensional cosines of a block [kept², size, size], orthonormal; the mean comes first."""
     place = (torch.arange(size) + 0.5) * math.pi / size
     scale = torch.full((kept, 1), math.sqrt(2 / size))

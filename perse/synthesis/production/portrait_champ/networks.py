@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from perse.synthesis.production.portrait_champ.denoiser import Denoiser, OwnEnds, SharedTrunk
@@ -57,13 +58,13 @@ class ChampNetworks(nn.Module):
         self.guidance = GuidanceEncoders(guidance, channels)
         self._writer = ReferenceWriter(reference)
 
-    def look(self, latents: Tensor, tokens: Tensor) -> ReferenceFeatures:
+    def look(self, latents: Float[Tensor, "b c h w"], tokens: Float[Tensor, "b t width"]) -> ReferenceFeatures:
         """Reference features of portraits: latents [b, c, h, w] without noise, tokens [b, t, width]."""
         still = torch.zeros(len(latents), device=latents.device)
         self.reference(latents, still, encoder_hidden_states=tokens)
         return self._writer.taken()
 
-    def guide(self, maps: Tensor) -> Tensor:
+    def guide(self, maps: Float[Tensor, "b f kinds 3 h w"]) -> Float[Tensor, "b f channels h2 w2"]:
         """Maps [b, f, kinds, 3, h, w] in [0, 1] to guidance [b, f, channels, h', w']."""
         return self.guidance(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
 

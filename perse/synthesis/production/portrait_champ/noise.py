@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -44,7 +45,9 @@ class NoiseSchedule:
         )
 
 
-def min_snr_weights(alphas_cumprod: Tensor, timesteps: Tensor, gamma: float) -> Tensor:
+def min_snr_weights(
+    alphas_cumprod: Float[Tensor, " steps"], timesteps: Int[Tensor, " b"], gamma: float
+) -> Float[Tensor, " b"]:
     """Weights [b] of the squared error of v (min-SNR-γ, Hang et al. 2023): min(SNR + 1, γ) / (SNR + 1).
 
     Written with SNR + 1 also in the numerator, as Champ does: the usual min(SNR, γ) / (SNR + 1) is zero where there is
@@ -55,7 +58,7 @@ def min_snr_weights(alphas_cumprod: Tensor, timesteps: Tensor, gamma: float) -> 
     return snr_plus_one.clamp(max=gamma) / snr_plus_one
 
 
-def offset_noise(shape: tuple[int, ...], strength: float, generator: torch.Generator) -> Tensor:
+def offset_noise(shape: tuple[int, ...], strength: float, generator: torch.Generator) -> Float[Tensor, "b d f c h w"]:
     """Noise [b, d, f, c, h, w] whose mean varies a little by portrait, domain and channel, so that dark and bright
     pictures are learned (the frames of a clip share it)."""
     b, d, _, c, _, _ = shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.synthesis.production.portrait_champ.denoiser import DOMAINS
@@ -32,13 +33,13 @@ class SamplingConfig:
 @torch.no_grad()
 def sample(
     networks: ChampNetworks,
-    reference: Tensor,
-    tokens: Tensor,
-    maps: Tensor,
+    reference: Float[Tensor, "1 c h w"],
+    tokens: Float[Tensor, "1 t width"],
+    maps: Float[Tensor, "f kinds 3 H W"],
     config: SamplingConfig,
     *,
     seed: int,
-) -> Tensor:
+) -> Float[Tensor, "2 f c h w"]:
     """A clip of one portrait.
 
     Args:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from perse.errors import RecipeError
@@ -127,10 +128,10 @@ class ChampBatch:
         maps: [b, f, kinds, 3, H, W] guidance of the frames, in [0, 1].
     """
 
-    reference: Tensor
-    tokens: Tensor
-    latents: Tensor
-    maps: Tensor
+    reference: Float[Tensor, "b c h w"]
+    tokens: Float[Tensor, "b t width"]
+    latents: Float[Tensor, "b 2 f c h w"]
+    maps: Float[Tensor, "b f kinds 3 H W"]
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,9 @@ class ChampTrainer:
         importance = torch.tensor([1.0, self.config.normals], device=error.device)
         return (error * weights * importance).mean(), error.detach().mean(0)
 
-    def _predict(self, batch: ChampBatch, noisy: Tensor, timesteps: Tensor, unconditional: bool) -> Tensor:
+    def _predict(
+        self, batch: ChampBatch, noisy: Float[Tensor, "b 2 f c h w"], timesteps: Int[Tensor, " b"], unconditional: bool
+    ) -> Float[Tensor, "b 2 f c h w"]:
         tokens = torch.zeros_like(batch.tokens) if unconditional else batch.tokens
         features = None if unconditional else self.networks.look(batch.reference, batch.tokens)
         return self.networks.denoiser(noisy, timesteps, tokens, self.networks.guide(batch.maps), features)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 Window = tuple[int, int]
@@ -28,7 +29,7 @@ def context_windows(frames: int, length: int, overlap: int) -> list[Window]:
     return [(start, start + length) for start in starts]
 
 
-def window_weights(length: int, overlap: int) -> Tensor:
+def window_weights(length: int, overlap: int) -> Float[Tensor, " length"]:
     """Weights [length] of a window's frames: they rise over the overlap, are 1 inside, and fall again."""
     place = torch.arange(length, dtype=torch.float32)
     rise = (place + 1) / (overlap + 1)
@@ -56,5 +57,5 @@ def blended(predict: Callable[[int, int], Tensor], frames: int, length: int, ove
     return (total / _column(weight, total)).movedim(0, axis)
 
 
-def _column(weights: Tensor, like: Tensor) -> Tensor:
+def _column(weights: Float[Tensor, " n"], like: Float[Tensor, "..."]) -> Tensor:
     return weights.to(like).reshape(-1, *[1] * (like.ndim - 1))
