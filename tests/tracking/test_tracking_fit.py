@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tolerances import PIXELS
 
 from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters, Joint, Region, pose_head
@@ -77,6 +78,7 @@ def test_landmarks_reproject_through_the_public_model(head_model: HeadModel, pla
     target = landmarks_of(head_model, known_head(head_model), depths=False)[head_model.landmark_ids.numpy()]
     pixels, _ = plain_fit.camera.project(head_model.landmarks(pose_head(head_model, plain_fit.head).vertices))
     distance = np.linalg.norm(pixels.numpy() - target, axis=1)[:468]
+    # The fit's own number is of its landmark model in float64, this one of the whole head in float32.
     assert np.sqrt((distance**2).mean()) == pytest.approx(plain_fit.rms_px, abs=0.02)
 
 
@@ -110,7 +112,7 @@ def test_landmark_model_agrees_with_the_head_and_its_jacobian_with_differences(h
     vector[reduced.layout.jaw] = truth.pose[Joint.JAW, 0].double()
     vector[reduced.layout.betas], vector[reduced.layout.expression] = truth.betas.double(), truth.expression.double()
     expected = landmarks_of(head_model, truth, depths=False)[head_model.landmark_ids.numpy()]
-    np.testing.assert_allclose(reduced.pixels(vector).numpy(), expected, atol=2e-3)  # float32 against float64
+    np.testing.assert_allclose(reduced.pixels(vector).numpy(), expected, atol=2 * PIXELS)  # float32 against float64
     free = torch.zeros(reduced.layout.size, dtype=torch.bool)
     free[[0, 1, 4, 5, 6, 8, 15, 120]] = True
     jacobian = reduced.jacobian(vector, free)
@@ -118,9 +120,8 @@ def test_landmark_model_agrees_with_the_head_and_its_jacobian_with_differences(h
         step = torch.zeros_like(vector)
         step[index] = 1e-6
         numeric = (reduced.pixels(vector + step) - reduced.pixels(vector - step)) / 2e-6
-        torch.testing.assert_close(
-            jacobian[..., column], numeric, rtol=1e-5, atol=1e-4
-        )  # central differences: rounding 1e-12 px over a step of 1e-6
+        # Central differences: 1e-12 px of rounding over a step of 1e-6; their slope is that of hundreds of pixels.
+        torch.testing.assert_close(jacobian[..., column], numeric, rtol=1e-5, atol=1e-4)
 
 
 def test_a_head_without_landmarks_is_refused(head_model: HeadModel) -> None:

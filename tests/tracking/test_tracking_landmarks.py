@@ -35,6 +35,7 @@ def test_contour_mask_covers_the_area_of_its_contour() -> None:
     # OpenCV fills the boundary's sub-pixels too: an eighth of a pixel all round.
     assert mask.sum() == pytest.approx(np.pi * (20.3 + 0.125) ** 2, rel=0.01)
     rows, columns = np.mgrid[:80, :100] + 0.5
+    # The centre of mass is that of a circle on a grid of eighths of a pixel, to a part of such a step.
     assert (mask * columns).sum() / mask.sum() == pytest.approx(50, abs=0.05)
     assert (mask * rows).sum() / mask.sum() == pytest.approx(40.5, abs=0.05)
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tolerances import SINGLE_SUM
 
 from perse.attributes import Part
 from perse.data import TrackedPortrait
@@ -50,7 +51,7 @@ def test_the_layers_run_here_give_mediapipes_own_mask(astronaut: np.ndarray) -> 
     ours = person_features(small)[person_network().output][0, 0].numpy()
     theirs = person_probability(small)
     assert theirs.std() > 0.3  # there is a person, and something else
-    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)  # one network in two libraries: a quarter of a grey level
 
 
 def moved(portrait: TrackedPortrait, found: FoundKinds, network: torch.nn.Module) -> FoundKinds:
@@ -65,7 +66,7 @@ def test_an_untrained_network_believes_the_colour_models(tracked_astronaut: Trac
 def test_a_piece_becomes_skin_and_nothing_else_changes(tracked_astronaut: TrackedPortrait) -> None:
     found = found_in(tracked_astronaut)
     after = moved(tracked_astronaut, found, Convinced(Kind.SKIN, slice(100, 120), slice(50, 80)))  # on the collar
-    np.testing.assert_allclose(after.shares.sum(0), found.shares.sum(0), atol=1e-5)
+    np.testing.assert_allclose(after.shares.sum(0), found.shares.sum(0), atol=SINGLE_SUM)
     np.testing.assert_array_equal(after.person, found.person)
     was = found.shares.argmax(0)[404:476, 204:316]
     assert (was == Kind.CLOTHES).mean() > 0.9
@@ -124,7 +125,7 @@ def test_weights_come_back_with_their_recipe(tmp_path: Path) -> None:
     file.write_bytes(weights_bytes(network, {"examples": "3"}))
     assert read_recipe(file) == {"examples": "3"}
     for name, value in load_network(file).state_dict().items():
-        torch.testing.assert_close(value, network.state_dict()[name], atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(value, network.state_dict()[name], atol=1e-3, rtol=1e-3)  # kept as float16: 5e-4
     with pytest.raises(MissingWeightsError):
         load_network(tmp_path / "nothing.safetensors")
 
@@ -133,4 +134,4 @@ def test_the_estimate_is_shrunk_to_probabilities() -> None:
     shares = np.random.default_rng(0).random((len(Kind), 256, 256)).astype(np.float32)
     small = estimate_of(shares)
     assert small.shape == (len(Kind), WORK_PX, WORK_PX)
-    np.testing.assert_allclose(small.sum(0), 1, atol=1e-5)
+    np.testing.assert_allclose(small.sum(0), 1, atol=SINGLE_SUM)

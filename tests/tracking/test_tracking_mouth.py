@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tolerances import PIXELS
 
 from perse.errors import HeadModelError
 from perse.head import HeadModel, HeadParameters, Joint, Region, pose_head
@@ -59,7 +60,7 @@ def test_only_the_rows_of_a_lip_follow_its_edge() -> None:
             points[list(column), 1] = np.linspace(outer, inner, 4)
     moved = bring_to_edges(points, depth, 2, margin=0.0)
     assert moved[13, 1] == 20.0 and moved[14, 1] == pytest.approx(30.0)
-    np.testing.assert_allclose(moved[[0, 11, 12, 13], 1], np.linspace(10, 20, 4), atol=1e-5)
+    np.testing.assert_allclose(moved[[0, 11, 12, 13], 1], np.linspace(10, 20, 4), atol=PIXELS)
     others = np.setdiff1d(np.arange(478), np.ravel([*UPPER_COLUMNS, *LOWER_COLUMNS]))
     np.testing.assert_array_equal(moved[others], points[others])
     with pytest.raises(HeadModelError, match="closed"):
@@ -122,8 +123,8 @@ def test_the_red_of_the_lip_says_where_it_ends(lower: int) -> None:
     image[240 : 300 + lower, 216:297] = (40, 18, 18)
     moved = lowered_lip(image, points)
     assert moved[17, 1] - points[17, 1] == pytest.approx(lower, abs=2.0)  # a stretch of redness is 6 px long
-    assert moved[14, 1] - points[14, 1] == pytest.approx(moved[17, 1] - points[17, 1], abs=1e-3)
-    assert moved[CHIN, 1] - points[CHIN, 1] == pytest.approx(moved[17, 1] - points[17, 1], abs=1e-3)
+    assert moved[14, 1] - points[14, 1] == pytest.approx(moved[17, 1] - points[17, 1], abs=PIXELS)
+    assert moved[CHIN, 1] - points[CHIN, 1] == pytest.approx(moved[17, 1] - points[17, 1], abs=PIXELS)
     kept = [234, 454, 10, 13, 0, *MOUTH_CORNERS]
     np.testing.assert_array_equal(moved[kept], points[kept])
 

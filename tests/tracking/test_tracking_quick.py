@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tolerances import DOUBLE, EXACT_DOUBLE
 
 from perse.head import HeadModel
 from perse.tracking.bounded_solver import solve_bounded, solve_bounded_quickly
@@ -33,8 +34,8 @@ def test_landmarks_and_their_derivatives_equal_forward_mode(
     random = torch.Generator().manual_seed(2)
     vector = size * torch.randn(slow.layout.size, generator=random, dtype=torch.float64)
     vector[slow.layout.translation] = torch.tensor([0.02, -0.01, 1.4], dtype=torch.float64)
-    torch.testing.assert_close(quick.positions(vector), slow.positions(vector), atol=1e-13, rtol=0)
-    torch.testing.assert_close(quick.pixels(vector), slow.pixels(vector), atol=1e-9, rtol=0)
+    torch.testing.assert_close(quick.positions(vector), slow.positions(vector), atol=EXACT_DOUBLE, rtol=0)
+    torch.testing.assert_close(quick.pixels(vector), slow.pixels(vector), atol=DOUBLE, rtol=0)
     every = torch.ones(slow.layout.size, dtype=torch.bool)
     some = every & (torch.rand(slow.layout.size, generator=random) < 0.4)
     for free in (every, some):
@@ -73,6 +74,7 @@ def test_both_solvers_find_the_same() -> None:
     random = np.random.default_rng(1)
     rows = random.normal(size=(60, 40))
     problem = (rows.T @ rows, random.normal(size=40) * 20, np.full(40, -0.2), np.full(40, 0.3))
+    # Equal to some 1e-8; another set of bounds would be tenths away.
     np.testing.assert_allclose(solve_bounded_quickly(*problem), solve_bounded(*problem), atol=1e-5)
 
 

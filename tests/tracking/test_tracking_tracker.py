@@ -37,6 +37,7 @@ def hopper() -> np.ndarray:
 def test_framing_follows_the_contract(tracked: TrackedPortrait) -> None:
     points = tracked.landmarks_px
     assert tracked.image.shape == (512, 512, 3) and points.shape == (478, 3)
+    # Float32 coordinates of some hundred pixels through the crop's map and back.
     assert tracked.face_width_px == pytest.approx(512 / 3.2, abs=0.01)
     assert points[:468, 1].min() == pytest.approx(1.1 * tracked.face_width_px, abs=0.01)
     assert (points[:468, 0].min() + points[:468, 0].max()) / 2 == pytest.approx(256, abs=0.01)
