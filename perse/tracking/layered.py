@@ -85,7 +85,7 @@ def _beyond_line(says_hair: Floats, frame: FaceCoordinates) -> Bools:
     """[h, w]: what lies beyond the best line; `says_hair` [h, w] is positive where colours speak for hair."""
     angles = np.radians(np.linspace(OPEN_BELOW, 360 - OPEN_BELOW, DIRECTIONS)).astype(np.float32)  # from below
     radii = (np.arange(STEPS) / STEPS * REACH_WIDTHS).astype(np.float32)
-    along = np.outer(np.sin(angles), radii), np.outer(np.cos(angles), radii) + _middle(frame)
+    along = np.outer(np.sin(angles), radii), np.outer(np.cos(angles), radii) + np.float32(_middle(frame))
     across_map, down_map = _pixel_of(along[0], along[1], frame)
     polar = cv2.remap(says_hair, across_map, down_map, cv2.INTER_LINEAR)
     gain = np.concatenate([np.zeros((DIRECTIONS, 1), np.float32), np.cumsum(polar, 1)[:, :-1]], 1)

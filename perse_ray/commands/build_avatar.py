@@ -118,7 +118,6 @@ def main(arguments: Arguments) -> None:
     _check(arguments)
     check_location(arguments.workspace)
     require(recipe, commercial_safe=arguments.commercial_safe)
-    photograph = None
     if arguments.video is None:
         photograph = read_photograph(arguments.portrait)
     else:
@@ -129,9 +128,10 @@ def main(arguments: Arguments) -> None:
     if arguments.video is not None:
         with locked(workspace, wait=arguments.wait):
             recorded = _recorded(workspace, arguments.video, arguments.face, recipe)
+        photograph = recorded.photograph
     request = BuildRequest(
         recipe=recipe,
-        photograph=recorded.photograph if recorded is not None else photograph,
+        photograph=photograph,
         workspace=workspace,
         recorded=recorded,
         face=arguments.face if recorded is None else recorded.face_of_photograph,

@@ -40,7 +40,7 @@ class RayBuilder:
 
     def start(self, words: Sequence[str], log: Path) -> int:
         build = secrets.randbits(52)
-        watcher = (
+        watcher: Any = (
             ray.remote(BuildWatcher)
             .options(
                 name=_name(build), namespace=NAMESPACE, lifetime="detached", num_cpus=self._num_cpus, max_concurrency=4

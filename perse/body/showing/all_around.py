@@ -67,12 +67,13 @@ def score_all_around(
     whole, head = views_around(person, VIEW_PX)
     far, near = (_differences(avatar, person, cameras, rasterizer) for cameras in (whole, head))
     visible = _visible(person, whole)
-    speckle = [speckle_by_cover(avatar, values, visible)
-               for values in (avatar.shown_colors(generated=False).detach(), avatar.fitted)]  # fmt: skip
+    speckle = speckle_by_cover(avatar, avatar.shown_colors(generated=False).detach(), visible)
+    of_surface = speckle_by_cover(avatar, avatar.fitted, visible)
     unseen = ~seen_points(avatar, frames)
     shares = [_share(avatar, person, unseen, camera, rasterizer) for camera in whole]
     return AllAround(
-        float(np.mean(far)), min(far), float(np.mean(near)), min(near), *speckle, float(np.mean(shares))
+        psnr_person=float(np.mean(far)), psnr_worst=min(far), psnr_head=float(np.mean(near)), psnr_head_worst=min(near),
+        speckle=speckle, speckle_of_surface=of_surface, unsupervised=float(np.mean(shares)),
     )  # fmt: skip
 
 

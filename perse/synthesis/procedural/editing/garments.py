@@ -173,8 +173,8 @@ class Patch:
         for side in self.sides:
             corners = np.array(self.outline(body.neck_half_width, body.bottom)) * np.array([side, 1])
             mask = body.area(curve(corners, self.samples, closed=True) if self.samples else corners, self.soften)
-            tone = rounded(mask, px(self.padding[0]), self.padding[1])
-            tone = tone * ((1 - self.folds) + folds) * pattern * self.gain
+            padded = rounded(mask, px(self.padding[0]), self.padding[1])
+            tone = padded * ((1 - self.folds) + folds) * pattern * self.gain
             rgb = garment.cloth.render(fabric, tone.astype(np.float32))
             sewing = sewing.lay(rgb, mask, px(self.shadow[0]), self.shadow[1])
         return sewing
