@@ -120,6 +120,7 @@ def test_two_cores_overfit_four_clips(tmp_path: Path) -> None:
     # 1 dB of room: seeds and machines differ by less than half of it.
     assert numbers["held_out_psnr"] > numbers["held_out_psnr_of_first_frame"] + 1.0
     shutil.copytree(whole / "videos", killed / "videos")
+    shutil.copy(whole / "workspace.json", killed)  # a folder with files and without one is nobody's workspace
     train_champ(killed, until=killed / "checkpoints" / "frames" / "step-00000100" / "manifest.json")
     train_champ(killed)
     for name in ("portrait_champ.json", "portrait_champ.safetensors"):
