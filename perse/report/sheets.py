@@ -78,9 +78,9 @@ def overlay_parts(image: NDArray[np.uint8], labels: ByteMask, strength: float = 
 
 
 def overlay_points(
-    image: NDArray[np.uint8], points_px: Float32[np.ndarray, "n 2"], color: tuple[int, int, int], radius_px: float = 1.5
+    image: NDArray[np.uint8], points_px: Float32[np.ndarray, "n _"], color: tuple[int, int, int], radius_px: float = 1.5
 ) -> NDArray[np.uint8]:
-    """Draw points [n, 2] (pixel centres at half-integers) onto a picture [h, w, 3]."""
+    """Draw points [n, 2] or [n, 3], of which depth is left out (pixel centres at half-integers), onto [h, w, 3]."""
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     for x, y in points_px[:, :2] - 0.5:
