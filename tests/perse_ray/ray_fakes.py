@@ -107,16 +107,24 @@ class Negate:
 
 
 @dataclass(frozen=True)
-class Slow:
-    """Takes a while."""
+class Until:
+    """Rows from a number on wait until a journal has a word; one that has waited too long writes `late` and goes on."""
 
-    seconds: float
+    journal: str
+    word: str
+    first: int
+    limit_s: float = 60.0
 
     def build(self) -> RowWork:
         return self._work
 
     def _work(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
-        time.sleep(self.seconds)
+        journal, begun = Path(self.journal), time.monotonic()
+        while int(row["number"]) >= self.first and not {self.word, "late"} & set(journal.read_text().split()):
+            if time.monotonic() - begun > self.limit_s:
+                with journal.open("a") as file:
+                    file.write("late\n")
+            time.sleep(0.05)
         return {}
 
 
