@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,3 +53,15 @@ class PortraitClip:
 
     def __len__(self) -> int:
         return len(self.frame_numbers)
+
+    def frame(self, number: int) -> PortraitClip:
+        """The clip of a single one of its frames."""
+        only = slice(number, number + 1)
+        return replace(
+            self,
+            frame_numbers=self.frame_numbers[only],
+            images=self.images[only],
+            alphas=self.alphas[only],
+            parts=self.parts[only],
+            parameters=self.parameters.frame(only),
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import combinations
 from typing import Protocol
 
@@ -65,7 +64,7 @@ def distances_from_morphs(
     codes = viewer.avatar.subject_codes(torch.tensor([a, b], device=viewer.avatar.device)).detach()
     errors = []
     for path, frame in zip(paths(viewer, codes[0], codes[1], alphas), frames, strict=True):
-        first, second = (_one_frame(clips[row], frame) for row in (a, b))
+        first, second = (clips[row].frame(frame) for row in (a, b))
         morphs = torch.from_numpy(teacher.between(first, second, category, alphas)).float() / 255
         changed = changed_part(category, first.parts[:], second.parts[:])
         errors.append(absolute_difference(path, morphs, np.broadcast_to(changed, path.shape[:3]).copy()))
@@ -76,18 +75,6 @@ def paths(viewer: Viewer, start: Tensor, end: Tensor, alphas: Sequence[float]) -
     """Pictures [a, h, w, 3] along an interpolation of codes [k, d], for each of the viewer's frames."""
     views = torch.stack([viewer.pictures(interpolate(start, end, alpha)) for alpha in alphas])
     return list(views.unbind(1))
-
-
-def _one_frame(clip: PortraitClip, frame: int) -> PortraitClip:
-    only = slice(frame, frame + 1)
-    return replace(
-        clip,
-        frame_numbers=clip.frame_numbers[only],
-        images=clip.images[only],
-        alphas=clip.alphas[only],
-        parts=clip.parts[only],
-        parameters=clip.parameters.frame(only),
-    )
 
 
 def path_scores(path: Tensor, distance: PerceptualDistance) -> tuple[float, float]:

@@ -19,7 +19,7 @@ any interruption: what is finished is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,17 +167,10 @@ def _check(arguments: Arguments) -> None:
 
 
 def _recorded(workspace: Workspace, path: Path, face: int | None, recipe: Recipe) -> RecordedPerson:
-    from contextlib import ExitStack
-
     from perse_ray.build.recorded import find_recorded
-    from perse_ray.runtime.progress import Progress
+    from perse_ray.runtime.progress import progress_of_steps
 
-    with ExitStack() as bars:
-
-        def started(name: str, total: int) -> Callable[[], None]:
-            bars.close()
-            return bars.enter_context(Progress(name, total)).advance
-
+    with progress_of_steps() as started:
         found = find_recorded(workspace, path, recipe, face=face, started=started)
     print(f"portrait: the frame at {found.number / found.video.fps:.2f} s of {path.name}")
     return found

@@ -21,7 +21,6 @@ transparent picture of the same size, and give it to `perse build` as --parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,19 +75,14 @@ def main(arguments: Arguments) -> None:
     from perse.data.motion_file import write_motion
     from perse.tracking.video_file import open_video
     from perse.tracking.video_tracker import VideoTracker, VideoTrackerConfig
-    from perse_ray.runtime.progress import Progress
+    from perse_ray.runtime.progress import progress_of_steps
 
     out = arguments.out or Path(f"{video_path.stem}.motion.json")
     _check(arguments, out)
     video = open_video(video_path, fps=arguments.fps)
     model = recipe_of(arguments.recipe, None).head.load()
     rest = None if arguments.rest is None else round(arguments.rest * video.fps)
-    with ExitStack() as bars:
-
-        def started(name: str, total: int) -> Callable[[], None]:
-            bars.close()
-            return bars.enter_context(Progress(name, total)).advance
-
+    with progress_of_steps() as started:
         tracked = VideoTracker(VideoTrackerConfig(), model).track(
             video, face=arguments.face, rest=rest, started=started
         )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -91,6 +92,19 @@ class Progress:
         if self.done >= self.total or elapsed - self._last >= LOG_EVERY_S:
             self._last = elapsed
             self._write(self.line())
+
+
+@contextmanager
+def progress_of_steps(write: Callable[[str], None] | None = None) -> Iterator[Callable[[str, int], Callable[[], None]]]:
+    """Progress of work whose steps follow each other: what to call when one begins, with its name and its number of
+    items. That ends the step before, and gives what to call after each item."""
+    with ExitStack() as bars:
+
+        def started(name: str, total: int) -> Callable[[], None]:
+            bars.close()
+            return bars.enter_context(Progress(name, total, write=write)).advance
+
+        yield started
 
 
 def stage_line(name: str, seconds: float | None) -> str:

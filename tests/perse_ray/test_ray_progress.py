@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perse_ray.runtime.progress import Progress, readable_s
+from perse_ray.runtime.progress import Progress, progress_of_steps, readable_s
 
 
 class Clock:
@@ -47,3 +47,14 @@ def test_an_interrupted_run_says_how_far_it_came() -> None:
 
 def test_durations_read_well() -> None:
     assert [readable_s(s) for s in (0.4, 59.4, 90, 3600 + 120)] == ["0 s", "59 s", "1:30 min", "1:02 h"]
+
+
+def test_a_step_that_begins_ends_the_one_before() -> None:
+    lines: list[str] = []
+    with progress_of_steps(lines.append) as started:
+        for name, total, done in (("find", 2, 2), ("fit", 3, 1)):
+            advance = started(name, total)
+            for _ in range(done):
+                advance()
+    assert lines[-1].startswith("fit: 1/3"), "what is left undone is said at the end"
+    assert any(line.startswith("find: 2/2") for line in lines)

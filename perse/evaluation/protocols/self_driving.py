@@ -25,7 +25,7 @@ def self_driving(
     chosen = spread(len(unseen), frames)
     return [
         ProtocolMeasurer(
-            avatar=avatar, clips=[one_frame(unseen, frame)], rasterizer=rasterizer, instruments=instruments, frames=1
+            avatar=avatar, clips=[unseen.frame(frame)], rasterizer=rasterizer, instruments=instruments, frames=1
         ).unseen(0)
         for frame in chosen
     ]
@@ -37,12 +37,3 @@ def driven(avatar: Avatar, unseen: PortraitClip, rasterizer: Rasterizer, frames:
         avatar=avatar, clips=[unseen], rasterizer=rasterizer, instruments=Instruments(None, {}, {}), frames=len(unseen)
     )
     return measurer.pictures(0, frames)
-
-
-def one_frame(clip: PortraitClip, frame: int) -> PortraitClip:
-    """A clip of a single frame."""
-    only = slice(frame, frame + 1)
-    return PortraitClip(
-        clip.key, clip.frame_numbers[only], clip.images[only], clip.alphas[only], clip.parts[only],
-        clip.parameters.frame(only), clip.camera,
-    )  # fmt: skip

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from perse_ray.build.manifests import Result
 from perse_ray.build.recorded import RecordedPerson
 from perse_ray.build.run import BuildRun
 from perse_ray.rows.fingerprint import fingerprint
-from perse_ray.runtime.progress import Progress
+from perse_ray.runtime.progress import progress_of_steps
 
 
 class CaptureVideo:
@@ -35,12 +34,7 @@ class CaptureVideo:
     def work(self, run: BuildRun) -> Mapping[str, Any]:
         person, filming, portrait = self._person, run.recipe.filming, run.portrait
         capture = Capture(person.config, run.head)
-        with ExitStack() as bars:
-
-            def started(name: str, total: int) -> Callable[[], None]:
-                bars.close()
-                return bars.enter_context(Progress(name, total, write=run.request.show)).advance
-
+        with progress_of_steps(run.request.show) as started:
             tracked = capture.track(person.face, person.video.fps, portrait, started)
             numbers = filming.train_frames, filming.test_frames
             clip = capture.clip(person.video, tracked, portrait, numbers, filming.size_px, started)
