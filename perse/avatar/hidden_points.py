@@ -14,6 +14,7 @@ but for what shines through of points that are nearly transparent (`LEAST_LOGIT`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -75,27 +76,27 @@ def waiting_changes(look: Look, *, seed: int = 0) -> Tensor:
     """
     opacities = torch.sigmoid(look.attributes[..., OPACITY]).flatten(1)
     hidden_before = torch.sigmoid(look.reference[..., OPACITY]).flatten() < HIDDEN
-    pieces = [_piece(attributes, look.reference) for attributes in look.attributes]
+    pieces = [torch.from_numpy(_piece(attributes, look.reference)) for attributes in look.attributes]
     owner = opacities.argmax(0)
     rng = np.random.default_rng(seed)
     changes = torch.zeros_like(look.attributes)
-    for here in range(len(pieces)):
-        for there in range(len(pieces)):
-            waiting = (opacities[there] > SHOWN) & (opacities[here] < HIDDEN) & hidden_before & (owner == there)
-            if here == there or not (waiting.any() and pieces[here].any() and pieces[there].any()):
-                continue
-            target = look.attributes[here, torch.from_numpy(pieces[here])]
-            start = look.attributes[there]
-            nearest = _nearest_on(
-                start[waiting][:, MEAN].numpy(), start[torch.from_numpy(pieces[there])][:, MEAN].numpy(),
-                target[:, MEAN].numpy(), rng,
-            )  # fmt: skip
-            now, then = look.attributes[here, waiting], target[torch.from_numpy(nearest)]
-            change = torch.zeros_like(now)
-            change[:, MEAN], change[:, COLOR] = then[:, MEAN] - now[:, MEAN], then[:, COLOR] - now[:, COLOR]
-            change[:, OPACITY] = (LEAST_LOGIT - now[:, OPACITY]).clamp_min(0)
-            changes[here, waiting] = change
+    for here, there in permutations(range(len(pieces)), 2):
+        waiting = (opacities[there] > SHOWN) & (opacities[here] < HIDDEN) & hidden_before & (owner == there)
+        if waiting.any() and pieces[here].any() and pieces[there].any():
+            own, others = look.attributes[here], look.attributes[there]
+            places = (one[:, MEAN].numpy() for one in (others[waiting], others[pieces[there]], own[pieces[here]]))
+            then = own[pieces[here]][torch.from_numpy(_nearest_on(*places, rng))]
+            changes[here, waiting] = _change(own[waiting], then)
     return changes
+
+
+def _change(now: Tensor, then: Tensor) -> Tensor:
+    """What brings hidden points [p, 14] to the place and the colour of others [p, 14], just not quite transparent."""
+    change = torch.zeros_like(now)
+    for part in (MEAN, COLOR):
+        change[:, part] = then[:, part] - now[:, part]
+    change[:, OPACITY] = (LEAST_LOGIT - now[:, OPACITY]).clamp_min(0)
+    return change
 
 
 def _piece(attributes: Tensor, reference: Tensor) -> NDArray[np.bool_]:
