@@ -84,9 +84,9 @@ def waiting_changes(look: Look, *, seed: int = 0) -> Tensor:
         waiting = (opacities[there] > SHOWN) & (opacities[here] < HIDDEN) & hidden_before & (owner == there)
         if waiting.any() and pieces[here].any() and pieces[there].any():
             own, others = look.attributes[here], look.attributes[there]
-            places = (one[:, MEAN].numpy() for one in (others[waiting], others[pieces[there]], own[pieces[here]]))
-            then = own[pieces[here]][torch.from_numpy(_nearest_on(*places, rng))]
-            changes[here, waiting] = _change(own[waiting], then)
+            points, piece, target = others[waiting], others[pieces[there]], own[pieces[here]]
+            nearest = _nearest_on(points[:, MEAN].numpy(), piece[:, MEAN].numpy(), target[:, MEAN].numpy(), rng)
+            changes[here, waiting] = _change(own[waiting], target[torch.from_numpy(nearest)])
     return changes
 
 
