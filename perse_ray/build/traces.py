@@ -1,14 +1,18 @@
 """What a person's files can be recognised by, and where such files still lie.
 
 Pieces are taken where only this person's numbers are: pixels and landmarks of pictures, learned tensors of an avatar.
-What all avatars share (the head's template and blendshapes, the motion) would accuse everybody else's files.
+What all avatars share (the head's template and blendshapes, the motion, the features of a prompt's words) would accuse
+everybody else's files.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import struct
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,8 +38,18 @@ PERSONAL = ("portrait/", "edits/", "clips/", "features/", "morphs/", "adapters/"
 
 
 COLUMNS = ("image", "landmarks_px", "underlay_image")
-TENSORS = ("decoder.base/", "decoder.features", "decoder.response", "features_image")
-WHOLE = (".png", ".webp", ".npz")
+TENSORS = ("decoder.base/", "decoder.response", "features_image")
+"""Not `decoder.features`: those of a point that no picture shows stay as every avatar's were drawn."""
+SHARED_ARRAYS = ("text.npy",)
+"""Of NPZ files: the same words are the same numbers for everybody."""
+WHOLE = (".png", ".webp")
+
+LENGTHS_AT, LOCAL_HEADER_BYTES = 26, 30
+"""Of a ZIP file (APPNOTE 4.3.7)."""
+ARRAY_HEADER_BYTES = 128
+"""Of a NPY file that numpy writes: the same for all arrays of a shape."""
+
+DAMAGED = (ValueError, KeyError, OSError, struct.error, zipfile.BadZipFile, pa.ArrowException)
 
 Range = tuple[int, int]
 
@@ -62,7 +76,7 @@ def traces_of(home: Workspace) -> Traces:
             continue
         content = home.read(name)
         digests.add(hashlib.sha256(content).hexdigest())
-        with suppress(ValueError, KeyError, OSError, pa.ArrowException):  # what is damaged has its digest
+        with suppress(*DAMAGED):  # has its digest
             for start, stop in _ranges(name, content):
                 pieces += _pieces(content[start:stop])
     return Traces(frozenset(digests), tuple(dict.fromkeys(pieces)))
@@ -80,6 +94,8 @@ def _ranges(name: str, content: bytes) -> Iterator[Range]:
     suffix = PurePosixPath(name).suffix
     if suffix in WHOLE:
         yield 0, len(content)
+    elif suffix == ".npz":
+        yield from _arrays(content)
     elif suffix == ".parquet":
         yield from _columns(content)
     elif suffix == ".safetensors":
@@ -92,6 +108,16 @@ def _columns(content: bytes) -> Iterator[Range]:
         for column in (group.column(i) for i in range(group.num_columns)):
             if column.path_in_schema in COLUMNS:
                 yield column.data_page_offset, column.data_page_offset + column.total_compressed_size
+
+
+def _arrays(content: bytes) -> Iterator[Range]:
+    """Numbers of a ZIP file's arrays: a member's local header holds the lengths of its name and of its extra field."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        for member in file.infolist():
+            if member.filename not in SHARED_ARRAYS:
+                lengths = struct.unpack_from("<HH", content, member.header_offset + LENGTHS_AT)
+                start = member.header_offset + LOCAL_HEADER_BYTES + sum(lengths)
+                yield start + ARRAY_HEADER_BYTES, start + member.compress_size
 
 
 def _tensors(content: bytes) -> Iterator[Range]:

@@ -15,8 +15,10 @@ from safetensors.torch import save
 from perse.data import archive
 from perse.data.images import encode_image
 from perse.data.keys import identity_of
+from perse.data.tables.codecs import arrays_to_npz
 from perse.data.workspace import PHOTOGRAPH, Workspace
 from perse.errors import InputError
+from perse_ray.build.features import feature_file, load_features
 from perse_ray.build.forget import forget, workspaces_of
 from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.build.traces import PIECE_BYTES, PieceFinder, scan, traces_of
@@ -26,8 +28,14 @@ from perse_ray.rows import in_process
 from perse_ray.synthesis.prompt_supply import ListSupply
 from perse_ray.synthesis.synthesize import synthesize
 
-SHARED = {"decoder.blend_basis": torch.arange(3000.0).sqrt()}
-"""Of all avatars: the head's."""
+WORDS = np.random.default_rng(9).normal(size=(512,)).astype(np.float32)
+"""Features of a prompt's text: the same for everybody who asked for a red beanie."""
+SHARED = {
+    "decoder.blend_basis": torch.arange(1000.0).sqrt(),
+    "decoder.features": torch.randn(60, 32, generator=torch.Generator().manual_seed(0)),
+    "features_text": torch.from_numpy(WORDS),
+}
+"""Of all avatars: the head's blendshapes, a point's features before it is seen, the words."""
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +60,8 @@ def made(runs: Path, name: str, seed: int) -> Workspace:
         home, fake_studio(runs / "j"), ListSupply(tuple(FakeSupply(1).plan())), execute=in_process.run,
         show=lambda _: None,
     )  # fmt: skip
+    features = {"image": rng.normal(size=(512,)).astype(np.float32), "text": WORDS}
+    home.write(feature_file(f"{seed:032x}"), arrays_to_npz(features))
     learned = {"decoder.base": torch.randn(300, 14, generator=torch.Generator().manual_seed(seed))}
     home.write("avatar/avatar.safetensors", save(SHARED | learned))
     return home
@@ -67,7 +77,7 @@ def test_what_was_one_persons_is_gone_and_copies_are_found(tmp_path: Path, capsy
     before = {name: hers.read(name) for name, _ in hers.walk()}
     avatar = mine.read("avatar/avatar.safetensors")
     (tmp_path / "tmp" / "copy.png").write_bytes(mine.read(PHOTOGRAPH))
-    (tmp_path / "tmp" / "piece.bin").write_bytes(os.urandom(2000) + avatar[len(avatar) // 2 :])
+    (tmp_path / "tmp" / "piece.bin").write_bytes(os.urandom(2000) + avatar[len(avatar) // 4 :])
     (tmp_path / "tmp" / "head.bin").write_bytes(save(SHARED))
     identity = str(mine.read_json("workspace.json")["identity"])
 
@@ -98,6 +108,10 @@ def test_traces_do_not_accuse_another_person(tmp_path: Path) -> None:
     assert scan(traces_of(mine), [hers.path])[1] == []
     found = scan(traces_of(mine), [mine.path])[1]
     assert {Path(name).parent.name for name in found} >= {"portrait", "edits", "clips", "avatar"}
+    image = load_features(mine, [feature_file(f"{1:032x}")]).image
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "features.safetensors").write_bytes(save({"features_image": image.repeat(1, 2)}))
+    assert len(scan(traces_of(mine), [tmp_path / "c"])[1]) == 1, "the picture's features are the person's"
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3, 61, 62, 63, 64, 127, 951, 952])
