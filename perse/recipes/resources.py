@@ -58,8 +58,9 @@ class ClusterUse:
     all, which it waits for."""
     train: WorkerPool = field(default_factory=WorkerPool)
     """What one training worker claims."""
-    checkpoint_every: int = 200
-    """Steps of a training between two checkpoints."""
+    checkpoint_every: int = 300
+    """Steps of a training between two checkpoints: at most 3 % of a laptop's training goes into them
+    (`benchmarks/durability.py`)."""
     checkpoint_every_s: float = 60.0
     """Seconds after which there is one in between; what a kill costs at most."""
     placement_limit_s: float = 60.0

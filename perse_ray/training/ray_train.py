@@ -83,7 +83,7 @@ class WorkerGroup:
     memory_gib: float = 0.0
     """Memory that one worker sets aside."""
 
-    checkpoint_every: int = 200
+    checkpoint_every: int = 300
     """Steps between two checkpoints."""
 
     checkpoint_every_s: float = 60.0
