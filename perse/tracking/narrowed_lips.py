@@ -71,3 +71,22 @@ def with_narrowed_lips(actions: Floats, names: Sequence[str], pucker: float, fun
         elif name in ("mouthPucker", "mouthFunnel"):
             out[column] = pucker if name == "mouthPucker" else funnel
     return out
+
+
+def with_narrowed_lips_of_frames(
+    actions: Floats, names: Sequence[str], points: Floats, seen: NDArray[np.bool_], resting: NDArray[np.intp]
+) -> Floats:
+    """The same for all frames of a film.
+
+    Args:
+        actions: [f, e], strengths of actions.
+        names: of the actions.
+        points: [f, 478, 3], landmarks, pixels.
+        seen: [f], whether a frame has landmarks; the others' actions stay.
+        resting: frames at rest.
+    """
+    rest = lips_of(points[resting].mean(axis=0))
+    out = actions.copy()
+    for frame in np.flatnonzero(seen):
+        out[frame] = with_narrowed_lips(actions[frame], names, *pucker_and_funnel(lips_of(points[frame]), rest))
+    return out

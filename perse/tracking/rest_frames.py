@@ -17,15 +17,21 @@ MAX_TURN_RAD = 0.35
 """Rest is judged where the face is seen from the front."""
 JAW_WEIGHT = 4.0
 """One radian of the jaw counts like this much of an action."""
+LIPS_WEIGHT = 8.0
+"""Lips that are an eighth narrower or wider count like one action. A fit that does not know rest hardly sees a pucker:
+the longest one of a film was taken for rest."""
 
 
-def rest_frames(layout: FitLayout, vectors: Floats, count: int) -> NDArray[np.intp]:
+def rest_frames(layout: FitLayout, vectors: Floats, lips: Floats, count: int) -> NDArray[np.intp]:
     """The medoid of the frames that face the camera, and those [≤ count] most like it.
 
     Args:
         vectors: [f, size] of a first fit without a known rest.
+        lips: [f], widths of the lips, in any unit.
     """
-    activity = np.concatenate([vectors[:, layout.expression], JAW_WEIGHT * vectors[:, layout.jaw, None]], 1)
+    width = LIPS_WEIGHT * (lips / np.median(lips) - 1)
+    jaw = JAW_WEIGHT * vectors[:, layout.jaw]
+    activity = np.column_stack([vectors[:, layout.expression], jaw, width])
     apart = np.abs(activity[:, None] - activity).sum(-1)
     turn = np.linalg.norm(vectors[:, layout.rotation], axis=1)
     # A head that never faces the camera rests where it faces it most.

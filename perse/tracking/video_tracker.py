@@ -28,9 +28,10 @@ from perse.tracking.landmark_model import FitLayout, LandmarkModel
 from perse.tracking.landmark_problem import Floats, LandmarkProblem, rotation_from_depths
 from perse.tracking.landmarks import N_SURFACE
 from perse.tracking.lips_at_rest import lips_closed
+from perse.tracking.narrowed_lips import lips_of, with_narrowed_lips_of_frames
 from perse.tracking.one_thread import one_thread
 from perse.tracking.quick_landmarks import QuickLandmarkModel
-from perse.tracking.response import answered, from_rest
+from perse.tracking.response import answered, from_rest, with_level_eyes
 from perse.tracking.rest_frames import rest_frames
 from perse.tracking.shared_shape import fit_shared_shape, rotation_spread, shared_offsets
 from perse.tracking.smoothing import SmoothingConfig, fill_gaps, gaps, smooth
@@ -195,7 +196,7 @@ class VideoTracker:
         focal = self._config.frame.fit.focal_per_width * size
         with one_thread():
             plain = QuickLandmarkModel(self._model, focal, (size / 2, size / 2), lips_closed(self._model))
-            resting = self._resting(plain, in_window, seen, started) if rest is None else np.array([rest])
+            resting = self._resting(plain, points, in_window, seen, started) if rest is None else np.array([rest])
             if identity is None:
                 offsets, start = self._identity(plain, in_window, seen, resting, started)
             else:
@@ -205,10 +206,15 @@ class VideoTracker:
         seen = seen & (rms <= self._config.max_rms_percent / 100 * size / self._config.crop.widths)
         if not seen.any():
             raise InputError("the face in the video fits no head; is it a face, and large enough?")
-        vectors = from_rest(own.layout, vectors, self._model.expression_names, resting)
-        vectors = self._curves(own.layout, vectors, seen, fps)
+        names, layout = self._model.expression_names, own.layout
+        vectors = with_level_eyes(layout, from_rest(layout, vectors, names, resting), resting)
+        vectors = answered(layout, vectors, names, self._config.frame.fit.jaw_limit)
+        vectors[:, layout.expression] = with_narrowed_lips_of_frames(
+            vectors[:, layout.expression], names, points.astype(np.float64), seen, resting
+        )
+        vectors = self._curves(layout, vectors, seen, fps)
         stack = torch.from_numpy(vectors)
-        frames = [parameters_of(own.layout, vector, offsets) for vector in stack]
+        frames = [parameters_of(layout, vector, offsets) for vector in stack]
         head = HeadParameters(
             frames[0].betas, offsets, torch.stack([f.expression for f in frames]), torch.stack([f.pose for f in frames])
         )
@@ -258,8 +264,9 @@ class VideoTracker:
         return [int(frames[usable][i]) for i in rotation_spread(turns[usable], self._config.views)]
 
     def _resting(
-        self, landmarks: LandmarkModel, points: Floats, seen: NDArray[np.bool_], started: Started
-    ) -> NDArray[np.intp]:
+        self, landmarks: LandmarkModel, seen_at: NDArray[np.float32], points: Floats, seen: NDArray[np.bool_],
+        started: Started,
+    ) -> NDArray[np.intp]:  # fmt: skip
         """Frames at rest, after a first look at some frames without knowing rest."""
         frames = np.flatnonzero(seen)
         sample = frames[:: max(1, len(frames) // self._config.first_look)]
@@ -271,7 +278,8 @@ class VideoTracker:
         for row, frame in enumerate(sample):
             vectors[row] = fit.fit(points[frame])[0]
             tick()
-        return sample[rest_frames(landmarks.layout, vectors, self._config.resting)]
+        lips = np.array([lips_of(seen_at[frame]).width for frame in sample])
+        return sample[rest_frames(landmarks.layout, vectors, lips, self._config.resting)]
 
     def _identity(
         self, landmarks: LandmarkModel, points: Floats, seen: NDArray[np.bool_], resting: NDArray[np.intp],
@@ -313,9 +321,8 @@ class VideoTracker:
         return vectors, rms
 
     def _curves(self, layout: FitLayout, vectors: Floats, seen: NDArray[np.bool_], fps: float) -> Floats:
-        """Gains undone, holes filled, tremor taken out."""
-        names = self._model.expression_names
-        whole = fill_gaps(answered(layout, vectors, names, self._config.frame.fit.jaw_limit), seen)
+        """Holes filled, tremor taken out."""
+        whole = fill_gaps(vectors, seen)
         is_action = np.zeros(layout.size, bool)
         is_action[layout.expression] = True
         out = whole.copy()

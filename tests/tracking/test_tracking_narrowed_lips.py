@@ -8,7 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from perse.head import HeadModel, HeadParameters, Joint, pose_head
-from perse.tracking.narrowed_lips import Lips, lips_of, pucker_and_funnel, with_narrowed_lips
+from perse.tracking.narrowed_lips import (
+    Lips,
+    lips_of,
+    pucker_and_funnel,
+    with_narrowed_lips,
+    with_narrowed_lips_of_frames,
+)
 
 
 def points_of(model: HeadModel, turn: float = 0.0, jaw: float = 0.0, **actions: float) -> NDArray[np.float64]:
@@ -54,3 +60,12 @@ def test_what_narrowed_lips_were_taken_for_gives_way() -> None:
     assert found == pytest.approx([0.1, 0.7, 0.1, 0.1, 0.5, 0.5])
     still = with_narrowed_lips(np.full(6, 0.5), names, pucker=0.0, funnel=0.0)
     assert still == pytest.approx([0.0, 0.0, 0.5, 0.5, 0.5, 0.5])
+
+
+def test_of_a_film_each_seen_frame_is_compared_with_its_rest(head_model: HeadModel) -> None:
+    still, pucker = points_of(head_model), points_of(head_model, mouthPucker=1.0)
+    points = np.stack([still, pucker, np.full_like(still, np.nan), 2 * pucker])  # nearer to the camera: no matter
+    seen, names = np.array([True, True, False, True]), ("mouthPucker", "mouthFunnel", "browInnerUp")
+    found = with_narrowed_lips_of_frames(np.full((4, 3), 0.3), names, points, seen, np.array([0]))
+    assert found[0, :2] == pytest.approx([0.0, 0.0]) and found[1, 0] > 0.7 and found[3, 0] == pytest.approx(found[1, 0])
+    assert (found[2] == 0.3).all() and (found[:, 2] == 0.3).all()
