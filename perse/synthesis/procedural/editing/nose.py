@@ -25,9 +25,9 @@ from perse.synthesis.procedural.editing.reshape import Reshaped, reshape, restor
 from perse.synthesis.prompts.vocabulary import NATURAL
 from perse.tracking.landmarks import CHIN, FACE_OVAL, LIPS, LIPS_BETWEEN, NASION, NOSE, NOSE_BASE, NOSE_WINGS
 
-_LENGTH = {"long": 0.27, "short": -0.20, NATURAL: 0.0}
+_LENGTH = {"long": 0.16, "short": -0.13, NATURAL: 0.0}
 """How far the base of the nose moves down, in lengths of the nose."""
-_WIDTH = {"wide": 1.38, "narrow": 0.72, NATURAL: 1.0}
+_WIDTH = {"wide": 1.24, "narrow": 0.80, NATURAL: 1.0}
 """Factor on the width at the wings."""
 # Of a longer nose's way the lips go so much, and the chin none: an unmoved mouth would swallow the upper lip.
 _LIPS_FOLLOW = 0.62
@@ -72,19 +72,19 @@ def _reshape_nose(frame: FaceFrame, traits: dict[str, str]) -> Reshaped:
     new_u, new_along = u.copy(), along.copy()
     new_u *= 1 + (_WIDTH[traits["width"]] - 1) * smooth_step(along, 0.15, 0.85)
     if traits["bridge"] == "flat":
-        new_u *= 1 + 0.5 * bump(along, 0.3, 0.32)
+        new_u *= 1 + 0.3 * bump(along, 0.3, 0.32)
     elif traits["bridge"] == "high":
-        new_u *= 1 - 0.3 * bump(along, 0.4, 0.34)
+        new_u *= 1 - 0.22 * bump(along, 0.4, 0.34)
     elif traits["bridge"] == "crooked":
-        new_u += 0.048 * bump(along, 0.5, 0.24) - 0.026 * bump(along, 0.92, 0.2)
+        new_u += 0.026 * bump(along, 0.5, 0.24) - 0.014 * bump(along, 0.92, 0.2)
     tip_u, tip_v = u - u[4], v - v[4]
     near_tip = np.exp(-((tip_u**2 + tip_v**2) / 0.09**2))
     if traits["tip"] == "bulbous":
-        new_u += 0.62 * tip_u * near_tip
-        new_along += 0.45 * (tip_v / length) * near_tip
+        new_u += 0.4 * tip_u * near_tip
+        new_along += 0.3 * (tip_v / length) * near_tip
     elif traits["tip"] == "upturned":
         # A short nose has little left to turn up.
-        new_along -= (0.07 if traits["length"] == "short" else 0.15) * smooth_step(along, 0.55, 0.95)
+        new_along -= (0.05 if traits["length"] == "short" else 0.1) * smooth_step(along, 0.55, 0.95)
     new_along += _LENGTH[traits["length"]] * smooth_step(along, 0.0, 1.0) * np.where(along < 1.1, 1, 0)
     moving = nose.copy()
     drop = _LENGTH[traits["length"]] * length
@@ -142,10 +142,10 @@ def _relief(frame: FaceFrame, shaped: Reshaped, traits: dict[str, str]) -> Field
     side = u - ridge
     body = smooth_step(along, -0.05, 0.15) * smooth_step(along, 1.0, 0.8)
     if traits["bridge"] == "high":
-        relief += body * (12 * bump(side, 0, 0.024) - 10 * (bump(side, 0.08, 0.042) + bump(side, -0.08, 0.042)))
+        relief += body * (6 * bump(side, 0, 0.03) - 6 * (bump(side, 0.08, 0.042) + bump(side, -0.08, 0.042)))
     elif traits["bridge"] == "crooked":
         bend = smooth_step(along, 0.05, 0.25) * smooth_step(along, 0.98, 0.8)
-        relief += bend * (9 * bump(side, -0.005, 0.022) - 11 * bump(side, 0.058, 0.03) - 5 * bump(side, -0.07, 0.03))
+        relief += bend * (4 * bump(side, -0.005, 0.026) - 6 * bump(side, 0.058, 0.034) - 3 * bump(side, -0.07, 0.034))
     elif traits["bridge"] == "flat":
         lightness = to_lab(shaped.rgb)[..., 0]
         flattened = blur(lightness, frame.px(0.06)) - blur(lightness, frame.px(0.012))
@@ -153,12 +153,12 @@ def _relief(frame: FaceFrame, shaped: Reshaped, traits: dict[str, str]) -> Field
     tu, tv = frame.fields(tip)
     if traits["tip"] == "bulbous":
         ball = np.sqrt(tu**2 + tv**2)
-        relief += 11 * bump(np.hypot(tu + 0.012, tv + 0.018), 0, 0.026) - 8 * bump(ball, 0.095, 0.022) * (tv > -0.06)
+        relief += 6 * bump(np.hypot(tu + 0.012, tv + 0.018), 0, 0.03) - 5 * bump(ball, 0.095, 0.022) * (tv > -0.06)
     elif traits["tip"] == "upturned":
-        relief += 9 * bump(np.hypot(tu, tv - 0.0), 0, 0.035)
+        relief += 5 * bump(np.hypot(tu, tv), 0, 0.035)
         for nostril in (_nostril(points, 60, 99, 97), _nostril(points, 290, 328, 326)):
             nu, nv = frame.fields(nostril)
-            relief -= 26 * bump(np.hypot(nu / 1.5, nv), 0, 0.021)
+            relief -= 14 * bump(np.hypot(nu / 1.5, nv), 0, 0.018)
     if traits["length"] == "long":
         # A longer nose throws a longer shadow on the upper lip and shades under its tip.
         bu, bv = frame.fields(base)
@@ -167,7 +167,7 @@ def _relief(frame: FaceFrame, shaped: Reshaped, traits: dict[str, str]) -> Field
     if traits["width"] == "wide":
         for wing, outward in zip(NOSE_WINGS, (1, -1), strict=True):
             wu, wv = frame.fields(points[wing])
-            relief -= 8 * bump(wu - outward * 0.022, 0, 0.016) * bump(wv, -0.01, 0.05)
+            relief -= 5 * bump(wu - outward * 0.022, 0, 0.016) * bump(wv, -0.01, 0.05)
             relief += 4 * bump(wu + outward * 0.03, 0, 0.022) * bump(wv, -0.015, 0.035)
     return blur(relief, frame.px(0.006)) * (shaped.masks[Part.SKIN] + shaped.masks[Part.NOSE]).clip(0, 1)
 
