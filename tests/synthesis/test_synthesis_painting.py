@@ -16,6 +16,7 @@ from perse.synthesis.procedural.editing.beard import paint_beard
 from perse.synthesis.procedural.editing.canvas import curve, fill_hole, polygon, to_lab, to_rgb
 from perse.synthesis.procedural.editing.clothes import paint_clothes
 from perse.synthesis.procedural.editing.eyebrows import paint_eyebrows
+from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.synthesis.procedural.editing.mouth import paint_mouth
 from perse.synthesis.procedural.editing.nose import paint_nose
 from perse.synthesis.procedural.editing.painted import PaintedEdit
@@ -151,6 +152,14 @@ def with_part(portrait: TrackedPortrait, part: Part, region: NDArray[np.bool_]) 
     everything = tuple(other for other in Part if other != part)
     masks = put_part(portrait.masks, part, region.astype(np.float32), everything)
     return replace(portrait, masks=masks)
+
+
+def test_a_dim_room_is_told_from_dark_skin(tracked_astronaut: TrackedPortrait) -> None:
+    dim = replace(tracked_astronaut, image=(0.5 * tracked_astronaut.image).astype(np.uint8))
+    skin = tracked_astronaut.masks[Part.SKIN][..., None]
+    dark = replace(tracked_astronaut, image=(tracked_astronaut.image * (1 - 0.6 * skin)).astype(np.uint8))
+    assert FaceFrame(tracked_astronaut).exposure > 0.97
+    assert FaceFrame(dark).exposure > 0.9 > 0.8 > FaceFrame(dim).exposure
 
 
 def test_lipstick_stays_off_a_moustache_and_dims_with_the_room(tracked_astronaut: TrackedPortrait) -> None:

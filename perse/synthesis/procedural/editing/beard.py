@@ -39,7 +39,7 @@ def paint_beard(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEd
     frame = FaceFrame(portrait)
     shape = BEARD_SHAPES[prompt.get("shape", "full")]
     cut = shape.cut or BEARD_CUTS[prompt.get("length", "medium")]
-    color = lab_of(HAIR[prompt.get("color", "brown")]) + frame.tint
+    color = lab_of(HAIR[prompt.get("color", "brown")]) * frame.exposure + frame.tint
     ground = BeardGround.of(frame)
     density = _density(shape, ground, frame, rng)
     strands = _hairs(frame, shape, cut, density, ground, rng)

@@ -30,14 +30,14 @@ from perse.synthesis.procedural.editing.strands import Strands, draw, sample
 from perse.synthesis.prompts.palette import HAIR
 from perse.tracking.landmarks import LEFT_BROW_LOWER, LEFT_BROW_UPPER, NASION, RIGHT_BROW_LOWER, RIGHT_BROW_UPPER
 
-_HALF_HEIGHT = {"thin": 0.0125, "medium": 0.026, "thick": 0.046}
+_HALF_HEIGHT = {"thin": 0.016, "medium": 0.026, "thick": 0.040}
 """Half the height of a brow at its fullest, face widths."""
 
 # Lift of the centre line above the chord from inner to outer end, in face widths, at fractions of the brow's length.
 _LIFTS: dict[str, tuple[tuple[float, float], ...]] = {
     "straight": ((0.0, 0.0), (0.5, 0.006), (1.0, 0.0)),
-    "arched": ((0.0, -0.008), (0.3, 0.05), (0.58, 0.085), (0.85, 0.05), (1.0, -0.02)),
-    "angled": ((0.0, -0.03), (0.5, 0.045), (0.7, 0.078), (0.84, 0.045), (1.0, -0.005)),
+    "arched": ((0.0, -0.008), (0.3, 0.03), (0.58, 0.05), (0.85, 0.03), (1.0, -0.012)),
+    "angled": ((0.0, -0.018), (0.45, 0.028), (0.68, 0.05), (0.84, 0.03), (1.0, -0.003)),
     "unibrow": ((0.0, 0.0), (0.5, 0.028), (1.0, 0.0)),
 }
 
@@ -70,7 +70,7 @@ def paint_eyebrows(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painte
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     shape, thickness = prompt.get("shape", "straight"), prompt.get("thickness", "medium")
-    color = lab_of(HAIR[prompt.get("color", "brown")]) + frame.tint
+    color = lab_of(HAIR[prompt.get("color", "brown")]) * frame.exposure + frame.tint
     erased, cleaned = _erase(frame, rng)
     brows = _shapes(frame, shape, _HALF_HEIGHT[thickness])
     visible = 1 - np.maximum(portrait.masks[Part.HAIR], portrait.masks[Part.HEADWEAR])

@@ -42,9 +42,6 @@ _WIDTH = {"wide": 1.16, "narrow": 0.85, NATURAL: 1.0}
 # Factor on a lip's height, and what is added to it in the middle, in face widths: thin lips have little to multiply.
 _FULLNESS = {"full": (1.25, 0.012), "thin": (0.58, 0.0), NATURAL: (1.0, 0.0)}
 
-_LIT_SKIN = 75.0
-"""Median lightness L* of a face in good light: 76 to 78 in four portraits, 54 to 64 in three dim ones."""
-
 
 def paint_mouth(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
     """Lips of the prompt's fullness, width and color; `natural` leaves a trait as it is."""
@@ -59,7 +56,7 @@ def paint_mouth(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEd
         painted = _swell(frame, shaped, painted, red)
     color = prompt.get("color", NATURAL)
     if color != NATURAL:
-        painted = _lipstick(painted, red, lab_of(LIPSTICKS[color]) * _exposure(frame, painted))
+        painted = _lipstick(painted, red, lab_of(LIPSTICKS[color]) * frame.exposure)
     region = np.maximum(shaped.region, smooth_step(red, 0.0, 0.1))
     replaced = (Part.SKIN, Part.NOSE)
     masks = put_part(shaped.masks, Part.MOUTH, smooth_step(red, 0.2, 0.7), replaced)
@@ -132,13 +129,6 @@ def _swell(frame: FaceFrame, shaped: Reshaped, picture: Field, red: Field) -> Fi
     lab[..., 0] += 9 * shine - 7 * below - 10 * outline
     lab[..., 1] += 5 * red
     return to_rgb(lab)
-
-
-def _exposure(frame: FaceFrame, picture: Field) -> np.float32:
-    """How bright the picture shows a face, 1 for a well lit one: a lipstick in a dim room is dim."""
-    skin = frame.portrait.masks[Part.SKIN] > 0.9
-    lightness = float(np.median(to_lab(picture)[..., 0][skin])) if skin.any() else _LIT_SKIN
-    return np.float32(np.clip(lightness / _LIT_SKIN, 0.7, 1.0))
 
 
 def _lipstick(picture: Field, red: Field, color: NDArray[np.float32]) -> Field:
