@@ -83,16 +83,21 @@ def end_softly(masks: PartMasks, inside: NDArray[np.uint8], face_width_px: float
     Args:
         inside: [h, w], 255 where the picture is a photograph.
     """
-    if inside.all():
-        return masks
-    away = cv2.distanceTransform((inside > 0).astype(np.uint8), cv2.DIST_L2, 5)
-    shown = smoothstep(away, 1.0, FADE_WIDTHS * face_width_px)
+    shown = fade(inside, face_width_px)
     if not (masks.person[shown < 1] > 8).any():
         return masks
     soft = np.round(masks.soft * shown).astype(np.uint8)
     soft[Part.BACKGROUND] = 0
     soft[Part.BACKGROUND] = np.clip(255 - soft.sum(0, dtype=np.int32), 0, 255)
     return PartMasks(soft, np.round(masks.person * shown).astype(np.uint8))
+
+
+def fade(inside: NDArray[np.uint8], face_width_px: float) -> NDArray[np.float32]:
+    """[h, w], how much of a person is left before the photograph's border: 0 at and beyond it, 1 well inside."""
+    if inside.all():
+        return np.ones(inside.shape, np.float32)
+    away = cv2.distanceTransform((inside > 0).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(smoothstep(away, 1.0, FADE_WIDTHS * face_width_px), np.float32)
 
 
 def surely_shown(inside: NDArray[np.uint8], face_width_px: float) -> NDArray[np.float32]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from synthetic_head import BACKGROUND_COLOR, synthetic_portrait
 
 from perse.attributes import Part
-from perse.data import TrackedPortrait
+from perse.data import PartMasks, TrackedPortrait
 from perse.head import HeadModel
 from perse.synthesis.procedural.attachments.hat_models import HAT_MODELS
 from perse.synthesis.procedural.attachments.skull import Skull
+from perse.synthesis.procedural.editing.body_frame import BodyFrame
+from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.synthesis.procedural.editing.head_view import HeadView
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 from perse.synthesis.procedural.editing.shortcut import remove_hair, trim_hair_under_hat
@@ -97,3 +101,45 @@ def test_dark_things_on_the_collar_are_not_taken_for_hair(head_model: HeadModel,
 def test_removing_twice_gives_the_same(head_model: HeadModel, hairy: TrackedPortrait, bald: PaintedEdit) -> None:
     again = remove_hair(hairy, head_model)
     assert np.array_equal(again.image, bald.image) and np.array_equal(again.masks.soft, bald.masks.soft)
+
+
+SKIN, HAIR, WALL, FRAME = (210, 160, 140), (30, 20, 15), (40, 160, 60), (250, 240, 200)
+
+
+@pytest.fixture(scope="module")
+def long_haired(tracked_astronaut: TrackedPortrait) -> tuple[TrackedPortrait, BodyFrame]:
+    """The sample portrait with bare shoulders, long hair over one of them, and a wall that ends at a pale frame."""
+    portrait = tracked_astronaut
+    body = BodyFrame(FaceFrame(portrait))
+    soft, image = portrait.masks.soft.copy(), portrait.image.copy()
+    image[portrait.masks[Part.BACKGROUND] > 0] = WALL
+    image[:, :20] = image[:, -20:] = FRAME
+    soft[Part.NECK] += soft[Part.CLOTHES]
+    soft[Part.CLOTHES] = 0
+    image[soft[Part.NECK] > 127] = SKIN
+    hair = (body.u > -1.0) & (body.u < -0.3) & (body.v > -1.2)
+    soft[:, hair] = 0
+    soft[Part.HAIR, hair] = 255
+    image[hair] = HAIR
+    person = np.maximum(portrait.masks.person, 255 * hair.astype(np.uint8))
+    return replace(portrait, image=image, masks=PartMasks(soft, person)), body
+
+
+def test_behind_long_hair_bare_shoulders_go_on(
+    head_model: HeadModel, long_haired: tuple[TrackedPortrait, BodyFrame]
+) -> None:
+    portrait, body = long_haired
+    bald = remove_hair(portrait, head_model)
+    shoulder = (body.u > -0.8) & (body.u < -0.5) & (body.v > 0.5)
+    assert shoulder.sum() > 100 and bald.masks[Part.NECK][shoulder].mean() > 0.95
+    assert np.abs(bald.image[shoulder].astype(float).mean(0) - SKIN).max() < 12
+    above = (body.u > -0.9) & (body.u < -0.75) & (body.v < -0.2) & (body.v > -0.8)
+    assert above.sum() > 100 and bald.masks[Part.BACKGROUND][above].mean() > 0.95
+
+
+def test_the_background_next_to_hair_is_continued_not_what_lies_beyond(
+    head_model: HeadModel, long_haired: tuple[TrackedPortrait, BodyFrame]
+) -> None:
+    portrait, body = long_haired
+    beside = (body.u > -0.95) & (body.u < -0.8) & (body.v < -0.2) & (body.v > -0.8)
+    assert np.abs(remove_hair(portrait, head_model).image[beside].astype(float).mean(0) - WALL).max() < 12

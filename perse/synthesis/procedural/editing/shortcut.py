@@ -2,10 +2,13 @@
 
 Where hair covered the fitted head, skin is painted: the albedo of the visible skin under the portrait's light over the
 head's own normals, bent at the hairline until it meets the photograph. Where hair stuck out beside the head, the
-background (or the clothes, below the chin) is continued. A hat that the portrait already wears is taken off with it.
+background is continued, and below the chin the body: cloth or bare shoulders, whichever is seen next to it. A hat that
+the portrait already wears is taken off with it.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,15 +22,19 @@ from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.attachments.hat_models import RimPlane
 from perse.synthesis.procedural.attachments.skull import Skull
-from perse.synthesis.procedural.editing.canvas import blur, finish, grain, mix, noise
+from perse.synthesis.procedural.editing.body_frame import SHOULDER, BodyFrame
+from perse.synthesis.procedural.editing.canvas import blur, fill_hole, finish, grain, mix, noise
+from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.synthesis.procedural.editing.head_view import HeadView
 from perse.synthesis.procedural.editing.painted import PaintedEdit
+from perse.tracking.crop import fade, surely_shown
 
 Field = NDArray[np.float32]
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _ANY_SKIN = np.array([200, 160, 140], np.float32)  # for portraits that show none
 _EAR_TINT = np.array([1.03, 0.95, 0.94], np.float32)  # thin and well supplied with blood
+_DETAIL_REACHES = 0.15  # face widths; what is reflected from farther away belongs to other things (a frame, a lamp)
 _FEATURES = (Part.BROWS, Part.EYES, Part.NOSE, Part.MOUTH, Part.EARS, Part.BEARD)
 
 
@@ -98,13 +105,12 @@ def _without(portrait: TrackedPortrait, view: HeadView, gone: Field) -> PaintedE
         return finish(portrait, portrait.image.astype(np.float32), matte, portrait.masks)
     rng = np.random.default_rng(0)
     texture = 0.45 * grain(portrait, rng)  # it is measured on pores and freckles too
-    body = _clothes_behind(portrait, gone)
+    body, photograph = _body_behind(portrait, matte), portrait.image.astype(np.float32)
     painted = _continued_background(portrait)
-    painted = mix(
-        painted, push_pull(portrait.image.astype(np.float32), portrait.masks[Part.CLOTHES] ** 4) + texture, body
-    )
+    painted = mix(painted, push_pull(photograph, portrait.masks[Part.CLOTHES] ** 4) + texture, body.clothes)
+    painted = mix(painted, push_pull(photograph, portrait.masks[Part.NECK] ** 4) + texture, body.bare)
     painted = mix(painted, bare_skin(portrait, view, rng) + texture, view.coverage)
-    return finish(portrait, painted, matte, _bared_masks(portrait.masks, view, matte, body))
+    return finish(portrait, painted, matte, _bared_masks(portrait, view, matte, body))
 
 
 def _matte(portrait: TrackedPortrait, view: HeadView, gone: Field) -> Field:
@@ -125,28 +131,72 @@ def _dilated(mask: NDArray[np.uint8], radius_px: float) -> Field:
     return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))).astype(np.float32)
 
 
-def _clothes_behind(portrait: TrackedPortrait, gone: Field) -> Field:
-    """Where long hair hid clothes: pixels nearer to visible clothes than to visible background; [h, w] in [0, 1]."""
+@dataclass(frozen=True)
+class _Body:
+    """What long hair hid of the body beside and below the head, each [h, w] in [0, 1]; the two never overlap.
+
+    Attributes:
+        clothes: cloth, that which is seen included.
+        bare: neck and shoulders without cloth.
+    """
+
+    clothes: Field
+    bare: Field
+
+
+def _body_behind(portrait: TrackedPortrait, matte: Field) -> _Body:
+    """Where the body goes on behind hair: where shoulders are, or about there and nearer to the body than to a wall.
+
+    Of what it is there, cloth or skin, the nearest visible piece decides.
+    """
     masks = portrait.masks
-    clothes = masks[Part.CLOTHES] > 0.8
-    if not clothes.any() or not (gone > 0.1).any():
-        return masks[Part.CLOTHES]
-    to_clothes = cv2.distanceTransform((~clothes).astype(np.uint8), cv2.DIST_L2, 5)
-    to_background = cv2.distanceTransform((masks[Part.BACKGROUND] < 0.8).astype(np.uint8), cv2.DIST_L2, 5)
-    top = np.nonzero(clothes.any(1))[0][0]
-    low = np.arange(clothes.shape[0])[:, None] > top
-    behind = smooth_step(to_background - to_clothes, -2, 2) * low
-    return np.maximum(masks[Part.CLOTHES], behind * (gone > 0.1)).astype(np.float32)
+    clothes, neck = (_solid(masks[part] > 0.8, 0.02 * portrait.face_width_px) for part in (Part.CLOTHES, Part.NECK))
+    hidden = matte > 0
+    if not (clothes | neck).any() or not hidden.any():
+        return _Body(masks[Part.CLOTHES], np.zeros_like(matte))
+    to_clothes, to_neck = _distance(clothes), _distance(neck)
+    torso = _torso(portrait)
+    about = blur(_dilated((torso > 0.5).astype(np.uint8), 0.22 * portrait.face_width_px), 0.05 * portrait.face_width_px)
+    # A person whom the picture's edge cuts fades out before it: that is no wall.
+    wall = (masks[Part.BACKGROUND] >= 0.8) & (surely_shown(portrait.inside, portrait.face_width_px) > 0)
+    near = smooth_step(_distance(wall) - np.minimum(to_clothes, to_neck), -2, 2) * about
+    behind = np.maximum(near, torso) * hidden
+    cloth = smooth_step(to_neck - to_clothes, -2, 2)
+    return _Body(np.maximum(masks[Part.CLOTHES], behind * cloth), behind * (1 - cloth))
+
+
+def _solid(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
+    """A mask without what is thinner than twice the radius: the rims that hair leaves are no cloth."""
+    size = 2 * max(1, round(radius_px)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0
+
+
+def _distance(mask: NDArray[np.bool_]) -> Field:
+    """Pixels to the nearest pixel of a mask; far where there is none."""
+    if not mask.any():
+        return np.full(mask.shape, np.float32(2 * sum(mask.shape)))
+    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5).astype(np.float32)
+
+
+def _torso(portrait: TrackedPortrait) -> Field:
+    """Neck, shoulders and chest as adults have them below such a face, [h, w] in [0, 1]."""
+    body = BodyFrame(FaceFrame(portrait))
+    neck, (out, down) = body.neck_half_width, SHOULDER
+    half = [(neck, 0.0), (neck, 0.2), (0.55 * out, 0.62 * down), (0.85 * out, 0.82 * down), (out, down),
+            (1.08 * out, 1.5 * down), (1.1 * out, body.bottom)]  # fmt: skip
+    return body.symmetric(half, 0.01)
 
 
 def _continued_background(portrait: TrackedPortrait) -> Field:
     """The background as if nobody stood in front of it: smooth tones, with the detail reflected at the outline."""
     image = portrait.image.astype(np.float32)
     width = portrait.face_width_px
-    known = 1 - _dilated((portrait.masks.person > 12).astype(np.uint8), 0.03 * width)
+    unknown = (portrait.masks.person > 12) | (portrait.inside < 255)
+    known = 1 - _dilated(unknown.astype(np.uint8), 0.03 * width)
     if known.sum() < 100:
         return image
-    smooth = push_pull(image, known)
+    smooth = fill_hole(image, 1 - known, 0.02 * width, octaves=6)
     sigma = 0.08 * width
     tones = blur(image * known[..., None], sigma) / np.maximum(blur(known, sigma), 1e-3)[..., None]
     detail = (image - tones) * known[..., None]
@@ -157,7 +207,7 @@ def _continued_background(portrait: TrackedPortrait) -> Field:
     mirrored = cv2.remap(
         detail, (columns + 2 * right).astype(np.float32), (rows + 2 * down).astype(np.float32), cv2.INTER_LINEAR
     )
-    near = np.exp(-np.hypot(down, right) / (0.35 * width))[..., None]
+    near = np.exp(-np.hypot(down, right) / (_DETAIL_REACHES * width))[..., None]
     return np.where(known[..., None] > 0.5, image, smooth + near * mirrored).astype(np.float32)
 
 
@@ -210,8 +260,9 @@ def _meeting_the_photo(painted: Field, image: Field, evidence: NDArray[np.bool_]
     return painted + carried * share
 
 
-def _bared_masks(masks: PartMasks, view: HeadView, matte: Field, body: Field) -> PartMasks:
-    """Masks in which the matte shows head, clothes or background instead of what it hid."""
+def _bared_masks(portrait: TrackedPortrait, view: HeadView, matte: Field, body: _Body) -> PartMasks:
+    """Masks in which the matte shows head, body or background instead of what it hid."""
+    masks, shown = portrait.masks, fade(portrait.inside, portrait.face_width_px)
     soft = masks.soft.astype(np.float32) * (1 - matte)
     head = 255 * matte * view.coverage
     ears, neck = np.minimum(view.ears, view.coverage), np.minimum(view.neck, view.coverage)
@@ -219,7 +270,10 @@ def _bared_masks(masks: PartMasks, view: HeadView, matte: Field, body: Field) ->
     soft[Part.EARS] += head * ears * share
     soft[Part.NECK] += head * neck * share * (1 - ears * share)
     soft[Part.SKIN] += head * (1 - neck * share) * (1 - ears * share)
-    soft[Part.CLOTHES] += 255 * matte * (1 - view.coverage) * body
-    soft[Part.BACKGROUND] += 255 * matte * (1 - view.coverage) * (1 - body)
-    person = masks.person * (1 - matte) + 255 * matte * (view.coverage + (1 - view.coverage) * body)
+    beside = 255 * matte * (1 - view.coverage)
+    soft[Part.CLOTHES] += beside * body.clothes * shown
+    soft[Part.NECK] += beside * body.bare * shown
+    covered = (body.clothes + body.bare) * shown
+    soft[Part.BACKGROUND] += beside * (1 - covered)
+    person = masks.person * (1 - matte) + 255 * matte * view.coverage + beside * covered
     return PartMasks(np.round(soft).clip(0, 255).astype(np.uint8), np.round(person).clip(0, 255).astype(np.uint8))
