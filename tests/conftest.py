@@ -15,7 +15,7 @@ from jaxtyping import install_import_hook
 from numpy.typing import NDArray
 
 CONVERTED = (
-    "avatar/deformation.py", "avatar/latents.py", "avatar/motion.py", "avatar/posing.py", "data", "evaluation/metrics",
+    "avatar", "data", "evaluation/metrics",
     "evaluation/champ_preview.py", "evaluation/learned_distance.py", "evaluation/reenactment.py", "export", "features",
     "gaussians", "geometry", "head", "identity", "losses", "render", "report", "synthesis/clip_check.py",
     "synthesis/motion", "synthesis/procedural/attachments", "synthesis/production", "synthesis/screen.py", "viewing",
