@@ -18,7 +18,7 @@ from itertools import permutations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float32, Int64
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -51,8 +51,6 @@ colour of the lips beside it."""
 
 MATCHED, CARRIED_BY = 500, 8
 """Points of two pieces that are matched, and how many near ones carry another point."""
-
-Points = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -99,8 +97,8 @@ def _change(now: Tensor, then: Tensor) -> Tensor:
     return change
 
 
-def _piece(attributes: Tensor, reference: Tensor) -> NDArray[np.bool_]:
-    """Which points [m] an edit has added or recoloured, without stray ones; none of an edit that is painted."""
+def _piece(attributes: Float[Tensor, "m 14"], reference: Float[Tensor, "m 14"]) -> Bool[np.ndarray, " m"]:
+    """Which points an edit has added or recoloured, without stray ones; none of an edit that is painted."""
     shown = torch.sigmoid(attributes[:, OPACITY]).flatten() > SHOWN
     added = shown & (torch.sigmoid(reference[:, OPACITY]).flatten() < HIDDEN)
     difference = (torch.sigmoid(attributes[:, COLOR]) - torch.sigmoid(reference[:, COLOR])).abs().amax(-1)
@@ -117,8 +115,13 @@ def _piece(attributes: Tensor, reference: Tensor) -> NDArray[np.bool_]:
     return chosen
 
 
-def _nearest_on(points: Points, piece: Points, other: Points, rng: np.random.Generator) -> NDArray[np.int64]:
-    """For points [p, 3] of a piece [a, 3], the points of the other piece [b, 3] to which the matching carries them."""
+def _nearest_on(
+    points: Float32[np.ndarray, "p 3"],
+    piece: Float32[np.ndarray, "a 3"],
+    other: Float32[np.ndarray, "b 3"],
+    rng: np.random.Generator,
+) -> Int64[np.ndarray, " p"]:
+    """For points of a piece, the points of the other piece to which the matching carries them."""
     count = min(MATCHED, len(piece), len(other))
     first, second = (_chosen(one, count, rng) for one in (piece, other))
     rows, columns = linear_sum_assignment(cdist(first, second, "sqeuclidean"))
@@ -129,5 +132,5 @@ def _nearest_on(points: Points, piece: Points, other: Points, rng: np.random.Gen
     return np.asarray(cKDTree(other).query(carried)[1], np.int64)
 
 
-def _chosen(points: Points, count: int, rng: np.random.Generator) -> Points:
+def _chosen(points: Float32[np.ndarray, "n 3"], count: int, rng: np.random.Generator) -> Float32[np.ndarray, "c 3"]:
     return points[np.sort(rng.choice(len(points), count, replace=False))]

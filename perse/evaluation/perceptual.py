@@ -12,12 +12,10 @@ paper's numbers. sqrt(1 − MS-SSIM) was tried: it punishes texture that moves, 
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 METRIC = "multi-scale L1"
@@ -26,21 +24,19 @@ _WINDOW_PX, _SIGMA_PX = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 _SMALLEST_PX = 8
 
-_Picture = NDArray[Any]
 
-
-def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
-    """Mean SSIM [b] of pictures [b, h, w, 3] in [0, 1]."""
+def structural_similarity(a: Float[Tensor, "b h w 3"], b: Float[Tensor, "b h w 3"]) -> Float[Tensor, " b"]:
+    """Mean SSIM of pictures in [0, 1]."""
     pairs = zip(a.numpy(), b.numpy(), strict=True)
     return torch.tensor([_similarity(*_terms(*pair)) for pair in pairs])
 
 
-def multi_scale_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Mean over octaves of the mean absolute difference [b] of pictures [b, h, w, 3] in [0, 1]."""
+def multi_scale_distance(a: Float[Tensor, "b h w 3"], b: Float[Tensor, "b h w 3"]) -> Float[Tensor, " b"]:
+    """Mean over octaves of the mean absolute difference of pictures in [0, 1]."""
     return torch.tensor([_distance(x, y) for x, y in zip(a.numpy(), b.numpy(), strict=True)])
 
 
-def _distance(a: _Picture, b: _Picture) -> float:
+def _distance(a: Float[np.ndarray, "h w 3"], b: Float[np.ndarray, "h w 3"]) -> float:
     difference = a - b  # blurring is linear: one pyramid of the difference does
     octaves = []
     while True:
@@ -50,15 +46,17 @@ def _distance(a: _Picture, b: _Picture) -> float:
         difference = cv2.pyrDown(difference)
 
 
-def _similarity(luminance: _Picture, contrast: _Picture) -> float:
+def _similarity(luminance: Float64[np.ndarray, "h w 3"], contrast: Float64[np.ndarray, "h w 3"]) -> float:
     """Mean over the windows that lie inside the picture, as the textbook has it."""
     border = _WINDOW_PX // 2
     inside = slice(border, -border)
     return float(np.mean((luminance * contrast)[inside, inside]))
 
 
-def _terms(a: _Picture, b: _Picture) -> tuple[_Picture, _Picture]:
-    """Luminance and contrast-structure maps [h, w, 3]."""
+def _terms(
+    a: Float[np.ndarray, "h w 3"], b: Float[np.ndarray, "h w 3"]
+) -> tuple[Float64[np.ndarray, "h w 3"], Float64[np.ndarray, "h w 3"]]:
+    """Luminance and contrast-structure maps."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     mean_a, mean_b = _blurred(a), _blurred(b)
     variances = _blurred(a * a) + _blurred(b * b) - mean_a**2 - mean_b**2
@@ -67,5 +65,5 @@ def _terms(a: _Picture, b: _Picture) -> tuple[_Picture, _Picture]:
     return luminance, (2 * covariance + _C2) / (variances + _C2)
 
 
-def _blurred(image: _Picture) -> _Picture:
+def _blurred(image: Float64[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "h w 3"]:
     return cv2.GaussianBlur(image, (_WINDOW_PX, _WINDOW_PX), _SIGMA_PX, borderType=cv2.BORDER_REFLECT_101)

@@ -19,11 +19,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Shaped, UInt8
 
 from perse.morphing.morpher import MorphEnd
 
-Field = NDArray[np.float32]
+Field = Float32[np.ndarray, "h w 2"]
+Levels = UInt8[np.ndarray, "h w"]
+Shape = Bool[np.ndarray, "h w"]
 """A vector field [h, w, 2]: displacement in x and y, pixels."""
 
 _PART_LEVEL, _REST_LEVEL, _DETAIL = 0.25, 0.35, 0.5
@@ -65,7 +67,7 @@ def correspondence(first: MorphEnd, second: MorphEnd, config: CorrespondenceConf
     return drawing[0] * changed, drawing[1] * changed
 
 
-def _drawing(end: MorphEnd) -> NDArray[np.uint8]:
+def _drawing(end: MorphEnd) -> Levels:
     gray = cv2.cvtColor(end.image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     guide = _REST_LEVEL + _DETAIL * gray
     if end.shape.any():
@@ -74,27 +76,27 @@ def _drawing(end: MorphEnd) -> NDArray[np.uint8]:
     return cv2.GaussianBlur(_bytes(guide), (0, 0), 0.8)
 
 
-def _outline(end: MorphEnd, config: CorrespondenceConfig) -> NDArray[np.uint8]:
+def _outline(end: MorphEnd, config: CorrespondenceConfig) -> Levels:
     reach_px = config.reach * end.alpha.shape[1]
     outline, silhouette = _signed_distance(end.shape, reach_px), _signed_distance(end.alpha > 127, reach_px)
     return _bytes((1 - _SILHOUETTE) * outline + _SILHOUETTE * silhouette)
 
 
-def _signed_distance(shape: NDArray[np.bool_], reach_px: float) -> NDArray[np.float32]:
+def _signed_distance(shape: Shape, reach_px: float) -> Float32[np.ndarray, "h w"]:
     """0.5 on the outline, 1 at `reach_px` inside, 0 at `reach_px` outside."""
     inside = cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, 5)
     outside = cv2.distanceTransform((~shape).astype(np.uint8), cv2.DIST_L2, 5)
     return np.asarray(0.5 + 0.5 * np.clip((inside - outside) / reach_px, -1, 1), np.float32)
 
 
-def _overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+def _overlap(first: Shape, second: Shape) -> float:
     """How much the outline of one part tells about the other: 0 where they share a fifth or less, 1 from a half on."""
     union = int((first | second).sum())
     ratio = int((first & second).sum()) / union if union else 0.0
     return float(np.clip((ratio - 0.2) / 0.3, 0, 1))
 
 
-def _softened(shape: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _softened(shape: Shape) -> Float32[np.ndarray, "h w"]:
     """One inside of the part and at its rim, falling smoothly to zero."""
     size = 2 * int(2 * _PART_RIM_PX) + 1
     wide = cv2.dilate(shape.astype(np.float32), np.ones((size, size), np.uint8))
@@ -102,8 +104,8 @@ def _softened(shape: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def _both_ways(
-    source: NDArray[np.uint8],
-    target: NDArray[np.uint8],
+    source: Levels,
+    target: Levels,
     start: Field | None,
     first: MorphEnd,
     second: MorphEnd,
@@ -116,7 +118,7 @@ def _both_ways(
     return _trusted(forth, back, first.alpha, agreement_px), _trusted(back, forth, second.alpha, agreement_px)
 
 
-def _flow(source: NDArray[np.uint8], target: NDArray[np.uint8], start: Field | None) -> Field:
+def _flow(source: Levels, target: Levels, start: Field | None) -> Field:
     solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     solver.setFinestScale(1)
     return np.asarray(solver.calc(source, target, None if start is None else start.copy()), np.float32)
@@ -138,7 +140,7 @@ def _landmark_field(first: MorphEnd, second: MorphEnd, config: CorrespondenceCon
     return np.asarray(cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _changed(first: MorphEnd, second: MorphEnd, config: CorrespondenceConfig) -> NDArray[np.float32]:
+def _changed(first: MorphEnd, second: MorphEnd, config: CorrespondenceConfig) -> Float32[np.ndarray, "h w"]:
     """One where the pictures differ, and a little around; falling smoothly to zero."""
     difference = np.maximum(cv2.absdiff(first.image, second.image).max(2), cv2.absdiff(first.alpha, second.alpha))
     differs = (difference > config.seen_difference).astype(np.float32)
@@ -146,7 +148,7 @@ def _changed(first: MorphEnd, second: MorphEnd, config: CorrespondenceConfig) ->
     return np.asarray(cv2.GaussianBlur(wide, (0, 0), 3.0), np.float32)
 
 
-def _trusted(flow: Field, opposite: Field, alpha: NDArray[np.uint8], agreement_px: float) -> Field:
+def _trusted(flow: Field, opposite: Field, alpha: Levels, agreement_px: float) -> Field:
     """The flow where the opposite one leads back, spread to where it does not."""
     missed = sampled(opposite, flow) + flow
     agreement = np.exp(-0.5 * (missed**2).sum(-1) / agreement_px**2)
@@ -158,12 +160,14 @@ def _trusted(flow: Field, opposite: Field, alpha: NDArray[np.uint8], agreement_p
     return np.asarray(own * flow + (1 - own) * carried, np.float32)
 
 
-def sampled(values: NDArray[np.generic], field: Field, *, border: int = cv2.BORDER_REPLICATE) -> NDArray[np.float32]:
-    """Values [h, w, c] at the end of each vector of a field."""
+def sampled(
+    values: Shaped[np.ndarray, "h w *c"], field: Field, *, border: int = cv2.BORDER_REPLICATE
+) -> Shaped[np.ndarray, "h w *c"]:
+    """Values at the end of each vector of a field."""
     h, w = field.shape[:2]
     ys, xs = np.indices((h, w), np.float32)
     return np.asarray(cv2.remap(values, xs + field[..., 0], ys + field[..., 1], cv2.INTER_LINEAR, borderMode=border))
 
 
-def _bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _bytes(values: Float32[np.ndarray, "h w"]) -> Levels:
     return (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)

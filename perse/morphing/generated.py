@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, UInt8
 
 from perse.attributes import CATEGORY_PARTS
 from perse.errors import GenerationError
@@ -14,12 +14,12 @@ from perse.morphing.morpher import Morph, MorphCost, MorphEnd
 from perse.synthesis.production.generation import Batches
 from perse.synthesis.production.segmenter import Segmenter
 
-Images = NDArray[np.uint8]
+Picture = UInt8[np.ndarray, "h w 3"]
 
 
 def rendered(
-    batches: Batches[float], positions: Sequence[float], render: Callable[[Sequence[float]], list[Images]]
-) -> list[Images]:
+    batches: Batches[float], positions: Sequence[float], render: Callable[[Sequence[float]], list[Picture]]
+) -> list[Picture]:
     """A picture at each position, as many at once as memory holds.
 
     Raises:
@@ -36,7 +36,7 @@ def morph_of(
     first: MorphEnd,
     second: MorphEnd,
     positions: Sequence[float],
-    inner: dict[float, Images],
+    inner: dict[float, Picture],
     segmenter: Segmenter | None,
     cost: MorphCost,
 ) -> Morph:
@@ -53,14 +53,14 @@ def morph_of(
     )
 
 
-def _end_or(first: MorphEnd, second: MorphEnd, t: float, inner: dict[float, Images]) -> Images:
+def _end_or(first: MorphEnd, second: MorphEnd, t: float, inner: dict[float, Picture]) -> Picture:
     return first.image if t == 0 else second.image if t == 1 else inner[t]
 
 
 def _masks(
-    first: MorphEnd, second: MorphEnd, t: float, picture: Images, segmenter: Segmenter | None
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Alpha [h, w] and the edited part [h, w]: parsed in the picture, or what lies between those of the ends."""
+    first: MorphEnd, second: MorphEnd, t: float, picture: Picture, segmenter: Segmenter | None
+) -> tuple[UInt8[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Alpha and the edited part: parsed in the picture, or what lies between those of the ends."""
     if t in (0, 1):
         end = first if t == 0 else second
         return end.alpha, end.shape

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float32
 
-Mask = NDArray[np.float32]
-"""A soft mask [h, w] in [0, 1]."""
+Mask = Float[np.ndarray, "h w"]
+"""A soft mask in [0, 1]."""
 
 
 _FIRM_SHARE = 0.25
 
 
-def firmness(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+def firmness(first: Bool[np.ndarray, "h w"], second: Bool[np.ndarray, "h w"]) -> float:
     """Whether one shape can grow into the other: 1 where a quarter of the smaller is shared, 0 where nothing is."""
     smaller = min(int(first.sum()), int(second.sum()))
     return float(min(1.0, int((first & second).sum()) / (_FIRM_SHARE * smaller))) if smaller else 0.0
@@ -41,8 +41,8 @@ def membership(first: Mask, second: Mask, t: float, firm: float) -> Mask:
     return np.asarray(firm * grown + (1 - firm) * fade, np.float32)
 
 
-def _reached(distance: NDArray[np.float32], region: Mask, share: float) -> Mask:
-    """The part [h, w] of a region, nearest to the core first, that holds a share of its area; soft over a pixel."""
+def _reached(distance: Float32[np.ndarray, "h w"], region: Mask, share: float) -> Mask:
+    """The part of a region, nearest to the core first, that holds a share of its area; soft over a pixel."""
     inside = distance[region > 0.5]
     if not inside.size:  # an anti-aliased rim and no more
         return np.full_like(distance, share)

@@ -9,19 +9,19 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, UInt8
 
 from perse.losses import VggLoss
 from perse.losses.images import multiscale_ssim
 
-Images = NDArray[np.uint8]
+Picture = UInt8[np.ndarray, "h w 3"]
 
 
 class PictureDistance(Protocol):
     """How different two pictures look."""
 
-    def __call__(self, first: Images, second: Images) -> float:
-        """Of [h, w, 3] uint8 each; 0 for the same picture."""
+    def __call__(self, first: Picture, second: Picture) -> float:
+        """0 for the same picture."""
         ...
 
 
@@ -55,7 +55,7 @@ def even_positions(positions: Sequence[float], distances: Sequence[float], wante
 
 
 class _StructuralDistance:
-    def __call__(self, first: Images, second: Images) -> float:
+    def __call__(self, first: Picture, second: Picture) -> float:
         likeness = multiscale_ssim(*(_unit(image) for image in (first, second)))
         return float((1 - likeness).clamp(min=0).sqrt())
 
@@ -64,10 +64,10 @@ class _StructuralDistance:
 class _VggDistance:
     loss: VggLoss
 
-    def __call__(self, first: Images, second: Images) -> float:
+    def __call__(self, first: Picture, second: Picture) -> float:
         with torch.no_grad():
             return float(self.loss(*(_unit(image) for image in (first, second))))
 
 
-def _unit(image: Images) -> torch.Tensor:
+def _unit(image: Picture) -> Float[torch.Tensor, "1 h w 3"]:
     return torch.from_numpy(np.ascontiguousarray(image))[None].float() / 255

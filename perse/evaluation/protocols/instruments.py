@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, UInt8
 
 from perse.errors import MissingWeightsError
 from perse.evaluation.learned_distance import LearnedDistance
@@ -16,8 +16,8 @@ from perse.identity import DlibEmbedder, FaceEmbedder
 from perse.synthesis.production.identity_net import NetworkEmbedderConfig
 from perse.synthesis.production.model_store import Weights
 
-Pictures = NDArray[np.uint8]
-Features = NDArray[np.float64]
+Pictures = UInt8[np.ndarray, "n h w 3"]
+Features = Float64[np.ndarray, "n w"]
 T = TypeVar("T")
 
 LPIPS, ID, DLIB_ID = "LPIPS", "ID", "dlib distance"
@@ -29,9 +29,9 @@ class Instruments:
     """Networks that are here.
 
     Attributes:
-        lpips: mean LPIPS of pictures [n, h, w, 3] and [n, h, w, 3].
+        lpips: mean LPIPS of pictures and others.
         faces: embedders by the metric's name.
-        spaces: descriptions of pictures [n, h, w, 3] as [n, w], by the names of the Fréchet and the kernel distance.
+        spaces: descriptions of pictures, by the names of the Fréchet and the kernel distance.
         missing: by the metric's name, why it cannot be measured.
     """
 

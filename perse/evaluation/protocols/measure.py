@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float
 
 from perse.avatar import Avatar
 from perse.data import PortraitClip
@@ -18,13 +18,10 @@ from perse.evaluation.measurements import mean, spread
 from perse.evaluation.metrics import path_lengths
 from perse.evaluation.perceptual import METRIC, multi_scale_distance, structural_similarity
 from perse.evaluation.pictures import psnr, squared_error
-from perse.evaluation.protocols.instruments import DLIB_ID, LPIPS, Instruments
+from perse.evaluation.protocols.instruments import DLIB_ID, LPIPS, Features, Instruments, Pictures
 from perse.evaluation.viewing import Viewer
 from perse.identity import identity_distance
 from perse.render import Rasterizer
-
-Pictures = NDArray[np.uint8]
-Features = NDArray[np.float64]
 
 STEPS = 9
 """Pictures along a way, both ends among them (P B.2)."""
@@ -43,7 +40,7 @@ class WayScores:
 
     Attributes:
         values: means by the metric's name: sums and deviations of a distance between neighbours.
-        features: [steps · poses, w] of its pictures, by the name of the Fréchet distance of their space.
+        features: one row a step and pose, of its pictures, by the name of the Fréchet distance of their space.
     """
 
     values: Mapping[str, float]
@@ -111,7 +108,7 @@ class ProtocolMeasurer:
         return WayScores(values, features)
 
     def pictures(self, row: int, frames: Sequence[int]) -> Pictures:
-        """A subject as the avatar draws it in some test frames, [f, h, w, 3]."""
+        """A subject as the avatar draws it in some test frames."""
         return _bytes(self._viewer.at(list(frames)).pictures(self._codes[row]))
 
     def held_out(self, clips: Sequence[PortraitClip]) -> Mapping[str, Features]:
@@ -142,7 +139,7 @@ class ProtocolMeasurer:
         return self.avatar.subject_codes().detach()
 
 
-def _bytes(pictures: torch.Tensor) -> Pictures:
+def _bytes(pictures: Float[torch.Tensor, "n h w 3"]) -> Pictures:
     return (pictures * 255 + 0.5).to(torch.uint8).numpy()
 
 

@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Int16, UInt8
 
 from perse.tracking.colors import smoothstep
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.kinds import Kind
 from perse.training.parsing.textures import SKIN_COLORS, any_color, cloth, hair_color, smooth_noise, strands
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -25,15 +23,15 @@ class LabelledPortrait:
     """A portrait whose parts are known.
 
     Attributes:
-        image: [s, s, 3] uint8.
-        kinds: [s, s] int16, values of `Kind`; −1 where nobody knows.
-        landmarks_px: [478, 3].
+        image: RGB.
+        kinds: values of `Kind`; −1 where nobody knows.
+        landmarks_px: mediapipe's.
         source: the picture that it was made from; measuring on a picture leaves out everything that was.
     """
 
-    image: NDArray[np.uint8]
-    kinds: NDArray[np.int16]
-    landmarks_px: NDArray[np.float32]
+    image: UInt8[np.ndarray, "s s 3"]
+    kinds: Int16[np.ndarray, "s s"]
+    landmarks_px: Float32[np.ndarray, "478 3"]
     source: str
 
     @property
@@ -42,8 +40,10 @@ class LabelledPortrait:
         return FaceCoordinates.of(self.landmarks_px, self.kinds.shape)  # type: ignore[arg-type]
 
 
-def put(portrait: LabelledPortrait, amount: Floats, surface: Floats, kind: Kind) -> LabelledPortrait:
-    """The portrait with a surface [s, s, 3] over it, as much as `amount` [s, s] says."""
+def put(
+    portrait: LabelledPortrait, amount: Float[np.ndarray, "s s"], surface: Float[np.ndarray, "s s 3"], kind: Kind
+) -> LabelledPortrait:
+    """The portrait with a surface over it, as much as `amount` says."""
     soft = cv2.GaussianBlur(amount.astype(np.float32), (0, 0), 0.6)[..., None]
     image = portrait.image * (1 - soft) + np.clip(surface, 0, 255) * soft
     kinds = np.where(amount > 0.5, np.int16(kind), portrait.kinds)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from perse.data.images import read_portrait
 from perse.errors import InputError
@@ -15,8 +15,6 @@ from perse.tracking import MediapipeTracker, MediapipeTrackerConfig
 from perse.tracking.parser import ProceduralParser
 from perse.training.parsing.painting import LabelledPortrait
 from perse.training.parsing.part_polygons import PortraitLabels, read_labels
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +45,8 @@ class PortraitSources:
         return found
 
 
-def packaged_portraits() -> dict[str, Image]:
-    """Photographs [h, w, 3] that packages ship, both in the public domain."""
+def packaged_portraits() -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
+    """Photographs that packages ship, both in the public domain."""
     import matplotlib
     import skimage.data
 
@@ -56,8 +54,8 @@ def packaged_portraits() -> dict[str, Image]:
     return {"astronaut": np.asarray(skimage.data.astronaut()), "hopper": read_portrait(hopper)}
 
 
-def packaged_walls() -> tuple[Image, ...]:
-    """Photographs [h, w, 3] without people, for backgrounds."""
+def packaged_walls() -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
+    """Photographs without people, for backgrounds."""
     import skimage.data
 
     colored = (skimage.data.coffee, skimage.data.rocket, skimage.data.chelsea)
@@ -67,7 +65,7 @@ def packaged_walls() -> tuple[Image, ...]:
     )
 
 
-def _by_colors(tracker: MediapipeTracker, name: str, image: Image) -> LabelledPortrait:
+def _by_colors(tracker: MediapipeTracker, name: str, image: UInt8[np.ndarray, "h w 3"]) -> LabelledPortrait:
     located = tracker.locate(image)
     crop = located.crop
     found = ProceduralParser().find(crop.image, located.landmarks_px, crop.inside)

@@ -6,9 +6,10 @@ import colorsys
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, UInt8
 
-Floats = NDArray[np.float32]
+Rgb = Float[np.ndarray, "3"]
+"""A colour, 0…255."""
 
 HAIR_COLORS = ((18, 15, 14), (40, 28, 22), (70, 46, 32), (105, 72, 46), (150, 110, 70), (190, 155, 105), (120, 55, 30),
                (130, 126, 122), (200, 197, 190))  # fmt: skip
@@ -16,20 +17,22 @@ HAIR_COLORS = ((18, 15, 14), (40, 28, 22), (70, 46, 32), (105, 72, 46), (150, 11
 SKIN_COLORS = ((238, 205, 184), (222, 178, 150), (196, 145, 112), (150, 102, 74), (105, 68, 48), (74, 48, 36))
 
 
-def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[float, float]) -> Floats:
-    """Noise [h, w] in about [−1, 1] with this many bumps down and across."""
+def smooth_noise(
+    rng: np.random.Generator, shape: tuple[int, int], cells: tuple[float, float]
+) -> Float32[np.ndarray, "h w"]:
+    """Noise in about [−1, 1] with this many bumps down and across."""
     rows, columns = (max(2, round(n)) for n in cells)
     small = rng.standard_normal((rows, columns)).astype(np.float32)
     return np.clip(np.asarray(cv2.resize(small, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32) / 2, -1, 1)
 
 
-def any_color(rng: np.random.Generator) -> Floats:
+def any_color(rng: np.random.Generator) -> Rgb:
     """A random RGB colour, 0…255, muted more often than not."""
     hue, chroma, value = rng.random(), rng.random() ** 1.5, rng.uniform(0.05, 1.0)
     return np.array(colorsys.hsv_to_rgb(hue, chroma, value), np.float32) * 255
 
 
-def hair_color(rng: np.random.Generator) -> Floats:
+def hair_color(rng: np.random.Generator) -> Rgb:
     """A natural hair colour, seldom a dye."""
     if rng.random() < 0.08:
         return any_color(rng)
@@ -37,8 +40,10 @@ def hair_color(rng: np.random.Generator) -> Floats:
     return np.clip(color * rng.uniform(0.75, 1.25) + rng.normal(0, 4, 3), 4, 250).astype(np.float32)
 
 
-def strands(rng: np.random.Generator, color: Floats, across: Floats, down: Floats, curl: float) -> Floats:
-    """Hair [h, w, 3]: streaks that follow the head and fall, or curls.
+def strands(
+    rng: np.random.Generator, color: Rgb, across: Float[np.ndarray, "h w"], down: Float[np.ndarray, "h w"], curl: float
+) -> Float32[np.ndarray, "h w 3"]:
+    """Hair: streaks that follow the head and fall, or curls.
 
     Args:
         across, down: face coordinates.
@@ -58,8 +63,8 @@ def strands(rng: np.random.Generator, color: Floats, across: Floats, down: Float
     return (color * shade[..., None] + 25 * shine[..., None]).astype(np.float32)
 
 
-def cloth(rng: np.random.Generator, color: Floats, shape: tuple[int, int]) -> Floats:
-    """Cloth [h, w, 3]: folds, and often a pattern or a weave."""
+def cloth(rng: np.random.Generator, color: Rgb, shape: tuple[int, int]) -> Float32[np.ndarray, "h w 3"]:
+    """Cloth: folds, and often a pattern or a weave."""
     stretched = (rng.uniform(2, 10), rng.uniform(2, 10))
     folds = smooth_noise(rng, shape, stretched) * rng.uniform(0.02, 0.35)
     picture = np.broadcast_to(color, (*shape, 3)).astype(np.float32)
@@ -77,8 +82,10 @@ def cloth(rng: np.random.Generator, color: Floats, shape: tuple[int, int]) -> Fl
     return np.asarray(picture * (1 + folds)[..., None], np.float32)
 
 
-def wall(rng: np.random.Generator, shape: tuple[int, int], photographs: tuple[NDArray[np.uint8], ...]) -> Floats:
-    """A background [h, w, 3]: a plain or shaded wall, noise, or a piece of a photograph out of focus."""
+def wall(
+    rng: np.random.Generator, shape: tuple[int, int], photographs: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
+) -> Float32[np.ndarray, "h w 3"]:
+    """A background: a plain or shaded wall, noise, or a piece of a photograph out of focus."""
     kind = rng.random()
     if kind < 0.3 and photographs:
         photograph = photographs[rng.integers(len(photographs))]

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from perse.tracking.kinds import Kind
 from perse.training.parsing import painting
 from perse.training.parsing.painting import LabelledPortrait
 from perse.training.parsing.textures import wall
 
-Floats = NDArray[np.float32]
 EXAMPLE_PX = 256
 
 
@@ -46,7 +45,7 @@ class VariationConfig:
 def vary(
     rng: np.random.Generator,
     portrait: LabelledPortrait,
-    photographs: tuple[NDArray[np.uint8], ...],
+    photographs: tuple[UInt8[np.ndarray, "_ _ 3"], ...],
     config: VariationConfig,
 ) -> LabelledPortrait:
     """A portrait of `EXAMPLE_PX` made from another; the same seed gives the same."""
@@ -59,7 +58,7 @@ def vary(
 def _dressed(
     rng: np.random.Generator,
     example: LabelledPortrait,
-    photographs: tuple[NDArray[np.uint8], ...],
+    photographs: tuple[UInt8[np.ndarray, "_ _ 3"], ...],
     config: VariationConfig,
 ) -> LabelledPortrait:
     if rng.random() < config.wall:
@@ -113,7 +112,7 @@ def _framed(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPor
     )
 
 
-def _photographed(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _photographed(rng: np.random.Generator, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
     """Exposure, colour cast, contrast, black and white, blur, grain and JPEG."""
     values = image.astype(np.float32) / 255
     values = values ** rng.uniform(0.7, 1.5) * rng.uniform(0.6, 1.15)
