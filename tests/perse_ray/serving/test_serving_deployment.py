@@ -132,7 +132,7 @@ def test_renderers_that_are_killed_cost_nobody_an_answer(address: str, renderers
     statuses: Counter[int] = Counter()
     stop = threading.Event()
 
-    def keep_asking(client: int) -> None:
+    def keep_asking() -> None:
         # Plain HTTP and no second try: the promise is the ingress's.
         with httpx.Client(timeout=60) as http:
             turn = 0
@@ -141,11 +141,11 @@ def test_renderers_that_are_killed_cost_nobody_an_answer(address: str, renderers
                 statuses[http.post(f"{address}/v1/avatars/me/render", json=body).status_code] += 1
                 turn += 1
 
-    threads = [threading.Thread(target=keep_asking, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=keep_asking) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
-        for _ in range(3):
+        for _ in range(2):
             until(lambda: len(processes(renderers)) == 2)
             process = processes(renderers).pop()
             before = sum(statuses.values())
@@ -155,7 +155,7 @@ def test_renderers_that_are_killed_cost_nobody_an_answer(address: str, renderers
         stop.set()
         for thread in threads:
             thread.join()
-    assert set(statuses) == {200} and statuses[200] > 60
+    assert set(statuses) == {200} and statuses[200] > 40
 
 
 def test_a_rebuilt_avatar_is_served_without_a_pause(address: str, own: Path) -> None:
