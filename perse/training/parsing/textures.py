@@ -78,7 +78,9 @@ def cloth(rng: np.random.Generator, color: Rgb, shape: tuple[int, int]) -> Float
         for level in (0.2, 0.45):
             picture = np.where((blots > level)[..., None], any_color(rng), picture)
     elif kind < 0.4:  # a weave
-        picture = picture * (1 + 0.25 * smooth_noise(rng, shape, (shape[0] / 2, shape[1] / 2)))[..., None]
+        picture = np.asarray(
+            picture * (1 + 0.25 * smooth_noise(rng, shape, (shape[0] / 2, shape[1] / 2)))[..., None], np.float32
+        )
     return np.asarray(picture * (1 + folds)[..., None], np.float32)
 
 
@@ -100,5 +102,5 @@ def wall(
     if kind > 0.7:
         other = any_color(rng)
         mix = np.clip(0.5 + smooth_noise(rng, shape, (rng.uniform(2, 12), rng.uniform(2, 12))), 0, 1)[..., None]
-        picture = picture * mix + other * (1 - mix)
+        picture = np.asarray(picture * mix + other * (1 - mix), np.float32)
     return np.asarray(picture * shade[..., None], np.float32)
