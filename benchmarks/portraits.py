@@ -10,7 +10,8 @@ that packages ship (skimage's astronaut.png and matplotlib's grace_hopper.jpg; p
 A sheet shows the crop, its parts and the fitted head; the animator's frames at rest, turned, nodding, blinking and
 smiling; and, with --build, the finished avatar from all around. The table measures what a person sees in them:
 descriptor distance to the photograph at every angle ("–" where dlib finds no face), the area of the parts in squared
-face widths, and hair that is cut off. Sheets show strangers' faces: they are written to a folder of your own.
+face widths, hair that is cut off, holes and gaps in the person, and whether guessed hair looks like photographed hair
+(`benchmarks.portrait_surface`). Sheets show strangers' faces: they are written to a folder of your own.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from benchmarks.portrait_labels import class_ious, iou_table
+from benchmarks.portrait_surface import SurfaceMeasures, measure_surface
 from perse.attributes import Part
 from perse.data import PortraitClip, TrackedPortrait
 from perse.data.images import encode_image, read_portrait
@@ -84,6 +86,7 @@ class Result:
         areas: by part, squared face widths.
         cut_hair: see `cut_hair`.
         beside: see `beside_body`.
+        surface: holes, gaps and guessed hair.
         seconds: for tracking, and for lifting and filming.
     """
 
@@ -93,6 +96,7 @@ class Result:
     areas: dict[str, float] | None = None
     cut_hair: float = 0.0
     beside: float = 0.0
+    surface: SurfaceMeasures | None = None
     seconds: tuple[float, float] = (0.0, 0.0)
 
 
@@ -185,7 +189,8 @@ def examine(
         return Result(path.stem, refused=str(error)), None
     tracked = time.perf_counter()
     shot = Shot(np.arange(len(VIEWS), dtype=np.int32), motion_of(VIEWS, model), FRAME_PX)
-    clip = ProceduralAnimatorConfig().build(model).animate(portrait, None, shot)
+    animator = ProceduralAnimatorConfig().build(model)
+    clip = animator.animate(portrait, None, shot)
     finished = time.perf_counter()
     near = distances(portrait, clip)
     captions = [f"{view.name}  {_number(near[view.name])}" for view in VIEWS]
@@ -197,7 +202,8 @@ def examine(
     unit = portrait.face_width_px**2
     areas = {part.name.lower(): float(portrait.masks[part].sum()) / unit for part in MEASURED}
     seconds = tracked - begin, finished - tracked
-    return Result(path.stem, "", near, areas, cut_hair(clip), beside_body(clip, portrait), seconds), portrait
+    surface = measure_surface(animator, portrait, clip)
+    return Result(path.stem, "", near, areas, cut_hair(clip), beside_body(clip, portrait), surface, seconds), portrait
 
 
 def build(path: Path, out: Path) -> Image:
@@ -232,17 +238,23 @@ def table(results: list[Result]) -> str:
         *(part.name.lower() for part in MEASURED),
         "cut hair",
         "beside",
+        "holes",
+        "gaps",
+        "grain",
+        "step",
         "track s",
         "animate s",
     ]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for result in results:
-        if result.distances is None or result.areas is None:
+        if result.distances is None or result.areas is None or result.surface is None:
             lines.append(f"| {result.name} | refused: {result.refused} |" + " |" * (len(heads) - 2))
             continue
         cells = [_number(result.distances[name]) for name in names]
         cells += [f"{area:.2f}" for area in result.areas.values()]
-        cells += [f"{result.cut_hair:.0%}", f"{result.beside:.3f}", *(f"{seconds:.1f}" for seconds in result.seconds)]
+        found = result.surface
+        cells += [f"{result.cut_hair:.0%}", f"{result.beside:.3f}", f"{found.holes:.2%}", f"{found.gaps:.2%}"]
+        cells += [_number(found.grain), _number(found.step), *(f"{seconds:.1f}" for seconds in result.seconds)]
         lines.append(f"| {result.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from perse.attributes import Part
 from perse.data import PartMasks
-from perse.synthesis.procedural.animator.body import SHOULDER_DROPS, SHOULDER_WIDTHS, _behind_the_head, _notches
+from perse.synthesis.procedural.animator.body import (
+    SHOULDER_DROPS,
+    SHOULDER_WIDTHS,
+    _behind_the_head,
+    _notches,
+    _pockets,
+    _under_hair,
+    _without_haze,
+    _without_rims,
+)
 from perse.synthesis.procedural.animator.hair_volume import _EAR_LEVEL, _N_ANGLES, _no_wider_below
-from perse.synthesis.procedural.animator.hanging import _opaque
+from perse.synthesis.procedural.animator.hanging import _beyond_the_edge, _falling_columns, _opaque
 from perse.synthesis.procedural.animator.projection import Picture, prepare_picture
 
 FACE = 60.0
@@ -69,3 +80,61 @@ def test_strands_on_clothes_are_opaque_and_strands_on_air_are_not() -> None:
     alpha = _opaque(picture, Part.HAIR)
     np.testing.assert_allclose(alpha[:2], 0.6, atol=0.01)
     np.testing.assert_allclose(alpha[2:], 1.0, atol=0.01)
+
+
+def test_crumbs_of_background_between_strands_are_no_holes_in_a_shoulder() -> None:
+    labels = np.full((240, 240), Part.BACKGROUND, np.uint8)
+    labels[150:, 40:200] = Part.CLOTHES
+    labels[60:, 170:190] = Part.HAIR
+    labels[170:176, 176:182] = Part.BACKGROUND  # between the strands
+    labels[155:160, 188:215] = Part.BACKGROUND
+    pockets = _pockets(labels, FACE)
+    assert pockets[170:176, 176:182].all()
+    assert not pockets[:150, :168].any() and not pockets[:, 210:].any()  # the wall stays the wall
+
+
+def test_clothes_go_on_some_way_under_the_hair_that_lies_on_them() -> None:
+    picture, _ = person(slice(150, 240))
+    under = _under_hair(picture, np.zeros((240, 240), np.float32), FACE) > 0
+    assert under[200, 150:154].all() and not under[200, 170:].any() and not under[:120].any()
+    assert not under[picture.masks.labels != Part.HAIR].any()
+    above, _ = person(None)
+    labels = above.masks.labels.copy()
+    labels[110 : NECKLINE - 3, 155:180] = Part.HAIR  # short hair ends above the shoulder, with air between
+    apart = SimpleNamespace(masks=SimpleNamespace(labels=labels))
+    assert not _under_hair(apart, np.zeros((240, 240), np.float32), FACE).any()  # type: ignore[arg-type]
+
+
+def test_no_grey_contour_of_hair_stays_on_the_shoulder() -> None:
+    """Alpha beside hair ends within a pixel or two, and thin lines between garment and what continues it are closed."""
+    picture, _ = person(slice(150, 240))
+    alpha, hole = np.zeros((240, 240), np.float32), np.zeros((240, 240), np.float32)
+    alpha[150:, :148], alpha[150:, 148:152], alpha[150:, 152:] = 1, 0.45, 1
+    hole[150:, 152:] = 1
+    closed, grown = _without_rims(_without_haze(alpha, picture), hole, picture)
+    np.testing.assert_allclose(closed[160:, 140:200], 1, atol=1e-6)
+    assert grown[200, 148:152].all()
+    haze = np.tile(np.linspace(1, 0, 240, dtype=np.float32)[:, None], (1, 240))
+    crisp = _without_haze(haze, picture)
+    middling = (crisp[:, 200] > 0.05) & (crisp[:, 200] < 0.95)
+    assert middling.sum() < 0.35 * ((haze[:, 200] > 0.05) & (haze[:, 200] < 0.95)).sum()
+    np.testing.assert_array_equal(crisp[:, 60], haze[:, 60])  # against the wall outlines stay as soft as they are
+
+
+def test_hair_before_the_cheek_hangs_only_where_it_falls_below_the_chin() -> None:
+    drawn = np.zeros((240, 240), bool)
+    drawn[40:120, 90:150] = True
+    there = np.zeros((240, 240), np.float32)
+    there[60:130, 85:95] = 1  # a sideburn
+    there[60:200, 145:160] = 1
+    falls = _falling_columns(there, drawn, FACE)
+    assert falls[120:].all() and not falls[:118].any()
+
+
+def test_a_cloth_that_the_pictures_edge_cuts_goes_on_below_it_and_fades_at_its_sides() -> None:
+    rgb = np.random.default_rng(0).random((100, 100, 3)).astype(np.float32)
+    more, alpha = _beyond_the_edge(rgb, np.ones((100, 100), np.float32))
+    assert more.shape[:2] == alpha.shape and alpha.shape[0] > 140
+    assert alpha[130, 50] == 1 and not alpha[:, [0, -1]].any() and 0 < alpha[50, 6] < 1
+    np.testing.assert_array_equal(more[:100, 1:-1], rgb)
+    np.testing.assert_array_equal(more[100, 1:-1], rgb[99])

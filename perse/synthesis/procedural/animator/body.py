@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from perse.attributes import Part
+from perse.synthesis.procedural.animator.by_example import detail_like, read_example
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import Picture
@@ -27,6 +29,16 @@ _COLLAR_STRIP = (0.12, 0.06)
 _BARE_WIDTHS = 0.06
 """Half the width from which on skin beside the head's own neck is somebody's shoulder, face widths: a neck drawn a
 little wider or narrower than the surface's leaves thinner slivers."""
+
+_RIM_PX = 4
+_UNDER_HAIR = 0.08
+"""How far clothes surely go on under hair, face widths."""
+_AWAY_FROM_HAIR = 0.05
+_HARDLY = 0.02
+"""How much the garment's colours count next to hair, where strands lie on it: only where nothing else is known."""
+_WEAVE = 0.2
+"""The most that a garment's texture lightens or darkens what is continued: prints and folds are not made up."""
+_SEED = 22
 
 SHOULDER_WIDTHS, SHOULDER_DROPS = (0.42, 0.8, 1.05, 1.3), (-0.25, -0.08, 0.08, 0.5)
 """Where shoulders lie beside the neck's middle and below the collar's front, in face widths: biacromial breadth is
@@ -68,10 +80,11 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     clothes = clothes + picture.masks[Part.HAIR] * (picture.masks.labels == Part.CLOTHES)
     neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
     hole = np.maximum(_behind_the_head(picture, drawn, face_width_px), _notches(picture, face_width_px))
+    hole = np.maximum(hole, _under_hair(picture, hole, face_width_px))
     hole = _with_seam(hole, picture, face_width_px)
     alpha = _without_crumbs(np.clip(np.maximum(clothes + neck, hole), 0, 1))
-    known = (clothes > 0.6).astype(np.float32)
-    filled = push_pull(picture.rgb, np.maximum(known * (1 - hole), 1e-5))
+    alpha, hole = _without_rims(_without_haze(alpha, picture), hole, picture)
+    filled = _continued(picture, clothes * (1 - hole), hole, face_width_px)
     inside = cv2.GaussianBlur(hole, (0, 0), 0.8)[..., None]
     labels = np.where(neck > clothes, Part.NECK, Part.CLOTHES)
     return BodyLayer(
@@ -80,6 +93,39 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
         labels=np.where(hole > 0.5, Part.CLOTHES, labels).astype(np.uint8),
         depth=_relief(surface, pose),
     )
+
+
+def _without_haze(alpha: Array, picture: Picture) -> Array:
+    """Alpha [h, w] that ends within a pixel or two beside hair: a garment is as uncertain there as the masks are, and
+    the haze would stand on the shoulder as a grey contour of the hair that has left."""
+    hairy = cv2.dilate(picture.masks[Part.HAIR], _disk(_RIM_PX))
+    return np.asarray(alpha + hairy * (smoothstep(alpha, 0.4, 0.7) - alpha), np.float32)
+
+
+def _without_rims(alpha: Array, hole: Array, picture: Picture) -> tuple[Array, Array]:
+    """Alpha and hole [h, w] without thin half-transparent lines between what is opaque on both sides.
+
+    Between a garment and what is continued behind hair lie pixels that are half of either; they would stand on the
+    shoulder as a grey contour of the hair that has left. Outlines against the background stay soft.
+    """
+    closed = cv2.morphologyEx(alpha, cv2.MORPH_CLOSE, _disk(_RIM_PX), borderType=cv2.BORDER_REPLICATE)
+    rim = (closed > alpha + 0.02) & (closed > 0.9) & np.isin(picture.masks.labels, (Part.CLOTHES, Part.HAIR))
+    return np.where(rim, closed, alpha).astype(np.float32), np.maximum(hole, rim).astype(np.float32)
+
+
+def _continued(picture: Picture, clothes: Array, hole: Array, face_width_px: float) -> Array:
+    """The garment's colours everywhere, its texture in the rows of the hole: [h, w, 3]. Both are read well away from
+    hair, whose strands lie on it."""
+    hairy = cv2.dilate((picture.hanging > 0.3).astype(np.uint8), _disk(_AWAY_FROM_HAIR * face_width_px))
+    known = (clothes > 0.6) * np.where(hairy > 0, _HARDLY, 1.0)
+    tone = push_pull(picture.rgb, np.maximum(known.astype(np.float32), 1e-5))
+    example = read_example(picture.rgb, (known > 0.5).astype(np.float32), least_radius_px=15)
+    rows = np.nonzero(hole.any(1))[0]
+    if example is None or not len(rows):
+        return tone
+    weave = detail_like(example, int(np.ptp(rows)) + 1, hole.shape[1], _SEED)
+    tone[rows[0] : rows[-1] + 1] *= 1 + np.clip(weave, -_WEAVE, _WEAVE)[..., None]
+    return tone
 
 
 def _without_crumbs(alpha: Array) -> Array:
@@ -116,10 +162,37 @@ def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_widt
 
 
 def _notches(picture: Picture, face_width_px: float) -> Array:
-    """Strands lying on a shoulder cut notches into its outline: [h, w] of 0 or 1 where clothes go on below them."""
-    clothes = (picture.masks.labels == Part.CLOTHES).astype(np.uint8)
+    """Strands lying on a shoulder cut notches into its outline: [h, w] of 0 or 1 where clothes go on below them, and
+    below the crumbs of background that are found between strands."""
+    labels = picture.masks.labels
+    clothes = (labels == Part.CLOTHES).astype(np.uint8)
     closed = cv2.morphologyEx(clothes, cv2.MORPH_CLOSE, _disk(0.35 * face_width_px), borderType=cv2.BORDER_REPLICATE)
-    return ((closed > 0) & (picture.masks.labels == Part.HAIR)).astype(np.float32)
+    hidden = (labels == Part.HAIR) | _pockets(labels, face_width_px)
+    return ((closed > 0) & hidden).astype(np.float32)
+
+
+def _under_hair(picture: Picture, hole: Array, face_width_px: float) -> Array:
+    """Clothes go on some way under the hair that lies on them [h, w] of 0 or 1: strands lag, and what they uncover
+    would be a gap."""
+    labels = picture.masks.labels
+    body = ((hole > 0) | (labels == Part.CLOTHES)).astype(np.uint8)
+    body = cv2.morphologyEx(body, cv2.MORPH_OPEN, _disk(_BARE_WIDTHS * face_width_px))
+    hair = (labels == Part.HAIR).astype(np.uint8)
+    grown = body
+    for _ in range(max(1, round(_UNDER_HAIR * face_width_px / 2))):  # not across the air between hair and a shoulder
+        grown = np.maximum(body, cv2.dilate(grown, _disk(2)) * hair)
+    return np.asarray(grown * hair, np.float32)
+
+
+def _pockets(labels: NDArray[np.uint8], face_width_px: float) -> NDArray[np.bool_]:
+    """Background that is enclosed by the person, or all but enclosed: [h, w]. Small, and next to hair."""
+    air = (labels == Part.BACKGROUND).astype(np.uint8)
+    wide = cv2.morphologyEx(air, cv2.MORPH_OPEN, _disk(0.06 * face_width_px), borderType=cv2.BORDER_REPLICATE)
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(wide)
+    large = np.nonzero(stats[:, cv2.CC_STAT_AREA] > (0.35 * face_width_px) ** 2)[0]
+    outside = cv2.dilate(np.isin(pieces, large[large > 0]).astype(np.uint8), _disk(0.06 * face_width_px))
+    hairy = cv2.dilate((labels == Part.HAIR).astype(np.uint8), _disk(0.06 * face_width_px))
+    return np.asarray((air > 0) & (outside == 0) & (hairy > 0))
 
 
 def _with_seam(hole: Array, picture: Picture, face_width_px: float) -> Array:
@@ -153,12 +226,17 @@ def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_], face_width_px: 
     hairy = (labels == Part.HAIR).astype(np.uint8)
     around = cv2.dilate(hairy, _disk(0.06 * face_width_px))[np.maximum(top - 3, 0), np.arange(width)]
     honest &= (above == Part.NECK) | (around == 0)
+    # A column or two between strands say nothing about the shoulder.
+    run = np.ones((1, max(3, round(0.05 * face_width_px))), np.uint8)
+    honest = cv2.morphologyEx(honest.astype(np.uint8)[None], cv2.MORPH_OPEN, run)[0] > 0
     if not honest.any():
         return np.zeros(labels.shape, np.float32)
-    line = _shoulder_line(np.nonzero(honest)[0], top[honest], columns, drawn, hairy > 0, face_width_px)
+    under_hair = (hairy > 0) | (is_clothes & (labels[np.maximum(top - 3, 0), np.arange(width)] == Part.HAIR))
+    line = _shoulder_line(np.nonzero(honest)[0], top[honest], columns, drawn, under_hair, face_width_px)
     below = np.arange(height)[:, None] >= line
     # A veil falls to the arms: what it hides is no plate of clothes.
     hidden = ~np.isin(labels, (Part.BACKGROUND, Part.NECK, Part.CLOTHES, Part.HEADWEAR)) | drawn
+    hidden |= _pockets(labels, face_width_px)
     return (below & hidden & ~is_clothes & (labels != Part.NECK)).astype(np.float32)
 
 
@@ -172,8 +250,8 @@ def _shoulder_line(
 ) -> NDArray[np.float64]:
     """Row at which clothes begin in every column; the picture's height where there are none.
 
-    Between the columns where the edge is `seen` at `heights` it is straight. Where hair hides it, it runs as shoulders
-    do: up along the neck, then down to the arms.
+    Between the columns where the edge is `seen` at `heights` it is straight. Where hair hides it (`hairy`, and clothes
+    whose upper edge is hair's), it runs as shoulders do: up along the neck, then down to the arms.
     """
     height, width = drawn.shape
     middle = float(np.nonzero(drawn)[1].mean()) if drawn.any() else width / 2
@@ -191,6 +269,9 @@ def _shoulder_line(
     order = np.argsort(xs, kind="stable")
     every = np.arange(width)
     line = np.interp(every, xs[order], ys[order])
+    guessed = np.ones(width, bool)
+    guessed[seen] = False
+    line = np.where(guessed, gaussian_filter1d(line, 0.08 * face_width_px, mode="nearest"), line)
     return np.where((every < first) | (every > last), height, line)
 
 

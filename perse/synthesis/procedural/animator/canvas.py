@@ -62,7 +62,9 @@ def paint_head(  # type: ignore[no-untyped-def]
             uint8.
         facing: [n] cosine of normal and view; shade: [n] multipliers.
         outline: [h, w], 1 along the head's outline and 0 inside it.
-        out_rgb, out_alpha, out_parts, out_depth: the buffers; rgb is composited over white already.
+        out_rgb, out_alpha, out_parts, out_depth: the buffers; rgb is composited over white already. What is dressed is
+            painted behind them: taking the neck away by as much as a half-transparent collar covers would let the wall
+            through.
     """
     height, width = face.shape
     th, tw = texture.shape[0], texture.shape[1]
@@ -86,7 +88,7 @@ def paint_head(  # type: ignore[no-untyped-def]
             under = (
                 k00 * dressed[i, j] + k01 * dressed[i, j + 1] + k10 * dressed[i + 1, j] + k11 * dressed[i + 1, j + 1]
             )
-            alpha *= 1 - under / 255.0 * out_alpha[y, x]
+            under /= 255.0
             cosine = w0 * facing[a] + w1 * facing[b] + w2 * facing[c]
             if cosine < _RIM_START and outline[y, x] > 0:
                 edge = outline[y, x] * min((_RIM_START - cosine) / (_RIM_START - _RIM_END), 1.0)
@@ -95,12 +97,16 @@ def paint_head(  # type: ignore[no-untyped-def]
             if alpha <= 0.004:
                 continue
             light = w0 * shade[a] + w1 * shade[b] + w2 * shade[c]
+            behind = 1 - out_alpha[y, x]
             for k in range(3):
                 color = k00 * texture[i, j, k] + k01 * texture[i, j + 1, k]
                 color = (color + k10 * texture[i + 1, j, k] + k11 * texture[i + 1, j + 1, k]) * light
-                out_rgb[y, x, k] = out_rgb[y, x, k] * (1 - alpha) + color * alpha
-            out_alpha[y, x] = 1 - (1 - out_alpha[y, x]) * (1 - alpha)
-            if alpha > 0.5:
+                # In front of what is painted, or behind it and in front of the white wall.
+                over, below = color - out_rgb[y, x, k], behind * (color - 255.0)
+                out_rgb[y, x, k] += alpha * (over + under * (below - over))
+            solid = alpha * (1 - under * out_alpha[y, x])
+            out_alpha[y, x] = 1 - behind * (1 - alpha)
+            if solid > 0.5:
                 out_parts[y, x] = labels[i + (fv > 0.5), j + (fu > 0.5)]
                 out_depth[y, x] = depth[y, x]
 

@@ -2,7 +2,7 @@
 
 The lifted mesh is one star-shaped surface around the skull. Pixels of the head that it does not reach become soft
 sheets in the picture's plane, as deep as the head's outline beside them. They move with the head or the jaw, long hair
-less and less towards the shoulders.
+less and less towards the shoulders. What falls below the chin falls behind the neck too (see `curtain`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from scipy.ndimage import distance_transform_edt
 from perse.attributes import Part
 from perse.data import Attachment
 from perse.head import Joint
+from perse.synthesis.procedural.animator.curtain import LEAST_FALL, Curtain, make_curtain, trace_outline
 from perse.synthesis.procedural.animator.fill import smoothstep
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import Picture
@@ -29,10 +30,14 @@ HANGING = (Part.HAIR, Part.BEARD, Part.HEADWEAR, Part.HEADPHONES, Part.EARRINGS)
 AS_PHOTOGRAPHED = Light(np.array([1, 0, 0, 0, 0, 0, 0, 0, 0], np.float32))
 """The same from everywhere: sheets keep the brightness that the photograph gave them."""
 _THIN = (Part.HEADPHONES, Part.EARRINGS)
+_FALLING = (Part.HAIR, Part.HEADWEAR)
 _CELL_PX = 6
 _OVERLAP_PX = 6
 _LEAST_PX = 60
-_BEHIND_M = 0.003
+_BEYOND_PX, _FADE_PX = 64, 16
+_LOWER_PX = np.array([-8, 16])
+"""Rows about the ears over which hair passes from the lifted head to the sheets."""
+_BEHIND_M, _BEFORE_M = 0.003, 0.004
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,21 @@ class HangingSheet:
 
 def head_drawn(surface: HeadSurface, pose: OwnPose) -> NDArray[np.bool_]:
     """Pixels where the lifted head, without its neck, is seen in the portrait's own pose."""
-    head = np.asarray((surface.head_share[surface.faces] > 0.85).all(1))
-    return np.asarray((pose.fragments.face >= 0) & head[pose.fragments.face])
+    share = pose.fragments.interpolate(surface.faces, surface.head_share[:, None])[..., 0]
+    return np.asarray((pose.fragments.face >= 0) & (share > 0.85))
+
+
+def ears_row(surface: HeadSurface, pose: OwnPose) -> int:
+    """The picture's row at the middle of the ears, below which hair hangs instead of lying on the head."""
+    return int(pose.pixels[surface.ears if surface.ears.any() else surface.outer, 1].mean())
 
 
 def hang_sheets(
-    surface: HeadSurface, pose: OwnPose, picture: Picture, joints: NDArray[np.float32]
+    surface: HeadSurface,
+    pose: OwnPose,
+    picture: Picture,
+    joints: NDArray[np.float32],
+    face_width_px: float,
 ) -> tuple[HangingSheet, ...]:
     """Sheets for all parts that stick out of the lifted head.
 
@@ -58,16 +72,79 @@ def hang_sheets(
         joints: [j, 4, 4] rest-to-world transforms of the portrait's own pose.
     """
     drawn = head_drawn(surface, pose)
+    below_ears = smoothstep(np.arange(len(drawn)), *_LOWER_PX + ears_row(surface, pose))[:, None]
     sheets = []
     for part in HANGING:
-        left = picture.masks[part] * ~drawn
+        there = _opaque(picture, part)
+        # Strands before the cheek and the jaw hang as well: what is painted on the skin would turn away with it.
+        falls = _falling_columns(there, drawn, face_width_px) if part in _FALLING else np.zeros(drawn.shape[1], bool)
+        hangs = np.where(drawn, below_ears * falls, 1)
+        left = there * hangs
         shape = np.ones((2, 2) if part in _THIN else (7, 7), np.uint8)
         core = cv2.morphologyEx((left > 0.4).astype(np.uint8), cv2.MORPH_OPEN, shape)
-        if core.sum() >= _LEAST_PX:
-            joint = Joint.JAW if part is Part.BEARD else Joint.NECK
-            attachment = _sheet(pose, picture, part, core, drawn, joints[joint])
-            sheets.append(HangingSheet(attachment, joint))
+        if core.sum() < _LEAST_PX:
+            continue
+        joint = Joint.JAW if part is Part.BEARD else Joint.NECK
+        if part in _FALLING and drawn.any():
+            curtain = _curtain(surface, pose, picture, part, core, drawn, joints[joint], face_width_px)
+            sheets += [HangingSheet(layer, joint) for layer in curtain]
+        before = drawn & (hangs > 0)
+        sheets.append(HangingSheet(_sheet(pose, picture, part, core, drawn, before, joints[joint]), joint))
     return tuple(sheets)
+
+
+def _falling_columns(there: Array, drawn: NDArray[np.bool_], face_width_px: float) -> NDArray[np.bool_]:
+    """Columns of the sides of the face on which a part [h, w] falls below the chin, [w]."""
+    falls = np.zeros(drawn.shape[1], bool)
+    if drawn.any():
+        rows, columns = np.nonzero(drawn)
+        below, middle = there[int(rows.max() + LEAST_FALL * face_width_px) :], int(columns.mean())
+        for side in (slice(None, middle), slice(middle, None)):
+            falls[side] = (below[:, side] > 0.4).sum() > (0.1 * face_width_px) ** 2
+    return falls
+
+
+def _curtain(
+    surface: HeadSurface,
+    pose: OwnPose,
+    picture: Picture,
+    part: Part,
+    core: NDArray[np.uint8],
+    drawn: NDArray[np.bool_],
+    transform: NDArray[np.float32],
+    face_width_px: float,
+) -> list[Attachment]:
+    """What falls behind the neck and its darker lining; none for what does not fall below the chin."""
+    middle = float(np.nonzero(drawn)[1].mean())
+    outline = trace_outline(core, drawn, ears_row(surface, pose), middle, face_width_px)
+    if outline is None:
+        return []
+    depth = _depth(pose, drawn, np.zeros_like(drawn))
+    rows = np.arange(outline.top, outline.top + len(outline.left))
+    edges = []
+    for columns in (outline.left, outline.right):
+        column = np.clip(columns.astype(int), 0, depth.shape[1] - 1)
+        edges.append(_unproject(pose, np.stack([columns, rows.astype(np.float64)], -1), depth[rows, column]))
+    curtain = make_curtain(surface, pose, picture, part, outline, (edges[0], edges[1]), transform)
+    return [_hung(piece, part, drawn, transform) for piece in (curtain, curtain.lining())]
+
+
+def _hung(curtain: Curtain, part: Part, drawn: NDArray[np.bool_], transform: NDArray[np.float32]) -> Attachment:
+    rows, columns = curtain.world.shape[:2]
+    weight = np.repeat(_follows(curtain.heights, part, drawn)[:, None], columns, 1)
+    v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(1e-4, 1 - 1e-4, columns), indexing="ij")
+    return _attached(
+        f"{part.name.lower()} behind the neck", part, curtain.world, weight, np.stack([u, v], -1), curtain.texture,
+        -curtain.inwards.mean((0, 1)), transform,
+    )  # fmt: skip
+
+
+def _follows(heights: NDArray[np.float64], part: Part, drawn: NDArray[np.bool_]) -> Array:
+    """How far what hangs at these pixel rows follows the head: long hair less and less towards the shoulders."""
+    if part not in _FALLING or not drawn.any():
+        return np.ones(heights.shape, np.float32)
+    rows = np.nonzero(drawn)[0]
+    return np.asarray(1 - 0.75 * smoothstep(heights, rows.max(), rows.max() + 0.35 * np.ptp(rows)), np.float32)
 
 
 def _sheet(
@@ -76,39 +153,61 @@ def _sheet(
     part: Part,
     core: NDArray[np.uint8],
     drawn: NDArray[np.bool_],
+    before: NDArray[np.bool_],
     transform: NDArray[np.float32],
 ) -> Attachment:
     reach = 2 * _OVERLAP_PX + 1
     grown = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     alpha = _opaque(picture, part) * np.clip(cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 2.0) * 1.6 - 0.3, 0, 1)
+    rgb, alpha = _beyond_the_edge(picture.rgb, alpha)
     rows, columns = np.nonzero(alpha > 0.02)
     top, bottom = int(rows.min()), int(rows.max()) + 1
-    left, right = int(columns.min()), int(columns.max()) + 1
+    left, right = int(columns.min()) - 1, int(columns.max()) + 2  # u wraps around
     x = np.linspace(left, right, max(2, (right - left) // _CELL_PX + 1))
     y = np.linspace(top, bottom, max(2, (bottom - top) // _CELL_PX + 1))
     nodes = np.stack(np.meshgrid(x, y), -1)
-    depth = _depth(pose, drawn)[
-        np.clip(nodes[..., 1].astype(int), 0, len(drawn) - 1), np.clip(nodes[..., 0].astype(int), 0, len(drawn[0]) - 1)
-    ]
-    world = _unproject(pose, nodes, depth)
-    weight = np.ones(nodes.shape[:2], np.float32)
-    if part is Part.HAIR and drawn.any():
-        chin = float(np.nonzero(drawn)[0].max())
-        weight = 1 - 0.75 * smoothstep(nodes[..., 1], chin, chin + 0.35 * np.ptp(np.nonzero(drawn)[0]))
-    normal = pose.eye - world.mean((0, 1))
-    normal /= np.linalg.norm(normal)
-    rest = _to_rest(world.reshape(-1, 3), weight.ravel(), transform)
-    texture = np.concatenate([picture.rgb, 255 * alpha[..., None]], -1)[top:bottom, left:right]
+    pixels = nodes - [1, 0]
+    row, column = (np.clip(pixels[..., k].astype(int), 0, drawn.shape[1 - k] - 1) for k in (1, 0))
+    world = _unproject(pose, pixels, _depth(pose, drawn, before)[row, column])
+    texture = np.concatenate([rgb, 255 * alpha[..., None]], -1)[top:bottom, left:right]
     uvs = (nodes - [left, top]) / [right - left, bottom - top]
-    uvs[..., 0] = np.clip(uvs[..., 0], 1e-4, 1 - 1e-4)  # u wraps around
+    uvs[..., 0] = np.clip(uvs[..., 0], 1e-4, 1 - 1e-4)
+    normal = pose.eye - world.mean((0, 1))
+    weight = _follows(pixels[..., 1], part, drawn)
+    return _attached(f"hanging {part.name.lower()}", part, world, weight, uvs, texture, normal, transform)
+
+
+def _beyond_the_edge(rgb: Array, alpha: Array) -> tuple[Array, Array]:
+    """Strands or a cloth that the picture's edge cuts: mirrored below it and faded at its sides. Turned, they would end
+    in a straight line. The picture becomes higher by `_BEYOND_PX` and wider by a clear column on either side."""
+    aside = np.minimum(np.arange(alpha.shape[1]), np.arange(alpha.shape[1])[::-1])
+    alpha = alpha * smoothstep(aside, 0, _FADE_PX)
+    rgb = cv2.copyMakeBorder(rgb, 0, _BEYOND_PX, 1, 1, cv2.BORDER_REFLECT)
+    alpha = cv2.copyMakeBorder(alpha, 0, _BEYOND_PX, 0, 0, cv2.BORDER_REFLECT)
+    return rgb, cv2.copyMakeBorder(alpha, 0, 0, 1, 1, cv2.BORDER_CONSTANT, value=0)
+
+
+def _attached(
+    name: str,
+    part: Part,
+    world: NDArray[np.float64],
+    weight: Array,
+    uvs: NDArray[np.float64],
+    texture: NDArray[np.floating],
+    normal: NDArray[np.floating],
+    transform: NDArray[np.float32],
+) -> Attachment:
+    """A grid of nodes [rows, columns, 3] in the portrait's own pose as an attachment, which lives in rest pose."""
+    rest = _to_rest(world.reshape(-1, 3), weight.ravel(), transform)
     n = len(rest)
+    normal = normal / np.linalg.norm(normal)
     return Attachment(
-        name=f"hanging {part.name.lower()}",
+        name=name,
         part=part,
         vertices=rest,
         normals=np.repeat((normal @ transform[:3, :3])[None], n, 0).astype(np.float32),
         tangents=np.repeat(np.array([[0, -1, 0]], np.float32), n, 0),
-        faces=_grid_faces(len(y), len(x)),
+        faces=_grid_faces(*world.shape[:2]),
         uvs=uvs.reshape(-1, 2).astype(np.float32),
         texture=np.clip(np.round(texture), 0, 255).astype(np.uint8),
         head_weight=weight.ravel().astype(np.float32),
@@ -123,12 +222,16 @@ def _opaque(picture: Picture, part: Part) -> Array:
     return np.asarray(alpha + picture.masks[Part.CLOTHES] * (picture.masks.labels == part), np.float32)
 
 
-def _depth(pose: OwnPose, drawn: NDArray[np.bool_]) -> Array:
-    """Depth of the head's surface, continued beyond its outline, a little behind it: the head stays in front."""
+def _depth(pose: OwnPose, drawn: NDArray[np.bool_], before: NDArray[np.bool_]) -> Array:
+    """Depth of the head's surface, continued beyond its outline, a little behind it: the head stays in front, but for
+    the pixels `before` which the sheet lies on it."""
     index = distance_transform_edt(~drawn, return_distances=False, return_indices=True)
     depth = np.where(drawn, pose.fragments.depth, 0)[tuple(index)].astype(np.float32)
     smooth = cv2.GaussianBlur(depth, (0, 0), 6)
-    return np.where(drawn, np.maximum(depth, smooth), smooth) + np.float32(_BEHIND_M)
+    behind = np.where(drawn, np.maximum(depth, smooth), smooth) + np.float32(_BEHIND_M)
+    front = np.where(drawn, np.minimum(depth, smooth), smooth) - np.float32(_BEFORE_M)
+    share = cv2.GaussianBlur(before.astype(np.float32), (0, 0), 3)
+    return np.asarray(behind + share * (front - behind), np.float32)
 
 
 def _unproject(pose: OwnPose, pixels: NDArray[np.float64], depth: Array) -> NDArray[np.float64]:

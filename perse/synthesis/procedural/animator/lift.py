@@ -8,6 +8,7 @@
       ├─ complexion ─► colours of hidden skin and hair ─► atlas ─┐
       ├─ closed lids, eyes, teeth ───────────────────────────────┼─► texture sheet
       └─ body layer ─────────────────────────────────────────────┘
+    what hangs ─ sheets beside the face, a curtain behind the neck
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ from perse.synthesis.procedural.animator.skin_and_hair import paint_atlas, read_
 from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
 from perse.synthesis.procedural.animator.texture_sheet import Patch, assemble, flat_patch
 from perse.synthesis.procedural.scene import Light, fit_light
-from perse.tracking.crop import surely_shown
 from perse.tracking.landmarks import LEFT_IRIS, LEFT_IRIS_CENTER, RIGHT_IRIS, RIGHT_IRIS_CENTER
 
 Array = NDArray[np.float32]
@@ -142,9 +142,8 @@ def dress(
     seen = project_mesh(surface, pose, picture)
     complexion = read_complexion(surface, pose, picture, seen, geometry.cover, light)
     texels = project_texels(surface, pose, picture)
-    atlas = paint_atlas(
-        surface, pose, picture, texels, complexion, surely_shown(portrait.inside, portrait.face_width_px)
-    )
+    body = build_body(surface, pose, picture, portrait.face_width_px)
+    atlas = paint_atlas(surface, pose, picture, texels, complexion, body.alpha * (body.labels == Part.CLOTHES))
     sheet = assemble(surface, atlas, _patches(surface, portrait, pose, picture, geometry))
     return LiftedPortrait(
         surface=surface,
@@ -159,8 +158,8 @@ def dress(
         rim=sheet.rim,
         labels=sheet.labels,
         lids=close_lids(surface, picture, seen, complexion, atlas.rgb),
-        body=build_body(surface, pose, picture, portrait.face_width_px),
-        sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait)),
+        body=body,
+        sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait), portrait.face_width_px),
         light=light,
     )
 

@@ -18,6 +18,9 @@ from perse.synthesis.procedural.animator.surface import HeadSurface
 
 Array = NDArray[np.float32]
 
+_SPECK = 0.02
+"""Pieces of clothes smaller than this share of the largest one are flecks of the masks."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -29,7 +32,7 @@ class Picture:
         matte: [h, w] float32, the person's alpha.
         solid: [h, w] float32, 1 well inside the person.
         cover: [h, w] float32, hair and headwear.
-        clothes: [h, w] float32.
+        clothes: [h, w] float32, without specks.
         hanging: [h, w] float32, hair and beard.
     """
 
@@ -57,9 +60,22 @@ def prepare_picture(image: NDArray[np.uint8], masks: PartMasks) -> Picture:
         matte=matte,
         solid=cv2.GaussianBlur(core, (0, 0), 0.7),
         cover=sum_of(masks, COVERS),
-        clothes=masks[Part.CLOTHES],
+        clothes=_garment(masks),
         hanging=sum_of(masks, (Part.HAIR, Part.BEARD)),
     )
+
+
+def _garment(masks: PartMasks) -> Array:
+    """Clothes without specks [h, w]: a mole or a necklace's shade on the throat is no collar, and is no hole in it."""
+    found = (masks[Part.CLOTHES] > 0.3).astype(np.uint8)
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(found)
+    if count < 3:
+        return masks[Part.CLOTHES]
+    sizes = stats[:, cv2.CC_STAT_AREA]
+    specks = 1 + np.nonzero(sizes[1:] < _SPECK * sizes[1:].max())[0]
+    near = cv2.dilate(np.isin(pieces, specks).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    gone = near & np.isin(pieces, [0, *specks])
+    return np.where(gone, 0, masks[Part.CLOTHES]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -88,8 +104,9 @@ def project_points(pose: OwnPose, picture: Picture, points: Array, facing: Array
     pixels = flat[..., :2]
     seen = pose.visible(flat)
     covered = sample(picture.cover, pixels)
-    # Hair is trusted nearly to its outline, where it shows its silhouette; skin there would be smeared.
-    ramp = covered * smoothstep(facing, 0.04, 0.22) + (1 - covered) * smoothstep(facing, 0.12, 0.42)
+    # Hair is trusted nearer to its outline than skin, but not up to it: a turn by 40 degrees stretches what is seen at
+    # a cosine of .1 more than tenfold, the background between its strands included.
+    ramp = covered * smoothstep(facing, 0.12, 0.36) + (1 - covered) * smoothstep(facing, 0.12, 0.42)
     solid = np.clip(2 * sample(picture.solid, pixels) - 1 + 0.6 * covered, 0, 1)
     clothes = np.clip(2 * sample(picture.clothes, pixels), 0, 1) * smoothstep(share, 0.85, 0.97)
     # Hair and beard before the neck hang from the head (see `hanging`): they are not painted on the neck.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from perse.attributes import Part
+from perse.synthesis.procedural.animator.by_example import read_example
 from perse.synthesis.procedural.animator.fill import blurred_within, grain, smoothstep, strand_noise
 from perse.synthesis.procedural.animator.hair_detail import borrowed_detail, on_strands, strand_frame
 from perse.synthesis.procedural.animator.hair_volume import sum_of
@@ -33,6 +34,13 @@ _TURNED_TO_CAMERA = (-0.3, -0.15)
 _MOVES_WITH_HEAD = (0.5, 0.8)
 """Share of the head's turn between which the neck's surface leaves the place that the photograph shows it at."""
 _WORN = (Part.BEARD, Part.CLOTHES)
+_SOFTER = 0.8
+"""Detail of guessed hair as a share of its example's: the example lies where light shows its strands best."""
+_FALLING = 0.15
+"""Share of a cloth's area below the chin from which on it is a veil rather than a cap."""
+_LEAST_KNOWN = 0.03
+_SCREEN, _ROUNDS = 0.03, 40
+"""How fast a step of colour at the border of what is seen is forgotten: by half every 2 to 3 cm of the mesh."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,8 @@ def read_complexion(
     """Read colours off the photograph where vertices are seen and continue them over the hidden ones."""
     skin_mask = sum_of(picture.masks, (Part.SKIN, Part.NOSE, Part.EARS, Part.NECK)) * picture.solid
     beard_mask = picture.masks[Part.BEARD] * picture.solid
-    hair_mask = picture.cover * picture.solid
+    veiled = _falls(surface, picture, seen)
+    hair_mask = (picture.masks[Part.HEADWEAR] if veiled else picture.cover) * picture.solid
     shade = light.shade(pose.normals)[:, None]
     skin, skin_known = _read(picture, skin_mask, seen)
     hair, hair_known = _read(picture, hair_mask, seen)
@@ -78,8 +87,9 @@ def read_complexion(
     worn[throat, 0] = 0  # beards grow on the jaw; what hangs before the neck hangs from there
     worn_known[throat] = np.maximum(worn_known[throat], 0.2)
     worn = extend(worn, worn_known, surface.average, surface.outer)
-    smooth_cover = _smooth_cover(surface, picture, seen)
+    smooth_cover = _smooth_cover(surface, picture, seen, veiled=veiled)
     tone = np.clip(albedo * np.clip(shade, 0.3, 1.2), 0, 255)
+    tone = _meeting(surface, tone, skin, skin_known)
     if beard_known.sum() > 8:
         bearded = smoothstep(worn[:, 0], 0.4, 0.7)[:, None]
         beard_tone = extend(beard_color, beard_known, surface.average, surface.outer, softness=0.3)
@@ -95,13 +105,23 @@ def read_complexion(
     )
 
 
-def _smooth_cover(surface: HeadSurface, picture: Picture, seen: Projection) -> Array:
+def _smooth_cover(surface: HeadSurface, picture: Picture, seen: Projection, *, veiled: bool) -> Array:
     """Headwear as a share of the cover: read where the cover is seen, continued around the head, [n]."""
     cover = sample(picture.cover, seen.pixels)
     share = np.clip(sample(picture.masks[Part.HEADWEAR], seen.pixels) / np.maximum(cover, 0.1), 0, 1)
     known = (4 * seen.trust * (cover > 0.5)).astype(np.float32)
+    if veiled:
+        return np.asarray(np.clip(known, 0, 1) * share + 1 - np.clip(known, 0, 1), np.float32)
     around = _around(surface, share[:, None].astype(np.float32), known, rounds=3)
     return np.clip(around[:, 0], 0, 1)
+
+
+def _falls(surface: HeadSurface, picture: Picture, seen: Projection) -> bool:
+    """Whether the headwear is a cloth that falls below the chin: hair that shows at its front has none behind."""
+    head = surface.outer & (surface.head_share > 0.85)
+    chin = int(np.clip(seen.pixels[head, 1].max(), 0, picture.matte.shape[0] - 1))
+    worn = picture.masks[Part.HEADWEAR] > 0.5
+    return bool(worn[chin:].sum() > _FALLING * max(int(worn.sum()), 1))
 
 
 AROUND = 6
@@ -137,7 +157,19 @@ def _hair_tone(surface: HeadSurface, hair: Array, known: Array, smooth_cover: Ar
     typical = (known[:, None] * hair).sum(0) / known.sum()
     stays = smoothstep(extend(known, 1 + 0 * known, surface.average, surface.outer, softness=30.0), 0.0, 1.0)[:, None]
     stays = np.maximum(stays, smooth_cover[:, None])
-    return (stays * near + (1 - stays) * (0.45 * near + 0.55 * typical)).astype(np.float32)
+    tone = stays * near + (1 - stays) * (0.45 * near + 0.55 * typical)
+    return _meeting(surface, tone, hair, known)
+
+
+def _meeting(surface: HeadSurface, tone: Array, seen: Array, known: Array) -> Array:
+    """Hidden colours [n, 3] that meet those `seen` where these are `known` [n], and go over to themselves away from
+    there (the membrane of Pérez et al. 2003, with a screen; Jacobi's iteration, since it reaches a few edges only)."""
+    weight = known[:, None]
+    pinned = weight * np.where(weight > _LEAST_KNOWN, seen - tone, 0).astype(np.float32)
+    step = pinned / (weight + 1)
+    for _ in range(_ROUNDS):
+        step = (pinned + (1 - _SCREEN) * (surface.average @ step)) / (weight + 1)
+    return np.clip(tone + step * surface.outer[:, None], 0, 255).astype(np.float32)
 
 
 def _read(picture: Picture, mask: Array, seen: Projection) -> tuple[Array, Array]:
@@ -178,13 +210,12 @@ class PaintedAtlas:
 
 
 def paint_atlas(
-    surface: HeadSurface, pose: OwnPose, picture: Picture, texels: Projection, complexion: Complexion, surely: Array
+    surface: HeadSurface, pose: OwnPose, picture: Picture, texels: Projection, complexion: Complexion, garment: Array
 ) -> PaintedAtlas:
     """Blend the projected photograph with the continuation.
 
     Args:
-        surely: [h, w] of the picture in [0, 1], where background is background: not beyond the photograph's border, nor
-            so near to it that the person fades out there.
+        garment: [h, w] of the picture in [0, 1], clothes and what is continued of them behind the head and its hair.
     """
     rng = np.random.default_rng(_NOISE_SEED)
     c = complexion
@@ -199,19 +230,19 @@ def paint_atlas(
     texels = replace(texels, trust=texels.trust * (1 - _foreign(picture, texels, photo, fields[..., :3])))
     trust = texels.trust[..., None]
     seen_hair = texels.trust * sample(picture.cover, texels.pixels)
-    loose = sample(picture.masks[Part.HAIR], texels.pixels)
-    relief = borrowed_detail(frame, photo, np.where(texels.facing > 0.35, texels.trust * loose, 0))
-    relief = (relief + 0.3 * c.hair_contrast * strands[..., None]) * (1 - 0.9 * smooth_cover)[..., None]
-    hair = fields[..., 3:6] * (1 + np.clip(relief, -0.6, 0.8))
+    example = read_example(picture.rgb, picture.masks[Part.HAIR] * picture.solid)
+    relief = c.hair_contrast * strands if example is None else borrowed_detail(frame, example, _NOISE_SEED)
+    loose = _SOFTER * (1 - 0.9 * smoothstep(smooth_cover, 0.2, 0.5))
+    hair = fields[..., 3:6] * (1 + np.clip(relief * loose, -0.6, 0.8))[..., None]
     hairy_hidden = smoothstep(cover + 0.04 * strands, 0.4, 0.6)
     hairy = seen_hair + (1 - texels.trust) * hairy_hidden
     hidden = hair * hairy_hidden[..., None] + skin * (1 - hairy_hidden[..., None])
-    dressed = _dressed(picture, texels, clothes, share)
+    dressed = _dressed(picture, texels, clothes, share, garment)
     shown = trust * (1 - dressed[..., None])  # under a collar there is skin, which shows when the head turns
     rgb = np.clip(shown * photo + (1 - shown) * hidden, 0, 255).astype(np.float32)
     return PaintedAtlas(
         rgb=rgb,
-        alpha=(smoothstep(share, 0.05, 0.16) * _within_person(picture, texels, share, surely)).astype(np.float32),
+        alpha=(smoothstep(share, 0.05, 0.16) * _within_person(picture, texels, share)).astype(np.float32),
         dressed=dressed,
         rim=_rim(picture, texels, hairy, strands, smooth_cover),
         labels=_labels(surface, picture, texels, hairy_hidden, smooth_cover, beard, share),
@@ -228,20 +259,22 @@ def _foreign(picture: Picture, texels: Projection, photo: Array, skin: Array) ->
     return slanted * smoothstep(difference, 0.18, 0.35) * sample(bare, texels.pixels)
 
 
-def _within_person(picture: Picture, texels: Projection, share: Array, surely: Array) -> Array:
-    """0 on the lower neck's texels, front and back, that lie where the photograph shows background: [h, w] in [0, 1].
+def _within_person(picture: Picture, texels: Projection, share: Array) -> Array:
+    """0 on the lower neck's texels, front and back, that lie where the photograph shows nobody: [h, w] in [0, 1].
 
     The head model's bust is one of an average body, seen from the front; who stands aslant has no shoulder there
-    (the visual hull: nothing of a body projects outside of its silhouette, Laurentini 1994).
+    (the visual hull: nothing of a body projects outside of its silhouette, Laurentini 1994). Towards the photograph's
+    border the person fades out, and the bust with it.
     """
-    background = (1 - smoothstep(sample(picture.matte, texels.pixels), 0.3, 0.7)) * sample(surely, texels.pixels)
-    return np.asarray(1 - background * (1 - smoothstep(share, *_MOVES_WITH_HEAD)), np.float32)
+    nobody = 1 - smoothstep(sample(picture.matte, texels.pixels), 0.1, 0.9)
+    return np.asarray(1 - nobody * (1 - smoothstep(share, *_MOVES_WITH_HEAD)), np.float32)
 
 
-def _dressed(picture: Picture, texels: Projection, clothes: Array, share: Array) -> Array:
+def _dressed(picture: Picture, texels: Projection, clothes: Array, share: Array, garment: Array) -> Array:
     """Skin of the neck is drawn with the head; clothes on it are left to the body layer, which stands still."""
     dressed = texels.trust * np.clip(sample(picture.clothes, texels.pixels), 0, 1)
-    dressed = dressed + (1 - texels.trust) * smoothstep(clothes, 0.4, 0.6)
+    behind = sample(garment * (picture.masks.labels == Part.HAIR), texels.pixels) * smoothstep(texels.facing, 0.0, 0.2)
+    dressed = dressed + (1 - texels.trust) * np.maximum(smoothstep(clothes, 0.4, 0.6), behind)
     dressed = cv2.GaussianBlur(dressed, (0, 0), 1.5) * (1 - smoothstep(share, 0.85, 0.97))
     return smoothstep(dressed, 0.1, 0.4).astype(np.float32)
 
