@@ -99,12 +99,6 @@ def test_hair_that_ends_at_the_chin_has_no_curtain() -> None:
     assert trace_outline(*hanging(125, 130), 80, 120.0, FACE) is None
 
 
-def test_a_fleck_on_a_sleeve_is_no_long_hair() -> None:
-    core, drawn = hanging(125, 130)
-    core[170:200, 40:60] = 1
-    assert trace_outline(core, drawn, 80, 120.0, FACE) is None
-
-
 def test_hair_over_one_shoulder_ends_at_the_nape_on_the_other() -> None:
     outline = trace_outline(*hanging(90, 220), 80, 120.0, FACE)
     assert outline is not None

@@ -18,7 +18,7 @@ from perse.synthesis.procedural.animator.body import (
     _without_haze,
     _without_rims,
 )
-from perse.synthesis.procedural.animator.hair_volume import _EAR_LEVEL, _N_ANGLES, _no_wider_below
+from perse.synthesis.procedural.animator.hair_volume import _EAR_LEVEL, _N_ANGLES, _no_wider_below, joined
 from perse.synthesis.procedural.animator.hanging import _beyond_the_edge, _falling_columns, _opaque
 from perse.synthesis.procedural.animator.projection import Picture, prepare_picture
 
@@ -138,3 +138,14 @@ def test_a_cloth_that_the_pictures_edge_cuts_goes_on_below_it_and_fades_at_its_s
     assert alpha[130, 50] == 1 and not alpha[:, [0, -1]].any() and 0 < alpha[50, 6] < 1
     np.testing.assert_array_equal(more[:100, 1:-1], rgb)
     np.testing.assert_array_equal(more[100, 1:-1], rgb[99])
+
+
+def test_hair_behind_an_arm_and_flecks_on_a_sleeve_stay_with_the_body() -> None:
+    drawn = np.zeros((240, 240), bool)
+    drawn[40:120, 90:150] = True
+    hair = np.zeros((240, 240), np.float32)
+    hair[60:200, 148:160] = 1
+    hair[160:180, 40:70] = 1
+    hair[170:173, 70:150] = 1  # a line of mixed pixels along a seam ties nothing
+    together = joined(hair, drawn)
+    assert together[60:200, 148:160].all() and not together[160:180, 40:70].any() and together[drawn].all()

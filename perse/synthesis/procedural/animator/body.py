@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from perse.attributes import Part
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
+from perse.synthesis.procedural.animator.hair_volume import joined
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
@@ -81,12 +82,14 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
     hole = np.maximum(_behind_the_head(picture, drawn, face_width_px), _notches(picture, face_width_px))
     hole = np.maximum(hole, _under_hair(picture, hole, face_width_px))
+    behind = picture.masks[Part.HAIR] * ~joined(picture.masks[Part.HAIR], drawn)
+    hole = hole * (behind < 0.5)
     hole = _with_seam(hole, picture, face_width_px)
-    alpha = _without_crumbs(np.clip(np.maximum(clothes + neck, hole), 0, 1))
+    alpha = _without_crumbs(np.clip(np.maximum(clothes + neck + behind, hole), 0, 1))
     alpha, hole = _without_rims(_without_haze(alpha, picture), hole, picture)
     filled = _continued(picture, clothes * (1 - hole), hole, face_width_px)
     inside = cv2.GaussianBlur(hole, (0, 0), 0.8)[..., None]
-    labels = np.where(neck > clothes, Part.NECK, Part.CLOTHES)
+    labels = np.where(behind > 0.5, Part.HAIR, np.where(neck > clothes, Part.NECK, Part.CLOTHES))
     return BodyLayer(
         rgb=(picture.rgb * (1 - inside) + filled * inside).astype(np.float32),
         alpha=alpha,

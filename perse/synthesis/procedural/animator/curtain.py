@@ -91,10 +91,9 @@ def trace_outline(
     """Follow the outer edges of what hangs; None where nothing hangs below the chin.
 
     Args:
-        core: [h, w] of 0 or 1, what hangs off the head; drawn: [h, w], the head itself.
+        core: [h, w] of 0 or 1, what hangs off the head (and together with it); drawn: [h, w], the head itself.
         axis: the column of the head's middle.
     """
-    core = _of_the_head(core, drawn)
     chin = int(np.nonzero(drawn.any(1))[0].max())
     columns = np.arange(core.shape[1])
     sides = (columns < axis, columns >= axis)
@@ -116,13 +115,6 @@ def trace_outline(
     # Where hair falls on one side alone, the rest of it ends at the nape.
     ends = [max(low, chin + 0.1 * face_width_px) - ears_row for low in lowest]
     return CurtainOutline(ears_row, edges[0], edges[1], (ends[0], ends[1]))
-
-
-def _of_the_head(core: NDArray[np.uint8], drawn: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """What hangs together with the head [h, w]: a fleck of the masks on a sleeve is no long hair."""
-    near = cv2.dilate(((core > 0) | drawn).astype(np.uint8), np.ones((5, 5), np.uint8))
-    pieces = cv2.connectedComponents(near)[1]
-    return np.asarray(core * np.isin(pieces, np.unique(pieces[drawn])), np.uint8)
 
 
 def _widening(aside: Floats, drawn: NDArray[np.bool_], axis: float) -> Floats:

@@ -94,6 +94,17 @@ def sum_of(masks: PartMasks, parts: tuple[Part, ...]) -> NDArray[np.float32]:
     return np.clip(masks.soft[list(parts)].astype(np.float32).sum(0) / 255, 0, 1)
 
 
+def joined(part: NDArray[np.float32], drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where a part [h, w] hangs together with the head, or is not there at all: [h, w].
+
+    Hair that comes out behind a shoulder or an arm stays with the body, and so does a fleck of the masks on a sleeve.
+    """
+    solid = cv2.morphologyEx((part > 0.4).astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    near = cv2.dilate(np.maximum(solid, drawn), np.ones((5, 5), np.uint8))
+    pieces = cv2.connectedComponents(near)[1]
+    return np.isin(pieces, [0, *np.unique(pieces[drawn])])
+
+
 def find_cover(
     surface: HeadSurface,
     pose: OwnPose,

@@ -19,6 +19,7 @@ from perse.data import Attachment
 from perse.head import Joint
 from perse.synthesis.procedural.animator.curtain import LEAST_FALL, Curtain, make_curtain, trace_outline
 from perse.synthesis.procedural.animator.fill import smoothstep
+from perse.synthesis.procedural.animator.hair_volume import joined
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
@@ -76,6 +77,8 @@ def hang_sheets(
     sheets = []
     for part in HANGING:
         there = _opaque(picture, part)
+        if part is Part.HAIR:
+            there = there * joined(there, drawn)
         # Strands before the cheek and the jaw hang as well: what is painted on the skin would turn away with it.
         falls = _falling_columns(there, drawn, face_width_px) if part in _FALLING else np.zeros(drawn.shape[1], bool)
         hangs = np.where(drawn, below_ears * falls, 1)
