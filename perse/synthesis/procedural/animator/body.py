@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from perse.attributes import Part
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
-from perse.synthesis.procedural.animator.hair_volume import joined
+from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
@@ -32,7 +32,7 @@ _BARE_WIDTHS = 0.06
 little wider or narrower than the surface's leaves thinner slivers."""
 
 _RIM_PX = 4
-_UNDER_HAIR = 0.08
+_UNDER_HAIR = 0.18
 """How far clothes surely go on under hair, face widths."""
 _AWAY_FROM_HAIR = 0.05
 _HARDLY = 0.02
@@ -81,8 +81,10 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     clothes = clothes + picture.masks[Part.HAIR] * (picture.masks.labels == Part.CLOTHES)
     neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
     hole = np.maximum(_behind_the_head(picture, drawn, face_width_px), _notches(picture, face_width_px))
-    hole = np.maximum(hole, _under_hair(picture, hole, face_width_px))
-    behind = picture.masks[Part.HAIR] * ~joined(picture.masks[Part.HAIR], drawn)
+    together = joined(picture.masks[Part.HAIR], drawn)
+    falls = falling_columns(picture.masks[Part.HAIR] * together, drawn, face_width_px)
+    hole = np.maximum(hole, _under_hair(picture, hole, face_width_px) * falls)
+    behind = picture.masks[Part.HAIR] * ~together
     hole = hole * (behind < 0.5)
     hole = _with_seam(hole, picture, face_width_px)
     alpha = _without_crumbs(np.clip(np.maximum(clothes + neck + behind, hole), 0, 1))

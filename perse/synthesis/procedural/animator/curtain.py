@@ -20,7 +20,7 @@ from perse.attributes import Part
 from perse.render.mesh import project_vertices
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
 from perse.synthesis.procedural.animator.fill import smoothstep, strand_noise
-from perse.synthesis.procedural.animator.hair_volume import COVERS
+from perse.synthesis.procedural.animator.hair_volume import COVERS, LEAST_FALL
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
@@ -28,8 +28,6 @@ from perse.synthesis.procedural.animator.surface import HeadSurface
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
-LEAST_FALL = 0.25
-"""Hair that ends higher than this below the chin, in face widths, is no long hair."""
 _NECK_HALF = 0.36
 """Half the width of what a neck hides, in face widths: the curtain's edge on a side where no hair is seen to fall."""
 _NARROWER = 0.94

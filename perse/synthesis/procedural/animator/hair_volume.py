@@ -28,6 +28,8 @@ ATOP = (Part.HEADPHONES, Part.EARRINGS)
 """Parts that hide what is below them without saying what it is."""
 HEAD_PARTS = (*COVERS, Part.SKIN, Part.BROWS, Part.EYES, Part.NOSE, Part.MOUTH, Part.EARS, Part.BEARD)
 
+LEAST_FALL = 0.25
+"""Hair that ends higher than this below the chin, in face widths, is no long hair."""
 _N_ANGLES = 240
 _ROUNDS = 5
 _ABOVE_FOREHEAD = 0.55  # of the height from the ears to the crown
@@ -103,6 +105,17 @@ def joined(part: NDArray[np.float32], drawn: NDArray[np.bool_]) -> NDArray[np.bo
     near = cv2.dilate(np.maximum(solid, drawn), np.ones((5, 5), np.uint8))
     pieces = cv2.connectedComponents(near)[1]
     return np.isin(pieces, [0, *np.unique(pieces[drawn])])
+
+
+def falling_columns(there: NDArray[np.float32], drawn: NDArray[np.bool_], face_width_px: float) -> NDArray[np.bool_]:
+    """Columns of the sides of the face on which a part [h, w] falls below the chin, [w]."""
+    falls = np.zeros(drawn.shape[1], bool)
+    if drawn.any():
+        rows, columns = np.nonzero(drawn)
+        below, middle = there[int(rows.max() + LEAST_FALL * face_width_px) :], int(columns.mean())
+        for side in (slice(None, middle), slice(middle, None)):
+            falls[side] = (below[:, side] > 0.4).sum() > (0.1 * face_width_px) ** 2
+    return falls
 
 
 def find_cover(

@@ -17,9 +17,9 @@ from scipy.ndimage import distance_transform_edt
 from perse.attributes import Part
 from perse.data import Attachment
 from perse.head import Joint
-from perse.synthesis.procedural.animator.curtain import LEAST_FALL, Curtain, make_curtain, trace_outline
+from perse.synthesis.procedural.animator.curtain import Curtain, make_curtain, trace_outline
 from perse.synthesis.procedural.animator.fill import smoothstep
-from perse.synthesis.procedural.animator.hair_volume import joined
+from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
@@ -80,7 +80,7 @@ def hang_sheets(
         if part is Part.HAIR:
             there = there * joined(there, drawn)
         # Strands before the cheek and the jaw hang as well: what is painted on the skin would turn away with it.
-        falls = _falling_columns(there, drawn, face_width_px) if part in _FALLING else np.zeros(drawn.shape[1], bool)
+        falls = falling_columns(there, drawn, face_width_px) if part in _FALLING else np.zeros(drawn.shape[1], bool)
         hangs = np.where(drawn, below_ears * falls, 1)
         left = there * hangs
         shape = np.ones((2, 2) if part in _THIN else (7, 7), np.uint8)
@@ -94,17 +94,6 @@ def hang_sheets(
         before = drawn & (hangs > 0)
         sheets.append(HangingSheet(_sheet(pose, picture, part, core, drawn, before, joints[joint]), joint))
     return tuple(sheets)
-
-
-def _falling_columns(there: Array, drawn: NDArray[np.bool_], face_width_px: float) -> NDArray[np.bool_]:
-    """Columns of the sides of the face on which a part [h, w] falls below the chin, [w]."""
-    falls = np.zeros(drawn.shape[1], bool)
-    if drawn.any():
-        rows, columns = np.nonzero(drawn)
-        below, middle = there[int(rows.max() + LEAST_FALL * face_width_px) :], int(columns.mean())
-        for side in (slice(None, middle), slice(middle, None)):
-            falls[side] = (below[:, side] > 0.4).sum() > (0.1 * face_width_px) ** 2
-    return falls
 
 
 def _curtain(
