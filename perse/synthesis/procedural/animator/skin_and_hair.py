@@ -39,6 +39,7 @@ _SOFTER = 0.8
 _FALLING = 0.15
 """Share of a cloth's area below the chin from which on it is a veil rather than a cap."""
 _LEAST_KNOWN = 0.03
+"""Trust from which on a colour that was read pins the guess."""
 _SCREEN, _ROUNDS = 0.03, 40
 """How fast a step of colour at the border of what is seen is forgotten: by half every 2 to 3 cm of the mesh."""
 
