@@ -15,8 +15,8 @@ from jaxtyping import install_import_hook
 from numpy.typing import NDArray
 
 CONVERTED = (
-    "avatar", "data", "evaluation", "export", "features", "gaussians", "geometry", "head", "identity", "losses", "morphing",
-    "render", "report", "synthesis/clip_check.py", "synthesis/motion", "synthesis/procedural/attachments",
+    "avatar", "data", "evaluation", "export", "features", "gaussians", "geometry", "head", "identity", "losses",
+    "morphing", "render", "report", "synthesis/clip_check.py", "synthesis/motion", "synthesis/procedural/attachments",
     "synthesis/production", "synthesis/screen.py", "training", "viewing",
 )  # fmt: skip
 """Parts of `perse` whose signatures give shapes. In tests every call is held to them; `test_shapes` shows it."""

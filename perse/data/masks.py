@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import UInt8
@@ -33,7 +34,7 @@ class PartMasks:
         """One part as float32 [h, w] in [0, 1]."""
         return self.soft[part].astype(np.float32) / np.float32(255)
 
-    @property
+    @cached_property
     def labels(self) -> ByteMask:
         """Hard part map [h, w]: the strongest part of each pixel."""
         return self.soft.argmax(0).astype(np.uint8)
