@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep, to_gray
 from perse.tracking.frame import FaceCoordinates
+from perse.tracking.strands import hair_or_cloth, place_of_cloth, shoulder_lift
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -26,6 +27,10 @@ ENDED = 5.0
 """Log prior against hair below the chin on a side where none comes down past the cheek."""
 ENDED_AREA = 0.005
 """Such hair in squared face widths from which on the estimate is made again."""
+LOOKS_TRUST = 0.5
+"""The same for texture and colour together, which are averages over neighbours anyway."""
+COLLAR = 5.0
+"""Log prior against hair in front of the throat, under the jaw: a collar in the jaw's shadow looks like hair."""
 COLOR_TRUST = 0.6
 """Neighbouring pixels repeat each other's evidence, so one pixel's log-likelihood counts less than in full."""
 
@@ -68,6 +73,9 @@ def estimate_materials(
         priors = _below_curtain(priors, curtain, small_across, small_down, frame)
         priors[Material.HAIR] -= ENDED * ended
         posterior = _estimate(colors, gray, priors, seeds, present, radius)
+    if curtain.any():
+        free = present & (face < 0.3) & (posterior[Material.SKIN] < 0.5)
+        posterior = _by_their_looks(posterior, lab, gray, free, curtain, priors, (small_across, small_down), frame)
     full = to_gray(image)
     radius = max(2, round(0.02 * frame.width_px))
     sharp = np.stack(
@@ -135,6 +143,35 @@ def _below_curtain(priors: Floats, curtain: Floats, across: Floats, down: Floats
     loose = -0.6 * depth - 3.0 * smoothstep(np.abs(across), 1.5, 2.0)
     priors[Material.HAIR] = (1 - inside) * priors[Material.HAIR] + inside * loose
     return priors
+
+
+def _by_their_looks(
+    posterior: Floats,
+    lab: Floats,
+    gray: Floats,
+    free: NDArray[np.bool_],
+    curtain: Floats,
+    priors: Floats,
+    place: tuple[Floats, Floats],
+    frame: FaceCoordinates,
+) -> Floats:
+    """The posterior [3, h, w] with hair and clothes below the mouth parted again, by texture as well as colour."""
+    hair, clothes = posterior[Material.HAIR], posterior[Material.CLOTHES]
+    odds = hair_or_cloth(lab, hair, clothes, free, curtain, place, frame)
+    if odds is None:
+        return posterior
+    across, down = np.abs(place[0]), place[1]
+    throat = smoothstep(across, 0.5, 0.3) * smoothstep(down, frame.mouth, frame.chin - 0.1)
+    throat *= smoothstep(down, frame.chin + 0.8, frame.chin + 0.2)
+    logits = LOOKS_TRUST * odds + priors[Material.HAIR] - COLLAR * throat - place_of_cloth(*place, frame)
+    share = np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
+    share = guided_filter(gray, share, max(2, round(0.02 * frame.width_px)), 2e-3)
+    lifted = shoulder_lift(place[0])
+    low = smoothstep(down, frame.mouth - lifted, frame.chin - lifted)
+    parted = posterior.copy()
+    parted[Material.HAIR] = hair + low * ((hair + clothes) * share - hair)
+    parted[Material.CLOTHES] = clothes + low * ((hair + clothes) * (1 - share) - clothes)
+    return parted
 
 
 def _with_curtain(
