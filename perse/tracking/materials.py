@@ -44,14 +44,16 @@ class Material(IntEnum):
 
 
 def estimate_materials(
-    image: Image, lab: Floats, person: Floats, hull: Floats, frame: FaceCoordinates
+    image: Image, lab: Floats, person: Floats, hull: Floats, frame: FaceCoordinates, hands: Floats | None = None
 ) -> dict[Material, Floats]:
     """Probabilities [h, w] that sum to one; only meaningful where there is a person.
 
     Args:
         lab: [h, w, 3] CIELAB.
         person, hull: [h, w] in [0, 1], matte and face contour.
+        hands: [h, w] in [0, 1], where a hand was seen.
     """
+    hands = np.zeros_like(person) if hands is None else hands
     height, width = person.shape
     half = (width // 2, height // 2)
 
@@ -59,7 +61,7 @@ def estimate_materials(
         return np.asarray(cv2.resize(values, half, interpolation=cv2.INTER_AREA), np.float32)
 
     small_across, small_down = shrink(frame.across), shrink(frame.down)
-    priors = np.stack([shrink(prior) for prior in _priors(hull, frame)])
+    priors = np.stack([shrink(prior) for prior in _priors(hull, hands, frame)])
     colors, present, face = shrink(lab), shrink(person) > 0.6, shrink(hull)
     gray = np.asarray(shrink(lab[..., 0]) / 100, np.float32)
     seeds = _seeds(colors, present, face, small_across, small_down, frame)
@@ -207,7 +209,7 @@ def _loose_hair(hair: Floats, person: Floats, frame: FaceCoordinates) -> Floats:
     return np.where(low & ~near_head, hair, 0).astype(np.float32)
 
 
-def _priors(hull: Floats, frame: FaceCoordinates) -> list[Floats]:
+def _priors(hull: Floats, hands: Floats, frame: FaceCoordinates) -> list[Floats]:
     """Log prior of each material at each pixel, from anatomy alone."""
     across, down = np.abs(frame.across), frame.down
     face = smoothstep(hull, 0.3, 0.9)
@@ -224,7 +226,7 @@ def _priors(hull: Floats, frame: FaceCoordinates) -> list[Floats]:
         * smoothstep(down, frame.chin + 0.75, frame.chin + 0.35)
     )
     ears = smoothstep(across, 0.75, 0.6) * smoothstep(down, -0.4, -0.25) * smoothstep(down, 0.65, 0.5)
-    allowed = np.maximum.reduce([face, neck, 0.75 * ears, 0.8 * forehead, shoulders])
+    allowed = np.maximum.reduce([face, neck, 0.75 * ears, 0.8 * forehead, shoulders, hands])
     skin = -4.5 * (1 - allowed) + 2.0 * inner
     # Hair: anywhere around the head; not on the face below the brows, rarely far below the chin.
     far = smoothstep(np.hypot(across, np.maximum(-down, 0) * 0.9), 0.75, 1.3)
