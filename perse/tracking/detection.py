@@ -153,7 +153,7 @@ def points_of(answer: Any, image: Image) -> Points | None:
 
 
 def detect_hands(image: Image) -> list[Points]:
-    """Landmarks [21, 2] in pixels of each hand in an image [h, w, 3]: wrist, then four of each finger from the thumb."""
+    """Landmarks [21, 2] in pixels of each hand in an image [h, w, 3]: the wrist, then four a finger, thumb first."""
     height, width = image.shape[:2]
     found = _HANDS.process(image).multi_hand_landmarks or ()
     return [np.array([[p.x * width, p.y * height] for p in hand.landmark], np.float32) for hand in found]

@@ -48,7 +48,7 @@ def test_without_hair_there_is_nothing_to_see_through() -> None:
 
 def test_strands_before_the_wall_stay_and_the_wall_between_them_goes() -> None:
     """Hair over a third of a patch in lines of three pixels: their mean colour is neither hair's nor the wall's."""
-    lab, person = scene(WALL, WALL)
+    _, person = scene(WALL, WALL)
     image = np.empty((256, 256, 3), np.float32)
     image[:] = WALL
     image[60:220, 70:190] = HAIR
