@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.tracking.bare_shoulders import bare_share
 from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep, to_gray
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.strands import hair_or_cloth, place_of_cloth, shoulder_lift
@@ -78,6 +79,10 @@ def estimate_materials(
     if curtain.any():
         free = present & (face < 0.3) & (posterior[Material.SKIN] < 0.5)
         posterior = _by_their_looks(posterior, lab, gray, free, curtain, priors, (small_across, small_down), frame)
+        hair = posterior[Material.HAIR]
+        bare = hair * bare_share(colors, hair * present, seeds[Material.SKIN], curtain, small_down, frame)
+        posterior[Material.SKIN] += bare
+        posterior[Material.HAIR] -= bare
     full = to_gray(image)
     radius = max(2, round(0.02 * frame.width_px))
     sharp = np.stack(

@@ -22,6 +22,7 @@ from perse.tracking.exposure import brightened
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.hands import find_hands
 from perse.tracking.headwear import find_headwear
+from perse.tracking.islands import without_islands
 from perse.tracking.kinds import FoundKinds, Kind
 from perse.tracking.materials import Material, estimate_materials
 from perse.tracking.person import person_matte, soften_hair_edge
@@ -81,7 +82,7 @@ class ProceduralParser:
         beard = beard_mask(image, lab, landmarks_px, frame, person)
         skin_parts = self._split_skin(lab, landmarks_px, frame, hull, hands)
         shares = _kinds(person, materials, hair, headwear, beard, skin_parts[Part.MOUTH])
-        return FoundKinds(shares, person, skin_parts)
+        return FoundKinds(without_islands(shares, frame.width_px), person, skin_parts)
 
     def _split_skin(
         self, lab: Floats, points: Floats, frame: FaceCoordinates, hull: Floats, hands: Floats
