@@ -133,13 +133,14 @@ def _ear_zone(frame: FaceCoordinates, hull: Floats) -> Floats:
 
 
 def _neck_zone(points: Floats, frame: FaceCoordinates, hull: Floats) -> Floats:
-    """Below the jaw line and outside the face."""
+    """Below the jaw line and outside the face, and beside it from the chin down: shoulders, also raised ones."""
     jaw = points[list(marks.JAW_LINE), :2]
     jaw = jaw[4:-4]  # without the part beside the ears
     height, width = hull.shape
     below = np.concatenate([jaw, [[jaw[-1, 0] - 2 * width, height * 2]], [[jaw[0, 0] + 2 * width, height * 2]]])
     zone = contour_mask(below.astype(np.float32), hull.shape, feather_px=0.01 * frame.width_px, smooth=False)
-    return (zone * (1 - smoothstep(hull, 0.3, 0.9))).astype(np.float32)
+    shoulders = smoothstep(np.abs(frame.across), 0.55, 0.7) * smoothstep(frame.down, frame.chin - 0.15, frame.chin)
+    return (np.maximum(zone, shoulders) * (1 - smoothstep(hull, 0.3, 0.9))).astype(np.float32)
 
 
 def _kinds(
