@@ -22,6 +22,9 @@ Points = NDArray[np.float32]
 MIN_CONFIDENCE = 0.3
 """Low on purpose: a doubtful face is better refused later with a reason (too small, turned away) than not seen."""
 
+MIN_HAND_CONFIDENCE = 0.5
+"""mediapipe's default: a hand that is made up would take an ear away."""
+
 
 @dataclass(frozen=True)
 class FaceBox:
@@ -101,6 +104,12 @@ _FACE_MESH = Shared(
     )
 )
 
+_HANDS = Shared(
+    lambda solutions: solutions.hands.Hands(
+        static_image_mode=True, max_num_hands=2, model_complexity=0, min_detection_confidence=MIN_HAND_CONFIDENCE
+    )
+)
+
 _SELFIE = Shared(lambda solutions: solutions.selfie_segmentation.SelfieSegmentation(model_selection=0))
 
 
@@ -141,6 +150,13 @@ def points_of(answer: Any, image: Image) -> Points | None:
         return None
     points = answer.multi_face_landmarks[0].landmark
     return np.array([[p.x * width, p.y * height, p.z * width] for p in points], np.float32)
+
+
+def detect_hands(image: Image) -> list[Points]:
+    """Landmarks [21, 2] in pixels of each hand in an image [h, w, 3]: the wrist, then four a finger, thumb first."""
+    height, width = image.shape[:2]
+    found = _HANDS.process(image).multi_hand_landmarks or ()
+    return [np.array([[p.x * width, p.y * height] for p in hand.landmark], np.float32) for hand in found]
 
 
 def landmarks_in_window(image: Image, left: float, top: float, size: float, resolution: int = 768) -> Points | None:

@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.tracking.bare_shoulders import bare_share
 from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep, to_gray
 from perse.tracking.frame import FaceCoordinates
+from perse.tracking.strands import hair_or_cloth, place_of_cloth, shoulder_lift
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -26,6 +28,10 @@ ENDED = 5.0
 """Log prior against hair below the chin on a side where none comes down past the cheek."""
 ENDED_AREA = 0.005
 """Such hair in squared face widths from which on the estimate is made again."""
+LOOKS_TRUST = 0.5
+"""The same for texture and colour together, which are averages over neighbours anyway."""
+COLLAR = 5.0
+"""Log prior against hair in front of the throat, under the jaw: a collar in the jaw's shadow looks like hair."""
 COLOR_TRUST = 0.6
 """Neighbouring pixels repeat each other's evidence, so one pixel's log-likelihood counts less than in full."""
 
@@ -39,14 +45,16 @@ class Material(IntEnum):
 
 
 def estimate_materials(
-    image: Image, lab: Floats, person: Floats, hull: Floats, frame: FaceCoordinates
+    image: Image, lab: Floats, person: Floats, hull: Floats, frame: FaceCoordinates, hands: Floats | None = None
 ) -> dict[Material, Floats]:
     """Probabilities [h, w] that sum to one; only meaningful where there is a person.
 
     Args:
         lab: [h, w, 3] CIELAB.
         person, hull: [h, w] in [0, 1], matte and face contour.
+        hands: [h, w] in [0, 1], where a hand was seen.
     """
+    hands = np.zeros_like(person) if hands is None else hands
     height, width = person.shape
     half = (width // 2, height // 2)
 
@@ -54,7 +62,7 @@ def estimate_materials(
         return np.asarray(cv2.resize(values, half, interpolation=cv2.INTER_AREA), np.float32)
 
     small_across, small_down = shrink(frame.across), shrink(frame.down)
-    priors = np.stack([shrink(prior) for prior in _priors(hull, frame)])
+    priors = np.stack([shrink(prior) for prior in _priors(hull, hands, frame)])
     colors, present, face = shrink(lab), shrink(person) > 0.6, shrink(hull)
     gray = np.asarray(shrink(lab[..., 0]) / 100, np.float32)
     seeds = _seeds(colors, present, face, small_across, small_down, frame)
@@ -68,6 +76,13 @@ def estimate_materials(
         priors = _below_curtain(priors, curtain, small_across, small_down, frame)
         priors[Material.HAIR] -= ENDED * ended
         posterior = _estimate(colors, gray, priors, seeds, present, radius)
+    if curtain.any():
+        free = present & (face < 0.3) & (posterior[Material.SKIN] < 0.5)
+        posterior = _by_their_looks(posterior, lab, gray, free, curtain, priors, (small_across, small_down), frame)
+        hair = posterior[Material.HAIR]
+        bare = hair * bare_share(colors, hair * present, seeds[Material.SKIN], curtain, small_down, frame)
+        posterior[Material.SKIN] += bare
+        posterior[Material.HAIR] -= bare
     full = to_gray(image)
     radius = max(2, round(0.02 * frame.width_px))
     sharp = np.stack(
@@ -137,6 +152,35 @@ def _below_curtain(priors: Floats, curtain: Floats, across: Floats, down: Floats
     return priors
 
 
+def _by_their_looks(
+    posterior: Floats,
+    lab: Floats,
+    gray: Floats,
+    free: NDArray[np.bool_],
+    curtain: Floats,
+    priors: Floats,
+    place: tuple[Floats, Floats],
+    frame: FaceCoordinates,
+) -> Floats:
+    """The posterior [3, h, w] with hair and clothes below the mouth parted again, by texture as well as colour."""
+    hair, clothes = posterior[Material.HAIR], posterior[Material.CLOTHES]
+    odds = hair_or_cloth(lab, hair, clothes, free, curtain, place, frame)
+    if odds is None:
+        return posterior
+    across, down = np.abs(place[0]), place[1]
+    throat = smoothstep(across, 0.5, 0.3) * smoothstep(down, frame.mouth, frame.chin - 0.1)
+    throat *= smoothstep(down, frame.chin + 0.8, frame.chin + 0.2)
+    logits = LOOKS_TRUST * odds + priors[Material.HAIR] - COLLAR * throat - place_of_cloth(*place, frame)
+    share = np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
+    share = guided_filter(gray, share, max(2, round(0.02 * frame.width_px)), 2e-3)
+    lifted = shoulder_lift(place[0])
+    low = smoothstep(down, frame.mouth - lifted, frame.chin - lifted)
+    parted = posterior.copy()
+    parted[Material.HAIR] = hair + low * ((hair + clothes) * share - hair)
+    parted[Material.CLOTHES] = clothes + low * ((hair + clothes) * (1 - share) - clothes)
+    return parted
+
+
 def _with_curtain(
     colors: Floats,
     posterior: Floats,
@@ -170,7 +214,7 @@ def _loose_hair(hair: Floats, person: Floats, frame: FaceCoordinates) -> Floats:
     return np.where(low & ~near_head, hair, 0).astype(np.float32)
 
 
-def _priors(hull: Floats, frame: FaceCoordinates) -> list[Floats]:
+def _priors(hull: Floats, hands: Floats, frame: FaceCoordinates) -> list[Floats]:
     """Log prior of each material at each pixel, from anatomy alone."""
     across, down = np.abs(frame.across), frame.down
     face = smoothstep(hull, 0.3, 0.9)
@@ -187,7 +231,7 @@ def _priors(hull: Floats, frame: FaceCoordinates) -> list[Floats]:
         * smoothstep(down, frame.chin + 0.75, frame.chin + 0.35)
     )
     ears = smoothstep(across, 0.75, 0.6) * smoothstep(down, -0.4, -0.25) * smoothstep(down, 0.65, 0.5)
-    allowed = np.maximum.reduce([face, neck, 0.75 * ears, 0.8 * forehead, shoulders])
+    allowed = np.maximum.reduce([face, neck, 0.75 * ears, 0.8 * forehead, shoulders, hands])
     skin = -4.5 * (1 - allowed) + 2.0 * inner
     # Hair: anywhere around the head; not on the face below the brows, rarely far below the chin.
     far = smoothstep(np.hypot(across, np.maximum(-down, 0) * 0.9), 0.75, 1.3)

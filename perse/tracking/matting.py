@@ -30,7 +30,7 @@ def refine_alpha(lab: Floats, alpha: Floats, band_px: float) -> Floats:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     inner = cv2.erode((alpha > 0.5).astype(np.uint8), kernel) > 0
     outer = cv2.dilate((alpha > 0.5).astype(np.uint8), kernel) == 0
-    front, back = _spread_color(lab, inner, 1.5 * band_px), _spread_color(lab, outer, 1.5 * band_px)
+    front, back = spread_color(lab, inner, 1.5 * band_px), spread_color(lab, outer, 1.5 * band_px)
     difference = front - back
     contrast = (difference * difference).sum(-1)
     along = ((lab - back) * difference).sum(-1) / np.maximum(contrast, 1e-3)
@@ -42,7 +42,7 @@ def refine_alpha(lab: Floats, alpha: Floats, band_px: float) -> Floats:
     return np.where(band, np.clip(mixed, 0, 1), alpha).astype(np.float32)
 
 
-def _spread_color(lab: Floats, region: NDArray[np.bool_], sigma: float) -> Floats:
+def spread_color(lab: Floats, region: NDArray[np.bool_], sigma: float) -> Floats:
     """Colours of a region continued beyond it by normalised blurs, near pixels first."""
     weight = region.astype(np.float32)
     result = np.zeros_like(lab)

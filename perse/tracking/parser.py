@@ -20,7 +20,9 @@ from perse.tracking.beard import beard_mask
 from perse.tracking.colors import blur, smoothstep, to_lab
 from perse.tracking.exposure import brightened
 from perse.tracking.frame import FaceCoordinates
+from perse.tracking.hands import find_hands
 from perse.tracking.headwear import find_headwear
+from perse.tracking.islands import without_islands
 from perse.tracking.kinds import FoundKinds, Kind
 from perse.tracking.materials import Material, estimate_materials
 from perse.tracking.person import person_matte, soften_hair_edge
@@ -67,25 +69,26 @@ class ProceduralParser:
             image, frame.width_px, smoothstep(certain, 0.4, 0.9), probability=seen.likely, possible=seen.possible
         )
         real = person if inside is None else person * (inside > 0)  # what was made up teaches no colours
-        materials = estimate_materials(image, lab, real, hull, frame)
+        hands = find_hands(image) * (1 - hull)
+        materials = estimate_materials(image, lab, real, hull, frame, hands)
         headwear = find_headwear(lab, person, person * materials[Material.HAIR], materials[Material.SKIN], frame)
         hair = materials[Material.HAIR] * (1 - headwear)
         if headwear.any():
             # A hat taught the hair model wrong colours: learn again from what is left.
-            materials = estimate_materials(image, lab, real * (1 - headwear), hull, frame)
+            materials = estimate_materials(image, lab, real * (1 - headwear), hull, frame, hands)
             hair = materials[Material.HAIR] * (1 - headwear)
         person = without_background(lab, person, hair, frame.width_px)
         person = soften_hair_edge(lab, person, hair, frame.width_px)
         beard = beard_mask(image, lab, landmarks_px, frame, person)
-        skin_parts = self._split_skin(image, lab, landmarks_px, frame, hull)
+        skin_parts = self._split_skin(lab, landmarks_px, frame, hull, hands)
         shares = _kinds(person, materials, hair, headwear, beard, skin_parts[Part.MOUTH])
-        return FoundKinds(shares, person, skin_parts)
+        return FoundKinds(without_islands(shares, frame.width_px), person, skin_parts)
 
     def _split_skin(
-        self, image: Image, lab: Floats, points: Floats, frame: FaceCoordinates, hull: Floats
+        self, lab: Floats, points: Floats, frame: FaceCoordinates, hull: Floats, hands: Floats
     ) -> dict[Part, Floats]:
         """Soft masks inside the skin; what none of them claims is `Part.SKIN`."""
-        shape = image.shape[:2]
+        shape = lab.shape[:2]
         feather = 0.008 * frame.width_px
 
         def loop(indices: tuple[int, ...], grow: float) -> Floats:
@@ -100,8 +103,8 @@ class ProceduralParser:
             Part.EYES: eyes,
             Part.BROWS: brows,
             Part.NOSE: landmark_mask(points, marks.NOSE, shape, grow=1.04, feather_px=2 * feather),
-            Part.EARS: _ear_zone(frame, hull),
-            Part.NECK: _neck_zone(points, frame, hull),
+            Part.EARS: _ear_zone(frame, hull) * (1 - hands),
+            Part.NECK: np.maximum(_neck_zone(points, frame, hull), hands),
         }
 
     def _brow(self, lab: Floats, points: Floats, loop: tuple[int, ...], frame: FaceCoordinates) -> Floats:
@@ -130,13 +133,14 @@ def _ear_zone(frame: FaceCoordinates, hull: Floats) -> Floats:
 
 
 def _neck_zone(points: Floats, frame: FaceCoordinates, hull: Floats) -> Floats:
-    """Below the jaw line and outside the face."""
+    """Below the jaw line and outside the face, and beside it from the chin down: shoulders, also raised ones."""
     jaw = points[list(marks.JAW_LINE), :2]
     jaw = jaw[4:-4]  # without the part beside the ears
     height, width = hull.shape
     below = np.concatenate([jaw, [[jaw[-1, 0] - 2 * width, height * 2]], [[jaw[0, 0] + 2 * width, height * 2]]])
     zone = contour_mask(below.astype(np.float32), hull.shape, feather_px=0.01 * frame.width_px, smooth=False)
-    return (zone * (1 - smoothstep(hull, 0.3, 0.9))).astype(np.float32)
+    shoulders = smoothstep(np.abs(frame.across), 0.55, 0.7) * smoothstep(frame.down, frame.chin - 0.15, frame.chin)
+    return (np.maximum(zone, shoulders) * (1 - smoothstep(hull, 0.3, 0.9))).astype(np.float32)
 
 
 def _kinds(

@@ -1,7 +1,8 @@
 """Background that shows through loose hair: taken out of the person's matte where the colours near by say so.
 
 The person network counts everything between loose strands and the head as the person; a wall seen there would turn
-with the hair, as a patch of the wall's colour.
+with the hair, as a patch of the wall's colour. Wherever the wall's colour is a serious candidate, a pixel's alpha is
+its place between the wall's and the hair's colours near by (the compositing equation): strands stay, the wall goes.
 """
 
 from __future__ import annotations
@@ -11,13 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep
+from perse.tracking.matting import spread_color
 
 Floats = NDArray[np.float32]
 
 REACH_WIDTHS = 0.35
 """How far the background's colour is carried into the hair, face widths, standard deviation."""
-LIKELIER_BY = 2.0
-"""A pixel is background when its colour is e² times likelier in the background near by than in the hair."""
+CANDIDATE = -5.0
+"""Log-likelihood by which a pixel's colour may be likelier in the hair than in the background near by and still be a
+mixture of both: strands thinner than a pixel are."""
+CERTAIN = -4.0
+"""The same for hair that is certain, and teaches the hair's colour near by."""
+NEAR_WIDTHS = 0.06
+"""Over what distance colours of hair and background are carried, face widths."""
+STRANDS = (0.4, 0.95)
+"""Places between background (0) and hair (1) over which alpha rises: a wisp that is half wall would shine in the wall's
+colour."""
 NOISE = 40.0
 """Variance (CIELAB) that even a flat wall has in a JPEG."""
 ALIKE = 2.5
@@ -45,16 +55,32 @@ def without_background(lab: Floats, person: Floats, hair: Floats, width_px: floa
     if model is None or (core & alike).sum() > LARGEST_SHARE * core.sum():
         return person
     likelier = background - model.log_likelihood(smooth)
-    seen = smoothstep(likelier - LIKELIER_BY, -1.0, 1.0) * smoothstep(hair, 0.3, 0.7) * (person > 0.02)
-    seen = guided_filter(np.asarray(lab[..., 0] / 100, np.float32), seen, max(2, round(0.015 * width_px)), 1e-3)
-    seen = seen * _beside_background(seen > 0.5, person, width_px)
-    return (person * (1 - smoothstep(seen, 0.3, 0.8))).astype(np.float32)
+    mixed = smoothstep(likelier - CANDIDATE, -1.0, 1.0) * smoothstep(hair, 0.3, 0.7) * (person > 0.02)
+    mixed = guided_filter(np.asarray(lab[..., 0] / 100, np.float32), mixed, max(2, round(0.015 * width_px)), 1e-3)
+    mixed = mixed * _beside_background(mixed > 0.5, person, width_px)
+    if not mixed.any():
+        return person
+    alpha = _between(lab, _outside(person), core & (likelier < CERTAIN), NEAR_WIDTHS * width_px)
+    return (person * (1 - smoothstep(mixed, 0.2, 0.6) * (1 - smoothstep(alpha, *STRANDS)))).astype(np.float32)
+
+
+def _between(lab: Floats, back: NDArray[np.bool_], front: NDArray[np.bool_], sigma: float) -> Floats:
+    """Where colours lie [h, w] between those of the background near by (0) and of the hair near by (1)."""
+    behind = spread_color(lab, back, sigma)
+    difference = spread_color(lab, front, sigma) - behind
+    along = ((lab - behind) * difference).sum(-1) / np.maximum((difference * difference).sum(-1), 1e-3)
+    return np.asarray(along, np.float32)
+
+
+def _outside(person: Floats) -> NDArray[np.bool_]:
+    """[h, w], what is background for certain."""
+    return np.asarray(cv2.dilate(person, np.ones((5, 5), np.uint8)) < 0.02)
 
 
 def _background_likelihood(lab: Floats, person: Floats, reach: float, hair: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """Log-likelihood [h, w] of each pixel's colour under the background around it, -inf where none is near or where its
     hue is that of hair [n, 3]; and where the colour lies within `ALIKE` deviations of it."""
-    weight = (cv2.dilate(person, np.ones((5, 5), np.uint8)) < 0.02).astype(np.float32)
+    weight = _outside(person).astype(np.float32)
     near = blur(weight, reach)
     amount = np.maximum(near, 1e-4)[..., None]
     mean = blur(lab * weight[..., None], reach) / amount

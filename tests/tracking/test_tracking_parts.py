@@ -18,6 +18,7 @@ from perse.tracking.crop import FADE_WIDTHS, end_softly
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.headwear import HeadwearSigns, find_headwear
 from perse.tracking.materials import find_curtain, hair_ends
+from perse.tracking.parser import _neck_zone
 from perse.tracking.part_picture import PALETTE, corrected, draw_parts, open_parts, read_parts
 from perse.tracking.polygons import landmark_mask
 
@@ -162,3 +163,14 @@ def test_a_moustache_begins_at_the_nostrils(tracked_astronaut: TrackedPortrait) 
     assert found[moustache].mean() > 0.8
     below_nostrils = moustache & (frame.down < frame.nose + 0.03)
     assert below_nostrils.sum() > 100 and found[below_nostrils].mean() > 0.6
+
+
+def test_a_bare_shoulder_belongs_to_the_body(tracked_astronaut: TrackedPortrait) -> None:
+    """Beside the chin, where a line from the jaw's end leaves it above the neck: it would turn with the head."""
+    points, shape = tracked_astronaut.landmarks_px, tracked_astronaut.masks.labels.shape
+    frame = FaceCoordinates.of(points, shape)  # type: ignore[arg-type]
+    hull = landmark_mask(points, marks.FACE_OVAL, shape)  # type: ignore[arg-type]
+    zone = _neck_zone(points, frame, hull)
+    shoulder = (np.abs(frame.across) > 0.9) & (frame.down > frame.chin + 0.02) & (frame.down < frame.chin + 0.2)
+    assert zone[shoulder].min() > 0.95
+    assert zone[(np.abs(frame.across) > 0.4) & (frame.down < frame.mouth)].max() < 0.1

@@ -44,3 +44,16 @@ def test_a_wall_of_the_hairs_hue_takes_nothing_away() -> None:
 def test_without_hair_there_is_nothing_to_see_through() -> None:
     lab, person = scene(WALL, WALL)
     assert without_background(lab, person, np.zeros_like(person), 100.0) is person
+
+
+def test_strands_before_the_wall_stay_and_the_wall_between_them_goes() -> None:
+    """Hair over a third of a patch in lines of three pixels: their mean colour is neither hair's nor the wall's."""
+    _, person = scene(WALL, WALL)
+    image = np.empty((256, 256, 3), np.float32)
+    image[:] = WALL
+    image[60:220, 70:190] = HAIR
+    for x in range(52, 70, 9):
+        image[100:140, x : x + 3] = HAIR
+    after = without_background(to_lab(image.astype(np.uint8)), person, np.ones_like(person), 100.0)
+    assert after[108:132, 53].mean() > 0.8 and after[108:132, 62].mean() > 0.8
+    assert after[108:132, 58].mean() < 0.15

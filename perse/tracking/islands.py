@@ -1,0 +1,60 @@
+"""Islands: small pieces of one kind inside another, which no person wears."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perse.tracking.kinds import Kind
+
+Floats = NDArray[np.float32]
+
+LARGEST = 0.03
+"""Area of an island, squared face widths."""
+ENCLOSED = 0.7
+"""Share of its border along which one other kind must lie."""
+GIVEN = {
+    Kind.CLOTHES: (Kind.SKIN, Kind.HAIR, Kind.HEADWEAR),
+    Kind.SKIN: (Kind.CLOTHES,),
+    Kind.HAIR: (Kind.CLOTHES,),
+}
+"""What becomes of islands. Skin among hair is an ear or a shoulder, hair on skin a fringe: they stay."""
+
+
+def without_islands(shares: Floats, width_px: float) -> Floats:
+    """The shares [k, h, w] of each `Kind` with islands given to what surrounds them; the same array without any.
+
+    Args:
+        width_px: of the face.
+    """
+    kinds = shares.argmax(0)
+    result = shares
+    for own, others in GIVEN.items():
+        count, pieces, stats, _ = cv2.connectedComponentsWithStats((kinds == own).astype(np.uint8))
+        small = stats[:, cv2.CC_STAT_AREA] < LARGEST * width_px**2
+        small[0] = False
+        if not small.any():
+            continue
+        borders = _borders(pieces, kinds, count)
+        for piece in np.nonzero(small)[0]:
+            other = int(borders[piece].argmax())
+            if other not in others or borders[piece, other] <= ENCLOSED * borders[piece].sum():
+                continue
+            around = cv2.dilate((pieces == piece).astype(np.float32), np.ones((5, 5), np.float32))
+            moved = around * result[own]
+            result = result.copy() if result is shares else result
+            result[other] += moved
+            result[own] -= moved
+    return result
+
+
+def _borders(pieces: NDArray[np.int32], kinds: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """How many neighbours of each kind each piece has [count, k]; pixels of the picture's edge have none there."""
+    found = np.zeros((count, len(Kind)), np.int64)
+    for axis in (0, 1):
+        for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[1:], np.s_[:-1])):
+            one, two = (here, there) if axis == 0 else ((np.s_[:], here), (np.s_[:], there))
+            edge = (pieces[one] != pieces[two]) & (pieces[one] > 0)
+            np.add.at(found, (pieces[one][edge], kinds[two][edge]), 1)
+    return found
