@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int32, Int64, UInt8
 
 from perse.attributes import Part
 from perse.avatar.deformation import displace, skin
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import IdentityMesh, MeshPrior
-from perse.avatar.projection import visible_pixels
-from perse.data import PortraitClip
+from perse.avatar.projection import UNSEEN, visible_pixels
+from perse.data import UNRECORDED, PortraitClip
 from perse.errors import StageError
 from perse.geometry import Camera
 from perse.render.compiled import parallel_exact_kernel
@@ -111,6 +111,7 @@ def observe(prior: MeshPrior, watched: WatchedFrames) -> Observation:
     """Look up n points in all subjects and watched frames."""
     displaced, _ = displace(prior.rest, prior.blend_basis, watched.motion)
     pixels = visible_pixels(displaced, prior.skinning, watched.motion, watched.camera, watched.occluder)
+    _leave_out_unrecorded(pixels, watched.parts[0])
     s, f = watched.parts.shape[:2]
     n = len(prior)
     colors = np.zeros((s, n, 3), np.float32)
@@ -122,6 +123,12 @@ def observe(prior: MeshPrior, watched: WatchedFrames) -> Observation:
             watched.parts.reshape(s, f, -1), len(Part), colors, inside, changed, parts,
         )  # fmt: skip
     return Observation(colors, inside, changed, parts, (pixels >= 0).sum(0))
+
+
+def _leave_out_unrecorded(pixels: Int32[np.ndarray, "f n"], parts: UInt8[np.ndarray, "f h w"]) -> None:
+    """Take points for unseen, in place, where the reference's recording did not show their pixel."""
+    for row, labels in zip(pixels, parts.reshape(len(parts), -1), strict=True):
+        row[(row >= 0) & (labels[np.maximum(row, 0)] == UNRECORDED)] = UNSEEN
 
 
 @parallel_exact_kernel

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from perse.geometry.camera import Camera
 from perse.head.parameters import HeadParameters
 
+UNRECORDED = 255
+"""In a part map: what the recording does not show, because the frame ended before the camera's picture did. Such a
+pixel says nothing, neither to a training nor to a measurement; its image is white and its alpha 0."""
+
 
 class Pictures(Protocol):
     """Pictures [f, h, w, …] uint8, read by index: an array, or something that decodes what is asked for."""
@@ -38,7 +42,7 @@ class PortraitClip:
         frame_numbers: [f] int32, positions in the shared motion; the same number means the same pose for all subjects.
         images: [f, h, w, 3] uint8 RGB, composited on white.
         alphas: [f, h, w] uint8.
-        parts: [f, h, w] uint8, values of `Part`.
+        parts: [f, h, w] uint8, values of `Part`; of recorded frames also `UNRECORDED`.
         parameters: head parameters with a leading [f].
         camera: one static camera.
     """

@@ -1,7 +1,8 @@
 """Ablations (P Table 3 and 5.3): recipes that differ from a recipe in one thing each, for the same clips.
 
-What the quality screen and the interpolation loss are worth is not here: without the screen there are other clips, and
-the interpolation loss is stage 2, which `perse evaluate --protocol table3` measures on a finished build.
+What the quality screen and the interpolation loss are worth is not here: without the screen there are other clips
+(`perse_ray.build.unscreened`), and the interpolation loss is stage 2, which `perse evaluate --protocol table3` measures
+on a finished build.
 """
 
 from __future__ import annotations

@@ -14,10 +14,17 @@ from torch import Tensor
 
 from perse.attributes import Category
 from perse.avatar import Avatar, interpolate, mix_edits
-from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
+from perse.data import UNRECORDED, EditedPortrait, PortraitClip, TrackedPortrait
 from perse.head import HeadModel, Joint
 from perse.render import Rasterizer, rasterize
-from perse.report.avatar_sections import Pair, angles_section, interpolation_section, mix_section, unseen_section
+from perse.report.avatar_sections import (
+    Pair,
+    angles_section,
+    interpolation_section,
+    mix_section,
+    unseen_section,
+    video_section,
+)
 from perse.report.curves import plot_curves
 from perse.report.page import Report, Section
 from perse.report.synthesis_sections import clip_section, edits_section, portrait_section
@@ -25,6 +32,8 @@ from perse.shapes import Picture
 
 SHOWN_YAWS_DEG = (-40.0, -20.0, 0.0, 20.0, 40.0)
 INTERPOLATION_STEPS = 9
+VIDEO_FRAMES = 5
+"""Unseen frames of a video that are shown."""
 WALKED = (Category.HAIR, Category.HAT, Category.BEARD, Category.CLOTHES, Category.HEADPHONES)
 """Interpolations are shown for the first three of these that have two subjects."""
 MIXED = (Category.HAIR, Category.BEARD, Category.CLOTHES, Category.HEADPHONES, Category.EYEBROWS, Category.EARRINGS)
@@ -43,6 +52,7 @@ class ReportInputs:
         avatar, rasterizer: what draws.
         curves: name → (step, value) pairs.
         metrics: the content of metrics.json.
+        video: frames of the person's own video that were not trained on, where the avatar was built from one.
     """
 
     portrait: TrackedPortrait
@@ -54,6 +64,7 @@ class ReportInputs:
     rasterizer: Rasterizer
     curves: Mapping[str, Sequence[tuple[float, float]]]
     metrics: Mapping[str, Any]
+    video: PortraitClip | None = None
 
 
 def assemble_report(inputs: ReportInputs) -> Report:
@@ -65,6 +76,7 @@ def assemble_report(inputs: ReportInputs) -> Report:
             *([edits_section(inputs.edits, inputs.metrics.get("acceptance"))] if inputs.edits else []),
             _clip(inputs),
             _angles(inputs, codes),
+            *_video(inputs, codes),
             *_unseen(inputs, codes),
             *_walks(inputs, codes),
             *_mix(inputs, codes),
@@ -72,8 +84,9 @@ def assemble_report(inputs: ReportInputs) -> Report:
     if any(inputs.curves.values()):
         curves = plot_curves(inputs.curves)
         sections.append(Section("curves", "Curves", "Training, then fine-tuning on interpolations.", [curves]))
+    source = "From one photograph" if inputs.video is None else "From a video"
     lead = (
-        f"From one photograph: {len(inputs.clips) - 1} edited subjects, {inputs.avatar.n_gaussians:,} Gaussians, "
+        f"{source}: {len(inputs.clips) - 1} edited subjects, {inputs.avatar.n_gaussians:,} Gaussians, "
         f"{len(inputs.clips[0])} frames a subject of which {len(inputs.unseen)} were never trained on."
     )
     return Report("A personalised, editable head avatar", lead, sections, inputs.metrics)
@@ -81,7 +94,10 @@ def assemble_report(inputs: ReportInputs) -> Report:
 
 def draw(inputs: ReportInputs, code: Float[Tensor, "k d"], frame: int) -> Picture:
     """The avatar with a code [k, d] in a frame (an index into the clips): [h, w, 3] uint8 on white."""
-    clip = inputs.clips[0]
+    return _drawn(inputs, code, inputs.clips[0], frame)
+
+
+def _drawn(inputs: ReportInputs, code: Tensor, clip: PortraitClip, frame: int) -> Picture:
     parameters = clip.parameters.frame(slice(frame, frame + 1)).to(code.device)
     gaussians = inputs.avatar.pose(inputs.avatar.canonicalise(code), parameters)
     device = code.device
@@ -104,6 +120,17 @@ def _angles(inputs: ReportInputs, codes: Tensor) -> Section:
     trained = np.array([int(n) not in inputs.unseen for n in clip.frame_numbers])
     frames = [int(np.argmin(np.abs(yaws - wanted) + 1e6 * ~trained)) for wanted in SHOWN_YAWS_DEG]
     return angles_section([Pair(f"{yaws[f]:+.0f}°", draw(inputs, codes[0], f), clip.images[f]) for f in frames])
+
+
+def _video(inputs: ReportInputs, codes: Tensor) -> list[Section]:
+    clip, pairs = inputs.video, []
+    if clip is None:
+        return []
+    for frame in sorted({round(n) for n in np.linspace(0, len(clip) - 1, VIDEO_FRAMES)}):
+        drawn = _drawn(inputs, codes[0], clip, frame)
+        drawn[np.asarray(clip.parts[frame]) == UNRECORDED] = 255
+        pairs.append(Pair(f"{frame + 1} of {len(clip)}", drawn, np.asarray(clip.images[frame])))
+    return [video_section(pairs)]
 
 
 def _unseen(inputs: ReportInputs, codes: Tensor) -> list[Section]:

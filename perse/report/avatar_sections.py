@@ -46,6 +46,19 @@ def unseen_section(pairs: Sequence[Pair]) -> Section:
     return Section("unseen", "Unseen poses", caption, [sheet])
 
 
+def video_section(pairs: Sequence[Pair]) -> Section:
+    """Frames of the person's own video that were not trained on, the avatar in the same poses, and the error."""
+    rows = ([p.truth for p in pairs], [p.render for p in pairs], [error_map(p.render, p.truth) for p in pairs])
+    tiles = [Tile(picture, pair.title) for pair, picture in zip(pairs, rows[0], strict=True)]
+    tiles += [Tile(picture) for row in rows[1:] for picture in row]
+    sheet = contact_sheet(tiles, columns=len(pairs), tile_px=240, row_titles=["video, unseen", "avatar", "difference"])
+    caption = (
+        "The end of the video, which the avatar never saw; below, the avatar doing the same, and where they differ. "
+        "What the camera did not record is white in both."
+    )
+    return Section("video", "Your video", caption, [sheet])
+
+
 def interpolation_section(rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]]) -> Section:
     """Walks through the latent space from one subject to another, a row each."""
     columns = max(len(images) for _, images in rows)

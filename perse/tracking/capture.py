@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from perse.attributes import Part
-from perse.data import PartMasks, PortraitClip, TrackedPortrait
+from perse.data import UNRECORDED, PartMasks, PortraitClip, TrackedPortrait
 from perse.errors import InputError
 from perse.head import HeadModel, HeadParameters
 from perse.tracking.colors import blur
@@ -24,10 +24,14 @@ from perse.tracking.detection import face_width
 from perse.tracking.learned.parser import LearnedParser
 from perse.tracking.parser import FaceParser
 from perse.tracking.reframing import Reframed, reframed
+from perse.tracking.standing_body import StandingBody, StandingBodyConfig
 from perse.tracking.video_file import VideoFile
 from perse.tracking.video_tracker import FoundFace, Started, TrackedVideo, VideoTracker, VideoTrackerConfig, unwatched
 
 Image = NDArray[np.uint8]
+
+_MADE_UP_PX = 2.0
+"""How far what lies beyond the frame reaches into it by resampling, pixels of the crop."""
 
 _SOLID = 0.95
 """Share of a pixel from which its colour is the person's alone."""
@@ -39,6 +43,8 @@ class CaptureConfig:
 
     tracker: VideoTrackerConfig = field(default_factory=VideoTrackerConfig)
     """Finds the head in every frame."""
+    body: StandingBodyConfig = field(default_factory=StandingBodyConfig)
+    """Lays the body of every frame on the portrait's."""
     unseen_share: float = 0.2
     """The video's last part, which is kept for testing."""
     least_frames: int = 40
@@ -99,11 +105,14 @@ class Capture:
         chosen = self.chosen(tracked.seen, *(len(one) for one in numbers))
         named = [*numbers[0][: len(chosen[0])], *numbers[1][: len(chosen[1])]]
         wanted = [number for part in chosen for number in part]
-        frames = [reframed(tracked, number, portrait, self._model) for number in wanted]
-        tick = started("parts", len(frames))
-        images, alphas, parts = [], [], []
-        for (number, picture), frame in zip(_pictures(video, wanted), frames, strict=True):
-            image, alpha, part = self._shown(picture, tracked.landmarks_px[number], frame, portrait, size_px)
+        tick = started("parts", len(wanted))
+        body = StandingBody(portrait, self._model, self._config.body)
+        frames, images, alphas, parts = [], [], [], []
+        for number, picture in _pictures(video, wanted):
+            points = tracked.landmarks_px[number]
+            frame = body.settled(reframed(tracked, number, portrait, self._model), picture, points)
+            image, alpha, part = self._shown(picture, points, frame, portrait, size_px)
+            frames.append(frame)
             images.append(image)
             alphas.append(alpha)
             parts.append(part)
@@ -171,10 +180,16 @@ class Capture:
         crop, inside = frame.picture(picture, portrait.image.shape[0])
         points = frame.points(points_px)
         crop = soften_outside(crop, inside)
-        masks = end_softly(self._parser.parse(crop, points, inside=inside), inside, face_width(points))
-        image = on_white(crop, masks.person, self._config.bleed_px)
-        alpha = _resized(masks.person, size_px)
-        return _resized(image, size_px), alpha, _labels(masks, size_px, alpha)
+        masks = self._parser.parse(crop, points, inside=inside)
+        # Beyond the portrait's border nobody is shown, as in the clips of its edits; beyond the frame's, who knows.
+        masks = end_softly(masks, portrait.inside, face_width(points))
+        image, alpha = (
+            _resized(one, size_px) for one in (on_white(crop, masks.person, self._config.bleed_px), masks.person)
+        )
+        parts = _labels(masks, size_px, alpha)
+        unseen = _unseen(inside, portrait.inside, size_px)
+        image[unseen], alpha[unseen], parts[unseen] = 255, 0, UNRECORDED
+        return image, alpha, parts
 
 
 def too_short(seen: int, config: CaptureConfig) -> InputError:
@@ -201,6 +216,13 @@ def _labels(masks: PartMasks, size_px: int, alpha: Image) -> Image:
     """Values of `Part` [s, s]: background where less than half of a pixel is the person's."""
     strongest = np.stack([_resized(part, size_px) for part in masks.soft[1:]]).argmax(0) + 1
     return np.where(alpha > 127, strongest, Part.BACKGROUND).astype(np.uint8)
+
+
+def _unseen(inside: Image, portraits: Image, size_px: int) -> NDArray[np.bool_]:
+    """Pixels [s, s] that the portrait shows and the frame does not, or only with what was made up beside them."""
+    away = cv2.distanceTransform((inside > 0).astype(np.uint8), cv2.DIST_L2, 5)
+    missing = (away <= _MADE_UP_PX) & (not inside.all()) & (portraits > 0)
+    return _resized(missing.astype(np.uint8) * 255, size_px) > 0
 
 
 def _resized(image: Image, size_px: int) -> Image:

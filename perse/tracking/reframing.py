@@ -86,13 +86,33 @@ def reframed(tracked: TrackedVideo, number: int, portrait: TrackedPortrait, mode
     window = np.array([[zoom, 0, -left * zoom], [0, zoom, -top * zoom], [0, 0, 1]])
     through = portraits.intrinsics.numpy() @ enlarged @ turn @ np.linalg.inv(own.intrinsics.numpy())
     frame = Reframed(through @ window, turned.to("cpu", torch.float32))
-    wanted = portraits.project(precise.landmarks(pose_head(precise, turned).vertices))[0].numpy()
-    upper = _above_the_mouth(precise)
-    detected = frame.points(tracked.landmarks_px[number, precise.landmark_ids.numpy()])[upper, :2]
-    return Reframed(_laid_on(detected.astype(np.float64), wanted[upper]) @ frame.matrix, frame.head)
+    return laid_on_the_face(frame, tracked.landmarks_px[number], portrait, model)
 
 
-def _above_the_mouth(model: HeadModel) -> NDArray[np.bool_]:
+def laid_on_the_face(
+    frame: Reframed,
+    points_px: NDArray[np.float32],
+    portrait: TrackedPortrait,
+    model: HeadModel,
+    *,
+    resized: bool = True,
+) -> Reframed:
+    """A frame whose landmarks lie, but for a turn, where the portrait's camera sees those of its head.
+
+    Args:
+        points_px: [478, 3] of the video's frame.
+        resized: to their size too; otherwise only moved.
+    """
+    precise, ids = model.to("cpu", torch.float64), model.landmark_ids.numpy()
+    vertices = pose_head(precise, frame.head.to("cpu", torch.float64)).vertices
+    wanted = portrait.camera.to("cpu", torch.float64).project(precise.landmarks(vertices))[0].numpy()
+    upper = above_the_mouth(model)
+    detected = frame.points(points_px[ids])[upper, :2]
+    laid = _laid_on if resized else _moved_to
+    return Reframed(laid(detected.astype(np.float64), wanted[upper]) @ frame.matrix, frame.head)
+
+
+def above_the_mouth(model: HeadModel) -> NDArray[np.bool_]:
     """Landmarks [l] that no jaw and no lips move."""
     rest, ids = model.landmarks(model.template).numpy(), model.landmark_ids.numpy()
     return np.asarray((rest[:, 1] > rest[ids == NOSE_BASE, 1].max()) & (ids < N_SURFACE))
@@ -104,6 +124,13 @@ def _laid_on(points: Floats, wanted: Floats) -> Floats:
     scale = float((a * b).sum() / (a * a).sum())
     matrix = np.diag([scale, scale, 1.0])
     matrix[:2, 2] = wanted.mean(0) - scale * points.mean(0)
+    return matrix
+
+
+def _moved_to(points: Floats, wanted: Floats) -> Floats:
+    """Place [3, 3] alone."""
+    matrix = np.eye(3)
+    matrix[:2, 2] = (wanted - points).mean(0)
     return matrix
 
 

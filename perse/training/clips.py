@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perse.data import PortraitClip
+from perse.data import UNRECORDED, PortraitClip
 from perse.data.clip import Pictures
 from perse.data.frame_stream import StreamedPictures
 from perse.errors import StageError
@@ -30,23 +30,31 @@ class FrameBatch:
     Attributes:
         images: [b, h, w, 3] uint8 on white.
         alphas: [b, h, w] uint8.
-        parts: [b, h, w] uint8, values of `Part`.
+        parts: [b, h, w] uint8, values of `Part`, or `UNRECORDED`.
+        partial: some do not tell everything (`UNRECORDED`).
     """
 
     images: Tensor
     alphas: Tensor
     parts: Tensor
+    partial: bool = False
+
+    @property
+    def seen(self) -> Tensor | None:
+        """[b, h, w] of 1 and 0: where the pictures tell something; None where they all do everywhere."""
+        return (self.parts != UNRECORDED).float() if self.partial else None
 
     def within(self, window: Callable[[Tensor], Tensor]) -> FrameBatch:
         """What a function leaves of each of the pictures."""
-        return FrameBatch(*(window(values) for values in (self.images, self.alphas, self.parts)))
+        return FrameBatch(*(window(values) for values in (self.images, self.alphas, self.parts)), self.partial)
 
     def to(self, device: torch.device) -> FrameBatch:
         """On another device. To a CUDA device the copy runs beside the work that is queued next."""
         if device.type != "cuda":
-            return FrameBatch(*(values.to(device) for values in (self.images, self.alphas, self.parts)))
+            values = (values.to(device) for values in (self.images, self.alphas, self.parts))
+            return FrameBatch(*values, self.partial)
         pinned = (values.pin_memory() for values in (self.images, self.alphas, self.parts))
-        return FrameBatch(*(values.to(device, non_blocking=True) for values in pinned))
+        return FrameBatch(*(values.to(device, non_blocking=True) for values in pinned), self.partial)
 
 
 class ClipStore:
@@ -146,7 +154,8 @@ class ClipStore:
             pictures = [self._picture(name, s, f) for s, f in zip(subjects, frames, strict=True)]
             return torch.from_numpy(np.stack(pictures))
 
-        return FrameBatch(stacked("images"), stacked("alphas"), stacked("parts"))
+        parts = stacked("parts")
+        return FrameBatch(stacked("images"), stacked("alphas"), parts, bool((parts == UNRECORDED).any()))
 
     def _picture(self, name: str, subject: int, frame: int) -> NDArray[np.uint8]:
         """One of a subject's images, alphas or parts."""

@@ -61,12 +61,15 @@ class ImageObjective(nn.Module):
             logger.warning("no VGG weights were given: SSIM of %d octaves stands in for them", self.picture.scales)
 
     def forward(self, rendering: Rendering, target: FrameBatch) -> LossTerms:
-        """Frames rendered on white against uint8 targets."""
+        """Frames rendered on white against uint8 targets; what a recording does not show is not looked at."""
         images, alphas = target.images.to(rendering.colors.device), target.alphas.to(rendering.colors.device)
-        loss = picture_loss(rendering.colors, rendering.alphas, images, alphas, config=self.picture)
+        seen = target.seen
+        loss = picture_loss(rendering.colors, rendering.alphas, images, alphas, masks=seen, config=self.picture)
         total = loss.total
         if self.vgg is not None:
-            total = total + self.weight * self.vgg(rendering.colors, images.float() / 255)
+            wanted = images.float() / 255
+            shown = rendering.colors if seen is None else masked(rendering.colors, wanted, seen)
+            total = total + self.weight * self.vgg(shown, wanted)
         return LossTerms(total, loss.l1.detach(), loss.ssim.detach(), loss.alpha.detach())
 
     def of_part(self, rendering: Rendering, inside: Tensor, outside: Tensor, mask: Tensor, share: float) -> Tensor:

@@ -27,6 +27,7 @@ from perse_ray.build.contenders import Contender, train_contender
 from perse_ray.build.request import BuildRequest
 from perse_ray.build.run import BuildRun
 from perse_ray.build.shared_clips import SharedClips
+from perse_ray.build.unscreened import refused_subjects, unscreened
 from perse_ray.build.values import without_nan
 from perse_ray.build.worker_rows import run_rows
 from perse_ray.registry.mlflow_log import BuildLog
@@ -34,6 +35,10 @@ from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
 
 COLUMNS = ("PSNR", "SSIM", "LPIPS", "PSNR, person", "dlib distance", "PPL", "sum, multi-scale L1")
 """Of Tables 1 and 2, what the page shows."""
+
+SCREENLESS = "- quality screen"
+"""The one variant that has other clips: it also learns the edits that the screen refused. All are measured on the same
+subjects, so the row tells what the refused ones do to the others."""
 
 PICTURES = 5
 """Subjects of a strip, the reference first."""
@@ -67,22 +72,29 @@ def ablate(request: AblationRequest) -> MetricTable:
         InputError: the workspace has no clips, or no variant has such a name.
     """
     shared = SharedClips.of(request.workspace, request.recipe)
-    variants = {name: one for name, one in ablations(request.recipe).items() if request.only in name}
+    refused = refused_subjects(shared)
+    every = {**ablations(request.recipe), SCREENLESS: request.recipe}
+    variants = {name: one for name, one in every.items() if request.only in name}
     if not variants:
-        raise InputError(f"no ablation is called {request.only!r}; there are {', '.join(ablations(request.recipe))}")
-    rows = [_row(request, shared, name, variant) for name, variant in variants.items()]
+        raise InputError(f"no ablation is called {request.only!r}; there are {', '.join(every)}")
+    if not refused and variants.pop(SCREENLESS, None) and not variants:
+        raise InputError(f"the screen refused no edit of {request.workspace.location}: without it nothing is different")
     build = BuildRequest(
         recipe=request.recipe, photograph=archive.load_portrait(request.workspace).image, workspace=request.workspace
     )
     with ExitStack() as held, BuildLog.open(request.workspace, "ablations").recorded() as log:
         run = BuildRun(build, held, log)
+        looser = unscreened(run, shared, refused) if SCREENLESS in variants else shared
+        rows = [
+            _row(request, looser if name == SCREENLESS else shared, name, variant) for name, variant in variants.items()
+        ]
         todo = [row for row in rows if not request.workspace.has(_file(row))]
         if todo:
             pool = WorkerPool(workers=(1, request.workers), time_limit_s=6 * 3600.0)
-            work = AblationWork(shared=shared, request=request)
+            work = AblationWork(shared=shared, unscreened=looser, request=request)
             run_rows(run, todo, pool_of(pool).stage("ablate", work, ("variant",), (("trained", False),)), pool)
     found = {str(row["variant"]): request.workspace.read_json(_file(row)) for row in rows}
-    return _published(request, shared, found)
+    return _published(request, shared, found, len(refused))
 
 
 def _row(request: AblationRequest, shared: SharedClips, name: str, variant: Recipe) -> Row:
@@ -104,6 +116,8 @@ class AblationWork:
 
     shared: SharedClips
     """The clips of all."""
+    unscreened: SharedClips
+    """Those of the variant without a screen; these clips are the first of them."""
     request: AblationRequest
     """How long, and how much is measured."""
 
@@ -113,7 +127,7 @@ class AblationWork:
 
 class _Ablate:
     def __init__(self, work: AblationWork) -> None:
-        self._shared, self._request = work.shared, work.request
+        self._shared, self._unscreened, self._request = work.shared, work.unscreened, work.request
         self._instruments = Instruments.at_hand()
 
     def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -122,9 +136,8 @@ class _Ablate:
         contender = Contender(
             name=str(row["variant"]), avatar=variant.avatar, start=variant.start, training=variant.training
         )
-        done = train_contender(
-            shared.encoded_by(variant.encoder), contender, request.steps, request.seed, lambda _: None
-        )
+        lesson = self._unscreened if contender.name == SCREENLESS else shared.encoded_by(variant.encoder)
+        done = train_contender(lesson, contender, request.steps, request.seed, lambda _: None)
         measurer = ProtocolMeasurer(
             avatar=done.avatar, clips=shared.unseen(), rasterizer=request.recipe.rasterizer,
             instruments=self._instruments, frames=request.frames, poses=request.poses,
@@ -144,12 +157,16 @@ class _Ablate:
         return {"trained": True}
 
 
-def _published(request: AblationRequest, shared: SharedClips, found: Mapping[str, Any]) -> MetricTable:
+def _published(request: AblationRequest, shared: SharedClips, found: Mapping[str, Any], refused: int) -> MetricTable:
     rows = {}
     for name, one in found.items():
         cells = {column: _metric(one["metrics"][column]) for column in COLUMNS if column in one["metrics"]}
         rows[name] = {"CPU min": Metric(one["cost"]["CPU s"] / 60), **cells}
-    table = MetricTable(f"Ablations: {request.steps} steps each, {len(shared.subjects)} subjects", rows)
+    table = MetricTable(
+        f"Ablations: {request.steps} steps each, {len(shared.subjects)} subjects; the screen refused {refused or 'no'} "
+        f"more{'' if refused else ': there is nothing to learn without it'}",
+        rows,
+    )
     strips = {name: decode_image(base64.b64decode(one["strip"])) for name, one in found.items()}
     sheet = encode_image(_sheet(shared, strips))
     request.workspace.write("report/ablations.png", sheet)

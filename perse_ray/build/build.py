@@ -43,7 +43,7 @@ from perse_ray.build.stages import (
     Track,
     Train,
 )
-from perse_ray.build.values import flat_params, numbers_of, versions
+from perse_ray.build.values import all_numbers_of, flat_params, numbers_of, versions
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.runtime.session import is_private
 from perse_ray.runtime.shared_storage import check_tracking
@@ -123,7 +123,7 @@ def _stages(run: BuildRun) -> dict[str, Any]:
     run.do(Register())
     complete = metrics | {"seconds": _seconds(run)}
     run.request.workspace.write_json("report/metrics.json", complete)
-    run.log.parent.metrics(numbers_of(complete))
+    run.log.parent.metrics(numbers_of(complete) | all_numbers_of({"video": complete.get("video") or {}}))
     return complete
 
 

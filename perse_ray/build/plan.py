@@ -80,6 +80,10 @@ class Rates:
     """Hull and first colours of one watched subject at 512 px, on 16 cores; a guess from 0.3 s at 256 px on two."""
     gpu_render_s: float = 0.02
     """One evaluated picture on a GPU at 512 px; a guess."""
+    find_frame_s: float = 0.08
+    """Faces, landmarks and fit of one frame of a video, on one core (docs/motion_from_video.md)."""
+    capture_frame_s: float = 1.7
+    """Measured: CPU time of one frame of a video that becomes one of the clip's: laid on the body, parsed, cut out."""
     cpu_render_s: float = 0.03
     """One evaluated picture of 256 px on two cores, with its measures."""
     clip_bytes_per_pixel: float = 1.05
@@ -124,6 +128,33 @@ class PlannedStage:
     def wall_s(self) -> float:
         """With all its workers busy."""
         return self.units * self.seconds / max(self.workers, 1)
+
+
+@dataclass(frozen=True)
+class PlannedVideo:
+    """The person's own video, as far as a plan needs it.
+
+    Attributes:
+        frames: about how many it has.
+    """
+
+    frames: int
+
+
+def without_edits(recipe: Recipe) -> Recipe:
+    """What is left of a recipe with --no-edits: nothing is interpolated either."""
+    training = replace(recipe.training, edits_per_step=0)
+    return replace(recipe, prompts=replace(recipe.prompts, counts=()), training=training, finetuning=None)
+
+
+def capture_stages(recipe: Recipe, video: PlannedVideo, rates: Rates = Rates()) -> list[PlannedStage]:
+    """What a video costs before anything else: the person is found in it, and its frames become a clip. Both are done
+    by the driver's own process."""
+    wanted = min(_frames(recipe), video.frames)
+    return [
+        PlannedStage("find", f"{video.frames} frames of the video", video.frames, None, rates.find_frame_s, 1),
+        PlannedStage("capture", f"{wanted} of its frames at most", wanted, None, rates.capture_frame_s, 1),
+    ]
 
 
 def synthesis_balance(recipe: Recipe, rates: Rates = Rates()) -> list[BalancedStage]:
@@ -241,13 +272,17 @@ def _teaching(recipe: Recipe, rates: Rates) -> list[PlannedStage]:
     ]
 
 
-def describe_plan(recipe: Recipe, rates: Rates = Rates(), nodes: Sequence[Node] = ()) -> str:
+def describe_plan(
+    recipe: Recipe, rates: Rates = Rates(), nodes: Sequence[Node] = (), video: PlannedVideo | None = None
+) -> str:
     """The plan as text, for people.
 
     Args:
         nodes: of the cluster that is reckoned with; without any, each pool has its largest number.
+        video: of the person, where there is one.
     """
     stages = planned_stages(recipe, rates, nodes)
+    before = [] if video is None else capture_stages(recipe, video, rates)
     lines = [
         f"recipe {recipe.name}",
         *_cluster(recipe, nodes),
@@ -258,10 +293,10 @@ def describe_plan(recipe: Recipe, rates: Rates = Rates(), nodes: Sequence[Node] 
         "",
     ]
     lines += [f"{'stage':9} {'work':28} {'workers':8} {'each claims':34} {'GPU-hours':>9} {'core-hours':>10}  at best"]
-    lines += [_line(stage, bool(nodes)) for stage in stages]
-    gpu, cores = sum(stage.gpu_hours for stage in stages), sum(stage.core_hours for stage in stages)
+    lines += [_line(stage, bool(nodes)) for stage in [*before, *stages]]
+    gpu, cores = (sum(getattr(s, name) for s in [*before, *stages]) for name in ("gpu_hours", "core_hours"))
     first = synthesis_s(recipe, nodes, rates)[1] if nodes else max(stage.wall_s for stage in stages[:3])
-    together = first + _later_s(stages[3:])
+    together = _later_s(before) + first + _later_s(stages[3:])
     lines += [f"{'together':82} {gpu:9.1f} {cores:10.1f}  {readable_s(together)}", ""]
     lines += [*_downloads(recipe), "", *_disk(recipe, rates), *_memory(recipe, rates), ""]
     lines += [*_synthesis(recipe, rates, nodes), *_most(recipe, nodes)]

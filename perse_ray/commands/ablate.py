@@ -6,7 +6,8 @@
 
 Each variant differs in one thing: identity loss, curriculum, pose response, learned skinning, the shared network; and
 of the paper's decoder part-wise latents, O_gc→sc, the turn of the Gaussians, densification. All are trained by stage 1
-for the same number of steps, one Ray worker each. What the interpolation loss is worth is measured by
+for the same number of steps, one Ray worker each, on the same clips; where the quality screen has refused edits, one
+more learns these too. What the interpolation loss is worth is measured by
 `perse evaluate --protocol table3`. Repeat the command after an interruption: finished variants are kept.
 """
 

@@ -96,6 +96,7 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Read what was given, build, and say where everything is."""
     recipe = recipe_of(arguments.recipe, arguments.seed)
+    _check(arguments)
     if arguments.plan:
         _print_plan(recipe, arguments)
         return
@@ -115,7 +116,6 @@ def main(arguments: Arguments) -> None:
     from perse_ray.runtime.shared_storage import check_location
     from perse_ray.synthesis.acceptance import outcome_line, summarise
 
-    _check(arguments)
     check_location(arguments.workspace)
     require(recipe, commercial_safe=arguments.commercial_safe)
     if arguments.video is None:
@@ -192,14 +192,20 @@ def _poses_line(metrics: dict[str, Any]) -> str:
 
 def _print_plan(recipe: Recipe, arguments: Arguments) -> None:
     """Needs no Ray and no MLflow, which `build` would import."""
-    from perse_ray.build.plan import describe_plan
+    from perse.tracking.video_file import open_video
+    from perse_ray.build.plan import PlannedVideo, describe_plan, without_edits
     from perse_ray.build.room import equal_nodes, gpus_for_training
 
     gpus, each = arguments.gpus, arguments.node_gpus
     if min(each, 1 if gpus is None else gpus, arguments.node_cpus or 1) < 1:
         raise InputError("--gpus, --node-gpus and --node-cpus must be 1 or more")
     wanted = gpus_for_training(recipe.cluster) if gpus is None else gpus
-    print(describe_plan(recipe, nodes=equal_nodes(-(-wanted // each), min(each, wanted), arguments.node_cpus)))
+    nodes = equal_nodes(-(-wanted // each), min(each, wanted), arguments.node_cpus)
+    if arguments.video is None:
+        print(describe_plan(recipe, nodes=nodes))
+        return
+    video = PlannedVideo(open_video(arguments.video).expected)
+    print(describe_plan(recipe if arguments.edits else without_edits(recipe), nodes=nodes, video=video))
 
 
 def _shown(metrics: dict[str, Any], name: str, digits: int) -> str:

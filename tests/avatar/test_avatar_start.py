@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,9 +14,10 @@ from perse.avatar.canonical import OPACITY
 from perse.avatar.hull import HullConfig, Piece, _weigh, carve, standing_off
 from perse.avatar.initialisation import starting_points
 from perse.avatar.motion import Skeleton
-from perse.avatar.observation import watch
+from perse.avatar.observation import observe, watch
 from perse.avatar.points import IdentityMesh, Layer, quaternions_facing, sample_triangles
 from perse.avatar.projection import visible_pixels
+from perse.data import UNRECORDED
 from perse.errors import StageError
 from perse.geometry import quaternion_to_matrix
 
@@ -72,6 +75,23 @@ def watched(head_model, tiny_clips):  # type: ignore[no-untyped-def]
     mesh = IdentityMesh(head_model, clips[0].parameters)
     skeleton = Skeleton(mesh.joints, head_model.parents, head_model.n_expression, correctives=mesh.correctives)
     return mesh, watch(clips, skeleton(clips[0].parameters), mesh, 8)
+
+
+def test_a_point_is_not_seen_where_the_recording_ended(watched) -> None:  # type: ignore[no-untyped-def]
+    mesh, frames = watched
+    points = mesh.at_vertices
+    whole = observe(points, frames)
+    parts, images = frames.parts.copy(), frames.images.copy()
+    parts[0, :4, 30:], images[0, :4, 30:] = UNRECORDED, 255
+    cut = observe(points, replace(frames, parts=parts, images=images))
+    assert (cut.seen <= whole.seen).all() and (cut.seen < whole.seen).any()
+    both = cut.seen == whole.seen
+    assert both.any() and np.array_equal(cut.colors[0][both], whole.colors[0][both])
+    later = replace(frames, parts=parts[:, 4:], images=images[:, 4:], alphas=frames.alphas[:, 4:])
+    later = replace(later, motion=frames.motion[4:], occluder=frames.occluder[4:])
+    hidden = cut.seen == observe(points, later).seen
+    assert hidden.any() and np.array_equal(cut.colors[0][hidden], observe(points, later).colors[0][hidden])
+    assert cut.parts.max() < len(Part)
 
 
 def test_what_stands_off_is_the_references_hair_and_what_edits_put_on(watched, tiny_clips) -> None:  # type: ignore[no-untyped-def]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from synthetic_avatar import synthetic_avatar
 
+from perse.data import UNRECORDED
 from perse.errors import StageError
 from perse.evaluation.metrics import MetricTable
 from perse.evaluation.metrics.sets import EmbeddedFeatures
@@ -48,6 +50,26 @@ def measurer(head_model, tiny_clips) -> ProtocolMeasurer:  # type: ignore[no-unt
         frames=3,
         poses=2,
     )
+
+
+def test_what_was_not_recorded_is_not_measured(measurer: ProtocolMeasurer) -> None:
+    clip = measurer.clips[0]
+    parts, images, alphas = (np.array(one) for one in (clip.parts, clip.images, clip.alphas))
+    parts[:, -20:], alphas[:, -20:] = UNRECORDED, 0
+
+    def values(fill: int) -> dict[str, float]:
+        images[:, -20:] = fill
+        cut = replace(clip, parts=parts, images=images.copy(), alphas=alphas)
+        return dict(replace(measurer, clips=[cut], instruments=Instruments(None, {}, {})).unseen(0).values)
+
+    dark, light, whole = values(0), values(255), measurer.unseen(0).values
+    assert dark["PSNR"] == light["PSNR"] and dark["PSNR, person"] == light["PSNR, person"]
+    assert dark["SSIM"] == pytest.approx(light["SSIM"], abs=0.02)
+    shown = measurer.pictures(0, [0])[0, :-20].astype(float)
+    one = replace(measurer, clips=[replace(clip, parts=parts)], frames=1, instruments=Instruments(None, {}, {}))
+    error = ((shown - clip.images[0][:-20]) ** 2).mean() / 255**2
+    assert one.unseen(0).values["PSNR"] == pytest.approx(-10 * math.log10(error), abs=1e-3)
+    assert abs(whole["PSNR"] - light["PSNR"]) > 1e-3
 
 
 def test_self_driving_compares_frame_by_frame_and_asks_only_for_the_reference(measurer: ProtocolMeasurer) -> None:

@@ -17,7 +17,16 @@ from perse.synthesis.procedural.editing import ProceduralEditorConfig
 from perse.synthesis.production import DiffusionEditorConfig, EditorByCategoryConfig
 from perse.synthesis.production.model_store import require
 from perse.synthesis.production.segmenter import TransformersSegmenterConfig
-from perse_ray.build.plan import Rates, decoded_gib, describe_plan, planned_stages, synthesis_s
+from perse_ray.build.plan import (
+    PlannedVideo,
+    Rates,
+    capture_stages,
+    decoded_gib,
+    describe_plan,
+    planned_stages,
+    synthesis_s,
+    without_edits,
+)
 from perse_ray.build.room import equal_nodes
 from perse_ray.commands.command_line import EXIT_EXPECTED, run_command
 
@@ -46,6 +55,18 @@ def test_without_weights_the_refusal_is_one_line_with_the_command(name: str) -> 
         require(recipe_named(name))
     message = str(caught.value)
     assert "\n" not in message and "perse models fetch" in message and "sdxl-base-1.0" in message
+
+
+def test_a_video_is_found_and_captured_first_and_without_edits_nothing_is_edited() -> None:
+    tiny, video = recipe_named("tiny"), PlannedVideo(frames=250)
+    rows = [line.split()[0] for line in describe_plan(tiny, video=video).splitlines() if line[:1].isalpha()]
+    assert rows.index("find") + 1 == rows.index("capture") == rows.index("edit") - 1
+    find, capture = capture_stages(tiny, video)
+    assert find.units == 250 and capture.units == 13  # frames of the recipe's motion
+    assert capture_stages(tiny, PlannedVideo(frames=8))[1].units == 8
+    text = describe_plan(without_edits(tiny), video=video)
+    assert "0 prompts" in text and "finetune" not in text and "60 steps of 1 × 1 images" in text
+    assert "capture" not in describe_plan(tiny)
 
 
 def test_commercial_use_is_decided_before_weights_are_looked_for() -> None:

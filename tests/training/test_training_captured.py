@@ -10,10 +10,11 @@ import pytest
 import torch
 from synthetic_avatar import synthetic_avatar
 
-from perse.data import PortraitClip
+from perse.data import UNRECORDED, PortraitClip
 from perse.errors import StageError
-from perse.render import CpuRasterizer
-from perse.training import ClipStore, Trainer, TrainingConfig
+from perse.render import CpuRasterizer, Rendering
+from perse.training import ClipStore, LossConfig, Trainer, TrainingConfig
+from perse.training.objective import ImageObjective
 from perse.training.sampler import sample_step
 
 
@@ -89,6 +90,36 @@ def test_a_step_compares_the_reference_with_a_recorded_frame_in_its_pose(head_mo
     for _ in range(12):
         trainer.step()
     assert float(trainer.gradients(sample).l1) < before  # negatives of the clip's pictures are learned
+
+
+def _cut(clip: PortraitClip, rows: int) -> PortraitClip:
+    """The last rows were not recorded."""
+    parts, images = np.array(clip.parts), np.array(clip.images)
+    parts[:, -rows:], images[:, -rows:] = UNRECORDED, 255
+    return replace(clip, parts=parts, images=images)
+
+
+def test_what_was_not_recorded_teaches_nothing(tiny_clips: Any) -> None:
+    clips = [clip for clip, _ in tiny_clips]
+    store = ClipStore(clips).with_captured(_cut(_captured(clips[0]), 20))
+    f = store.n_frames
+    assert store.batch((0, 1), (0, 1)).seen is None
+    target = store.batch((0, 1), (f, 1))
+    assert target.seen is not None and not target.seen[0, -20:].any() and target.seen[0, :-20].all()
+    assert target.seen[1].all() and target.within(lambda x: x[:, -30:]).seen.shape[1] == 30  # type: ignore[union-attr]
+    generator = torch.Generator().manual_seed(0)
+    colors = torch.rand(target.images.shape, generator=generator, requires_grad=True)
+    alphas = torch.rand(target.alphas.shape, generator=generator, requires_grad=True)
+    objective = ImageObjective(LossConfig())
+    terms = objective(Rendering(colors, alphas, torch.zeros_like(alphas)), target)
+    terms.total.backward()
+    assert colors.grad is not None and alphas.grad is not None
+    assert not colors.grad[0, -20:].any() and not alphas.grad[0, -20:].any()
+    assert colors.grad[0, :-20].any() and colors.grad[1, -20:].any()
+    other = replace(target, images=torch.where((target.parts == UNRECORDED)[..., None], 7, target.images))
+    again = objective(Rendering(colors, alphas, torch.zeros_like(alphas)), other)
+    # What it would have been enters no mean either; windows of SSIM that reach there see the target in both pictures.
+    assert torch.equal(again.l1, terms.l1)
 
 
 def _frames_of(clip: PortraitClip) -> dict[str, Any]:

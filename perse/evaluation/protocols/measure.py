@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 
 from perse.avatar import Avatar
-from perse.data import PortraitClip
+from perse.data import UNRECORDED, PortraitClip
 from perse.errors import StageError
 from perse.evaluation.interpolations import paths
 from perse.evaluation.measurements import mean, spread
@@ -75,14 +75,15 @@ class ProtocolMeasurer:
             raise StageError("the test clips are not the avatar's subjects in their order; give the same subjects")
 
     def unseen(self, row: int) -> UnseenScores:
-        """Table 1 for one subject."""
+        """Table 1 for one subject, where a recording shows it."""
         chosen = spread(len(self.clips[row]), self.frames)
         truth, alphas = self.clips[row].images[chosen], self.clips[row].alphas[chosen]
-        shown = self.pictures(row, chosen)
+        known = np.asarray(self.clips[row].parts[chosen]) != UNRECORDED
+        shown = np.where(known[..., None], self.pictures(row, chosen), truth)
         values = {"PSNR": [], "PSNR, person": [], "SSIM": []}  # type: dict[str, list[float]]
-        for picture, target, alpha in zip(shown, truth, alphas, strict=True):
+        for picture, target, alpha, recorded in zip(shown, truth, alphas, known, strict=True):
             a, b = (torch.from_numpy(np.array(one)).float() / 255 for one in (picture, target))
-            values["PSNR"].append(psnr(squared_error(a, b)))
+            values["PSNR"].append(psnr(squared_error(a, b, recorded)))
             values["PSNR, person"].append(
                 psnr(squared_error(a, b, alpha > 127)) if (alpha > 127).any() else float("nan")
             )

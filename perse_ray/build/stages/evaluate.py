@@ -11,7 +11,7 @@ from perse_ray.build.components import device_of, pool_of
 from perse_ray.build.manifests import Result
 from perse_ray.build.measuring import MeasureWork, collect, measurement_file, measuring_rows
 from perse_ray.build.run import BuildRun
-from perse_ray.build.values import evaluation_to_json, numbers_of, without_nan
+from perse_ray.build.values import all_numbers_of, evaluation_to_json, numbers_of, without_nan
 from perse_ray.build.worker_rows import run_rows
 from perse_ray.rows.fingerprint import fingerprint
 
@@ -55,7 +55,7 @@ class Evaluate:
         if found.video is not None:
             values["video"] = without_nan(found.video)
         with run.log.stage(self.name) as child:
-            child.metrics(numbers_of(values))
+            child.metrics(numbers_of(values) | all_numbers_of({"video": values.get("video") or {}}))
         return values
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:

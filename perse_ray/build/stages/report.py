@@ -20,7 +20,7 @@ from perse_ray.build.run import BuildRun
 from perse_ray.build.worker_rows import run_once
 from perse_ray.registry.mlflow_log import StageLog
 from perse_ray.runtime.local_folders import folder_copy, folder_to_fill
-from perse_ray.training.clips import load_clips
+from perse_ray.training.clips import captured_frames, load_clips
 
 CURVES = ("loss", "l1", "ssim", "alpha", "steps_per_s", "waited_s")
 """Curves that the report shows, of both trainings."""
@@ -49,6 +49,8 @@ class ReportTask:
     """The content of metrics.json."""
     device: str
     """Where: "cpu" or "cuda"."""
+    captured: str | None = None
+    """Content key of the clip of the person's own video."""
 
 
 def draw_report(task: ReportTask) -> None:
@@ -60,6 +62,9 @@ def draw_report(task: ReportTask) -> None:
     clips = load_clips(workspace, task.clips, recipe.cluster.clips_mib)
     with folder_copy(workspace, "avatar") as folder:
         avatar = load_avatar(folder).eval().to(torch.device(task.device))
+    video = None
+    if task.captured is not None:
+        video = captured_frames(workspace, task.captured, recipe.filming.train_frames)[1]
     inputs = ReportInputs(
         portrait=archive.load_portrait(workspace),
         model=recipe.head.load(),
@@ -70,6 +75,7 @@ def draw_report(task: ReportTask) -> None:
         rasterizer=recipe.rasterizer,
         curves=task.curves,
         metrics=task.metrics,
+        video=video,
     )
     with folder_to_fill(workspace, "report") as target:
         write_report(target, assemble_report(inputs))
@@ -98,6 +104,7 @@ class DrawReport:
             curves=_curves(run),
             metrics=self._metrics,
             device=device_of(pool, pool.workers[1]).type,
+            captured=run.captured,
         )
         run_once(run, "draw the report", draw_report, task, pool=pool)
         with folder_copy(workspace, "report") as folder, run.log.stage(self.name) as child:
