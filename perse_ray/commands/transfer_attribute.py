@@ -56,6 +56,7 @@ def main(arguments: Arguments) -> None:
     from perse.data.photograph import read_photograph
     from perse.data.workspace import Workspace
     from perse.data.workspace_lock import locked
+    from perse.synthesis.procedural.transfer import TRANSFERABLE
     from perse.tracking.part_picture import open_parts
     from perse_ray.build.transfer import TransferRequest, transfer
     from perse_ray.runtime.progress import readable_s
@@ -64,7 +65,8 @@ def main(arguments: Arguments) -> None:
         category = Category(arguments.part)
     except ValueError:
         raise InputError(
-            f"an avatar has no category {arguments.part[:40]!r}; choose one of {', '.join(c.value for c in Category)}"
+            f"an avatar has no category {arguments.part[:40]!r}; choose one of "
+            f"{', '.join(one.value for one in TRANSFERABLE)}"
         ) from None
     name = _name(arguments)
     request = TransferRequest(

@@ -65,6 +65,17 @@ def test_saving_and_loading_changes_no_picture(baseline: Avatar, tiny_clips, tmp
     assert (ours < 0.9).any()
 
 
+def test_insta_begins_with_the_person_and_not_with_fog(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]
+    avatar = synthetic_avatar(head_model, tiny_clips, decoder=INSTA)
+    with torch.no_grad():
+        shown = pictures(avatar, tiny_clips, [0])[0]
+    truth = torch.from_numpy(np.array(tiny_clips[0][0].images[0])).float() / 255
+    white = ((truth - 1) ** 2).mean()
+    assert ((shown - truth) ** 2).mean() < 0.25 * white, "a mean colour would be left with its variance"
+    again = synthetic_avatar(head_model, tiny_clips, decoder=INSTA)
+    assert all(torch.equal(a, b) for a, b in zip(avatar.parameters(), again.parameters(), strict=True))
+
+
 def test_training_lowers_the_loss_and_reaches_every_network(baseline: Avatar, tiny_clips) -> None:  # type: ignore[no-untyped-def]
     config = TrainingConfig(steps=40, edits_per_step=2, warmup_steps=4, rates=LearningRates(networks=8e-3))
     store = ClipStore([clip for clip, _ in tiny_clips])

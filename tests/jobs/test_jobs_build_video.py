@@ -107,6 +107,7 @@ def test_a_video_becomes_an_avatar_and_its_twin_is_measured(
     build_avatar.main(arguments)
     assert "unseen video  PSNR" in capsys.readouterr().out
     metrics = json.loads((place / "report/metrics.json").read_text())
+    assert (place / "report/video.png").stat().st_size > 10_000
     assert metrics["video"]["PSNR"] > 12 and metrics["n_subjects"] == 1
     build_avatar.main(arguments)
     assert "10 stages were finished before" in capsys.readouterr().out

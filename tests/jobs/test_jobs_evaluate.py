@@ -22,9 +22,15 @@ from perse_ray.synthesis.synthesize import MAX_REPLACEMENTS
         (["--protocol", "table1"], "none"),
         (["--protocol", "table1", "--frames", "0"], "--frames, --pairs and --poses must be 1 or more"),
         (["--protocol", "table1", "--held-out", "-1"], "--held-out 0 or more"),
+        (["--protocol", "table1", "--require", "LPIPS, ID"], "LPIPS cannot be measured: weights vgg16"),
+        (["--protocol", "table2", "--require", "KID"], "KID cannot be measured: weights inception"),
+        (["--protocol", "table1", "--require", "VMAF"], "there is no metric 'VMAF'; there are LPIPS, ID"),
     ],
 )
-def test_refusals(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusals(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path / "weights"))
     assert run(["--workspace", str(tmp_path / "none"), *words]) == 2
     written = capsys.readouterr().err
     assert said in written

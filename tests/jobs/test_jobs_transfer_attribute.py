@@ -12,7 +12,7 @@ from perse_ray.commands.transfer_attribute import run
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--part", "glasses"], "an avatar has no category 'glasses'"),
+        (["--part", "glasses"], "an avatar has no category 'glasses'; choose one of beard, clothes, earrings"),
         (["--part", "hat", "--name", "a=b"], "without = + *"),
         (["--part", "hat"], "holds no finished avatar"),
     ],

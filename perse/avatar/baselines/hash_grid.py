@@ -10,6 +10,9 @@ from torch.nn.functional import embedding
 PRIMES = (1, 2_654_435_761, 805_459_861)
 """Factors of the spatial hash (Müller et al. 2022, Eq. 4)."""
 
+_FIRST = 0.01
+"""Size of the first features. Larger ones are noise, of which Adam takes off a rate's worth a visit."""
+
 
 class HashGrid(nn.Module):
     """Features [n, levels · width] of places [n, 3] in the unit cube, trilinear between a level's grid points.
@@ -22,7 +25,7 @@ class HashGrid(nn.Module):
         self.rows = rows
         growth = (finest / coarsest) ** (1 / max(levels - 1, 1))
         self.resolutions = tuple(round(coarsest * growth**level) for level in range(levels))
-        self.tables = nn.ParameterList(nn.Parameter(0.3 * torch.randn(rows, width)) for _ in range(levels))
+        self.tables = nn.ParameterList(nn.Parameter(_FIRST * torch.randn(rows, width)) for _ in range(levels))
 
     def forward(self, places: Float[Tensor, "n 3"]) -> Float[Tensor, "n c"]:
         """No gradient flows to the places."""

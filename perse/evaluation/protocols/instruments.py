@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from perse.errors import MissingWeightsError
+from perse.errors import InputError, MissingWeightsError
 from perse.evaluation.learned_distance import LearnedDistance
 from perse.evaluation.metrics import SET_FEATURES
 from perse.identity import DlibEmbedder, FaceEmbedder
@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 LPIPS, ID, DLIB_ID = "LPIPS", "ID", "dlib distance"
 """Names of metrics. ID is the paper's: the cosine of ArcFace descriptors. dlib's distance is another number."""
+
+METRICS = (LPIPS, ID, "PPL", "PDV", "FID", "KID")
+"""Those that take a network."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,19 @@ class Instruments:
             faces[ID] = arcface
         spaces = {names: _built(build, names, missing) for names, build in SET_FEATURES.items()}
         return Instruments(lpips, faces, {k: v for k, v in spaces.items() if v is not None}, missing)
+
+    def require(self, names: Sequence[str]) -> None:
+        """Refuse metrics that cannot be measured here.
+
+        Raises:
+            MissingWeightsError: the weights of one are not here; says where they belong.
+            InputError: there is no such metric.
+        """
+        for name in names:
+            if name in self.missing:
+                raise MissingWeightsError(f"{name} cannot be measured: {self.missing[name]}")
+            if name not in METRICS:
+                raise InputError(f"there is no metric {name[:40]!r}; there are {', '.join(METRICS)}")
 
 
 def _built(build: Callable[[], T], names: tuple[str, ...], missing: dict[str, str]) -> T | None:
