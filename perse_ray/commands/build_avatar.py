@@ -149,7 +149,7 @@ def main(arguments: Arguments) -> None:
         f"\ndone in {readable_s(done.seconds)}"
         + (f" ({len(done.skipped)} stages were finished before)" if done.skipped else "")
         + _poses_line(metrics)
-        + f"\n  edits         gain {_shown(metrics, 'edit_gain_db', 2)} dB, leakage {_shown(metrics, 'leakage', 5)}"
+        + _edits_line(metrics)
         + (f"\n  not used      {lost}" if lost else "")
         + f"\n  report        {workspace.location}/report/report.html"
         f"\n  avatar        {workspace.location}/avatar, in MLflow {done.model}"
@@ -188,6 +188,13 @@ def _poses_line(metrics: dict[str, Any]) -> str:
         f"\n  unseen video  PSNR {_shown(video, 'PSNR', 2)} dB (foreground "
         f"{_shown(video, 'PSNR, person', 2)}), SSIM {_shown(video, 'SSIM', 4)}"
     )
+
+
+def _edits_line(metrics: dict[str, Any]) -> str:
+    """How visible the edits are, and how much else they change; nothing where there are none."""
+    if not metrics.get("acceptance"):
+        return ""
+    return f"\n  edits         gain {_shown(metrics, 'edit_gain_db', 2)} dB, leakage {_shown(metrics, 'leakage', 5)}"
 
 
 def _print_plan(recipe: Recipe, arguments: Arguments) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from perse.report import Report, Section, Tile, contact_sheet, error_map, overlay_parts, plot_curves, write_report
+from perse.report.avatar_sections import Pair, video_section
 
 
 def _picture(value: int, size: int = 16) -> np.ndarray:
@@ -79,3 +80,13 @@ def test_curves_become_a_picture() -> None:
     picture = plot_curves({"loss": [(s, 1 / (s + 1)) for s in range(50)], "nothing": []})
     assert picture.ndim == 3 and picture.std() > 5
     assert Image.fromarray(picture).save(io.BytesIO(), "PNG") is None
+
+
+def test_a_video_stands_above_the_avatar_and_their_difference() -> None:
+    pairs = [Pair("1 of 2", _picture(120, 240), _picture(100, 240)), Pair("2 of 2", _picture(60, 240), _picture(60, 240))]
+    section = video_section(pairs)
+    (sheet,) = section.frames
+    rows = {value: np.flatnonzero((sheet == value).all(-1).sum(1) >= 200) for value in (100, 120, 60)}
+    assert rows[100].min() < rows[120].min(), "the video first"
+    assert len(rows[60]) >= 2 * 200, "what is equal is shown twice"
+    assert section.name == "video"
