@@ -6,6 +6,7 @@ through the portrait's camera (`perse.tracking.reframing`), so that an avatar ma
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ from perse.tracking.reframing import Reframed, reframed
 from perse.tracking.standing_body import StandingBody, StandingBodyConfig
 from perse.tracking.video_file import VideoFile
 from perse.tracking.video_tracker import FoundFace, Started, TrackedVideo, VideoTracker, VideoTrackerConfig, unwatched
+
+log = logging.getLogger(__name__)
 
 Image = NDArray[np.uint8]
 
@@ -105,14 +108,11 @@ class Capture:
         chosen = self.chosen(tracked.seen, *(len(one) for one in numbers))
         named = [*numbers[0][: len(chosen[0])], *numbers[1][: len(chosen[1])]]
         wanted = [number for part in chosen for number in part]
+        frames = self._framed(video, tracked, portrait, wanted)
         tick = started("parts", len(wanted))
-        body = StandingBody(portrait, self._model, self._config.body)
-        frames, images, alphas, parts = [], [], [], []
-        for number, picture in _pictures(video, wanted):
-            points = tracked.landmarks_px[number]
-            frame = body.settled(reframed(tracked, number, portrait, self._model), picture, points)
-            image, alpha, part = self._shown(picture, points, frame, portrait, size_px)
-            frames.append(frame)
+        images, alphas, parts = [], [], []
+        for (number, picture), frame in zip(_pictures(video, wanted), frames, strict=True):
+            image, alpha, part = self._shown(picture, tracked.landmarks_px[number], frame, portrait, size_px)
             images.append(image)
             alphas.append(alpha)
             parts.append(part)
@@ -132,6 +132,19 @@ class Capture:
             ),
             camera=portrait.camera.resized(size_px, size_px),
         )  # fmt: skip
+
+    def _framed(
+        self, video: VideoFile, tracked: TrackedVideo, portrait: TrackedPortrait, wanted: Sequence[int]
+    ) -> list[Reframed]:
+        """Frames seen by the portrait's camera, on their bodies where these are found in most of them: turns that are
+        told by the body and turns that are told by landmarks alone differ, and an avatar could meet only one kind."""
+        body = StandingBody(portrait, self._model, self._config.body)
+        first = [reframed(tracked, number, portrait, self._model) for number in wanted]
+        pictures = zip(_pictures(video, wanted), first, strict=True)
+        settled = [body.settled(frame, picture, tracked.landmarks_px[n]) for (n, picture), frame in pictures]
+        found = sum(a is not b for a, b in zip(first, settled, strict=True))
+        log.info("the body is found again in %d of %d frames", found, len(wanted))
+        return settled if found > len(wanted) / 2 else first
 
     def chosen(self, seen: NDArray[np.bool_], train: int, test: int) -> tuple[list[int], list[int]]:
         """Frames of the video to train on, and to test on.

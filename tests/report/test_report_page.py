@@ -83,7 +83,10 @@ def test_curves_become_a_picture() -> None:
 
 
 def test_a_video_stands_above_the_avatar_and_their_difference() -> None:
-    pairs = [Pair("1 of 2", _picture(120, 240), _picture(100, 240)), Pair("2 of 2", _picture(60, 240), _picture(60, 240))]
+    pairs = [
+        Pair("1 of 2", _picture(120, 240), _picture(100, 240)),
+        Pair("2 of 2", _picture(60, 240), _picture(60, 240)),
+    ]
     section = video_section(pairs)
     (sheet,) = section.frames
     rows = {value: np.flatnonzero((sheet == value).all(-1).sum(1) >= 200) for value in (100, 120, 60)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +22,8 @@ from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
 from perse.synthesis.seams import Shot
 from perse.tracking.capture import Capture, CaptureConfig, _unseen, on_white
 from perse.tracking.good_frame import good_frames
-from perse.tracking.reframing import reframed
+from perse.tracking.reframing import Reframed, reframed
+from perse.tracking.standing_body import StandingBody
 from perse.tracking.video_file import open_video
 from perse.tracking.video_tracker import FoundFace, TrackedVideo, VideoTracker, VideoTrackerConfig
 
@@ -117,6 +119,32 @@ def test_frames_are_what_a_camera_that_stands_still_would_have_seen(
     assert torch.equal(clip.parameters.betas, tracked_astronaut.head.betas)
     assert torch.equal(clip.camera.world_to_camera, tracked_astronaut.camera.world_to_camera)
     assert {int(value) for value in np.unique(clip.parts)} == {int(Part.BACKGROUND), int(Part.SKIN)}
+
+
+def test_a_body_that_is_seldom_found_is_left_alone(
+    capture: Capture,
+    tracked: TrackedVideo,
+    filmed: Filmed,
+    head_model: HeadModel,
+    tracked_astronaut: TrackedPortrait,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Frames of two kinds of turns would be worse than frames of the worse kind."""
+    wanted, settled = [1, 4, 7, 9], StandingBody.settled
+    first = [reframed(tracked, number, tracked_astronaut, head_model) for number in wanted]
+
+    def turns(found_in: int) -> list[bool]:
+        left = iter(range(len(wanted)))
+
+        def sometimes(body: StandingBody, frame: Reframed, picture: Any, points_px: Any) -> Reframed:
+            return settled(body, frame, picture, points_px) if next(left) < found_in else frame
+
+        monkeypatch.setattr(StandingBody, "settled", sometimes)
+        framed = capture._framed(open_video(filmed.path), tracked, tracked_astronaut, wanted)
+        return [torch.equal(a.head.pose, b.head.pose) for a, b in zip(first, framed, strict=True)]
+
+    assert turns(2) == [True] * 4
+    assert turns(3) == [False, False, False, True]
 
 
 def test_what_the_frame_does_not_reach_is_unrecorded_where_the_portrait_shows_it() -> None:
