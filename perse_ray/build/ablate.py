@@ -73,7 +73,7 @@ def ablate(request: AblationRequest) -> MetricTable:
     """
     shared = SharedClips.of(request.workspace, request.recipe)
     refused = refused_subjects(shared)
-    every = {**ablations(request.recipe), SCREENLESS: request.recipe}
+    every = all_variants(request.recipe)
     variants = {name: one for name, one in every.items() if request.only in name}
     if not variants:
         raise InputError(f"no ablation is called {request.only!r}; there are {', '.join(every)}")
@@ -95,6 +95,11 @@ def ablate(request: AblationRequest) -> MetricTable:
             run_rows(run, todo, pool_of(pool).stage("ablate", work, ("variant",), (("trained", False),)), pool)
     found = {str(row["variant"]): request.workspace.read_json(_file(row)) for row in rows}
     return _published(request, shared, found, len(refused))
+
+
+def all_variants(recipe: Recipe) -> dict[str, Recipe]:
+    """Recipes by the variant's name, the one without the screen last."""
+    return {**ablations(recipe), SCREENLESS: recipe}
 
 
 def _row(request: AblationRequest, shared: SharedClips, name: str, variant: Recipe) -> Row:
@@ -132,7 +137,7 @@ class _Ablate:
 
     def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
         request, shared = self._request, self._shared
-        variant = ablations(request.recipe)[str(row["variant"])]
+        variant = all_variants(request.recipe)[str(row["variant"])]
         contender = Contender(
             name=str(row["variant"]), avatar=variant.avatar, start=variant.start, training=variant.training
         )
