@@ -20,6 +20,7 @@ from perse.data.keys import content_key
 from perse.data.tables.codecs import arrays_to_npz, npz_to_arrays
 from perse.data.workspace import Workspace
 from perse.errors import InputError, PortraitError, WorkspaceError
+from perse.identity import DlibEmbedder
 from perse.recipes import Recipe
 from perse.tracking import HeadTracker
 from perse.tracking.capture import CaptureConfig
@@ -42,6 +43,9 @@ FOUND = {"landmarks_px", "faces", "photograph", "number", "face_of_photograph"}
 
 LOOKED_AT = 3
 """Frames in which it is made sure that other faces are faces."""
+
+LIKELY_SCORE = -0.4
+"""Of dlib's detector: what it says of a face with curls and glasses at the least [M]."""
 
 TRIED = 8
 """Frames that are tried as the portrait."""
@@ -187,11 +191,12 @@ def _covered(picture: Image, points_px: NDArray[np.float32]) -> Image:
 
 
 def _is_somebody(picture: Image, face: int, tracker: HeadTracker) -> bool:
+    """Whether two detectors that have nothing in common agree: landmarks lie on a blurred wheel as on a face."""
     try:
-        tracker.track(picture, face=face)
+        portrait = tracker.track(picture, face=face)
     except PortraitError:
         return False
-    return True
+    return DlibEmbedder(least_score=LIKELY_SCORE).embed(portrait.image) is not None
 
 
 def _frame(video: VideoFile, number: int) -> Image:
