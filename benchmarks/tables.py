@@ -59,9 +59,8 @@ BASELINES: dict[str, DecoderConfig] = {
 RATES = LearningRates(latents=2e-4)
 """Of contenders whose networks read the codes: codes must move, which part bases need not."""
 
-RATES_OF = {"cond. INSTA": replace(RATES, features=1e-2, networks=2e-3)}
-"""Instant-NGP's rate for the grid; the network's is a fifth of it, with which the field of a subject does not become
-empty. Nothing else was searched for: one choice each."""
+RATES_OF = {"cond. INSTA": replace(RATES, features=1e-2, networks=1e-2)}
+"""Instant-NGP's rate for grid and network. Nothing of this was searched for: one choice each."""
 
 
 def contenders(recipe: Recipe) -> dict[str, Contender]:
