@@ -28,7 +28,7 @@ def blur(values: Floats, sigma: float) -> Floats:
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)
 
 
-def smoothstep(values: Floats, low: float, high: float) -> Floats:
+def smoothstep(values: Floats, low: float | Floats, high: float | Floats) -> Floats:
     """0 below `low`, 1 above `high` (or the reverse if low > high), smooth between."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)

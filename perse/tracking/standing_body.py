@@ -28,6 +28,9 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Points = NDArray[np.float32]
 
+WINDOW, PYRAMID_LEVELS = (31, 31), 3
+"""Of the optical flow, pixels of the crop."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StandingBodyConfig:
@@ -160,10 +163,9 @@ def _shade(image: Image) -> Image:
 
 def _followed(a: Image, b: Image, points: Points) -> tuple[Points, Points]:
     """Pixel positions [n, 2] of picture a in picture b, and what comes of following them back."""
-    window = {"winSize": (31, 31), "maxLevel": 3}
     indices = (points - np.float32(0.5))[:, None]
-    there, found, _ = cv2.calcOpticalFlowPyrLK(a, b, indices, None, **window)
-    back, again, _ = cv2.calcOpticalFlowPyrLK(b, a, there, None, **window)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(a, b, indices, None, winSize=WINDOW, maxLevel=PYRAMID_LEVELS)
+    back, again, _ = cv2.calcOpticalFlowPyrLK(b, a, there, None, winSize=WINDOW, maxLevel=PYRAMID_LEVELS)
     lost = ((found == 0) | (again == 0))[:, 0]
     back[lost] = np.inf
     return there[:, 0] + np.float32(0.5), back[:, 0] + np.float32(0.5)

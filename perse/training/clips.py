@@ -46,15 +46,14 @@ class FrameBatch:
 
     def within(self, window: Callable[[Tensor], Tensor]) -> FrameBatch:
         """What a function leaves of each of the pictures."""
-        return FrameBatch(*(window(values) for values in (self.images, self.alphas, self.parts)), self.partial)
+        images, alphas, parts = (window(values) for values in (self.images, self.alphas, self.parts))
+        return FrameBatch(images, alphas, parts, self.partial)
 
     def to(self, device: torch.device) -> FrameBatch:
         """On another device. To a CUDA device the copy runs beside the work that is queued next."""
         if device.type != "cuda":
-            values = (values.to(device) for values in (self.images, self.alphas, self.parts))
-            return FrameBatch(*values, self.partial)
-        pinned = (values.pin_memory() for values in (self.images, self.alphas, self.parts))
-        return FrameBatch(*(values.to(device, non_blocking=True) for values in pinned), self.partial)
+            return self.within(lambda values: values.to(device))
+        return self.within(lambda values: values.pin_memory().to(device, non_blocking=True))
 
 
 class ClipStore:

@@ -77,7 +77,7 @@ def ablate(request: AblationRequest) -> MetricTable:
     variants = {name: one for name, one in every.items() if request.only in name}
     if not variants:
         raise InputError(f"no ablation is called {request.only!r}; there are {', '.join(every)}")
-    if not refused and variants.pop(SCREENLESS, None) and not variants:
+    if not refused and variants.pop(SCREENLESS, False) and not variants:
         raise InputError(f"the screen refused no edit of {request.workspace.location}: without it nothing is different")
     build = BuildRequest(
         recipe=request.recipe, photograph=archive.load_portrait(request.workspace).image, workspace=request.workspace

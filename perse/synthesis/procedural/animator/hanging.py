@@ -73,7 +73,7 @@ def hang_sheets(
         joints: [j, 4, 4] rest-to-world transforms of the portrait's own pose.
     """
     drawn = head_drawn(surface, pose)
-    below_ears = smoothstep(np.arange(len(drawn)), *_LOWER_PX + ears_row(surface, pose))[:, None]
+    below_ears = smoothstep(np.arange(len(drawn), dtype=np.float32), *_LOWER_PX + ears_row(surface, pose))[:, None]
     sheets = []
     for part in HANGING:
         there = _opaque(picture, part)
