@@ -23,6 +23,7 @@ from perse.body.fitting.head_transfer import baked_head
 from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals, within_mask
 from perse.body.model import AnnyBody, BodyParameters, BodyRegion, BodySource, body_regions, pose_body, shaped_body
 from perse.body.model.covers import Cover
+from perse.body.model.mouth import in_mouth, mouth_colors
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined
 from perse.geometry import Camera
@@ -45,6 +46,8 @@ HAIR_LOOSENESS = 0.35
 _HEAD = (BodyRegion.SCALP, BodyRegion.NECK, BodyRegion.FACE)
 BORDER_ROUNDS = 2
 """Of averaging a vertex's covers with its neighbours': a collar is a line, and not the teeth of the triangles."""
+BEHIND_LIPS_M = 0.002
+"""A tooth that lies so far behind what is seen is not seen: further away it would have the lips' colours."""
 POORLY_FITTED = 0.02
 """Landmarks that are this far off, in heights of the person, mean another pose than the person's."""
 
@@ -59,6 +62,8 @@ class PersonFitConfig:
     """Of the dressed surface; its vertices are the avatar's Gaussians."""
     head_edges: float = 0.5
     """Longest edges on the head, which is looked at most, relative to the others."""
+    hair_edges: float = 0.42
+    """The same of hair: a lock is a centimetre wide."""
     border_edges: float = 0.4
     """The same where one cover ends and another begins."""
 
@@ -179,7 +184,9 @@ def _dressed(
 def _lengths(regions: Tensor, shares: Tensor, config: PersonFitConfig) -> EdgeLengths:
     """Finer on the head, which is looked at most, and where one cover ends and another begins."""
     head = torch.isin(regions, torch.tensor([int(one) for one in _HEAD])).numpy()
-    longest = np.where(head, config.head_edges, 1.0) * config.longest_edge_m
+    hair = (shares[:, Cover.HAIR] > 0.5).numpy()
+    relative = np.where(hair, config.hair_edges, np.where(head, config.head_edges, 1.0))
+    longest = relative * config.longest_edge_m
     return EdgeLengths(longest, shares.numpy().astype(np.float64), config.border_edges * config.longest_edge_m)
 
 
@@ -233,11 +240,14 @@ def _refined(
         hands=hands, photograph=image.astype(np.float32) / np.float32(255), photo_px=empty[:, :2],
         seen=empty[:, 0], fill=empty, camera=fit.camera,
     )  # fmt: skip
-    photo_px, seen = seen_in(person.posed(fit.parameters), person.faces, fit.camera, mask)
+    posed, mouth = person.posed(fit.parameters), fine.of(in_mouth(model).float()) > 0.5
+    photo_px, seen = seen_in(posed, person.faces, fit.camera, mask)
+    seen = torch.where(mouth, seen_in(posed, person.faces, fit.camera, mask, BEHIND_LIPS_M)[1], seen)
     photographed = sampled(image, photo_px)
     kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
     seen = seen * ~_collar(photographed, seen, fine_covers, kinds)
-    fill = fill_colors(rest, fine_covers, photographed, seen)
+    fill = fill_colors(rest, fine_covers, photographed, seen * ~mouth)
+    fill = torch.where(mouth[:, None], fine.of(mouth_colors(model)), fill)
     return replace(person, photo_px=photo_px, seen=seen, fill=fill)
 
 
