@@ -54,6 +54,9 @@ class Arguments:
     prompts: Path | None = None
     """CSV file with such edits, as for `perse build`."""
 
+    plan: bool = False
+    """Print what would be done, and do nothing."""
+
     wait: bool = False
     """Wait while another run holds the workspace, instead of refusing."""
 
@@ -70,6 +73,9 @@ def main(arguments: Arguments) -> None:
     from perse_ray.runtime.shared_storage import check_location
 
     recipe = body_recipe_named(arguments.recipe)
+    if arguments.plan:
+        _print_plan(arguments)
+        return
     check_location(arguments.workspace)
     photograph = sample_photograph() if arguments.portrait is None else read_photograph(arguments.portrait)
     prompts = _prompts(arguments)
@@ -95,6 +101,15 @@ def main(arguments: Arguments) -> None:
         f"\n  avatar          {workspace.location}/avatar, in MLflow {done.model}"
         f"\n  look at it      perse view --workspace {arguments.workspace}"
     )
+
+
+def _print_plan(arguments: Arguments) -> None:
+    from perse.body.editing import body_prompts
+    from perse.recipes.body import body_recipe_named
+    from perse_ray.build.body_plan import describe_body_plan
+
+    recipe, prompts = body_recipe_named(arguments.recipe), _prompts(arguments)
+    print(describe_body_plan(recipe, body_prompts(recipe.edits) if prompts is None else prompts))
 
 
 def _prompts(arguments: Arguments) -> tuple[AttributePrompt, ...] | None:
