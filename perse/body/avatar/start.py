@@ -11,10 +11,8 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.avatar.avatar import BodyAvatar, Structure
 from perse.body.model import BodyRegion, body_regions, shaped_body
 from perse.body.model.covers import Cover
-from perse.body.model.mouth import in_mouth
+from perse.body.model.hollows import lining
 from perse.body.model.upsampling import INSET, sparse, unit_normals
-from perse.head import HeadModel
-from perse.head.model import Region
 
 SCALE_EDGES = 0.5
 """First standard deviation of a Gaussian, in lengths of the edges around it."""
@@ -52,15 +50,10 @@ def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConf
         torch.manual_seed(seed)
         avatar = BodyAvatar(structure, config)
     with torch.no_grad():
-        below = torch.where(person.fine.of(_bag(model).float()) > 0.5, -INSET, INSET)
+        # What lines a mouth or an eye socket stands on its own side: below it, it came out on the face.
+        below = torch.where(person.fine.of(lining(model).float()) > 0.5, -INSET, INSET)
         avatar.moved.copy_(-(below * scales)[:, None] * unit_normals(person.rest, person.faces))
     return avatar
-
-
-def _bag(model: HeadModel) -> torch.Tensor:
-    """[v] bool: the skin inside the mouth. Its other side is a cheek's or a lip's, millimetres away: points that stood
-    below it as others do came out on the face."""
-    return in_mouth(model) & (model.regions == int(Region.SKIN))
 
 
 def _dressed_vertices(person: DressedPerson) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ from perse.body.fitting.head_transfer import baked_head
 from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals, within_mask
 from perse.body.model import AnnyBody, BodyParameters, BodyRegion, BodySource, body_regions, pose_body, shaped_body
 from perse.body.model.covers import Cover
-from perse.body.model.mouth import in_mouth, mouth_colors
+from perse.body.model.hollows import in_mouth, lining, mouth_colors
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined
 from perse.geometry import Camera
@@ -46,8 +46,11 @@ HAIR_LOOSENESS = 0.35
 _HEAD = (BodyRegion.SCALP, BodyRegion.NECK, BodyRegion.FACE)
 BORDER_ROUNDS = 2
 """Of averaging a vertex's covers with its neighbours': a collar is a line, and not the teeth of the triangles."""
+FACE_HELD_EVERY = 8
+"""Of the face's landmarks, which the fit has placed and the outline of a veil must not move."""
 BEHIND_LIPS_M = 0.002
-"""A tooth that lies so far behind what is seen is not seen: further away it would have the lips' colours."""
+"""A tooth that lies so far behind what is seen is not seen: otherwise it had the lips' colours. The same of what lies
+behind lids."""
 POORLY_FITTED = 0.02
 """Landmarks that are this far off, in heights of the person, mean another pose than the person's."""
 
@@ -162,8 +165,8 @@ def _dressed(
     regions = body_regions(model)
     lean = _Posed.of(model, fit.parameters)
     outline = read_outline(lean.vertices, lean.normals, regions, fit.camera, mask, body_mask)
-    joint_basis = torch.einsum("jv,vcs->jcs", model.joint_regressor, model.shape_basis)
-    change = shape_towards(model.shape_basis, joint_basis, lean.turns, lean.normals, outline)
+    placed = torch.cat([torch.einsum("jv,vcs->jcs", model.joint_regressor, model.shape_basis), _face_basis(model)])
+    change = shape_towards(model.shape_basis, placed, lean.turns, lean.normals, outline)
     fit = replace(fit, parameters=replace(fit.parameters, betas=fit.parameters.betas + change))
     body = _Posed.of(model, fit.parameters)
     outline = read_outline(body.vertices, body.normals, regions, fit.camera, mask, _drawn_mask(model, fit))
@@ -179,6 +182,13 @@ def _dressed(
     shares = soft_shares(torch.nn.functional.one_hot(covers, len(Cover)).float(), model.faces)
     fine = refined(surface.numpy(), model.faces.numpy(), _lengths(regions, shares, config))
     return _refined(model, fit, image, mask, fine, body.skin, body.rest_normals, thickness, shares, regions)
+
+
+def _face_basis(model: HeadModel) -> Tensor:
+    """[l, 3, s]: how the face's landmarks move with the shape; every few of them, about as many as there are joints."""
+    corners = model.faces[model.landmark_faces[::FACE_HELD_EVERY]]
+    weights = model.landmark_weights[::FACE_HELD_EVERY]
+    return (weights[:, :, None, None] * model.shape_basis[corners]).sum(1)
 
 
 def _lengths(regions: Tensor, shares: Tensor, config: PersonFitConfig) -> EdgeLengths:
@@ -242,7 +252,8 @@ def _refined(
     )  # fmt: skip
     posed, mouth = person.posed(fit.parameters), fine.of(in_mouth(model).float()) > 0.5
     photo_px, seen = seen_in(posed, person.faces, fit.camera, mask)
-    seen = torch.where(mouth, seen_in(posed, person.faces, fit.camera, mask, BEHIND_LIPS_M)[1], seen)
+    behind = mouth | (fine.of(lining(model).float()) > 0.5)
+    seen = torch.where(behind, seen_in(posed, person.faces, fit.camera, mask, BEHIND_LIPS_M)[1], seen)
     photographed = sampled(image, photo_px)
     kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
     seen = seen * ~_collar(photographed, seen, fine_covers, kinds)

@@ -1,6 +1,7 @@
-"""The inside of the mouth: which vertices it has, and colours for what a photograph seldom shows.
+"""Mouth and eye sockets: which vertices line them, and colours for the inside of a mouth.
 
-Without it an open mouth shows the skin and hair of whatever lies behind it.
+Without them an open mouth shows the skin and hair of whatever lies behind it, and the lining of an eye socket, which
+lies millimetres behind the lid, has the colours of lashes and iris.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ MIDDLE_M = (0.0, -0.063, -0.022)
 """Of the mouth, from the middle between the eyes (x the person's left, y up, z to the front) [M, the anny body]."""
 HALF_M = (0.042, 0.046, 0.056)
 """Half the size of the box around it."""
+SOCKET_M = 0.019
+"""The lining of an eye socket is no further from the eye's joint; an eyeball's radius is 14 mm."""
 INNER_RGB, TONGUE_RGB, TEETH_RGB = (112, 58, 54), (164, 92, 86), (226, 216, 200)
 """Colours of the inside of the mouth."""
 TEETH = (int(Region.UPPER_TEETH), int(Region.LOWER_TEETH))
@@ -31,6 +34,18 @@ def in_mouth(model: HeadModel) -> Bool[Tensor, " v"]:
     inwards = (unit_normals(model.template, model.faces) * place).sum(1) < 0
     labelled = torch.isin(model.regions, torch.tensor([*TEETH, int(Region.TONGUE)]))
     return (near & inwards) | labelled
+
+
+def lining(model: HeadModel) -> Bool[Tensor, " v"]:
+    """[v]: skin inside the mouth and behind the eyes. Its other side is a cheek's, a lip's or a lid's."""
+    normals = unit_normals(model.template, model.faces)
+    joints = model.joint_regressor @ model.template
+    skin = model.regions == int(Region.SKIN)
+    found = in_mouth(model) & skin
+    for eye in (BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE):
+        away = model.template - joints[eye]
+        found |= skin & (away.norm(dim=1) < SOCKET_M) & ((normals * away).sum(1) < 0)
+    return found
 
 
 def mouth_colors(model: HeadModel) -> Float[Tensor, "v 3"]:
