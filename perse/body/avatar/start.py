@@ -11,7 +11,7 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.avatar.avatar import BodyAvatar, Structure
 from perse.body.model import BodyRegion, body_regions, shaped_body
 from perse.body.model.covers import Cover
-from perse.body.model.hollows import lining
+from perse.body.model.mouth import lining
 from perse.body.model.upsampling import INSET, sparse, unit_normals
 
 SCALE_EDGES = 0.5
@@ -50,7 +50,7 @@ def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConf
         torch.manual_seed(seed)
         avatar = BodyAvatar(structure, config)
     with torch.no_grad():
-        # What lines a mouth or an eye socket stands on its own side: below it, it came out on the face.
+        # What lines a mouth stands on its own side: below it, it came out on cheeks and lips.
         below = torch.where(person.fine.of(lining(model).float()) > 0.5, -INSET, INSET)
         avatar.moved.copy_(-(below * scales)[:, None] * unit_normals(person.rest, person.faces))
     return avatar

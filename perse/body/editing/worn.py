@@ -27,7 +27,7 @@ from perse.body.fitting.fill import fill_colors
 from perse.body.fitting.person import FittedPerson, sampled
 from perse.body.model import BodyJoint, shaped_body
 from perse.body.model.covers import Cover
-from perse.body.model.hollows import in_mouth
+from perse.body.model.mouth import in_mouth
 from perse.body.model.upsampling import INSET, unit_normals
 from perse.data import Attachment, AttributePrompt, EditedPortrait
 from perse.head.embedded import embedded_head

@@ -23,7 +23,7 @@ from perse.body.fitting.head_transfer import baked_head
 from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals, within_mask
 from perse.body.model import AnnyBody, BodyParameters, BodyRegion, BodySource, body_regions, pose_body, shaped_body
 from perse.body.model.covers import Cover
-from perse.body.model.hollows import in_mouth, lining, mouth_colors
+from perse.body.model.mouth import in_mouth, mouth_colors
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined
 from perse.geometry import Camera
@@ -49,8 +49,7 @@ BORDER_ROUNDS = 2
 FACE_HELD_EVERY = 8
 """Of the face's landmarks, which the fit has placed and the outline of a veil must not move."""
 BEHIND_LIPS_M = 0.002
-"""A tooth that lies so far behind what is seen is not seen: otherwise it had the lips' colours. The same of what lies
-behind lids."""
+"""A tooth that lies so far behind what is seen is not seen: otherwise it had the lips' colours."""
 POORLY_FITTED = 0.02
 """Landmarks that are this far off, in heights of the person, mean another pose than the person's."""
 
@@ -252,8 +251,7 @@ def _refined(
     )  # fmt: skip
     posed, mouth = person.posed(fit.parameters), fine.of(in_mouth(model).float()) > 0.5
     photo_px, seen = seen_in(posed, person.faces, fit.camera, mask)
-    behind = mouth | (fine.of(lining(model).float()) > 0.5)
-    seen = torch.where(behind, seen_in(posed, person.faces, fit.camera, mask, BEHIND_LIPS_M)[1], seen)
+    seen = torch.where(mouth, seen_in(posed, person.faces, fit.camera, mask, BEHIND_LIPS_M)[1], seen)
     photographed = sampled(image, photo_px)
     kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
     seen = seen * ~_collar(photographed, seen, fine_covers, kinds)

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from perse.body.model.hollows import in_mouth
 from perse.body.model.joints import N_JOINTS, BodyJoint
+from perse.body.model.mouth import in_mouth
 from perse.head import HeadModel
 
 

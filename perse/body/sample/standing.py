@@ -23,7 +23,7 @@ from perse.body.fitting.head_transfer import baked_head
 from perse.body.fitting.person import BEHIND_LIPS_M, soft_shares
 from perse.body.model import AnnyBody, BodyJoint, BodyParameters, BodyRegion, body_regions
 from perse.body.model.covers import Cover
-from perse.body.model.hollows import in_mouth, mouth_colors
+from perse.body.model.mouth import in_mouth, mouth_colors
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.stance import Stance, stance_pose
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined, unit_normals

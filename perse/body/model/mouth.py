@@ -1,7 +1,6 @@
-"""Mouth and eye sockets: which vertices line them, and colours for the inside of a mouth.
+"""The inside of the mouth: which vertices it has, and colours for what a photograph seldom shows.
 
-Without them an open mouth shows the skin and hair of whatever lies behind it, and the lining of an eye socket, which
-lies millimetres behind the lid, has the colours of lashes and iris.
+Without it an open mouth shows the skin and hair of whatever lies behind it.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ MIDDLE_M = (0.0, -0.063, -0.022)
 """Of the mouth, from the middle between the eyes (x the person's left, y up, z to the front) [M, the anny body]."""
 HALF_M = (0.042, 0.046, 0.056)
 """Half the size of the box around it."""
-SOCKET_M = 0.019
-"""The lining of an eye socket is no further from the eye's joint; an eyeball's radius is 14 mm."""
 INNER_RGB, TONGUE_RGB, TEETH_RGB = (112, 58, 54), (164, 92, 86), (226, 216, 200)
 """Colours of the inside of the mouth."""
 TEETH = (int(Region.UPPER_TEETH), int(Region.LOWER_TEETH))
@@ -37,15 +34,8 @@ def in_mouth(model: HeadModel) -> Bool[Tensor, " v"]:
 
 
 def lining(model: HeadModel) -> Bool[Tensor, " v"]:
-    """[v]: skin inside the mouth and behind the eyes. Its other side is a cheek's, a lip's or a lid's."""
-    normals = unit_normals(model.template, model.faces)
-    joints = model.joint_regressor @ model.template
-    skin = model.regions == int(Region.SKIN)
-    found = in_mouth(model) & skin
-    for eye in (BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE):
-        away = model.template - joints[eye]
-        found |= skin & (away.norm(dim=1) < SOCKET_M) & ((normals * away).sum(1) < 0)
-    return found
+    """[v]: the skin inside the mouth. Its other side is a cheek's or a lip's, millimetres away."""
+    return in_mouth(model) & (model.regions == int(Region.SKIN))
 
 
 def mouth_colors(model: HeadModel) -> Float[Tensor, "v 3"]:
