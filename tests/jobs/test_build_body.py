@@ -67,6 +67,7 @@ def test_expected_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
         (["--recipe", "huge"], "no body recipe"),
         (["--edits", "hat=xylophone", "--workspace", str(tmp_path / "w")], "xylophone"),
         (["--edits", "nose=long nose", "--workspace", str(tmp_path / "w")], "too small"),
+        (["--body-model", __file__, "--workspace", str(tmp_path / "w")], "neither safetensors nor npz"),
         (["--portrait", str(tmp_path / "missing.jpg"), "--workspace", str(tmp_path / "w")], "missing.jpg"),
     ):
         assert run(words) == 2

@@ -81,7 +81,7 @@ class FittedPerson:
         parts: [h, w] uint8, values of `Cover`.
         rms_px: of the body landmarks.
         guessed: what the photograph does not show.
-        face: the tracked face; None where it could not be tracked.
+        face: the tracked face; None where it could not be tracked, or where the body's head is not the tracked one.
     """
 
     dressed: DressedPerson
@@ -110,8 +110,9 @@ def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person
     guessed: tuple[str, ...] = ("face shape",)
     offsets, face_px = torch.zeros_like(model.template), None
     if isinstance(face, FoundFace):
-        face_px, guessed = face.landmarks_px, ()
+        face_px = face.landmarks_px
         if isinstance(source, AnnyBody):
+            guessed = ()
             from perse.head.embedded import embedded_head
 
             offsets = baked_head(model, embedded_head(), face.portrait.head)
@@ -124,7 +125,8 @@ def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person
     parts = nearest_labels(frame.parts, mask > 0.5)
     if fit.rms_px > POORLY_FITTED * tall_px(found):
         guessed = (*guessed, f"the pose (landmarks are {fit.rms_px:.0f} px off)")
-    return FittedPerson(dressed, image, mask, parts, fit.rms_px, (*fit.guessed, *guessed), tracked)
+    shared = tracked if isinstance(source, AnnyBody) else None
+    return FittedPerson(dressed, image, mask, parts, fit.rms_px, (*fit.guessed, *guessed), shared)
 
 
 def _reduced(image: Image) -> Image:
