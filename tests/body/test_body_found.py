@@ -64,6 +64,7 @@ def test_a_person_too_small_is_refused(photograph: NDArray[np.uint8]) -> None:
         find_person(room)
 
 
+@pytest.mark.heavy
 def test_another_bodys_head_is_not_the_tracked_one(photograph: NDArray[np.uint8], body_model: HeadModel) -> None:
     """Hats are made for the tracked head: on a body of other vertices they would land anywhere, so there is no face."""
 
