@@ -29,7 +29,10 @@ def orbit_centre(avatar: Avatar) -> Float[Tensor, "3"]:
 
 
 def is_closed(avatar: Avatar) -> bool:
-    """Whether its back was closed, as the recipe laptop-closed does."""
+    """Whether it looks right from behind: a whole body, or a head whose back was closed, as the recipe laptop-closed
+    does."""
+    if "pelvis" in avatar.card.joint_names:
+        return True
     backs = avatar.decoder.backs
     return backs is not None and bool(backs.any())
 

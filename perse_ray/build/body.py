@@ -31,6 +31,7 @@ from perse.body.avatar.assembly import EditRow, assemble
 from perse.body.editing import body_prompts, checked_prompts
 from perse.body.fitting.person import FittedPerson, fit_person
 from perse.body.fitting.storage import face_from_table, face_to_table, first_colors, person_from_bytes, person_to_bytes
+from perse.body.model import AnnyBody
 from perse.body.model.covers import PALETTE
 from perse.body.showing.edits import edit_numbers, edits_sheet, score_edit
 from perse.body.showing.measuring import held_out, score_frames
@@ -226,12 +227,18 @@ class _Build:
                 if self.request.prompts is None:
                     self.tell(f"edit: the face is not tracked, so {prompt.text!r} is left out")
                 else:
-                    raise PromptError(
-                        f"the face is too small or turned away, so {prompt.category.value} cannot be changed; "
-                        f"leave {prompt.category.value} out, or give a larger picture"
-                    )
+                    raise PromptError(self._refused(prompt.category.value))
         if not self.workspace.has(FACE):
             self.prompts = tuple(prompt for prompt in self.prompts if prompt.category is Category.CLOTHES)
+
+    def _refused(self, category: str) -> str:
+        """Why an edit of the head is."""
+        if not isinstance(self.recipe.body, AnnyBody):
+            return f"{category} is made for the head of the anny body; leave {category} out, or leave out --body-model"
+        return (
+            f"the face is too small or turned away, so {category} cannot be changed; leave {category} out, or give a "
+            "larger picture"
+        )
 
     def _avatar(self) -> BodyAvatar:
         checkpoint = CheckpointFolder(self.workspace, TRAINING).load()

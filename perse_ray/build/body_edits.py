@@ -30,7 +30,8 @@ class EditFiles:
     Attributes:
         learned: what it makes of the avatar's points.
         picture: the photograph after the edit.
-        edited, plain: frames that nobody learned from, of the edited person and of the unedited one.
+        edited, plain: frames that nobody learned from, of the edited person and of the unedited one, as large as the
+            avatar is shown: a hat of 15 pixels is mostly edge.
     """
 
     learned: str
@@ -92,7 +93,7 @@ class _Editing:
             recipe.training.seed,
         )  # fmt: skip
         for name, dressed in ((files.plain, person.dressed), (files.edited, edited.dressed)):
-            clip = self._animator.film(dressed, recipe.editing.measured, recipe.size_px)
+            clip = self._animator.film(dressed, recipe.editing.measured, recipe.shown_px)
             self._workspace.write(name, clip.to_bytes())
         self._workspace.write(files.picture, encode_image(edited.picture))
         self._workspace.write(files.learned, learned.to_bytes())
@@ -105,7 +106,7 @@ def edit_rows(recipe: BodyRecipe, prompts: Sequence[AttributePrompt], trained: s
         trained: digest of the trained avatar.
     """
     maker = (recipe.animator, fingerprint(recipe.animator), fingerprint(recipe.editing), recipe.editing)
-    sizes = (recipe.size_px, recipe.captured_px, recipe.patch_px)
+    sizes = (recipe.size_px, recipe.captured_px, recipe.patch_px, recipe.shown_px)
     return [
         {KEY: content_key("body-edit", trained, prompt, *maker, *sizes)[:32], NAME: prompt.text, "number": number}
         for number, prompt in enumerate(prompts)

@@ -4,6 +4,8 @@
     perse build-body --portrait me_standing.jpg --workspace runs/body
     perse build-body --portrait party.jpg --person 2 --workspace runs/her
     perse build-body --portrait me_standing.jpg --edits "hat=red beanie" "clothes=green hoodie"
+    perse build-body --portrait me_standing.jpg --body-model SMPLX_NEUTRAL.npz
+    perse build-body --portrait me_standing.jpg --plan            what would be done
     perse view --workspace runs/body                              look at it; so do perse render, export and serve
 
 or, on a cluster (tokens are on: export RAY_AUTH_MODE=token and RAY_AUTH_TOKEN first):
@@ -22,7 +24,7 @@ is kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ from perse_ray.commands.command_line import parsed, run_command
 
 if TYPE_CHECKING:
     from perse.data import AttributePrompt
+    from perse.recipes.body import BodyRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,10 @@ class Arguments:
     workspace: str = "runs/body"
     """Folder for everything that is made; also s3://… or gs://…."""
 
+    body_model: Path | None = None
+    """SMPL-X's SMPLX_NEUTRAL.npz, or its pickle after `perse models convert`; the free anny body if left out. Its face
+    keeps the model's shape, and only clothes can be edited."""
+
     person: int | None = None
     """Which person, where the photograph shows several: 1 is the leftmost."""
 
@@ -53,6 +60,9 @@ class Arguments:
 
     prompts: Path | None = None
     """CSV file with such edits, as for `perse build`."""
+
+    plan: bool = False
+    """Print what would be done, and do nothing."""
 
     wait: bool = False
     """Wait while another run holds the workspace, instead of refusing."""
@@ -64,12 +74,14 @@ def main(arguments: Arguments) -> None:
     from perse.data.photograph import read_photograph
     from perse.data.workspace import Workspace
     from perse.data.workspace_lock import locked
-    from perse.recipes.body import body_recipe_named
     from perse_ray.build.body import BodyRequest, build_body
     from perse_ray.runtime.progress import readable_s
     from perse_ray.runtime.shared_storage import check_location
 
-    recipe = body_recipe_named(arguments.recipe)
+    recipe = _recipe(arguments)
+    if arguments.plan:
+        _print_plan(arguments, recipe)
+        return
     check_location(arguments.workspace)
     photograph = sample_photograph() if arguments.portrait is None else read_photograph(arguments.portrait)
     prompts = _prompts(arguments)
@@ -95,6 +107,32 @@ def main(arguments: Arguments) -> None:
         f"\n  avatar          {workspace.location}/avatar, in MLflow {done.model}"
         f"\n  look at it      perse view --workspace {arguments.workspace}"
     )
+
+
+def _recipe(arguments: Arguments) -> BodyRecipe:
+    """The named recipe, with the user's body model where there is one.
+
+    Raises:
+        RecipeError: there is no such recipe.
+        HeadModelError: the file is no SMPL-X.
+    """
+    from perse.body.model import SmplxBody
+    from perse.recipes.body import body_recipe_named
+
+    recipe = body_recipe_named(arguments.recipe)
+    if arguments.body_model is None:
+        return recipe
+    source = SmplxBody(path=arguments.body_model.resolve())
+    source.load()  # a wrong file is told before anything is made
+    return replace(recipe, body=source)
+
+
+def _print_plan(arguments: Arguments, recipe: BodyRecipe) -> None:
+    from perse.body.editing import body_prompts
+    from perse_ray.build.body_plan import describe_body_plan
+
+    prompts = _prompts(arguments)
+    print(describe_body_plan(recipe, body_prompts(recipe.edits) if prompts is None else prompts))
 
 
 def _prompts(arguments: Arguments) -> tuple[AttributePrompt, ...] | None:

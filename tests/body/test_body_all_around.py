@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from perse.body.animation.animator import ProceduralBodyAnimatorConfig
+from perse.body.animation.drawing import draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.motions import Filmed
 from perse.body.avatar import BodyAvatar, OffsetConfig, start_avatar
 from perse.body.model.covers import Cover
-from perse.body.showing.all_around import AllAround, score_all_around, seen_points, speckle_by_cover
+from perse.body.model.upsampling import unit_normals
+from perse.body.showing.all_around import (
+    AllAround,
+    score_all_around,
+    seen_points,
+    speckle_by_cover,
+    surface_points,
+    views_around,
+)
 from perse.body.training.frames import TargetFrame, frame_of
-from perse.render import CpuRasterizer
+from perse.render import CpuRasterizer, rasterize
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +83,18 @@ def test_a_front_view_says_nothing_about_the_back(
     forward = person.rest[:, 2] > person.rest[:, 2].quantile(0.9)
     assert front[forward].float().mean() > 0.3 and (around | ~front).all()
     assert scores[0].unsupervised > 0.5 > scores[1].unsupervised
+
+
+def test_one_does_not_see_through_a_surface(person: DressedPerson) -> None:
+    """Of all points only those that face the camera are drawn: nearly nothing of what is behind comes through."""
+    avatar, own = painted(person), person.parameters
+    camera = views_around(person, 192)[0][0]
+    points = avatar.pose(own.pose[None], own.translation[None]).refined[0]
+    eye = -camera.world_to_camera[:3, :3].T @ camera.world_to_camera[:3, 3]
+    towards = torch.nn.functional.normalize(eye - points, dim=-1)
+    facing = (unit_normals(points, avatar.faces) * towards).sum(-1) > -0.1
+    front = avatar.posed(own.pose, own.translation)[facing]
+    alpha = rasterize(front, camera, background=None, rasterizer=CpuRasterizer()).alphas.numpy()
+    inside = draw_person(person, surface_points(person), camera).alpha > 250
+    inside = cv2.erode(inside.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert float((1 - alpha[inside]).mean()) < 0.03  # .09 at an opacity of .8 and scales of .45 edges

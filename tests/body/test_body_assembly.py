@@ -21,8 +21,8 @@ from perse.body.model import BodyJoint
 from perse.data import AttributePrompt
 from perse.export.edits import mixed_code
 from perse.export.poses import motion_of
-from perse.export.shots import at_rest
-from perse.export.views import orbit_centre
+from perse.export.shots import at_rest, turntable
+from perse.export.views import good_reach_deg, orbit_centre, portrait_camera, seen_reach_deg
 from perse.head import HeadParameters
 
 SMALL = OffsetConfig(features=2, resolution=8, hidden=8)
@@ -168,3 +168,13 @@ def test_partners_are_near_and_each_is_used_once() -> None:
 def test_a_body_without_edits_is_an_avatar_too(trained: BodyAvatar, dressed: DressedPerson) -> None:
     plain = assemble(trained, dressed, [], key="me", absent=(), encoder="embedded 1", seed=0)
     assert plain.n_gaussians == len(trained) and len(plain.subjects) == 1
+
+
+def test_a_camera_walks_all_around_a_body_and_exports_keep_its_back(avatar: Avatar) -> None:
+    assert good_reach_deg(avatar) == seen_reach_deg(avatar) == 180
+    shots = turntable(
+        avatar, avatar.latents.reference.detach(), portrait_camera(avatar, 32), frames=4,
+        reach_deg=good_reach_deg(avatar), frame=at_rest(avatar),
+    )  # fmt: skip
+    depth = [float(shot.camera.world_to_camera[2, 2]) for shot in shots]
+    assert depth[2] == pytest.approx(-depth[0])  # half-way round it looks from behind

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from perse.body.fitting.fit import BodyFitConfig, fit_body
 from perse.body.fitting.found import find_person
+from perse.body.fitting.person import PersonFitConfig, fit_person
 from perse.body.sample import sample_photograph
 from perse.errors import PortraitError
 from perse.head import HeadModel
@@ -61,3 +62,16 @@ def test_a_person_too_small_is_refused(photograph: NDArray[np.uint8]) -> None:
     room[300:500, 300:433] = cv2.resize(photograph, (133, 200), interpolation=cv2.INTER_AREA)
     with pytest.raises(PortraitError, match=r"too small|no person"):
         find_person(room)
+
+
+@pytest.mark.heavy
+def test_another_bodys_head_is_not_the_tracked_one(photograph: NDArray[np.uint8], body_model: HeadModel) -> None:
+    """Hats are made for the tracked head: on a body of other vertices they would land anywhere, so there is no face."""
+
+    class Stranger:
+        def load(self) -> HeadModel:
+            return body_model
+
+    config = PersonFitConfig(fit=BodyFitConfig(iterations=6), longest_edge_m=0.2)
+    person = fit_person(photograph, Stranger(), config)
+    assert person.face is None and "face shape" in person.guessed

@@ -67,8 +67,18 @@ def test_expected_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
         (["--recipe", "huge"], "no body recipe"),
         (["--edits", "hat=xylophone", "--workspace", str(tmp_path / "w")], "xylophone"),
         (["--edits", "nose=long nose", "--workspace", str(tmp_path / "w")], "too small"),
+        (["--body-model", __file__, "--workspace", str(tmp_path / "w")], "neither safetensors nor npz"),
         (["--portrait", str(tmp_path / "missing.jpg"), "--workspace", str(tmp_path / "w")], "missing.jpg"),
     ):
         assert run(words) == 2
         errors = capsys.readouterr().err.strip()
         assert said in errors and errors.count("\n") == 0
+
+
+def test_a_plan_is_printed_and_nothing_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "w"
+    assert run(["--recipe", "laptop", "--edits", "hat=red beanie", "--workspace", str(place), "--plan"]) == 0
+    said = capsys.readouterr().out
+    assert "400 steps: 5 epochs over 80 frames" in said and "1 edits" in said and "red beanie" in said
+    assert not place.exists()
+    assert run(["--edits", "hat=xylophone", "--workspace", str(place), "--plan"]) == 2

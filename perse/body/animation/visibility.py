@@ -20,11 +20,14 @@ EDGE_PX = 2.0
 """So near to the person's outline the background has mixed in."""
 
 
-def seen_in(points: Tensor, faces: Tensor, camera: Camera, mask: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+def seen_in(
+    points: Tensor, faces: Tensor, camera: Camera, mask: NDArray[np.float32], tolerance_m: float = DEPTH_TOLERANCE_M
+) -> tuple[Tensor, Tensor]:
     """Places [n, 2] in pixels and visibilities [n] in [0, 1] of posed points [n, 3].
 
     Args:
         mask: [h, w] in [0, 1], where the picture shows the surface.
+        tolerance_m: points that lie no deeper below what is seen count as seen.
     """
     pixels = project_vertices(points.numpy(), camera)
     fragments = rasterize_mesh(pixels, faces.numpy().astype(np.int32), camera.width, camera.height)
@@ -39,7 +42,7 @@ def seen_in(points: Tensor, faces: Tensor, camera: Camera, mask: NDArray[np.floa
 
     depth = np.where(np.isfinite(fragments.depth), fragments.depth, 1e3).astype(np.float32)
     nearest = cv2.erode(depth, np.ones((3, 3), np.uint8))
-    in_front = pixels[:, 2] <= looked_up(np.asarray(nearest, np.float32), 1e3) + DEPTH_TOLERANCE_M
+    in_front = pixels[:, 2] <= looked_up(np.asarray(nearest, np.float32), 1e3) + tolerance_m
     away = cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5).astype(np.float32)
     inside = np.clip(looked_up(away, 0.0) / EDGE_PX, 0, 1)
     seen = np.clip((facing - GRAZING) / (FRONTAL - GRAZING), 0, 1) * in_front * inside

@@ -11,11 +11,12 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.avatar.avatar import BodyAvatar, Structure
 from perse.body.model import BodyRegion, body_regions, shaped_body
 from perse.body.model.covers import Cover
+from perse.body.model.mouth import lining
 from perse.body.model.upsampling import INSET, sparse, unit_normals
 
-SCALE_EDGES = 0.45
+SCALE_EDGES = 0.5
 """First standard deviation of a Gaussian, in lengths of the edges around it."""
-HAIR_SCALE_EDGES = 0.65
+HAIR_SCALE_EDGES = 0.6
 """Of hair, which has large triangles: through gaps between smaller ones the back of the head showed the face."""
 
 
@@ -49,7 +50,9 @@ def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConf
         torch.manual_seed(seed)
         avatar = BodyAvatar(structure, config)
     with torch.no_grad():
-        avatar.moved.copy_(-INSET * scales[:, None] * unit_normals(person.rest, person.faces))
+        # What lines a mouth stands on its own side: below it, it came out on cheeks and lips.
+        below = torch.where(person.fine.of(lining(model).float()) > 0.5, -INSET, INSET)
+        avatar.moved.copy_(-(below * scales)[:, None] * unit_normals(person.rest, person.faces))
     return avatar
 
 

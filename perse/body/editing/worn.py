@@ -27,6 +27,7 @@ from perse.body.fitting.fill import fill_colors
 from perse.body.fitting.person import FittedPerson, sampled
 from perse.body.model import BodyJoint, shaped_body
 from perse.body.model.covers import Cover
+from perse.body.model.mouth import in_mouth
 from perse.body.model.upsampling import INSET, unit_normals
 from perse.data import Attachment, AttributePrompt, EditedPortrait
 from perse.head.embedded import embedded_head
@@ -88,7 +89,8 @@ def edit_head(person: FittedPerson, face: FoundFace, prompt: AttributePrompt) ->
     if prompt.category is Category.HAIR and prompt.get("style") == OWN_STYLE:
         changed |= dressed.covers == Cover.HAIR  # the back takes the new colour from the front
     filled = fill_colors(dressed.rest, covers, photographed, seen)
-    fill = torch.where(changed[:, None], filled, dressed.fill)
+    mouth = dressed.fine.of(in_mouth(dressed.model).float()) > 0.5  # whose colours are no skin's
+    fill = torch.where((changed & ~mouth)[:, None], filled, dressed.fill)
     skin = dressed.fine.of(shaped_body(dressed.model, dressed.parameters))
     rest = torch.where(flat[:, None], skin, dressed.rest)
     thickness = torch.where(flat, torch.zeros_like(dressed.thickness_m), dressed.thickness_m)

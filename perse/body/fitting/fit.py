@@ -59,7 +59,7 @@ class BodyFitConfig:
     """Of the squared turn away from a standing person, by joint: see `_POSE_PRIOR`."""
     directions: float = 60.0
     """Of the squared difference of bone directions."""
-    face: float = 0.6
+    face: float = 1.2
     """Of a face landmark beside a body landmark; there are hundreds."""
     hand: float = 0.5
 

@@ -95,14 +95,14 @@ def read_outline(
     return Outline(distance, observed)
 
 
-def shape_towards(basis: Tensor, joint_basis: Tensor, turns: Tensor, normals: Tensor, outline: Outline) -> Tensor:
+def shape_towards(basis: Tensor, placed_basis: Tensor, turns: Tensor, normals: Tensor, outline: Outline) -> Tensor:
     """Change [s] of the shape coefficients that brings the body's outline to the person's less a thin garment.
 
-    A linear problem: how far each outline vertex moves along its normal; the joints, which landmarks have placed,
+    A linear problem: how far each outline vertex moves along its normal; joints and face, which landmarks have placed,
     should stay.
 
     Args:
-        basis: [v, 3, s], metres; joint_basis: [j, 3, s].
+        basis: [v, 3, s], metres; placed_basis: [j, 3, s], of what should stay.
         turns: [v, 3, 3], rest pose to posed; normals: [v, 3], posed.
     """
     rows = torch.from_numpy(np.flatnonzero(outline.observed))
@@ -111,7 +111,7 @@ def shape_towards(basis: Tensor, joint_basis: Tensor, turns: Tensor, normals: Te
     moved = torch.einsum("vc,vcd,vds->vs", normals[rows], turns[rows], basis[rows])
     wanted = torch.from_numpy(outline.distance_m).float()[rows] - THIN_GARMENT_M
     share = (OUTLINE_WEIGHT / len(rows)) ** 0.5
-    held = JOINTS_HELD * joint_basis.flatten(0, 1)
+    held = JOINTS_HELD * placed_basis.flatten(0, 1)
     prior = SHAPE_HELD_M * torch.eye(basis.shape[-1])
     system = torch.cat([share * moved, held, prior])
     goal = torch.cat([share * wanted, torch.zeros(len(held) + len(prior))])

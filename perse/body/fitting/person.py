@@ -23,6 +23,7 @@ from perse.body.fitting.head_transfer import baked_head
 from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals, within_mask
 from perse.body.model import AnnyBody, BodyParameters, BodyRegion, BodySource, body_regions, pose_body, shaped_body
 from perse.body.model.covers import Cover
+from perse.body.model.mouth import in_mouth, mouth_colors
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined
 from perse.geometry import Camera
@@ -45,6 +46,10 @@ HAIR_LOOSENESS = 0.35
 _HEAD = (BodyRegion.SCALP, BodyRegion.NECK, BodyRegion.FACE)
 BORDER_ROUNDS = 2
 """Of averaging a vertex's covers with its neighbours': a collar is a line, and not the teeth of the triangles."""
+FACE_HELD_EVERY = 8
+"""Of the face's landmarks, which the fit has placed and the outline of a veil must not move."""
+BEHIND_LIPS_M = 0.002
+"""A tooth that lies so far behind what is seen is not seen: otherwise it had the lips' colours."""
 POORLY_FITTED = 0.02
 """Landmarks that are this far off, in heights of the person, mean another pose than the person's."""
 
@@ -59,6 +64,8 @@ class PersonFitConfig:
     """Of the dressed surface; its vertices are the avatar's Gaussians."""
     head_edges: float = 0.5
     """Longest edges on the head, which is looked at most, relative to the others."""
+    hair_edges: float = 0.42
+    """The same of hair: a lock is a centimetre wide."""
     border_edges: float = 0.4
     """The same where one cover ends and another begins."""
 
@@ -74,7 +81,7 @@ class FittedPerson:
         parts: [h, w] uint8, values of `Cover`.
         rms_px: of the body landmarks.
         guessed: what the photograph does not show.
-        face: the tracked face; None where it could not be tracked.
+        face: the tracked face; None where it could not be tracked, or where the body's head is not the tracked one.
     """
 
     dressed: DressedPerson
@@ -103,8 +110,9 @@ def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person
     guessed: tuple[str, ...] = ("face shape",)
     offsets, face_px = torch.zeros_like(model.template), None
     if isinstance(face, FoundFace):
-        face_px, guessed = face.landmarks_px, ()
+        face_px = face.landmarks_px
         if isinstance(source, AnnyBody):
+            guessed = ()
             from perse.head.embedded import embedded_head
 
             offsets = baked_head(model, embedded_head(), face.portrait.head)
@@ -117,7 +125,8 @@ def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person
     parts = nearest_labels(frame.parts, mask > 0.5)
     if fit.rms_px > POORLY_FITTED * tall_px(found):
         guessed = (*guessed, f"the pose (landmarks are {fit.rms_px:.0f} px off)")
-    return FittedPerson(dressed, image, mask, parts, fit.rms_px, (*fit.guessed, *guessed), tracked)
+    shared = tracked if isinstance(source, AnnyBody) else None
+    return FittedPerson(dressed, image, mask, parts, fit.rms_px, (*fit.guessed, *guessed), shared)
 
 
 def _reduced(image: Image) -> Image:
@@ -157,8 +166,8 @@ def _dressed(
     regions = body_regions(model)
     lean = _Posed.of(model, fit.parameters)
     outline = read_outline(lean.vertices, lean.normals, regions, fit.camera, mask, body_mask)
-    joint_basis = torch.einsum("jv,vcs->jcs", model.joint_regressor, model.shape_basis)
-    change = shape_towards(model.shape_basis, joint_basis, lean.turns, lean.normals, outline)
+    placed = torch.cat([torch.einsum("jv,vcs->jcs", model.joint_regressor, model.shape_basis), _face_basis(model)])
+    change = shape_towards(model.shape_basis, placed, lean.turns, lean.normals, outline)
     fit = replace(fit, parameters=replace(fit.parameters, betas=fit.parameters.betas + change))
     body = _Posed.of(model, fit.parameters)
     outline = read_outline(body.vertices, body.normals, regions, fit.camera, mask, _drawn_mask(model, fit))
@@ -176,10 +185,19 @@ def _dressed(
     return _refined(model, fit, image, mask, fine, body.skin, body.rest_normals, thickness, shares, regions)
 
 
+def _face_basis(model: HeadModel) -> Tensor:
+    """[l, 3, s]: how the face's landmarks move with the shape; every few of them, about as many as there are joints."""
+    corners = model.faces[model.landmark_faces[::FACE_HELD_EVERY]]
+    weights = model.landmark_weights[::FACE_HELD_EVERY]
+    return (weights[:, :, None, None] * model.shape_basis[corners]).sum(1)
+
+
 def _lengths(regions: Tensor, shares: Tensor, config: PersonFitConfig) -> EdgeLengths:
     """Finer on the head, which is looked at most, and where one cover ends and another begins."""
     head = torch.isin(regions, torch.tensor([int(one) for one in _HEAD])).numpy()
-    longest = np.where(head, config.head_edges, 1.0) * config.longest_edge_m
+    hair = (shares[:, Cover.HAIR] > 0.5).numpy()
+    relative = np.where(hair, config.hair_edges, np.where(head, config.head_edges, 1.0))
+    longest = relative * config.longest_edge_m
     return EdgeLengths(longest, shares.numpy().astype(np.float64), config.border_edges * config.longest_edge_m)
 
 
@@ -233,11 +251,14 @@ def _refined(
         hands=hands, photograph=image.astype(np.float32) / np.float32(255), photo_px=empty[:, :2],
         seen=empty[:, 0], fill=empty, camera=fit.camera,
     )  # fmt: skip
-    photo_px, seen = seen_in(person.posed(fit.parameters), person.faces, fit.camera, mask)
+    posed, mouth = person.posed(fit.parameters), fine.of(in_mouth(model).float()) > 0.5
+    photo_px, seen = seen_in(posed, person.faces, fit.camera, mask)
+    seen = torch.where(mouth, seen_in(posed, person.faces, fit.camera, mask, BEHIND_LIPS_M)[1], seen)
     photographed = sampled(image, photo_px)
     kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
     seen = seen * ~_collar(photographed, seen, fine_covers, kinds)
-    fill = fill_colors(rest, fine_covers, photographed, seen)
+    fill = fill_colors(rest, fine_covers, photographed, seen * ~mouth)
+    fill = torch.where(mouth[:, None], fine.of(mouth_colors(model)), fill)
     return replace(person, photo_px=photo_px, seen=seen, fill=fill)
 
 

@@ -23,10 +23,11 @@ from perse.private_folders import cache_folder
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BUILD_VERSION = 1
+BUILD_VERSION = 2
 """Raised whenever the arrays change, so that an old cache is never read."""
 
-GROUPS = ("body", "helper-l-eye", "helper-r-eye")
+GROUPS = embedded_parts.GROUPS
+"""The OBJ groups that make up the body, with their vertices' labels: skin, eyes, teeth and tongue."""
 RIG = "mpfb2/rigs/standard/rig.default.json"
 WEIGHTS = "mpfb2/rigs/standard/weights.default.json"
 N_LOCAL = 24
@@ -116,7 +117,7 @@ def build_arrays() -> dict[str, NDArray[np.generic]]:
     return {name: np.ascontiguousarray(value, np.float32) for name, value in floats.items()} | {
         "faces": faces,
         "uv_faces": uv_faces,
-        "regions": np.zeros(len(kept), np.int64),
+        "regions": _labels(mesh, kept),
         "parents": np.array(PARENTS, np.int64),
         "landmark_ids": landmarks[0],
         "landmark_faces": landmarks[1],
@@ -136,6 +137,14 @@ def _cut(mesh: QuadMesh) -> tuple[Ints, Ints, Floats, Ints]:
     kept, local = np.unique(faces, return_inverse=True)
     kept_uvs, local_uvs = np.unique(uv_faces, return_inverse=True)
     return kept, local.reshape(-1, 3), mesh.uvs[kept_uvs], local_uvs.reshape(-1, 3)
+
+
+def _labels(mesh: QuadMesh, kept: Ints) -> Ints:
+    """[v] values of `Region`."""
+    labels = np.zeros(len(mesh.vertices), np.int64)
+    for group, region in GROUPS.items():
+        labels[np.unique(mesh.quads[group])] = int(region)
+    return labels[kept]
 
 
 def _joint_of(bone: str, parents: dict[str, str]) -> int:

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from perse.body.model.joints import N_JOINTS, BodyJoint
+from perse.body.model.mouth import in_mouth
 from perse.head import HeadModel
 
 
@@ -45,8 +46,6 @@ _OF_JOINT = {
 
 FACE_DEPTH_M = 0.045
 """The face begins so far behind the eyes: in front of the ears."""
-MOUTH_M = 0.03
-"""The inside of the mouth lies so far below the eyes and no further aside; it is no scalp."""
 FOREHEAD_M = 0.05
 """The face ends so far above the eyes: below most hairlines."""
 
@@ -60,5 +59,5 @@ def body_regions(model: HeadModel) -> Int[Tensor, " v"]:
     eyes = (model.joint_regressor @ model.template)[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
     place = model.template - eyes
     in_front = (place[:, 2] > -FACE_DEPTH_M) & (place[:, 1] < FOREHEAD_M)
-    in_front |= (place[:, 1] < -MOUTH_M) & (place[:, 0].abs() < MOUTH_M) & (place[:, 2] > -3 * FACE_DEPTH_M)
+    in_front |= in_mouth(model)
     return torch.where((regions == BodyRegion.SCALP) & in_front, torch.tensor(int(BodyRegion.FACE)), regions)

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MAX_ROUNDS = 6
-INSET = 0.9
+INSET = 1.1
 """How far below the surface a Gaussian stands at first, in its standard deviations: half of what it covers lies
 outside of it, and a silhouette that is too wide is paid for with white rims."""
 

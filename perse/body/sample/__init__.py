@@ -16,5 +16,5 @@ PICTURE = Path(__file__).with_name("standing.jpg")
 
 
 def sample_photograph() -> NDArray[np.uint8]:
-    """The committed picture, [1080, 720, 3]."""
+    """The committed picture, [1350, 900, 3]."""
     return read_portrait(PICTURE)

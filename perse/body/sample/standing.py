@@ -20,9 +20,10 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.studio_camera import looking_at
 from perse.body.animation.visibility import seen_in
 from perse.body.fitting.head_transfer import baked_head
-from perse.body.fitting.person import soft_shares
+from perse.body.fitting.person import BEHIND_LIPS_M, soft_shares
 from perse.body.model import AnnyBody, BodyJoint, BodyParameters, BodyRegion, body_regions
 from perse.body.model.covers import Cover
+from perse.body.model.mouth import in_mouth, mouth_colors
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.stance import Stance, stance_pose
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined, unit_normals
@@ -33,9 +34,9 @@ from perse.head.embedded import embedded_head
 from perse.head.mesh_tools import neighbour_average, smooth_values
 from perse.tracking import MediapipeTrackerConfig
 
-WIDTH, HEIGHT = 720, 1080
+WIDTH, HEIGHT = 900, 1350
 DISTANCE_M, EYE_M, FOCAL_HEIGHTS = 4.0, -0.65, 1.95
-EDGE_M = 0.005
+EDGE_M = 0.003
 """Longest edge of the drawn surface: stripes need fine vertices."""
 HAIR_M = 0.028
 STANCE = Stance(
@@ -43,7 +44,10 @@ STANCE = Stance(
     head_yaw=0.06, curl=(0.25, 0.3), yaw=0.04,
 )  # fmt: skip
 TEAL, CREAM, NAVY, RED, BROWN = (38, 110, 118), (232, 224, 200), (44, 52, 84), (176, 60, 52), (92, 58, 38)
+IN_MOUTH_LIGHT = 0.85
 STRIPE_M = 0.055
+COLLAR_M, COLLAR_SLOPE, CUFF_M = 0.016, 0.35, 0.012
+"""Where the jumper ends: above the neck's joint, the more so the further back, and before the wrist's."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ def _dressed(
         rest.numpy(), off.numpy(), fine.of(model.skinning_weights).numpy(), skin.numpy(), model.skinning_weights.numpy()
     )
     shares = soft_shares(torch.nn.functional.one_hot(regions, len(BodyRegion)).float(), model.faces)
-    fine_covers = _covers(model, fine.of(shares).argmax(1), fine.of(model.template))
+    drawn_on = fine.of(_under_clothes(model, model.template))
+    fine_covers = _covers(model, fine.of(shares).argmax(1), drawn_on)
     photo_px, seen = _in_portrait(model, head, portrait, fine, direction * off[:, None])
     hidden = ~torch.isin(fine_covers, torch.tensor([int(Cover.SKIN), int(Cover.HAIR)]))
     bare = DressedPerson(
@@ -128,7 +133,9 @@ def _dressed(
         photograph=portrait.image.astype(np.float32) / np.float32(255), photo_px=photo_px, seen=seen * ~hidden,
         fill=torch.zeros(len(fine), 3), camera=camera,
     )  # fmt: skip
-    fill = _colors(model, portrait, fine, fine_covers, surface) * _light(bare.posed(parameters), bare.faces)
+    light = _light(bare.posed(parameters), model, fine)
+    light[fine.of(in_mouth(model).float()) > 0.5] = IN_MOUTH_LIGHT
+    fill = _colors(model, portrait, fine, fine_covers, drawn_on) * light
     return DressedPerson(**{**vars(bare), "fill": fill.clamp(0, 1)})
 
 
@@ -155,15 +162,32 @@ def _covers(model: HeadModel, regions: Tensor, place: Tensor) -> Tensor:
     """What covers points [n, 3] of the template in these regions [n]: a jumper, trousers, shoes, hair."""
     _, ankle, hem = _heights(model)
     covers = torch.full((len(place),), int(Cover.SKIN))
-    arms = (regions == BodyRegion.UPPER_ARM) | (regions == BodyRegion.FOREARM)
     legs = (regions == BodyRegion.UPPER_LEG) | (regions == BodyRegion.LOWER_LEG) | (regions == BodyRegion.HIP)
     trunk = (regions == BodyRegion.TORSO) | legs
     covers[legs] = int(Cover.LOWER)
     covers[trunk & (place[:, 1] > hem)] = int(Cover.UPPER)
-    covers[arms] = int(Cover.UPPER)
+    covers[_sleeves(model, regions, place)] = int(Cover.UPPER)
+    neck = (model.joint_regressor @ model.template)[BodyJoint.NECK]
+    near = torch.isin(regions, torch.tensor([int(BodyRegion.TORSO), int(BodyRegion.NECK)]))
+    above = place[:, 1] - neck[1] + COLLAR_SLOPE * (place[:, 2] - neck[2]) > COLLAR_M
+    covers[near & (place[:, 1] > neck[1] - 0.1)] = int(Cover.UPPER)
+    covers[near & above] = int(Cover.SKIN)
     covers[(regions == BodyRegion.FOOT) | (legs & (place[:, 1] < ankle + 0.03))] = int(Cover.SHOES)
     covers[regions == BodyRegion.SCALP] = int(Cover.HAIR)
     return covers
+
+
+def _sleeves(model: HeadModel, regions: Tensor, place: Tensor) -> Tensor:
+    """[n] bool: arms as far as the wrist, around which a cuff goes straight."""
+    joints = model.joint_regressor @ model.template
+    arms = torch.isin(regions, torch.tensor([int(BodyRegion.UPPER_ARM), int(BodyRegion.FOREARM), int(BodyRegion.HAND)]))
+    left = place[:, 0] > 0
+    wrist, elbow = (
+        torch.where(left[:, None], joints[BodyJoint[f"LEFT_{name}"]], joints[BodyJoint[f"RIGHT_{name}"]])
+        for name in ("WRIST", "ELBOW")
+    )
+    along = ((place - wrist) * torch.nn.functional.normalize(elbow - wrist, dim=-1)).sum(-1)
+    return arms & (along > CUFF_M)
 
 
 def _thickness(model: HeadModel, regions: Tensor) -> Tensor:
@@ -207,19 +231,26 @@ def _in_portrait(
     carried = fine.of(model.skinning_weights[:, [BodyJoint.HEAD, BodyJoint.JAW, 23, 24]].sum(1))
     person = portrait.masks.person.astype(np.float32) / 255
     person = person * (portrait.inside > 0) * (portrait.masks[Part.CLOTHES] < 0.3)
-    pixels, seen = seen_in(points, faces, portrait.camera, person.astype(np.float32))
+    person = person.astype(np.float32)
+    pixels, seen = seen_in(points, faces, portrait.camera, person)
+    mouth = fine.of(in_mouth(model).float()) > 0.5
+    seen = torch.where(mouth, seen_in(points, faces, portrait.camera, person, BEHIND_LIPS_M)[1], seen)
     return pixels, seen * known * ((carried - 0.5) / 0.3).clamp(0, 1)
 
 
-def _colors(model: HeadModel, portrait: TrackedPortrait, fine: FineMesh, covers: Tensor, surface: Tensor) -> Tensor:
-    """[n, 3] of what the portrait does not show: invented clothes, hair and skin of its median colours."""
-    place = fine.of(model.template)
+def _colors(model: HeadModel, portrait: TrackedPortrait, fine: FineMesh, covers: Tensor, place: Tensor) -> Tensor:
+    """[n, 3] of what the portrait does not show: invented clothes, hair and skin of its median colours.
+
+    Args:
+        place: [n, 3], the template as cloth lies over it, on which stripes are straight.
+    """
     image = portrait.image.astype(np.float32) / 255
     skin = torch.from_numpy(np.median(image[portrait.masks[Part.SKIN] > 0.9], axis=0))
     hair = torch.from_numpy(np.median(image[portrait.masks[Part.HAIR] > 0.9], axis=0))
     color = skin.expand(len(fine), 3).clone()
     strands = torch.sin(place[:, 0] * 310) * torch.sin(place[:, 1] * 270 + place[:, 2] * 330)
     color = torch.where((covers == Cover.HAIR)[:, None], hair * (1 + 0.25 * strands[:, None]), color)
+    color = torch.where((fine.of(in_mouth(model).float()) > 0.5)[:, None], fine.of(mouth_colors(model)), color)
     neck = float((model.joint_regressor @ model.template)[BodyJoint.NECK, 1])
     band = (torch.remainder(torch.floor(place[:, 1] / STRIPE_M), 3) == 0) & (place[:, 1] < neck - STRIPE_M)
     jumper = torch.where(band[:, None], _rgb(CREAM), _rgb(TEAL))
@@ -235,9 +266,11 @@ def _rgb(color: tuple[int, int, int]) -> Tensor:
     return torch.tensor(color, dtype=torch.float32) / 255
 
 
-def _light(points: Tensor, faces: Tensor) -> Tensor:
+def _light(points: Tensor, model: HeadModel, fine: FineMesh) -> Tensor:
     """[n, 1] brightness under a soft light from the upper left, darker where the surface faces the floor."""
-    normals = unit_normals(points, faces)
+    # Between the model's vertices normals turn gradually: those of the finer mesh would show its flat triangles.
+    coarse = unit_normals(points[: model.n_vertices], model.faces)
+    normals = torch.nn.functional.normalize(fine.of(coarse), dim=-1)
     key = torch.nn.functional.normalize(torch.tensor([0.5, 0.7, 0.8]), dim=0)
     return (0.62 + 0.42 * (normals @ key).clamp(min=0) + 0.08 * normals[:, 1])[:, None]
 
