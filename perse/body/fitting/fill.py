@@ -73,8 +73,8 @@ def fill_colors(rest: Tensor, covers: Tensor, colors: Tensor, seen: Tensor) -> T
         distances, nearest = cKDTree(flat[sources].numpy()).query(
             flat[own].numpy(), k=min(neighbours, int(sources.sum()))
         )
-        weights = _weights(np.asarray(distances), neighbours)
-        weights = torch.from_numpy((weights / weights.sum(1, keepdims=True)).astype(np.float32))
+        nearness = _weights(np.asarray(distances), neighbours)
+        weights = torch.from_numpy((nearness / nearness.sum(1, keepdims=True)).astype(np.float32))
         taken = colors[sources][torch.from_numpy(np.asarray(nearest))]
         fill[own] = (weights[..., None] * taken).sum(1)
         if cover == Cover.HAIR:

@@ -229,9 +229,8 @@ def _in_portrait(
     faces = faces[known[faces].all(1)]
     points = torch.where(known[:, None], points, torch.zeros(()))
     carried = fine.of(model.skinning_weights[:, [BodyJoint.HEAD, BodyJoint.JAW, 23, 24]].sum(1))
-    person = portrait.masks.person.astype(np.float32) / 255
-    person = person * (portrait.inside > 0) * (portrait.masks[Part.CLOTHES] < 0.3)
-    person = person.astype(np.float32)
+    shown = portrait.masks.person / 255 * (portrait.inside > 0) * (portrait.masks[Part.CLOTHES] < 0.3)
+    person = np.asarray(shown, np.float32)
     pixels, seen = seen_in(points, faces, portrait.camera, person)
     mouth = fine.of(in_mouth(model).float()) > 0.5
     seen = torch.where(mouth, seen_in(points, faces, portrait.camera, person, BEHIND_LIPS_M)[1], seen)
