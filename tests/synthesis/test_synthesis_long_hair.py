@@ -11,9 +11,11 @@ from perse.data import PartMasks
 from perse.synthesis.procedural.animator.body import (
     SHOULDER_DROPS,
     SHOULDER_WIDTHS,
+    _bare_shoulders,
     _behind_the_head,
     _notches,
     _pockets,
+    _skin_as_garment,
     _under_hair,
     _without_haze,
     _without_rims,
@@ -155,3 +157,21 @@ def test_hair_behind_an_arm_and_flecks_on_a_sleeve_stay_with_the_body() -> None:
     hair[170:173, 70:150] = 1  # a line of mixed pixels along a seam ties nothing
     together = joined(hair, drawn)
     assert together[60:200, 148:160].all() and not together[160:180, 40:70].any() and together[drawn].all()
+
+
+def test_bare_shoulders_go_on_behind_hair_as_clothes_do() -> None:
+    """Pieces of skin between strands, and no clothes at all: they were islands beside a turned head."""
+    picture, drawn = person(None)
+    soft = picture.masks.soft.copy()
+    soft[Part.NECK] += soft[Part.CLOTHES]
+    soft[Part.CLOTHES] = 0
+    soft[:, 30:, 60:88] = soft[:, 30:, 152:180] = 0
+    soft[Part.HAIR, 30:, 60:88] = soft[Part.HAIR, 30:, 152:180] = 255
+    bare = prepare_picture(picture.rgb.astype(np.uint8), PartMasks(soft, picture.masks.person))
+    neck = (bare.masks.labels == Part.NECK) & (np.arange(240)[:, None] < NECKLINE)
+    shoulders = _bare_shoulders(bare, drawn | neck, FACE)
+    assert shoulders[200, 50] and shoulders[200, 190] and not shoulders[:NECKLINE].any()
+    behind = _behind_the_head(_skin_as_garment(bare, shoulders), drawn, FACE) > 0
+    assert behind[200:, 62:86].all() and behind[200:, 154:178].all()
+    assert not _bare_shoulders(picture, drawn, FACE).any(), "who wears clothes is dressed"
+    assert _skin_as_garment(picture, np.zeros_like(drawn)) is picture

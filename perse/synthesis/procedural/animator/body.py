@@ -7,7 +7,7 @@ The neck above the collar belongs to the head's own skinned surface; a strip of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from perse.attributes import Part
+from perse.data import PartMasks
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
@@ -76,6 +77,9 @@ class BodyLayer:
 def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width_px: float) -> BodyLayer:
     """Cut the body out of the photograph. `pose` is the lifted head, hair included, in the portrait's own pose."""
     drawn = (pose.fragments.face >= 0) & (surface.head_share[surface.faces].min(1) > 0.5)[pose.fragments.face]
+    bare = _bare_shoulders(picture, pose.fragments.face >= 0, face_width_px)
+    garment = Part.NECK if bare.any() else Part.CLOTHES
+    picture = _skin_as_garment(picture, bare)
     clothes = picture.masks[Part.CLOTHES]
     # Where hair lies on clothes a pixel may be half of either; neither half would cover what is behind.
     clothes = clothes + picture.masks[Part.HAIR] * (picture.masks.labels == Part.CLOTHES)
@@ -91,13 +95,31 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     alpha, hole = _without_rims(_without_haze(alpha, picture), hole, picture)
     filled = _continued(picture, clothes * (1 - hole), hole, face_width_px)
     inside = cv2.GaussianBlur(hole, (0, 0), 0.8)[..., None]
-    labels = np.where(behind > 0.5, Part.HAIR, np.where(neck > clothes, Part.NECK, Part.CLOTHES))
+    labels = np.where(behind > 0.5, Part.HAIR, np.where(neck > clothes, Part.NECK, garment))
     return BodyLayer(
         rgb=(picture.rgb * (1 - inside) + filled * inside).astype(np.float32),
         alpha=alpha,
-        labels=np.where(hole > 0.5, Part.CLOTHES, labels).astype(np.uint8),
+        labels=np.where(hole > 0.5, garment, labels).astype(np.uint8),
         depth=_relief(surface, pose),
     )
+
+
+def _bare_shoulders(picture: Picture, drawn: NDArray[np.bool_], face_width_px: float) -> NDArray[np.bool_]:
+    """Skin beside the head's own neck [h, w] where it is the body's outside, more of it than cloth; else nowhere."""
+    skin = ((picture.masks.labels == Part.NECK) & ~drawn).astype(np.uint8)
+    thick = cv2.morphologyEx(skin, cv2.MORPH_OPEN, _disk(_BARE_WIDTHS * face_width_px))
+    shoulders = (cv2.dilate(thick, _disk(2 * _BARE_WIDTHS * face_width_px)) > 0) & (skin > 0)
+    return shoulders & (shoulders.sum() > picture.clothes.sum())
+
+
+def _skin_as_garment(picture: Picture, bare: NDArray[np.bool_]) -> Picture:
+    """The picture with bare shoulders as what clothes are to the layer: they go on behind hair in the same way."""
+    if not bare.any():
+        return picture
+    soft = picture.masks.soft.copy()
+    soft[Part.CLOTHES] = np.where(bare, soft[Part.CLOTHES] + soft[Part.NECK], soft[Part.CLOTHES])
+    soft[Part.NECK][bare] = 0
+    return replace(picture, masks=PartMasks(soft, picture.masks.person), clothes=np.maximum(picture.clothes, bare))
 
 
 def _without_haze(alpha: Array, picture: Picture) -> Array:
@@ -234,8 +256,8 @@ def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_], face_width_px: 
     # A column or two between strands say nothing about the shoulder.
     run = np.ones((1, max(3, round(0.05 * face_width_px))), np.uint8)
     honest = cv2.morphologyEx(honest.astype(np.uint8)[None], cv2.MORPH_OPEN, run)[0] > 0
-    if not honest.any():
-        return np.zeros(labels.shape, np.float32)
+    if not honest.any():  # strands wherever one looks: then the lowest edge of a piece is the best that is known
+        honest = is_clothes.any(0)
     under_hair = (hairy > 0) | (is_clothes & (labels[np.maximum(top - 3, 0), np.arange(width)] == Part.HAIR))
     line = _shoulder_line(np.nonzero(honest)[0], top[honest], columns, drawn, under_hair, face_width_px)
     below = np.arange(height)[:, None] >= line
