@@ -243,7 +243,7 @@ def _sunk(plate: Attachment) -> Attachment:
 
 
 def _shaded_around_the_eyes(portrait: TrackedPortrait) -> TrackedPortrait:
-    eyes = cv2.dilate(portrait.masks[Part.EYES], np.ones((25, 25), np.uint8))
+    eyes = cv2.dilate(portrait.masks[Part.EYES], np.ones((45, 45), np.uint8))  # farther than an eye is taken out
     shade = 1 - 0.4 * cv2.GaussianBlur(eyes, (0, 0), 4)[..., None]
     return replace(portrait, key="shaded", image=(portrait.image * shade).astype(np.uint8))
 

@@ -157,7 +157,7 @@ def dress(
         dressed=sheet.dressed,
         rim=sheet.rim,
         labels=sheet.labels,
-        lids=close_lids(surface, picture, seen, complexion, atlas.rgb),
+        lids=close_lids(surface, portrait, pose, picture, light),
         body=body,
         sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait), portrait.face_width_px),
         light=light,
