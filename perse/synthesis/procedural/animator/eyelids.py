@@ -55,7 +55,9 @@ _FEATHER_WIDTHS = 0.02
 """Softness of the border of what is taken out, face widths."""
 _LIT_SHARE = 0.4
 """A closed lid lies before the socket's shade: so much of its colour is that of the lit skin around."""
-_FORM = 0.6
+_LASHES_WIDTHS = 0.03
+"""How far lashes, their shade and the fold reach from the opening of an eye, face widths."""
+_FORM = 0.5
 """How much of the light's change over the eyeball's form is painted."""
 _LASH_COLOR = np.array([52.0, 38.0, 34.0], np.float32)
 _CLOSING = (0.0, 1.3)
@@ -163,31 +165,43 @@ def _meeting(
 def _without_eye(picture: Picture, hole: Array, width_px: float) -> Array:
     """The photograph's skin continued over an eye, [h, w, 3].
 
-    A membrane over the hole in what surrounds it, raised towards the lit skin farther away.
+    A third from beyond the whole hole, the rest from all skin that is no eye: the one knows nothing of the
+    socket's shade, the other takes fold and lashes for it. Both raised towards the lit skin farther away.
     """
     skin = sum_of(picture.masks, (Part.SKIN, Part.NOSE, Part.EYES)) * picture.solid
     brows = cv2.dilate(picture.masks[Part.BROWS], np.ones((9, 9), np.uint8))
     clean = (skin > 0.7) & (brows < 0.1)
-    outside = clean & (hole < 0.01)
+    reach = 2 * round(_LASHES_WIDTHS * width_px) + 1
+    eye = cv2.dilate(picture.masks[Part.EYES], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     rows, columns = np.nonzero(hole > 0)
-    reach = int(0.25 * width_px)
-    top, left = max(rows.min() - reach, 0), max(columns.min() - reach, 0)
-    box = slice(top, rows.max() + reach), slice(left, columns.max() + reach)
-    rgb, known, inside = picture.rgb[box], outside[box].astype(np.float32), hole[box]
-    if known.sum() < 30:
+    margin = int(0.25 * width_px)
+    top, left = max(rows.min() - margin, 0), max(columns.min() - margin, 0)
+    box = slice(top, rows.max() + margin), slice(left, columns.max() + margin)
+    rgb, inside = picture.rgb[box], hole[box]
+    beyond = (clean[box] & (inside < 0.01)).astype(np.float32)
+    if beyond.sum() < 30:
         return picture.rgb
-    near, _ = blurred_within(rgb, known, 0.012 * width_px)
-    membrane = push_pull(near, known * (cv2.GaussianBlur(known, (0, 0), 0.012 * width_px) > 0.2))
-    for _ in range(30):  # the pyramid leaves blocks, which these steps to the mean even out
-        membrane = np.where(known[..., None] > 0, near, cv2.GaussianBlur(membrane, (0, 0), 0.01 * width_px))
-    lit = _lit(rgb, known)
+    beside = (clean & (eye < 0.1))[box].astype(np.float32)
+    membrane = 0.35 * _membrane(rgb, beyond, width_px) + 0.65 * _membrane(rgb, beside, width_px)
+    membrane = cv2.GaussianBlur(membrane, (0, 0), 0.015 * width_px)
+    lit = _lit(rgb, beyond)
     membrane = 0.5 * membrane + 0.5 * lit * (membrane.mean(-1, keepdims=True) / lit.mean())  # brows beside it are grey
     depth = smoothstep(cv2.GaussianBlur(inside, (0, 0), 0.05 * width_px), 0.2, 0.9)[..., None]
-    raised = membrane * (1 + _LIT_SHARE * depth * np.clip(lit / np.maximum(membrane, 1) - 1, 0, 0.6))
+    raised = membrane * (1 + _LIT_SHARE * depth * np.clip(lit / np.maximum(membrane, 1) - 1, 0, 0.3))
     out = picture.rgb.copy()
     soft = smoothstep(inside, 0.0, 1.0)[..., None]
     out[box] = soft * raised + (1 - soft) * out[box]
     return out
+
+
+def _membrane(rgb: Array, known: Array, width_px: float) -> Array:
+    """Colours [h, w, 3] continued smoothly over what is not known [h, w]."""
+    sigma = 0.012 * width_px
+    near, amount = blurred_within(rgb, known, sigma)
+    membrane = push_pull(near, known * (amount > 0.2))
+    for _ in range(30):  # the pyramid leaves blocks, which these steps to the mean even out
+        membrane = np.where(known[..., None] > 0, near, cv2.GaussianBlur(membrane, (0, 0), sigma))
+    return membrane.astype(np.float32)
 
 
 def _lit(rgb: Array, known: Array) -> Array:

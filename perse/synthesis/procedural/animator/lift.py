@@ -43,10 +43,12 @@ from perse.synthesis.procedural.animator.mouth import (
 from perse.synthesis.procedural.animator.own_pose import OwnPose, moved, take_own_pose
 from perse.synthesis.procedural.animator.projection import Picture, prepare_picture, project_mesh, project_texels
 from perse.synthesis.procedural.animator.skin_and_hair import paint_atlas, read_complexion
+from perse.synthesis.procedural.animator.spectacle_sheets import spectacle_sheets
 from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
 from perse.synthesis.procedural.animator.texture_sheet import Patch, assemble, flat_patch
 from perse.synthesis.procedural.scene import Light, fit_light
 from perse.tracking.landmarks import LEFT_IRIS, LEFT_IRIS_CENTER, RIGHT_IRIS, RIGHT_IRIS_CENTER
+from perse.tracking.spectacles import Spectacles, find_spectacles, without_spectacles
 
 Array = NDArray[np.float32]
 
@@ -128,14 +130,24 @@ def lift_portrait(
     light: Light | None = None,
 ) -> LiftedPortrait:
     """Lift a picture of the portrait's head: the portrait itself or an edit of it, in the same pose and crop."""
-    picture = prepare_picture(image, masks)
-    return dress(surface, portrait, picture, shape_head(surface, portrait, picture, config), light)
+    spectacles = find_spectacles(portrait.image, portrait.landmarks_px)
+    picture = prepare_picture(without_spectacles(image, spectacles), masks)
+    return dress(surface, portrait, picture, shape_head(surface, portrait, picture, config), light, spectacles)
 
 
 def dress(
-    surface: HeadSurface, portrait: TrackedPortrait, picture: Picture, geometry: Geometry, light: Light | None
+    surface: HeadSurface,
+    portrait: TrackedPortrait,
+    picture: Picture,
+    geometry: Geometry,
+    light: Light | None,
+    spectacles: Spectacles | None,
 ) -> LiftedPortrait:
-    """Texture a head whose shape is known."""
+    """Texture a head whose shape is known.
+
+    Args:
+        picture: without the spectacles that the portrait shows.
+    """
     pose = take_own_pose(surface, portrait.head, portrait.camera, geometry.displacement)
     if light is None:
         light = light_of(surface, pose, picture, portrait.image)
@@ -159,7 +171,9 @@ def dress(
         labels=sheet.labels,
         lids=close_lids(surface, portrait, pose, picture, light),
         body=body,
-        sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait), portrait.face_width_px),
+        sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait), portrait.face_width_px)
+        + spectacle_sheets(surface, portrait, spectacles),
+        spectacles=spectacles,
         light=light,
     )
 
