@@ -24,6 +24,7 @@ from perse.attributes import Part
 from perse.data import PartMasks, TrackedPortrait
 from perse.head import pose_head, rest_vertices
 from perse.synthesis.procedural.animator.body import build_body
+from perse.synthesis.procedural.animator.closed_mouth import closed_mouth, relaxed_lips
 from perse.synthesis.procedural.animator.eyelids import close_lids
 from perse.synthesis.procedural.animator.eyes import paint_eye
 from perse.synthesis.procedural.animator.front_map import make_front_map
@@ -156,12 +157,13 @@ def dress(
     texels = project_texels(surface, pose, picture)
     body = build_body(surface, pose, picture, portrait.face_width_px)
     atlas = paint_atlas(surface, pose, picture, texels, complexion, body.alpha * (body.labels == Part.CLOTHES))
+    atlas = closed_mouth(surface, portrait, picture, texels, atlas)
     sheet = assemble(surface, atlas, _patches(surface, portrait, pose, picture, geometry))
     return LiftedPortrait(
         surface=surface,
         head=portrait.head,
         camera=portrait.camera,
-        displacement=geometry.displacement,
+        displacement=(geometry.displacement + relaxed_lips(surface, portrait)).astype(np.float32),
         cover=geometry.cover,
         shade=inner_shade(surface),
         corner_uvs=sheet.corner_uvs,
