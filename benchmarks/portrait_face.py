@@ -68,7 +68,7 @@ def lips_at_rest(frame: Image) -> tuple[float, float] | None:
     redness = blur(to_lab(frame)[..., 1], 1.0)
     lower = points[list(LIPS_LOWER_OUTER[3:8]), :2]
     chin = points[152, :2]
-    shares = np.linspace(0.25, 0.8, 12)[:, None, None]
+    shares = np.linspace(0.4, 0.8, 12)[:, None, None]
     way = lower + shares * (chin - lower)
     seen = cv2.remap(redness, *(way[..., k].astype(np.float32) for k in (0, 1)), cv2.INTER_LINEAR)
     return height / width, float(seen.max(0).mean() - seen.min(0).mean())

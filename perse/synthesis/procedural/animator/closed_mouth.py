@@ -32,11 +32,11 @@ from perse.tracking.polygons import contour_mask
 
 Array = NDArray[np.float32]
 
-_SHAPE_M = (0.014, 0.034)
+_SHAPE_M = (0.010, 0.022)
 """Within the first distance of the lips the shape is smoothed, beyond the second it is the fit's."""
-_PAINT_M = (0.012, 0.026)
+_PAINT_M = (0.010, 0.024)
 """The same for the texture."""
-_SMOOTH_ROUNDS = 40
+_SMOOTH_ROUNDS = 20
 _ABOVE_M = (0.003, 0.010)
 """The same above the lips, where little is folded."""
 _CELL_M = 0.00025

@@ -53,7 +53,7 @@ _WING = 0.15
 """How far lashes reach beyond the outer corner, widths of the eye."""
 _FEATHER_WIDTHS = 0.02
 """Softness of the border of what is taken out, face widths."""
-_LIT_SHARE = 0.4
+_LIT_SHARE = 0.25
 """A closed lid lies before the socket's shade: so much of its colour is that of the lit skin around."""
 _LASHES_WIDTHS = 0.03
 """How far lashes, their shade and the fold reach from the opening of an eye, face widths."""
@@ -166,7 +166,7 @@ def _meeting(
 def _without_eye(picture: Picture, hole: Array, width_px: float) -> Array:
     """The photograph's skin continued over an eye, [h, w, 3].
 
-    A third from beyond the whole hole, the rest from all skin that is no eye: the one knows nothing of the
+    A fifth from beyond the whole hole, the rest from all skin that is no eye: the one knows nothing of the
     socket's shade, the other takes fold and lashes for it. Both raised towards the lit skin farther away.
     """
     skin = sum_of(picture.masks, (Part.SKIN, Part.NOSE, Part.EYES)) * picture.solid
@@ -183,7 +183,7 @@ def _without_eye(picture: Picture, hole: Array, width_px: float) -> Array:
     if beyond.sum() < 30:
         return picture.rgb
     beside = (clean & (eye < 0.1))[box].astype(np.float32)
-    membrane = 0.35 * _membrane(rgb, beyond, width_px) + 0.65 * _membrane(rgb, beside, width_px)
+    membrane = 0.2 * _membrane(rgb, beyond, width_px) + 0.8 * _membrane(rgb, beside, width_px)
     membrane = cv2.GaussianBlur(membrane, (0, 0), 0.015 * width_px)
     lit = _lit(rgb, beyond)
     membrane = 0.5 * membrane + 0.5 * lit * (membrane.mean(-1, keepdims=True) / lit.mean())  # brows beside it are grey
