@@ -48,6 +48,14 @@ def test_rims_without_a_bridge_are_something_else(face: tuple[np.ndarray, np.nda
     assert find_spectacles(wearing(image, points, bridge=False)[0], points) is None
 
 
+def test_grain_is_no_frame(face: tuple[np.ndarray, np.ndarray]) -> None:
+    """Dark paths are found through grain everywhere, across the nose's ridge as well as across its root."""
+    image, points = face
+    grain = cv2.GaussianBlur(np.random.default_rng(3).standard_normal(image.shape[:2]), (0, 0), 1.2)
+    grainy = np.clip(image + 120 * grain[..., None], 0, 255).astype(np.uint8)
+    assert find_spectacles(grainy, points) is None
+
+
 @pytest.mark.parametrize("turn", [0, 15])
 def test_a_frame_is_found_where_it_is(face: tuple[np.ndarray, np.ndarray], turn: int) -> None:
     image, points = face
