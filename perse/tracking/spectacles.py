@@ -3,9 +3,9 @@
 A closed curve around each eye is drawn through the thin dark lines there (dynamic programming over angles), and a line
 across the root of the nose. Lids, brows and the sides of noses give parts of such curves; nothing but a frame gives
 both lower halves, on the cheeks, and the bridge. Measured on eleven faces (L of CIELAB, lines against what is beside
-them): bridges 8.6 and 10.6 with spectacles, .7 at most without; the lesser lower rim 3.5 and 7, 1.1 without. No frame
-is invented in these nine other faces made smaller, larger, darker, lighter, grey, grainy, sharper or badly compressed; in
-a dark or tiny picture, and in a badly compressed one now and then, a real frame is missed, as are those that are no
+them): bridges 8.6 and 10.6 with spectacles, .7 at most without; the lesser lower rim 3.5 and 7, 1.1 without. None is
+invented in the nine other faces made smaller, larger, darker, lighter, grey, grainy, sharper or badly compressed. In a
+dark or tiny picture, and in a badly compressed one now and then, a real frame is missed, as are those that are no
 darker than skin.
 """
 
