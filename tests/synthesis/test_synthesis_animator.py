@@ -17,7 +17,7 @@ from perse.head import HeadModel, HeadParameters, Joint, pose_head, rest_vertice
 from perse.synthesis.procedural.animator import LiftedPortrait, ProceduralAnimator, ProceduralAnimatorConfig
 from perse.synthesis.procedural.animator.closed_mouth import _contour
 from perse.synthesis.procedural.animator.frames import drawn_vertices
-from perse.synthesis.procedural.animator.surface import HeadSurface, build_surface
+from perse.synthesis.procedural.animator.surface import HeadSurface, Kind, build_surface
 from perse.synthesis.seams import Shot
 from perse.tracking import MediapipeTracker, MediapipeTrackerConfig, detect_landmarks
 from perse.tracking.landmarks import (
@@ -32,6 +32,7 @@ from perse.tracking.landmarks import (
 )
 from perse.tracking.lip_correspondence import LOWER_COLUMNS
 from perse.tracking.polygons import contour_mask
+from tests.tracking.test_tracking_spectacles import wearing
 
 SIZE = 256
 
@@ -344,6 +345,32 @@ def test_an_edit_of_the_brows_has_lids_of_the_same_size(
     edited = animator.lift(portrait, _edited(portrait, Category.EYEBROWS, image, masks, mask))
     for before, after in zip(lifted.lids, edited.lids, strict=True):
         assert (after.top, after.left, after.rgb.shape) == (before.top, before.left, before.rgb.shape)
+
+
+def test_spectacles_stand_before_the_eyes_and_every_edit_keeps_them(
+    animator: ProceduralAnimator, portrait: TrackedPortrait, lifted: LiftedPortrait
+) -> None:
+    picture, drawn = wearing(portrait.image, portrait.landmarks_px)
+    shown = animator.lift(replace(portrait, key="spectacles", image=picture))
+    worn = {sheet.attachment.name: sheet.attachment for sheet in shown.sheets}
+    assert lifted.spectacles is None and {"spectacles", "temple"} <= set(worn)
+    eyes = shown.surface.of_kind(Kind.LEFT_EYE, Kind.RIGHT_EYE)
+    rest = shown.surface.mixture @ rest_vertices(shown.surface.model, portrait.head).numpy()
+    assert worn["spectacles"].vertices[:, 2].max() > rest[eyes, 2].max() + 0.008  # metres, to the front
+    assert worn["temple"].vertices[:, 2].min() < rest[eyes, 2].min() and (worn["spectacles"].head_weight == 1).all()
+    size = portrait.image.shape[0]
+    frame = animator.animate(replace(portrait, key="spectacles", image=picture), None, _shot(portrait, None, size=size))
+    line = drawn > 200
+    gone = animator.animate(portrait, None, _shot(portrait, None, size=size)).images[0].astype(float)
+    near = [np.abs(frame.images[0].astype(float) - other)[line].mean() for other in (picture, gone)]
+    assert near[0] < 0.4 * near[1]  # in the photograph's own pose they are where they were
+    mask = np.zeros_like(line)
+    mask[: size // 6] = True
+    edit = _edited(portrait, Category.HAIR, *_repainted(portrait, mask, (90, 60, 30), Part.HAIR), mask.astype(np.uint8))
+    kept = animator.lift(replace(portrait, key="spectacles", image=picture), edit)
+    again = {sheet.attachment.name: sheet.attachment for sheet in kept.sheets}
+    np.testing.assert_array_equal(again["spectacles"].vertices, worn["spectacles"].vertices)
+    np.testing.assert_array_equal(again["spectacles"].texture, worn["spectacles"].texture)
 
 
 def test_a_scream_closes_to_lips(
