@@ -10,8 +10,9 @@ that packages ship (skimage's astronaut.png and matplotlib's grace_hopper.jpg; p
 A sheet shows the crop, its parts and the fitted head; the animator's frames at rest, turned, nodding, blinking and
 smiling; and, with --build, the finished avatar from all around. The table measures what a person sees in them:
 descriptor distance to the photograph at every angle ("–" where dlib finds no face), the area of the parts in squared
-face widths, hair that is cut off, holes and gaps in the person, and whether guessed hair looks like photographed hair
-(`benchmarks.portrait_surface`). Sheets show strangers' faces: they are written to a folder of your own.
+face widths, hair that is cut off, holes and gaps in the person, whether guessed hair looks like photographed hair
+(`benchmarks.portrait_surface`), edges around shut eyes and the shape of the lips (`benchmarks.portrait_face`). Sheets
+show strangers' faces: they are written to a folder of your own.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from benchmarks.portrait_face import lid_edge, lips_at_rest
 from benchmarks.portrait_labels import class_ious, iou_table
 from benchmarks.portrait_surface import SurfaceMeasures, measure_surface
 from perse.attributes import Part
@@ -87,6 +89,8 @@ class Result:
         cut_hair: see `cut_hair`.
         beside: see `beside_body`.
         surface: holes, gaps and guessed hair.
+        lids: see `lid_edge`.
+        lips: see `lips_at_rest`.
         seconds: for tracking, and for lifting and filming.
     """
 
@@ -97,6 +101,8 @@ class Result:
     cut_hair: float = 0.0
     beside: float = 0.0
     surface: SurfaceMeasures | None = None
+    lids: float = 0.0
+    lips: tuple[float, float] | None = None
     seconds: tuple[float, float] = (0.0, 0.0)
 
 
@@ -201,9 +207,20 @@ def examine(
     (out / f"{path.stem}.png").write_bytes(encode_image(sheet(rows)))
     unit = portrait.face_width_px**2
     areas = {part.name.lower(): float(portrait.masks[part].sum()) / unit for part in MEASURED}
-    seconds = tracked - begin, finished - tracked
-    surface = measure_surface(animator, portrait, clip)
-    return Result(path.stem, "", near, areas, cut_hair(clip), beside_body(clip, portrait), surface, seconds), portrait
+    names = [view.name for view in VIEWS]
+    blink = names.index("blink")
+    result = Result(
+        path.stem,
+        distances=near,
+        areas=areas,
+        cut_hair=cut_hair(clip),
+        beside=beside_body(clip, portrait),
+        surface=measure_surface(animator, portrait, clip),
+        lids=lid_edge(clip.images[blink], portrait, model, shot.motion.expression[blink].numpy()),
+        lips=lips_at_rest(clip.images[YAWS.index(0)]),
+        seconds=(tracked - begin, finished - tracked),
+    )
+    return result, portrait
 
 
 def build(path: Path, out: Path) -> Image:
@@ -242,6 +259,9 @@ def table(results: list[Result]) -> str:
         "gaps",
         "grain",
         "step",
+        "lid edge",
+        "lips h/w",
+        "red below",
         "track s",
         "animate s",
     ]
@@ -252,9 +272,12 @@ def table(results: list[Result]) -> str:
             continue
         cells = [_number(result.distances[name]) for name in names]
         cells += [f"{area:.2f}" for area in result.areas.values()]
-        found = result.surface
-        cells += [f"{result.cut_hair:.0%}", f"{result.beside:.3f}", f"{found.holes:.2%}", f"{found.gaps:.2%}"]
-        cells += [_number(found.grain), _number(found.step), *(f"{seconds:.1f}" for seconds in result.seconds)]
+        cells += [f"{result.cut_hair:.0%}", f"{result.beside:.3f}"]
+        if (found := result.surface) is not None:
+            cells += [f"{found.holes:.2%}", f"{found.gaps:.2%}", _number(found.grain), _number(found.step)]
+        cells += [f"{result.lids:.3f}"]
+        cells += ["–", "–"] if result.lips is None else [f"{result.lips[0]:.2f}", f"{result.lips[1]:.1f}"]
+        cells += [f"{seconds:.1f}" for seconds in result.seconds]
         lines.append(f"| {result.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

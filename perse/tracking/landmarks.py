@@ -63,6 +63,10 @@ LEFT_UPPER_LID: Loop = (263, 466, 388, 387, 386, 385, 384, 398, 362)
 LEFT_LOWER_LID: Loop = (263, 249, 390, 373, 374, 380, 381, 382, 362)
 """Lid edges, outer to inner corner."""
 
+RIGHT_EYE_SURROUND: Loop = (130, 247, 30, 29, 27, 28, 56, 190, 243, 112, 26, 22, 23, 24, 110, 25)
+LEFT_EYE_SURROUND: Loop = (359, 467, 260, 259, 257, 258, 286, 414, 463, 341, 256, 252, 253, 254, 339, 255)
+"""Around an eye with its lids, along the upper lid's fold inwards and below the lower lid back."""
+
 RIGHT_BROW_UPPER: Loop = (70, 63, 105, 66, 107)
 RIGHT_BROW_LOWER: Loop = (46, 53, 52, 65, 55)
 LEFT_BROW_UPPER: Loop = (300, 293, 334, 296, 336)

@@ -15,10 +15,24 @@ from perse.data import Attachment, AttributePrompt, EditedPortrait, PartMasks, T
 from perse.errors import RecipeError
 from perse.head import HeadModel, HeadParameters, Joint, pose_head, rest_vertices
 from perse.synthesis.procedural.animator import LiftedPortrait, ProceduralAnimator, ProceduralAnimatorConfig
-from perse.synthesis.procedural.animator.surface import HeadSurface, build_surface
+from perse.synthesis.procedural.animator.closed_mouth import _contour
+from perse.synthesis.procedural.animator.frames import drawn_vertices
+from perse.synthesis.procedural.animator.surface import HeadSurface, Kind, build_surface
 from perse.synthesis.seams import Shot
 from perse.tracking import MediapipeTracker, MediapipeTrackerConfig, detect_landmarks
-from perse.tracking.landmarks import FACE_OVAL
+from perse.tracking.landmarks import (
+    FACE_OVAL,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LIPS_INNER,
+    LIPS_LOWER_INNER,
+    LIPS_OUTER,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+)
+from perse.tracking.lip_correspondence import LOWER_COLUMNS
+from perse.tracking.polygons import contour_mask
+from tests.tracking.test_tracking_spectacles import wearing
 
 SIZE = 256
 
@@ -243,7 +257,7 @@ def _sunk(plate: Attachment) -> Attachment:
 
 
 def _shaded_around_the_eyes(portrait: TrackedPortrait) -> TrackedPortrait:
-    eyes = cv2.dilate(portrait.masks[Part.EYES], np.ones((25, 25), np.uint8))
+    eyes = cv2.dilate(portrait.masks[Part.EYES], np.ones((45, 45), np.uint8))  # farther than an eye is taken out
     shade = 1 - 0.4 * cv2.GaussianBlur(eyes, (0, 0), 4)[..., None]
     return replace(portrait, key="shaded", image=(portrait.image * shade).astype(np.uint8))
 
@@ -275,6 +289,114 @@ def test_a_closed_lid_meets_the_shade_around_it_without_a_step(
         opened, weight = lifted.texture[box][..., :3].astype(np.float32), lid.weight[..., 0]
         border = (weight > 0.02) & (weight < 0.3) & (lid.rgb.mean(-1) > 70)  # without the lashes
         assert border.sum() > 300 and (lid.rgb - opened)[border].mean() < 11
+
+
+def test_a_shut_lid_ends_at_the_lower_lid(
+    animator: ProceduralAnimator, portrait: TrackedPortrait, lifted: LiftedPortrait
+) -> None:
+    """The model's blink has one length for all eyes: this person's lids would pass each other, or not meet."""
+    model = lifted.surface.model
+    names = model.expression_names
+    expression = torch.zeros(model.n_expression)
+    expression[[names.index("eyeBlinkLeft"), names.index("eyeBlinkRight")]] = 1.0
+    head = HeadParameters(portrait.head.betas, portrait.head.vertex_offsets, expression, torch.zeros(model.n_joints, 3))
+    posed = pose_head(model, head)
+    place = {int(mark): index for index, mark in enumerate(model.landmark_ids)}
+    pairs = [*zip(LEFT_UPPER_LID, LEFT_LOWER_LID, strict=True), *zip(RIGHT_UPPER_LID, RIGHT_LOWER_LID, strict=True)]
+    middle = [(place[upper], place[lower]) for upper, lower in pairs if upper in (385, 386, 387, 158, 159, 160)]
+    gaps = []
+    for shown in (None, expression):
+        drawn = drawn_vertices(lifted, posed.vertices.numpy(), posed.transforms.numpy(), shown)
+        marks = model.landmarks(torch.from_numpy(drawn[: model.n_vertices])).numpy()
+        gaps.append(np.abs([marks[upper, 1] - marks[lower, 1] for upper, lower in middle]).mean())
+    assert len(middle) == 6 and gaps[1] < 3e-4 and gaps[1] < 0.3 * gaps[0]
+
+
+def test_closed_lids_take_the_edge_of_an_open_eye_away(
+    animator: ProceduralAnimator, portrait: TrackedPortrait, lifted: LiftedPortrait
+) -> None:
+    """A ring drawn around the eyes, as lashes, make-up and the fold make it, goes away when they shut."""
+    eyes = cv2.dilate(portrait.masks[Part.EYES], np.ones((7, 7), np.uint8)) > 0.5
+    ring = (cv2.dilate(eyes.astype(np.uint8), np.ones((4, 4), np.uint8)) > 0) & ~eyes
+    image = portrait.image.copy()
+    image[ring] = (image[ring] * 0.35).astype(np.uint8)
+    made_up = animator.lift(replace(portrait, key="made up", image=image))
+    for before, after in zip(lifted.lids, made_up.lids, strict=True):
+        box = slice(after.top, after.top + after.rgb.shape[0]), slice(after.left, after.left + after.rgb.shape[1])
+
+        def change(first: np.ndarray, second: np.ndarray) -> float:
+            return float(np.quantile(np.abs(first.astype(np.float32) - second).mean(-1), 0.95))
+
+        shut = [
+            lift.texture[box][..., :3] * (1 - lid.weight) + lid.rgb * lid.weight
+            for lift, lid in ((lifted, before), (made_up, after))
+        ]
+        opened = change(lifted.texture[box][..., :3], made_up.texture[box][..., :3])
+        assert opened > 25 and change(*shut) < 0.35 * opened
+
+
+def test_an_edit_of_the_brows_has_lids_of_the_same_size(
+    animator: ProceduralAnimator, portrait: TrackedPortrait, lifted: LiftedPortrait
+) -> None:
+    """Thick low brows reach into what is taken out of the photograph around the eyes."""
+    low = np.roll(portrait.masks[Part.BROWS] > 0.3, 6, axis=0)
+    image, masks = _repainted(portrait, low, (60, 40, 30), Part.BROWS)
+    mask = (255 * cv2.dilate(low.astype(np.uint8), np.ones((3, 3), np.uint8))).astype(np.uint8)
+    edited = animator.lift(portrait, _edited(portrait, Category.EYEBROWS, image, masks, mask))
+    for before, after in zip(lifted.lids, edited.lids, strict=True):
+        assert (after.top, after.left, after.rgb.shape) == (before.top, before.left, before.rgb.shape)
+
+
+def test_spectacles_stand_before_the_eyes_and_every_edit_keeps_them(
+    animator: ProceduralAnimator, portrait: TrackedPortrait, lifted: LiftedPortrait
+) -> None:
+    picture, drawn = wearing(portrait.image, portrait.landmarks_px)
+    shown = animator.lift(replace(portrait, key="spectacles", image=picture))
+    worn = {sheet.attachment.name: sheet.attachment for sheet in shown.sheets}
+    assert lifted.spectacles is None and {"spectacles", "temple"} <= set(worn)
+    eyes = shown.surface.of_kind(Kind.LEFT_EYE, Kind.RIGHT_EYE)
+    rest = shown.surface.mixture @ rest_vertices(shown.surface.model, portrait.head).numpy()
+    assert worn["spectacles"].vertices[:, 2].max() > rest[eyes, 2].max() + 0.008  # metres, to the front
+    assert worn["temple"].vertices[:, 2].min() < rest[eyes, 2].min() and (worn["spectacles"].head_weight == 1).all()
+    size = portrait.image.shape[0]
+    frame = animator.animate(replace(portrait, key="spectacles", image=picture), None, _shot(portrait, None, size=size))
+    line = drawn > 200
+    gone = animator.animate(portrait, None, _shot(portrait, None, size=size)).images[0].astype(float)
+    near = [np.abs(frame.images[0].astype(float) - other)[line].mean() for other in (picture, gone)]
+    assert near[0] < 0.4 * near[1]  # in the photograph's own pose they are where they were
+    mask = np.zeros_like(line)
+    mask[: size // 6] = True
+    edit = _edited(portrait, Category.HAIR, *_repainted(portrait, mask, (90, 60, 30), Part.HAIR), mask.astype(np.uint8))
+    kept = animator.lift(replace(portrait, key="spectacles", image=picture), edit)
+    again = {sheet.attachment.name: sheet.attachment for sheet in kept.sheets}
+    np.testing.assert_array_equal(again["spectacles"].vertices, worn["spectacles"].vertices)
+    np.testing.assert_array_equal(again["spectacles"].texture, worn["spectacles"].texture)
+
+
+def test_a_scream_closes_to_lips(
+    animator: ProceduralAnimator, portrait: TrackedPortrait, lifted: LiftedPortrait
+) -> None:
+    """The same picture with a wide hole for a mouth: its lips become the head's own, and the skin below has no red."""
+    marks = portrait.landmarks_px.copy()
+    low = [mark for column in LOWER_COLUMNS for mark in column] + list(LIPS_LOWER_INNER[1:-1])
+    marks[low, 1] += 0.2 * portrait.face_width_px
+    opening = contour_mask(marks[list(LIPS_INNER), :2], portrait.image.shape[:2]) > 0.5
+    lips = contour_mask(marks[list(LIPS_OUTER), :2], portrait.image.shape[:2]) > 0.5
+    image, masks = _repainted(portrait, lips, (200, 40, 50), Part.MOUTH)
+    image[opening] = (40, 15, 15)
+    screaming = replace(portrait, key="scream", image=image, masks=masks, landmarks_px=marks)
+    shut = animator.lift(screaming)
+    height, width = lifted.surface.atlas_size
+    rest = lifted.surface.on_texels(lifted.surface.rest)
+    mouth = _contour(lifted.surface, LIPS_OUTER)
+    below = (np.abs(rest[..., 0]) < 0.01) & (rest[..., 1] < mouth[:, 1].min() - 0.003) & (rest[..., 2] > 0.05)
+    below &= rest[..., 1] > mouth[:, 1].min() - 0.010
+    within = shut.labels[:height, :width] == Part.MOUTH
+    assert below.sum() > 200 and within.sum() > 200
+    redness = shut.texture[:height, :width, 0].astype(float) - shut.texture[:height, :width, 1]
+    assert redness[within].mean() > 90 and redness[below].mean() < 60
+    moved = np.linalg.norm(shut.displacement - lifted.displacement, axis=1)
+    assert 1e-4 < moved.max() < 0.03 and moved[lifted.surface.rest[:, 1] > 0].max() < 1e-6
 
 
 def test_the_outline_of_hair_is_as_soft_as_the_matte(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:

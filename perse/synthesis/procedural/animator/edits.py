@@ -25,6 +25,7 @@ from perse.synthesis.procedural.animator.lift import Geometry, LiftConfig, dress
 from perse.synthesis.procedural.animator.lifted import LiftedPortrait
 from perse.synthesis.procedural.animator.own_pose import sample_nearest, take_own_pose
 from perse.synthesis.procedural.animator.projection import Picture, prepare_picture, project_texels
+from perse.tracking.spectacles import without_spectacles
 
 Array = NDArray[np.float32]
 
@@ -54,7 +55,7 @@ def lift_edit(
 ) -> LiftedPortrait:
     """Lift an edit of a portrait whose reference has been lifted."""
     surface = reference.surface
-    picture = prepare_picture(edited.image, edited.masks)
+    picture = prepare_picture(without_spectacles(edited.image, reference.spectacles), edited.masks)
     mask = cv2.dilate((edited.edit_mask > 0).astype(np.float32), np.ones((2 * _REACH_PX + 1,) * 2, np.uint8))
     shape = shape_head(surface, portrait, picture, config)
     if edited.reshaped:
@@ -66,7 +67,7 @@ def lift_edit(
         cover=_mixed(reference.cover, shape.cover, touched),
         displacement=_mixed(reference.displacement, shape.displacement, touched),
     )
-    alone = dress(surface, portrait, picture, geometry, reference.light)
+    alone = dress(surface, portrait, picture, geometry, reference.light, reference.spectacles)
     texels = _touched_texels(portrait, reference, geometry, picture, mask, touched)
     texture, rim, labels = alone.texture.copy(), alone.rim.copy(), alone.labels.copy()
     dressed = alone.dressed.copy()

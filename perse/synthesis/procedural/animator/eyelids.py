@@ -1,7 +1,10 @@
 """Closed lids: a second texture around the eyes, blended in as the eyes close.
 
-With open eyes the upper lid is folded away, a few smeared texels in the photograph. Closed, it is a patch of skin
-lit like its surroundings, with a soft crease above and the lashes along its edge.
+With open eyes the upper lid is folded away, a few smeared texels in the photograph, and lashes, their shade and the
+fold lie around it like a ring. So the whole eye is taken out of the photograph, skin is continued over the hole, and
+the closed lid is painted with what lies behind it in the picture: lit like its surroundings, with the form of the
+eyeball, a soft fold above and lashes along its edge. The lid's edge comes down to the lower lid of this person, where
+the head model's blink has one length for everybody.
 """
 
 from __future__ import annotations
@@ -14,35 +17,54 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from perse.attributes import Part
-from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
-from perse.synthesis.procedural.animator.own_pose import sample
-from perse.synthesis.procedural.animator.projection import Picture, Projection
-from perse.synthesis.procedural.animator.skin_and_hair import Complexion
+from perse.data import TrackedPortrait
+from perse.head import rest_vertices
+from perse.render.mesh import project_vertices
+from perse.synthesis.procedural.animator.canvas import vertex_normals
+from perse.synthesis.procedural.animator.fill import blurred_within, grain, push_pull, smoothstep
+from perse.synthesis.procedural.animator.hair_volume import sum_of
+from perse.synthesis.procedural.animator.harmonic import extend
+from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
+from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
-from perse.tracking.landmarks import LEFT_LOWER_LID, LEFT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_UPPER_LID, Loop
+from perse.synthesis.procedural.scene import Light
+from perse.tracking.landmarks import (
+    LEFT_EYE_SURROUND,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    RIGHT_EYE_SURROUND,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    Loop,
+)
+from perse.tracking.polygons import contour_mask
 
 Array = NDArray[np.float32]
 
 BLINKS = (
-    ("eyeBlinkLeft", LEFT_UPPER_LID, LEFT_LOWER_LID),
-    ("eyeBlinkRight", RIGHT_UPPER_LID, RIGHT_LOWER_LID),
+    ("eyeBlinkLeft", LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_EYE_SURROUND),
+    ("eyeBlinkRight", RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_EYE_SURROUND),
 )
-_RING_TEXELS = 24
-"""How far around a lid its surroundings are looked at."""
-
-_LASHES_M = 0.003
-"""Nearer to the edge of a lid, the photograph shows lashes and their shade rather than skin."""
-
-_LIT_SHARE = 0.4
+_MOVED = 0.02
+"""Share of the lid's way from which on a vertex takes part in a blink."""
+_LID = 0.15
+"""Share from which on it lies on the lid itself: skin far around is drawn along a little."""
+_WING = 0.15
+"""How far lashes reach beyond the outer corner, widths of the eye."""
+_FEATHER_WIDTHS = 0.02
+"""Softness of the border of what is taken out, face widths."""
+_LIT_SHARE = 0.25
 """A closed lid lies before the socket's shade: so much of its colour is that of the lit skin around."""
-
-_SMOOTH_TEXELS = 2.0
-"""Blur of the lids' colour: skin without the pores of its surroundings looks odd only when there are several edges."""
-
-_LARGEST_STEP = 0.45
-"""Of the logarithm of brightness: what differs more is no skin but a lash, a rim of glasses or the white of an eye."""
-
+_LASHES_WIDTHS = 0.03
+"""How far lashes, their shade and the fold reach from the opening of an eye, face widths."""
+_FORM = 0.5
+"""How much of the light's change over the eyeball's form is painted."""
 _LASH_COLOR = np.array([52.0, 38.0, 34.0], np.float32)
+_CLOSING = (0.0, 1.3)
+"""The shares of the model's blink that a person's lids may take to meet."""
+_NEAR_M = 0.034
+"""Reach of a patch from the middle of the lids, the same for everybody: edits are mixed with their portrait."""
+_NOISE_SEED = 21
 
 
 @dataclass(frozen=True)
@@ -54,6 +76,7 @@ class ClosedLid:
         top, left: position of the patch in the texture.
         rgb: [h, w, 3] float32, the texture with closed lids.
         weight: [h, w, 1] float32, how much of it is blended in when the eye is shut.
+        shift: [n, 3] float32 metres, rest pose: what brings the shut lid's edge to the lower lid, beyond the blink.
     """
 
     expression: int
@@ -61,82 +84,190 @@ class ClosedLid:
     left: int
     rgb: Array
     weight: Array
+    shift: Array
 
 
 def close_lids(
-    surface: HeadSurface, picture: Picture, seen: Projection, complexion: Complexion, painted: Array
+    surface: HeadSurface, portrait: TrackedPortrait, pose: OwnPose, picture: Picture, light: Light
 ) -> tuple[ClosedLid, ...]:
-    """One patch for each blink that the head model knows; none for a model without named blinks.
+    """One patch for each blink that the head model knows; none for a model without named blinks or landmarks.
 
     Args:
-        painted: [h, w, 3] colours 0…255 of the texture with open eyes.
+        pose: the drawn head in the portrait's own pose and expression.
     """
+    names, known = surface.model.expression_names, set(surface.model.landmark_ids.tolist())
     lids = []
-    names = surface.model.expression_names
-    basis = surface.model.expression_basis.numpy()
-    for name, upper, lower in BLINKS:
-        if name in names:
+    for name, upper, lower, surround in BLINKS:
+        if name in names and known >= {*upper, *lower}:
             index = names.index(name)
-            motion = surface.mixture @ basis[..., index]
-            edges = _lid_edge(surface, upper), _lid_edge(surface, lower)
-            lids.append(_close(surface, picture, seen, complexion, painted, index, motion, edges))
+            motion = (surface.mixture @ surface.model.expression_basis.numpy()[..., index]).astype(np.float32)
+            shift = _meeting(surface, portrait, motion, index, upper, lower)
+            left = 1 - float(portrait.head.expression[index])
+            closed = pose.vertices + np.einsum("nij,nj->ni", pose.rotations, left * motion + shift)
+            closed = closed.astype(np.float32)
+            hole = _hole(portrait, pose, closed, _amount(surface, motion), (*surround, *upper), upper)
+            skin = _without_eye(picture, hole, portrait.face_width_px)
+            hole *= np.clip(1 - 2 * picture.masks[Part.BROWS], 0, 1) * (1 - picture.cover)
+            lids.append(_close(surface, pose, closed, light, skin, hole, index, motion, shift, (upper, lower)))
     return tuple(lids)
+
+
+def _amount(surface: HeadSurface, motion: Array) -> Array:
+    """How far each vertex of the outer skin takes part in a blink, [n] in [0, 1]."""
+    amount = np.linalg.norm(motion, axis=1) * surface.outer
+    return np.asarray(amount / max(float(amount.max()), 1e-9), np.float32)
+
+
+def _hole(portrait: TrackedPortrait, pose: OwnPose, closed: Array, amount: Array, around: Loop, lid: Loop) -> Array:
+    """What is taken out of the photograph, [h, w], 1 in the middle and soft at its border.
+
+    The lids as they are and as they close, what the landmarks around them enclose, and the lashes beyond the outer
+    corner.
+    """
+    lids = amount > _LID
+    marks, width = portrait.landmarks_px[:, :2], portrait.face_width_px
+    corner = marks[lid[0]] + _WING * (marks[lid[0]] - marks[lid[-1]])
+    after = project_vertices(closed[lids], pose.camera)[:, :2]
+    points = np.concatenate([pose.pixels[lids, :2], after, marks[list(around)], corner[None]])
+    hull = cv2.convexHull(points.astype(np.float32))[:, 0]
+    centre = 0.5 * (hull.min(0) + hull.max(0))
+    away = hull - centre
+    length = np.linalg.norm(away, axis=1, keepdims=True)
+    grown = centre + away * (1 + 1.5 * _FEATHER_WIDTHS * width / np.maximum(length, 1e-3))
+    mask = contour_mask(grown.astype(np.float32), portrait.image.shape[:2], smooth=False)
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), _FEATHER_WIDTHS * width), np.float32)
+
+
+def _meeting(
+    surface: HeadSurface, portrait: TrackedPortrait, motion: Array, index: int, upper: Loop, lower: Loop
+) -> Array:
+    """Rest-pose shift [n, 3] after which the upper lid of the shut eye ends at the lower one.
+
+    Column by column, the share of the blink that closes the gap of the neutral face.
+    """
+    model = surface.model
+    ids = model.landmark_ids.tolist()
+    rest = rest_vertices(model, portrait.head)
+    blink = model.expression_basis[..., index]
+    marks, moved = model.landmarks(rest).numpy(), model.landmarks(rest + blink).numpy()
+    above, below = ([ids.index(mark) for mark in side] for side in (upper, lower))
+    travel = marks[above, 1] - moved[above, 1]
+    wanted = marks[above, 1] - moved[below, 1]
+    share = np.clip(wanted / np.maximum(travel, 1e-5), *_CLOSING)
+    sure = travel > 0.3 * travel.max()  # the corners hardly move: there is nothing to divide by
+    order = np.argsort(marks[above, 0])
+    order = order[sure[order]]
+    place = np.asarray(surface.mixture @ rest.numpy())[:, 0]
+    factor = np.interp(place, marks[above, 0][order], share[order])
+    down = np.clip(-motion[:, 1], 0, None) > 0  # the upper lid alone: the lower one keeps its small rise
+    return ((factor - 1) * down)[:, None].astype(np.float32) * motion
+
+
+def _without_eye(picture: Picture, hole: Array, width_px: float) -> Array:
+    """The photograph's skin continued over an eye, [h, w, 3].
+
+    A fifth from beyond the whole hole, the rest from all skin that is no eye: the one knows nothing of the
+    socket's shade, the other takes fold and lashes for it. Both raised towards the lit skin farther away.
+    """
+    skin = sum_of(picture.masks, (Part.SKIN, Part.NOSE, Part.EYES)) * picture.solid
+    brows = cv2.dilate(picture.masks[Part.BROWS], np.ones((9, 9), np.uint8))
+    clean = (skin > 0.7) & (brows < 0.1)
+    reach = 2 * round(_LASHES_WIDTHS * width_px) + 1
+    eye = cv2.dilate(picture.masks[Part.EYES], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    rows, columns = np.nonzero(hole > 0)
+    margin = int(0.25 * width_px)
+    top, left = max(rows.min() - margin, 0), max(columns.min() - margin, 0)
+    box = slice(top, rows.max() + margin), slice(left, columns.max() + margin)
+    rgb, inside = picture.rgb[box], hole[box]
+    beyond = (clean[box] & (inside < 0.01)).astype(np.float32)
+    if beyond.sum() < 30:
+        return picture.rgb
+    beside = (clean & (eye < 0.1))[box].astype(np.float32)
+    membrane = 0.2 * _membrane(rgb, beyond, width_px) + 0.8 * _membrane(rgb, beside, width_px)
+    membrane = cv2.GaussianBlur(membrane, (0, 0), 0.015 * width_px)
+    lit = _lit(rgb, beyond)
+    membrane = 0.5 * membrane + 0.5 * lit * (membrane.mean(-1, keepdims=True) / lit.mean())  # brows beside it are grey
+    depth = smoothstep(cv2.GaussianBlur(inside, (0, 0), 0.05 * width_px), 0.2, 0.9)[..., None]
+    raised = membrane * (1 + _LIT_SHARE * depth * np.clip(lit / np.maximum(membrane, 1) - 1, 0, 0.3))
+    out = picture.rgb.copy()
+    soft = smoothstep(inside, 0.0, 1.0)[..., None]
+    out[box] = soft * raised + (1 - soft) * out[box]
+    return out
+
+
+def _membrane(rgb: Array, known: Array, width_px: float) -> Array:
+    """Colours [h, w, 3] continued smoothly over what is not known [h, w]."""
+    sigma = 0.012 * width_px
+    near, amount = blurred_within(rgb, known, sigma)
+    membrane = push_pull(near, known * (amount > 0.2))
+    for _ in range(30):  # the pyramid leaves blocks, which these steps to the mean even out
+        membrane = np.where(known[..., None] > 0, near, cv2.GaussianBlur(membrane, (0, 0), sigma))
+    return membrane.astype(np.float32)
+
+
+def _lit(rgb: Array, known: Array) -> Array:
+    """The skin's typical colour as bright as its lighter half, [3]."""
+    seen = rgb[known > 0]
+    level, color = seen.mean(1), np.median(seen, axis=0)
+    return np.asarray(color * level[level >= np.median(level)].mean() / color.mean(), np.float32)
 
 
 def _close(
     surface: HeadSurface,
-    picture: Picture,
-    seen: Projection,
-    complexion: Complexion,
-    painted: Array,
+    pose: OwnPose,
+    closed: Array,
+    light: Light,
+    skin: Array,
+    hole: Array,
     index: int,
     motion: Array,
-    edges: tuple[Array, Array],
+    shift: Array,
+    edges: tuple[Loop, Loop],
 ) -> ClosedLid:
-    amount = np.linalg.norm(motion, axis=1)
-    amount /= max(float(amount.max()), 1e-9)
-    to_upper, to_lower = (_distance(surface, edge) for edge in edges)
-    fields = surface.on_texels(np.stack([amount, to_upper, to_lower, _clean_skin(picture, seen, complexion)], 1))
+    amount = _amount(surface, motion)
+    to_upper, to_lower = (_distance(surface, _lid_edge(surface, edge)) for edge in edges)
+    pixels = project_vertices(closed, pose.camera)[:, :2]
+    form = _form(surface, closed, amount, light)
+    stack = np.concatenate([np.stack([amount, to_upper, to_lower, form], 1), pixels], 1)
+    fields = surface.on_texels(stack.astype(np.float32))
     drawn = surface.atlas.face >= 0
-    inside = drawn & (fields[..., 0] > 0.02)
-    rows, columns = np.nonzero(inside)
-    top, left = max(rows.min() - _RING_TEXELS, 0), max(columns.min() - _RING_TEXELS, 0)
-    box = slice(top, rows.max() + _RING_TEXELS), slice(left, columns.max() + _RING_TEXELS)
-    moved, above, below, clean = np.moveaxis(fields[box], -1, 0)
-    beside = drawn[box] & (moved < 0.05) & (np.minimum(above, below) > _LASHES_M)
-    shaded, lit = _continued(painted[box], beside), _continued(painted[box], beside & (clean > 0.5))
-    rgb = shaded + _LIT_SHARE * smoothstep(moved, 0.05, 0.8)[..., None] * (lit - shaded)
-    rgb = rgb * (1 - 0.12 * _crease(above) + 0.06 * _bulge(above))[..., None]
-    lashes = 0.75 * (1 - smoothstep(above, 0.0004, 0.0024)) + 0.25 * (1 - smoothstep(below, 0.0, 0.001))
-    lashes = (np.clip(lashes, 0, 0.8) * (moved > 0.02))[..., None]
-    rgb = np.clip(rgb, 0, 255) * (1 - lashes) + _LASH_COLOR * lashes
-    weight = np.maximum(smoothstep(moved, 0.03, 0.3)[..., None], lashes) * inside[box][..., None]
-    return ClosedLid(index, int(top), int(left), rgb.astype(np.float32), weight.astype(np.float32))
+    near = drawn & (surface.on_texels(_near_eye(surface, amount)[:, None])[..., 0] > 0.5)
+    taken = sample(hole, fields[..., 4:]) * near
+    rows, columns = np.nonzero(near)
+    top, left = int(rows.min()), int(columns.min())
+    box = slice(top, rows.max() + 1), slice(left, columns.max() + 1)
+    moved, above, below, lightness = (fields[box][..., k] for k in range(4))
+    noise = grain(np.random.default_rng(_NOISE_SEED), *moved.shape, 1.2)
+    rgb = sample(skin, fields[box][..., 4:]) * (lightness * (1 + 0.012 * noise))[..., None]
+    rgb = rgb * (1 - 0.10 * _crease(above) * smoothstep(moved, _MOVED, 0.15))[..., None]
+    lashes = 0.6 * (1 - smoothstep(above, 0.0003, 0.0018)) + 0.2 * (1 - smoothstep(below, 0.0, 0.0008))
+    lashes = (np.clip(lashes, 0, 0.6) * (moved > _MOVED))[..., None]
+    rgb = np.clip(rgb, 0, 255)
+    rgb = rgb * (1 - lashes) + np.minimum(_LASH_COLOR, 0.4 * rgb) * lashes
+    weight = np.maximum(np.maximum(smoothstep(moved, 0.03, 0.3), taken[box]), lashes[..., 0]) * near[box]
+    return ClosedLid(index, top, left, rgb.astype(np.float32), weight[..., None].astype(np.float32), shift)
 
 
-def _continued(painted: Array, known: NDArray[np.bool_]) -> Array:
-    """Colours [h, w, 3] that meet those of the texture at the border of where it is known, and are smooth elsewhere: a
-    lid has no colour of its own, and any step at its border looks like a disc that lies on the face."""
-    if not known.any():
-        return painted
-    filled = push_pull(painted, known.astype(np.float32))
-    smooth = cv2.GaussianBlur(filled, (0, 0), _SMOOTH_TEXELS)
-    return np.where(known[..., None], filled, smooth)
+def _near_eye(surface: HeadSurface, amount: Array) -> Array:
+    """Vertices around the lids, [n] 0 or 1: no other surface is painted, whatever lies before it in the picture."""
+    centre = surface.rest[amount > 0.3].mean(0)
+    return (np.linalg.norm(surface.rest - centre, axis=1) < _NEAR_M).astype(np.float32)
 
 
-def _clean_skin(picture: Picture, seen: Projection, complexion: Complexion) -> Array:
-    """Vertices that show skin, away from eyes and brows: [n] in [0, 1]."""
-    avoid = np.clip(picture.masks[Part.EYES] + picture.masks[Part.BROWS], 0, 1)
-    avoid = cv2.dilate(avoid, np.ones((9, 9), np.uint8))
-    clean = (sample(avoid, seen.pixels) < 0.1) & (seen.trust > 0.3)
-    return (clean * (1 - complexion.cover)).astype(np.float32)
+def _form(surface: HeadSurface, closed: Array, amount: Array, light: Light) -> Array:
+    """How much lighter the shut lid is for its form than a flat one would be, [n]: 1 away from it."""
+    around = surface.outer & (_near_eye(surface, amount) > 0)
+    normals = vertex_normals(closed.astype(np.float32), surface.faces)
+    flat = extend(normals, np.where(amount > _MOVED, 0.0, 1e3), surface.average, around)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    ratio = light.shade(normals) / np.maximum(light.shade(flat), 0.2)
+    ratio = np.where(around & (amount > _MOVED), np.clip(ratio, 0.75, 1.2), 1.0).astype(np.float32)
+    return np.asarray(1 + _FORM * (extend(ratio, np.full(len(ratio), 0.03), surface.average, around) - 1), np.float32)
 
 
 def _lid_edge(surface: HeadSurface, loop: Loop) -> Array:
-    """Densely sampled edge of a lid on the template, [m, 3]; empty where the model has no such landmarks."""
+    """Densely sampled edge of a lid on the template, [m, 3]."""
     ids = surface.model.landmark_ids.tolist()
-    if not set(loop) <= set(ids):
-        return np.zeros((0, 3), np.float32)
     points = surface.model.landmarks(surface.model.template).numpy()[[ids.index(i) for i in loop]]
     steps = np.linspace(0, len(points) - 1, 80)
     return np.stack([np.interp(steps, np.arange(len(points)), points[:, k]) for k in range(3)], 1).astype(np.float32)
@@ -144,17 +275,10 @@ def _lid_edge(surface: HeadSurface, loop: Loop) -> Array:
 
 def _distance(surface: HeadSurface, points: Array) -> Array:
     """Rest-pose distance of every vertex from the edge of a lid, metres; a little more near its corners."""
-    if not len(points):
-        return np.ones(len(surface.rest), np.float32)
     away, nearest = cKDTree(points).query(surface.rest)
     along = nearest / (len(points) - 1)
     corner = 0.0012 * (1 - np.sqrt(np.clip(4 * along * (1 - along), 0, 1)))  # lashes thin out towards the corners
     return (away + corner).astype(np.float32)
-
-
-def _bulge(to_upper: Array) -> Array:
-    """The middle of the lid, which the eyeball pushes towards the light."""
-    return np.exp(-(((to_upper - 0.0045) / 0.002) ** 2)).astype(np.float32)
 
 
 def _crease(to_upper: Array) -> Array:

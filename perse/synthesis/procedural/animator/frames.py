@@ -31,6 +31,8 @@ from perse.synthesis.procedural.scene import (
 Array = NDArray[np.float32]
 
 _LEAST_SHARE = 0.75  # of the photograph's resolution, which the texture is made for
+_LIDS_PAINTED = (0.08, 0.5)
+"""Between these strengths of a blink the closed lid's texture comes in: half shut, lashes and fold are stretched."""
 _BATCH = 32  # frames skinned at once: a few tens of megabytes
 
 
@@ -113,8 +115,9 @@ def draw_frames(setting: ClipSetting, motion: HeadParameters) -> Iterator[Frame]
         posed = pose_head(setting.lifted.surface.model, batch)
         for index in range(len(batch)):
             transforms = posed.transforms[index].numpy()
-            vertices = drawn_vertices(setting.lifted, posed.vertices[index].numpy(), transforms)
-            _draw_lids(setting, batch.expression[index])
+            expression = batch.expression[index]
+            vertices = drawn_vertices(setting.lifted, posed.vertices[index].numpy(), transforms, expression)
+            _draw_lids(setting, expression)
             yield draw_frame(setting, vertices, transforms)
 
 
@@ -124,29 +127,39 @@ def draw_pose(setting: ClipSetting, pose: HeadParameters) -> tuple[FrameBuffers,
     posed = pose_head(setting.lifted.surface.model, pose)
     transforms = posed.transforms[0].numpy()
     _draw_lids(setting, pose.expression[0])
-    vertices = drawn_vertices(setting.lifted, posed.vertices[0].numpy(), transforms)
+    vertices = drawn_vertices(setting.lifted, posed.vertices[0].numpy(), transforms, pose.expression[0])
     return draw_buffers(setting, vertices, transforms), transforms
 
 
-def drawn_vertices(lifted: LiftedPortrait, vertices: Array, transforms: Array) -> Array:
-    """Refine the posed head and carry the displacement along with its skinning: [n, 3]."""
-    surface = lifted.surface
+def drawn_vertices(
+    lifted: LiftedPortrait, vertices: Array, transforms: Array, expression: torch.Tensor | None = None
+) -> Array:
+    """Refine the posed head and carry the displacement along with its skinning: [n, 3].
+
+    Args:
+        expression: [e], by which the lids come down to meet; without it they stay as the head model has them.
+    """
+    surface, displacement = lifted.surface, lifted.displacement
+    for lid in lifted.lids if expression is not None else ():
+        displacement = displacement + float(expression[lid.expression]) * lid.shift
     drawn = surface.mixture @ vertices
     for joint in range(transforms.shape[0]):
-        rotated = lifted.displacement @ transforms[joint, :3, :3].T
+        rotated = displacement @ transforms[joint, :3, :3].T
         drawn += surface.weights[:, joint : joint + 1] * rotated
     return drawn.astype(np.float32)
 
 
 def _draw_lids(setting: ClipSetting, expression: torch.Tensor) -> None:
     """Blend the closed lids into the texture by how far each eye is shut."""
+    boxes = []
     for lid in setting.lifted.lids:
         height, width = lid.rgb.shape[:2]
-        box = slice(lid.top, lid.top + height), slice(lid.left, lid.left + width)
-        shut = float(smoothstep(np.asarray(expression[lid.expression], np.float32), 0.25, 0.9))
-        opened = setting.lifted.texture[box][..., :3]
+        boxes.append((slice(lid.top, lid.top + height), slice(lid.left, lid.left + width)))
+        setting.texture[boxes[-1]] = setting.lifted.texture[boxes[-1]]
+    for lid, box in zip(setting.lifted.lids, boxes, strict=True):  # above the nose the two may overlap
+        shut = float(smoothstep(np.asarray(expression[lid.expression], np.float32), *_LIDS_PAINTED))
         blend = shut * lid.weight
-        setting.texture[box][..., :3] = np.round(opened * (1 - blend) + lid.rgb * blend)
+        setting.texture[box][..., :3] = np.round(setting.texture[box][..., :3] * (1 - blend) + lid.rgb * blend)
 
 
 def draw_frame(setting: ClipSetting, vertices: Array, transforms: Array) -> Frame:

@@ -24,6 +24,7 @@ from perse.attributes import Part
 from perse.data import PartMasks, TrackedPortrait
 from perse.head import pose_head, rest_vertices
 from perse.synthesis.procedural.animator.body import build_body
+from perse.synthesis.procedural.animator.closed_mouth import closed_mouth, relaxed_lips
 from perse.synthesis.procedural.animator.eyelids import close_lids
 from perse.synthesis.procedural.animator.eyes import paint_eye
 from perse.synthesis.procedural.animator.front_map import make_front_map
@@ -43,10 +44,12 @@ from perse.synthesis.procedural.animator.mouth import (
 from perse.synthesis.procedural.animator.own_pose import OwnPose, moved, take_own_pose
 from perse.synthesis.procedural.animator.projection import Picture, prepare_picture, project_mesh, project_texels
 from perse.synthesis.procedural.animator.skin_and_hair import paint_atlas, read_complexion
+from perse.synthesis.procedural.animator.spectacle_sheets import spectacle_sheets
 from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
 from perse.synthesis.procedural.animator.texture_sheet import Patch, assemble, flat_patch
 from perse.synthesis.procedural.scene import Light, fit_light
 from perse.tracking.landmarks import LEFT_IRIS, LEFT_IRIS_CENTER, RIGHT_IRIS, RIGHT_IRIS_CENTER
+from perse.tracking.spectacles import Spectacles, find_spectacles, without_spectacles
 
 Array = NDArray[np.float32]
 
@@ -128,14 +131,24 @@ def lift_portrait(
     light: Light | None = None,
 ) -> LiftedPortrait:
     """Lift a picture of the portrait's head: the portrait itself or an edit of it, in the same pose and crop."""
-    picture = prepare_picture(image, masks)
-    return dress(surface, portrait, picture, shape_head(surface, portrait, picture, config), light)
+    spectacles = find_spectacles(portrait.image, portrait.landmarks_px)
+    picture = prepare_picture(without_spectacles(image, spectacles), masks)
+    return dress(surface, portrait, picture, shape_head(surface, portrait, picture, config), light, spectacles)
 
 
 def dress(
-    surface: HeadSurface, portrait: TrackedPortrait, picture: Picture, geometry: Geometry, light: Light | None
+    surface: HeadSurface,
+    portrait: TrackedPortrait,
+    picture: Picture,
+    geometry: Geometry,
+    light: Light | None,
+    spectacles: Spectacles | None,
 ) -> LiftedPortrait:
-    """Texture a head whose shape is known."""
+    """Texture a head whose shape is known.
+
+    Args:
+        picture: without the spectacles that the portrait shows.
+    """
     pose = take_own_pose(surface, portrait.head, portrait.camera, geometry.displacement)
     if light is None:
         light = light_of(surface, pose, picture, portrait.image)
@@ -144,12 +157,13 @@ def dress(
     texels = project_texels(surface, pose, picture)
     body = build_body(surface, pose, picture, portrait.face_width_px)
     atlas = paint_atlas(surface, pose, picture, texels, complexion, body.alpha * (body.labels == Part.CLOTHES))
+    atlas = closed_mouth(surface, portrait, picture, texels, atlas)
     sheet = assemble(surface, atlas, _patches(surface, portrait, pose, picture, geometry))
     return LiftedPortrait(
         surface=surface,
         head=portrait.head,
         camera=portrait.camera,
-        displacement=geometry.displacement,
+        displacement=(geometry.displacement + relaxed_lips(surface, portrait)).astype(np.float32),
         cover=geometry.cover,
         shade=inner_shade(surface),
         corner_uvs=sheet.corner_uvs,
@@ -157,9 +171,11 @@ def dress(
         dressed=sheet.dressed,
         rim=sheet.rim,
         labels=sheet.labels,
-        lids=close_lids(surface, picture, seen, complexion, atlas.rgb),
+        lids=close_lids(surface, portrait, pose, picture, light),
         body=body,
-        sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait), portrait.face_width_px),
+        sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait), portrait.face_width_px)
+        + spectacle_sheets(surface, portrait, spectacles),
+        spectacles=spectacles,
         light=light,
     )
 

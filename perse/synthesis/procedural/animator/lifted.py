@@ -14,6 +14,7 @@ from perse.synthesis.procedural.animator.eyelids import ClosedLid
 from perse.synthesis.procedural.animator.hanging import HangingSheet
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.scene import Light
+from perse.tracking.spectacles import Spectacles
 
 Array = NDArray[np.float32]
 
@@ -35,7 +36,8 @@ class LiftedPortrait:
         labels: [h, w] uint8, values of `Part`.
         lids: closed lids, blended into the texture while the eyes close.
         body: the still layer.
-        sheets: what hangs off the head.
+        sheets: what hangs off the head, and spectacles.
+        spectacles: where the portrait shows them; None where it shows none.
         light: fitted to the photograph's skin.
     """
 
@@ -53,4 +55,5 @@ class LiftedPortrait:
     lids: tuple[ClosedLid, ...]
     body: BodyLayer
     sheets: tuple[HangingSheet, ...]
+    spectacles: Spectacles | None
     light: Light

@@ -14,6 +14,7 @@ from perse.synthesis.procedural.animator.front_map import FrontMap
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
+from perse.tracking.detection import face_width
 from perse.tracking.landmarks import LIPS_INNER
 
 Array = NDArray[np.float32]
@@ -23,6 +24,13 @@ _UPPER_WIDTHS_M = (0.0085, 0.0066, 0.0076, 0.0069, 0.0067, 0.0095)
 _LOWER_WIDTHS_M = (0.0053, 0.0059, 0.0069, 0.0069, 0.0070, 0.0105)
 """Widths of crowns from the middle outwards (central incisor, lateral incisor, canine, premolars, molar); textbook
 averages (Wheeler's Dental Anatomy)."""
+
+_OPEN_WIDTHS = (0.12, 0.17)
+"""Height of the opening, face widths, from which on a mouth is wide open: a broad laugh has 0.1, screams 0.2."""
+_TEETH_SHARE = 0.35
+"""Of a wide opening's height: below, what is bright is tongue."""
+_REDDEST_TOOTH = 1.2
+"""Red over the mean of the channels; tongues and palates have 1.3 and more."""
 
 CAVITY_COLOR = (58.0, 22.0, 22.0)
 GUM_COLOR = (126.0, 74.0, 70.0)
@@ -37,15 +45,24 @@ class MouthOpening:
         mask: [h, w] float32, the opening between the inner lips.
         teeth: [h, w] float32, the part of it that looks like teeth.
         height_px: distance between the lips at the middle.
+        wide: whether it is so wide that most of what it shows lies behind the teeth.
     """
 
     mask: Array
     teeth: Array
     height_px: float
+    wide: bool = False
 
     @property
     def shows_teeth(self) -> bool:
-        return self.height_px > 2.5 and float(self.teeth.sum()) > 0.2 * float(self.mask.sum())
+        least = 0.05 if self.wide else 0.2
+        return self.height_px > 2.5 and float(self.teeth.sum()) > least * float(self.mask.sum())
+
+
+def how_open(landmarks_px: Array) -> float:
+    """0 for mouths that are shut, smiling or laughing, 1 for those wide open; landmarks [478, 2 or 3]."""
+    gap = np.linalg.norm(landmarks_px[13, :2] - landmarks_px[14, :2]) / face_width(landmarks_px)
+    return float(smoothstep(np.array([gap], np.float32), *_OPEN_WIDTHS)[0])
 
 
 def find_opening(picture: Picture, landmarks_px: Array) -> MouthOpening:
@@ -59,12 +76,17 @@ def find_opening(picture: Picture, landmarks_px: Array) -> MouthOpening:
     brightness = picture.rgb.mean(-1)
     redness = picture.rgb[..., 0] / np.maximum(brightness, 1)
     teeth = np.zeros_like(mask)
+    wide = how_open(landmarks_px) > 0.5
     if mask.sum() > 20:
         inside = mask > 0
         level = np.quantile(brightness[inside], 0.9)
         likely = (brightness > 0.62 * level) & (redness < np.quantile(redness[inside], 0.75) + 0.05) & (level > 90)
         teeth = mask * likely
-    return MouthOpening(mask, teeth.astype(np.float32), height)
+        if wide:
+            rows = np.nonzero(mask.any(1))[0]
+            teeth[int(rows[0] + _TEETH_SHARE * len(rows)) :] = 0
+            teeth[redness > _REDDEST_TOOTH] = 0
+    return MouthOpening(mask, teeth.astype(np.float32), height, wide)
 
 
 def place_teeth(surface: HeadSurface, pose: OwnPose, opening: MouthOpening) -> Array:
@@ -105,8 +127,9 @@ def paint_teeth(
         seen = picture.rgb[opening.teeth > 0]
         bright = seen[seen.mean(1) >= np.quantile(seen.mean(1), 0.5)].mean(0)
         drawn = drawn * (0.5 * bright + 0.5 * _IVORY) / _IVORY
-    if upper and opening.shows_teeth:
-        # Trust whatever is between the lips, dark corners too: it is what the photograph shows there.
+    if upper and opening.shows_teeth and not opening.wide:
+        # Trust whatever is between the lips, dark corners too: it is what the photograph shows there. Of a wide open
+        # mouth it would be the tongue.
         shown = smoothstep(cv2.GaussianBlur(sample(opening.mask, pixels), (0, 0), 1.0), 0.3, 0.8)[..., None]
         drawn = shown * sample(picture.rgb, pixels, sharp=True) + (1 - shown) * drawn
     return push_pull(np.clip(drawn, 0, 255).astype(np.float32), front.inside.astype(np.float32))
