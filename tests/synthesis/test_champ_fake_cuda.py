@@ -11,6 +11,7 @@ from torch import Tensor
 
 pytest.importorskip("diffusers", reason="the production extra is not installed")
 
+from champ_tiny_networks import SIZES
 from fake_cuda import CUDA, fake_backward, fake_cuda, shapes_on_fake_cuda
 
 from perse.recipes.champ import champ_paper
@@ -80,10 +81,15 @@ def test_a_step_runs_where_the_networks_are(stage: str) -> None:
 
 def test_a_batch_that_was_left_on_the_host_is_seen() -> None:
     """What this file rests on: the mode does raise where devices are mixed."""
-    made = paper_networks(moves=False)
+    with torch.device("meta"):
+        made = SIZES.build(moves=False)
+    config = ChampTrainingConfig(iterations=1, batch=2)
     with fake_cuda():
-        networks = shapes_on_fake_cuda(made)
-        given = paper_batch(PAPER.frames)
-        left = replace(given, maps=torch.empty(given.maps.shape))
+        trainer = ChampTrainer(shapes_on_fake_cuda(made), config)
+        given = ChampBatch(
+            torch.empty(2, 4, 8, 8, device=CUDA), torch.empty(2, 1, 8, device=CUDA),
+            torch.empty(2, 2, 1, 4, 8, 8, device=CUDA), torch.empty(2, 1, 3, 3, 16, 16, device=CUDA),
+        )  # fmt: skip
+        trainer.step(given)
         with pytest.raises((RuntimeError, ValueError), match="device"):
-            ChampTrainer(networks, replace(PAPER.frames, precision="float32")).step(left)
+            trainer.step(replace(given, maps=torch.empty(given.maps.shape)))
