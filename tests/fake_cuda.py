@@ -7,9 +7,9 @@ shapes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from perse.head import HeadParameters
 from perse.render import Rendering
 from perse.render.gsplat import draw_with
 from perse.training import FrameBatch
+
+Network = TypeVar("Network", bound=nn.Module)
 
 CUDA = torch.device("cuda", 0)
 POINTS = 130_000
@@ -73,19 +75,28 @@ def _rasterization(
 def on_fake_cuda(avatar: Avatar, points: int) -> Avatar:
     """An avatar's shapes on the fake device, with another number of points. Call inside `fake_cuda`."""
     rows = set(avatar.decoder.point_tensors())
+    return shapes_on_fake_cuda(
+        avatar, lambda name, value: (points, *value.shape[1:]) if name in rows else tuple(value.shape)
+    )
+
+
+def shapes_on_fake_cuda(
+    network: Network, shape_of: Callable[[str, Tensor], tuple[int, ...]] = lambda _, value: tuple(value.shape)
+) -> Network:
+    """A module whose tensors are replaced by fakes on the device. Call inside `fake_cuda`, with one made outside (on
+    the device "meta", say): what copies modules while it makes them does not get on with fakes."""
 
     def fake(name: str, value: Tensor) -> Tensor:
-        shape = (points, *value.shape[1:]) if name in rows else value.shape
-        return torch.empty(shape, dtype=value.dtype, device=CUDA)
+        return torch.empty(shape_of(name, value), dtype=value.dtype, device=CUDA)
 
-    for module in avatar.modules():
+    for module in network.modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None:
                 module._parameters[name] = nn.Parameter(fake(name, parameter))
         for name, buffer in list(module._buffers.items()):
             if buffer is not None:
                 module._buffers[name] = fake(name, buffer)
-    return avatar
+    return network
 
 
 def is_there_already(avatar: Avatar, device: torch.device | str) -> Avatar:

@@ -74,6 +74,14 @@ class DiffMorpherConfig:
         if not (self.steps >= 2 and 0 <= self.attention_share <= 1 and self.alphas_at_once >= 1):
             raise ValueError(f"steps and alphas_at_once must be positive, attention_share a share; got {self}")
 
+    def check(self) -> None:
+        """Refuse weights of another kind before anything is loaded.
+
+        Raises:
+            MissingWeightsError: they are not here, or are of another kind.
+        """
+        self.lora.model.check()
+
     def build(self) -> DiffMorpher:
         """
         Raises:

@@ -81,6 +81,14 @@ class FreeMorphConfig:
         if not (self.steps >= 2 and 0 < self.strength <= 1 and round(self.steps * self.strength) >= 1):
             raise ValueError(f"steps must be 2 or more and strength in (0, 1]; got {self.steps} and {self.strength}")
 
+    def check(self) -> None:
+        """Refuse weights of another kind before anything is loaded.
+
+        Raises:
+            MissingWeightsError: they are not here, or are of another kind.
+        """
+        self.model.check()
+
     def build(self) -> FreeMorph:
         """
         Raises:

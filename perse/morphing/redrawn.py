@@ -69,6 +69,9 @@ class RedrawMorpherConfig:
     lora: ClassVar[None] = None
     """No subject needs an adapter."""
 
+    def check(self) -> None:
+        """It needs no weights."""
+
     def build(self) -> RedrawMorpher:
         return RedrawMorpher(self)
 

@@ -60,6 +60,9 @@ class WarpMorpherConfig:
     lora: ClassVar[None] = None
     """No subject needs an adapter."""
 
+    def check(self) -> None:
+        """It needs no weights."""
+
     def build(self) -> WarpMorpher:
         return WarpMorpher(self)
 

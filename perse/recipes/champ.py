@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -67,6 +68,8 @@ class ChampRecipe:
     """Workers that train; 0: this process."""
     worker: WorkerPool = field(default_factory=WorkerPool)
     """What one of them claims."""
+    held_weights: Literal["all", "parts"] = "all"
+    """What each of several workers holds: all weights, or a part of each (FSDP2), for GPUs with less memory."""
     checkpoint_every: int = 500
     """Steps between two checkpoints."""
     sample_every: int = 5000
@@ -77,6 +80,9 @@ class ChampRecipe:
             raise RecipeError("the first stage trains on single frames, the second on several")
         if self.held_out_every < 2:
             raise RecipeError("held_out_every must be at least 2, so that frames are left to train on")
+        eight_bit = any(isinstance(one.optimiser, EightBitAdamConfig) for one in (self.frames, self.motion))
+        if self.held_weights == "parts" and eight_bit:
+            raise RecipeError("8-bit Adam cannot update weights that are held in parts: use AdamConfig()")
 
     def check(self) -> None:
         """Refuse now what would only fail when the second stage begins, days later.

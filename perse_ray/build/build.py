@@ -79,6 +79,8 @@ def _check(request: BuildRequest) -> None:
     draws += [(pool, pool.workers[1]) for pool in (cluster.evaluate, cluster.report)]
     for pool, workers in draws:
         check_device(request.recipe.rasterizer, device_of(pool, workers))
+    if request.recipe.finetuning is not None:
+        request.recipe.morpher.check()
 
 
 def _settle_consent(request: BuildRequest) -> None:

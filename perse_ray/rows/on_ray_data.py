@@ -8,8 +8,9 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import Any
 
 import pyarrow as pa
 import ray.data
@@ -93,17 +94,20 @@ def run(
         else _run_open(started, stages, ledger, more, workers)
     )
     try:
-        for row in found:
-            if row[STATUS] == STOPPED:
-                raise _stopped(row)
-            yield row
+        # Closed here, whatever happens. An error that is on its way keeps a generator alive, and Ray Data's thread with
+        # it, which would go on while Ray is shut down, and end the process before the error is told.
+        with closing(found):
+            for row in found:
+                if row[STATUS] == STOPPED:
+                    raise _stopped(row)
+                yield row
     except (RayError, ExecutionTimeoutError) as error:
         raise StageError(f"the pipeline stopped: {readable(error)}") from error
 
 
 def _run_closed(
     rows: Sequence[Row], stages: tuple[Stage, ...], ledger: AttemptLedger, workers: Workers
-) -> Iterator[Row]:
+) -> Generator[Row]:
     """Rows that none joins: Ray Data has them all from the beginning, and no process is needed to feed it."""
     size = max(stage.batch_size for stage in stages)
     blocks = [pa.Table.from_pylist(list(rows[start : start + size])) for start in range(0, len(rows), size)]
@@ -112,17 +116,18 @@ def _run_closed(
 
 def _run_open(
     rows: Sequence[Row], stages: tuple[Stage, ...], ledger: AttemptLedger, more: More, workers: Workers
-) -> Iterator[Row]:
+) -> Generator[Row]:
     """Rows that others join."""
     batched = max(stages, key=lambda stage: stage.batch_size)
     feed = RowFeed(rows, batched.batch_size, batched.initial_workers)
     beside = _FeedThread(feed, more)
     try:
-        for row in _rows_through(feed.dataset(), stages, ledger, feed.teller, workers):
-            if feed.returned(row):
-                if row[STATUS] != STOPPED:
-                    beside.row_came(row)
-                yield row
+        with closing(_rows_through(feed.dataset(), stages, ledger, feed.teller, workers)) as through:
+            for row in through:
+                if feed.returned(row):
+                    if row[STATUS] != STOPPED:
+                        beside.row_came(row)
+                    yield row
     finally:
         with suppress(RayError):
             feed.close()
@@ -131,7 +136,7 @@ def _run_open(
 
 def _rows_through(
     dataset: Dataset, stages: tuple[Stage, ...], ledger: AttemptLedger, teller: Teller | None, workers: Workers
-) -> Iterator[Row]:
+) -> Generator[Row]:
     dataset.context.target_max_block_size = 1  # or small blocks are held back until 128 MiB are together
     for stage in stages:
         dataset = workers(dataset, stage, ledger, teller)
@@ -141,14 +146,15 @@ def _rows_through(
     return _quietly_started(dataset.iter_rows())
 
 
-def _quietly_started(rows: Iterable[Row]) -> Iterator[Row]:
+def _quietly_started(rows: Iterable[Row]) -> Generator[Row]:
     """The rows, without what Ray's core says when Ray Data starts its actors."""
-    iterator = iter(rows)
-    with chatter.without(_CHATTER):
-        first = next(iterator, None)
-    if first is not None:
-        yield first
-        yield from iterator
+    iterator: Any = iter(rows)  # a generator, though Ray's annotations do not say so
+    with closing(iterator):
+        with chatter.without(_CHATTER):
+            first = next(iterator, None)
+        if first is not None:
+            yield first
+            yield from iterator
 
 
 class _FeedThread:

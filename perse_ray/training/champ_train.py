@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from perse.synthesis.production.portrait_champ.dealing import Take, deal
 from perse.synthesis.production.portrait_champ.footage import Footage
 from perse.synthesis.production.portrait_champ.footage_table import FootageFile
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks
+from perse.synthesis.production.portrait_champ.sharing import ShardedWeights, Sharing, WholeWeights
 from perse.synthesis.production.portrait_champ.storage import TENSORS, fill, networks_to_files
 from perse.training.checkpoint import Checkpoint
 from perse.training.replicas import Replicas, parameter_digest
@@ -64,20 +65,25 @@ class ChampLoop:
             RecipeError: the checkpoint was made with another configuration.
             MissingWeightsError: the weights to start with are not there.
         """
-        replicas = seat.replicas
-
-        def backward(module: nn.Module, forward: Callable[[], Tensor]) -> None:
-            replicas.backward(module, [forward], None)
-
         networks = self.networks().to(seat.device)
-        trainer = ChampTrainer(networks, self.training, rank=replicas.rank, backward=backward)
+        trainer = ChampTrainer(networks, self.training, self._sharing(seat))
         if json.loads(start.files[NUMBERS])["made_of"] != self.made_of():
             raise RecipeError(
                 "the checkpoint was made with another recipe or other videos; use the same ones, or a new workspace"
             )
         if start.step:
             trainer.restore(start.step, load(start.files[STATE]))
-        return ChampStage(self, trainer, replicas)
+        return ChampStage(self, trainer, seat.replicas)
+
+    def _sharing(self, seat: Seat) -> Sharing:
+        replicas = seat.replicas
+        if self.recipe.held_weights == "parts" and replicas.world > 1:
+            return ShardedWeights(seat.device)
+
+        def backward(module: nn.Module, forward: Callable[[], Tensor]) -> None:
+            replicas.backward(module, [forward], None)
+
+        return WholeWeights(replicas.rank, backward)
 
     def networks(self) -> ChampNetworks:
         """As they are before this stage's first step."""
@@ -90,10 +96,9 @@ class ChampLoop:
             fill(networks, load(self.workspace.read(name)), name, may_lack="motion_modules")
         return networks
 
-    def checkpoint_of(self, trainer: ChampTrainer) -> Checkpoint:
-        return Checkpoint(
-            trainer.step_number, {NUMBERS: self._numbers(trainer.step_number), STATE: save(trainer.state())}
-        )
+    def checkpoint_of(self, step: int, state: Mapping[str, Tensor]) -> Checkpoint:
+        """What is kept of a trainer's state."""
+        return Checkpoint(step, {NUMBERS: self._numbers(step), STATE: save(dict(state))})
 
     def weights(self, final: Checkpoint) -> dict[str, bytes]:
         """Files of the averaged weights, by name."""
@@ -122,6 +127,7 @@ class ChampStage:
         self._latents = loop.recipe.latents.build(trainer.device)
         self._tokens = loop.recipe.tokens.build(trainer.device)
         self._reader = ThreadPoolExecutor(1)
+        self._gathered: Mapping[str, Tensor] = {}
         self._ahead: tuple[int, Future[SamplePictures]] | None = None
 
     @property
@@ -131,15 +137,22 @@ class ChampStage:
     def step(self) -> ChampReport:
         report = self._trainer.step(self._batch(self.step_number))
         done = self.step_number
-        if self._replicas.rank == 0 and (done == self._loop.steps or done % self._loop.recipe.sample_every == 0):
-            self._keep(self.sample())
+        if done == self._loop.steps or done % self._loop.recipe.sample_every == 0:
+            # By all workers: they may hold the weights in parts, and else they would wait, for longer than NCCL lets.
+            drawn = self.sample()
+            if self._replicas.rank == 0:
+                self._keep(drawn)
         return report
 
     def checkpoint(self) -> Checkpoint:
-        return self._loop.checkpoint_of(self._trainer)
+        state, self._gathered = self._gathered or self._trainer.state(), {}
+        return self._loop.checkpoint_of(self.step_number, state)
 
     def check_replicas(self) -> None:
-        if self._replicas.world > 1:
+        """Parts have nothing to be compared with; they are gathered for the checkpoint, which takes all workers."""
+        if self._trainer.sharded:
+            self._gathered = self._trainer.state()
+        elif self._replicas.world > 1:
             self._replicas.check_equal(parameter_digest(self._trainer.networks), "weights")
 
     def close(self) -> None:

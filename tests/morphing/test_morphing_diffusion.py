@@ -265,17 +265,32 @@ def rewrite(file: Path, **changes: object) -> None:
 
 def test_a_scheduler_without_ddim_is_refused(copied: LatentDiffusionConfig) -> None:
     rewrite(copied.weights.place() / "scheduler/scheduler_config.json", _class_name="FlowMatchEulerDiscreteScheduler")
-    with pytest.raises(MissingWeightsError, match="FlowMatchEulerDiscreteScheduler has no DDIM form"):
-        copied.load()
+    for look in (copied.load, copied.check):
+        with pytest.raises(MissingWeightsError, match="FlowMatchEulerDiscreteScheduler has no DDIM form"):
+            look()
 
 
 def test_another_unet_is_refused(copied: LatentDiffusionConfig, tmp_path: Path) -> None:
     save_tiny_diffusion(copied.weights.place(), channels=9)
-    with pytest.raises(MissingWeightsError, match="maps 9 to 4 channels"):
-        copied.load()
+    for look in (copied.load, copied.check):
+        with pytest.raises(MissingWeightsError, match="maps 9 to 4 channels"):
+            look()
     save_tiny_diffusion(copied.weights.place(), text=16)
-    with pytest.raises(MissingWeightsError, match="other text than the encoder's 24"):
-        copied.load()
+    for look in (copied.load, copied.check):
+        with pytest.raises(MissingWeightsError, match="other text than the encoder's 24"):
+            look()
+
+
+def test_the_folders_own_notes_are_enough_to_refuse_it(copied: LatentDiffusionConfig) -> None:
+    """Before a build pays for edits and clips; no tensor is read."""
+    place = copied.weights.place()
+    for file in place.rglob("*.safetensors"):
+        file.write_bytes(b"no tensors")
+    copied.check()
+    for content in ("{half a note", "[]", "[1]"):
+        (place / "unet/config.json").write_text(content)
+        with pytest.raises(MissingWeightsError, match=r"unet/config\.json cannot be read.*in diffusers' layout"):
+            copied.check()
 
 
 def test_what_is_missing_is_named(copied: LatentDiffusionConfig) -> None:
@@ -287,8 +302,9 @@ def test_what_is_missing_is_named(copied: LatentDiffusionConfig) -> None:
 
 
 def test_an_odd_size_is_refused(tiny_diffusion: LatentDiffusionConfig) -> None:
-    with pytest.raises(MissingWeightsError, match="multiple of 4"):
-        replace(tiny_diffusion, size_px=30).load()
+    for look in (replace(tiny_diffusion, size_px=30).load, replace(tiny_diffusion, size_px=30).check):
+        with pytest.raises(MissingWeightsError, match="multiple of 4"):
+            look()
 
 
 def test_nan_latents_are_refused(tiny_model: LatentDiffusion) -> None:

@@ -27,6 +27,7 @@ from perse.synthesis.production.portrait_champ.dealing import Take, deal, held_o
 from perse.synthesis.production.portrait_champ.latents import NORMAL_STATISTICS, PICTURE_STATISTICS, SdVae
 from perse.synthesis.production.portrait_champ.noise import min_snr_weights, offset_noise
 from perse.synthesis.production.portrait_champ.sampling import sample
+from perse.synthesis.production.portrait_champ.sharing import WholeWeights
 from perse.synthesis.production.portrait_champ.training import learning_rate
 from perse.synthesis.production.portrait_champ.windows import blended, context_windows, window_weights
 
@@ -88,7 +89,8 @@ def test_averaged_weights_are_lent_and_given_back() -> None:
 
 
 def test_workers_draw_different_noise_and_the_same_twice() -> None:
-    losses = [float(ChampTrainer(networks(), STILL, rank=rank).loss(batch())[0].detach()) for rank in (0, 0, 1)]
+    trainers = [ChampTrainer(networks(), STILL, WholeWeights(rank)) for rank in (0, 0, 1)]
+    losses = [float(trainer.loss(batch())[0].detach()) for trainer in trainers]
     assert losses[0] == losses[1] != losses[2]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,14 @@ from perse.synthesis.production.generation import PipelineSettings, device, load
 from perse.synthesis.production.model_store import Weights
 
 Images = NDArray[np.uint8]
+
+COMPILED_VERSIONS = 100
+"""Of the function that all blocks are."""
+
+UNET_DEFAULTS = {
+    "in_channels": 4, "out_channels": 4, "cross_attention_dim": 1280, "block_out_channels": (320, 640, 1280, 1280)
+}  # fmt: skip
+VAE_DEFAULTS = {"latent_channels": 4, "block_out_channels": (64,)}
 
 _SD_2_1_BASE = Weights(name="sd-2.1-base")
 
@@ -45,6 +54,17 @@ class LatentDiffusionConfig:
         """
         return model_store.digest(self.weights.locate())
 
+    def check(self) -> None:
+        """Look at what the folder says about itself, without reading a tensor.
+
+        Raises:
+            MissingWeightsError: the folder is missing, or holds another kind of model.
+        """
+        folder = self.weights.locate()
+        _scheduler_config(folder)
+        unet, vae, text = (_note(folder / name / "config.json") for name in ("unet", "vae", "text_encoder"))
+        _refuse_another_kind(folder, self.size_px, unet, vae, text)
+
     def load(self) -> LatentDiffusion:
         """
         Raises:
@@ -62,7 +82,7 @@ class LatentDiffusion:
     """
 
     def __init__(self, config: LatentDiffusionConfig) -> None:
-        from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+        from diffusers import AutoencoderKL, UNet2DConditionModel
         from transformers import CLIPTextModel
 
         folder = config.weights.locate()
@@ -74,10 +94,11 @@ class LatentDiffusion:
         self.vae: Any = load_model(AutoencoderKL, folder / "vae", settings).to(self.device)
         self._text: Any = load_model(CLIPTextModel, folder / "text_encoder", settings).to(self.device)
         self._tokenizer = _tokenizer(folder / "tokenizer")
-        self._scheduler = _scheduler_config(folder, DDIMScheduler)
+        self._scheduler = _scheduler_config(folder)
         self.dtype: torch.dtype = self.unet.dtype
         self.unet_calls = self.unet_rows = 0
-        self._check(folder)
+        text = self._text.config.to_dict()
+        _refuse_another_kind(folder, config.size_px, self.unet.config, self.vae.config, text)
         for network in (self.unet, self.vae, self._text):
             network.requires_grad_(False)
         if config.compiled:
@@ -148,18 +169,23 @@ class LatentDiffusion:
         encoded: Tensor = self._text(tokens.input_ids.to(self.device))[0]
         return encoded.to(self.dtype)
 
-    def _check(self, folder: Path) -> None:
-        unet, channels, width = self.unet.config, self.vae.config.latent_channels, self._text.config.hidden_size
-        step = _factor(self.vae) * 2 ** (len(unet.block_out_channels) - 1)
-        problem = ""
-        if (unet.in_channels, unet.out_channels) != (channels, channels):
-            problem = f"its UNet maps {unet.in_channels} to {unet.out_channels} channels, the VAE has {channels}"
-        elif unet.cross_attention_dim != width or unet.addition_embed_type is not None:
-            problem = f"its UNet wants other text than the encoder's {width} numbers a token (is it an SDXL?)"
-        elif self.size_px % step:
-            raise MissingWeightsError(f"{folder}: size_px must be a multiple of {step} for this model")
-        if problem:
-            raise MissingWeightsError(f"{folder}: {problem}; expected Stable Diffusion 1 or 2, such as sd-2.1-base")
+
+def _refuse_another_kind(
+    folder: Path, size_px: int, unet: Mapping[str, Any], vae: Mapping[str, Any], text: Mapping[str, Any]
+) -> None:
+    """By the configurations of its parts; what they leave out is as diffusers has it."""
+    unet, vae = {**UNET_DEFAULTS, **unet}, {**VAE_DEFAULTS, **vae}
+    channels, width = vae["latent_channels"], text.get("hidden_size")
+    levels = len(vae["block_out_channels"]) - 1 + len(unet["block_out_channels"]) - 1
+    problem = ""
+    if (unet["in_channels"], unet["out_channels"]) != (channels, channels):
+        problem = f"its UNet maps {unet['in_channels']} to {unet['out_channels']} channels, the VAE has {channels}"
+    elif unet["cross_attention_dim"] != width or unet.get("addition_embed_type") is not None:
+        problem = f"its UNet wants other text than the encoder's {width} numbers a token (is it an SDXL?)"
+    elif size_px % 2**levels:
+        raise MissingWeightsError(f"{folder}: size_px must be a multiple of {2**levels} for this model")
+    if problem:
+        raise MissingWeightsError(f"{folder}: {problem}; expected Stable Diffusion 1 or 2, such as sd-2.1-base")
 
 
 def _factor(vae: Any) -> int:
@@ -176,15 +202,25 @@ def _tokenizer(folder: Path) -> Any:
         raise MissingWeightsError(f"{folder} does not hold a CLIPTokenizer: {error}") from error
 
 
-def _scheduler_config(folder: Path, ddim: Any) -> dict[str, Any]:
-    """The noise schedule, with what DDIM in latent space needs: nothing is clipped, and steps are spaced evenly."""
-    file = folder / "scheduler" / "scheduler_config.json"
+def _note(file: Path) -> dict[str, Any]:
+    """A part's own description."""
     try:
-        config = json.loads(file.read_text())
+        found = json.loads(file.read_text())
+        if not isinstance(found, dict):
+            raise ValueError("it is no JSON object")
     except (OSError, ValueError) as error:
-        raise MissingWeightsError(f"{file} cannot be read: {error}") from error
+        raise MissingWeightsError(f"{file} cannot be read: {error}; give a folder in diffusers' layout") from error
+    return found
+
+
+def _scheduler_config(folder: Path) -> dict[str, Any]:
+    """The noise schedule, with what DDIM in latent space needs: nothing is clipped, and steps are spaced evenly."""
+    from diffusers import DDIMScheduler
+
+    file = folder / "scheduler" / "scheduler_config.json"
+    config = _note(file)
     name = config.get("_class_name", "")
-    if name not in {"DDIMScheduler", *ddim._compatibles}:
+    if name not in {"DDIMScheduler", *DDIMScheduler._compatibles}:
         raise MissingWeightsError(
             f"{file}: {name or 'an unnamed scheduler'} has no DDIM form, and without it a picture cannot be inverted; "
             "use a model with a noise schedule of betas, such as sd-2.1-base"
@@ -202,6 +238,9 @@ def _understood(scheduler: Any, config: dict[str, Any]) -> dict[str, Any]:
 def _compile_convolutions(unet: Any) -> None:
     from diffusers.models.resnet import ResnetBlock2D
 
+    # All blocks are one function to torch, of which it keeps eight versions: after that it goes on uncompiled. Stable
+    # Diffusion's UNet has blocks of fourteen shapes, each with and without gradients and for several sizes of batch.
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, COMPILED_VERSIONS)
     for module in unet.modules():
         if isinstance(module, ResnetBlock2D):
             module.compile()

@@ -20,6 +20,7 @@ a batch: domain, then portrait, then frame.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -127,7 +128,7 @@ class SharedTrunk(Denoiser):
         reference: ReferenceFeatures | None,
     ) -> Float[Tensor, "b 2 f c h w"]:
         """See `Denoiser.forward`."""
-        b, _, frames = latents.shape[:3]
+        frames = latents.shape[2]
         self._reader.show(reference, frames)
         hidden = torch.cat(self._start(latents, guidance))
         time = self._time(timesteps, frames, hidden.dtype).repeat(DOMAINS, 1)
@@ -139,7 +140,7 @@ class SharedTrunk(Denoiser):
         hidden = self._middle(hidden, time, told)
         for block in self.unet.up_blocks:
             hidden = self._up(block, hidden, skips, time, told)
-        return self._finish(hidden).unflatten(0, (DOMAINS, b, frames)).movedim(0, 1)
+        return _side_by_side(self._finish(hidden).chunk(DOMAINS), frames)
 
 
 class OwnEnds(Denoiser):
@@ -187,7 +188,7 @@ class OwnEnds(Denoiser):
         picture = self._finish(self._up(last, hidden, skips, time, told))
         normals = self._up(self.normal_last, hidden, normal_skips, time, told)
         normals = self.normal_out(self.unet.conv_act(self.normal_norm_out(normals)))
-        return torch.stack([picture, normals]).unflatten(1, (-1, frames)).movedim(0, 1)
+        return _side_by_side((picture, normals), frames)
 
     def copy_ends(self) -> None:
         """See `Denoiser.copy_ends`."""
@@ -217,3 +218,8 @@ class OwnEnds(Denoiser):
             if reference is not None:
                 own = {name.removeprefix(f"{place}."): value for name, value in reference.items()}
             reader.show(own, frames)
+
+
+def _side_by_side(domains: Sequence[Float[Tensor, "bf c h w"]], frames: int) -> Float[Tensor, "b 2 f c h w"]:
+    """A new tensor: FSDP does not like to hand out views."""
+    return torch.stack([domain.unflatten(0, (-1, frames)) for domain in domains], 1)

@@ -6,12 +6,13 @@
     portrait ─► reference UNet ─ features ─┘
 
 The first stage trains on single frames everything but the motion modules; the second on windows of frames only these.
-All randomness is a function of (seed, step, rank): a resumed training ends where an uninterrupted one ends.
+All randomness is a function of (seed, step, rank): a resumed training ends where an uninterrupted one ends. How several
+workers share a training is in `sharing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -24,13 +25,10 @@ from torch import Tensor, nn
 from perse.errors import RecipeError
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks
 from perse.synthesis.production.portrait_champ.noise import NoiseSchedule, min_snr_weights, offset_noise
+from perse.synthesis.production.portrait_champ.sharing import ShardedWeights, Sharing, WholeWeights
 
-Backward = Callable[[nn.Module, Callable[[], Tensor]], None]
-"""Runs a forward pass that returns the loss, and the backward pass; afterwards the module's gradients are means over
-all workers of a distributed run."""
-
-_NOISE = 40
-"""Stream of random numbers, apart from the sampler's."""
+_NOISE, _BLIND = 40, 41
+"""Streams of random numbers, apart from the sampler's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +83,7 @@ class ChampTrainingConfig:
     final_rate: float = 1.0
     """Share of the rate that is left at the last step; it falls evenly."""
     unconditional: float = 0.1
-    """Share of steps without portrait and tokens, for classifier-free guidance."""
+    """Share of steps without portrait and tokens, for classifier-free guidance; the same steps for all workers."""
     noise_offset: float = 0.05
     """How much the noise's mean varies."""
     min_snr: float = 5.0
@@ -160,11 +158,6 @@ def learning_rate(config: ChampTrainingConfig, step: int) -> float:
     return config.rate * risen * (1 - (1 - config.final_rate) * step / config.iterations)
 
 
-def _alone(module: nn.Module, forward: Callable[[], Tensor]) -> None:
-    """The backward pass of a single worker."""
-    forward().backward()
-
-
 class ChampTrainer:
     """Trains the networks of one stage.
 
@@ -173,17 +166,15 @@ class ChampTrainer:
         step_number: number of the next step.
     """
 
-    def __init__(
-        self,
-        networks: ChampNetworks,
-        config: ChampTrainingConfig,
-        *,
-        rank: int = 0,
-        backward: Backward | None = None,
-    ) -> None:
+    def __init__(self, networks: ChampNetworks, config: ChampTrainingConfig, sharing: Sharing | None = None) -> None:
+        """
+        Args:
+            sharing: how the workers share the weights; None: there is one worker.
+        """
         self.networks, self.config = networks, config
         self.step_number = 0
-        self._rank, self._backward = rank, backward or _alone
+        self._sharing = sharing or WholeWeights()
+        self._sharing.spread(networks)
         chosen = networks.motion_parameters() if config.moves else networks.frame_parameters()
         self._trained = dict(chosen)
         networks.requires_grad_(False)
@@ -195,6 +186,11 @@ class ChampTrainer:
         self._optimiser = config.optimiser.build(list(self._trained.values()), config.rate)
         self._average = {name: value.detach().clone() for name, value in self._trained.items()}
         self._scheduler = config.schedule.build()
+
+    @property
+    def sharded(self) -> bool:
+        """Whether this worker holds a part of the weights only."""
+        return isinstance(self._sharing, ShardedWeights)
 
     @property
     def device(self) -> torch.device:
@@ -212,26 +208,26 @@ class ChampTrainer:
             found[:] = self.loss(batch)
             return found[0]
 
-        self._backward(self.networks, forward)
+        self._sharing.backward(self.networks, forward)
         gradient = nn.utils.clip_grad_norm_(list(self._trained.values()), self.config.largest_gradient)
         self._optimiser.step()
         self._follow()
-        picture, normals = found[1].tolist()
-        report = ChampReport(self.step_number, float(found[0].detach()), picture, normals, float(gradient), rate)
+        report = self._report(found[0].detach(), found[1], self._sharing.total(gradient), rate)
         self.step_number += 1
         return report
 
+    def _report(self, loss: Tensor, errors: Float[Tensor, "2"], gradient: Tensor, rate: float) -> ChampReport:
+        """Numbers from the device."""
+        picture, normals = errors.tolist()
+        return ChampReport(self.step_number, float(loss), picture, normals, float(gradient), rate)
+
     def loss(self, batch: ChampBatch) -> tuple[Tensor, Tensor]:
         """Weighted loss and plain squared error [2] of both domains, for the next step's noise."""
-        generator = self._generator()
-        count = len(batch.latents)
-        timesteps = torch.randint(self.config.schedule.steps, (count,), generator=generator).to(self.device)
-        noise = offset_noise(tuple(batch.latents.shape), self.config.noise_offset, generator).to(batch.latents)
-        unconditional = bool(torch.rand((), generator=generator) < self.config.unconditional)
+        timesteps, noise = self._noise(batch.latents)
         noisy = self._scheduler.add_noise(batch.latents, noise, timesteps)
         target = self._scheduler.get_velocity(batch.latents, noise, timesteps)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            found = self._predict(batch, noisy, timesteps, unconditional)
+            found = self._predict(batch, noisy, timesteps, self._blind())
         error = (found.float() - target.float()).square().mean((2, 3, 4, 5))  # [b, 2]
         weights = min_snr_weights(self._scheduler.alphas_cumprod, timesteps, self.config.min_snr)[:, None]
         importance = torch.tensor([1.0, self.config.normals], device=error.device)
@@ -244,9 +240,17 @@ class ChampTrainer:
         features = None if unconditional else self.networks.look(batch.reference, batch.tokens)
         return self.networks.denoiser(noisy, timesteps, tokens, self.networks.guide(batch.maps), features)
 
-    def _generator(self) -> torch.Generator:
-        seeds = np.random.SeedSequence((self.config.seed, _NOISE, self.step_number, self._rank))
-        return torch.Generator().manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    def _noise(self, latents: Float[Tensor, "b 2 f c h w"]) -> tuple[Int[Tensor, " b"], Float[Tensor, "b 2 f c h w"]]:
+        """This worker's moments and noise of the next step, drawn on the CPU: the same on every device."""
+        seeds = np.random.SeedSequence((self.config.seed, _NOISE, self.step_number, self._sharing.rank))
+        generator = torch.Generator().manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        timesteps = torch.randint(self.config.schedule.steps, (len(latents),), generator=generator).to(self.device)
+        return timesteps, offset_noise(tuple(latents.shape), self.config.noise_offset, generator).to(latents)
+
+    def _blind(self) -> bool:
+        """Whether the next step is one without the portrait. All workers agree: they gather the same weights."""
+        drawn = np.random.default_rng((self.config.seed, _BLIND, self.step_number)).random()
+        return bool(drawn < self.config.unconditional)
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -273,19 +277,22 @@ class ChampTrainer:
     def _put(self, weights: Mapping[str, Tensor]) -> None:
         for name, parameter in self._trained.items():
             parameter.copy_(weights[name])
+        self._sharing.settle(self.networks)
 
     def averaged(self) -> dict[str, Tensor]:
-        """The averaged weights of what this stage trains, by name."""
+        """The averaged weights of what this stage trains, by name; of sharded ones this worker's parts."""
         return dict(self._average)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that changes: trained weights, their averages, the optimiser's moments."""
+        """Everything that changes: trained weights, their averages, the optimiser's moments. Called by all workers;
+        worker 0 gets it."""
         tensors = {f"trained/{name}": value.detach() for name, value in self._trained.items()}
         tensors |= {f"average/{name}": value for name, value in self._average.items()}
-        for number, moments in self._optimiser.state_dict()["state"].items():
-            for name, value in moments.items():
+        # In one order for all workers, who gather them one by one: what was restored is in the order of its file.
+        for number, moments in sorted(self._optimiser.state_dict()["state"].items()):
+            for name, value in sorted(moments.items()):
                 tensors[f"moments/{number}/{name}"] = torch.as_tensor(value)
-        return {name: value.contiguous() for name, value in tensors.items()}
+        return {name: self._sharing.whole(value).contiguous() for name, value in tensors.items()}
 
     @torch.no_grad()
     def restore(self, step: int, state: Mapping[str, Tensor]) -> None:
@@ -300,15 +307,16 @@ class ChampTrainer:
             odd = sorted(found ^ expected)[0]
             raise RecipeError(f"the checkpoint is of other networks ({odd} differs); train in a new workspace")
         moments: dict[int, dict[str, Any]] = {}
+        trained, part = list(self._trained.values()), self._sharing.part
         for key, value in state.items():
             kind, name = key.split("/", 1)
             if kind == "trained":
-                self._trained[name].copy_(value)
+                self._trained[name].copy_(part(value, self._trained[name]))
             elif kind == "average":
-                self._average[name].copy_(value)
+                self._average[name].copy_(part(value, self._average[name]))
             else:
                 number, what = name.split("/")
-                moments.setdefault(int(number), {})[what] = value
+                moments.setdefault(int(number), {})[what] = part(value, trained[int(number)])
         whole = self._optimiser.state_dict()
         self._optimiser.load_state_dict({**whole, "state": moments})
         self.step_number = step
