@@ -237,7 +237,8 @@ def _close(
     top, left = int(rows.min()), int(columns.min())
     box = slice(top, rows.max() + 1), slice(left, columns.max() + 1)
     moved, above, below, lightness = (fields[box][..., k] for k in range(4))
-    noise = grain(np.random.default_rng(_NOISE_SEED), *moved.shape, 1.2)
+    height, width = moved.shape
+    noise = grain(np.random.default_rng(_NOISE_SEED), height, width, 1.2)
     rgb = sample(skin, fields[box][..., 4:]) * (lightness * (1 + 0.012 * noise))[..., None]
     rgb = rgb * (1 - 0.10 * _crease(above) * smoothstep(moved, _MOVED, 0.15))[..., None]
     lashes = 0.6 * (1 - smoothstep(above, 0.0003, 0.0018)) + 0.2 * (1 - smoothstep(below, 0.0, 0.0008))

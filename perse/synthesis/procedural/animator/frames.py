@@ -140,8 +140,9 @@ def drawn_vertices(
         expression: [e], by which the lids come down to meet; without it they stay as the head model has them.
     """
     surface, displacement = lifted.surface, lifted.displacement
-    for lid in lifted.lids if expression is not None else ():
-        displacement = displacement + float(expression[lid.expression]) * lid.shift
+    if expression is not None:
+        for lid in lifted.lids:
+            displacement = displacement + float(expression[lid.expression]) * lid.shift
     drawn = surface.mixture @ vertices
     for joint in range(transforms.shape[0]):
         rotated = displacement @ transforms[joint, :3, :3].T

@@ -58,7 +58,9 @@ class _Front:
     It clears eyes by what opticians leave, and the nose and brows that the frame covers.
     """
 
-    def __init__(self, surface: HeadSurface, rest: Array, eye: Array, rays: Array, found: Spectacles) -> None:
+    def __init__(
+        self, surface: HeadSurface, rest: Array, eye: NDArray[np.float64], rays: NDArray[np.float64], found: Spectacles
+    ) -> None:
         self._eye, self._rays = eye, rays
         eyes = np.isin(surface.model.regions.numpy(), (Region.LEFT_EYE, Region.RIGHT_EYE))
         cornea = rest[: len(eyes)][eyes]
@@ -87,7 +89,7 @@ class _Front:
         return (self._eye + reach[:, None] * direction).astype(np.float32)
 
 
-def _rays(portrait: TrackedPortrait, neck: Array) -> tuple[Array, Array]:
+def _rays(portrait: TrackedPortrait, neck: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The camera's centre [3] and the matrix [3, 3] from homogeneous pixels to directions, in the head's rest pose."""
     matrix = portrait.camera.world_to_camera.numpy().astype(np.float64)
     intrinsics = portrait.camera.intrinsics.numpy().astype(np.float64)
@@ -122,9 +124,9 @@ def _front_sheet(front: _Front, color: Array, alpha: Array) -> Attachment:
     left, right = int(columns.min()), int(columns.max()) + 1
     x = np.linspace(left, right, max(2, (right - left) // _CELL_PX + 1))
     y = np.linspace(top, bottom, max(2, (bottom - top) // _CELL_PX + 1))
-    nodes = np.stack(np.meshgrid(x, y), -1)
+    nodes = np.stack(np.meshgrid(x, y), -1).astype(np.float32)
     texture = np.concatenate([color, 255 * alpha[..., None]], -1)[top:bottom, left:right]
-    uvs = (nodes - [left, top]) / [right - left, bottom - top]
+    uvs = np.asarray((nodes - [left, top]) / [right - left, bottom - top], np.float32)
     uvs[..., 0] = np.clip(uvs[..., 0], 1e-4, 1 - 1e-4)  # u wraps around
     return _attachment("spectacles", front.at(nodes.reshape(-1, 2)), nodes.shape[:2], uvs.reshape(-1, 2), texture)
 
