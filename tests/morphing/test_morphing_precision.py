@@ -1,9 +1,8 @@
-"""The diffusion teachers in half precision and compiled, as on a GPU: nearly the same pictures."""
+"""The diffusion teachers in half precision, as on a GPU: nearly the same pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,30 +70,3 @@ def test_an_adapter_is_learned_in_half_precision(lora: SubjectLoraConfig, half: 
     before = noise_loss(trainer.model, frames, 9)
     with adapted(trainer.model.unet, RowAdapters.of([trained.adapter] * len(frames), trainer.model.dtype)):
         assert noise_loss(trainer.model, frames, 9) < 0.995 * before
-
-
-@pytest.fixture
-def whole_unet_is_compiled() -> Iterator[None]:
-    """An error where torch would go on uncompiled without a word to anybody who does not read its warnings."""
-    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
-        yield
-    torch._dynamo.reset()
-
-
-@pytest.mark.heavy
-@pytest.mark.usefixtures("whole_unet_is_compiled")
-def test_compiled_blocks_draw_and_learn_the_same(diffmorpher: DiffMorpherConfig, end: End) -> None:
-    """Compiling takes minutes. Blocks of all shapes, with and without gradients, for batches of all sizes."""
-    lora = diffmorpher.lora
-    fast = replace(lora, model=replace(lora.model, compiled=True))
-    frames = np.repeat(discs(1, 77), 10, 0)
-    plain, compiled = (config.build().train(frames, "somebody") for config in (lora, fast))
-    assert compiled.losses == pytest.approx(plain.losses, rel=1e-3)
-    eager = diffmorpher.build()
-    expected = eager.morph(end("red"), end("blue"), ALPHAS).images
-    morpher = diffmorpher.build()
-    morpher.model = fast.model.load()
-    for count in (5, 1, 3):
-        found = morpher.morph(end("red"), end("blue"), ALPHAS[:count]).images
-        # Fused kernels sum in another order, and a grey level may tip over.
-        assert np.abs(found.astype(int) - expected[:count]).max() <= 2

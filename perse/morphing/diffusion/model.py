@@ -22,9 +22,6 @@ from perse.synthesis.production.model_store import Weights
 
 Images = NDArray[np.uint8]
 
-COMPILED_VERSIONS = 100
-"""Of the function that all blocks are."""
-
 UNET_DEFAULTS = {
     "in_channels": 4, "out_channels": 4, "cross_attention_dim": 1280, "block_out_channels": (320, 640, 1280, 1280)
 }  # fmt: skip
@@ -238,9 +235,6 @@ def _understood(scheduler: Any, config: dict[str, Any]) -> dict[str, Any]:
 def _compile_convolutions(unet: Any) -> None:
     from diffusers.models.resnet import ResnetBlock2D
 
-    # All blocks are one function to torch, of which it keeps eight versions: after that it goes on uncompiled. Stable
-    # Diffusion's UNet has blocks of fourteen shapes, each with and without gradients and for several sizes of batch.
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, COMPILED_VERSIONS)
     for module in unet.modules():
         if isinstance(module, ResnetBlock2D):
             module.compile()
