@@ -241,8 +241,8 @@ def _close(
     noise = grain(np.random.default_rng(_NOISE_SEED), height, width, 1.2)
     rgb = sample(skin, fields[box][..., 4:]) * (lightness * (1 + 0.012 * noise))[..., None]
     rgb = rgb * (1 - 0.10 * _crease(above) * smoothstep(moved, _MOVED, 0.15))[..., None]
-    lashes = 0.6 * (1 - smoothstep(above, 0.0003, 0.0018)) + 0.2 * (1 - smoothstep(below, 0.0, 0.0008))
-    lashes = (np.clip(lashes, 0, 0.6) * (moved > _MOVED))[..., None]
+    lashes = 0.7 * (1 - smoothstep(above, 0.0005, 0.0026)) + 0.2 * (1 - smoothstep(below, 0.0, 0.0008))
+    lashes = (np.clip(lashes, 0, 0.7) * (moved > _MOVED))[..., None]
     rgb = np.clip(rgb, 0, 255)
     rgb = rgb * (1 - lashes) + np.minimum(_LASH_COLOR, 0.4 * rgb) * lashes
     weight = np.maximum(np.maximum(smoothstep(moved, 0.03, 0.3), taken[box]), lashes[..., 0]) * near[box]
