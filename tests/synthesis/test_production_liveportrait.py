@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from scipy.spatial.transform import Rotation
 from tiny_liveportrait import TINY, converted_weights, tiny_networks
+from tolerances import CHAIN
 from torch import Tensor
 
 from perse.errors import MissingWeightsError
@@ -179,7 +180,8 @@ def test_spectral_normalisation_is_torchs() -> None:
     ours = SpectralConv2d(6, 5, 3)
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(2, 6, 9, 9)
-    torch.testing.assert_close(ours(x), theirs(x))
+    # Sums of 54 products, divided by a norm that is a sum too: 2e-5 of a value apart with SSE instructions alone.
+    torch.testing.assert_close(ours(x), theirs(x), **CHAIN)
 
 
 def test_the_motion_extractor_sees_brightness_of_single_pixels() -> None:
