@@ -5,6 +5,7 @@ Sizes are read from the arrays: nothing in the project assumes 5,023 vertices, 1
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import IntEnum
 
@@ -92,6 +93,15 @@ class HeadModel:
         """Embedded landmarks of posed vertices [..., v, 3]: [..., l, 3], metres, ordered as `landmark_ids`."""
         corners = vertices[..., self.faces[self.landmark_faces], :]
         return (corners * self.landmark_weights[..., None]).sum(-2)
+
+    def landmark_rows(self, marks: Iterable[int]) -> list[int]:
+        """Rows of `landmark_ids` that hold these of mediapipe's landmarks.
+
+        Raises:
+            ValueError: one of them is not embedded.
+        """
+        ids = self.landmark_ids.tolist()
+        return [ids.index(mark) for mark in marks]
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> HeadModel:
         """Move every array; integer arrays keep their type."""

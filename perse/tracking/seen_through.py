@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep
 from perse.tracking.matting import spread_color
+from perse.tracking.person import disk
 
 Floats = NDArray[np.float32]
 
@@ -94,10 +95,9 @@ def _background_likelihood(lab: Floats, person: Floats, reach: float, hair: Floa
 
 def _beside_background(seen: NDArray[np.bool_], person: Floats, width_px: float) -> Floats:
     """1 on the pieces that reach the background and are more than a few strands wide, a little around them."""
-    size = 2 * max(1, round(0.012 * width_px)) + 1
-    disk = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
-    opened = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_OPEN, disk)
+    brush = disk(0.012 * width_px)
+    opened = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_OPEN, brush)
     _, pieces = cv2.connectedComponents(opened)
-    edge = cv2.dilate((person < 0.5).astype(np.uint8), disk) > 0
+    edge = cv2.dilate((person < 0.5).astype(np.uint8), brush) > 0
     reaching = np.unique(pieces[edge & (pieces > 0)])
-    return cv2.dilate(np.isin(pieces, reaching).astype(np.float32), disk)
+    return cv2.dilate(np.isin(pieces, reaching).astype(np.float32), brush)

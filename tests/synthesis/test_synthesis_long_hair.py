@@ -49,9 +49,13 @@ def person(hair: slice | None) -> tuple[Picture, np.ndarray]:
     return prepare_picture(image, masks), labels == Part.SKIN
 
 
+def pockets_of(picture: Picture) -> np.ndarray:
+    return _pockets(picture.masks.labels, FACE)
+
+
 def test_shoulders_go_on_behind_hair_that_hides_them() -> None:
     picture, drawn = person(slice(150, 240))
-    behind = _behind_the_head(picture, drawn, FACE) > 0
+    behind = _behind_the_head(picture, drawn, pockets_of(picture), FACE) > 0
     for aside, drop in zip(SHOULDER_WIDTHS[1:3], SHOULDER_DROPS[1:3], strict=True):
         column = behind[:, int(120 + aside * FACE)]
         assert abs(int(column.argmax()) - (NECKLINE + drop * FACE)) < 4 and column[200:].all()
@@ -60,12 +64,12 @@ def test_shoulders_go_on_behind_hair_that_hides_them() -> None:
 
 def test_short_hair_hides_no_shoulders() -> None:
     picture, drawn = person(None)
-    assert not _behind_the_head(picture, drawn, FACE)[:, ~drawn.any(0)].any()
+    assert not _behind_the_head(picture, drawn, pockets_of(picture), FACE)[:, ~drawn.any(0)].any()
 
 
 def test_a_strand_on_the_shoulder_cuts_no_notch() -> None:
     picture, _ = person(slice(170, 174))
-    notches = _notches(picture, FACE) > 0
+    notches = _notches(picture, pockets_of(picture), FACE) > 0
     assert notches[170:230, 170:174].all() and not notches[: NECKLINE - 8].any() and not notches[:, :160].any()
 
 
@@ -171,7 +175,8 @@ def test_bare_shoulders_go_on_behind_hair_as_clothes_do() -> None:
     neck = (bare.masks.labels == Part.NECK) & (np.arange(240)[:, None] < NECKLINE)
     shoulders = _bare_shoulders(bare, drawn | neck, FACE)
     assert shoulders[200, 50] and shoulders[200, 190] and not shoulders[:NECKLINE].any()
-    behind = _behind_the_head(_skin_as_garment(bare, shoulders), drawn, FACE) > 0
+    dressed = _skin_as_garment(bare, shoulders)
+    behind = _behind_the_head(dressed, drawn, pockets_of(dressed), FACE) > 0
     assert behind[200:, 62:86].all() and behind[200:, 154:178].all()
     assert not _bare_shoulders(picture, drawn, FACE).any(), "who wears clothes is dressed"
     assert _skin_as_garment(picture, np.zeros_like(drawn)) is picture

@@ -22,6 +22,7 @@ from perse.synthesis.procedural.animator.hair_volume import falling_columns, joi
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
+from perse.tracking.person import disk
 
 Array = NDArray[np.float32]
 
@@ -84,7 +85,10 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     # Where hair lies on clothes a pixel may be half of either; neither half would cover what is behind.
     clothes = clothes + picture.masks[Part.HAIR] * (picture.masks.labels == Part.CLOTHES)
     neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
-    hole = np.maximum(_behind_the_head(picture, drawn, face_width_px), _notches(picture, face_width_px))
+    pockets = _pockets(picture.masks.labels, face_width_px)
+    hole = np.maximum(
+        _behind_the_head(picture, drawn, pockets, face_width_px), _notches(picture, pockets, face_width_px)
+    )
     together = joined(picture.masks[Part.HAIR], drawn)
     falls = falling_columns(picture.masks[Part.HAIR] * together, drawn, face_width_px)
     hole = np.maximum(hole, _under_hair(picture, hole, face_width_px) * falls)
@@ -107,8 +111,8 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
 def _bare_shoulders(picture: Picture, drawn: NDArray[np.bool_], face_width_px: float) -> NDArray[np.bool_]:
     """Skin beside the head's own neck [h, w] where it is the body's outside, more of it than cloth; else nowhere."""
     skin = ((picture.masks.labels == Part.NECK) & ~drawn).astype(np.uint8)
-    thick = cv2.morphologyEx(skin, cv2.MORPH_OPEN, _disk(_BARE_WIDTHS * face_width_px))
-    shoulders = (cv2.dilate(thick, _disk(2 * _BARE_WIDTHS * face_width_px)) > 0) & (skin > 0)
+    thick = cv2.morphologyEx(skin, cv2.MORPH_OPEN, disk(_BARE_WIDTHS * face_width_px))
+    shoulders = (cv2.dilate(thick, disk(2 * _BARE_WIDTHS * face_width_px)) > 0) & (skin > 0)
     return shoulders & (shoulders.sum() > picture.clothes.sum())
 
 
@@ -125,7 +129,7 @@ def _skin_as_garment(picture: Picture, bare: NDArray[np.bool_]) -> Picture:
 def _without_haze(alpha: Array, picture: Picture) -> Array:
     """Alpha [h, w] that ends within a pixel or two beside hair: a garment is as uncertain there as the masks are, and
     the haze would stand on the shoulder as a grey contour of the hair that has left."""
-    hairy = cv2.dilate(picture.masks[Part.HAIR], _disk(_RIM_PX))
+    hairy = cv2.dilate(picture.masks[Part.HAIR], disk(_RIM_PX))
     return np.asarray(alpha + hairy * (smoothstep(alpha, 0.4, 0.7) - alpha), np.float32)
 
 
@@ -135,7 +139,7 @@ def _without_rims(alpha: Array, hole: Array, picture: Picture) -> tuple[Array, A
     Between a garment and what is continued behind hair lie pixels that are half of either; they would stand on the
     shoulder as a grey contour of the hair that has left. Outlines against the background stay soft.
     """
-    closed = cv2.morphologyEx(alpha, cv2.MORPH_CLOSE, _disk(_RIM_PX), borderType=cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(alpha, cv2.MORPH_CLOSE, disk(_RIM_PX), borderType=cv2.BORDER_REPLICATE)
     rim = (closed > alpha + 0.02) & (closed > 0.9) & np.isin(picture.masks.labels, (Part.CLOTHES, Part.HAIR))
     return np.where(rim, closed, alpha).astype(np.float32), np.maximum(hole, rim).astype(np.float32)
 
@@ -143,7 +147,7 @@ def _without_rims(alpha: Array, hole: Array, picture: Picture) -> tuple[Array, A
 def _continued(picture: Picture, clothes: Array, hole: Array, face_width_px: float) -> Array:
     """The garment's colours everywhere, its texture in the rows of the hole: [h, w, 3]. Both are read well away from
     hair, whose strands lie on it."""
-    hairy = cv2.dilate((picture.hanging > 0.3).astype(np.uint8), _disk(_AWAY_FROM_HAIR * face_width_px))
+    hairy = cv2.dilate((picture.hanging > 0.3).astype(np.uint8), disk(_AWAY_FROM_HAIR * face_width_px))
     known = (clothes > 0.6) * np.where(hairy > 0, _HARDLY, 1.0)
     tone = push_pull(picture.rgb, np.maximum(known.astype(np.float32), 1e-5))
     example = read_example(picture.rgb, (known > 0.5).astype(np.float32), least_radius_px=15)
@@ -183,18 +187,18 @@ def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_widt
     open_air = (picture.masks.labels == Part.BACKGROUND).astype(np.uint8)
     inside = smoothstep(cv2.distanceTransform(1 - open_air, cv2.DIST_L2, 5), 3.0, 9.0)
     bare = ((picture.masks.labels == Part.NECK) & (drawn == 0)).astype(np.uint8)
-    thick = np.asarray(cv2.morphologyEx(bare, cv2.MORPH_OPEN, _disk(_BARE_WIDTHS * face_width_px)), np.float32)
-    corners = cv2.dilate(thick, _disk(2 * _BARE_WIDTHS * face_width_px)) * (1 - drawn)  # the opening rounds them off
-    return np.maximum.reduce([near_collar * inside, fading, corners, cv2.dilate(thick, _disk(3))]).astype(np.float32)
+    thick = np.asarray(cv2.morphologyEx(bare, cv2.MORPH_OPEN, disk(_BARE_WIDTHS * face_width_px)), np.float32)
+    corners = cv2.dilate(thick, disk(2 * _BARE_WIDTHS * face_width_px)) * (1 - drawn)  # the opening rounds them off
+    return np.maximum.reduce([near_collar * inside, fading, corners, cv2.dilate(thick, disk(3))]).astype(np.float32)
 
 
-def _notches(picture: Picture, face_width_px: float) -> Array:
+def _notches(picture: Picture, pockets: NDArray[np.bool_], face_width_px: float) -> Array:
     """Strands lying on a shoulder cut notches into its outline: [h, w] of 0 or 1 where clothes go on below them, and
-    below the crumbs of background that are found between strands."""
+    below the crumbs of background (`pockets`) that are found between strands."""
     labels = picture.masks.labels
     clothes = (labels == Part.CLOTHES).astype(np.uint8)
-    closed = cv2.morphologyEx(clothes, cv2.MORPH_CLOSE, _disk(0.35 * face_width_px), borderType=cv2.BORDER_REPLICATE)
-    hidden = (labels == Part.HAIR) | _pockets(labels, face_width_px)
+    closed = cv2.morphologyEx(clothes, cv2.MORPH_CLOSE, disk(0.35 * face_width_px), borderType=cv2.BORDER_REPLICATE)
+    hidden = (labels == Part.HAIR) | pockets
     return ((closed > 0) & hidden).astype(np.float32)
 
 
@@ -203,38 +207,35 @@ def _under_hair(picture: Picture, hole: Array, face_width_px: float) -> Array:
     would be a gap."""
     labels = picture.masks.labels
     body = ((hole > 0) | (labels == Part.CLOTHES)).astype(np.uint8)
-    body = cv2.morphologyEx(body, cv2.MORPH_OPEN, _disk(_BARE_WIDTHS * face_width_px))
+    body = cv2.morphologyEx(body, cv2.MORPH_OPEN, disk(_BARE_WIDTHS * face_width_px))
     hair = (labels == Part.HAIR).astype(np.uint8)
     grown = body
     for _ in range(max(1, round(_UNDER_HAIR * face_width_px / 2))):  # not across the air between hair and a shoulder
-        grown = np.maximum(body, cv2.dilate(grown, _disk(2)) * hair)
+        grown = np.maximum(body, cv2.dilate(grown, disk(2)) * hair)
     return np.asarray(grown * hair, np.float32)
 
 
 def _pockets(labels: NDArray[np.uint8], face_width_px: float) -> NDArray[np.bool_]:
     """Background that is enclosed by the person, or all but enclosed: [h, w]. Small, and next to hair."""
     air = (labels == Part.BACKGROUND).astype(np.uint8)
-    wide = cv2.morphologyEx(air, cv2.MORPH_OPEN, _disk(0.06 * face_width_px), borderType=cv2.BORDER_REPLICATE)
+    wide = cv2.morphologyEx(air, cv2.MORPH_OPEN, disk(0.06 * face_width_px), borderType=cv2.BORDER_REPLICATE)
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(wide)
     large = np.nonzero(stats[:, cv2.CC_STAT_AREA] > (0.35 * face_width_px) ** 2)[0]
-    outside = cv2.dilate(np.isin(pieces, large[large > 0]).astype(np.uint8), _disk(0.06 * face_width_px))
-    hairy = cv2.dilate((labels == Part.HAIR).astype(np.uint8), _disk(0.06 * face_width_px))
+    outside = cv2.dilate(np.isin(pieces, large[large > 0]).astype(np.uint8), disk(0.06 * face_width_px))
+    hairy = cv2.dilate((labels == Part.HAIR).astype(np.uint8), disk(0.06 * face_width_px))
     return np.asarray((air > 0) & (outside == 0) & (hairy > 0))
 
 
 def _with_seam(hole: Array, picture: Picture, face_width_px: float) -> Array:
     """The hole grown over the clothes' edge, whose pixels are mixed with the hair that is about to leave."""
-    seam = cv2.dilate(picture.hanging, _disk(0.03 * face_width_px)) * (picture.masks.labels == Part.CLOTHES)
-    near = cv2.dilate(hole, _disk(0.03 * face_width_px))
+    seam = cv2.dilate(picture.hanging, disk(0.03 * face_width_px)) * (picture.masks.labels == Part.CLOTHES)
+    near = cv2.dilate(hole, disk(0.03 * face_width_px))
     return np.maximum(hole, (seam > 0.5) * near).astype(np.float32)
 
 
-def _disk(radius: float) -> NDArray[np.uint8]:
-    size = 2 * max(1, round(radius)) + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
-
-
-def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_], face_width_px: float) -> Array:
+def _behind_the_head(
+    picture: Picture, drawn: NDArray[np.bool_], pockets: NDArray[np.bool_], face_width_px: float
+) -> Array:
     """Pixels hidden by the head behind which clothes go on: [h, w] of 0 or 1.
 
     Under hair, beard or chin the clothes' upper edge is not seen; it is drawn straight between the columns where it is
@@ -251,7 +252,7 @@ def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_], face_width_px: 
     honest = is_clothes.any(0) & np.isin(above, (Part.BACKGROUND, Part.NECK, Part.CLOTHES))
     # Hair leaves crumbs of background between its strands: there the edge that is seen is the hair's.
     hairy = (labels == Part.HAIR).astype(np.uint8)
-    around = cv2.dilate(hairy, _disk(0.06 * face_width_px))[np.maximum(top - 3, 0), np.arange(width)]
+    around = cv2.dilate(hairy, disk(0.06 * face_width_px))[np.maximum(top - 3, 0), np.arange(width)]
     honest &= (above == Part.NECK) | (around == 0)
     # A column or two between strands say nothing about the shoulder.
     run = np.ones((1, max(3, round(0.05 * face_width_px))), np.uint8)
@@ -263,7 +264,7 @@ def _behind_the_head(picture: Picture, drawn: NDArray[np.bool_], face_width_px: 
     below = np.arange(height)[:, None] >= line
     # A veil falls to the arms: what it hides is no plate of clothes.
     hidden = ~np.isin(labels, (Part.BACKGROUND, Part.NECK, Part.CLOTHES, Part.HEADWEAR)) | drawn
-    hidden |= _pockets(labels, face_width_px)
+    hidden |= pockets
     return (below & hidden & ~is_clothes & (labels != Part.NECK)).astype(np.float32)
 
 

@@ -113,9 +113,8 @@ def _knows_lips(surface: HeadSurface) -> bool:
 
 
 def _contour(surface: HeadSurface, loop: tuple[int, ...]) -> Array:
-    ids = surface.model.landmark_ids.tolist()
     marks = surface.model.landmarks(surface.model.template).numpy()
-    return np.asarray(marks[[ids.index(mark) for mark in loop]], np.float32)
+    return np.asarray(marks[surface.model.landmark_rows(loop)], np.float32)
 
 
 def _from_lips(surface: HeadSurface) -> Array:

@@ -146,11 +146,10 @@ def _meeting(
     Column by column, the share of the blink that closes the gap of the neutral face.
     """
     model = surface.model
-    ids = model.landmark_ids.tolist()
     rest = rest_vertices(model, portrait.head)
     blink = model.expression_basis[..., index]
     marks, moved = model.landmarks(rest).numpy(), model.landmarks(rest + blink).numpy()
-    above, below = ([ids.index(mark) for mark in side] for side in (upper, lower))
+    above, below = (model.landmark_rows(side) for side in (upper, lower))
     travel = marks[above, 1] - moved[above, 1]
     wanted = marks[above, 1] - moved[below, 1]
     share = np.clip(wanted / np.maximum(travel, 1e-5), *_CLOSING)
@@ -268,8 +267,7 @@ def _form(surface: HeadSurface, closed: Array, amount: Array, light: Light) -> A
 
 def _lid_edge(surface: HeadSurface, loop: Loop) -> Array:
     """Densely sampled edge of a lid on the template, [m, 3]."""
-    ids = surface.model.landmark_ids.tolist()
-    points = surface.model.landmarks(surface.model.template).numpy()[[ids.index(i) for i in loop]]
+    points = surface.model.landmarks(surface.model.template).numpy()[surface.model.landmark_rows(loop)]
     steps = np.linspace(0, len(points) - 1, 80)
     return np.stack([np.interp(steps, np.arange(len(points)), points[:, k]) for k in range(3)], 1).astype(np.float32)
 

@@ -23,6 +23,7 @@ from perse.synthesis.procedural.animator.hair_volume import falling_columns, joi
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
+from perse.synthesis.procedural.animator.textured_grid import grid_attachment, picture_grid
 from perse.synthesis.procedural.scene import Light
 
 Array = NDArray[np.float32]
@@ -72,7 +73,8 @@ def hang_sheets(
     Args:
         joints: [j, 4, 4] rest-to-world transforms of the portrait's own pose.
     """
-    drawn = head_drawn(surface, pose)
+    head = _DrawnHead.of(pose, head_drawn(surface, pose))
+    drawn = head.drawn
     below_ears = smoothstep(np.arange(len(drawn), dtype=np.float32), *_LOWER_PX + ears_row(surface, pose))[:, None]
     sheets = []
     for part in HANGING:
@@ -89,34 +91,62 @@ def hang_sheets(
             continue
         joint = Joint.JAW if part is Part.BEARD else Joint.NECK
         if part in _FALLING and drawn.any():
-            curtain = _curtain(surface, pose, picture, part, core, drawn, joints[joint], face_width_px)
+            curtain = _curtain(surface, head, picture, part, core, joints[joint], face_width_px)
             sheets += [HangingSheet(layer, joint) for layer in curtain]
         before = drawn & (hangs > 0)
-        sheets.append(HangingSheet(_sheet(pose, picture, part, core, drawn, before, joints[joint]), joint))
+        sheets.append(HangingSheet(_sheet(head, picture, part, core, before, joints[joint]), joint))
     return tuple(sheets)
+
+
+@dataclass(frozen=True)
+class _DrawnHead:
+    """The head that sheets hang off, in the portrait's own pose.
+
+    Attributes:
+        drawn: [h, w], its pixels.
+        behind, front: [h, w] metres, its depth continued beyond its outline, a little behind it and before it.
+    """
+
+    pose: OwnPose
+    drawn: NDArray[np.bool_]
+    behind: Array
+    front: Array
+
+    @staticmethod
+    def of(pose: OwnPose, drawn: NDArray[np.bool_]) -> _DrawnHead:
+        index = distance_transform_edt(~drawn, return_distances=False, return_indices=True)
+        depth = np.where(drawn, pose.fragments.depth, 0)[tuple(index)].astype(np.float32)
+        smooth = cv2.GaussianBlur(depth, (0, 0), 6)
+        behind = np.where(drawn, np.maximum(depth, smooth), smooth) + np.float32(_BEHIND_M)
+        front = np.where(drawn, np.minimum(depth, smooth), smooth) - np.float32(_BEFORE_M)
+        return _DrawnHead(pose, drawn, behind, front)
+
+    def depth(self, before: NDArray[np.bool_]) -> Array:
+        """Where a sheet lies [h, w]: the head stays in front, but for the pixels `before` which the sheet lies."""
+        share = cv2.GaussianBlur(before.astype(np.float32), (0, 0), 3)
+        return np.asarray(self.behind + share * (self.front - self.behind), np.float32)
 
 
 def _curtain(
     surface: HeadSurface,
-    pose: OwnPose,
+    head: _DrawnHead,
     picture: Picture,
     part: Part,
     core: NDArray[np.uint8],
-    drawn: NDArray[np.bool_],
     transform: NDArray[np.float32],
     face_width_px: float,
 ) -> list[Attachment]:
     """What falls behind the neck and its darker lining; none for what does not fall below the chin."""
+    pose, drawn = head.pose, head.drawn
     middle = float(np.nonzero(drawn)[1].mean())
     outline = trace_outline(core, drawn, ears_row(surface, pose), middle, face_width_px)
     if outline is None:
         return []
-    depth = _depth(pose, drawn, np.zeros_like(drawn))
     rows = np.arange(outline.top, outline.top + len(outline.left))
     edges = []
     for columns in (outline.left, outline.right):
-        column = np.clip(columns.astype(int), 0, depth.shape[1] - 1)
-        edges.append(_unproject(pose, np.stack([columns, rows.astype(np.float64)], -1), depth[rows, column]))
+        column = np.clip(columns.astype(int), 0, drawn.shape[1] - 1)
+        edges.append(_unproject(pose, np.stack([columns, rows.astype(np.float64)], -1), head.behind[rows, column]))
     curtain = make_curtain(surface, pose, picture, part, outline, (edges[0], edges[1]), transform)
     return [_hung(piece, part, drawn, transform) for piece in (curtain, curtain.lining())]
 
@@ -140,33 +170,24 @@ def _follows(heights: NDArray[np.float64], part: Part, drawn: NDArray[np.bool_])
 
 
 def _sheet(
-    pose: OwnPose,
+    head: _DrawnHead,
     picture: Picture,
     part: Part,
     core: NDArray[np.uint8],
-    drawn: NDArray[np.bool_],
     before: NDArray[np.bool_],
     transform: NDArray[np.float32],
 ) -> Attachment:
+    pose, drawn = head.pose, head.drawn
     reach = 2 * _OVERLAP_PX + 1
     grown = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     alpha = _opaque(picture, part) * np.clip(cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 2.0) * 1.6 - 0.3, 0, 1)
-    rgb, alpha = _beyond_the_edge(picture.rgb, alpha)
-    rows, columns = np.nonzero(alpha > 0.02)
-    top, bottom = int(rows.min()), int(rows.max()) + 1
-    left, right = int(columns.min()) - 1, int(columns.max()) + 2  # u wraps around
-    x = np.linspace(left, right, max(2, (right - left) // _CELL_PX + 1))
-    y = np.linspace(top, bottom, max(2, (bottom - top) // _CELL_PX + 1))
-    nodes = np.stack(np.meshgrid(x, y), -1)
-    pixels = nodes - [1, 0]
+    grid = picture_grid(*_beyond_the_edge(picture.rgb, alpha), _CELL_PX, aside_px=1)
+    pixels = grid.nodes - [1, 0]
     row, column = (np.clip(pixels[..., k].astype(int), 0, drawn.shape[1 - k] - 1) for k in (1, 0))
-    world = _unproject(pose, pixels, _depth(pose, drawn, before)[row, column])
-    texture = np.concatenate([rgb, 255 * alpha[..., None]], -1)[top:bottom, left:right]
-    uvs = (nodes - [left, top]) / [right - left, bottom - top]
-    uvs[..., 0] = np.clip(uvs[..., 0], 1e-4, 1 - 1e-4)
-    normal = pose.eye - world.mean((0, 1))
+    world = _unproject(pose, pixels, head.depth(before)[row, column])
     weight = _follows(pixels[..., 1], part, drawn)
-    return _attached(f"hanging {part.name.lower()}", part, world, weight, uvs, texture, normal, transform)
+    normal = pose.eye - world.mean((0, 1))
+    return _attached(f"hanging {part.name.lower()}", part, world, weight, grid.uvs, grid.texture, normal, transform)
 
 
 def _beyond_the_edge(rgb: Array, alpha: Array) -> tuple[Array, Array]:
@@ -190,40 +211,15 @@ def _attached(
     transform: NDArray[np.float32],
 ) -> Attachment:
     """A grid of nodes [rows, columns, 3] in the portrait's own pose as an attachment, which lives in rest pose."""
-    rest = _to_rest(world.reshape(-1, 3), weight.ravel(), transform)
-    n = len(rest)
+    rest = _to_rest(world.reshape(-1, 3), weight.ravel(), transform).reshape(world.shape)
     normal = normal / np.linalg.norm(normal)
-    return Attachment(
-        name=name,
-        part=part,
-        vertices=rest,
-        normals=np.repeat((normal @ transform[:3, :3])[None], n, 0).astype(np.float32),
-        tangents=np.repeat(np.array([[0, -1, 0]], np.float32), n, 0),
-        faces=_grid_faces(*world.shape[:2]),
-        uvs=uvs.reshape(-1, 2).astype(np.float32),
-        texture=np.clip(np.round(texture), 0, 255).astype(np.uint8),
-        head_weight=weight.ravel().astype(np.float32),
-        occlusion=np.ones(n, np.float32),
-        casts_shadow=False,
-    )
+    return grid_attachment(name, part, rest, weight, uvs, texture, normal @ transform[:3, :3])
 
 
 def _opaque(picture: Picture, part: Part) -> Array:
     """Alpha of a part [h, w]: soft against the background, but not against the clothes that it lies on."""
     alpha = picture.masks[part]
     return np.asarray(alpha + picture.masks[Part.CLOTHES] * (picture.masks.labels == part), np.float32)
-
-
-def _depth(pose: OwnPose, drawn: NDArray[np.bool_], before: NDArray[np.bool_]) -> Array:
-    """Depth of the head's surface, continued beyond its outline, a little behind it: the head stays in front, but for
-    the pixels `before` which the sheet lies on it."""
-    index = distance_transform_edt(~drawn, return_distances=False, return_indices=True)
-    depth = np.where(drawn, pose.fragments.depth, 0)[tuple(index)].astype(np.float32)
-    smooth = cv2.GaussianBlur(depth, (0, 0), 6)
-    behind = np.where(drawn, np.maximum(depth, smooth), smooth) + np.float32(_BEHIND_M)
-    front = np.where(drawn, np.minimum(depth, smooth), smooth) - np.float32(_BEFORE_M)
-    share = cv2.GaussianBlur(before.astype(np.float32), (0, 0), 3)
-    return np.asarray(behind + share * (front - behind), np.float32)
 
 
 def _unproject(pose: OwnPose, pixels: NDArray[np.float64], depth: Array) -> NDArray[np.float64]:
@@ -241,9 +237,3 @@ def _to_rest(world: NDArray[np.float64], weight: Array, transform: NDArray[np.fl
     matrices = share * transform[:3, :3] + (1 - share) * np.eye(3)
     shifted = world - weight[:, None] * transform[:3, 3]
     return np.linalg.solve(matrices, shifted[..., None])[..., 0].astype(np.float32)
-
-
-def _grid_faces(rows: int, columns: int) -> NDArray[np.int32]:
-    index = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
-    a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
-    return np.concatenate([np.stack([a, d, c], 1), np.stack([a, c, b], 1)])

@@ -17,6 +17,7 @@ from perse.data import Attachment, TrackedPortrait
 from perse.head import Joint, Region, pose_head, rest_vertices
 from perse.synthesis.procedural.animator.hanging import HangingSheet
 from perse.synthesis.procedural.animator.surface import HeadSurface
+from perse.synthesis.procedural.animator.textured_grid import grid_attachment, picture_grid
 from perse.tracking.spectacles import Spectacles, without_spectacles
 
 Array = NDArray[np.float32]
@@ -119,16 +120,9 @@ def _color_near(hinge: Array, color: Array, alpha: Array, reach_px: float) -> Ar
 
 
 def _front_sheet(front: _Front, color: Array, alpha: Array) -> Attachment:
-    rows, columns = np.nonzero(alpha > 0.02)
-    top, bottom = int(rows.min()), int(rows.max()) + 1
-    left, right = int(columns.min()), int(columns.max()) + 1
-    x = np.linspace(left, right, max(2, (right - left) // _CELL_PX + 1))
-    y = np.linspace(top, bottom, max(2, (bottom - top) // _CELL_PX + 1))
-    nodes = np.stack(np.meshgrid(x, y), -1).astype(np.float32)
-    texture = np.concatenate([color, 255 * alpha[..., None]], -1)[top:bottom, left:right]
-    uvs = np.asarray((nodes - [left, top]) / [right - left, bottom - top], np.float32)
-    uvs[..., 0] = np.clip(uvs[..., 0], 1e-4, 1 - 1e-4)  # u wraps around
-    return _attachment("spectacles", front.at(nodes.reshape(-1, 2)), nodes.shape[:2], uvs.reshape(-1, 2), texture)
+    grid = picture_grid(color, alpha, _CELL_PX)
+    vertices = front.at(grid.nodes.reshape(-1, 2)).reshape(*grid.nodes.shape[:2], 3)
+    return _rigid("spectacles", vertices, grid.uvs, grid.texture)
 
 
 def _temple(surface: HeadSurface, rest: Array, start: Array, color: Array) -> Attachment:
@@ -150,23 +144,10 @@ def _temple(surface: HeadSurface, rest: Array, start: Array, color: Array) -> At
     uvs = np.stack(np.meshgrid(np.linspace(0.1, 0.9, _TEMPLE_STEPS), [0.1, 0.9]), -1)
     texture = np.full((4, 4, 4), 255, np.float32)
     texture[..., :3] = color
-    return _attachment("temple", strip.reshape(-1, 3), (2, _TEMPLE_STEPS), uvs.reshape(-1, 2), texture)
+    return _rigid("temple", strip, uvs, texture)
 
 
-def _attachment(name: str, vertices: Array, grid: tuple[int, int], uvs: Array, texture: Array) -> Attachment:
-    n = len(vertices)
-    index = np.arange(n, dtype=np.int32).reshape(grid)
-    a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
-    return Attachment(
-        name=name,
-        part=Part.SKIN,
-        vertices=vertices.astype(np.float32),
-        normals=np.repeat(np.array([[0, 0, 1]], np.float32), n, 0),
-        tangents=np.repeat(np.array([[0, -1, 0]], np.float32), n, 0),
-        faces=np.concatenate([np.stack([a, d, c], 1), np.stack([a, c, b], 1)]),
-        uvs=uvs.astype(np.float32),
-        texture=np.clip(np.round(texture), 0, 255).astype(np.uint8),
-        head_weight=np.ones(n, np.float32),
-        occlusion=np.ones(n, np.float32),
-        casts_shadow=False,
-    )
+def _rigid(name: str, vertices: Array, uvs: NDArray[np.floating], texture: Array) -> Attachment:
+    """A grid [rows, columns, 3] that follows the head wholly and looks forward."""
+    forward, whole = np.array([0, 0, 1], np.float32), np.ones(vertices.shape[:2], np.float32)
+    return grid_attachment(name, Part.SKIN, vertices, whole, uvs, texture, forward)

@@ -25,6 +25,7 @@ from scipy.spatial import cKDTree
 from perse.attributes import Part
 from perse.data import Attachment
 from perse.synthesis.procedural.attachments.grids import NORMAL, POINT, SHADE, TANGENT, UV, WEIGHT, Grid, grids_by_place
+from perse.synthesis.procedural.attachments.surfaces import grid_faces
 from perse.synthesis.procedural.attachments.textures import Texture
 from perse.synthesis.procedural.scene import PreparedAttachments, prepare_attachments
 
@@ -242,7 +243,7 @@ def _made(values: FloatArray, owner: Attachment, texture: Texture) -> Attachment
         vertices=flat[:, POINT].astype(np.float32),
         normals=_unit(flat[:, NORMAL]),
         tangents=_unit(flat[:, TANGENT]),
-        faces=_grid_faces(rows, columns),
+        faces=grid_faces(rows, columns).astype(np.int32),
         uvs=flat[:, UV].astype(np.float32),
         texture=texture,
         head_weight=flat[:, WEIGHT].astype(np.float32),
@@ -253,9 +254,3 @@ def _made(values: FloatArray, owner: Attachment, texture: Texture) -> Attachment
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     return (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)).astype(np.float32)
-
-
-def _grid_faces(rows: int, columns: int) -> NDArray[np.int32]:
-    index = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
-    a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
-    return np.concatenate([np.stack([a, d, c], 1), np.stack([a, c, b], 1)])

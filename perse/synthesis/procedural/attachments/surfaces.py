@@ -206,7 +206,7 @@ def join(
         tangents.append(along.reshape(-1, 3))
         uvs.append(piece.uvs.reshape(-1, 2))
         shade.append(piece.shade.ravel())
-        faces.append(_oriented(_grid_faces(rows, columns), vertices[-1], normals[-1]) + start)
+        faces.append(_oriented(grid_faces(rows, columns), vertices[-1], normals[-1]) + start)
         start += rows * columns
     return Attachment(
         name=name,
@@ -251,7 +251,8 @@ def _frames(piece: Surface) -> tuple[Float[np.ndarray, "r c 3"], Float[np.ndarra
     return normal * np.sign(outward.sum() + 1e-12), unit(along)
 
 
-def _grid_faces(rows: int, columns: int) -> Int64[np.ndarray, "t 3"]:
+def grid_faces(rows: int, columns: int) -> Int64[np.ndarray, "t 3"]:
+    """Two triangles for each cell of a grid of nodes, row by row."""
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
     return np.concatenate([np.stack([a, d, c], 1), np.stack([a, c, b], 1)])

@@ -28,6 +28,7 @@ from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.synthesis.procedural.editing.head_view import HeadView
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 from perse.tracking.crop import fade, surely_shown
+from perse.tracking.person import disk
 
 Field = NDArray[np.float32]
 
@@ -107,8 +108,9 @@ def _without(portrait: TrackedPortrait, view: HeadView, gone: Field) -> PaintedE
     texture = 0.45 * grain(portrait, rng)  # it is measured on pores and freckles too
     body, photograph = _body_behind(portrait, matte), portrait.image.astype(np.float32)
     painted = _continued_background(portrait)
-    painted = mix(painted, push_pull(photograph, portrait.masks[Part.CLOTHES] ** 4) + texture, body.clothes)
-    painted = mix(painted, push_pull(photograph, portrait.masks[Part.NECK] ** 4) + texture, body.bare)
+    for part, share in ((Part.CLOTHES, body.clothes), (Part.NECK, body.bare)):
+        if share.any():
+            painted = mix(painted, push_pull(photograph, portrait.masks[part] ** 4) + texture, share)
     painted = mix(painted, bare_skin(portrait, view, rng) + texture, view.coverage)
     return finish(portrait, painted, matte, _bared_masks(portrait, view, matte, body))
 
@@ -127,8 +129,7 @@ def _matte(portrait: TrackedPortrait, view: HeadView, gone: Field) -> Field:
 
 
 def _dilated(mask: NDArray[np.uint8], radius_px: float) -> Field:
-    size = 2 * max(1, round(radius_px)) + 1
-    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))).astype(np.float32)
+    return cv2.dilate(mask, disk(radius_px)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,7 @@ def _body_behind(portrait: TrackedPortrait, matte: Field) -> _Body:
 
 def _solid(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
     """A mask without what is thinner than twice the radius: the rims that hair leaves are no cloth."""
-    size = 2 * max(1, round(radius_px)) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disk(radius_px)) > 0
 
 
 def _distance(mask: NDArray[np.bool_]) -> Field:
