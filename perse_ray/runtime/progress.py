@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from rich.progress import Progress as RichProgress
 
 LOG_EVERY_S = 10.0
 """Between two lines of a log; the first and the last are always written."""
+
+PACE_S = 60.0
+"""How far the pace looks back."""
 
 
 class Progress:
@@ -42,21 +46,25 @@ class Progress:
         self.note = ""
         self._clock = clock
         self._start = clock()
+        self._marks: deque[tuple[float, int]] = deque()
         self._last = -LOG_EVERY_S
         self._write = write or _print
         self._bar = _live_bar(title, total) if write is None and sys.stdout.isatty() else None
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds that the rest will take at the average pace so far; None before the first item."""
-        if self.done == 0:
+        """Seconds that the rest will take at the pace of about the last minute; None until that is known: the first
+        items come late, because processes start and kernels are compiled before them."""
+        if not self._marks or self.done == self._marks[0][1]:
             return None
-        return (self._clock() - self._start) / self.done * max(self.total - self.done, 0)
+        since, counted = self._marks[0]
+        return (self._clock() - since) / (self.done - counted) * max(self.total - self.done, 0)
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Some items are finished; `note` says what else is worth knowing ("2 rejected")."""
         self.done += count
         self.note = note
+        self._mark()
         self._show()
 
     def expect(self, more: int) -> None:
@@ -81,6 +89,13 @@ class Progress:
             self._bar.stop()
         elif self._last >= 0 and self.done < self.total:
             self._write(self.line())
+
+    def _mark(self) -> None:
+        """Remember when how many items were finished, and forget what is older than the pace looks back."""
+        now = self._clock()
+        self._marks.append((now, self.done))
+        while len(self._marks) > 2 and self._marks[1][0] <= now - PACE_S:
+            self._marks.popleft()
 
     def _show(self) -> None:
         if self._bar:
