@@ -24,7 +24,8 @@ from perse_ray.build.components import resources_of
 from perse_ray.build.inspection import mend_noted
 from perse_ray.build.values import flat_params
 from perse_ray.registry.checkpoints import CheckpointFolder
-from perse_ray.registry.mlflow_log import BuildLog, StageLog
+from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.registry.stage_log import StageLog
 from perse_ray.rows import on_ray_data
 from perse_ray.rows.stage import Stage
 from perse_ray.runtime.session import LocalRay, ray_session

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlparse
 
 from perse.data.workspace import Workspace
 from perse_ray.registry import event_spool
-from perse_ray.registry.mlflow_log import NOTE, Store
+from perse_ray.registry.mlflow_log import NOTE
+from perse_ray.registry.mlflow_store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

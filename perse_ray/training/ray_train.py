@@ -32,7 +32,7 @@ from perse.errors import PerseError, StageError, TrainingDiverged
 from perse.training import DistributedReplicas, Replicas, SingleReplica
 from perse.training.checkpoint import Checkpoint
 from perse_ray.registry.checkpoints import CheckpointFolder
-from perse_ray.registry.mlflow_log import StageLog
+from perse_ray.registry.stage_log import StageLog
 from perse_ray.rows.on_ray_data import limit_threads, readable
 from perse_ray.runtime.claims import Claim
 from perse_ray.runtime.placement import await_room

@@ -20,7 +20,7 @@ from perse_ray.build.manifests import StageManifests
 from perse_ray.build.stages.export import FILES
 from perse_ray.build.stages.register import REGISTERED_ALIAS
 from perse_ray.build.transfer import _known_clips, _publish, _write_avatar
-from perse_ray.registry.mlflow_log import EXPERIMENT, Store
+from perse_ray.registry.mlflow_store import EXPERIMENT, Store
 
 
 def test_a_repeated_build_keeps_the_avatar_that_a_transfer_wrote(head_model, tiny_clips, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -12,8 +12,10 @@ import pytest
 from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
-from perse_ray.registry import event_spool, mlflow_log
-from perse_ray.registry.mlflow_log import PENDING, BuildLog, Store
+from perse_ray.registry import event_spool, mlflow_log, mlflow_store, stage_log
+from perse_ray.registry.mlflow_log import PENDING, BuildLog
+from perse_ray.registry.mlflow_store import Store
+from perse_ray.registry.stage_log import StageLog
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def nobody_rests() -> Iterator[None]:
     yield
-    mlflow_log._RESTING_UNTIL.clear()
+    mlflow_store._RESTING_UNTIL.clear()
 
 
 @pytest.fixture
@@ -82,9 +84,9 @@ def test_an_interrupted_build_goes_on_in_the_same_runs_without_repeating_steps(w
 
 
 def test_several_processes_find_database_and_experiment_made(workspace: Workspace) -> None:
-    mlflow_log.prepare(workspace)
+    mlflow_store.prepare(workspace)
     client = Store.beside(workspace).client()
-    assert client.get_experiment_by_name(mlflow_log.EXPERIMENT) is not None
+    assert client.get_experiment_by_name(mlflow_store.EXPERIMENT) is not None
 
 
 def test_a_log_travels_to_rank_zero(workspace: Workspace) -> None:
@@ -178,6 +180,7 @@ def test_trouble_in_the_middle_is_made_good_at_the_next_build(
     """A full disk: the database can be read, and takes nothing."""
     build = BuildLog.open(workspace, "laptop")
     with monkeypatch.context() as full:
+        full.setattr(stage_log, "deliver", broken)
         full.setattr(mlflow_log, "deliver", broken)
         with build.recorded(), build.stage("train") as stage:
             build.parent.params({"recipe": "laptop"})
@@ -210,12 +213,13 @@ def test_events_of_a_run_that_was_lost_with_its_database_go_to_a_new_one(
 ) -> None:
     build = BuildLog.open(workspace, "laptop")
     with monkeypatch.context() as full, build.recorded(), build.stage("train") as stage:
+        full.setattr(stage_log, "deliver", broken)
         full.setattr(mlflow_log, "deliver", broken)
         build.parent.params({"recipe": "laptop"})
         stage.params({"steps": 2})
         stage.metrics({"loss": 0.0}, 1)
         stage.flush()
-    mlflow_log._RESTING_UNTIL.clear()
+    mlflow_store._RESTING_UNTIL.clear()
     for name in ["mlflow.json", *(f"tracking/{event}.json" for event in workspace.names("tracking", ".json"))]:
         text = workspace.read(name).replace(build.parent.run.encode(), b"1" * 32)  # ids that no database knows
         workspace.write(name, text.replace(stage.run.encode(), b"2" * 32))
@@ -229,7 +233,7 @@ def test_curves_of_a_run_in_another_database_are_no_trouble(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
     build = BuildLog.open(workspace, "laptop")
-    assert mlflow_log.StageLog(build.parent.store, "0" * 32).curves() == {} and warnings_of(caplog) == []
+    assert StageLog(build.parent.store, "0" * 32).curves() == {} and warnings_of(caplog) == []
 
 
 def broken(client: object, event: object) -> None:

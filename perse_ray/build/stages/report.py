@@ -18,7 +18,7 @@ from perse_ray.build.components import device_of
 from perse_ray.build.manifests import Result
 from perse_ray.build.run import BuildRun
 from perse_ray.build.worker_rows import run_once
-from perse_ray.registry.mlflow_log import StageLog
+from perse_ray.registry.stage_log import StageLog
 from perse_ray.runtime.local_folders import folder_copy, folder_to_fill
 from perse_ray.training.clips import captured_frames, load_clips
 

@@ -27,7 +27,7 @@ from perse.attributes import Category
 from perse.data.consent import FILE as CONSENT
 from perse.data.workspace import Workspace
 from perse.errors import InputError, PerseError
-from perse_ray.registry.mlflow_log import Store
+from perse_ray.registry.mlflow_store import Store
 from perse_ray.serving.schema.consent import read_consent_info
 from perse_ray.serving.schema.errors import Unavailable
 from perse_ray.serving.schema.requests import AVATAR_ID, AvatarInfo, SubjectInfo
