@@ -36,7 +36,6 @@ from perse_ray.build.request import BuildRequest
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages import Track
 from perse_ray.registry.mlflow_log import BuildLog
-from perse_ray.registry.mlflow_store import prepare
 from perse_ray.rows import on_ray_data
 from perse_ray.rows.attempts import new_ledger
 from perse_ray.rows.fault_handling import one_line
@@ -107,8 +106,6 @@ class ManyRequest:
 
 def build_many(request: ManyRequest) -> list[Outcome]:
     """Build all avatars, or what is missing of them. Whatever happens to one is in its outcome."""
-    for person in request.people[:1]:
-        prepare(Workspace.open(person.workspace))
     with ray_session(request.local), _Slots(request.max_parallel, ray.get_runtime_context().gcs_address) as slots:
         tracked = slots.run(_track, [(request.recipe, person) for person in request.people], request.tell)
         well = [one.person for one in tracked if not one.error]

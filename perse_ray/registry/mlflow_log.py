@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from perse.data.workspace import Workspace
 from perse_ray.registry import event_spool, model_files
-from perse_ray.registry.mlflow_store import Store, exists, experiment_of, remove_stray_folder
+from perse_ray.registry.mlflow_store import Store, exists, remove_stray_folder
 from perse_ray.registry.stage_log import StageLog, deliver
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _tracking(uri: str) -> Iterator[None]:
 
 def _created(client: MlflowClient, store: Store, name: str, parent: str | None) -> str:
     if parent is None:
-        return str(client.create_run(experiment_of(client, store), run_name=name).info.run_id)
+        return str(client.create_run(store.experiment(client), run_name=name).info.run_id)
     experiment = client.get_run(parent).info.experiment_id
     return str(client.create_run(experiment, run_name=name, tags={"mlflow.parentRunId": parent}).info.run_id)
 

@@ -6,11 +6,14 @@ import logging
 import os
 import sqlite3
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
+
+from filelock import FileLock, Timeout
 
 from perse.data.workspace import Workspace
 from perse.errors import StageError, WorkspaceError
@@ -25,6 +28,12 @@ EXPERIMENT = "perse"
 
 FOLDERS_OF_FILES = ("file:", "./", "/")
 """Addresses of MLflow's oldest store."""
+
+SQLITE = "sqlite:///"
+"""How the address of a database file begins."""
+
+LOCK_S = 120.0
+"""How long a process waits for another that opens the same database file."""
 
 REST_S = 60.0
 """After trouble MLflow is left alone for so long: each attempt may take as much."""
@@ -76,7 +85,28 @@ class Store:
             logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         _probe_sqlite(self.uri)
-        return MlflowClient(self.uri)
+        with self._alone():
+            return MlflowClient(self.uri)
+
+    def experiment(self, client: MlflowClient) -> str:
+        """The id of our experiment, which is made where there is none."""
+        with self._alone():
+            found = client.get_experiment_by_name(EXPERIMENT)
+            if found is not None:
+                return str(found.experiment_id)
+            return str(client.create_experiment(EXPERIMENT, artifact_location=self.artifacts))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A block that one process of this machine runs at a time for the same database file; a server sees to that
+        itself. Whoever opens a new file makes its tables, and two that do so at the same time break them: "table
+        already exists", as two builds told that began together in a new folder."""
+        with ExitStack() as held:
+            if self.uri.startswith(SQLITE):
+                file = _file_of(self.uri)
+                with suppress(Timeout):  # whoever has held it for so long has been stopped
+                    held.enter_context(FileLock(file.with_name(f".{file.name}.lock"), timeout=LOCK_S))
+            yield
 
     def trouble(self, error: BaseException) -> None:
         """Say once that MLflow cannot be told, and leave it alone for a while."""
@@ -108,13 +138,13 @@ def sqlite_uri(file: Path) -> str:
     path = str(file)
     for character in "%?#":
         path = path.replace(character, f"%{ord(character):02X}")
-    return f"sqlite:///{path}"
+    return f"{SQLITE}{path}"
 
 
 def remove_stray_folder(uri: str) -> None:
     """Remove the folder that MLflow makes where the address is spelled: it keeps nothing in it."""
-    spelled = Path(uri.removeprefix("sqlite:///")).parent
-    if uri.startswith("sqlite:///") and unquote(str(spelled)) != str(spelled):
+    spelled = Path(uri.removeprefix(SQLITE)).parent
+    if uri.startswith(SQLITE) and unquote(str(spelled)) != str(spelled):
         with suppress(OSError):  # it is not there, or somebody's and not empty
             os.removedirs(spelled)
 
@@ -125,28 +155,13 @@ def _probe_sqlite(uri: str) -> None:
     Raises:
         sqlite3.Error: it cannot be read.
     """
-    if uri.startswith("sqlite:///"):
-        with closing(
-            sqlite3.connect(unquote(uri.removeprefix("sqlite:///")).partition("?")[0], timeout=10)
-        ) as database:
+    if uri.startswith(SQLITE):
+        with closing(sqlite3.connect(_file_of(uri), timeout=10)) as database:
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
-def prepare(workspace: Workspace) -> None:
-    """Make MLflow's database and experiment before several processes do at the same time, which breaks it."""
-    store = Store.beside(workspace)
-    try:
-        experiment_of(store.client(), store)
-    except Exception as error:  # see StageLog
-        store.trouble(error)
-
-
-def experiment_of(client: MlflowClient, store: Store) -> str:
-    """The id of our experiment, which is made where there is none."""
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is not None:
-        return str(found.experiment_id)
-    return str(client.create_experiment(EXPERIMENT, artifact_location=store.artifacts))
+def _file_of(uri: str) -> Path:
+    return Path(unquote(uri.removeprefix(SQLITE)).partition("?")[0])
 
 
 def exists(client: MlflowClient, run: str) -> bool:

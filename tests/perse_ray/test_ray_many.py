@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,9 @@ from perse.data.images import encode_image
 from perse.data.workspace import Workspace
 from perse.errors import InputError
 from perse.recipes import recipe_named
-from perse_ray.build import many
 from perse_ray.build.many import Outcome, Person, _Slots
 from perse_ray.build.many_summary import summary_json, summary_lines, summary_page
 from perse_ray.commands.build_many import people_in
-from perse_ray.registry.mlflow_store import EXPERIMENT
 from perse_ray.rows import in_process
 from perse_ray.rows.attempts import new_ledger
 from perse_ray.synthesis.synthesize import Synthesis, synthesize, synthesize_together
@@ -85,26 +82,6 @@ def test_somebody_whose_process_dies_or_fails_takes_nobody_along(tmp_path: Path)
     assert errors["one"] == errors["two"] == ""
     assert "two lines" in errors["raise"] and errors["input"] == "this one's own trouble"
     assert "ended without a word" in errors["exit"] and len(lines) == len(names)
-
-
-def test_the_database_of_runs_is_made_before_several_processes_write_to_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Made by two at the same time it is broken."""
-
-    class Begun(Exception):
-        """The builds begin."""
-
-    def begin(local: object) -> None:
-        raise Begun
-
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(many, "ray_session", begin)
-    person = Person("a", "a.jpg", str(tmp_path / "runs" / "a"))
-    with pytest.raises(Begun):
-        many.build_many(many.ManyRequest(recipe=recipe_named("tiny"), people=(person,), home=str(tmp_path / "runs")))
-    with sqlite3.connect(tmp_path / "runs" / "mlflow.db") as database:
-        assert database.execute("SELECT name FROM experiments WHERE name = ?", (EXPERIMENT,)).fetchall()
 
 
 def test_a_folder_of_portraits_is_people_by_name(tmp_path: Path) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from threading import BrokenBarrierError
 
 import pytest
 
@@ -46,6 +52,39 @@ def test_the_store_lies_beside_the_workspace_unless_told_otherwise(
     assert Store.beside(workspace) == Store("http://tracking:5000", None, workspace.location)
 
 
+def run_of_a_new_store(uri: str, together: Barrier, found: Queue[str]) -> None:
+    logging.disable()
+    with suppress(BrokenBarrierError):
+        together.wait(60)
+    try:
+        store = Store(uri, None)
+        found.put(mlflow_log._created(store.client(), store, "build", None))
+    except Exception as error:
+        found.put(f"failed: {error}")
+
+
+def test_builds_that_begin_together_in_a_new_folder_share_its_database(workspace: Workspace, tmp_path: Path) -> None:
+    """build-many lost one of two: "table _alembic_tmp_experiments already exists"."""
+    Store.beside(workspace).client()  # MLflow is imported once, before the processes part
+    fork = get_context("fork")
+    together, found = fork.Barrier(3), fork.Queue()
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    builds = [fork.Process(target=run_of_a_new_store, args=(uri, together, found)) for _ in range(3)]
+    for build in builds:
+        build.start()
+    runs = [found.get(timeout=200) for _ in builds]
+    for build in builds:
+        build.join()
+    assert len(set(runs)) == 3 and not [run for run in runs if run.startswith("failed")], runs
+
+
+def test_who_is_stopped_keeps_nobody_waiting_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow_store, "LOCK_S", 0.3)
+    store = Store(f"sqlite:///{tmp_path}/mlflow.db", None)
+    with store._alone(), Store(store.uri, None, "another")._alone():
+        pass
+
+
 def test_a_build_is_a_parent_with_children(workspace: Workspace, home: Path) -> None:
     sheet = home / "sheet.txt"
     sheet.write_text("a picture")
@@ -81,12 +120,6 @@ def test_an_interrupted_build_goes_on_in_the_same_runs_without_repeating_steps(w
     assert stage.curves()["loss"] == [(0, 3.0), (1, 2.0), (2, 1.0)]
     with again.stage("train") as third:
         assert third.run != stage.run, "a finished stage that is done again is another run"
-
-
-def test_several_processes_find_database_and_experiment_made(workspace: Workspace) -> None:
-    mlflow_store.prepare(workspace)
-    client = Store.beside(workspace).client()
-    assert client.get_experiment_by_name(mlflow_store.EXPERIMENT) is not None
 
 
 def test_a_log_travels_to_rank_zero(workspace: Workspace) -> None:
