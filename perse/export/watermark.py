@@ -1,8 +1,10 @@
 """An invisible mark in the pixels of exported pictures, for when the metadata has been stripped.
 
-A tile of band-passed noise is added to the brightness, over and over. Whoever looks for it brings the picture to the
-tile's scale, averages all its periods, and correlates with the tile: the picture averages out, the mark does not. The
-place of the peak does not matter, so a crop changes nothing; the scale is searched for. It says that a picture was
+A tile of band-passed noise is added to the brightness, over and over, weakly on what is smooth and more strongly where
+the picture's own texture hides it. Whoever looks for it brings the picture to the tile's scale, averages all its
+periods, and correlates with the tile: the picture averages out, the mark does not. Pixels count by the inverse of the
+variance around them, as the matched filter in noise of uneven strength has it, so that an edge does not drown a cheek.
+The place of the peak does not matter, so a crop changes nothing; the scale is searched for. It says that a picture was
 drawn by this program and not of whom, and whoever knows this file can remove it.
 
 How much it survives is measured in `benchmarks.watermark` and written down in docs/exports.md.
@@ -21,16 +23,22 @@ from numpy.typing import NDArray
 from perse.shapes import Picture
 
 PERIOD_PX = 64
-AMPLITUDE = 2.0
-"""Standard deviation of what is added, of 255. One cannot see it; JPEG at quality 50 leaves enough of it."""
+SMOOTH, STRONGEST = 1.2, 5.5
+"""Standard deviation of what is added, of 255, where the picture is smooth, and at most."""
+HIDDEN = 0.27
+"""How much more is added for each unit of texture, the mean deviation from the surroundings."""
+TEXTURE_PX, EDGE_PX = 3.0, 9
+"""Over which texture is measured, and beside which an edge is no texture."""
 FINE_PX, COARSE_PX = 1.2, 5.0
 """The band: finer is lost in compression, coarser is seen."""
 HIGH_PASS_PX = 4.0
-LARGEST_DETAIL = 12.0
-"""Brightness beyond which detail is the picture's own."""
-THRESHOLD = 6.5
-"""Of the peak over the spread of all other shifts; unmarked pictures reach 5.2 (docs/exports.md)."""
-SCALE_STEP = 0.003
+SPREAD = 4.0
+"""Detail beyond so many of its surroundings' standard deviations is cut off."""
+LEAST_VARIANCE = 16.0
+"""Of detail, of 255 squared: what compression leaves even where there is nothing."""
+THRESHOLD, LIKELY_THRESHOLD = 6.3, 5.7
+"""Of the peak over the spread of all other shifts: at the hundreds of scales that are searched, and at the few likely
+ones, where chance has fewer tries. What unmarked pictures reach is in docs/exports.md."""
 SCALES = (0.45, 1.05)
 LIKELY_SCALES = (1.0, 0.5, 0.75, 2.0, 2 / 3)
 LEAST_PX = 96
@@ -42,38 +50,63 @@ class Mark:
     """What was found.
 
     Attributes:
-        score: of the best scale; above `THRESHOLD` the mark is there.
+        score: of the scale that speaks most for a mark.
         scale: of the picture against the one that was drawn.
+        threshold: above which the mark is there.
     """
 
     score: float
     scale: float
+    threshold: float = THRESHOLD
 
     @property
     def is_there(self) -> bool:
-        return self.score > THRESHOLD
+        return self.score > self.threshold
+
+    @property
+    def margin(self) -> float:
+        """By how much it is there."""
+        return self.score - self.threshold
 
 
 def marked(picture: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
     """A picture [h, w, 3] or [h, w, 4] with the mark; alpha stays as it is."""
     height, width = picture.shape[:2]
-    tile = AMPLITUDE * _tile()
     repeats = (-(-height // PERIOD_PX), -(-width // PERIOD_PX))
-    added = np.tile(tile, repeats)[:height, :width, None]
-    colors = np.clip(picture[..., :3] + added + 0.5, 0, 255).astype(np.uint8)
+    added = np.tile(_tile(), repeats)[:height, :width] * _strength(_grey(picture))
+    colors = np.clip(picture[..., :3] + added[..., None] + 0.5, 0, 255).astype(np.uint8)
     return np.ascontiguousarray(np.concatenate([colors, picture[..., 3:]], axis=-1))
 
 
 def find_mark(picture: Picture) -> Mark:
     """Look for the mark in a picture [h, w, 3] that may have been cropped, resized and compressed."""
-    grey = cv2.cvtColor(np.ascontiguousarray(picture[..., :3]), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = _grey(picture)
     best = Mark(0.0, 1.0)
-    steps = round(np.log(SCALES[1] / SCALES[0]) / SCALE_STEP)
-    for scale in (*LIKELY_SCALES, *np.geomspace(*SCALES, steps)):
-        best = max(best, Mark(_score(grey, float(scale)), float(scale)), key=lambda mark: mark.score)
-        if best.score > 2 * THRESHOLD:
-            break
+    for scale in LIKELY_SCALES:
+        best = max(best, Mark(_score(grey, scale), scale, LIKELY_THRESHOLD), key=lambda mark: mark.margin)
+        if best.is_there:
+            return best
+    for scale in _searched_scales(min(grey.shape)):
+        best = max(best, Mark(_score(grey, scale), scale), key=lambda mark: mark.margin)
     return best
+
+
+def _grey(picture: UInt8[np.ndarray, "h w c"]) -> Float32[np.ndarray, "h w"]:
+    return cv2.cvtColor(np.ascontiguousarray(picture[..., :3]), cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def _strength(grey: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Standard deviation of the mark [h, w], of 255."""
+    deviation = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), TEXTURE_PX))
+    everywhere = cv2.erode(cv2.GaussianBlur(deviation, (0, 0), TEXTURE_PX), np.ones((EDGE_PX, EDGE_PX), np.uint8))
+    texture = cv2.GaussianBlur(everywhere, (0, 0), TEXTURE_PX)
+    return np.minimum(SMOOTH + HIDDEN * texture, STRONGEST)
+
+
+def _searched_scales(size_px: int) -> list[float]:
+    """So close to each other that the tile fits all over a picture of this size, to a pixel and a half."""
+    step = min(0.01, 1.5 / size_px)
+    return [float(scale) for scale in np.geomspace(*SCALES, round(np.log(SCALES[1] / SCALES[0]) / step))]
 
 
 def _score(grey: NDArray[np.float32], scale: float) -> float:
@@ -81,15 +114,27 @@ def _score(grey: NDArray[np.float32], scale: float) -> float:
     if min(size) < LEAST_PX:
         return 0.0
     original = grey if scale == 1 else cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR)
-    detail = np.clip(original - cv2.GaussianBlur(original, (0, 0), HIGH_PASS_PX), -LARGEST_DETAIL, LARGEST_DETAIL)
-    rows, columns = (length // PERIOD_PX * PERIOD_PX for length in detail.shape)
-    if not rows or not columns:
-        return 0.0
-    folded = detail[:rows, :columns].reshape(-1, PERIOD_PX, columns // PERIOD_PX, PERIOD_PX).mean((0, 2))
-    spectrum = np.fft.rfft2(folded)
+    spectrum = np.fft.rfft2(_folded(original))
     whitened = spectrum / np.maximum(np.abs(spectrum), 1e-6)
-    found = np.fft.irfft2(whitened * np.conj(_tile_spectrum()), s=folded.shape)
+    found = np.fft.irfft2(whitened * np.conj(_tile_spectrum()), s=(PERIOD_PX, PERIOD_PX))
     return float((found.max() - found.mean()) / max(found.std(), 1e-9))
+
+
+def _folded(original: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "p p"]:
+    """Detail of all periods, added up with the weights of a matched filter, in units of what chance leaves [p, p]."""
+    detail = original - cv2.GaussianBlur(original, (0, 0), HIGH_PASS_PX)
+    variance = cv2.GaussianBlur(detail * detail, (0, 0), HIGH_PASS_PX)
+    limit = SPREAD * np.sqrt(variance + 1)
+    weight = 1 / (variance + LEAST_VARIANCE)
+    total = _sum_of_periods(np.clip(detail, -limit, limit) * weight)
+    return total / np.sqrt(np.maximum(_sum_of_periods(weight), 1e-9))  # type: ignore[no-any-return]
+
+
+def _sum_of_periods(values: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "p p"]:
+    """The last periods may be cut off: a small picture has no pixel to spare."""
+    height, width = (-length % PERIOD_PX for length in values.shape)
+    whole = np.pad(values, ((0, height), (0, width)))
+    return whole.reshape(-1, PERIOD_PX, whole.shape[1] // PERIOD_PX, PERIOD_PX).sum((0, 2))  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=1)
