@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ import pytest
 from synthetic_avatar import synthetic_avatar
 
 from perse.avatar import save_avatar
+from perse_ray.serving.protection.receive_deadline import BODY_WITHIN_S, HEADER_WITHIN_S
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-for-the-tests"
@@ -57,9 +59,34 @@ def test_tiny_is_built_in_odd_surroundings(tmp_path: Path) -> None:
     assert not list((base / "perse").rglob("__pycache__")), "nothing is written into the install"
 
 
+POST = b"POST /v1/avatars/me/render HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n"
+HALF_ASKED = (
+    b"", b"GET", POST, POST + b"Content-Length: 100\r\n\r\n{", POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /he",
+)  # fmt: skip
+
+
+def half_asked(port: int, beginning: bytes) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port))
+    made.sendall(beginning)
+    return made
+
+
+def wait_until_closed(connections: list[socket.socket]) -> None:
+    """Within the deadlines for a header and a body, and some more on a busy machine."""
+    until = time.monotonic() + HEADER_WITHIN_S + BODY_WITHIN_S + 20
+    for one in connections:
+        one.settimeout(max(until - time.monotonic(), 0.1))
+        with suppress(ConnectionError):
+            while one.recv(65536):
+                pass
+        one.close()
+
+
 @pytest.mark.heavy
 def test_the_service_finishes_what_it_has_begun(head_model, tiny_clips, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    """SIGTERM, as systemd and containers send it, in the middle of a film; and its proxy's own addresses are closed."""
+    """SIGTERM, as systemd and containers send it, in the middle of a film; its proxy's own addresses are closed, and so
+    are connections that never finish asking."""
     save_avatar(synthetic_avatar(head_model, tiny_clips), tmp_path / "me" / "avatar")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -85,6 +112,7 @@ def test_the_service_finishes_what_it_has_begun(head_model, tiny_clips, tmp_path
                 time.sleep(0.5)
         assert httpx.get(f"{address}/-/routes").status_code == 404
         assert httpx.get(f"{address}/v1/avatars").status_code == 401
+        wait_until_closed([half_asked(port, asked) for asked in HALF_ASKED for _ in range(20)])
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
         filming = threading.Thread(target=film)
         filming.start()
