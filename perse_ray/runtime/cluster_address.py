@@ -9,6 +9,9 @@ from perse.errors import InputError
 
 VARIABLE = "RAY_ADDRESS"
 PROBE_S = 5.0
+HEALTH = "/grpc.health.v1.Health/Check"
+NOT_GRPC = "Received http2 header with status"
+"""gRPC's words for an HTTP server. Such proxies take every connection, for whatever address."""
 LOCAL = "local"
 """Ray's word for a cluster of its own."""
 
@@ -47,8 +50,11 @@ def _speaks_grpc(address: str) -> bool:
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             grpc.channel_ready_future(channel).result(timeout=PROBE_S)
+            channel.unary_unary(HEALTH)(b"", timeout=PROBE_S)
         except grpc.FutureTimeoutError:
             return False
+        except grpc.RpcError as answer:  # Ray without a token for it, too; a proxy of the network answers with a page
+            return NOT_GRPC not in str(answer)
     return True
 
 

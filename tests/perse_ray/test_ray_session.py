@@ -66,6 +66,41 @@ def test_who_takes_connections_but_is_no_ray_is_found_out(silent_port: int, monk
         probe(f"127.0.0.1:{silent_port}")
 
 
+SETTINGS, HEADERS, LAST = 4, 1, 0x5
+NOT_FOUND = b"\x8d"  # ":status 404" (RFC 7541, appendix A)
+
+
+def http2_frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+def answer_not_found(connection: socket.socket) -> None:
+    """What a web server says to whoever speaks HTTP/2 to it (RFC 9113), as far as gRPC gets."""
+    with connection, connection.makefile("rb") as asked:
+        asked.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+        connection.sendall(http2_frame(SETTINGS))
+        while head := asked.read(9):
+            asked.read(int.from_bytes(head[:3]))
+            if head[3] == HEADERS:
+                connection.sendall(http2_frame(HEADERS, LAST, int.from_bytes(head[5:]), NOT_FOUND))
+
+
+def test_a_proxy_that_takes_connections_for_every_address_is_found_out() -> None:
+    """With one in the network a stale address took a minute."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:  # the probe's first connection says nothing
+                    threading.Thread(target=answer_not_found, args=(server.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        begin = time.monotonic()
+        with pytest.raises(InputError, match="something else"):
+            probe(f"127.0.0.1:{server.getsockname()[1]}")
+        assert time.monotonic() - begin < 2 * cluster_address.PROBE_S
+
+
 def test_the_command_ends_within_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
