@@ -47,6 +47,7 @@ from benchmarks.sleeping_studio import (
     small_portrait,
 )
 from benchmarks.sleeping_training import SleepingLoop, SleepingMorphs
+from benchmarks.where_time_goes import Processor, Rest, rest_of
 from perse.data import archive
 from perse.data.workspace import Workspace
 from perse.errors import StageError
@@ -93,6 +94,9 @@ class Synthesised:
         gpu_busy_s: GPU-seconds of work in the synthesis.
         between_s: idle GPU-seconds between its end and the first step.
         driver_mib, driver_grew_mib, driver_cpu_s: of this process: at its end, of that since the beginning, and work.
+        rest: what the wall has above the bound, and where.
+        cpu_s, machine_cpu_s: seconds of a core in the synthesis: of this process and all of Ray, and of the machine.
+        load: of the machine at its end, average of a minute.
     """
 
     gpus: int
@@ -110,6 +114,10 @@ class Synthesised:
     driver_mib: float
     driver_grew_mib: float
     driver_cpu_s: float
+    rest: Rest
+    cpu_s: float
+    machine_cpu_s: float
+    load: float
 
     @property
     def worked_s(self) -> float:
@@ -163,13 +171,14 @@ def _build(
     wanted = min(957, PROMPTS_PER_GPU * gpus)
     counts = tuple((category, max(1, round(count * wanted / 957))) for category, count in PAPER_COUNTS)
     planned = sum(count for _, count in counts)
-    driver = psutil.Process()
+    driver, processor = psutil.Process(), Processor()
     begin, cpu, before_mib = time.time(), sum(driver.cpu_times()[:2]), driver.memory_info().rss / 2**20
     found = synthesize(
         workspace, _studio(stages, sizes, journal), StreamSupply(counts=counts),
         execute=partial(on_ray_data.run, workers=execute), show=_show,
     )  # fmt: skip
     end = time.time()
+    own_s, machine_s = processor.seconds()
     cpu_s, mib = sum(driver.cpu_times()[:2]) - cpu, driver.memory_info().rss / 2**20
     between = _seconds_between(planned, scale)
     training = _trainings(gpus, scale, workspace, journal) if trains and gpus <= LARGEST_TRAINING else None
@@ -177,15 +186,17 @@ def _build(
     spans = {stage.name: journal.spans(stage.name) for stage in stages}
     slowest = max(stages, key=lambda stage: stage.seconds / sizes[stage.name]).name
     rows = len(found.subjects) + len(found.rejected)
+    bound = bound_s(stages, sizes, rows)
+    first_s = min(span.begin for span in spans["edit"])
     return Synthesised(
         gpus=gpus,
         rows=rows,
         clips=len(found.subjects),
         workers=sizes,
         wall_s=end - begin,
-        bound_s=bound_s(stages, sizes, rows),
+        bound_s=bound,
         planned_s=scale * synthesis_s(replace(recipe_named("paper"), prompts=PromptPlan(counts)), nodes)[1],
-        first_row_s=min(span.begin for span in spans["edit"]) - begin,
+        first_row_s=first_s - begin,
         first_step_s=end - begin + started,
         busy=_busy(spans[slowest], sizes[slowest]),
         gpu_busy_s=sum(stage.pool.gpus * span.seconds for stage in stages for span in spans[stage.name]),
@@ -193,6 +204,10 @@ def _build(
         driver_mib=mib,
         driver_grew_mib=mib - before_mib,
         driver_cpu_s=cpu_s,
+        rest=rest_of(begin, end, first_s, spans[slowest], sizes[slowest], bound),
+        cpu_s=own_s,
+        machine_cpu_s=machine_s,
+        load=os.getloadavg()[0],
     ), training
 
 
@@ -290,6 +305,15 @@ def _report(synthesised: Sequence[Synthesised], trained: Sequence[Trained], scal
               f"{one.planned_s / one.worked_s:.2f} | {one.busy:.1%} | "
               f"{one.first_row_s:.0f} | {one.first_step_s / scale / 60:.1f} | {one.between_s / scale:.0f} | "
               f"{one.driver_mib:.0f} | {one.driver_grew_mib:.0f} | {one.driver_cpu_s:.0f} |")  # fmt: skip
+    print("\n| GPUs | bound, s | start | way | ramp | gaps | drain | slow | behind | wall, s | a core's seconds | "
+          "a row | the machine's cores busy, by this | by others | load |")  # fmt: skip
+    print("|---" * 15 + "|")
+    for one in synthesised:
+        rest, cores = one.rest, one.wall_s * (os.cpu_count() or 1)
+        parts = " | ".join(f"{part:.1f}" for part in asdict(rest).values())
+        print(f"| {one.gpus} | {one.bound_s:.0f} | {parts} | {one.wall_s:.0f} | {one.cpu_s:.0f} | "
+              f"{one.cpu_s / one.rows:.2f} | {one.cpu_s / cores:.0%} | "
+              f"{max(one.machine_cpu_s - one.cpu_s, 0.0) / cores:.0%} | {one.load:.0f} |")  # fmt: skip
     if trained:
         print("\n| GPUs | workers | morph actors | steps/h | trainers busy | fine-tuning steps/h | trainers busy | "
               "morphs/h | actors busy |")  # fmt: skip
