@@ -61,9 +61,10 @@ class RowFeed:
         self._outstanding = len(rows)
         self._lock = threading.Lock()  # a thread fills what the driver adds
         self._unfilled, self._added_s, self._closed = 0, 0.0, False
-        waiting = iter(rows)
+        waiting, begin = iter(rows), list[Row]()
         for size in batch_sizes(len(rows), block_rows, workers):
-            self._put([with_status(row) for row in islice(waiting, size)], block_rows - size)
+            begin += [with_status(row) for row in islice(waiting, size)] + [self._filler] * (block_rows - size)
+        self._put(begin, 0)
 
     @property
     def outstanding(self) -> int:
@@ -125,7 +126,8 @@ class RowFeed:
             self._put([], self._block_rows)
 
     def _put(self, rows: list[Row], fillers: int) -> None:
-        ray.get(self._actor.put.remote([*rows, *[self._filler] * fillers]))
+        """Not waited for: the stages' workers start while the actor does, and without it none of them has rows."""
+        self._actor.put.remote([*rows, *[self._filler] * fillers])
 
     def close(self) -> None:
         """There will be no more rows."""

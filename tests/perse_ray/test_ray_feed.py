@@ -113,3 +113,21 @@ def test_pushes_become_rarer_until_a_row_comes() -> None:
             pushed.append(second)
     assert pushed == [2, 6, 14, 30, 42, 46, 54, 70, 100, 130, 160, 190]
     assert (FIRST_PUSH_S, LAST_PUSH_S) == (2.0, 30.0), "which these seconds follow from"
+
+
+def test_a_feed_does_not_wait_for_the_process_that_hands_its_rows_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes seconds to start, and longer where all stages' workers start: they need not wait for it."""
+
+    class Slow:
+        def __getattr__(self, name: str) -> Slow:
+            return self
+
+        def __call__(self, *_: object, **__: object) -> Slow:
+            return self
+
+    monkeypatch.setattr(feed.ray, "remote", Slow())
+    monkeypatch.setattr(feed.ray, "get", lambda _: pytest.fail("it waits"))
+    begun = feed.RowFeed([row(number) for number in range(7)], 4, workers=2)
+    begun.add([row(7)])
+    begun.push()
+    assert begun.outstanding == 8 and not begun.closed
