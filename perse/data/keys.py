@@ -27,6 +27,8 @@ KEY_LENGTH = 32
 def content_key(*ingredients: object) -> str:
     """Hash of any nesting of plain values, enums, frozen dataclasses, mappings, arrays and tensors: 32 hex digits.
 
+    Fields that do not make two records different (`compare=False`) have no say, such as a folder for by-products.
+
     Raises:
         TypeError: for a value without a stable meaning of its own (a function, an open file, a live object).
     """
@@ -83,7 +85,7 @@ def _chunks(value: object) -> Iterator[bytes]:
             raise TypeError("an array of Python objects has no stable content key; use a tuple")
         yield from _counted(f"array:{value.dtype.str}:{value.shape}", np.ascontiguousarray(value).tobytes())
     elif is_dataclass(value) and not isinstance(value, type):
-        pairs = {f.name: getattr(value, f.name) for f in fields(value)}
+        pairs = {f.name: getattr(value, f.name) for f in fields(value) if f.compare}
         yield f"record:{type(value).__name__};".encode()
         yield from _chunks(pairs)
     elif isinstance(value, Mapping):

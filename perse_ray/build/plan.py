@@ -451,17 +451,22 @@ def _downloads(recipe: Recipe) -> Iterator[str]:
         yield "downloads: none"
         return
     yield "weights"
-    missing = 0.0
+    missing, own = 0.0, [weights for weights in wanted if weights.entry is None or weights.folder is not None]
+    for weights in own:
+        where = "here " if weights.place().exists() else "ABSENT"
+        yield f"  {where} {weights.name} ({weights.licence}): {weights.place()}"
     for weights in wanted:
         entry = weights.entry
-        if entry is None:
-            yield f"  {weights.name}: {weights.place()}"
+        if entry is None or weights.folder is not None:
             continue
         absent = _absent(weights)
         missing += entry.size_gib if absent else 0
         use = "commercial use allowed" if entry.commercial else "NON-COMMERCIAL"
         yield f"  {'fetch' if absent else 'here ':5} {entry.size_gib:5.1f} GiB  {entry.name} ({entry.licence}; {use})"
-    yield f"  {missing:.1f} GiB to fetch: perse models fetch NAME …" if missing else "  all are here"
+    if missing:
+        yield f"  {missing:.1f} GiB to fetch: perse models fetch NAME …"
+    elif all(weights.place().exists() for weights in own):
+        yield "  all are here"
 
 
 def _absent(weights: Weights) -> bool:

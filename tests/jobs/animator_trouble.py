@@ -1,8 +1,8 @@
 """A recipe in which each category's animator or edit is broken in another way, as files of people are; beards are well.
 
-python tests/jobs/animator_trouble.py /tmp/trouble
-cd tests/jobs && PERSE_WEIGHTS=/tmp/trouble python ../../jobs/build_avatar.py --recipe animator_trouble:trouble \
-    --prompts /tmp/trouble/prompts.csv --workspace /tmp/trouble/run
+python tests/jobs/animator_trouble.py /tmp/it
+cd tests/jobs && PERSE_WEIGHTS=/tmp/it/weights python ../../jobs/build_avatar.py --recipe animator_trouble:trouble \
+    --prompts /tmp/it/trouble/prompts.csv --workspace /tmp/it/run
 """
 
 from __future__ import annotations
@@ -64,9 +64,14 @@ nose,,,wide
 """
 
 
+def place() -> Path:
+    """Beside the store, which knows none of these files."""
+    return store_root().with_name("trouble")
+
+
 def trouble() -> Recipe:
     """One prompt a category, and what `save_trouble` wrote."""
-    root = store_root()
+    root = place()
     rendered = RenderedDriving(film=ProceduralAnimatorConfig(), size_px=192)
 
     def live(weights: str, *, driving: DrivingConfig = rendered, blind: bool = False) -> LivePortraitConfig:
@@ -131,7 +136,7 @@ class Blind(torch.nn.Module):
 
 
 def save_trouble(root: Path) -> None:
-    """Everything that the recipe names."""
+    """Everything that the recipe names, in a folder called ``trouble``."""
     from perse.export.video import mp4_bytes
     from perse.synthesis.production.portrait_champ.storage import networks_to_files
 
@@ -164,7 +169,7 @@ def _night(network: torch.nn.Module) -> None:
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    place.mkdir(parents=True, exist_ok=True)
-    save_trouble(place)
-    print(f"export PERSE_WEIGHTS={place}")
+    files = Path(sys.argv[1]) / "trouble"
+    files.mkdir(parents=True, exist_ok=True)
+    save_trouble(files)
+    print(f"export PERSE_WEIGHTS={files.with_name('weights')}")

@@ -18,7 +18,7 @@ from perse_ray.synthesis.prompt_supply import ListSupply
 from perse_ray.synthesis.synthesize import synthesize
 
 pytest.importorskip("diffusers", reason="the production extra is not installed")
-from animator_trouble import EXPECTED, save_trouble, trouble
+from animator_trouble import EXPECTED, place, save_trouble, trouble
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -28,12 +28,13 @@ def test_weights_with_a_hole_and_weights_that_draw_night_are_told_apart(
     tracked_astronaut: TrackedPortrait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From safetensors to the quarantine, without a process between."""
-    monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path))
-    save_trouble(tmp_path)
+    monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path / "weights"))
+    place().mkdir()
+    save_trouble(place())
     workspace = Workspace.open(tmp_path / "w")
     archive.save_portrait(workspace, tracked_astronaut)
     chosen = ("beard", "hat", "hair")
-    prompts = tuple(one for one in read_prompts_csv(tmp_path / "prompts.csv") if one.category.value in chosen)
+    prompts = tuple(one for one in read_prompts_csv(place() / "prompts.csv") if one.category.value in chosen)
     found = synthesize(workspace, studio_of(trouble()), ListSupply(prompts), execute=in_process.run)
     assert [one.prompt.category.value for one in found.subjects] == ["beard"]
     errors = {row.name.split("-")[0]: row for row in found.quarantined}
@@ -46,10 +47,11 @@ def test_weights_with_a_hole_and_weights_that_draw_night_are_told_apart(
 @pytest.mark.timeout(1800)
 def test_each_trouble_is_a_line_in_quarantine_and_the_avatar_is_built(tmp_path: Path) -> None:
     """Minutes: a build of seven prompts of which six cannot be filmed."""
-    save_trouble(tmp_path)
-    place = str(tmp_path / "run")
+    files, run = tmp_path / "trouble", str(tmp_path / "run")
+    files.mkdir()
+    save_trouble(files)
     paths = os.pathsep.join([str(ROOT), str(ROOT / "client"), str(HERE), str(ROOT / "tests" / "synthesis")])
-    surroundings = {**os.environ, "PERSE_WEIGHTS": str(tmp_path), "PYTHONPATH": paths}
+    surroundings = {**os.environ, "PERSE_WEIGHTS": str(tmp_path / "weights"), "PYTHONPATH": paths}
 
     def shown(job: str, *words: str) -> str:
         command = [sys.executable, str(ROOT / "jobs" / job), *words]
@@ -57,11 +59,11 @@ def test_each_trouble_is_a_line_in_quarantine_and_the_avatar_is_built(tmp_path: 
         assert done.returncode == 0 and "Traceback" not in done.stderr, done.stdout + done.stderr
         return done.stdout
 
-    words = ("--recipe", "animator_trouble:trouble", "--prompts", str(tmp_path / "prompts.csv"), "--workspace", place)
+    words = ("--recipe", "animator_trouble:trouble", "--prompts", str(files / "prompts.csv"), "--workspace", run)
     built = shown("build_avatar.py", *words)
     assert "6 in quarantine" in built and "done in" in built
-    listed = shown("quarantine.py", "show", "--workspace", place)
+    listed = shown("quarantine.py", "show", "--workspace", run)
     for category, error in EXPECTED.items():
         assert f"\n{category}-" in f"\n{listed}" and error in listed, category
-    kept = [path for path in (tmp_path / "guidance").rglob("*") if path.suffix in (".png", ".jpg")]
+    kept = [path for path in (files / "guidance").rglob("*") if path.suffix in (".png", ".jpg")]
     assert kept, "guidance that a person can look at"

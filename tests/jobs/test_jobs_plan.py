@@ -147,6 +147,14 @@ def test_a_trained_portrait_champ_films_its_categories_and_is_counted() -> None:
     assert planned_stages(trained)[2].gpu_hours > 10 * planned_stages(paper)[2].gpu_hours
 
 
+def test_a_folder_of_ones_own_is_said_to_be_there_only_if_it_is(tmp_path: Path) -> None:
+    def planned(folder: Path) -> str:
+        return describe_plan(replace(recipe_named("laptop"), animator=champ_paper().animator(folder)))
+
+    assert "ABSENT portrait-champ (as of the videos that it was trained on" in planned(tmp_path / "gone")
+    assert "  here  portrait-champ" in planned(tmp_path) and str(tmp_path) in planned(tmp_path)
+
+
 def test_memory_is_what_the_recipe_keeps_and_streaming_keeps_up() -> None:
     paper, laptop = recipe_named("paper"), recipe_named("laptop")
     assert decoded_gib(paper) == pytest.approx(958 * 513 * 512**2 * 5 / 2**30)

@@ -15,12 +15,13 @@ from champ_tiny_networks import OWN_ENDS, networks
 
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait
+from perse.data.keys import content_key
 from perse.errors import GenerationError, MissingWeightsError, RecipeError
 from perse.head import HeadModel
 from perse.synthesis.motion import load_motion
 from perse.synthesis.production.guidance import GuidanceConfig, PictureKeypointMapsConfig
 from perse.synthesis.production.keypoints import OpenposeKeypointsConfig
-from perse.synthesis.production.model_store import Weights
+from perse.synthesis.production.model_store import Weights, require
 from perse.synthesis.production.portrait_champ import (
     BlockLatentsConfig,
     ChampSizes,
@@ -31,6 +32,7 @@ from perse.synthesis.production.portrait_champ import (
     SamplingConfig,
 )
 from perse.synthesis.production.portrait_champ.storage import networks_to_files
+from perse.synthesis.production.segmenter import LandmarkSegmenterConfig, TorchscriptSegmenterConfig
 from perse.synthesis.seams import Shot
 
 LATENTS = BlockLatentsConfig(block_px=8, kept=4)
@@ -119,6 +121,17 @@ def test_guidance_is_drawn_once_for_all_edits_and_kept_as_pictures(
     (folder,) = config.guidance_folder.iterdir()
     assert sorted(path.name for path in folder.iterdir()) == ["depth", "guidance.json", "keypoints", "normals"]
     assert len(list((folder / "depth").iterdir())) == len(shot.frame_numbers)
+
+
+def test_the_folder_for_guidance_need_not_be_there_and_is_no_part_of_a_clips_key(
+    config: PortraitChampConfig, tmp_path: Path
+) -> None:
+    """It is made, and what lies in it changes no clip."""
+    sound = replace(config, segmenter=LandmarkSegmenterConfig())
+    require(sound)
+    assert content_key(sound) == content_key(replace(sound, guidance_folder=tmp_path / "elsewhere"))
+    with pytest.raises(MissingWeightsError, match="there is no such file"):
+        require(replace(config, segmenter=TorchscriptSegmenterConfig(file=tmp_path / "gone.ts")))
 
 
 def test_an_edit_without_a_face_and_one_that_cannot_be_parsed_are_one_line(

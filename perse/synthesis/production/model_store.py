@@ -313,7 +313,7 @@ def _walk(config: object) -> Iterator[Weights]:
 def _leaves(value: Any) -> Iterator[object]:
     """The innermost values of nested records, tuples, lists and mappings; `Weights` are not taken apart."""
     if is_dataclass(value) and not isinstance(value, (type, Weights)):
-        for field in fields(value):
+        for field in (one for one in fields(value) if one.compare):  # others name what is made, such as a folder for it
             yield from _leaves(getattr(value, field.name))
     elif isinstance(value, (tuple, list)):
         for item in value:

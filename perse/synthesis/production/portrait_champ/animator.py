@@ -81,8 +81,8 @@ class PortraitChampConfig:
     """Size of the pictures that the networks draw, as in training; frames are resized to the shot's."""
     segmenter: SegmenterConfig = field(default_factory=TransformersSegmenterConfig)
     """Finds alpha and parts in the frames."""
-    guidance_folder: Path | None = None
-    """Where guidance maps are kept as pictures; None: ``$PERSE_CACHE/guidance``."""
+    guidance_folder: Path | None = field(default=None, compare=False)
+    """Where guidance maps are kept as pictures, made if it is not there; None: ``$PERSE_CACHE/guidance``."""
     seed: int = 0
     """Of the noise."""
 
