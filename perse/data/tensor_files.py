@@ -9,12 +9,13 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -55,11 +56,27 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
     Raises:
         MissingWeightsError: no such file, a pickle, or something else under that name.
     """
+    with _opened(file):
+        return load_file(file)
+
+
+def shapes_of_tensors(file: Path) -> dict[str, Tensor]:
+    """The same on the meta device: names and shapes from the file's head, in no time, without a number.
+
+    Raises:
+        MissingWeightsError: as `load_tensors`.
+    """
+    with _opened(file), safe_open(file, "pt") as head:
+        return {name: torch.empty(head.get_slice(name).get_shape(), device="meta") for name in head.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[None]:
     if not file.is_file():
         raise MissingWeightsError(f"there is no file {file}")
     refuse_pickle(file)
     try:
-        return load_file(file)
+        yield
     except SafetensorError as error:
         raise MissingWeightsError(f"{file} is no safetensors file, whatever its name says ({error})") from error
 

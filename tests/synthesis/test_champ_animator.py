@@ -170,5 +170,7 @@ def test_what_cannot_work_is_refused_before_any_work(config: PortraitChampConfig
         replace(config, guidance=found_in_pictures)
     with pytest.raises(MissingWeightsError, match="of another model"):
         replace(config, sizes=OWN_ENDS).build(head_model)
+    with pytest.raises(MissingWeightsError, match="of another model"):
+        require(replace(config, sizes=OWN_ENDS, segmenter=LandmarkSegmenterConfig()))  # a build, before anything
     with pytest.raises(MissingWeightsError, match=r"portrait-champ.*train-champ"):
         replace(config, weights=Weights(name="portrait-champ")).build(head_model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tolerances import CHAIN
 from torch import Tensor
 
 from perse.errors import MissingWeightsError
+from perse.recipes import recipe_named
+from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
+from perse.synthesis.production.liveportrait import LivePortraitConfig, RenderedDriving
 from perse.synthesis.production.liveportrait.heads import KeypointHead
 from perse.synthesis.production.liveportrait.keypoints import (
     AbsoluteMotion,
@@ -33,6 +37,8 @@ from perse.synthesis.production.liveportrait.networks import (
     LivePortraitNetworks,
 )
 from perse.synthesis.production.liveportrait.shape import LivePortraitShape
+from perse.synthesis.production.model_store import require
+from perse.synthesis.production.segmenter import LandmarkSegmenterConfig
 from perse.synthesis.production.weights_table import entry_named
 
 PARAMETERS_M = {
@@ -311,6 +317,12 @@ def test_a_state_dict_of_another_model_is_refused_in_one_line(tmp_path: Path, pl
     with pytest.raises(MissingWeightsError, match=r"should be .* and is nothing") as caught:
         LivePortraitNetworks.load(weights.locate(), TINY, "cpu")
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    config = LivePortraitConfig(driving=RenderedDriving(film=ProceduralAnimatorConfig()), weights=weights, shape=TINY)
+    recipe = replace(recipe_named("tiny"), animator=replace(config, segmenter=LandmarkSegmenterConfig()))
+    with pytest.raises(MissingWeightsError, match=r"should be .* and is nothing"):
+        require(recipe)  # what a build does before it does anything
+    converted_weights(tiny_networks(), tmp_path)
+    require(recipe)
 
 
 def test_weights_of_another_size_and_tensors_too_many_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from perse.data.durable_files import write_file_atomically
 from perse.data.file_digests import file_digest
@@ -273,6 +273,21 @@ def require(config: object, *, commercial_safe: bool = False) -> None:
     for path in files_in(config):
         if not path.exists():
             raise MissingWeightsError(f"the recipe names {path}, and there is no such file")
+    for part in _nested(config):
+        if isinstance(part, ChecksWeights):
+            part.check_weights()
+
+
+@runtime_checkable
+class ChecksWeights(Protocol):
+    """A configuration that can tell from the heads of its files whether they are of its model."""
+
+    def check_weights(self) -> None:
+        """
+        Raises:
+            MissingWeightsError: they are of another one; one line that names the first difference.
+        """
+        ...
 
 
 def files_in(config: object) -> Iterator[Path]:
@@ -312,16 +327,23 @@ def _walk(config: object) -> Iterator[Weights]:
 
 def _leaves(value: Any) -> Iterator[object]:
     """The innermost values of nested records, tuples, lists and mappings; `Weights` are not taken apart."""
+    return (one for one in _nested(value) if not _parts(one) and not isinstance(one, (tuple, list, dict)))
+
+
+def _nested(value: Any) -> Iterator[object]:
+    """A value and everything in it, at any depth."""
+    yield value
+    for part in _parts(value):
+        yield from _nested(part)
+
+
+def _parts(value: Any) -> list[Any]:
     if is_dataclass(value) and not isinstance(value, (type, Weights)):
-        for field in (one for one in fields(value) if one.compare):  # others name what is made, such as a folder for it
-            yield from _leaves(getattr(value, field.name))
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _leaves(item)
-    elif isinstance(value, dict):
-        yield from _leaves(list(value.values()))
-    else:
-        yield value
+        # Fields that are not compared name what is made, such as a folder for it.
+        return [getattr(value, field.name) for field in fields(value) if field.compare]
+    if isinstance(value, (tuple, list)):
+        return list(value)
+    return list(value.values()) if isinstance(value, dict) else []
 
 
 def _entry(name: str) -> WeightsEntry:

@@ -78,6 +78,13 @@ class LivePortraitConfig:
         if self.precision not in ("bfloat16", "float16", "float32") or self.frames_at_once < 1:
             raise ValueError("precision must be bfloat16, float16 or float32, and frames_at_once positive")
 
+    def check_weights(self) -> None:
+        """
+        Raises:
+            MissingWeightsError: the weights are missing, or of another model.
+        """
+        LivePortraitNetworks.check(self.weights.locate(), self.shape)
+
     def build(self, head: HeadModel) -> LivePortraitAnimator:
         """
         Raises:

@@ -6,14 +6,14 @@ as pickles; ``perse models fetch liveportrait`` keeps the tensors as safetensors
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from perse.data.tensor_files import load_tensors
+from perse.data.tensor_files import load_tensors, shapes_of_tensors
 from perse.errors import MissingWeightsError
 from perse.synthesis.production.liveportrait.appearance import AppearanceExtractor
 from perse.synthesis.production.liveportrait.generator import SpadeGenerator
@@ -71,19 +71,35 @@ class LivePortraitNetworks:
         Raises:
             MissingWeightsError: a file is missing, a pickle, or of another model; names the first tensor that differs.
         """
+        made = cls._read(folder, shape, load_tensors)
+        for network in made.all():
+            network.to(device)
+        return made.frozen()
+
+    @classmethod
+    def check(cls, folder: Path, shape: LivePortraitShape) -> None:
+        """Whether `load` will find what it expects. Reads the heads of the files.
+
+        Raises:
+            MissingWeightsError: as `load`.
+        """
+        cls._read(folder, shape, shapes_of_tensors)
+
+    @classmethod
+    def _read(
+        cls, folder: Path, shape: LivePortraitShape, read: Callable[[Path], dict[str, Tensor]]
+    ) -> LivePortraitNetworks:
         with torch.device("meta"):
             made = cls.of_shape(shape)
         for name, file in FILES.items():
             path = folder / "liveportrait" / f"{file}.safetensors"
-            _fill(getattr(made, name), load_tensors(path), f"{path} is not LivePortrait's {name} network")
+            _fill(getattr(made, name), read(path), f"{path} is not LivePortrait's {name} network")
         path = folder / "liveportrait" / f"{HEADS_FILE}.safetensors"
-        tensors = load_tensors(path)
+        tensors = read(path)
         for name, prefix in HEAD_PREFIXES.items():
             head = _under(tensors, prefix)
             _fill(getattr(made, name), head, f"{path} holds not LivePortrait's {name} head")
-        for network in made.all():
-            network.to(device)
-        return made.frozen()
+        return made
 
     def all(self) -> list[nn.Module]:
         """F, M, W, G and the heads, in this order."""

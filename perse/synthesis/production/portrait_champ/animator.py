@@ -42,7 +42,7 @@ from perse.synthesis.production.portrait_champ.image_tokens import ClipImageToke
 from perse.synthesis.production.portrait_champ.latents import BlockLatentsConfig, SdVaeConfig
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks, ChampSizes
 from perse.synthesis.production.portrait_champ.sampling import SamplingConfig, sample
-from perse.synthesis.production.portrait_champ.storage import load_networks
+from perse.synthesis.production.portrait_champ.storage import check_networks, load_networks
 from perse.synthesis.production.segmenter import Segmenter, SegmenterConfig, TransformersSegmenterConfig
 from perse.synthesis.seams import PortraitAnimator, Shot
 from perse.tracking import landmarks as marks
@@ -92,6 +92,13 @@ class PortraitChampConfig:
                 "keypoints that are found in pictures need a driver that films the motion: set driver, or use "
                 "LandmarkKeypointMapsConfig()"
             )
+
+    def check_weights(self) -> None:
+        """
+        Raises:
+            MissingWeightsError: the weights are missing, or of another model.
+        """
+        check_networks(self.weights.locate(), self.sizes)
 
     def build(self, head: HeadModel) -> PortraitChamp:
         """

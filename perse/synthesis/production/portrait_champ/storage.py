@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from perse.data.tensor_files import load_tensors
+from perse.data.tensor_files import load_tensors, shapes_of_tensors
 from perse.errors import MissingWeightsError
 from perse.synthesis.production.model_store import Weights
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks, ChampSizes
@@ -58,6 +58,17 @@ def load_networks(folder: Path, sizes: ChampSizes) -> ChampNetworks:
     networks = sizes.build(moves=True)
     fill(networks, load_tensors(folder / TENSORS), str(folder / TENSORS))
     return networks.eval().requires_grad_(False)
+
+
+def check_networks(folder: Path, sizes: ChampSizes) -> None:
+    """Whether `load_networks` will find what it expects. Reads the head of the file.
+
+    Raises:
+        MissingWeightsError: as `load_networks`.
+    """
+    with torch.device("meta"):
+        networks = sizes.build(moves=True)
+    fill(networks, shapes_of_tensors(folder / TENSORS), str(folder / TENSORS))
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str, *, may_lack: str = "") -> None:
