@@ -9,38 +9,29 @@ from pathlib import Path
 
 import pytest
 
-from perse.data import TrackedPortrait, archive
-from perse.data.workspace import Workspace
-from perse.synthesis.prompts import read_prompts_csv
-from perse_ray.build.components import studio_of
-from perse_ray.rows import in_process
-from perse_ray.synthesis.prompt_supply import ListSupply
-from perse_ray.synthesis.synthesize import synthesize
+from perse_ray.commands import build_avatar
 
 pytest.importorskip("diffusers", reason="the production extra is not installed")
-from animator_trouble import EXPECTED, place, save_trouble, trouble
+from animator_trouble import EXPECTED, place, save_trouble
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-def test_weights_with_a_hole_and_weights_that_draw_night_are_told_apart(
-    tracked_astronaut: TrackedPortrait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_weights_of_another_model_are_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From safetensors to the quarantine, without a process between."""
     monkeypatch.setenv("PERSE_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.chdir(tmp_path)
     place().mkdir()
     save_trouble(place())
-    workspace = Workspace.open(tmp_path / "w")
-    archive.save_portrait(workspace, tracked_astronaut)
-    chosen = ("beard", "hat", "hair")
-    prompts = tuple(one for one in read_prompts_csv(place() / "prompts.csv") if one.category.value in chosen)
-    found = synthesize(workspace, studio_of(trouble()), ListSupply(prompts), execute=in_process.run)
-    assert [one.prompt.category.value for one in found.subjects] == ["beard"]
-    errors = {row.name.split("-")[0]: row for row in found.quarantined}
-    assert set(errors) == {"hat", "hair"}
-    for category, row in errors.items():
-        assert EXPECTED[category] in row.error and row.stage == "animate" and "\n" not in row.error
+    (file,) = (place() / "sound").rglob("motion_extractor.safetensors")
+    (other,) = (place() / "sound").rglob("warping_module.safetensors")
+    file.write_bytes(other.read_bytes())
+    assert build_avatar.run(["--recipe", "animator_trouble:trouble", "--workspace", str(tmp_path / "w")]) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("error: ")]
+    assert "motion_extractor.safetensors is not LivePortrait's motion network" in line
+    assert not (tmp_path / "w").exists()
 
 
 @pytest.mark.heavy
