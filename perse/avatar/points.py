@@ -176,7 +176,7 @@ def sample_triangles(density: Float[Tensor, " t"], count: int, rng: np.random.Ge
         triangles [count] int64 and barycentric weights [count, 3].
     """
     cumulated = np.cumsum(density.numpy().astype(np.float64))
-    comb = (np.arange(count) + rng.random()) * (cumulated[-1] / count)
+    comb = (np.arange(count) + rng.random()) * (cumulated[-1] / max(count, 1))
     triangles = np.searchsorted(cumulated, comb).clip(max=len(cumulated) - 1)
     root, second = np.sqrt(rng.random(count)), rng.random(count)
     weights = np.stack([1 - root, root * (1 - second), root * second], 1)

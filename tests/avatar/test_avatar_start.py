@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -166,6 +167,9 @@ def test_samples_follow_the_density() -> None:
     triangles, weights = sample_triangles(density, 4000, np.random.default_rng(0))
     assert torch.bincount(triangles, minlength=3).tolist() == [1000, 0, 3000]
     torch.testing.assert_close(weights.sum(1), torch.ones(4000))
+    with warnings.catch_warnings(action="error"):  # a piece that is owed no point is no reason for a warning
+        triangles, weights = sample_triangles(density, 0, np.random.default_rng(0))
+    assert len(triangles) == len(weights) == 0
 
 
 def test_flat_gaussians_face_along_their_normals() -> None:
