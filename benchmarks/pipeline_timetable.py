@@ -1,6 +1,6 @@
 """The timetable of a synthesis: when each edit, verdict and clip would begin and end, computed and not run.
 
-    python -m benchmarks.pipeline_timetable [--gpus 2 8 64]
+    python -m benchmarks.pipeline_timetable [--gpus 2 8 64] [--lots 20]
 
 Every piece of work takes what `--plan` says. Who works, on what and when is decided by the code that a build runs:
 workers by `balanced`, batches by `batch_sizes`, replacements and work ahead of need by `Demand`. What Ray costs, the
@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from statistics import fmean
 
 from perse.recipes import recipe_named
 from perse.recipes.recipe import Recipe
@@ -65,8 +66,14 @@ def recipe_for(gpus: int) -> Recipe:
     return replace(recipe_named("paper"), prompts=PromptPlan(counts))
 
 
-def timetable(recipe: Recipe, nodes: Sequence[Node], refused_share: float = Rates().refused_share) -> Timetable:
-    """Of a recipe on a cluster."""
+def timetable(
+    recipe: Recipe, nodes: Sequence[Node], refused_share: float = Rates().refused_share, lot: str = ""
+) -> Timetable:
+    """Of a recipe on a cluster.
+
+    Args:
+        lot: draws other edits to be refused.
+    """
     stages = synthesis_balance(recipe)
     sizes = balanced(stages, nodes)
     line = _Line(
@@ -75,6 +82,7 @@ def timetable(recipe: Recipe, nodes: Sequence[Node], refused_share: float = Rate
         demands=[Demand(count, (1 + MAX_REPLACEMENTS) * count) for _, count in recipe.prompts.counts],
         editors=sizes["edit"],
         refused_share=refused_share,
+        lot=lot,
     )
     wall_s = line.run(recipe.cluster.edit.batch_size)
     slowest = max(stages, key=lambda stage: stage.seconds / sizes[stage.name]).name
@@ -99,6 +107,7 @@ class _Line:
     demands: list[Demand]
     editors: int
     refused_share: float
+    lot: str
     edits: int = 0
     span: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
@@ -136,7 +145,7 @@ class _Line:
             self.waiting["screen"].extend([row] for row in rows)
         if name == "screen":
             ((category, number),) = rows
-            if random.Random(f"{category} {number}").random() < self.refused_share:
+            if random.Random(f"{self.lot}{category} {number}").random() < self.refused_share:
                 self.demands[category].refuse(number)
             else:
                 self.demands[category].accept(number)
@@ -162,15 +171,24 @@ class _Line:
 def main() -> int:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--gpus", type=int, nargs="+", default=[2, 8, 64])
+    options.add_argument("--lots", type=int, default=20, help="draws of refusals, for the spread")
+    chosen = options.parse_args()
     print(
         "| GPUs | workers | edits | of them in vain | wall, min | wall / bound | --plan / wall | slowest stage busy |"
     )
     print("|---" * 8 + "|")
-    for gpus in options.parse_args().gpus:
+    spread = []
+    for gpus in chosen.gpus:
         one = timetable(recipe_for(gpus), equal_nodes(1, gpus))
         workers = ", ".join(f"{count} {name}" for name, count in one.workers.items())
         print(f"| {gpus} | {workers} | {one.edits} | {one.edits - one.needed} | {one.wall_s / 60:.1f} | "
               f"{one.wall_s / one.bound_s:.3f} | {one.planned_s / one.wall_s:.2f} | {one.busy:.1%} |")  # fmt: skip
+        drawn = [timetable(recipe_for(gpus), equal_nodes(1, gpus), lot=f"{lot} ") for lot in range(chosen.lots)]
+        ratios = [each.wall_s / each.bound_s for each in drawn]
+        if ratios:
+            spread.append(f"{gpus} GPUs, wall / bound over {len(ratios)} draws of refusals: {min(ratios):.3f} to "
+                          f"{max(ratios):.3f}, mean {fmean(ratios):.3f}")  # fmt: skip
+    print("", *spread, sep="\n")
     return 0
 
 

@@ -22,6 +22,12 @@ def test_the_bottleneck_is_busy_and_the_plan_agrees(gpus: int, busy: float) -> N
     assert found.edits - found.needed <= 0.01 * found.edits + 1, "ahead of need, and in vain"
 
 
+def test_whoever_is_refused_the_wall_keeps_to_its_bound() -> None:
+    drawn = [timetable(recipe_for(64), equal_nodes(1, 64), lot=f"{lot} ") for lot in range(8)]
+    assert max(one.wall_s / one.bound_s for one in drawn) <= 1.15
+    assert len({one.edits for one in drawn}) > 1, "other edits are refused"
+
+
 def test_without_work_ahead_of_need_the_last_replacements_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = timetable(recipe_for(64), equal_nodes(8, 8), refused_share=0.3)
     monkeypatch.setattr(Demand, "begin_ahead", lambda self, rate: None)

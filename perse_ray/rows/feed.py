@@ -41,6 +41,10 @@ LISTEN_S = 0.5
 FILL_S = 2.0
 """Seconds that added rows wait for others to share a batch with."""
 
+LAST_ROUNDS = 2
+"""Rounds of full batches before the workers' end in which rows that are added come one by one. A full batch that joins
+in the round before the last would begin in the last, and end long after all others."""
+
 FIRST_PUSH_S, LAST_PUSH_S = 2.0, 30.0
 """Seconds without a row after which the first fillers are sent, and then twice as many, and so on up to the last."""
 
@@ -59,6 +63,7 @@ class RowFeed:
         self._filler = {**with_status(rows[0]), KEY: FILLER, NAME: FILLER, STATUS: FILLER}
         self._actor: Any = ray.remote(num_cpus=0)(_Rows).remote()
         self._outstanding = len(rows)
+        self._unheard = {str(row[KEY]) for row in rows}  # none of them is through with the stage that has batches
         self._lock = threading.Lock()  # a thread fills what the driver adds
         self._unfilled, self._added_s, self._closed = 0, 0.0, False
         waiting, begin = iter(rows), list[Row]()
@@ -81,15 +86,18 @@ class RowFeed:
         return ray.data.read_datasource(_FeedSource(self._actor, self._block_rows), override_num_blocks=1)
 
     def add(self, rows: Sequence[Mapping[str, Value]]) -> None:
-        """More rows. While there is plenty to do they share batches with others that are added soon after; when the
-        last rows are under way each is a batch of its own, since a worker may be idle for each."""
+        """More rows. While there is plenty to do they share batches with others that are added soon after; in the last
+        rounds each is a batch of its own, since a worker may be idle for each. Rows that were heard of are not before
+        the workers any more, however many stand before the stages behind."""
         if not rows:
             return
         with self._lock:
             assert not self._closed, "rows join only while some are under way"
-            few = self._outstanding <= self._workers * self._block_rows
+            few = len(self._unheard) <= LAST_ROUNDS * self._workers * self._block_rows
             self._outstanding += len(rows)
-            if few and not self._unfilled:
+            self._unheard |= {str(row[KEY]) for row in rows}
+            if few:
+                self._make_whole()
                 for row in rows:
                     self._put([with_status(row)], self._block_rows - 1)
                 return
@@ -100,9 +108,13 @@ class RowFeed:
     def fill(self) -> None:
         """Make the last batch whole, if nothing was added for a while."""
         with self._lock:
-            if self._unfilled and time.monotonic() - self._added_s > FILL_S:
-                self._put([], self._block_rows - self._unfilled)
-                self._unfilled = 0
+            if time.monotonic() - self._added_s > FILL_S:
+                self._make_whole()
+
+    def _make_whole(self) -> None:
+        if self._unfilled:
+            self._put([], self._block_rows - self._unfilled)
+            self._unfilled = 0
 
     @property
     def teller(self) -> Teller:
@@ -111,13 +123,18 @@ class RowFeed:
 
     def news(self) -> list[Row]:
         """What workers have told since the last call, in order; waits a moment for it."""
-        return [] if self._closed else ray.get(self._actor.news.remote(LISTEN_S))
+        found: list[Row] = [] if self._closed else ray.get(self._actor.news.remote(LISTEN_S))
+        with self._lock:
+            self._unheard -= {str(row[KEY]) for row in found}
+        return found
 
     def returned(self, row: Row) -> bool:
         """A row has come out of the pipeline; False if it is a filler."""
         if row[STATUS] == FILLER:
             return False
         self._outstanding -= 1
+        with self._lock:
+            self._unheard.discard(str(row[KEY]))
         return True
 
     def push(self) -> None:

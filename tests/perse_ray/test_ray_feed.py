@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray_fakes import Negate, Square, Until
@@ -115,19 +118,56 @@ def test_pushes_become_rarer_until_a_row_comes() -> None:
     assert (FIRST_PUSH_S, LAST_PUSH_S) == (2.0, 30.0), "which these seconds follow from"
 
 
+@dataclass
+class FakeActor:
+    """In the place of the feed's actor: writes down what it is handed, and tells what it is given to tell."""
+
+    put_rows: list[list[Row]] = field(default_factory=list)
+    told: list[Row] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> FakeMethod:
+        return FakeMethod(self, name)
+
+
+@dataclass
+class FakeMethod:
+    actor: FakeActor
+    name: str
+
+    def remote(self, *arguments: Any) -> list[Row]:
+        if self.name == "put":
+            self.actor.put_rows.append(arguments[0])
+        return self.actor.told
+
+
+def fed(monkeypatch: pytest.MonkeyPatch, rows: int, get: Callable[[Any], Any]) -> tuple[feed.RowFeed, FakeActor]:
+    """A feed for two workers with batches of four."""
+    actor = FakeActor()
+    monkeypatch.setattr(feed.ray, "remote", lambda **_: lambda _: SimpleNamespace(remote=lambda: actor))
+    monkeypatch.setattr(feed.ray, "get", get)
+    return feed.RowFeed([row(number) for number in range(rows)], 4, workers=2), actor
+
+
 def test_a_feed_does_not_wait_for_the_process_that_hands_its_rows_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which takes seconds to start, and longer where all stages' workers start: they need not wait for it."""
-
-    class Slow:
-        def __getattr__(self, name: str) -> Slow:
-            return self
-
-        def __call__(self, *_: object, **__: object) -> Slow:
-            return self
-
-    monkeypatch.setattr(feed.ray, "remote", Slow())
-    monkeypatch.setattr(feed.ray, "get", lambda _: pytest.fail("it waits"))
-    begun = feed.RowFeed([row(number) for number in range(7)], 4, workers=2)
+    begun, actor = fed(monkeypatch, 7, lambda _: pytest.fail("it waits"))
     begun.add([row(7)])
     begun.push()
-    assert begun.outstanding == 8 and not begun.closed
+    assert begun.outstanding == 8 and len(actor.put_rows) == 3
+
+
+def test_a_row_that_joins_is_a_batch_when_workers_are_idle_whatever_waits_behind_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thirty rows are under way. While the workers have them before them, two that join share a batch; when all but
+    sixteen have passed them, and stand before the next stage, each of two is a batch with three fillers."""
+    begun, actor = fed(monkeypatch, 30, lambda answer: answer)
+    begun.add([row(30), row(31)])
+    assert [one["number"] for one in actor.put_rows[-1]] == [30, 31]
+    actor.told = [row(number) for number in range(16)]
+    begun.news()
+    begun.add([row(32), row(33)])
+    completed, *singles = actor.put_rows[-3:]
+    assert [one["status"] for one in completed] == [feed.FILLER] * 2, "the batch of the first two is not held back"
+    assert [[one["status"] == feed.FILLER for one in batch] for batch in singles] == [[False, True, True, True]] * 2
+    assert begun.outstanding == 34, "they have not come out"
