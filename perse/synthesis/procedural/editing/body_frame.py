@@ -21,6 +21,10 @@ NECK_PIT = 0.40
 """v of the hollow between the collar bones."""
 
 
+Corners = tuple[tuple[float, float, float], ...]
+"""An outline as a table, a row a corner: u in half widths of the neck, face widths beyond that, v in face widths."""
+
+
 @dataclass(frozen=True)
 class BodyFrame:
     """Upright coordinates of the body: (u, v) from the point of the neck's axis at the chin's height, face widths.
@@ -72,6 +76,11 @@ class BodyFrame:
     def area(self, points: ArrayLike, soften: float = 0.0) -> Field:
         """A filled polygon, given in body coordinates; softening in face widths."""
         return polygon(self.face.shape, self.pixels(points), self.face.px(soften))
+
+    def corners(self, rows: Corners, half_width: float | None = None) -> list[tuple[float, float]]:
+        """Corners (u, v) of an outline around the neck, or around what has this half width."""
+        half = self.neck_half_width if half_width is None else half_width
+        return [(halves * half + u, v) for halves, u, v in rows]
 
     def mirrored(self, points: ArrayLike) -> NDArray[np.float32]:
         """Points on the left of the picture mirrored to its right."""

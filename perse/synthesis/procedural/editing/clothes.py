@@ -8,7 +8,7 @@ import numpy as np
 from perse.attributes import Part
 from perse.data import AttributePrompt, PartMasks, TrackedPortrait
 from perse.synthesis.compositing import put_part, smooth_step
-from perse.synthesis.procedural.editing.body_frame import NECK_PIT, SHOULDER, BodyFrame
+from perse.synthesis.procedural.editing.body_frame import NECK_PIT, SHOULDER, BodyFrame, Corners
 from perse.synthesis.procedural.editing.canvas import (
     Field,
     blur,
@@ -30,6 +30,10 @@ _IN_FRONT = (
     Part.HEADWEAR, Part.HEADPHONES, Part.EARRINGS,
 )  # fmt: skip
 """What clothes never cover."""
+_NECK: Corners = (
+    (1, 0, -0.34), (1, -0.01, 0.02), (1, 0.05, 0.17), (1, 0.26, 0.30), (0, 0.85, 0.38), (0, 0.9, 0.9),
+)  # fmt: skip
+"""Right half of the skin from the chin down to the chest."""
 
 
 def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
@@ -144,9 +148,7 @@ def _neck(
     body: BodyFrame, picture: Field, opening: Field, front: Field, rng: np.random.Generator
 ) -> tuple[Field, Field]:
     """The picture with skin drawn down to the opening's edge, and the mask of the whole neck."""
-    half = body.neck_half_width
-    right = [(half, -0.34), (half - 0.01, 0.02), (half + 0.05, 0.17), (half + 0.26, 0.30), (0.85, 0.38), (0.9, 0.9)]
-    trunk = body.symmetric(right, 0.004) * smooth_step(body.v, -0.34, -0.25)
+    trunk = body.symmetric(body.corners(_NECK), 0.004) * smooth_step(body.v, -0.34, -0.25)
     photographed = _photographed_neck(body.face) * (1 - front)
     seen = trunk * opening * (1 - front)
     skin = _skin(body, photographed, rng)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from perse.synthesis.compositing import smooth_step
-from perse.synthesis.procedural.editing.body_frame import BodyFrame
+from perse.synthesis.procedural.editing.body_frame import BodyFrame, Corners
 from perse.synthesis.procedural.editing.canvas import (
     Field,
     blur,
@@ -54,6 +54,11 @@ class Sewing:
         return replace(self, picture=self.picture * (1 - (amount * self.free).clip(0, 1))[..., None])
 
 
+_PLACKET_LEFT: Corners = ((-1, -0.06, -0.4), (-1, -0.03, 0.06))
+_PLACKET_RIGHT: Corners = ((1, 0.03, 0.06), (1, 0.06, -0.4))
+_VEE_RIGHT: Corners = ((1, 0.13, -0.3), (1, 0.12, 0.12), (0, 0.27, 0.46), (0, 0.0, 0.80))
+
+
 @dataclass(frozen=True)
 class _Roll:
     """Skin down to a collar that closes around the neck."""
@@ -69,10 +74,7 @@ class _Placket:
     depth: float
 
     def area(self, body: BodyFrame) -> Field:
-        neck = body.neck_half_width
-        return body.area(
-            [(-neck - 0.06, -0.4), (-neck - 0.03, 0.06), (0, self.depth), (neck + 0.03, 0.06), (neck + 0.06, -0.4)]
-        )
+        return body.area([*body.corners(_PLACKET_LEFT), (0, self.depth), *body.corners(_PLACKET_RIGHT)])
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,7 @@ class _Vee:
     """Skin between two curved edges that meet on the chest."""
 
     def area(self, body: BodyFrame) -> Field:
-        neck = body.neck_half_width
-        right = curve([(neck + 0.13, -0.3), (neck + 0.12, 0.12), (0.27, 0.46), (0.0, 0.80)], 40)
+        right = curve(body.corners(_VEE_RIGHT), 40)
         return body.area(np.concatenate([right, body.mirrored(right)[::-1]]))
 
 
@@ -217,6 +218,15 @@ _HOOD_RIM = Patch(
 )  # fmt: skip
 
 
+# Right halves, top to bottom.
+_ROLL_WIDER = 0.045
+_ROLL: Corners = (
+    (1, -0.015, -0.16), (1, 0, 0.05), (1, 0.035, 0.27), (1, -0.02, 0.37), (0, 0.22, 0.455), (0, 0, 0.475),
+)  # fmt: skip
+_HOOD_INSIDE: Corners = ((0, 0, -0.34), (1, 0.10, -0.26), (1, 0.22, -0.02), (1, 0.1, 0.30), (0, 0, 0.35))
+_HOOD_CORD = ((0.12, 0.50), (0.15, 0.70), (0.125, 0.98))
+
+
 def _panel(garment: Garment, sewing: Sewing) -> Sewing:
     """The body of the garment: everything of its silhouette but the opening."""
     cloth = garment.cloth
@@ -242,16 +252,8 @@ def _t_shirt(garment: Garment, sewing: Sewing) -> Sewing:
 def _turtleneck(garment: Garment, sewing: Sewing) -> Sewing:
     sewn = _panel(garment, sewing)
     body, cloth = garment.body, garment.cloth
-    half = body.neck_half_width + 0.045
-    right = [
-        (half - 0.015, -0.16),
-        (half, 0.05),
-        (half + 0.035, 0.27),
-        (half - 0.02, 0.37),
-        (0.22, 0.455),
-        (0.0, 0.475),
-    ]
-    roll = body.symmetric(right) * (1 - garment.opening)
+    half = body.neck_half_width + _ROLL_WIDER
+    roll = body.symmetric(body.corners(_ROLL, half)) * (1 - garment.opening)
     around = (body.u / half).clip(-0.99, 0.99)
     ribs = 0.94 + 0.11 * np.sin(np.arcsin(around) * 46)
     barrel = 0.5 + 0.56 * np.sqrt(1.03 - around**2) - 0.10 * around
@@ -265,18 +267,17 @@ def _turtleneck(garment: Garment, sewing: Sewing) -> Sewing:
 def _hoodie(garment: Garment, sewing: Sewing) -> Sewing:
     sewn = _panel(garment, sewing)
     body, cloth = garment.body, garment.cloth
-    px, neck = body.face.px, body.neck_half_width
+    px = body.face.px
     color = color_of(garment.color)
     # The inside of the hood, behind the neck.
-    inner = body.symmetric([(0.0, -0.34), (neck + 0.10, -0.26), (neck + 0.22, -0.02), (neck + 0.1, 0.30), (0.0, 0.35)])
-    behind = inner * (1 - _neck_column(body))
+    behind = body.symmetric(body.corners(_HOOD_INSIDE)) * (1 - _neck_column(body))
     dark = np.full(cloth.silhouette.shape, 0.42, np.float32) * (0.8 + 0.4 * smooth_step(body.v, 0.3, -0.3))
     sewn = sewn.lay(cloth.render(color, dark), behind)
     brightest = max(float(cloth.shading.max()), 1e-3)
     sewn = _HOOD_RIM.sewn(garment, sewn, color, pattern=1 - 0.35 * cloth.head_shadow, brightest=brightest)
     cord = color_of("white" if garment.color != "white" else "grey")
     for side in (1, -1):
-        path = curve([(side * 0.12, 0.50), (side * 0.15, 0.70), (side * 0.125, 0.98)], 30)
+        path = curve([(side * u, v) for u, v in _HOOD_CORD], 30)
         mask = line(body.face.shape, body.pixels(path), px(0.03))
         knot = line(body.face.shape, body.pixels(path[-4:]), px(0.05))
         mask = np.maximum(mask, knot)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +31,93 @@ _LENGTH = {"long": 0.16, "short": -0.13, NATURAL: 0.0}
 """How far the base of the nose moves down, in lengths of the nose."""
 _WIDTH = {"wide": 1.24, "narrow": 0.80, NATURAL: 1.0}
 """Factor on the width at the wings."""
+
+
+@dataclass(frozen=True)
+class _Bump:
+    """A Gaussian: its height, where its middle is, and its width."""
+
+    height: float
+    at: float
+    width: float
+
+    def of(self, values: Field) -> Field:
+        return self.height * bump(values, self.at, self.width)
+
+
+_BRIDGE_WIDTH = {"flat": _Bump(0.3, 0.3, 0.32), "high": _Bump(-0.22, 0.4, 0.34)}
+"""What a bridge adds to the factor on the width, along the nose (0 at its root, 1 at its base)."""
+_BRIDGE_BEND = {"crooked": (_Bump(0.026, 0.5, 0.24), _Bump(-0.014, 0.92, 0.2))}
+"""How far a bridge goes sideways, face widths, along the nose."""
+
+
+@dataclass(frozen=True)
+class _RidgeLight:
+    """Light and shadow beside the ridge.
+
+    Attributes:
+        start: where along the nose it fades in, from and to.
+        end: where it fades out, from and to.
+        across: change of L* over the way from the ridge, face widths.
+    """
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    across: tuple[_Bump, ...]
+
+
+_BRIDGE_LIGHT = {
+    "high": _RidgeLight(
+        (-0.05, 0.15), (1.0, 0.8), (_Bump(6, 0, 0.03), _Bump(-6, 0.08, 0.042), _Bump(-6, -0.08, 0.042))
+    ),
+    "crooked": _RidgeLight(
+        (0.05, 0.25), (0.98, 0.8), (_Bump(4, -0.005, 0.026), _Bump(-6, 0.058, 0.034), _Bump(-3, -0.07, 0.034))
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Light or shadow around a landmark: a Gaussian across the face times one down it, face widths.
+
+    Attributes:
+        landmark: its index.
+        across: change of L*, at a way outwards.
+        down: its fading down the face.
+        outward: 1 where u grows outwards, -1 on the other side of the nose.
+    """
+
+    landmark: int
+    across: _Bump
+    down: _Bump
+    outward: int = 1
+
+    def on(self, frame: FaceFrame, points: NDArray[np.float32]) -> Field:
+        """[h, w] change of L*."""
+        u, v = frame.fields(points[self.landmark])
+        across = bump(u - self.outward * self.across.at, 0, self.across.width)
+        return self.across.height * across * self.down.of(v)
+
+
+_TIP = 4
+_SPOTS = {
+    # A longer nose throws a longer shadow on the upper lip and shades under its tip.
+    ("length", "long"): (
+        _Spot(NOSE_BASE, _Bump(-8, 0, 0.10), _Bump(1, 0.012, 0.022)),
+        _Spot(_TIP, _Bump(5, 0, 0.03), _Bump(1, -0.02, 0.05)),
+    ),
+    ("width", "wide"): tuple(
+        _Spot(wing, across, down, outward)
+        for wing, outward in zip(NOSE_WINGS, (1, -1), strict=True)
+        for across, down in (
+            (_Bump(-5, 0.022, 0.016), _Bump(1, -0.01, 0.05)),
+            (_Bump(4, -0.03, 0.022), _Bump(1, -0.015, 0.035)),
+        )
+    ),
+}
+"""By trait and its value."""
+_NOSTRILS = ((60, 99, 97), (290, 328, 326))
+"""Landmarks around each."""
 # Of a longer nose's way the lips go so much, and the chin none: an unmoved mouth would swallow the upper lip.
 _LIPS_FOLLOW = 0.62
 # How far the wings' skin drags the cheek along, face widths.
@@ -71,13 +160,12 @@ def _reshape_nose(frame: FaceFrame, traits: dict[str, str]) -> Reshaped:
     nose = _near_nose(frame)
     new_u, new_along = u.copy(), along.copy()
     new_u *= 1 + (_WIDTH[traits["width"]] - 1) * smooth_step(along, 0.15, 0.85)
-    if traits["bridge"] == "flat":
-        new_u *= 1 + 0.3 * bump(along, 0.3, 0.32)
-    elif traits["bridge"] == "high":
-        new_u *= 1 - 0.22 * bump(along, 0.4, 0.34)
-    elif traits["bridge"] == "crooked":
-        new_u += 0.026 * bump(along, 0.5, 0.24) - 0.014 * bump(along, 0.92, 0.2)
-    tip_u, tip_v = u - u[4], v - v[4]
+    bridge = traits["bridge"]
+    if bridge in _BRIDGE_WIDTH:
+        new_u *= 1 + _BRIDGE_WIDTH[bridge].of(along)
+    if bridge in _BRIDGE_BEND:
+        new_u += sum(bend.of(along) for bend in _BRIDGE_BEND[bridge])
+    tip_u, tip_v = u - u[_TIP], v - v[_TIP]
     near_tip = np.exp(-((tip_u**2 + tip_v**2) / 0.09**2))
     if traits["tip"] == "bulbous":
         new_u += 0.4 * tip_u * near_tip
@@ -133,42 +221,33 @@ def _window(frame: FaceFrame, length: float, lower_face: bool) -> Field:
 def _relief(frame: FaceFrame, shaped: Reshaped, traits: dict[str, str]) -> Field:
     """Change of lightness L* that makes the new shape look solid."""
     points = shaped.points
-    root, base, tip = points[NASION], points[NOSE_BASE], points[4]
-    length = float(np.linalg.norm(base - root)) / frame.unit
+    root = points[NASION]
+    length = float(np.linalg.norm(points[NOSE_BASE] - root)) / frame.unit
     u, v = frame.fields(root)
     along = v / length
     relief = np.zeros(frame.shape, np.float32)
     ridge = np.interp(along, np.linspace(0, 1, 7), _ridge(frame, points, root)).astype(np.float32)
     side = u - ridge
-    body = smooth_step(along, -0.05, 0.15) * smooth_step(along, 1.0, 0.8)
-    if traits["bridge"] == "high":
-        relief += body * (6 * bump(side, 0, 0.03) - 6 * (bump(side, 0.08, 0.042) + bump(side, -0.08, 0.042)))
-    elif traits["bridge"] == "crooked":
-        bend = smooth_step(along, 0.05, 0.25) * smooth_step(along, 0.98, 0.8)
-        relief += bend * (4 * bump(side, -0.005, 0.026) - 6 * bump(side, 0.058, 0.034) - 3 * bump(side, -0.07, 0.034))
-    elif traits["bridge"] == "flat":
+    light = _BRIDGE_LIGHT.get(traits["bridge"])
+    if light is not None:
+        shown = smooth_step(along, *light.start) * smooth_step(along, *light.end)
+        relief += shown * sum(part.of(side) for part in light.across)
+    if traits["bridge"] == "flat":
         lightness = to_lab(shaped.rgb)[..., 0]
         flattened = blur(lightness, frame.px(0.06)) - blur(lightness, frame.px(0.012))
         relief += 0.75 * flattened * smooth_step(along, 0.05, 0.2) * smooth_step(along, 0.72, 0.5) * bump(side, 0, 0.13)
-    tu, tv = frame.fields(tip)
+    tu, tv = frame.fields(points[_TIP])
     if traits["tip"] == "bulbous":
         ball = np.sqrt(tu**2 + tv**2)
         relief += 6 * bump(np.hypot(tu + 0.012, tv + 0.018), 0, 0.03) - 5 * bump(ball, 0.095, 0.022) * (tv > -0.06)
     elif traits["tip"] == "upturned":
         relief += 5 * bump(np.hypot(tu, tv), 0, 0.035)
-        for nostril in (_nostril(points, 60, 99, 97), _nostril(points, 290, 328, 326)):
-            nu, nv = frame.fields(nostril)
+        for nostril in _NOSTRILS:
+            nu, nv = frame.fields(points[list(nostril)].mean(0))
             relief -= 14 * bump(np.hypot(nu / 1.5, nv), 0, 0.018)
-    if traits["length"] == "long":
-        # A longer nose throws a longer shadow on the upper lip and shades under its tip.
-        bu, bv = frame.fields(base)
-        relief -= 8 * bump(bu, 0, 0.10) * bump(bv, 0.012, 0.022)
-        relief += 5 * bump(tu, 0, 0.03) * bump(tv, -0.02, 0.05)
-    if traits["width"] == "wide":
-        for wing, outward in zip(NOSE_WINGS, (1, -1), strict=True):
-            wu, wv = frame.fields(points[wing])
-            relief -= 5 * bump(wu - outward * 0.022, 0, 0.016) * bump(wv, -0.01, 0.05)
-            relief += 4 * bump(wu + outward * 0.03, 0, 0.022) * bump(wv, -0.015, 0.035)
+    for trait in traits.items():
+        for spot in _SPOTS.get(trait, ()):
+            relief += spot.on(frame, points)
     return blur(relief, frame.px(0.006)) * (shaped.masks[Part.SKIN] + shaped.masks[Part.NOSE]).clip(0, 1)
 
 
@@ -177,7 +256,3 @@ def _ridge(frame: FaceFrame, points: NDArray[np.float32], root: NDArray[np.float
     ids = (168, 6, 197, 195, 5, 4, 2)
     local = frame.local(points[list(ids)], root)
     return np.interp(np.linspace(0, 1, 7), local[:, 1] / local[-1, 1], local[:, 0]).astype(np.float32)
-
-
-def _nostril(points: NDArray[np.float32], *ids: int) -> NDArray[np.float32]:
-    return points[list(ids)].mean(0)
