@@ -41,17 +41,17 @@ THICKNESS_SHARE = 0.7
 
 
 @dataclass(frozen=True)
-class Skull:
+class BareRadius:
     """Radius of a bare head in every direction, from vertices of its mesh."""
 
     places: Around
     tree: cKDTree
 
     @staticmethod
-    def of(axis: HeadAxis, vertices: Float[np.ndarray, "v 3"]) -> Skull:
+    def of(axis: HeadAxis, vertices: Float[np.ndarray, "v 3"]) -> BareRadius:
         """From vertices [v, 3] at rest."""
         places = axis.around(vertices)
-        return Skull(places, cKDTree(_features(places)))
+        return BareRadius(places, cKDTree(_features(places)))
 
     def radius(self, places: Around) -> Float64[np.ndarray, " n"]:
         """Radius [n] in the directions of places."""
@@ -60,7 +60,7 @@ class Skull:
 
 
 @dataclass(frozen=True)
-class Cover:
+class HeadCover:
     """The cover of one head, by rows of height.
 
     Attributes:
@@ -74,7 +74,7 @@ class Cover:
         both = np.asarray(np.isfinite(self.thickness).all(axis=0))
         return np.asarray(both[_row(heights)])
 
-    def radius(self, skull: Skull, places: Around) -> Float64[np.ndarray, " n"]:
+    def radius(self, skull: BareRadius, places: Around) -> Float64[np.ndarray, " n"]:
         """Radius [n] of the cover's surface at places behind the head: the skull's and a thickness that goes from one
         side's to the other's. What hangs below the nape falls straight from the widest place above it."""
         share = np.mod(places.azimuth, 2 * np.pi)  # π/2 at the left, 3π/2 at the right
@@ -92,7 +92,7 @@ class Cover:
         return radius
 
 
-def cover_of(skull: Skull, seen: Around) -> Cover:
+def cover_of(skull: BareRadius, seen: Around) -> HeadCover:
     """The cover that points at these places, all of them well seen, belong to."""
     rows = np.arange(LOWEST_M, CROWN_M + ROW_M, ROW_M)
     above = seen.radius - skull.radius(seen)
@@ -114,7 +114,7 @@ def cover_of(skull: Skull, seen: Around) -> Cover:
         if short[-3:].any():  # thin out towards the nape
             thin = np.clip((rows - NAPE_M) / 0.05, 0.1, 1)
             found *= np.where(rows < 0, thin, 1.0)
-    return Cover(found)
+    return HeadCover(found)
 
 
 def colors_behind(

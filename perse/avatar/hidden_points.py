@@ -54,7 +54,7 @@ MATCHED, CARRIED_BY = 500, 8
 
 
 @dataclass(frozen=True)
-class Look:
+class ShownPoints:
     """What the subjects of a category show of m points.
 
     Attributes:
@@ -67,7 +67,7 @@ class Look:
 
 
 @torch.no_grad()
-def waiting_changes(look: Look, *, seed: int = 0) -> Tensor:
+def waiting_changes(look: ShownPoints, *, seed: int = 0) -> Tensor:
     """What to add to the attributes [s, m, 14]: place, colour and least opacity of points that a subject hides.
 
     Points that the reference shows, or that nobody does, stay.

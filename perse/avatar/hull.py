@@ -53,7 +53,7 @@ COLOR_TOLERANCE = 0.10
 
 
 @dataclass(frozen=True)
-class Piece:
+class HullPart:
     """A part of one subject that stands off the head."""
 
     subject: int
@@ -85,16 +85,16 @@ class PhotoHull:
     likelihood: Float32[np.ndarray, "p v"]
 
 
-def standing_off(watched: WatchedFrames, categories: Sequence[int]) -> list[Piece]:
+def standing_off(watched: WatchedFrames, categories: Sequence[int]) -> list[HullPart]:
     """The pieces that are worth carving: the reference's, and those of each edit that it changes."""
-    pieces = [Piece(0, part) for part in SHELL_PARTS if (watched.parts[0] == part).any()]
+    pieces = [HullPart(0, part) for part in SHELL_PARTS if (watched.parts[0] == part).any()]
     for subject, category in enumerate(categories):
         parts = CATEGORY_PARTS[CATEGORIES[category]] if category >= 0 else ()
-        pieces += [Piece(subject, p) for p in parts if p in SHELL_PARTS and (watched.parts[subject] == p).any()]
+        pieces += [HullPart(subject, p) for p in parts if p in SHELL_PARTS and (watched.parts[subject] == p).any()]
     return pieces
 
 
-def carve(mesh: IdentityMesh, watched: WatchedFrames, pieces: Sequence[Piece], config: HullConfig) -> PhotoHull:
+def carve(mesh: IdentityMesh, watched: WatchedFrames, pieces: Sequence[HullPart], config: HullConfig) -> PhotoHull:
     """Carve all pieces."""
     masks = _grown(np.stack([watched.parts[piece.subject] == piece.part for piece in pieces]), OUTLINE_PX)
     coarse_m = COARSE_VOXELS * config.voxel_m

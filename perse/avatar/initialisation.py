@@ -19,7 +19,7 @@ from torch import Tensor
 
 from perse.attributes import CATEGORIES, Category, Part
 from perse.avatar.around import HeadAxis, within_reach
-from perse.avatar.backs import Backs, Seen, back_points
+from perse.avatar.backs import Backs, SeenFront, back_points
 from perse.avatar.body import BODY_PARTS, body_coverage, body_points
 from perse.avatar.canonical import COLOR, N_ATTRIBUTES, OPACITY, pack_attributes
 from perse.avatar.hull import SHELL_PARTS, HullConfig, carve, standing_off
@@ -122,7 +122,7 @@ def starting_points(
     front = StartingPoints(prior, attributes, layers, regions, edits, mesh)
     start = front
     if config.back_points:
-        shown = Seen(prior, layers, seen, present, len(watched.motion))
+        shown = SeenFront(prior, layers, seen, present, len(watched.motion))
         start = _closed(front, back_points(mesh, watched, shown, categories, config.back_points, rng))
     logger.info(
         "points: %d head, %d shell, %d body, %d behind", len(head), len(shell), len(body), len(start) - len(front)

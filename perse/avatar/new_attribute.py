@@ -18,7 +18,7 @@ from perse.avatar.added_parts import AttributeStart
 from perse.avatar.avatar import Avatar
 from perse.avatar.body import BODY_PARTS, body_coverage, body_points
 from perse.avatar.canonical import COLOR, N_ATTRIBUTES, OPACITY, CanonicalGaussians, pack_attributes
-from perse.avatar.hull import SHELL_PARTS, Piece, carve
+from perse.avatar.hull import SHELL_PARTS, HullPart, carve
 from perse.avatar.initialisation import SOLID_SHARE, StartConfig, changed_regions, logit_of
 from perse.avatar.observation import WatchedFrames, observe, watch
 from perse.avatar.points import IdentityMesh, MeshPrior, quaternions_facing, sample_triangles, spacing
@@ -101,7 +101,7 @@ def _fresh_points(
     parts = [part for part in CATEGORY_PARTS[category] if part in SHELL_PARTS and (watched.parts[1] == part).any()]
     if not parts or not config.shell_points:
         return nothing
-    hull = carve(mesh, watched, [Piece(1, parts[0])], config.watched.hull)
+    hull = carve(mesh, watched, [HullPart(1, parts[0])], config.watched.hull)
     if not hull.likelihood.any():
         return nothing
     picked, _ = sample_triangles(torch.from_numpy(hull.likelihood[0]), config.shell_points, rng)

@@ -36,7 +36,7 @@ from perse.attributes import CATEGORIES, Category
 from perse.avatar.added_parts import AddedPart, AttributeStart, joined, parts_in, set_gates, weights_of, without
 from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, N_ATTRIBUTES, OPACITY, QUAT, CanonicalGaussians
 from perse.avatar.decoder import Decoder, layers_flop
-from perse.avatar.hidden_points import Look, waiting_changes
+from perse.avatar.hidden_points import ShownPoints, waiting_changes
 from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
 from perse.avatar.motion import FrameMotion
 from perse.avatar.points import Layer, StartingPoints
@@ -324,7 +324,7 @@ class PartBases(Decoder):
             subjects = torch.nonzero(categories == k)[:, 0]
             if len(self.added) or not len(members) or not 2 <= len(subjects) <= self.directions.shape[-1]:
                 continue
-            look = Look(attributes[subjects][:, members].cpu(), before[members].cpu())
+            look = ShownPoints(attributes[subjects][:, members].cpu(), before[members].cpu())
             changes = waiting_changes(look).to(before) / self.units
             inverse = torch.linalg.pinv(weights[subjects, k], rtol=1e-4)  # [r, s]
             self.bases[k].add_((inverse @ changes.flatten(1)).unflatten(1, (len(members), N_ATTRIBUTES)))

@@ -39,7 +39,7 @@ SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Scene:
+class DrivingVideo:
     """A video, ready to be reenacted.
 
     Attributes:
@@ -76,7 +76,7 @@ class SceneMaker:
     def __init__(self, head: HeadModel, tracker: HeadTracker, videos: VideoTrackerConfig, size_px: int) -> None:
         self._tracker, self._videos, self._size_px = tracker, VideoTracker(videos, head), size_px
 
-    def make(self, path: Path, frames: int) -> Scene:
+    def make(self, path: Path, frames: int) -> DrivingVideo:
         """
         Args:
             frames: at most so many, spread evenly over the longest stretch in which the face is seen.
@@ -99,7 +99,7 @@ class SceneMaker:
         shot = Shot(
             numbers.astype(np.int32), tracked.head.frame(torch.from_numpy(numbers.astype(np.int64))), self._size_px
         )
-        return Scene(path.name, portrait, shot, truth)
+        return DrivingVideo(path.name, portrait, shot, truth)
 
     def _truth(
         self, tracked: TrackedVideo, numbers: Int[np.ndarray, " f"], pictures: Sequence[Pictures | None],
@@ -125,7 +125,7 @@ def crop_window(points_px: Float32[np.ndarray, "478 3"], portrait: TrackedPortra
     return float(left), float(top), scale * portrait.image.shape[1]
 
 
-def reenact(scene: Scene, animator: PortraitAnimator) -> UInt8[np.ndarray, "f s s 3"]:
+def reenact(scene: DrivingVideo, animator: PortraitAnimator) -> UInt8[np.ndarray, "f s s 3"]:
     """The scene, filmed by an animator: [f, s, s, 3].
 
     Raises:
@@ -134,12 +134,14 @@ def reenact(scene: Scene, animator: PortraitAnimator) -> UInt8[np.ndarray, "f s 
     return np.stack(list(animator.animate(scene.portrait, None, scene.shot).images))
 
 
-def first_frame_repeated(scene: Scene) -> UInt8[np.ndarray, "f s s 3"]:
+def first_frame_repeated(scene: DrivingVideo) -> UInt8[np.ndarray, "f s s 3"]:
     """What knowing nothing of motion gives."""
     return np.broadcast_to(scene.truth[:1], scene.truth.shape)
 
 
-def score(pictures: UInt8[np.ndarray, "f s s 3"], scene: Scene, learned: LearnedDistance | None) -> ReenactmentScores:
+def score(
+    pictures: UInt8[np.ndarray, "f s s 3"], scene: DrivingVideo, learned: LearnedDistance | None
+) -> ReenactmentScores:
     """Compare with the video, the first frame left out."""
     drawn, truth = pictures[1:], scene.truth[1:]
     similarity = structural_similarity(_unit(drawn), _unit(truth))
@@ -159,7 +161,7 @@ class FilmedSets:
         self._describe = describe
         self._pairs: dict[str, list[tuple[Features, Features]]] = {}
 
-    def add(self, scene: Scene, filmed: Mapping[str, Frames]) -> None:
+    def add(self, scene: DrivingVideo, filmed: Mapping[str, Frames]) -> None:
         """What the animators made of a scene, by their names; the first frame, which they were given, is left out."""
         real = self._describe(scene.truth[1:])
         for name, pictures in filmed.items():

@@ -14,7 +14,7 @@ from math import sqrt
 
 from perse.recipes.resources import WorkerPool
 from perse_ray.build.room import claim_of
-from perse_ray.runtime.claims import Claim, fits
+from perse_ray.runtime.claims import WorkerClaim, fits
 
 
 @dataclass(frozen=True)
@@ -79,5 +79,5 @@ def bound_s(stages: Sequence[BalancedStage], sizes: Mapping[str, int], rows: int
     return max(rows * stage.seconds / sizes[stage.name] for stage in stages)
 
 
-def _claims(stages: Sequence[BalancedStage], sizes: Mapping[str, int]) -> list[Claim]:
+def _claims(stages: Sequence[BalancedStage], sizes: Mapping[str, int]) -> list[WorkerClaim]:
     return [claim_of(stage.pool, stage.name, sizes[stage.name]) for stage in stages]

@@ -29,7 +29,7 @@ LITTER = ("checkpoints/ray-train-", "quarantine/attempts/")
 
 
 @dataclass(frozen=True)
-class Finding:
+class WorkspaceFinding:
     """Something that is not as it should be.
 
     Attributes:
@@ -47,15 +47,15 @@ class Finding:
         return f"{self.name} {self.what}{of}"
 
 
-def check(workspace: Workspace, depth: Depth) -> list[Finding]:
+def check(workspace: Workspace, depth: Depth) -> list[WorkspaceFinding]:
     """Everything that is wrong, each file once."""
-    found: dict[str, Finding] = {}
+    found: dict[str, WorkspaceFinding] = {}
     for finding in (*_marker(workspace), *_committed(workspace, depth), *_noted(workspace), *_loose(workspace, depth)):
         found.setdefault(finding.name, finding)
     return list(found.values())
 
 
-def repair(workspace: Workspace, depth: Depth) -> list[Finding]:
+def repair(workspace: Workspace, depth: Depth) -> list[WorkspaceFinding]:
     """Put right what `check` finds; returns what that was. The workspace must be locked."""
     found = check(workspace, depth)
     for finding in found:
@@ -67,7 +67,7 @@ def repair(workspace: Workspace, depth: Depth) -> list[Finding]:
     return found
 
 
-def mend_noted(workspace: Workspace) -> list[Finding]:
+def mend_noted(workspace: Workspace) -> list[WorkspaceFinding]:
     """The part of `repair` for what earlier runs stumbled over. Costs nothing where there was nothing."""
     found = list(_noted(workspace))
     for finding in found:
@@ -86,23 +86,23 @@ def sizes(workspace: Workspace) -> dict[str, tuple[int, int]]:
     return dict(sorted(found.items(), key=lambda item: -item[1][1]))
 
 
-def _marker(workspace: Workspace) -> Iterator[Finding]:
+def _marker(workspace: Workspace) -> Iterator[WorkspaceFinding]:
     problem = unreadable(workspace, MARKER)
     if problem:
-        yield Finding(MARKER, problem)
+        yield WorkspaceFinding(MARKER, problem)
 
 
-def _committed(workspace: Workspace, depth: Depth) -> Iterator[Finding]:
+def _committed(workspace: Workspace, depth: Depth) -> Iterator[WorkspaceFinding]:
     for stage in workspace.names("manifests", ".json"):
         manifest = _manifest(workspace, stage)
         if manifest is None:
-            yield Finding(f"manifests/{stage}.json", "is damaged")
+            yield WorkspaceFinding(f"manifests/{stage}.json", "is damaged")
             continue
         try:
             for name, reason in damaged(workspace, manifest, depth):
-                yield Finding(name, reason, stage)
+                yield WorkspaceFinding(name, reason, stage)
         except (TypeError, ValueError, AttributeError):
-            yield Finding(f"manifests/{stage}.json", "is damaged")
+            yield WorkspaceFinding(f"manifests/{stage}.json", "is damaged")
 
 
 def _manifest(workspace: Workspace, stage: str) -> Mapping[str, Any] | None:
@@ -113,7 +113,7 @@ def _manifest(workspace: Workspace, stage: str) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) and "inputs" in found else None
 
 
-def _noted(workspace: Workspace) -> Iterator[Finding]:
+def _noted(workspace: Workspace) -> Iterator[WorkspaceFinding]:
     """Files that a run could not read, and that cannot be read now either; with the small ones beside them, since what
     damages one file rarely stops there."""
     suspects: set[str] = set()
@@ -129,20 +129,20 @@ def _noted(workspace: Workspace) -> Iterator[Finding]:
     for name in sorted(suspects):
         problem = unreadable(workspace, name)
         if problem and workspace.has(name):
-            yield Finding(name, problem)
+            yield WorkspaceFinding(name, problem)
 
 
-def _loose(workspace: Workspace, depth: Depth) -> Iterator[Finding]:
+def _loose(workspace: Workspace, depth: Depth) -> Iterator[WorkspaceFinding]:
     """Files that no manifest names, and litter."""
     reads = SMALL + (LARGE if depth is Depth.ALL else ())
     for name, size in workspace.walk():
         if is_temporary(name):
-            yield Finding(name, "is left over from a write that was interrupted")
+            yield WorkspaceFinding(name, "is left over from a write that was interrupted")
         elif name.startswith(LITTER):
-            yield Finding("/".join(name.split("/")[:2]), "is left over from a run that was interrupted")
+            yield WorkspaceFinding("/".join(name.split("/")[:2]), "is left over from a run that was interrupted")
         elif name.startswith(SMALL + LARGE) and not size:
-            yield Finding(name, "is empty")
+            yield WorkspaceFinding(name, "is empty")
         elif name.startswith(reads) and (problem := unreadable(workspace, name)):
-            yield Finding(name, problem)
+            yield WorkspaceFinding(name, problem)
     for name, problem in broken_checkpoints(workspace, content=depth is Depth.ALL):
-        yield Finding(name, problem)
+        yield WorkspaceFinding(name, problem)

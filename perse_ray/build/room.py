@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from perse.recipes.resources import ClusterUse, WorkerPool
-from perse_ray.runtime.claims import Claim, fits, room_for
+from perse_ray.runtime.claims import WorkerClaim, fits, room_for
 
 Node = Mapping[str, float]
 """Resources of a node under Ray's names: CPU, GPU, memory in bytes."""
@@ -21,25 +21,25 @@ def equal_nodes(count: int, gpus: int, cpus: int | None = None, memory_gib: floa
     return [{"CPU": float(cores), "GPU": float(gpus), "memory": gib * 2**30}] * count
 
 
-def claim_of(pool: WorkerPool, what: str, count: int | None = None) -> Claim:
+def claim_of(pool: WorkerPool, what: str, count: int | None = None) -> WorkerClaim:
     """Room for so many of a pool's workers; for its smallest number by default."""
     workers = pool.workers[0] if count is None else count
-    return Claim(what=what, count=workers, cpus=pool.cpus, gpus=pool.gpus, memory_gib=pool.memory_gib)
+    return WorkerClaim(what=what, count=workers, cpus=pool.cpus, gpus=pool.gpus, memory_gib=pool.memory_gib)
 
 
-def synthesis_claims(cluster: ClusterUse) -> list[Claim]:
+def synthesis_claims(cluster: ClusterUse) -> list[WorkerClaim]:
     """Room that editors, screens and animators need at the same time."""
     pools = {"editors": cluster.edit, "screens": cluster.screen, "animators": cluster.animate}
     return [claim_of(pool, what) for what, pool in pools.items()]
 
 
-def training_claims(cluster: ClusterUse) -> list[Claim]:
+def training_claims(cluster: ClusterUse) -> list[WorkerClaim]:
     """Room that all training workers need at the same time; none where the driver trains."""
     count = cluster.train_workers_at_least or cluster.train_workers
     return [claim_of(cluster.train, "training workers", count)] if cluster.train_workers else []
 
 
-def finetuning_claims(cluster: ClusterUse) -> list[Claim]:
+def finetuning_claims(cluster: ClusterUse) -> list[WorkerClaim]:
     """Room that the training workers need together with the smallest pool of morph actors."""
     return [claim_of(cluster.morph, "morph actors"), *training_claims(cluster)]
 
@@ -53,7 +53,7 @@ def gpus_for_training(cluster: ClusterUse) -> int:
     return next(gpus for gpus in range(1, most + 1) if fits([{"GPU": 1.0, "CPU": 1e9, "memory": 1e18}] * gpus, claims))
 
 
-def held_workers(pool: WorkerPool, nodes: Sequence[Node], beside: Sequence[Claim] = ()) -> int:
+def held_workers(pool: WorkerPool, nodes: Sequence[Node], beside: Sequence[WorkerClaim] = ()) -> int:
     """As many of a pool's workers as nodes hold beside others, within its bounds; its smallest number even where there
     is no room for that."""
     low, high = pool.workers

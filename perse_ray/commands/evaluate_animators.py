@@ -28,7 +28,7 @@ from perse_ray.commands.command_line import parsed, recipe_of, run_command
 if TYPE_CHECKING:
     from perse.evaluation.learned_distance import LearnedDistance
     from perse.evaluation.metrics import SetDistances
-    from perse.evaluation.reenactment import FilmedSets, ReenactmentScores, Scene
+    from perse.evaluation.reenactment import DrivingVideo, FilmedSets, ReenactmentScores
     from perse.head import HeadModel
     from perse.shapes import Frames
     from perse.synthesis.seams import AnimatorConfig, PortraitAnimator
@@ -118,7 +118,7 @@ def table_lines(
     return lines
 
 
-def _filmed(scene: Scene, animators: dict[str, PortraitAnimator]) -> dict[str, Frames]:
+def _filmed(scene: DrivingVideo, animators: dict[str, PortraitAnimator]) -> dict[str, Frames]:
     """Pictures by animator; who cannot film the scene is left out with a line."""
     from perse.evaluation.reenactment import first_frame_repeated, reenact
 

@@ -11,7 +11,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class WorkerClaim:
     """Workers that must all have a place at the same time."""
 
     what: str
@@ -35,7 +35,7 @@ class Claim:
         return f"{self.count} {self.what} of {', '.join(parts)} each"
 
 
-def fits(nodes: Sequence[Mapping[str, float]], claims: Sequence[Claim]) -> bool:
+def fits(nodes: Sequence[Mapping[str, float]], claims: Sequence[WorkerClaim]) -> bool:
     """Whether empty nodes hold all claims, largest first, each on the first node with room."""
     free = [dict(node) for node in nodes]
     for claim in sorted(claims, key=lambda claim: (claim.gpus, claim.cpus), reverse=True):
@@ -51,7 +51,9 @@ def fits(nodes: Sequence[Mapping[str, float]], claims: Sequence[Claim]) -> bool:
     return True
 
 
-def room_for(nodes: Sequence[Mapping[str, float]], claim: Claim, beside: Sequence[Claim] = (), at_most: int = 1) -> int:
+def room_for(
+    nodes: Sequence[Mapping[str, float]], claim: WorkerClaim, beside: Sequence[WorkerClaim] = (), at_most: int = 1
+) -> int:
     """How many workers of a claim, whatever its count, empty nodes hold beside others.
 
     Args:

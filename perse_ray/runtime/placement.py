@@ -14,7 +14,7 @@ import ray
 from ray.autoscaler.sdk import request_resources
 
 from perse.errors import StageError
-from perse_ray.runtime.claims import Claim, fits
+from perse_ray.runtime.claims import WorkerClaim, fits
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _POLL_S = 1.0
 
 
 def await_room(
-    claims: Sequence[Claim], limit_s: float, nodes: Callable[[], list[dict[str, float]]] | None = None
+    claims: Sequence[WorkerClaim], limit_s: float, nodes: Callable[[], list[dict[str, float]]] | None = None
 ) -> None:
     """Wait until the cluster's nodes could hold all claims together, were they empty.
 
@@ -40,7 +40,7 @@ def await_room(
             _wait(claims, limit_s, look)
 
 
-def _wait(claims: Sequence[Claim], limit_s: float, look: Callable[[], list[dict[str, float]]]) -> None:
+def _wait(claims: Sequence[WorkerClaim], limit_s: float, look: Callable[[], list[dict[str, float]]]) -> None:
     begin = reminded = time.monotonic()
     while not fits(look(), claims):
         now = time.monotonic()
@@ -57,7 +57,7 @@ def _wait(claims: Sequence[Claim], limit_s: float, look: Callable[[], list[dict[
 
 
 @contextmanager
-def _asked_for(claims: Sequence[Claim]) -> Iterator[None]:
+def _asked_for(claims: Sequence[WorkerClaim]) -> Iterator[None]:
     """An autoscaler adds nodes for what somebody asks for, and nobody has asked yet. Without one nothing happens."""
     if not ray.is_initialized():
         yield

@@ -15,7 +15,7 @@ from typing import Any
 
 from perse.data.keys import content_key
 from perse_ray.rows.stage import Resources
-from perse_ray.runtime.claims import Claim
+from perse_ray.runtime.claims import WorkerClaim
 from perse_ray.runtime.placement import await_room
 from perse_ray.training.morph_work import TaskWorkConfig
 
@@ -45,10 +45,10 @@ class PoolSize:
     """How long one morph may take. A replica that exceeds it ends itself: those that wait behind go elsewhere."""
 
     @property
-    def smallest(self) -> Claim:
+    def smallest(self) -> WorkerClaim:
         """Room that the smallest number needs."""
         one = self.resources
-        return Claim(
+        return WorkerClaim(
             what="morph actors", count=self.actors[0], cpus=one.num_cpus, gpus=one.num_gpus, memory_gib=one.memory_gib
         )
 

@@ -17,7 +17,7 @@ Point = tuple[int, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Told:
+class NewLines:
     """What was written since the last reading.
 
     Attributes:
@@ -35,18 +35,18 @@ class Told:
 class Board:
     """The notes, in one process."""
 
-    _told: Told = field(default_factory=Told)
+    _told: NewLines = field(default_factory=NewLines)
     _lock: Any = field(default_factory=threading.Lock)
 
     def write(self, step: int, loss: float, points: list[Point]) -> None:
         """A step is finished; `points` are numbers of this one and of earlier ones."""
         with self._lock:
-            self._told = Told(step, loss, (*self._told.points, *points))
+            self._told = NewLines(step, loss, (*self._told.points, *points))
 
-    def read(self) -> Told:
+    def read(self) -> NewLines:
         """What is new."""
         with self._lock:
-            told, self._told = self._told, Told(self._told.step, self._told.loss)
+            told, self._told = self._told, NewLines(self._told.step, self._told.loss)
             return told
 
 
@@ -55,7 +55,7 @@ class ProgressBoard(Protocol):
 
     def write(self, step: int, loss: float, points: list[Point]) -> None: ...
 
-    def read(self) -> Told: ...
+    def read(self) -> NewLines: ...
 
 
 class RemoteBoard:
@@ -68,5 +68,5 @@ class RemoteBoard:
         """Does not wait: if the board is gone for a moment, some curve points are lost and nothing else."""
         self._actor.write.remote(step, loss, points)
 
-    def read(self) -> Told:
+    def read(self) -> NewLines:
         return ray.get(self._actor.read.remote(), timeout=30)  # type: ignore[no-any-return]

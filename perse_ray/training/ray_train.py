@@ -34,7 +34,7 @@ from perse.training.checkpoint import Checkpoint
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.stage_log import StageLog
 from perse_ray.rows.on_ray_data import limit_threads, readable
-from perse_ray.runtime.claims import Claim
+from perse_ray.runtime.claims import WorkerClaim
 from perse_ray.runtime.placement import await_room
 from perse_ray.runtime.progress import Progress
 from perse_ray.training.progress_board import Board, Point, ProgressBoard, RemoteBoard
@@ -202,7 +202,7 @@ def train(task: TrainTask, group: WorkerGroup, *, show: Callable[[str], None] | 
 def _fit(task: TrainTask, group: WorkerGroup, board: ProgressBoard) -> None:
     least = group.at_least or group.workers
     if group.workers:
-        workers = Claim(
+        workers = WorkerClaim(
             what="training workers",
             count=least,
             cpus=group.num_cpus,

@@ -11,7 +11,7 @@ from perse.attributes import Category
 from perse.avatar.around import Around, HeadAxis, within_reach
 from perse.avatar.body import relief_distance, relief_loss
 from perse.avatar.canonical import OPACITY
-from perse.avatar.covering import NAPE_M, Skull, colors_behind, cover_of
+from perse.avatar.covering import NAPE_M, BareRadius, colors_behind, cover_of
 from perse.avatar.points import Layer
 from perse.head import Joint
 
@@ -51,7 +51,7 @@ def _front(points: np.ndarray) -> Around:
 
 
 def test_hair_goes_around_as_thick_as_it_is_at_the_sides_down_to_the_nape() -> None:
-    skull = Skull.of(AXIS, _sphere(0.09))
+    skull = BareRadius.of(AXIS, _sphere(0.09))
     cover = cover_of(skull, _front(_sphere(0.11, lowest=-0.02)))
     heights = np.array([0.1, 0.05, 0.0, NAPE_M + 0.01, NAPE_M - 0.03])
     assert cover.continues(heights).tolist() == [True, True, True, True, False]
@@ -60,7 +60,7 @@ def test_hair_goes_around_as_thick_as_it_is_at_the_sides_down_to_the_nape() -> N
 
 
 def test_long_hair_hangs_down_the_back_as_far_as_at_the_sides() -> None:
-    skull = Skull.of(AXIS, _sphere(0.09))
+    skull = BareRadius.of(AXIS, _sphere(0.09))
     strands = AXIS.centre + np.array([[side * 0.1, y, 0.02 * k] for side in (-1, 1) for y in np.arange(-0.2, 0, 0.004)
                                       for k in range(-2, 3)])  # fmt: skip
     cover = cover_of(skull, _front(np.concatenate([_sphere(0.11, lowest=-0.02), strands])))
@@ -68,7 +68,7 @@ def test_long_hair_hangs_down_the_back_as_far_as_at_the_sides() -> None:
 
 
 def test_a_bald_head_stays_bald_behind() -> None:
-    skull = Skull.of(AXIS, _sphere(0.09))
+    skull = BareRadius.of(AXIS, _sphere(0.09))
     fringe = _sphere(0.1)
     fringe = fringe[(fringe[:, 1] < 0.03) & (fringe[:, 1] > 0)]
     cover = cover_of(skull, _front(fringe))

@@ -9,7 +9,7 @@ from torch import Tensor
 from perse.attributes import Category
 from perse.avatar import interpolate
 from perse.avatar.canonical import COLOR, MEAN, N_ATTRIBUTES, OPACITY
-from perse.avatar.hidden_points import HIDDEN, LEAST_LOGIT, SHOWN, Look, waiting_changes
+from perse.avatar.hidden_points import HIDDEN, LEAST_LOGIT, SHOWN, ShownPoints, waiting_changes
 from perse.avatar.part_bases import PartBases
 
 SHOWN_LOGIT, HIDDEN_LOGIT = 3.0, -9.0
@@ -21,7 +21,7 @@ def disc(count: int, height: float, draws: torch.Generator) -> Tensor:
     return torch.stack([radius * torch.cos(turn), torch.full_like(turn, height), radius * torch.sin(turn)], -1)
 
 
-def two_hats(flat: int = 300, tall: int = 400, stray: int = 3) -> Look:
+def two_hats(flat: int = 300, tall: int = 400, stray: int = 3) -> ShownPoints:
     """A flat red hat, a tall blue one, and points of skin that the tall one tints. The reference has the skin alone."""
     draws = torch.Generator().manual_seed(0)
     far = torch.tensor([0.0, -0.3, 0.0]) + 0.001 * torch.rand(stray, 3, generator=draws)
@@ -34,7 +34,7 @@ def two_hats(flat: int = 300, tall: int = 400, stray: int = 3) -> Look:
     both[0, :flat, COLOR] = torch.tensor([4.0, -4.0, -4.0])
     both[1, flat : flat + tall, COLOR] = torch.tensor([-4.0, -4.0, 4.0])
     both[1, flat + tall :, COLOR] = torch.tensor([-4.0, -4.0, 4.0])
-    return Look(both, reference)
+    return ShownPoints(both, reference)
 
 
 def test_each_hidden_point_waits_on_the_subjects_own_piece_in_its_colour() -> None:

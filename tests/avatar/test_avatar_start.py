@@ -12,7 +12,7 @@ from synthetic_avatar import START, started
 
 from perse.attributes import Category, Part
 from perse.avatar.canonical import OPACITY
-from perse.avatar.hull import HullConfig, Piece, _weigh, carve, standing_off
+from perse.avatar.hull import HullConfig, HullPart, _weigh, carve, standing_off
 from perse.avatar.initialisation import starting_points
 from perse.avatar.motion import Skeleton
 from perse.avatar.observation import observe, watch
@@ -98,7 +98,7 @@ def test_a_point_is_not_seen_where_the_recording_ended(watched) -> None:  # type
 def test_what_stands_off_is_the_references_hair_and_what_edits_put_on(watched, tiny_clips) -> None:  # type: ignore[no-untyped-def]
     categories = [-1 if category is None else category.index for _, category in tiny_clips]
     pieces = standing_off(watched[1], categories)
-    assert Piece(0, Part.HAIR) in pieces
+    assert HullPart(0, Part.HAIR) in pieces
     for row, (_, category) in enumerate(tiny_clips):
         parts = {piece.part for piece in pieces if piece.subject == row}
         expected = {Category.HAT: {Part.HEADWEAR, Part.HAIR}, Category.HAIR: {Part.HAIR}, Category.BEARD: {Part.BEARD}}
@@ -109,7 +109,7 @@ def test_hulls_lie_where_their_pieces_are(watched, tiny_clips) -> None:  # type:
     """The hat is a shell 2 to 5 cm off the skull, above y = 4.5 cm; the beard covers the chin."""
     mesh, frames = watched
     rows = {category: row for row, (_, category) in enumerate(tiny_clips)}
-    pieces = [Piece(rows[Category.HAT], Part.HEADWEAR), Piece(rows[Category.BEARD], Part.BEARD)]
+    pieces = [HullPart(rows[Category.HAT], Part.HEADWEAR), HullPart(rows[Category.BEARD], Part.BEARD)]
     hull = carve(mesh, frames, pieces, HullConfig(voxel_m=0.008))
     hat, beard = (
         (hull.centres * weight[:, None]).sum(0) / weight.sum() for weight in torch.from_numpy(hull.likelihood)
@@ -122,7 +122,7 @@ def test_hulls_lie_where_their_pieces_are(watched, tiny_clips) -> None:  # type:
 def test_pieces_do_not_see_each_other(watched, tiny_clips) -> None:  # type: ignore[no-untyped-def]
     mesh, frames = watched
     rows = {category: row for row, (_, category) in enumerate(tiny_clips)}
-    pieces = [Piece(0, Part.HAIR), Piece(rows[Category.HAT], Part.HEADWEAR)]
+    pieces = [HullPart(0, Part.HAIR), HullPart(rows[Category.HAT], Part.HEADWEAR)]
     config = HullConfig(voxel_m=0.012)
     both, alone = carve(mesh, frames, pieces, config), carve(mesh, frames, pieces[1:], config)
     assert (both.likelihood[1] > 0).sum() == (alone.likelihood[0] > 0).sum()

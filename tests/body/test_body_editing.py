@@ -17,7 +17,7 @@ from perse.body.animation.motions import Filmed
 from perse.body.avatar import OffsetConfig, start_avatar
 from perse.body.avatar.learned_edit import LearnedEdit
 from perse.body.editing import body_prompts, edit_person
-from perse.body.editing.edited import Piece, with_piece
+from perse.body.editing.edited import WornPiece, with_piece
 from perse.body.editing.head_frame import similarity
 from perse.body.editing.worn import added_points, farthest_points, sticks_out
 from perse.body.fitting.fill import alike
@@ -110,11 +110,11 @@ def test_the_similarity_is_found_again() -> None:
     assert np.allclose(frame.to_head(frame.to_body(points)), points)
 
 
-def square() -> Piece:
+def square() -> WornPiece:
     skinning = torch.zeros(4, 55)
     skinning[:, 15] = 1
     points = torch.tensor([[-0.2, 0.1, 0.2], [0.2, 0.1, 0.2], [0.2, 0.4, 0.2], [-0.2, 0.4, 0.2]])
-    return Piece(points, torch.tensor([[0, 1, 2], [0, 2, 3]]), torch.tensor([[1.0, 0, 0]]).expand(4, 3), skinning)
+    return WornPiece(points, torch.tensor([[0, 1, 2], [0, 2, 3]]), torch.tensor([[1.0, 0, 0]]).expand(4, 3), skinning)
 
 
 def test_what_is_put_on_is_drawn_and_moves_with_its_joint(dressed: DressedPerson) -> None:

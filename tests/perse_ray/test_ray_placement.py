@@ -11,7 +11,7 @@ from perse.recipes import recipe_named
 from perse.recipes.resources import WorkerPool
 from perse_ray.build.balance import BalancedStage, balanced, bound_s
 from perse_ray.build.room import equal_nodes, morph_actors
-from perse_ray.runtime.claims import Claim, fits, room_for
+from perse_ray.runtime.claims import WorkerClaim, fits, room_for
 from perse_ray.runtime.placement import await_room
 
 GIB = float(2**30)
@@ -21,8 +21,8 @@ def nodes(count: int, cpus: float = 16, gpus: float = 8, memory_gib: float = 512
     return [{"CPU": cpus, "GPU": gpus, "memory": memory_gib * GIB}] * count
 
 
-TRAINERS = Claim(what="trainers", count=8, cpus=1, gpus=0.75, memory_gib=8)
-MORPHERS = Claim(what="morph actors", count=8, cpus=1, gpus=0.25, memory_gib=8)
+TRAINERS = WorkerClaim(what="trainers", count=8, cpus=1, gpus=0.75, memory_gib=8)
+MORPHERS = WorkerClaim(what="morph actors", count=8, cpus=1, gpus=0.25, memory_gib=8)
 
 
 def test_claims_fit_only_if_all_have_a_place_at_the_same_time() -> None:
@@ -32,7 +32,7 @@ def test_claims_fit_only_if_all_have_a_place_at_the_same_time() -> None:
 
 
 def test_a_worker_needs_one_node_that_holds_it_whole() -> None:
-    wide = Claim(what="editors", count=1, cpus=4, gpus=1, memory_gib=64)
+    wide = WorkerClaim(what="editors", count=1, cpus=4, gpus=1, memory_gib=64)
     assert not fits(nodes(8, memory_gib=32), [wide]), "eight halves are no whole"
     assert fits([*nodes(8, memory_gib=32), *nodes(1)], [wide])
 

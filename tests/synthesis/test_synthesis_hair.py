@@ -17,11 +17,11 @@ from perse.synthesis.procedural.attachments.hair_curtain import CurtainShape
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
 from perse.synthesis.procedural.attachments.hair_styles import (
     HAIR_STYLES,
-    Curtain,
+    CurtainStyle,
     Fringe,
     HairStyle,
     Roots,
-    Strands,
+    StrandStyle,
 )
 from perse.synthesis.procedural.attachments.hair_textures import StrandLook
 from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
@@ -46,11 +46,11 @@ PIXIE = HairStyle(
     {
         "": (
             Roots(),
-            Curtain(shape=CurtainShape(fall=0.03, end_lift=0.007, framing=0.9)),
+            CurtainStyle(shape=CurtainShape(fall=0.03, end_lift=0.007, framing=0.9)),
             Fringe(),
         )
     },
-    {"straight": Strands(look=StrandLook(columns=1024, clumps=50, tip_raggedness=0.3))},
+    {"straight": StrandStyle(look=StrandLook(columns=1024, clumps=50, tip_raggedness=0.3))},
 )
 
 

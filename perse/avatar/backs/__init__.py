@@ -15,19 +15,19 @@ import torch
 from perse.attributes import CATEGORIES
 from perse.avatar.backs.body import body_back
 from perse.avatar.backs.head import head_back
-from perse.avatar.backs.records import Backs, Seen
+from perse.avatar.backs.records import Backs, SeenFront
 from perse.avatar.canonical import N_ATTRIBUTES
 from perse.avatar.observation import WatchedFrames
 from perse.avatar.points import IdentityMesh, MeshPrior
 
-__all__ = ["Backs", "Seen", "back_points"]
+__all__ = ["Backs", "SeenFront", "back_points"]
 
 HEAD_SHARE = 0.5
 """Of the points; the others are the body's."""
 
 
 def back_points(
-    mesh: IdentityMesh, watched: WatchedFrames, seen: Seen, categories: Sequence[int], count: int,
+    mesh: IdentityMesh, watched: WatchedFrames, seen: SeenFront, categories: Sequence[int], count: int,
     rng: np.random.Generator,
 ) -> Backs:  # fmt: skip
     """About `count` points behind head and body.

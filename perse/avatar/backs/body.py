@@ -12,7 +12,7 @@ from torch import Tensor
 
 from perse.attributes import Category, Part
 from perse.avatar.backs.joining import WIDTH, joined, looks_of
-from perse.avatar.backs.records import Backs, Look, Seen
+from perse.avatar.backs.records import Backs, SeenFront, SubjectBack
 from perse.avatar.backs.silhouettes import inside_m
 from perse.avatar.observation import WatchedFrames
 from perse.avatar.points import IdentityMesh, Layer, MeshPrior
@@ -35,7 +35,7 @@ CLEARANCE_M = 0.006
 
 
 def body_back(
-    mesh: IdentityMesh, watched: WatchedFrames, seen: Seen, categories: Sequence[int], count: int, seed: int
+    mesh: IdentityMesh, watched: WatchedFrames, seen: SeenFront, categories: Sequence[int], count: int, seed: int
 ) -> Backs | None:
     """Some of the body's points once more, further along their camera rays: whatever hides there in front of them
     hides them too. The back is as deep as the silhouette is wide there, like a cushion, and ends before its outline."""
@@ -63,9 +63,9 @@ def body_back(
     across = np.clip((rest[chosen, 0] - middle) / half, -1, 1)
     outer = middle + half * np.sign(across + 1e-9) * (0.35 + 0.6 * np.abs(across))  # no tie and no zip at the back
 
-    def look(subject: int) -> Look:
+    def look(subject: int) -> SubjectBack:
         there = seen.present[subject][chosen] & (insides[subject][picked] > least)
-        return Look(means, _garment(seen, subject, body, chosen, outer), there)
+        return SubjectBack(means, _garment(seen, subject, body, chosen, outer), there)
 
     walls = rays * np.sqrt(1 - flat**2)[:, None]
     walls[:, 0] += np.sign(across) * flat
@@ -95,7 +95,7 @@ def _rays(camera: Camera, points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndar
 
 
 def _garment(
-    seen: Seen,
+    seen: SeenFront,
     subject: int,
     body: Int64[np.ndarray, " m"],
     chosen: Int64[np.ndarray, " c"],

@@ -11,9 +11,9 @@ import torch
 from perse.attributes import CATEGORIES, CATEGORY_PARTS, Part
 from perse.avatar.around import CROWN_M, SKULL_RADIUS_M, Around, HeadAxis
 from perse.avatar.backs.joining import WIDTH, joined, looks_of
-from perse.avatar.backs.records import Backs, Look, Seen
+from perse.avatar.backs.records import Backs, SeenFront, SubjectBack
 from perse.avatar.backs.silhouettes import clearance
-from perse.avatar.covering import LOWEST_M, Cover, Skull, colors_behind, cover_of
+from perse.avatar.covering import LOWEST_M, BareRadius, HeadCover, colors_behind, cover_of
 from perse.avatar.observation import WatchedFrames
 from perse.avatar.points import IdentityMesh
 
@@ -37,21 +37,23 @@ HAIR_OUTLINE_SIZES = 2.5
 
 
 def head_back(
-    mesh: IdentityMesh, watched: WatchedFrames, seen: Seen, categories: Sequence[int], count: int, seed: int
+    mesh: IdentityMesh, watched: WatchedFrames, seen: SeenFront, categories: Sequence[int], count: int, seed: int
 ) -> Backs | None:
     """The cover of the head, continued around it, and sunk where it would stick out of a silhouette."""
     axis = HeadAxis.of(mesh.joints)
-    skull = Skull.of(axis, mesh.at_vertices.rest.numpy())
+    skull = BareRadius.of(axis, mesh.at_vertices.rest.numpy())
     places, spacing = _behind(count)
     well = seen.observation.seen >= SEEN_SHARE * seen.n_frames
     around = axis.around(seen.prior.rest.numpy())
     front = np.abs(around.azimuth) < np.radians(115)
 
-    def look(subject: int) -> Look:
+    def look(subject: int) -> SubjectBack:
         own = seen.present[subject] & np.isin(seen.observation.parts[subject], COVER_PARTS) & well & front
-        cover = cover_of(skull, around[own]) if own.any() else Cover(np.full((2, 1), np.nan))
+        cover = cover_of(skull, around[own]) if own.any() else HeadCover(np.full((2, 1), np.nan))
         if not own.any():
-            return Look(axis.points(places), np.zeros((len(places), 3), np.float32), np.zeros(len(places), np.bool_))
+            return SubjectBack(
+                axis.points(places), np.zeros((len(places), 3), np.float32), np.zeros(len(places), np.bool_)
+            )
         surface = Around(places.azimuth, places.height, cover.radius(skull, places) - SUNK_M)
         wanted = HAIR_OUTLINE_SIZES * WIDTH * spacing
         for _ in range(2):
@@ -59,7 +61,7 @@ def head_back(
             surface = replace(surface, radius=surface.radius - np.clip(missing, 0, DEEPEST_M))
         clear = clearance(mesh, watched, subject, axis.points(surface)) > 0.5 * wanted
         colors = colors_behind(places, around[own], seen.observation.colors[subject][own], np.random.default_rng(seed))
-        return Look(axis.points(surface), colors, cover.continues(places.height) & clear)
+        return SubjectBack(axis.points(surface), colors, cover.continues(places.height) & clear)
 
     looks = looks_of(look, categories, COVERING)
     outwards = torch.from_numpy(axis.outwards(places)).float()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from perse.attributes import CATEGORIES, Category
-from perse.avatar.backs.records import Backs, Look
+from perse.avatar.backs.records import Backs, SubjectBack
 from perse.avatar.canonical import pack_attributes
 from perse.avatar.points import MeshPrior, quaternions_facing
 
@@ -20,7 +20,9 @@ WIDTH, FLATNESS = 0.65, 0.3
 """Size of a Gaussian along the surface, as a share of the points' distance, and across it, as a share of that."""
 
 
-def looks_of(look: Callable[[int], Look], categories: Sequence[int], changing: Sequence[Category]) -> list[Look]:
+def looks_of(
+    look: Callable[[int], SubjectBack], categories: Sequence[int], changing: Sequence[Category]
+) -> list[SubjectBack]:
     """Every subject's look: the reference's, but for subjects of the categories that change it."""
     rows = {category.index for category in changing}
     reference = look(0)
@@ -28,8 +30,8 @@ def looks_of(look: Callable[[int], Look], categories: Sequence[int], changing: S
 
 
 def joined(
-    looks: Sequence[Look], categories: Sequence[int], changing: Sequence[Category], normals: Tensor, spacing: float,
-    prior: Callable[[Tensor, Tensor], MeshPrior], rows: Tensor | None = None,
+    looks: Sequence[SubjectBack], categories: Sequence[int], changing: Sequence[Category], normals: Tensor,
+    spacing: float, prior: Callable[[Tensor, Tensor], MeshPrior], rows: Tensor | None = None,
 ) -> Backs | None:  # fmt: skip
     """Looks of all subjects as attributes of the reference and differences from them; points that nobody shows are
     left out."""
@@ -55,7 +57,7 @@ def joined(
     return Backs(prior(base[:, :3], index if rows is None else rows[index]), base, regions, edits)
 
 
-def _packed(look: Look, normals: Tensor, spacing: float) -> Tensor:
+def _packed(look: SubjectBack, normals: Tensor, spacing: float) -> Tensor:
     means = torch.from_numpy(look.means).float()
     size = WIDTH * spacing * torch.tensor([1.0, 1.0, FLATNESS])
     opacity = torch.from_numpy(np.where(look.present, OPAQUE, GONE)).float()

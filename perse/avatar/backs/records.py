@@ -13,7 +13,7 @@ from perse.avatar.points import MeshPrior
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenFront:
     """What the front's points look like in the clips.
 
     Attributes:
@@ -46,7 +46,7 @@ class Backs:
 
 
 @dataclass(frozen=True)
-class Look:
+class SubjectBack:
     """One subject's back: means [n, 3] metres, colors [n, 3] in [0, 1], present [n]."""
 
     means: Float64[np.ndarray, "n 3"]

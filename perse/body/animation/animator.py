@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from perse.body.animation.clip import BodyClip, clip_of
-from perse.body.animation.drawing import BodyFrame, draw_person
+from perse.body.animation.drawing import DrawnBody, draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.motions import Filmed, performed
 from perse.body.animation.studio_camera import whole_person
@@ -109,7 +109,7 @@ def drifted(person: DressedPerson, drift: Drift) -> DressedPerson:
     return replace(person, photograph=photograph)
 
 
-def _tinted(frame: BodyFrame, drift: Drift) -> BodyFrame:
+def _tinted(frame: DrawnBody, drift: Drift) -> DrawnBody:
     if not any(drift.tint):
         return frame
     shift = 255 * np.array(drift.tint, np.float32) * (frame.alpha[..., None] / np.float32(255))

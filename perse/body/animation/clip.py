@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perse.body.animation.drawing import BodyFrame
+from perse.body.animation.drawing import DrawnBody
 from perse.body.model import BodyParameters
 from perse.errors import DamagedFile
 from perse.geometry import Camera
@@ -75,7 +75,7 @@ class BodyClip:
             raise DamagedFile(f"a clip of body frames is damaged ({error}); run the same command again") from None
 
 
-def clip_of(frames: list[BodyFrame], motion: BodyParameters, camera: Camera) -> BodyClip:
+def clip_of(frames: list[DrawnBody], motion: BodyParameters, camera: Camera) -> BodyClip:
     """Drawn frames and the motion that they show."""
     return BodyClip(
         image=np.stack([one.image for one in frames]),
@@ -97,7 +97,7 @@ SEAM_M = 0.02
 SEAM_PX = 2
 
 
-def seams_of(frame: BodyFrame, camera: Camera) -> NDArray[np.bool_]:
+def seams_of(frame: DrawnBody, camera: Camera) -> NDArray[np.bool_]:
     """Where one part of the body ends before another [h, w]: Sobel of the position map > 2 cm, dilated."""
     import cv2
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from perse.body.animation.animator import studio_camera
 from perse.body.animation.clip import BodyClip, clip_of
-from perse.body.animation.drawing import BodyFrame, draw_person
+from perse.body.animation.drawing import DrawnBody, draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.motions import Filmed, performed
 from perse.body.animation.skeleton_pictures import skeleton_pictures
@@ -68,7 +68,7 @@ class DiffusionBodyAnimator:
         return clip_of(frames, motion, camera)
 
 
-def _with_pixels(frame: BodyFrame, picture: np.ndarray) -> BodyFrame:  # type: ignore[type-arg]
+def _with_pixels(frame: DrawnBody, picture: np.ndarray) -> DrawnBody:  # type: ignore[type-arg]
     """A frame with a picture's pixels, on white outside of its silhouette."""
     height, width = frame.alpha.shape
     small = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.float32)

@@ -20,7 +20,7 @@ SUPERSAMPLING = 2
 
 
 @dataclass(frozen=True)
-class BodyFrame:
+class DrawnBody:
     """One picture of a body, on white, with what a renderer knows besides.
 
     Attributes:
@@ -40,7 +40,7 @@ class BodyFrame:
     hands: NDArray[np.bool_]
 
 
-def draw_person(person: DressedPerson, points: Tensor, camera: Camera) -> BodyFrame:
+def draw_person(person: DressedPerson, points: Tensor, camera: Camera) -> DrawnBody:
     """A frame of posed points [n, 3]."""
     large = camera.resized(camera.width * SUPERSAMPLING, camera.height * SUPERSAMPLING)
     faces = person.fine.faces.astype(np.int32)
@@ -59,7 +59,7 @@ def draw_person(person: DressedPerson, points: Tensor, camera: Camera) -> BodyFr
     normal = values[row, column, 6:9]
     normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
     corner = _strongest_corner(fragments, faces, row, column)
-    return BodyFrame(
+    return DrawnBody(
         image=np.round(255 * np.clip(image, 0, 1)).astype(np.uint8),
         alpha=np.round(255 * alpha).astype(np.uint8),
         depth=np.where(shown, fragments.depth[row, column], 0).astype(np.float32),

@@ -6,7 +6,7 @@ from perse.attributes import Category
 from perse.body.editing.edited import EditedPerson
 from perse.body.editing.garments import wear_garment
 from perse.body.editing.worn import HEAD_CATEGORIES, edit_head
-from perse.body.fitting.face import FoundFace
+from perse.body.fitting.face import TrackedFace
 from perse.body.fitting.person import FittedPerson
 from perse.data import AttributePrompt
 from perse.errors import PromptError
@@ -15,7 +15,7 @@ BODY_CATEGORIES: tuple[Category, ...] = (Category.CLOTHES, *HEAD_CATEGORIES)
 """What makes sense where a face is a few dozen pixels wide."""
 
 
-def edit_person(person: FittedPerson, face: FoundFace | None, prompt: AttributePrompt) -> EditedPerson:
+def edit_person(person: FittedPerson, face: TrackedFace | None, prompt: AttributePrompt) -> EditedPerson:
     """The person with the prompt's attribute.
 
     Args:

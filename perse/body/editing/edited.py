@@ -16,7 +16,7 @@ from perse.data import AttributePrompt
 
 
 @dataclass(frozen=True)
-class Piece:
+class WornPiece:
     """A thing that is put on: a coloured mesh that moves with some joints.
 
     Attributes:
@@ -71,7 +71,7 @@ class EditedPerson:
     picture: NDArray[np.uint8]
 
 
-def with_piece(person: DressedPerson, piece: Piece, cover: int) -> DressedPerson:
+def with_piece(person: DressedPerson, piece: WornPiece, cover: int) -> DressedPerson:
     """The surface with a piece on it.
 
     Args:

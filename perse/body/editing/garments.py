@@ -41,7 +41,7 @@ UPPER_BODY = (BodyRegion.TORSO, BodyRegion.UPPER_ARM, BodyRegion.FOREARM, BodyRe
 
 
 @dataclass(frozen=True)
-class Cut:
+class GarmentKind:
     """A kind of garment.
 
     Attributes:
@@ -60,11 +60,11 @@ class Cut:
 
 
 CUTS = {
-    "t-shirt": Cut(sleeve=0.33, neck=0.0, off_m=0.010, more_m=0.0),
-    "shirt": Cut(sleeve=0.97, neck=0.25, off_m=0.009, more_m=0.0, open_m=0.03),
-    "hoodie": Cut(sleeve=0.97, neck=0.35, off_m=0.016, more_m=0.008),
-    "turtleneck": Cut(sleeve=0.97, neck=0.75, off_m=0.008, more_m=0.0),
-    "suit": Cut(sleeve=0.95, neck=0.15, off_m=0.013, more_m=0.006, open_m=0.26),
+    "t-shirt": GarmentKind(sleeve=0.33, neck=0.0, off_m=0.010, more_m=0.0),
+    "shirt": GarmentKind(sleeve=0.97, neck=0.25, off_m=0.009, more_m=0.0, open_m=0.03),
+    "hoodie": GarmentKind(sleeve=0.97, neck=0.35, off_m=0.016, more_m=0.008),
+    "turtleneck": GarmentKind(sleeve=0.97, neck=0.75, off_m=0.008, more_m=0.0),
+    "suit": GarmentKind(sleeve=0.95, neck=0.15, off_m=0.013, more_m=0.006, open_m=0.26),
 }
 VEE_M = 0.11
 """Depth of a v-neck."""
@@ -169,7 +169,7 @@ class _Surface:
             down_m=torch.where(limb, down, joints[BodyJoint.NECK, 1] - points[:, 1]), joints=joints,
         )  # fmt: skip
 
-    def covered(self, cut: Cut) -> Tensor:
+    def covered(self, cut: GarmentKind) -> Tensor:
         """[n] bool: what the garment lies on, but for its opening."""
         limb = torch.isin(self.region, torch.tensor([int(BodyRegion.UPPER_ARM), int(BodyRegion.FOREARM)]))
         neck = self.region == BodyRegion.NECK

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from perse.attributes import Category, Part
 from perse.avatar.points import sample_triangles, spacing
-from perse.body.editing.edited import AddedPoints, EditedPerson, Piece, no_points, with_piece
+from perse.body.editing.edited import AddedPoints, EditedPerson, WornPiece, no_points, with_piece
 from perse.body.editing.head_frame import HeadFrame, head_frame
-from perse.body.fitting.face import FoundFace
+from perse.body.fitting.face import TrackedFace
 from perse.body.fitting.fill import fill_colors
 from perse.body.fitting.person import FittedPerson, sampled
 from perse.body.model import BodyJoint, shaped_body
@@ -61,7 +61,7 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 
-def edit_head(person: FittedPerson, face: FoundFace, prompt: AttributePrompt) -> EditedPerson:
+def edit_head(person: FittedPerson, face: TrackedFace, prompt: AttributePrompt) -> EditedPerson:
     """The person with the prompt's attribute on or at the head.
 
     Raises:
@@ -109,7 +109,7 @@ def edit_head(person: FittedPerson, face: FoundFace, prompt: AttributePrompt) ->
     return EditedPerson(prompt, changed_person, changed, colors, added, picture)
 
 
-def pasted(photograph: Image, crop: Image, mask: NDArray[np.uint8], face: FoundFace) -> Image:
+def pasted(photograph: Image, crop: Image, mask: NDArray[np.uint8], face: TrackedFace) -> Image:
     """The photograph with the crop where a mask of the crop says so."""
     height, width = photograph.shape[:2]
     back = np.array([[1 / face.scale, 0, face.left], [0, 1 / face.scale, face.top]], np.float64)
@@ -125,7 +125,7 @@ def pasted(photograph: Image, crop: Image, mask: NDArray[np.uint8], face: FoundF
     return np.round((1 - share) * photograph + share * placed[..., :3]).clip(0, 255).astype(np.uint8)
 
 
-def _painted(person: FittedPerson, edited: EditedPortrait, face: FoundFace) -> Tensor:
+def _painted(person: FittedPerson, edited: EditedPortrait, face: TrackedFace) -> Tensor:
     """[n] bool: points of the head that show what the editor has painted."""
     dressed = person.dressed
     crop = face.in_crop(dressed.photo_px.numpy())
@@ -135,7 +135,7 @@ def _painted(person: FittedPerson, edited: EditedPortrait, face: FoundFace) -> T
     return torch.from_numpy(share > PAINTED) & (dressed.seen > 0) & head
 
 
-def _gone(person: FittedPerson, edited: EditedPortrait, face: FoundFace) -> Tensor:
+def _gone(person: FittedPerson, edited: EditedPortrait, face: TrackedFace) -> Tensor:
     """[n] bool: hair that is still there on the body where the editor has painted what lies behind it."""
     ground = edited.masks if edited.underlay is None else edited.underlay.masks
     dressed = person.dressed
@@ -156,7 +156,7 @@ def _lying_down(person: FittedPerson, prompt: AttributePrompt, frame: HeadFrame,
     return torch.zeros_like(hair)
 
 
-def sticks_out(points: Tensor, piece: Piece, centre: Floats) -> Tensor:
+def sticks_out(points: Tensor, piece: WornPiece, centre: Floats) -> Tensor:
     """[n] bool: points that stand further from the head's centre than a piece does in the same direction."""
     away, around = points.numpy() - centre, piece.points[piece.faces.unique()].numpy() - centre
     radius, inner = (np.linalg.norm(one, axis=-1) for one in (away, around))
@@ -166,7 +166,7 @@ def sticks_out(points: Tensor, piece: Piece, centre: Floats) -> Tensor:
     return torch.from_numpy(radius > nearest)
 
 
-def _piece(item: Attachment, frame: HeadFrame, light: Light, body: Tensor, skinning: Tensor) -> Piece:
+def _piece(item: Attachment, frame: HeadFrame, light: Light, body: Tensor, skinning: Tensor) -> WornPiece:
     """An attachment on the body, its texture and light at its vertices."""
     points = frame.to_body(item.vertices)
     texture = item.texture.astype(np.float32) / np.float32(255)
@@ -183,16 +183,16 @@ def _piece(item: Attachment, frame: HeadFrame, light: Light, body: Tensor, skinn
     rigid[:, BodyJoint.HEAD] = 1
     near = skinning[torch.from_numpy(cKDTree(body.numpy()).query(points)[1])].numpy()
     share = item.head_weight[:, None]
-    return Piece(
+    return WornPiece(
         points=_tensor(points), faces=torch.from_numpy(item.faces[opaque].astype(np.int64)),
         colors=_tensor(lit.clip(0, 1)), skinning=_tensor(share * rigid + (1 - share) * near),
     )  # fmt: skip
 
 
-def _joined(pieces: Sequence[Piece]) -> Piece:
+def _joined(pieces: Sequence[WornPiece]) -> WornPiece:
     """Several as one."""
     first = np.cumsum([0, *(len(one.points) for one in pieces[:-1])])
-    return Piece(
+    return WornPiece(
         torch.cat([one.points for one in pieces]),
         torch.cat([one.faces + int(start) for one, start in zip(pieces, first, strict=True)]),
         torch.cat([one.colors for one in pieces]),
@@ -200,7 +200,7 @@ def _joined(pieces: Sequence[Piece]) -> Piece:
     )
 
 
-def added_points(piece: Piece, count: int, seed: int) -> AddedPoints:
+def added_points(piece: WornPiece, count: int, seed: int) -> AddedPoints:
     """So many points, spread evenly over a piece, as far below its surface as a body's own points."""
     corners = piece.points[piece.faces]
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1)

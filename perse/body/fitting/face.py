@@ -21,7 +21,7 @@ WINDOW_WIDTHS = 4.5
 
 
 @dataclass(frozen=True)
-class FoundFace:
+class TrackedFace:
     """A tracked face.
 
     Attributes:
@@ -39,7 +39,7 @@ class FoundFace:
     scale: float
 
     @classmethod
-    def of(cls, portrait: TrackedPortrait, left: float, top: float, scale: float) -> FoundFace:
+    def of(cls, portrait: TrackedPortrait, left: float, top: float, scale: float) -> TrackedFace:
         """A tracked crop at its place."""
         landmarks = portrait.landmarks_px[:, :2] / scale + np.array([left, top], np.float32)
         hair = portrait.masks[Part.HAIR] + portrait.masks[Part.HEADWEAR]
@@ -57,7 +57,7 @@ def face_size(found: FoundPerson) -> float:
     return max(ears, 2.2 * eyes, 8.0)
 
 
-def track_face(image: NDArray[np.uint8], found: FoundPerson) -> FoundFace | str:
+def track_face(image: NDArray[np.uint8], found: FoundPerson) -> TrackedFace | str:
     """The face, or why it could not be tracked."""
     half = WINDOW_WIDTHS / 2 * face_size(found)
     middle = found.landmarks_px[0]
@@ -72,4 +72,4 @@ def track_face(image: NDArray[np.uint8], found: FoundPerson) -> FoundFace | str:
         log.info("the face is not tracked: %s", error)
         return str(error)
     crop = located.crop
-    return FoundFace.of(portrait, crop.left + left, crop.top + top, crop.scale)
+    return TrackedFace.of(portrait, crop.left + left, crop.top + top, crop.scale)

@@ -15,7 +15,7 @@ from perse.body.animation.drawing import draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.visibility import seen_in
 from perse.body.fitting.covering import nearest_labels, vertex_covers
-from perse.body.fitting.face import FoundFace, face_size, track_face
+from perse.body.fitting.face import TrackedFace, face_size, track_face
 from perse.body.fitting.fill import LEAST, alike, fill_colors
 from perse.body.fitting.fit import BodyFit, BodyFitConfig, fit_body, tall_px
 from perse.body.fitting.found import FoundPerson, find_person
@@ -90,7 +90,7 @@ class FittedPerson:
     parts: NDArray[np.uint8]
     rms_px: float
     guessed: tuple[str, ...]
-    face: FoundFace | None = None
+    face: TrackedFace | None = None
 
 
 def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person: int | None = None) -> FittedPerson:
@@ -109,14 +109,14 @@ def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person
     face = track_face(image, found)
     guessed: tuple[str, ...] = ("face shape",)
     offsets, face_px = torch.zeros_like(model.template), None
-    if isinstance(face, FoundFace):
+    if isinstance(face, TrackedFace):
         face_px = face.landmarks_px
         if isinstance(source, AnnyBody):
             guessed = ()
             from perse.head.embedded import embedded_head
 
             offsets = baked_head(model, embedded_head(), face.portrait.head)
-    tracked = face if isinstance(face, FoundFace) else None
+    tracked = face if isinstance(face, TrackedFace) else None
     fit = fit_body(model, found, (image.shape[1], image.shape[0]), face_px, offsets, config.fit)
     body_mask = _drawn_mask(model, fit)
     mask = _matte(image, found, body_mask)
@@ -160,7 +160,7 @@ def _dressed(
     image: Image,
     mask: Floats,
     body_mask: Floats,
-    face: FoundFace | None,
+    face: TrackedFace | None,
     config: PersonFitConfig,
 ) -> DressedPerson:
     regions = body_regions(model)
@@ -293,7 +293,7 @@ def sampled(image: Image, pixels: Tensor) -> Tensor:
     return torch.from_numpy(np.stack(channels, 1).astype(np.float32))
 
 
-def _hair_of(face: FoundFace | None, photo_px: Tensor, regions: Tensor) -> Tensor | None:
+def _hair_of(face: TrackedFace | None, photo_px: Tensor, regions: Tensor) -> Tensor | None:
     """[v] in [0, 1]: the tracked portrait's hair where vertices of the head are seen; behind it, hair goes on."""
     if face is None:
         return None

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from perse.body.animation.dressed import DressedPerson
-from perse.body.fitting.face import FoundFace
+from perse.body.fitting.face import TrackedFace
 from perse.body.fitting.person import FittedPerson
 from perse.body.model import BodyParameters
 from perse.body.model.upsampling import FineMesh
@@ -84,14 +84,14 @@ def person_from_bytes(data: bytes, model: HeadModel) -> FittedPerson:
 _PLACE = b"place"
 
 
-def face_to_table(face: FoundFace) -> pa.Table:
+def face_to_table(face: TrackedFace) -> pa.Table:
     """A tracked face as one row, its place in the photograph beside it."""
     place = json.dumps({"left": face.left, "top": face.top, "scale": face.scale})
     table = tracked_to_table(face.portrait)
     return table.replace_schema_metadata({**(table.schema.metadata or {}), _PLACE: place.encode()})
 
 
-def face_from_table(table: pa.Table) -> FoundFace:
+def face_from_table(table: pa.Table) -> TrackedFace:
     """The face that was written.
 
     Raises:
@@ -99,7 +99,7 @@ def face_from_table(table: pa.Table) -> FoundFace:
     """
     try:
         place = json.loads(table.schema.metadata[_PLACE])
-        return FoundFace.of(table_to_tracked(table.replace_schema_metadata(None)), **place)
+        return TrackedFace.of(table_to_tracked(table.replace_schema_metadata(None)), **place)
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedFile(f"the tracked face is damaged ({type(error).__name__}); run the same command again") from None
 

@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from perse.body.animation.clip import BodyClip, clip_of
-from perse.body.animation.drawing import BodyFrame, draw_person, drawn_points
+from perse.body.animation.drawing import DrawnBody, draw_person, drawn_points
 from perse.body.fitting.covering import nearest_labels
 from perse.body.fitting.person import FittedPerson, person_camera
 from perse.body.model import BodyJoint, BodyParameters, BodyRegion, body_regions, pose_body
@@ -178,7 +178,7 @@ def _window_clip(person: FittedPerson, camera: Camera, box: tuple[int, int, int,
     inside = mask > 0.5
     doubtful = covered & _not_the_surface(person, image, drawn.image, camera)
     image = nearest_colors(np.where(doubtful[..., None], drawn.image, image).astype(np.float32), covered & inside)
-    frame = BodyFrame(
+    frame = DrawnBody(
         image=np.round(image * mask[..., None] + 255 * (1 - mask[..., None])).astype(np.uint8),
         alpha=np.round(255 * mask).astype(np.uint8),
         depth=np.where(inside, drawn.depth, 0).astype(np.float32),

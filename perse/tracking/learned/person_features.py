@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perse.tracking.learned.tflite_file import Layer, Operation, TfliteNetwork, read_tflite
+from perse.tracking.learned.tflite_file import Operation, TfliteNetwork, TfliteOperation, read_tflite
 
 Image = NDArray[np.uint8]
 
@@ -61,7 +61,7 @@ def run(network: TfliteNetwork, values: Tensor) -> dict[int, Tensor]:
     return tensors
 
 
-def _apply(layer: Layer, inputs: list[Tensor], constants: list[NDArray[np.float32]]) -> Tensor:
+def _apply(layer: TfliteOperation, inputs: list[Tensor], constants: list[NDArray[np.float32]]) -> Tensor:
     first = inputs[0]
     match layer.operation:
         case Operation.CONVOLUTION:

@@ -34,7 +34,7 @@ class Operation(IntEnum):
 
 
 @dataclass(frozen=True)
-class Layer:
+class TfliteOperation:
     """One operation.
 
     Attributes:
@@ -61,7 +61,7 @@ class TfliteNetwork:
         input, output: tensor numbers.
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[TfliteOperation, ...]
     constants: dict[int, NDArray[np.float32]]
     input: int
     output: int
@@ -91,7 +91,7 @@ def read_tflite(path: Path) -> TfliteNetwork:
                 constants[outputs[0]] = constants[inputs[0]]
             continue
         stride, activation = _options(code, record.record(4))
-        layers.append(Layer(code, inputs, outputs, stride, activation))
+        layers.append(TfliteOperation(code, inputs, outputs, stride, activation))
     ends = [int(graph.array(n, number_types.Int32Flags)[0]) for n in (1, 2)]
     return TfliteNetwork(tuple(layers), constants, ends[0], ends[1])
 

@@ -145,7 +145,7 @@ class SharedMotion:
 
 
 @dataclass(frozen=True)
-class Export:
+class FileExport:
     """A file for other programs."""
 
     look: Appearance

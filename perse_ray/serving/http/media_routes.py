@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perse.attributes import CATEGORIES
 from perse.export.formats import MEDIA_TYPES, SUFFIXES, ExportFormat
-from perse_ray.serving.drawing.tasks import Animation, Export, Frames, Thumbnail, Understand
+from perse_ray.serving.drawing.tasks import Animation, FileExport, Frames, Thumbnail, Understand
 from perse_ray.serving.http.checked_body import CheckedRoute
 from perse_ray.serving.library.service import AvatarService
 from perse_ray.serving.schema.media_requests import (
@@ -131,7 +131,7 @@ def media_routes(library: AvatarService) -> APIRouter:
         ] = "{}",
     ) -> Response:
         """The avatar with a look, for other programs."""
-        data = await library.run(avatar, Export(_look(look), format))
+        data = await library.run(avatar, FileExport(_look(look), format))
         name = quote(f"{avatar}{SUFFIXES[format]}")
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         return Response(data, media_type=MEDIA_TYPES[format], headers=headers)

@@ -52,7 +52,7 @@ class BadMessage(ValueError):
     """A message that cannot be understood; the text is for the client."""
 
 
-class Scene:
+class WantedView:
     """What a client wants to see, as changes come in."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class Stream:
         self._library = library
         self._avatar = avatar
         self._socket = socket
-        self._scene = Scene()
+        self._scene = WantedView()
         self._sent = 0
         self._progress = asyncio.Event()
         """Set when the client has said something."""

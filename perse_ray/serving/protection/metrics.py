@@ -38,7 +38,7 @@ class Metrics:
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
 
-class Measured:
+class MeasuredRequests:
     """Counts and times whatever passes, refusals included."""
 
     def __init__(self, app: Application, metrics: Metrics) -> None:

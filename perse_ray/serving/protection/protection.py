@@ -9,7 +9,7 @@ from fastapi import FastAPI, Response
 from perse.errors import InputError
 from perse_ray.serving.protection.admission import Admission, Lanes
 from perse_ray.serving.protection.authentication import Authentication
-from perse_ray.serving.protection.metrics import Measured, Metrics
+from perse_ray.serving.protection.metrics import MeasuredRequests, Metrics
 from perse_ray.serving.protection.rate_limit import RateLimit
 from perse_ray.serving.protection.request_deadline import Deadline
 from perse_ray.serving.protection.tokens import Tokens
@@ -54,5 +54,5 @@ def protect(app: FastAPI, protection: Protection) -> Metrics:
     app.add_middleware(Admission, lanes=protection.lanes)
     app.add_middleware(RateLimit, per_second=protection.per_second, burst=protection.burst)
     app.add_middleware(Authentication, tokens=protection.tokens)
-    app.add_middleware(Measured, metrics=metrics)
+    app.add_middleware(MeasuredRequests, metrics=metrics)
     return metrics

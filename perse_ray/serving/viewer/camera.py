@@ -90,7 +90,7 @@ class CameraInfo(Strict):
 
 
 @dataclass
-class Frame:
+class WaitingPicture:
     """A picture that waits."""
 
     at_ms: float
@@ -101,7 +101,7 @@ class BadFrame(ValueError):
     """A message that is no picture; the text is for the page."""
 
 
-def parsed(message: bytes, after_ms: float) -> Frame:
+def parsed(message: bytes, after_ms: float) -> WaitingPicture:
     """A message as a picture, not yet decoded.
 
     Raises:
@@ -114,7 +114,7 @@ def parsed(message: bytes, after_ms: float) -> Frame:
     (at_ms,) = _CLOCK.unpack_from(message)
     if not (math.isfinite(at_ms) and 0 <= at_ms < 1e15 and at_ms > after_ms):
         raise BadFrame("the time of a picture is milliseconds, later than the last one's")
-    return Frame(at_ms, message[_CLOCK.size :])
+    return WaitingPicture(at_ms, message[_CLOCK.size :])
 
 
 @dataclass
@@ -123,7 +123,7 @@ class Watching:
 
     socket: WebSocket
     make: MakeFollower
-    _waiting: Frame | None = None
+    _waiting: WaitingPicture | None = None
     _rest: bool = False
     _heard_s: float = 0.0
     _mouth: anyio.Lock = field(default_factory=anyio.Lock)
@@ -210,7 +210,7 @@ class Watching:
             await self.socket.send_text(json.dumps({"kind": kind, **values}, separators=(",", ":")))
 
 
-def _seen(follower: FaceFollower, frame: Frame) -> LiveFrame:
+def _seen(follower: FaceFollower, frame: WaitingPicture) -> LiveFrame:
     image = read_portrait_bytes(frame.jpeg, name="the camera's picture", max_side_px=MAX_SIDE_PX)
     return follower.see(image, frame.at_ms / 1000)
 

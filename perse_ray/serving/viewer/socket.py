@@ -62,7 +62,7 @@ class Splats:
         return splat_message(avatar.frozen(self.look), channel=self.channel, id=self.id)
 
 
-class Wish(Strict):
+class WantedLook(Strict):
     """A look that somebody wants to see."""
 
     channel: Channel
@@ -81,8 +81,8 @@ def _kind(value: Any) -> str:
     return "motion" if isinstance(value, Mapping) and "motion" in value else "look"
 
 
-_MESSAGE: TypeAdapter[Wish | MotionWish] = TypeAdapter(
-    Annotated[Annotated[Wish, Tag("look")] | Annotated[MotionWish, Tag("motion")], Discriminator(_kind)]
+_MESSAGE: TypeAdapter[WantedLook | MotionWish] = TypeAdapter(
+    Annotated[Annotated[WantedLook, Tag("look")] | Annotated[MotionWish, Tag("motion")], Discriminator(_kind)]
 )
 
 
@@ -93,7 +93,7 @@ class Conversation:
     socket: WebSocket
     service: AvatarService
     avatar: str
-    _wishes: dict[Channel, Wish] = field(default_factory=dict)
+    _wishes: dict[Channel, WantedLook] = field(default_factory=dict)
     _file: str = "motion"
     _info: AvatarInfo | None = None
 
@@ -133,7 +133,7 @@ class Conversation:
         except ValueError:
             await self._tell("refused", detail=f"a message may have {MAX_TEXT} characters")
         else:
-            if isinstance(said, Wish):
+            if isinstance(said, WantedLook):
                 self._wishes[said.channel] = said
                 self._news.set()
             elif said.motion == BUILT_IN:

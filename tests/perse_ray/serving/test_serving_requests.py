@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from perse.attributes import Category
-from perse_ray.serving.http.stream import BadMessage, Scene
+from perse_ray.serving.http.stream import BadMessage, WantedView
 from perse_ray.serving.schema.media_requests import between
 from perse_ray.serving.schema.requests import Appearance, Description, RenderRequest, explained, terms
 
@@ -32,7 +32,7 @@ ATTRIBUTES = st.dictionaries(
 @given(st.lists(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3), max_size=4))
 def test_a_streams_look_is_always_one_that_can_be_drawn(messages: list[dict[str, Any]]) -> None:
     async def go() -> None:
-        scene = Scene()
+        scene = WantedView()
         for message in messages:
             before = scene.request
             try:

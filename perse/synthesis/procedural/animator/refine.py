@@ -17,7 +17,7 @@ _PATTERNS = {
 
 
 @dataclass(frozen=True)
-class FineMesh:
+class RefinedHead:
     """A refined mesh that follows the head model's: every vertex is a fixed mixture of model vertices.
 
     Attributes:
@@ -40,7 +40,7 @@ def refine(
     splittable: NDArray[np.bool_],
     longest_m: float,
     rounds: int,
-) -> FineMesh:
+) -> RefinedHead:
     """Halve edges longer than `longest_m` metres, without T-junctions.
 
     Args:
@@ -62,7 +62,7 @@ def refine(
         midpoint = np.full(len(edges), -1, np.int32)
         midpoint[split] = len(positions) + np.arange(split.sum(), dtype=np.int32)
         faces, corner_uvs, origin = _split_faces(faces, corner_uvs, origin, midpoint[edge_of])
-    return FineMesh(mixture, faces, corner_uvs, origin)
+    return RefinedHead(mixture, faces, corner_uvs, origin)
 
 
 def _edges(faces: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

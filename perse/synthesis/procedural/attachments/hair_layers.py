@@ -33,12 +33,12 @@ from perse.synthesis.procedural.attachments.hair_sheets import HairFinish, hair_
 from perse.synthesis.procedural.attachments.hair_styles import (
     Combed,
     Curls,
-    Curtain,
+    CurtainStyle,
     Fringe,
     Knot,
     Layer,
     Roots,
-    Strands,
+    StrandStyle,
     Stubble,
     Tail,
 )
@@ -70,7 +70,7 @@ class Growth:
 
     scalp: Scalp
     color: HairColor
-    strands: Strands
+    strands: StrandStyle
     parting: float
     rng: np.random.Generator
 
@@ -78,7 +78,7 @@ class Growth:
         match layer:
             case Roots():
                 yield self._roots(layer)
-            case Curtain():
+            case CurtainStyle():
                 yield from self._curtain(layer)
             case Fringe():
                 yield from self._fringe(layer)
@@ -116,7 +116,7 @@ class Growth:
         texture = combed_texture(strands, sheet, back_of_head(roots.pole), edge, self.rng)
         return self._made("scalp", [sheet], texture, HairFinish(anisotropy=0.0, casts_shadow=False))
 
-    def _curtain(self, layer: Curtain) -> Iterator[Attachment]:
+    def _curtain(self, layer: CurtainStyle) -> Iterator[Attachment]:
         shape = self.strands.hung(layer.shape, self.parting)
         sides = [curtain(self.scalp, shape, side, self.rng) for side in (1, -1)]
         textures = [self._texture(self.strands.look, coverage) for _, coverage in SHELLS]

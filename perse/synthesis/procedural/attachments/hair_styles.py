@@ -24,7 +24,7 @@ _TAIL = 56.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strands:
+class StrandStyle:
     """How the strands of a style run, for one texture of hair.
 
     Attributes:
@@ -68,7 +68,7 @@ class Roots:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curtain:
+class CurtainStyle:
     """Hair that falls to both sides of a parting, in shells, with single locks over them.
 
     Attributes:
@@ -153,7 +153,7 @@ class Knot:
     pole: float = _BUN
 
 
-Layer = Roots | Curtain | Fringe | Combed | Stubble | Curls | Tail | Knot
+Layer = Roots | CurtainStyle | Fringe | Combed | Stubble | Curls | Tail | Knot
 
 
 @dataclass(frozen=True)
@@ -167,28 +167,28 @@ class HairStyle:
     """
 
     lengths: Mapping[str, tuple[Layer, ...]]
-    strands: Mapping[str, Strands] = field(default_factory=lambda: {"straight": Strands()})
+    strands: Mapping[str, StrandStyle] = field(default_factory=lambda: {"straight": StrandStyle()})
 
 
-_STRAIGHT = Strands(
+_STRAIGHT = StrandStyle(
     look=StrandLook(columns=1024, clumps=54, side_fade=0.022),
     locks=LockShape(count=20, width=0.007, spread=0.003),
     wave=0.0022,  # no hair hangs as straight as a board
     wavelength=0.14,
 )
-_WAVY = Strands(
+_WAVY = StrandStyle(
     look=replace(_STRAIGHT.look, waves=3.0, wave_swing=0.006, tip_raggedness=0.2, clump_depth=0.24, clumps=44),
     locks=LockShape(count=20, width=0.009, spread=0.006),
     wave=0.0095, wavelength=0.060, root_lift=0.012, fuller=0.004, flare=0.14, fringe_wave=0.002,
 )  # fmt: skip
-_CURLY = Strands(
+_CURLY = StrandStyle(
     look=replace(_STRAIGHT.look, waves=8.0, wave_swing=0.009, tip_raggedness=0.24, clump_depth=0.34, clumps=48),
     locks=LockShape(count=32, width=0.0098, lift=0.001, spread=0.010, start=(0.06, 0.42), coil_radius=0.0072),
     wave=0.005, wavelength=0.026, root_lift=0.016, fuller=0.008, flare=0.20, fringe_wave=0.004,
 )  # fmt: skip
 _OPEN = {"straight": _STRAIGHT, "wavy": _WAVY, "curly": _CURLY}
 _BLUNT = replace(_STRAIGHT, inward=0.28, look=replace(_STRAIGHT.look, tip_raggedness=0.06, tip_taper=0.05))
-_TIED = Strands(
+_TIED = StrandStyle(
     look=StrandLook(clumps=26, tip_raggedness=0.22, tip_taper=0.2, clump_depth=0.2, root_darkness=0.7),
     locks=LockShape(count=22, width=0.007, spread=0.006, start=(0.1, 0.5), reach=(0.9, 1.08)),
 )
@@ -200,7 +200,7 @@ _SLEEK = StrandLook(contrast=0.13, clumps=40, clump_depth=0.14, root_darkness=0.
 
 
 def _open(shape: CurtainShape, *more: Layer) -> tuple[Layer, ...]:
-    return (Curtain(shape=shape, under=(Roots(),)), *more)
+    return (CurtainStyle(shape=shape, under=(Roots(),)), *more)
 
 
 def _combed_back(pole: float) -> tuple[Layer, ...]:
@@ -229,11 +229,11 @@ HAIR_STYLES: dict[str, HairStyle] = {
             Roots(),
             Combed(name="short hair", look=replace(_CROPPED, tip_raggedness=0.0, tip_taper=1e-3), towards=-1.0,
                    layers=((0.005, 1.0, 4.0), (0.0085, 0.62, 6.5)), rise=(0.3, 0.15), repeats=2.0),
-            Curtain(name="hair on top", spacing=1.5,
+            CurtainStyle(name="hair on top", spacing=1.5,
                     shape=CurtainShape(fall=0.004, ear_level=0.046, volume=0.016, end_lift=0.0062, front=46.0,
                                        framing=0.8)),
         )},
-        {"straight": Strands(root_lift=0.010, look=replace(_CROPPED, columns=1024, clumps=46, side_fade=0.03,
+        {"straight": StrandStyle(root_lift=0.010, look=replace(_CROPPED, columns=1024, clumps=46, side_fade=0.03,
                                                            tip_raggedness=0.30, tip_taper=0.22))},
     ),
     "buzz": HairStyle(

@@ -137,7 +137,7 @@ Outline = Callable[[float, float], list[tuple[float, float]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patch:
+class SewnPatch:
     """A padded piece of cloth that is sewn on. Lengths in face widths.
 
     Attributes:
@@ -181,9 +181,9 @@ class Patch:
         return sewing
 
 
-def _flaps(meet: float, spread: float) -> Patch:
+def _flaps(meet: float, spread: float) -> SewnPatch:
     """The two flaps of a collar around the neck: the v where they come together, and how far their points lie."""
-    return Patch(
+    return SewnPatch(
         outline=lambda neck, _: [
             (neck - 0.035, -0.20), (neck + 0.06, -0.14), (neck + 0.17, 0.20), (spread, meet + 0.17), (0.015, meet),
             (neck - 0.07, 0.10),
@@ -193,23 +193,23 @@ def _flaps(meet: float, spread: float) -> Patch:
 
 
 _SHIRT_COLLAR, _SUIT_COLLAR = _flaps(0.56, 0.36), _flaps(0.42, 0.27)
-_LAPELS = Patch(
+_LAPELS = SewnPatch(
     outline=lambda neck, bottom: [
         (neck + 0.07, -0.02), (neck + 0.24, 0.22), (0.74, 0.62), (0.56, 0.66), (0.62, 0.80), (0.10, bottom + 0.05),
         (-0.02, bottom + 0.05), (0.20, 0.75), (0.33, 0.36),
     ],
     padding=(0.03, 0.6), folds=0.55, gain=1.16, shadow=(0.035, 0.6), soften=0.004,
 )  # fmt: skip
-_TIE_BLADE = Patch(
+_TIE_BLADE = SewnPatch(
     outline=lambda _, bottom: [(-0.055, 0.56), (0.055, 0.56), (0.135, bottom + 0.1), (-0.135, bottom + 0.1)],
     padding=(0.06, 0.6), folds=0.5, shadow=(0.025, 0.5), soften=0.003, sides=(1,),
 )  # fmt: skip
-_TIE_KNOT = Patch(
+_TIE_KNOT = SewnPatch(
     outline=lambda _, __: [(-0.105, 0.40), (0.105, 0.40), (0.07, 0.585), (-0.07, 0.585)],
     padding=(0.05, 0.9), shadow=(0.02, 0.6), soften=0.006, sides=(1,),
 )  # fmt: skip
 # The hood's rim on one side: from behind the ear, over the collar bone, to the middle of the chest.
-_HOOD_RIM = Patch(
+_HOOD_RIM = SewnPatch(
     outline=lambda neck, _: [
         (neck + 0.00, -0.28), (neck + 0.16, -0.22), (neck + 0.33, 0.02), (neck + 0.30, 0.30), (0.34, 0.54),
         (0.06, 0.68), (-0.045, 0.58), (0.09, 0.46), (0.27, 0.30), (neck - 0.02, 0.10), (neck - 0.01, -0.08),

@@ -50,7 +50,7 @@ class DrivingPictures:
     openness: Openness | None
 
 
-class Driver(Protocol):
+class MotionDriver(Protocol):
     """Performs the motion."""
 
     def drive(self, portrait: TrackedPortrait, shot: Shot, framing: CropFraming) -> DrivingPictures:
@@ -61,7 +61,7 @@ class Driver(Protocol):
 class DrivingConfig(Protocol):
     """Anything that builds a driver."""
 
-    def build(self, head: HeadModel) -> Driver: ...
+    def build(self, head: HeadModel) -> MotionDriver: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class RenderedDriving:
     size_px: int = 384
     """Width and height of its frames; M sees a window of them at 256."""
 
-    def build(self, head: HeadModel) -> Driver:
+    def build(self, head: HeadModel) -> MotionDriver:
         return _RenderedDriver(self, head)
 
 
@@ -117,7 +117,7 @@ class VideoDriving:
     framing: CropFraming = field(default_factory=lambda: CropFraming(scale=2.2, up=0.1))
     """The window around the driver's face."""
 
-    def build(self, head: HeadModel) -> Driver:
+    def build(self, head: HeadModel) -> MotionDriver:
         return _VideoDriver(self)
 
 

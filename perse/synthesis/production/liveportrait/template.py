@@ -17,7 +17,7 @@ from perse.data.keys import content_key
 from perse.shapes import Picture
 from perse.synthesis.production.generation import device
 from perse.synthesis.production.liveportrait.crop import CropFraming
-from perse.synthesis.production.liveportrait.driving import Driver
+from perse.synthesis.production.liveportrait.driving import MotionDriver
 from perse.synthesis.production.liveportrait.keypoints import HeadKeypoints
 from perse.synthesis.production.liveportrait.motion_extractor import MotionExtractor
 from perse.synthesis.production.liveportrait.openness import Openness
@@ -51,7 +51,7 @@ class MotionTemplates:
         at_once: pictures that M sees together.
     """
 
-    def __init__(self, driver: Driver, network: MotionExtractor, framing: CropFraming, at_once: int) -> None:
+    def __init__(self, driver: MotionDriver, network: MotionExtractor, framing: CropFraming, at_once: int) -> None:
         self._driver = driver
         self._network = network
         self._framing = framing

@@ -14,7 +14,7 @@ from starlette.testclient import WebSocketDenialResponse
 from perse_ray.serving.http.app import create_app
 from perse_ray.serving.protection import Protection, Tokens
 from perse_ray.serving.protection.admission import Lanes
-from perse_ray.serving.protection.metrics import Measured, Metrics
+from perse_ray.serving.protection.metrics import MeasuredRequests, Metrics
 from perse_ray.serving.schema.requests import MAX_BODY_BYTES
 
 TOKEN = "a-token-for-the-tests"
@@ -83,7 +83,7 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_pictures_and_streams_are_counted() -> None:
     metrics = Metrics()
-    app = Measured(greeting, metrics)
+    app = MeasuredRequests(greeting, metrics)
     ask(app, http_scope()), ask(app, http_scope(method="MADE-UP")), ask(app, socket_scope())
     assert sample(metrics, "perse_pictures_total", over="http") == 2
     assert sample(metrics, "perse_pictures_total", over="stream") == 1
@@ -98,7 +98,7 @@ def test_what_breaks_or_is_left_is_counted_too() -> None:
         raise asyncio.CancelledError if scope["path"] == "/left" else RuntimeError("broken")
 
     metrics = Metrics()
-    app = Measured(broken, metrics)
+    app = MeasuredRequests(broken, metrics)
     with pytest.raises(RuntimeError):
         ask(app, http_scope("/broken"))
     with pytest.raises(asyncio.CancelledError):
