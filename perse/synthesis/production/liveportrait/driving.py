@@ -89,7 +89,7 @@ class _RenderedDriver:
         self._animator = config.film.build(head)
 
     def drive(self, portrait: TrackedPortrait, shot: Shot, framing: CropFraming) -> DrivingPictures:
-        """See `Driver.drive`."""
+        """See `MotionDriver.drive`."""
         motion, own = shot.motion, portrait.head
         with_own = HeadParameters(
             motion.betas, motion.vertex_offsets, torch.cat([own.expression[None], motion.expression]),
@@ -128,7 +128,7 @@ class _VideoDriver:
         self._config = config
 
     def drive(self, portrait: TrackedPortrait, shot: Shot, framing: CropFraming) -> DrivingPictures:
-        """See `Driver.drive`.
+        """See `MotionDriver.drive`.
 
         Raises:
             InputError: the video cannot be read, shows no face, or has fewer frames than the motion.
