@@ -19,9 +19,9 @@ READY := $(if $(filter Darwin-arm64,$(shell uname -s)-$(shell uname -m)),.ready-
 demo: $(VENV)/$(READY)
 	@$(RUN) jobs/build_avatar.py --recipe laptop --workspace runs/demo
 
-## test: lint, types, import arrows, then the whole CPU test suite
+## test: lint, types, import arrows, then the whole CPU test suite in two processes: what needs Ray, and beside it the rest
 test: checks
-	@$(RUN) -m pytest -m "not heavy"
+	@$(RUN) -m pytest -m "not heavy" -n 2 --dist loadgroup
 
 ## checks: everything that needs no test run
 checks: environment
