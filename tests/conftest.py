@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 CONVERTED = (
     "avatar", "data", "evaluation", "export", "features", "gaussians", "geometry", "head", "identity", "losses",
     "morphing", "render", "report", "synthesis/clip_check.py", "synthesis/motion", "synthesis/procedural/attachments",
-    "synthesis/production", "synthesis/screen.py", "training", "viewing",
+    "synthesis/production", "synthesis/screen.py", "tracking", "training", "viewing",
 )  # fmt: skip
 """Parts of `perse` whose signatures give shapes. In tests every call is held to them; `test_shapes` shows it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from jaxtyping import TypeCheckError
@@ -11,6 +12,7 @@ from perse.geometry import Camera
 from perse.geometry.rotations import axis_angle_to_matrix
 from perse.head.skinning import blend_transforms
 from perse.losses.images import l1
+from perse.tracking.colors import guided_filter
 
 
 def test_the_checker_is_on() -> None:
@@ -29,6 +31,8 @@ def test_two_arguments_must_agree() -> None:
 
 
 def test_the_packages_above_are_held_too() -> None:
+    with pytest.raises(TypeCheckError, match="mask"):
+        guided_filter(np.zeros((8, 9), np.float32), np.zeros((9, 8), np.float32), 2, 1e-4)
     assert canonical_quaternions(torch.ones(2, 5, 4)).shape == (2, 5, 4)
     with pytest.raises(TypeCheckError, match="quats"):
         canonical_quaternions(torch.ones(5, 3))

@@ -7,13 +7,11 @@ above the mouth alone, and among what hangs below, pixels of the face's own colo
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
+from perse.shapes import HardMask, SoftMask
 from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep
 from perse.tracking.frame import FaceCoordinates
-
-Floats = NDArray[np.float32]
-Bools = NDArray[np.bool_]
 
 LIKELIER_BY = 4.0
 """Log-likelihood by which the colour must be the face's rather than the hair's: fair hair is as light as skin."""
@@ -23,8 +21,13 @@ SMOOTHING_WIDTHS = 0.01
 
 
 def bare_share(
-    colors: Floats, hair: Floats, skin_seeds: Bools, curtain: Floats, down: Floats, frame: FaceCoordinates
-) -> Floats:
+    colors: Float32[np.ndarray, "h w 3"],
+    hair: SoftMask,
+    skin_seeds: HardMask,
+    curtain: SoftMask,
+    down: SoftMask,
+    frame: FaceCoordinates,
+) -> SoftMask:
     """How much of the hair [h, w] is bare skin instead: [h, w] in [0, 1], zeros outside of the curtain.
 
     Args:

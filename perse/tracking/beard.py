@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.shapes import FaceLandmarks, HardMask, Picture, SoftMask
 from perse.tracking import landmarks as marks
 from perse.tracking.colors import blur, guided_filter, smoothstep, to_gray
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.person import disk
 from perse.tracking.polygons import landmark_mask
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 MIN_MOUSTACHE_SHARE, MIN_CHIN_SHARE = 0.35, 0.2
@@ -21,7 +22,9 @@ DARKER_BY = 14.0
 """CIELAB lightness below the cheeks at which skin becomes beard, at half strength."""
 
 
-def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceCoordinates, person: Floats) -> Floats:
+def beard_mask(
+    image: Picture, lab: Float32[np.ndarray, "h w 3"], points: FaceLandmarks, frame: FaceCoordinates, person: SoftMask
+) -> SoftMask:
     """[h, w] in [0, 1]; all zeros for a shaved face.
 
     Darker than the cheeks and of another chroma (shadows keep the skin's), or so dark that no shadow of a portrait is.
@@ -63,7 +66,7 @@ def beard_mask(image: Image, lab: Floats, points: Floats, frame: FaceCoordinates
     ).astype(np.float32)
 
 
-def _across_the_face(values: Floats, cheeks: NDArray[np.bool_], frame: FaceCoordinates) -> Floats:
+def _across_the_face(values: SoftMask, cheeks: HardMask, frame: FaceCoordinates) -> SoftMask:
     """Median of either cheek, blended over the middle of the face: light from the side leaves one half in shadow."""
     halves = [cheeks & (frame.across < 0), cheeks & (frame.across >= 0)]
     both = float(np.median(values[cheeks]))
@@ -72,7 +75,7 @@ def _across_the_face(values: Floats, cheeks: NDArray[np.bool_], frame: FaceCoord
     return (left * (1 - share) + right * share).astype(np.float32)
 
 
-def _growing_zone(points: Floats, frame: FaceCoordinates, shape: tuple[int, int]) -> Floats:
+def _growing_zone(points: FaceLandmarks, frame: FaceCoordinates, shape: tuple[int, int]) -> SoftMask:
     """Below the nose and along the cheeks' sides, inside the face and a little under the chin, without the lips."""
     face = landmark_mask(points, marks.FACE_OVAL, shape, grow=1.06)
     lips = landmark_mask(points, marks.LIPS_OUTER, shape, grow=1.04)
@@ -92,14 +95,14 @@ def _under_the_nose(points: Floats, frame: FaceCoordinates, shape: tuple[int, in
     return (below * smoothstep(np.abs(frame.across), 0.26, 0.2) * (1 - nose) * (1 - lips)).astype(np.float32)
 
 
-def _core(points: Floats, frame: FaceCoordinates, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _core(points: FaceLandmarks, frame: FaceCoordinates, shape: tuple[int, int]) -> HardMask:
     """Upper lip and chin without the face's rim, whose shadows look like beards."""
     inner = landmark_mask(points, marks.FACE_OVAL, shape, grow=0.86)
     lips = landmark_mask(points, marks.LIPS_OUTER, shape, grow=1.12)
     return np.asarray((inner > 0.5) & (lips < 0.5) & (frame.down > frame.nose + 0.03) & (np.abs(frame.across) < 0.35))
 
 
-def _share(likely: Floats, region: NDArray[np.bool_]) -> float:
+def _share(likely: SoftMask, region: HardMask) -> float:
     return float(likely[region].mean()) if region.any() else 0.0
 
 
@@ -113,7 +116,7 @@ def _pieces_touching(mask: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArra
     return np.asarray(keep[labels])
 
 
-def _cheeks(points: Floats, frame: FaceCoordinates, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _cheeks(points: FaceLandmarks, frame: FaceCoordinates, shape: tuple[int, int]) -> HardMask:
     face = landmark_mask(points, marks.FACE_OVAL, shape, grow=0.9)
     band = (frame.down > 0.14) & (frame.down < frame.nose - 0.02) & (np.abs(frame.across) > 0.12)
     return (face > 0.9) & band

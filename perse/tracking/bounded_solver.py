@@ -9,11 +9,9 @@ the size.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import lsq_linear
-
-Floats = NDArray[np.float64]
 
 PATIENCE = 3
 """Rounds in which the number of wrong guesses need not fall."""
@@ -21,14 +19,24 @@ ROUNDS = 200
 """Then the slow method is asked: rounding may keep two guesses apart for ever."""
 
 
-def solve_bounded(normal: Floats, right: Floats, lower: Floats, upper: Floats) -> Floats:
+def solve_bounded(
+    normal: Float64[np.ndarray, "n n"],
+    right: Float64[np.ndarray, " n"],
+    lower: Float64[np.ndarray, " n"],
+    upper: Float64[np.ndarray, " n"],
+) -> Float64[np.ndarray, " n"]:
     """The least-squares solution of A x = b (A symmetric, positive definite) within bounds, [n]."""
     # The square root of the normal matrix is a system with as many rows as unknowns and the same solution.
     root = np.linalg.cholesky(normal)
     return np.asarray(lsq_linear(root.T, np.linalg.solve(root, right), bounds=(lower, upper), max_iter=100).x)
 
 
-def solve_bounded_quickly(normal: Floats, right: Floats, lower: Floats, upper: Floats) -> Floats:
+def solve_bounded_quickly(
+    normal: Float64[np.ndarray, "n n"],
+    right: Float64[np.ndarray, " n"],
+    lower: Float64[np.ndarray, " n"],
+    upper: Float64[np.ndarray, " n"],
+) -> Float64[np.ndarray, " n"]:
     """The same, of the same problem: equal to some 1e-8, not to the last bit."""
     below, above = np.zeros(len(right), bool), np.zeros(len(right), bool)
     fewest, patience = len(right) + 1, PATIENCE

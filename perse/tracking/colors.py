@@ -6,35 +6,39 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, Float64, Int64
 from numpy.typing import NDArray
 
+from perse.shapes import Picture, SoftMask
+
 Floats = NDArray[np.float32]
-Image = NDArray[np.uint8]
 
 
-def to_lab(image: Image) -> Floats:
+def to_lab(image: Picture) -> Float32[np.ndarray, "h w 3"]:
     """RGB uint8 [h, w, 3] to CIELAB float32 (L 0…100)."""
     return np.asarray(cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB), np.float32)
 
 
-def to_gray(image: Image) -> Floats:
+def to_gray(image: Picture) -> SoftMask:
     """RGB uint8 [h, w, 3] to grey float32 in [0, 1]."""
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
     return np.asarray(gray / np.float32(255), np.float32)
 
 
-def blur(values: Floats, sigma: float) -> Floats:
+def blur(values: Float[np.ndarray, "h w *c"], sigma: float) -> Float[np.ndarray, "h w *c"]:
     """Gaussian blur of [h, w] or [h, w, c]."""
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)
 
 
-def smoothstep(values: Floats, low: float | Floats, high: float | Floats) -> Floats:
+def smoothstep(
+    values: Float[np.ndarray, " *shape"], low: float | Floats, high: float | Floats
+) -> Float[np.ndarray, " *shape"]:
     """0 below `low`, 1 above `high` (or the reverse if low > high), smooth between."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def guided_filter(guide: Floats, mask: Floats, radius: int, epsilon: float) -> Floats:
+def guided_filter(guide: SoftMask, mask: SoftMask, radius: int, epsilon: float) -> SoftMask:
     """Edge-aware smoothing (He et al. 2010): `mask` [h, w] takes over the edges of a grey `guide` [h, w] in [0, 1]."""
     size = (2 * radius + 1, 2 * radius + 1)
 
@@ -55,12 +59,12 @@ class ColorMixture:
         shares: [k]; means: [k, 3]; precisions: [k, 3, 3]; log_norms: [k].
     """
 
-    shares: NDArray[np.float64]
-    means: NDArray[np.float64]
-    precisions: NDArray[np.float64]
-    log_norms: NDArray[np.float64]
+    shares: Float64[np.ndarray, " k"]
+    means: Float64[np.ndarray, "k c"]
+    precisions: Float64[np.ndarray, "k c c"]
+    log_norms: Float64[np.ndarray, " k"]
 
-    def log_likelihood(self, lab: Floats) -> Floats:
+    def log_likelihood(self, lab: Float[np.ndarray, "*n c"]) -> Float32[np.ndarray, " *n"]:
         """[..., 3] colours to [...]."""
         flat = lab.reshape(-1, 3).astype(np.float64)
         terms = np.empty((len(self.shares), len(flat)))
@@ -72,7 +76,7 @@ class ColorMixture:
         return np.logaddexp.reduce(terms, 0).reshape(lab.shape[:-1]).astype(np.float32)
 
 
-def fit_mixture(colors: Floats, components: int, *, max_samples: int = 4000) -> ColorMixture | None:
+def fit_mixture(colors: Float[np.ndarray, "n c"], components: int, *, max_samples: int = 4000) -> ColorMixture | None:
     """k-means followed by one Gaussian a cluster; None with fewer than 30 samples. Deterministic.
 
     Args:
@@ -95,7 +99,7 @@ def fit_mixture(colors: Floats, components: int, *, max_samples: int = 4000) -> 
     return ColorMixture(np.array(shares), np.array(means), np.array(precisions), np.array(norms))
 
 
-def _k_means(samples: Floats, components: int) -> NDArray[np.int64]:
+def _k_means(samples: Float[np.ndarray, "n c"], components: int) -> Int64[np.ndarray, " n"]:
     """Lloyd's algorithm from evenly spaced quantiles of lightness: no random start."""
     order = np.argsort(samples[:, 0], kind="stable")
     centres = samples[order[((np.arange(components) + 0.5) / components * len(samples)).astype(int)]]

@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float32
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
@@ -69,7 +70,7 @@ def lip_paint() -> Floats:
     return amount.astype(np.float32)
 
 
-def make_up(model: HeadModel, vertices: Floats) -> Floats:
+def make_up(model: HeadModel, vertices: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
     """Vertex colours [v, 3], 0…255."""
     regions = model.regions.numpy()
     colors = np.tile(np.array(SKIN_COLOR, np.float32), (len(vertices), 1))
@@ -87,7 +88,9 @@ def make_up(model: HeadModel, vertices: Floats) -> Floats:
     return colors.astype(np.float32)
 
 
-def brow_paint(positions: Floats, eye_centre: Floats, side: float) -> Floats:
+def brow_paint(
+    positions: Float32[np.ndarray, "*n 3"], eye_centre: Float32[np.ndarray, "3"], side: float
+) -> Float32[np.ndarray, " *n"]:
     """[h, w] in [0, 1]: a brow drawn above one eye, from surface positions [h, w, 3] in metres."""
     x = (positions[..., 0] - eye_centre[0]) * side * 1000  # mm, outwards
     y = (positions[..., 1] - eye_centre[1]) * 1000
@@ -98,7 +101,7 @@ def brow_paint(positions: Floats, eye_centre: Floats, side: float) -> Floats:
     return (np.clip(1.5 - np.abs(y - ridge) / half, 0, 1) * along).astype(np.float32)
 
 
-def draw(model: HeadModel, vertices: Floats) -> tuple[NDArray[np.uint8], MeshFragments]:
+def draw(model: HeadModel, vertices: Float32[np.ndarray, "n 3"]) -> tuple[NDArray[np.uint8], MeshFragments]:
     """The made-up head and its z-buffer (at `SIZE_PX` × `OVERSAMPLING`)."""
     size = SIZE_PX * OVERSAMPLING
     camera = frontal_camera().resized(size, size)
@@ -118,7 +121,9 @@ def draw(model: HeadModel, vertices: Floats) -> tuple[NDArray[np.uint8], MeshFra
     return np.clip(small, 0, 255).astype(np.uint8), fragments
 
 
-def lift(model: HeadModel, fragments: MeshFragments, points: Floats) -> tuple[NDArray[np.int64], Floats]:
+def lift(
+    model: HeadModel, fragments: MeshFragments, points: Float32[np.ndarray, "m 2"]
+) -> tuple[NDArray[np.int64], Floats]:
     """Triangles [l] and barycentric weights [l, 3] under image points [l, 2]; the nearest skin where they miss."""
     region_of_face = model.regions.numpy()[model.faces.numpy()[:, 0]]
     skin = (fragments.face >= 0) & np.isin(region_of_face[fragments.face], (Region.SKIN, Region.EARS))

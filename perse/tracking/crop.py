@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import PartMasks
+from perse.shapes import ByteMask, FaceLandmarks, Picture, SoftMask
 from perse.tracking.colors import blur, smoothstep
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import N_SURFACE
@@ -49,14 +51,14 @@ class Crop:
     top: float
     scale: float
 
-    def points(self, photo_px: NDArray[np.float32]) -> NDArray[np.float32]:
+    def points(self, photo_px: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
         """Points [n, 2 or 3] of the photograph in pixels of the crop; z is scaled along."""
         origin = np.zeros(photo_px.shape[1], np.float32)
         origin[:2] = self.left, self.top
         return ((photo_px - origin) * self.scale).astype(np.float32)
 
 
-def crop_portrait(image: Image, landmarks_px: NDArray[np.float32], config: CropConfig) -> Crop:
+def crop_portrait(image: Picture, landmarks_px: FaceLandmarks, config: CropConfig) -> Crop:
     """Cut the window around a face; what lies beyond the photograph's border is continued softly."""
     width = face_width(landmarks_px)
     face = landmarks_px[:N_SURFACE]
@@ -77,7 +79,7 @@ def crop_portrait(image: Image, landmarks_px: NDArray[np.float32], config: CropC
     return Crop(continued, np.asarray(inside, np.uint8), left, top, scale)
 
 
-def end_softly(masks: PartMasks, inside: NDArray[np.uint8], face_width_px: float) -> PartMasks:
+def end_softly(masks: PartMasks, inside: ByteMask, face_width_px: float) -> PartMasks:
     """Masks in which the person fades out towards the photograph's border: what was made up beyond it is nobody.
 
     Args:
@@ -92,7 +94,7 @@ def end_softly(masks: PartMasks, inside: NDArray[np.uint8], face_width_px: float
     return PartMasks(soft, np.round(masks.person * shown).astype(np.uint8))
 
 
-def fade(inside: NDArray[np.uint8], face_width_px: float) -> NDArray[np.float32]:
+def fade(inside: ByteMask, face_width_px: float) -> SoftMask:
     """[h, w], how much of a person is left before the photograph's border: 0 at and beyond it, 1 well inside."""
     if inside.all():
         return np.ones(inside.shape, np.float32)
@@ -100,7 +102,7 @@ def fade(inside: NDArray[np.uint8], face_width_px: float) -> NDArray[np.float32]
     return np.asarray(smoothstep(away, 1.0, FADE_WIDTHS * face_width_px), np.float32)
 
 
-def surely_shown(inside: NDArray[np.uint8], face_width_px: float) -> NDArray[np.float32]:
+def surely_shown(inside: ByteMask, face_width_px: float) -> SoftMask:
     """[h, w], 1 where the photograph is farther from its border than a person fades out (`end_softly`), else 0."""
     if inside.all():
         return np.ones(inside.shape, np.float32)
@@ -108,7 +110,7 @@ def surely_shown(inside: NDArray[np.uint8], face_width_px: float) -> NDArray[np.
     return np.asarray(away > FADE_WIDTHS * face_width_px, np.float32)
 
 
-def soften_outside(image: Image, inside: NDArray[np.uint8]) -> Image:
+def soften_outside(image: Picture, inside: ByteMask) -> Picture:
     """A crop whose pixels beyond the photograph's border, where that is repeated, are blurred more and more: otherwise
     they are streaks."""
     if inside.all():

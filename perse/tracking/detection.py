@@ -11,9 +11,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from perse import chatter
+from perse.shapes import FaceLandmarks, Picture, SoftMask
 from perse.tracking.landmarks import N_SURFACE
 
 Image = NDArray[np.uint8]
@@ -76,7 +78,7 @@ class Shared:
         self._make = make
         self._idle: deque[Any] = deque()
 
-    def process(self, image: Image) -> Any:
+    def process(self, image: Picture) -> Any:
         """The answer to a picture [h, w, 3]."""
         try:
             solution = self._idle.pop()
@@ -113,7 +115,7 @@ _HANDS = Shared(
 _SELFIE = Shared(lambda solutions: solutions.selfie_segmentation.SelfieSegmentation(model_selection=0))
 
 
-def detect_faces(image: Image) -> list[FaceBox]:
+def detect_faces(image: Picture) -> list[FaceBox]:
     """All faces of an image [h, w, 3], biggest first, found at short and at long range, without duplicates."""
     height, width = image.shape[:2]
     found: list[FaceBox] = []
@@ -130,7 +132,7 @@ def detect_faces(image: Image) -> list[FaceBox]:
     return sorted(kept, key=lambda face: -face.width * face.height)
 
 
-def detect_landmarks(image: Image) -> Points | None:
+def detect_landmarks(image: Picture) -> FaceLandmarks | None:
     """Landmarks of the most visible face.
 
     Args:
@@ -143,7 +145,7 @@ def detect_landmarks(image: Image) -> Points | None:
     return points_of(_FACE_MESH.process(image), image)
 
 
-def points_of(answer: Any, image: Image) -> Points | None:
+def points_of(answer: Any, image: Picture) -> Float32[np.ndarray, "n 3"] | None:
     """The first face's landmarks of a face mesh's answer to an image, as `detect_landmarks` gives them."""
     height, width = image.shape[:2]
     if not answer.multi_face_landmarks:
@@ -152,14 +154,16 @@ def points_of(answer: Any, image: Image) -> Points | None:
     return np.array([[p.x * width, p.y * height, p.z * width] for p in points], np.float32)
 
 
-def detect_hands(image: Image) -> list[Points]:
+def detect_hands(image: Picture) -> list[Points]:
     """Landmarks [21, 2] in pixels of each hand in an image [h, w, 3]: the wrist, then four a finger, thumb first."""
     height, width = image.shape[:2]
     found = _HANDS.process(image).multi_hand_landmarks or ()
     return [np.array([[p.x * width, p.y * height] for p in hand.landmark], np.float32) for hand in found]
 
 
-def landmarks_in_window(image: Image, left: float, top: float, size: float, resolution: int = 768) -> Points | None:
+def landmarks_in_window(
+    image: Picture, left: float, top: float, size: float, resolution: int = 768
+) -> FaceLandmarks | None:
     """Landmarks of the face in a square window of the image, found on a magnified copy; pixels of the image."""
     scale = resolution / size
     matrix = np.array([[scale, 0, (0.5 - left) * scale - 0.5], [0, scale, (0.5 - top) * scale - 0.5]])
@@ -172,11 +176,11 @@ def landmarks_in_window(image: Image, left: float, top: float, size: float, reso
     return (points / scale + np.array([left, top, 0], np.float32)).astype(np.float32)
 
 
-def face_width(points: NDArray[np.floating[Any]]) -> float:
+def face_width(points: Float[np.ndarray, "n d"]) -> float:
     """Width of the surface landmarks' bounding box, pixels."""
     return float(np.ptp(points[:N_SURFACE, 0]))
 
 
-def person_probability(image: Image) -> NDArray[np.float32]:
+def person_probability(image: Picture) -> SoftMask:
     """How likely each pixel belongs to the person: [h, w] in [0, 1], coarse (the network sees 256 × 256)."""
     return np.asarray(_SELFIE.process(image).segmentation_mask, np.float32)

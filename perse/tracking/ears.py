@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from perse.attributes import Part
@@ -18,10 +18,9 @@ from perse.data import PartMasks
 from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters, Region, blend_transforms, pose_head
 from perse.render.mesh import project_vertices, rasterize_mesh
+from perse.shapes import FaceLandmarks, HardMask
 from perse.tracking import landmarks as marks
 from perse.tracking.polygons import landmark_mask
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ def align_ears(
     head: HeadParameters,
     camera: Camera,
     masks: PartMasks,
-    landmarks_px: NDArray[np.float32],
+    landmarks_px: FaceLandmarks,
     config: EarConfig | None = None,
 ) -> HeadParameters:
     """The head with its ears moved along the picture's vertical; unchanged where no ear can be measured.
@@ -87,7 +86,7 @@ def align_ears(
     return HeadParameters(head.betas, offsets, head.expression, head.pose)
 
 
-def _drawn_ears(model: HeadModel, vertices: Tensor, camera: Camera) -> Bools:
+def _drawn_ears(model: HeadModel, vertices: Float[Tensor, "n 3"], camera: Camera) -> HardMask:
     """Pixels at which the model shows an ear."""
     faces = model.faces.numpy().astype(np.int32)
     fragments = rasterize_mesh(project_vertices(vertices.numpy(), camera), faces, camera.width, camera.height)
@@ -95,7 +94,7 @@ def _drawn_ears(model: HeadModel, vertices: Tensor, camera: Camera) -> Bools:
     return np.asarray((fragments.face >= 0) & ear_face[fragments.face])
 
 
-def _lobe_shift(seen: Bools, drawn: Bools, width: float, config: EarConfig) -> float:
+def _lobe_shift(seen: HardMask, drawn: HardMask, width: float, config: EarConfig) -> float:
     """How far the lobe must move down, pixels; 0 where it cannot be measured."""
     if min(seen.sum(), drawn.sum()) < config.min_area * width**2:
         return 0.0
@@ -103,19 +102,19 @@ def _lobe_shift(seen: Bools, drawn: Bools, width: float, config: EarConfig) -> f
     return shift if abs(shift) <= config.max_shift * width else 0.0
 
 
-def _bottom(mask: Bools) -> float:
+def _bottom(mask: HardMask) -> float:
     """Row below which 3 % of a mask lie: its lower end without stray pixels."""
     return float(np.percentile(np.nonzero(mask)[0], 97))
 
 
-def _away_from_landmarks(model: HeadModel, vertices: Tensor, config: EarConfig) -> Tensor:
+def _away_from_landmarks(model: HeadModel, vertices: Float[Tensor, "n 3"], config: EarConfig) -> Float[Tensor, " n"]:
     """[v] in [0, 1]: 0 at the landmarks, which are fitted already, 1 far enough from them."""
     nearest = torch.cdist(vertices, model.landmarks(vertices)).amin(1)
     t = ((nearest - config.held_m) / (config.free_m - config.held_m)).clamp(0, 1)
     return t * t * (3 - 2 * t)
 
 
-def _soften(own: Tensor, faces: Tensor, rounds: int) -> Tensor:
+def _soften(own: Bool[Tensor, " n"], faces: Int[Tensor, "f 3"], rounds: int) -> Float[Tensor, " n"]:
     """[v] in [0, 1]: 1 on the ear, fading over the skin around it."""
     weight = own.double()
     edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters
+from perse.shapes import FaceLandmarks
 from perse.tracking.landmark_model import FitLayout, LandmarkModel
 from perse.tracking.landmark_problem import FitConfig, LandmarkProblem
 from perse.tracking.lips_at_rest import close_lips, lips_closed
@@ -41,7 +42,7 @@ class HeadFit:
 @one_thread()
 def fit_head(
     model: HeadModel,
-    landmarks_px: NDArray[np.float32],
+    landmarks_px: FaceLandmarks,
     width: int,
     height: int,
     config: FitConfig | None = None,
@@ -77,7 +78,7 @@ def fit_head(
     return HeadFit(head.to("cpu", torch.float32), camera.to("cpu", torch.float32), rms, before)
 
 
-def portrait_camera(translation: Tensor, focal: float, width: int, height: int) -> Camera:
+def portrait_camera(translation: Float[Tensor, "3"], focal: float, width: int, height: int) -> Camera:
     """The camera whose axes are the picture's and whose principal point is its middle."""
     pose = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
     pose[:3, 3] = translation
@@ -85,6 +86,6 @@ def portrait_camera(translation: Tensor, focal: float, width: int, height: int) 
     return Camera(pose, intrinsics, width, height)
 
 
-def parameters_of(layout: FitLayout, vector: Tensor, offsets: Tensor) -> HeadParameters:
+def parameters_of(layout: FitLayout, vector: Float[Tensor, " p"], offsets: Float[Tensor, "n 3"]) -> HeadParameters:
     """A parameter vector as head parameters of a single frame."""
     return HeadParameters(vector[layout.betas], offsets, vector[layout.expression], layout.pose(vector))

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perse.shapes import FaceLandmarks, SoftMask
 from perse.tracking import landmarks as marks
 from perse.tracking.detection import face_width
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -25,15 +23,15 @@ class FaceCoordinates:
     """
 
     width_px: float
-    across: Floats
-    down: Floats
+    across: SoftMask
+    down: SoftMask
     chin: float
     nose: float
     mouth: float
     brow: float
 
     @staticmethod
-    def of(landmarks_px: NDArray[np.float32], shape: tuple[int, int]) -> FaceCoordinates:
+    def of(landmarks_px: FaceLandmarks, shape: tuple[int, int]) -> FaceCoordinates:
         points = landmarks_px[:, :2].astype(np.float64)
         right, left = points[list(marks.RIGHT_EYE)].mean(0), points[list(marks.LEFT_EYE)].mean(0)
         origin, width = (left + right) / 2, face_width(landmarks_px)

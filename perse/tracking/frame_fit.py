@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.head import HeadModel
@@ -57,7 +57,7 @@ class FrameFit:
             for lids, iris in ((LEFT_EYE, LEFT_IRIS_CENTER), (RIGHT_EYE, RIGHT_IRIS_CENTER))
         ]
 
-    def fit(self, points_px: NDArray[np.floating]) -> tuple[Floats, float]:
+    def fit(self, points_px: Float[np.ndarray, "n d"]) -> tuple[Floats, float]:
         """The parameter vector and the root mean square distance of the surface landmarks, pixels.
 
         Args:

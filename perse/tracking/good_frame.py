@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.head import HeadModel
@@ -24,7 +25,7 @@ MOST_MOUTH = 0.03
 """Face widths between the lips."""
 
 
-def good_frames(points_px: Points, model: HeadModel) -> list[int]:
+def good_frames(points_px: Float32[np.ndarray, "f 478 d"], model: HeadModel) -> list[int]:
     """Frames in which the face is seen, the first good one first: those that keep all limits in their order, then the
     others by how far they miss them.
 

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from perse.shapes import Picture, SoftMask
 from perse.tracking.colors import blur
 from perse.tracking.detection import detect_hands
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 BONES = (
     (0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (5, 9), (9, 10), (10, 11), (11, 12),
@@ -26,7 +23,7 @@ THICKNESS = 0.4
 SOFT_PX = 1.5
 
 
-def find_hands(image: Image) -> Floats:
+def find_hands(image: Picture) -> SoftMask:
     """How much of each pixel lies in or next to a hand: [h, w] in [0, 1]; zeros where none is seen.
 
     Args:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float32
 from numpy.typing import NDArray
 
+from perse.shapes import HardMask, SoftMask
 from perse.tracking.colors import blur, fit_mixture, smoothstep
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.layered import cloth_over_hair
@@ -83,7 +85,9 @@ class HeadwearSigns:
         return self.layered > LAYER_SHARE and self.tone_distance > LAYER_DISTANCE
 
 
-def find_headwear(lab: Floats, person: Floats, hair: Floats, skin: Floats, frame: FaceCoordinates) -> Floats:
+def find_headwear(
+    lab: Float32[np.ndarray, "h w 3"], person: SoftMask, hair: SoftMask, skin: SoftMask, frame: FaceCoordinates
+) -> SoftMask:
     """How much of the person is headwear: [h, w] in [0, 1], zeros for a bare head.
 
     Args:
@@ -104,7 +108,7 @@ def find_headwear(lab: Floats, person: Floats, hair: Floats, skin: Floats, frame
     return _belongs_to_hat(lab, hair, top, frame) * smoothstep(hair, 0.0, 0.3)
 
 
-def measure_headwear(lab: Floats, hair: Floats, frame: FaceCoordinates) -> HeadwearSigns:
+def measure_headwear(lab: Float32[np.ndarray, "h w 3"], hair: SoftMask, frame: FaceCoordinates) -> HeadwearSigns:
     """The signs that decide; separate so that they can be looked at."""
     top = (hair > 0.6) & (frame.down < frame.brow - 0.05)
     sides = (hair > 0.6) & (frame.down > 0.05) & (frame.down < frame.chin)
@@ -132,7 +136,7 @@ def measure_headwear(lab: Floats, hair: Floats, frame: FaceCoordinates) -> Headw
     )
 
 
-def _unnatural(lab: Floats) -> Bools:
+def _unnatural(lab: Float32[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
     """Colours that undyed hair does not have: blue, green, violet, strong red. [..., 3] → [...] bool."""
     a, b = lab[..., 1], lab[..., 2]
     chroma = np.hypot(a, b)
@@ -142,7 +146,7 @@ def _unnatural(lab: Floats) -> Bools:
     return np.asarray((chroma > 12) & outside | (chroma > 55))
 
 
-def _two_tones(samples: Floats) -> tuple[Floats, NDArray[np.int64]]:
+def _two_tones(samples: Float32[np.ndarray, "n 3"]) -> tuple[Floats, NDArray[np.int64]]:
     """2-means from the 15th and 85th percentile of lightness: centres [2, 3] and labels."""
     order = samples[:, 0].argsort(kind="stable")
     centres = samples[order[[int(0.15 * (len(order) - 1)), int(0.85 * (len(order) - 1))]]]
@@ -159,7 +163,7 @@ def _sides(colors: Floats, centres: Floats, top: Bools) -> tuple[Bools, Bools]:
     return top & second, top & ~second
 
 
-def _layered(outer: Bools, top: Bools, frame: FaceCoordinates) -> float:
+def _layered(outer: HardMask, top: HardMask, frame: FaceCoordinates) -> float:
     """Share of the directions above the eyes in which a tone lies outside and the other inside of it."""
     angle = np.degrees(np.arctan2(frame.across, -frame.down))
     radius = np.hypot(frame.across, frame.down)
@@ -185,7 +189,7 @@ def _tones_by_layer(lab: Floats, hair: Floats, frame: FaceCoordinates) -> tuple[
     return (second, first) if _layered(second, top, frame) >= _layered(first, top, frame) else (first, second)
 
 
-def _local_deviation(lightness: Floats, sigma: float) -> Floats:
+def _local_deviation(lightness: SoftMask, sigma: float) -> SoftMask:
     mean = blur(lightness, sigma)
     return np.sqrt(np.maximum(blur(lightness * lightness, sigma) - mean * mean, 0)).astype(np.float32)
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int32, Int64
 
 from perse.tracking.kinds import Kind
-
-Floats = NDArray[np.float32]
 
 LARGEST = 0.03
 """Area of an island, squared face widths."""
@@ -22,7 +20,7 @@ GIVEN = {
 """What becomes of islands. Skin among hair is an ear or a shoulder, hair on skin a fringe: they stay."""
 
 
-def without_islands(shares: Floats, width_px: float) -> Floats:
+def without_islands(shares: Float32[np.ndarray, "k h w"], width_px: float) -> Float32[np.ndarray, "k h w"]:
     """The shares [k, h, w] of each `Kind` with islands given to what surrounds them; the same array without any.
 
     Args:
@@ -49,7 +47,7 @@ def without_islands(shares: Floats, width_px: float) -> Floats:
     return result
 
 
-def _borders(pieces: NDArray[np.int32], kinds: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def _borders(pieces: Int32[np.ndarray, "h w"], kinds: Int64[np.ndarray, "h w"], count: int) -> Int64[np.ndarray, "p k"]:
     """How many neighbours of each kind each piece has [count, k]; pixels of the picture's edge have none there."""
     found = np.zeros((count, len(Kind)), np.int64)
     for axis in (0, 1):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from perse.geometry import axis_angle_to_matrix
@@ -44,7 +45,7 @@ class FitLayout:
     def size(self) -> int:
         return 11 + self.n_shape + self.n_expression
 
-    def pose(self, vector: Tensor) -> Tensor:
+    def pose(self, vector: Float[Tensor, " p"]) -> Float[Tensor, "j 3"]:
         """[5, 3] axis-angle: neck, jaw and eyes filled in, the global joint at rest."""
         zero = torch.zeros(3, dtype=vector.dtype)
         jaw = torch.cat([vector[self.jaw, None], zero[:2]])
@@ -88,11 +89,11 @@ class LandmarkModel:
         self._parents: list[int] = model.parents.tolist()
 
     @cached_property
-    def average(self) -> Tensor:
+    def average(self) -> Float[Tensor, "n 3"]:
         """Landmarks of the average head at rest, [l, 3] metres."""
         return self.positions(torch.zeros(self.layout.size, dtype=torch.float64))
 
-    def positions(self, vector: Tensor) -> Tensor:
+    def positions(self, vector: Float[Tensor, " p"]) -> Float[Tensor, "n 3"]:
         """Posed landmarks in world space, [l, 3] metres (the translation is the camera's)."""
         betas, pose = vector[self.layout.betas], self.layout.pose(vector)
         shaped = self._rest + self._shape @ betas + self._expression @ vector[self.layout.expression]
@@ -103,21 +104,21 @@ class LandmarkModel:
         posed = (matrices[:, :3, :3] @ shaped[..., None])[..., 0] + matrices[:, :3, 3]
         return (posed.reshape(-1, 3, 3) * self._weights[..., None]).sum(1)
 
-    def _matrices(self, betas: Tensor, pose: Tensor) -> Tensor:
+    def _matrices(self, betas: Float[Tensor, " b"], pose: Float[Tensor, "j 3"]) -> Float[Tensor, "m 4 4"]:
         """Skinning of the triangles' corners, [3 l, 4, 4]."""
         transforms = joint_transforms(self._joints + self._joint_shape @ betas, pose, self._parents)
         return blend_transforms(transforms, self._skinning)
 
-    def pixels(self, vector: Tensor) -> Tensor:
+    def pixels(self, vector: Float[Tensor, " p"]) -> Float[Tensor, "n 2"]:
         """Projected landmarks, [l, 2] pixels."""
         in_camera = self._in_camera(vector)
         return self.focal_px * in_camera[:, :2] / in_camera[:, 2:] + self.centre_px
 
-    def _in_camera(self, vector: Tensor) -> Tensor:
+    def _in_camera(self, vector: Float[Tensor, " p"]) -> Float[Tensor, "n 3"]:
         world = self.positions(vector)
         return world * torch.tensor(FLIP, dtype=world.dtype) + vector[self.layout.translation]
 
-    def jacobian(self, vector: Tensor, free: Tensor) -> Tensor:
+    def jacobian(self, vector: Float[Tensor, " p"], free: Bool[Tensor, " p"]) -> Float[Tensor, "n 2 q"]:
         """d pixels / d vector[free], [l, 2, n]; only the columns of the free entries ([size] bool) are computed."""
         linear = torch.zeros_like(free)
         linear[self.layout.expression] = True
@@ -128,7 +129,7 @@ class LandmarkModel:
                 out[..., place[chosen]] = columns_of(vector, chosen)
         return out
 
-    def _by_forward_mode(self, vector: Tensor, free: Tensor) -> Tensor:
+    def _by_forward_mode(self, vector: Float[Tensor, " p"], free: Bool[Tensor, " p"]) -> Float[Tensor, "n 2 q"]:
         place = torch.eye(len(vector), dtype=vector.dtype)[:, free]
 
         def pixels_of(part: Tensor) -> Tensor:
@@ -137,7 +138,7 @@ class LandmarkModel:
         with _FORWARD_MODE:
             return torch.func.jacfwd(pixels_of)(vector[free])
 
-    def _of_expressions(self, vector: Tensor, free: Tensor) -> Tensor:
+    def _of_expressions(self, vector: Float[Tensor, " p"], free: Bool[Tensor, " p"]) -> Float[Tensor, "n 2 q"]:
         """In closed form, as skinning is linear in them, which spares a fit to a video most of its work."""
         turns = self._matrices(vector[self.layout.betas], self.layout.pose(vector))[:, :3, :3]
         moved = turns @ self._expression[..., free[self.layout.expression]]  # [3 l, 3, n]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float64
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
@@ -141,7 +142,7 @@ class LandmarkProblem:
                 upper[layout.expression.start + expression_names.index(name)] = 1e-9
         return penalty, lower, upper
 
-    def start(self) -> Tensor:
+    def start(self) -> Float[Tensor, " p"]:
         """Frontal, at the distance that gives the face its width."""
         vector = torch.zeros(self.layout.size, dtype=torch.float64)
         points = self.landmarks.positions(vector)
@@ -152,7 +153,7 @@ class LandmarkProblem:
         vector[self.layout.translation] = torch.cat([wanted, depth[None]]) - middle
         return vector
 
-    def solve_pose(self) -> Tensor:
+    def solve_pose(self) -> Float[Tensor, " p"]:
         """Rotation and translation of the average head."""
         vector = self.start()
         rigid = np.zeros(self.layout.size, bool)
@@ -161,14 +162,14 @@ class LandmarkProblem:
             vector = self.step(vector, rigid)
         return vector
 
-    def solve(self) -> Tensor:
+    def solve(self) -> Float[Tensor, " p"]:
         """Everything, from nothing."""
         vector = self.solve_pose()
         for _ in range(self.config.joint_rounds):
             vector = self.step(vector, self.free)
         return vector
 
-    def normal_equations(self, vector: Tensor, free: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    def normal_equations(self, vector: Float[Tensor, " p"], free: Bool[np.ndarray, " p"]) -> tuple[Floats, Floats]:
         """The problem linearised at `vector`, for the next values x of the free entries: A x = b, [n, n] and [n]."""
         weight = self.weights[:, None] / self.unit_px
         residual = ((self.landmarks.pixels(vector) - self.target) * weight).flatten().numpy()
@@ -179,7 +180,7 @@ class LandmarkProblem:
         right -= self.sparsity[free]
         return normal, right
 
-    def step(self, vector: Tensor, free: NDArray[np.bool_]) -> Tensor:
+    def step(self, vector: Float[Tensor, " p"], free: Bool[np.ndarray, " p"]) -> Float[Tensor, " p"]:
         """Linearise at `vector`, solve for the next one within its bounds."""
         normal, right = self.normal_equations(vector, free)
         following = vector.clone()
@@ -187,16 +188,18 @@ class LandmarkProblem:
         following[torch.from_numpy(free)] = torch.from_numpy(solution)
         return following
 
-    def rms(self, vector: Tensor) -> float:
+    def rms(self, vector: Float[Tensor, " p"]) -> float:
         distance = (self.landmarks.pixels(vector) - self.target).norm(dim=1)
         return float(distance[self.surface].square().mean().sqrt())
 
 
-def _rarity(names: tuple[str, ...]) -> Floats:
+def _rarity(names: tuple[str, ...]) -> Float64[np.ndarray, " e"]:
     return np.array([next((f for start, f in RARE_ACTIONS.items() if name.startswith(start)), 1.0) for name in names])
 
 
-def rotation_from_depths(rest: Floats, points_px: Floats) -> Floats:
+def rotation_from_depths(
+    rest: Float64[np.ndarray, "n 3"], points_px: Float64[np.ndarray, "n 3"]
+) -> Float64[np.ndarray, "3"]:
     """The head's rotation, [3] axis-angle in the world, that turns rest landmarks onto detected ones with depth.
 
     Args:
@@ -209,6 +212,6 @@ def rotation_from_depths(rest: Floats, points_px: Floats) -> Floats:
     return np.asarray((Rotation.from_matrix(matrix).as_rotvec() - DEPTH_BIAS_RAD) * DEPTH_GAIN)
 
 
-def is_action(names: tuple[str, ...]) -> NDArray[np.bool_]:
+def is_action(names: tuple[str, ...]) -> Bool[np.ndarray, " e"]:
     """ARKit's actions have names such as ``mouthSmileLeft``; numbered components do not."""
     return np.array([not any(character.isdigit() for character in name) for name in names], bool)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.shapes import HardMask, SoftMask
 from perse.tracking.colors import ColorMixture, blur, fit_mixture, smoothstep
 from perse.tracking.frame import FaceCoordinates
 
@@ -44,8 +46,13 @@ OFF_SKULL = 3.0
 
 
 def cloth_over_hair(
-    lab: Floats, person: Floats, skin: Floats, outer: Bools, inner: Bools, frame: FaceCoordinates
-) -> Floats:
+    lab: Float32[np.ndarray, "h w 3"],
+    person: SoftMask,
+    skin: SoftMask,
+    outer: HardMask,
+    inner: HardMask,
+    frame: FaceCoordinates,
+) -> SoftMask:
     """What of the person is the cloth: [h, w] in [0, 1].
 
     Args:

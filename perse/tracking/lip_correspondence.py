@@ -7,9 +7,11 @@ up to 3 mm outside of that edge, which then keeps every fitted mouth 3 mm open. 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.errors import HeadModelError
+from perse.shapes import SoftMask
 
 Floats = NDArray[np.float32]
 
@@ -28,7 +30,9 @@ STEP_M = 0.002
 """From one pixel to the next, the surface goes back by this much at the edge of the opening and nowhere else."""
 
 
-def bring_to_edges(points: Floats, depth: Floats, pixels_per_point: int, margin: float = 1.0) -> Floats:
+def bring_to_edges(
+    points: Float32[np.ndarray, "n d"], depth: SoftMask, pixels_per_point: int, margin: float = 1.0
+) -> Float32[np.ndarray, "n d"]:
     """Landmarks [478, 2] whose inner lips lie on the edge of the mouth's opening; the rows between follow in
     proportion.
 

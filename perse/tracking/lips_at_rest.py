@@ -7,6 +7,7 @@ the teeth then show as a grey line in every portrait.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.head import HeadModel, HeadParameters, Joint, Region, pose_head
@@ -22,7 +23,7 @@ APART_RAD = 0.4
 _STIFFNESS = 0.1
 
 
-def close_lips(model: HeadModel, betas: Tensor, offsets: Tensor) -> Tensor:
+def close_lips(model: HeadModel, betas: Float[Tensor, " b"], offsets: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
     """Offsets [v, 3] metres with which the inner lips meet half-way at rest; lips that overlap stay as they are.
 
     Args:
@@ -49,14 +50,16 @@ def close_lips(model: HeadModel, betas: Tensor, offsets: Tensor) -> Tensor:
     return offsets + field
 
 
-def lips_closed(model: HeadModel) -> Tensor:
+def lips_closed(model: HeadModel) -> Float[Tensor, "n 3"]:
     """Offsets [v, 3] metres, float64, that close the mouth of the average head: what a fit starts from."""
     average = torch.zeros(model.n_shape, dtype=torch.float64)
     still = torch.zeros(model.n_vertices, 3, dtype=torch.float64)
     return close_lips(model.to("cpu", torch.float64), average, still)
 
 
-def _posed(model: HeadModel, betas: Tensor, offsets: Tensor, jaw: float) -> Tensor:
+def _posed(
+    model: HeadModel, betas: Float[Tensor, " b"], offsets: Float[Tensor, "n 3"], jaw: float
+) -> Float[Tensor, "n 3"]:
     pose = torch.zeros(model.n_joints, 3, dtype=offsets.dtype)
     pose[Joint.JAW, 0] = jaw
     neutral = torch.zeros(model.n_expression, dtype=offsets.dtype)

@@ -6,14 +6,15 @@ from enum import IntEnum
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.shapes import Picture, SoftMask
 from perse.tracking.bare_shoulders import bare_share
 from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep, to_gray
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.strands import hair_or_cloth, place_of_cloth, shoulder_lift
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 ROUNDS = 4
@@ -45,7 +46,12 @@ class Material(IntEnum):
 
 
 def estimate_materials(
-    image: Image, lab: Floats, person: Floats, hull: Floats, frame: FaceCoordinates, hands: Floats | None = None
+    image: Picture,
+    lab: Float32[np.ndarray, "h w 3"],
+    person: SoftMask,
+    hull: SoftMask,
+    frame: FaceCoordinates,
+    hands: Floats | None = None,
 ) -> dict[Material, Floats]:
     """Probabilities [h, w] that sum to one; only meaningful where there is a person.
 
@@ -99,7 +105,7 @@ def estimate_materials(
     return {material: sharp[material].astype(np.float32) for material in Material}
 
 
-def find_curtain(hair: Floats, across: Floats, down: Floats, frame: FaceCoordinates) -> Floats:
+def find_curtain(hair: SoftMask, across: SoftMask, down: SoftMask, frame: FaceCoordinates) -> SoftMask:
     """Where hair may fall over the shoulders: [h, w] in [0, 1], zeros for hair that ends above them.
 
     Hair beside the chin on one side opens a zone below it, as wide as it is there and a little wider further down:
@@ -128,7 +134,7 @@ def find_curtain(hair: Floats, across: Floats, down: Floats, frame: FaceCoordina
     return zone.astype(np.float32)
 
 
-def hair_ends(hair: Floats, curtain: Floats, across: Floats, down: Floats, frame: FaceCoordinates) -> Floats:
+def hair_ends(hair: SoftMask, curtain: SoftMask, across: SoftMask, down: SoftMask, frame: FaceCoordinates) -> SoftMask:
     """Where no hair can be: [h, w] in [0, 1], below the chin on the sides that have no curtain.
 
     Zeros where the first estimate `hair` [h, w] finds none there anyway.
@@ -204,7 +210,7 @@ def _with_curtain(
     return [seeds[Material.SKIN], hair_seed, clothes]
 
 
-def _loose_hair(hair: Floats, person: Floats, frame: FaceCoordinates) -> Floats:
+def _loose_hair(hair: SoftMask, person: SoftMask, frame: FaceCoordinates) -> SoftMask:
     """Hair [h, w] in pieces that lie low and hang together with nothing on the head: dark clothes, most likely."""
     _, labels = cv2.connectedComponents(((hair > 0.4) & (person > 0.5)).astype(np.uint8))
     on_head = np.unique(labels[(labels > 0) & (frame.down < 0.1)])
@@ -287,7 +293,7 @@ def _estimate(
     return posterior.astype(np.float32)
 
 
-def _evidence(mixture: ColorMixture | None, colors: Floats) -> Floats:
+def _evidence(mixture: ColorMixture | None, colors: Float32[np.ndarray, "h w 3"]) -> SoftMask:
     if mixture is None:
         return np.full(colors.shape[:2], IMPOSSIBLE, np.float32)
     return np.maximum(mixture.log_likelihood(colors), -30.0)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
+from perse.shapes import HardMask, SoftMask
 from perse.tracking.colors import blur
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 TRUSTED_CONTRAST = 25.0
 """Distance between foreground and background colour (CIELAB) at which the colour decides as much as the mask."""
 
 
-def refine_alpha(lab: Floats, alpha: Floats, band_px: float) -> Floats:
+def refine_alpha(lab: Float32[np.ndarray, "h w 3"], alpha: SoftMask, band_px: float) -> SoftMask:
     """Redraw an alpha matte inside a band around its edge.
 
     Local foreground and background colours are averaged from either side of the band; a pixel's alpha is its
@@ -42,7 +40,7 @@ def refine_alpha(lab: Floats, alpha: Floats, band_px: float) -> Floats:
     return np.where(band, np.clip(mixed, 0, 1), alpha).astype(np.float32)
 
 
-def spread_color(lab: Floats, region: NDArray[np.bool_], sigma: float) -> Floats:
+def spread_color(lab: Float32[np.ndarray, "h w 3"], region: HardMask, sigma: float) -> Float32[np.ndarray, "h w 3"]:
     """Colours of a region continued beyond it by normalised blurs, near pixels first."""
     weight = region.astype(np.float32)
     result = np.zeros_like(lab)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float64
 from numpy.typing import NDArray
 
 from perse.tracking.colors import smoothstep
@@ -44,7 +45,7 @@ class Lips:
     opening: float
 
 
-def lips_of(points: NDArray[np.floating]) -> Lips:
+def lips_of(points: Float[np.ndarray, "478 d"]) -> Lips:
     """From landmarks [478, 3], pixels."""
 
     def length(a: int, b: int) -> float:
@@ -62,7 +63,9 @@ def pucker_and_funnel(lips: Lips, rest: Lips) -> tuple[float, float]:
     return strength * (1 - parted), strength * parted
 
 
-def with_narrowed_lips(actions: Floats, names: Sequence[str], pucker: float, funnel: float) -> Floats:
+def with_narrowed_lips(
+    actions: Float64[np.ndarray, " e"], names: Sequence[str], pucker: float, funnel: float
+) -> Float64[np.ndarray, " e"]:
     """Strengths of actions [n] with these two, and less of those that they were taken for."""
     out = actions.copy()
     for column, name in enumerate(names):

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.shapes import FaceLandmarks, Picture
 from perse.tracking.colors import blur, smoothstep, to_lab
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import CHIN, FOREHEAD, LIPS_LOWER_INNER, LIPS_LOWER_OUTER, MOUTH_CORNERS, N_SURFACE
@@ -30,7 +31,7 @@ _MIDDLE = (84, 17, 314)
 _UPPER, _LOWER = 13, 14
 
 
-def lowered_lip(image: Image, landmarks_px: Floats) -> Floats:
+def lowered_lip(image: Picture, landmarks_px: FaceLandmarks) -> FaceLandmarks:
     """Landmarks [478, 2 or 3] with the lower lip and the chin where the picture [h, w, 3] shows them.
 
     Mouths that are not wide open, and those whose lip has no edge of redness, keep theirs.

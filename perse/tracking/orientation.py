@@ -6,12 +6,11 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
+from perse.shapes import FaceLandmarks, Picture
 from perse.tracking import landmarks as marks
 from perse.tracking.detection import FaceBox, detect_faces, landmarks_in_window
-
-Image = NDArray[np.uint8]
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ class Standing:
     lean_deg: float
 
 
-def upright(image: Image) -> Image:
+def upright(image: Picture) -> UInt8[np.ndarray, "a b 3"]:
     """The picture [h, w, 3], turned by a quarter or a half if that shows the face clearly better; else the same."""
     best, turns = standing(image).confidence, 0
     for quarter in (1, 2, 3):
@@ -46,7 +45,7 @@ def upright(image: Image) -> Image:
     return np.ascontiguousarray(np.rot90(image, turns))
 
 
-def standing(image: Image) -> Standing:
+def standing(image: Picture) -> Standing:
     """Look at the surest face; confidence 0 without one."""
     faces = detect_faces(image)
     if not faces:
@@ -57,7 +56,7 @@ def standing(image: Image) -> Standing:
     return Standing(face.score - LYING_COSTS * lies, lean or 0.0)
 
 
-def _lean(image: Image, face: FaceBox) -> float | None:
+def _lean(image: Picture, face: FaceBox) -> float | None:
     """Angle of the line between the eyes, degrees; None where no features are found."""
     points = landmarks_in_window(
         image, face.left - 0.5 * face.width, face.top + 0.5 * face.height - face.width, 2 * face.width, 512
@@ -65,7 +64,7 @@ def _lean(image: Image, face: FaceBox) -> float | None:
     return None if points is None else lean_of(points)
 
 
-def lean_of(points: NDArray[np.float32]) -> float:
+def lean_of(points: FaceLandmarks) -> float:
     """Angle of the line from the right to the left eye of landmarks [478, 2 or 3], degrees, clockwise."""
     right, left = (points[list(eye), :2].mean(0) for eye in (marks.RIGHT_EYE, marks.LEFT_EYE))
     return float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import PartMasks
+from perse.shapes import FaceLandmarks, Picture, SoftMask
 from perse.tracking import landmarks as marks
 from perse.tracking.beard import beard_mask
 from perse.tracking.colors import blur, smoothstep, to_lab
@@ -53,10 +55,10 @@ class ProceduralParser:
     brow_darkness: float = 7.0
     """How much darker than the skin around it (CIELAB L) a pixel of a brow is, at half strength."""
 
-    def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: Image | None = None) -> PartMasks:
         return self.find(image, landmarks_px, inside).masks()
 
-    def find(self, image: Image, landmarks_px: NDArray[np.float32], inside: Image | None = None) -> FoundKinds:
+    def find(self, image: Picture, landmarks_px: FaceLandmarks, inside: Image | None = None) -> FoundKinds:
         """The kinds of pixels, for who goes on from there; arguments as for `parse`."""
         shape = image.shape[:2]
         frame = FaceCoordinates.of(landmarks_px, shape)
@@ -85,7 +87,12 @@ class ProceduralParser:
         return FoundKinds(without_islands(shares, frame.width_px), person, skin_parts)
 
     def _split_skin(
-        self, lab: Floats, points: Floats, frame: FaceCoordinates, hull: Floats, hands: Floats
+        self,
+        lab: Float32[np.ndarray, "h w 3"],
+        points: FaceLandmarks,
+        frame: FaceCoordinates,
+        hull: SoftMask,
+        hands: SoftMask,
     ) -> dict[Part, Floats]:
         """Soft masks inside the skin; what none of them claims is `Part.SKIN`."""
         shape = lab.shape[:2]
@@ -107,7 +114,9 @@ class ProceduralParser:
             Part.NECK: np.maximum(_neck_zone(points, frame, hull), hands),
         }
 
-    def _brow(self, lab: Floats, points: Floats, loop: tuple[int, ...], frame: FaceCoordinates) -> Floats:
+    def _brow(
+        self, lab: Float32[np.ndarray, "h w 3"], points: FaceLandmarks, loop: tuple[int, ...], frame: FaceCoordinates
+    ) -> SoftMask:
         """The brow's hairs: dark against the skin around, inside a generous contour."""
         shape = lab.shape[:2]
         zone = landmark_mask(points, loop, shape, grow=1.25, feather_px=0.012 * frame.width_px)
@@ -125,14 +134,14 @@ def _between_eyes(points: Floats) -> tuple[float, float]:
     return float(middle[0]), float(middle[1])
 
 
-def _ear_zone(frame: FaceCoordinates, hull: Floats) -> Floats:
+def _ear_zone(frame: FaceCoordinates, hull: SoftMask) -> SoftMask:
     """Beside the face, from the brows to the mouth."""
     beside = smoothstep(np.abs(frame.across), 0.40, 0.46) * smoothstep(np.abs(frame.across), 0.85, 0.75)
     height = smoothstep(frame.down, -0.32, -0.22) * smoothstep(frame.down, 0.62, 0.52)
     return (beside * height * (1 - smoothstep(hull, 0.2, 0.8))).astype(np.float32)
 
 
-def _neck_zone(points: Floats, frame: FaceCoordinates, hull: Floats) -> Floats:
+def _neck_zone(points: FaceLandmarks, frame: FaceCoordinates, hull: SoftMask) -> SoftMask:
     """Below the jaw line and outside the face, and beside it from the chin down: shoulders, also raised ones."""
     jaw = points[list(marks.JAW_LINE), :2]
     jaw = jaw[4:-4]  # without the part beside the ears
@@ -144,8 +153,13 @@ def _neck_zone(points: Floats, frame: FaceCoordinates, hull: Floats) -> Floats:
 
 
 def _kinds(
-    person: Floats, materials: dict[Material, Floats], hair: Floats, headwear: Floats, beard: Floats, lips: Floats
-) -> Floats:
+    person: SoftMask,
+    materials: dict[Material, Floats],
+    hair: SoftMask,
+    headwear: SoftMask,
+    beard: SoftMask,
+    lips: SoftMask,
+) -> Float32[np.ndarray, "k h w"]:
     """Materials divide the person: shares [k, h, w]."""
     shares = np.zeros((len(Kind), *person.shape), np.float32)
     shares[Kind.BACKGROUND] = 1 - person

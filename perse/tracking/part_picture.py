@@ -9,14 +9,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Int16, UInt8
 from PIL import Image as Pillow
 
 from perse.attributes import Part
 from perse.data import PartMasks, TrackedPortrait
 from perse.errors import InputError
-
-Image = NDArray[np.uint8]
+from perse.shapes import Picture
 
 PALETTE: dict[Part, tuple[int, int, int]] = {
     Part.BACKGROUND: (0, 0, 0),
@@ -43,13 +42,13 @@ MAX_SIDE_PX = 4096
 """Larger parts are not opened."""
 
 
-def draw_parts(masks: PartMasks) -> Image:
+def draw_parts(masks: PartMasks) -> Picture:
     """The strongest part of every pixel in the palette's colours: [h, w, 3]."""
     colors = np.array([PALETTE[part] for part in Part], np.uint8)
     return colors[masks.labels]
 
 
-def overlay_parts(image: Image, masks: PartMasks, strength: float = 0.55) -> Image:
+def overlay_parts(image: Picture, masks: PartMasks, strength: float = 0.55) -> Picture:
     """The picture [h, w, 3] tinted by its parts, with a line around each: for the eye."""
     labels = masks.labels
     inside = (labels != Part.BACKGROUND)[..., None]
@@ -60,7 +59,7 @@ def overlay_parts(image: Image, masks: PartMasks, strength: float = 0.55) -> Ima
     return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
 
 
-def open_parts(path: Path) -> Image:
+def open_parts(path: Path) -> UInt8[np.ndarray, "h w 4"]:
     """A painted PNG from outside: [h, w, 4] RGBA, not yet looked at.
 
     Raises:
@@ -73,7 +72,7 @@ def open_parts(path: Path) -> Image:
     return parts_of_bytes(content, name=f"the parts {path}")
 
 
-def parts_of_bytes(content: bytes, *, name: str = "the parts") -> Image:
+def parts_of_bytes(content: bytes, *, name: str = "the parts") -> UInt8[np.ndarray, "h w 4"]:
     """`open_parts` for bytes that arrived some other way; `name` is used in messages."""
     try:
         with Pillow.open(io.BytesIO(content), formats=("PNG",)) as picture:
@@ -84,7 +83,7 @@ def parts_of_bytes(content: bytes, *, name: str = "the parts") -> Image:
         raise InputError(f"{name} are not a PNG that can be read; save them as PNG") from None
 
 
-def corrected(portrait: TrackedPortrait, picture: Image) -> TrackedPortrait:
+def corrected(portrait: TrackedPortrait, picture: UInt8[np.ndarray, "a b c"]) -> TrackedPortrait:
     """The portrait with the parts that were painted, and a key of its own.
 
     Pixels that are painted as what they were keep their soft edges.
@@ -111,7 +110,7 @@ def corrected(portrait: TrackedPortrait, picture: Image) -> TrackedPortrait:
     return replace(portrait, key=digest, masks=PartMasks(soft, person))
 
 
-def read_parts(picture: Image, shape: tuple[int, int]) -> NDArray[np.int16]:
+def read_parts(picture: UInt8[np.ndarray, "a b c"], shape: tuple[int, int]) -> Int16[np.ndarray, "h w"]:
     """Parts painted in the palette's colours: [h, w], values of `Part`, −1 where nothing is painted.
 
     Args:

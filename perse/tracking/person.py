@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, UInt8
 
+from perse.shapes import ByteMask, HardMask, Picture, SoftMask
 from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep, to_gray, to_lab
 from perse.tracking.detection import person_probability
 from perse.tracking.matting import refine_alpha
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 WORK_PX = 256
 GRABCUT_SEED = 1
@@ -22,7 +20,7 @@ POSSIBLE = 0.3
 """Probability from which on something may be the person, whatever other opinions say."""
 
 
-def disk(radius: float) -> NDArray[np.uint8]:
+def disk(radius: float) -> UInt8[np.ndarray, "d d"]:
     """Structuring element of a radius in pixels."""
     size = 2 * max(1, round(radius)) + 1
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
@@ -33,15 +31,15 @@ BAND_WIDTHS = 0.035
 
 
 def person_matte(
-    image: Image,
+    image: Picture,
     face_width_px: float,
-    face_hull: Floats,
+    face_hull: SoftMask,
     *,
-    probability: Floats | None = None,
-    possible: Floats | None = None,
+    probability: SoftMask | None = None,
+    possible: SoftMask | None = None,
     work_px: int = WORK_PX,
     unsure_widths: float = UNSURE_WIDTHS,
-) -> Floats:
+) -> SoftMask:
     """How much of each pixel is the person (hair and headwear included): [h, w] in [0, 1].
 
     Args:
@@ -73,7 +71,9 @@ def person_matte(
     return np.maximum(smoothstep(soft, 0.08, 0.92), face_hull).astype(np.float32)
 
 
-def soften_hair_edge(lab: Floats, person: Floats, hair: Floats, face_width_px: float) -> Floats:
+def soften_hair_edge(
+    lab: Float32[np.ndarray, "h w 3"], person: SoftMask, hair: SoftMask, face_width_px: float
+) -> SoftMask:
     """The matte with loose strands measured from colours, only where hair meets the background: [h, w] in [0, 1].
 
     Skin and cloth end in a line; there the colours on either side are often alike and would only add a haze.
@@ -88,9 +88,7 @@ def soften_hair_edge(lab: Floats, person: Floats, hair: Floats, face_width_px: f
     return (person + amount * (refine_alpha(lab, person, band) - person)).astype(np.float32)
 
 
-def _grab_cut(
-    image: Image, probability: Floats, possible: NDArray[np.bool_], hull: NDArray[np.bool_], unsure: float
-) -> Floats:
+def _grab_cut(image: Picture, probability: SoftMask, possible: HardMask, hull: HardMask, unsure: float) -> SoftMask:
     """Binary person mask [h, w] float32 after GrabCut in a band around the network's outline."""
     likely = (probability > 0.5).astype(np.uint8)
     likely[hull] = 1
@@ -112,7 +110,7 @@ def _grab_cut(
     return _main_component(opened, hull).astype(np.float32)
 
 
-def _like_person(image: Image, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _like_person(image: Picture, labels: ByteMask) -> HardMask:
     """Where colours [h, w, 3] are rather those of the certain person than of the certain background."""
     lab = to_lab(image)
     front, back = fit_mixture(lab[labels == cv2.GC_FGD], 5), fit_mixture(lab[labels == cv2.GC_BGD], 5)
@@ -121,7 +119,7 @@ def _like_person(image: Image, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(front.log_likelihood(lab) > back.log_likelihood(lab))
 
 
-def _main_component(mask: NDArray[np.uint8], hull: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _main_component(mask: ByteMask, hull: HardMask) -> HardMask:
     """The component that the face belongs to, with its small holes filled."""
     _, labels = cv2.connectedComponents(mask)
     inside = labels[hull & (labels > 0)]

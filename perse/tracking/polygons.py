@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
+from perse.shapes import SoftMask
 from perse.tracking.colors import blur
 
-Floats = NDArray[np.float32]
 SUBPIXELS = 4
 _SHIFT_BITS = 4
 
 
-def smooth_contour(points: Floats, samples: int = 160) -> Floats:
+def smooth_contour(points: Float32[np.ndarray, "n 2"], samples: int = 160) -> Float32[np.ndarray, "m 2"]:
     """A closed contour [n, 2] resampled along a Catmull–Rom spline: [samples, 2]."""
     n = len(points)
     t = np.arange(samples) * n / samples
@@ -26,7 +26,9 @@ def smooth_contour(points: Floats, samples: int = 160) -> Floats:
     return np.asarray(curve, np.float32)
 
 
-def contour_mask(points_px: Floats, shape: tuple[int, int], *, feather_px: float = 0.0, smooth: bool = True) -> Floats:
+def contour_mask(
+    points_px: Float32[np.ndarray, "n 2"], shape: tuple[int, int], *, feather_px: float = 0.0, smooth: bool = True
+) -> SoftMask:
     """Coverage of a closed contour [n, 2] (pixel centres at 0.5): [h, w] in [0, 1], antialiased, then blurred."""
     height, width = shape
     contour = smooth_contour(points_px) if smooth else points_px
@@ -38,13 +40,13 @@ def contour_mask(points_px: Floats, shape: tuple[int, int], *, feather_px: float
 
 
 def landmark_mask(
-    landmarks_px: Floats,
+    landmarks_px: Float32[np.ndarray, "478 d"],
     loop: Sequence[int],
     shape: tuple[int, int],
     *,
     grow: float = 1.0,
     feather_px: float = 0.0,
-) -> Floats:
+) -> SoftMask:
     """Coverage of a landmark loop, scaled by `grow` about its centre: [h, w] in [0, 1]."""
     points = landmarks_px[list(loop), :2]
     centre = points.mean(0)

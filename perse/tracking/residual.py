@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.geometry import Camera
@@ -27,8 +28,12 @@ class ResidualConfig:
 
 
 def fit_offsets(
-    model: HeadModel, head: HeadParameters, camera: Camera, target_px: Tensor, config: ResidualConfig | None = None
-) -> Tensor:
+    model: HeadModel,
+    head: HeadParameters,
+    camera: Camera,
+    target_px: Float[Tensor, "n 2"],
+    config: ResidualConfig | None = None,
+) -> Float[Tensor, "v 3"]:
     """Offsets in the rest pose, [v, 3] metres, on top of `head`'s.
 
     Args:
@@ -53,7 +58,9 @@ def _on_skin(model: HeadModel) -> Tensor:
     return (region == Region.SKIN) | (region == Region.EARS)
 
 
-def _lift_to_plane(points: Tensor, target_px: Tensor, camera: Camera) -> Tensor:
+def _lift_to_plane(
+    points: Float[Tensor, "n 3"], target_px: Float[Tensor, "n 2"], camera: Camera
+) -> Float[Tensor, "n 3"]:
     """World displacement parallel to the picture that brings each point to its pixel: [l, 3] metres."""
     pixels, depth = camera.project(points)
     metres = (target_px - pixels) * depth[:, None] / camera.intrinsics[0, 0]
@@ -61,7 +68,13 @@ def _lift_to_plane(points: Tensor, target_px: Tensor, camera: Camera) -> Tensor:
     return in_camera @ camera.world_to_camera[:3, :3]
 
 
-def spread(source: Tensor, values: Tensor, at: Tensor, radius: float, stiffness: float) -> Tensor:
+def spread(
+    source: Float[Tensor, "n 3"],
+    values: Float[Tensor, "n d"],
+    at: Float[Tensor, "m 3"],
+    radius: float,
+    stiffness: float,
+) -> Float[Tensor, "m d"]:
     """Values [l, 3] at `source` [l, 3], carried to points [n, 3] by Gaussian radial basis functions: [n, 3].
 
     Args:
@@ -76,7 +89,7 @@ def spread(source: Tensor, values: Tensor, at: Tensor, radius: float, stiffness:
     return kernel(at, source) @ coefficients
 
 
-def _keep_rigid(model: HeadModel, field: Tensor) -> Tensor:
+def _keep_rigid(model: HeadModel, field: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:
     """Eyeballs and teeth are moved, not bent: each takes its mean displacement."""
     rigid = field.clone()
     for region in (Region.LEFT_EYE, Region.RIGHT_EYE, Region.UPPER_TEETH, Region.LOWER_TEETH):
@@ -86,6 +99,6 @@ def _keep_rigid(model: HeadModel, field: Tensor) -> Tensor:
     return rigid
 
 
-def _to_rest(model: HeadModel, posed: PosedHead, field: Tensor) -> Tensor:
+def _to_rest(model: HeadModel, posed: PosedHead, field: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:
     matrices = blend_transforms(posed.transforms, model.skinning_weights)[..., :3, :3]
     return torch.linalg.solve(matrices, field[..., None])[..., 0]

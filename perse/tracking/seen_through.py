@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.shapes import HardMask, SoftMask
 from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep
 from perse.tracking.matting import spread_color
 from perse.tracking.person import disk
@@ -39,7 +41,9 @@ LEAST_HUE = 25.0
 _LEAST_NEAR = 0.02
 
 
-def without_background(lab: Floats, person: Floats, hair: Floats, width_px: float) -> Floats:
+def without_background(
+    lab: Float32[np.ndarray, "h w 3"], person: SoftMask, hair: SoftMask, width_px: float
+) -> SoftMask:
     """The matte [h, w] without the background that it holds among the hair.
 
     Args:
@@ -73,7 +77,7 @@ def _between(lab: Floats, back: NDArray[np.bool_], front: NDArray[np.bool_], sig
     return np.asarray(along, np.float32)
 
 
-def _outside(person: Floats) -> NDArray[np.bool_]:
+def _outside(person: SoftMask) -> HardMask:
     """[h, w], what is background for certain."""
     return np.asarray(cv2.dilate(person, np.ones((5, 5), np.uint8)) < 0.02)
 
@@ -93,7 +97,7 @@ def _background_likelihood(lab: Floats, person: Floats, reach: float, hair: Floa
     return np.where(known, value, -np.inf).astype(np.float32), known & (away < ALIKE**2)
 
 
-def _beside_background(seen: NDArray[np.bool_], person: Floats, width_px: float) -> Floats:
+def _beside_background(seen: HardMask, person: SoftMask, width_px: float) -> SoftMask:
     """1 on the pieces that reach the background and are more than a few strands wide, a little around them."""
     brush = disk(0.012 * width_px)
     opened = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_OPEN, brush)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.errors import PortraitError
+from perse.shapes import Picture
 from perse.tracking.detection import FaceBox, detect_faces
 
 Image = NDArray[np.uint8]
@@ -35,7 +36,7 @@ class SelectionConfig:
     """Other faces count as several when they are at least this wide relative to the widest."""
 
 
-def choose_face(image: Image, face: int | None, config: SelectionConfig) -> FaceBox:
+def choose_face(image: Picture, face: int | None, config: SelectionConfig) -> FaceBox:
     """The face to track.
 
     Args:
@@ -61,7 +62,7 @@ def choose_face(image: Image, face: int | None, config: SelectionConfig) -> Face
     return chosen
 
 
-def faces_to_choose(image: Image, config: SelectionConfig) -> list[FaceBox]:
+def faces_to_choose(image: Picture, config: SelectionConfig) -> list[FaceBox]:
     """The faces of a picture [h, w, 3] that somebody may mean, from the left; those in the background are left out."""
     faces = detect_faces(image)
     rivals = [box for box in faces if box.width >= config.rival_size * faces[0].width]
@@ -81,7 +82,7 @@ def _pick(ordered: list[FaceBox], face: int | None) -> FaceBox:
     return ordered[face - 1]
 
 
-def _brightness(image: Image, box: FaceBox) -> float:
+def _brightness(image: Picture, box: FaceBox) -> float:
     """Median over the box's middle of the brightest channel: fair to every skin colour, and to coloured light."""
     left, top = int(box.left + 0.2 * box.width), int(box.top + 0.2 * box.height)
     right, bottom = int(box.left + 0.8 * box.width), int(box.top + 0.8 * box.height)
@@ -97,7 +98,7 @@ def too_small(width_px: float, config: SelectionConfig) -> PortraitError:
     )
 
 
-def washed_out(image: Image) -> bool:
+def washed_out(image: Picture) -> bool:
     """Whether a picture [h, w, 3], or the part around a face, is so bright that its features are lost."""
     return float(np.percentile(image.max(-1), 25)) > 250 or float(np.median(image.min(-1))) > 235
 

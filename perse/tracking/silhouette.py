@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.shapes import Picture
 from perse.tracking.colors import smoothstep
 from perse.tracking.detection import person_probability
 
@@ -40,7 +41,7 @@ class Silhouette:
     possible: Floats
 
 
-def person_silhouette(image: Image, eyes_px: tuple[float, float], face_width_px: float) -> Silhouette:
+def person_silhouette(image: Picture, eyes_px: tuple[float, float], face_width_px: float) -> Silhouette:
     """The silhouette of the person in a picture [h, w, 3].
 
     Args:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
@@ -28,7 +29,7 @@ class SmoothingConfig:
     """The fastest moment within this time counts: the turning point of a blink is no still moment."""
 
 
-def smooth(values: Floats, fps: float, config: SmoothingConfig) -> Floats:
+def smooth(values: Float64[np.ndarray, "f c"], fps: float, config: SmoothingConfig) -> Float64[np.ndarray, "f c"]:
     """Smooth curves [f, c], each by its own speed; constant curves stay as they are."""
     if len(values) < 3:
         return values.copy()
@@ -55,13 +56,13 @@ def _light(values: Floats) -> Floats:
     return (padded[:-2] + 2 * values + padded[2:]) / 4
 
 
-def fill_gaps(values: Floats, known: NDArray[np.bool_]) -> Floats:
+def fill_gaps(values: Float64[np.ndarray, "f c"], known: Bool[np.ndarray, " f"]) -> Float64[np.ndarray, "f c"]:
     """Curves [f, c] with the unknown frames on straight lines between known ones, and held at the ends."""
     frames = np.arange(len(values))
     return np.stack([np.interp(frames, frames[known], column[known]) for column in values.T], 1)
 
 
-def gaps(known: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def gaps(known: Bool[np.ndarray, " f"]) -> list[tuple[int, int]]:
     """Runs of unknown frames: first and last of each."""
     edges = np.flatnonzero(np.diff(np.concatenate([[True], known, [True]]).astype(np.int8)))
     return [(int(first), int(after) - 1) for first, after in zip(edges[::2], edges[1::2], strict=True)]

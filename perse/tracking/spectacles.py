@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.shapes import FaceLandmarks, Picture
 from perse.tracking.colors import blur, smoothstep, to_lab
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import LEFT_EYE, NASION, RIGHT_EYE
@@ -56,7 +57,7 @@ class Spectacles:
     hinges: Floats
 
 
-def find_spectacles(image: Image, landmarks_px: Floats) -> Spectacles | None:
+def find_spectacles(image: Picture, landmarks_px: FaceLandmarks) -> Spectacles | None:
     """The frame that a face [h, w, 3] wears, or None.
 
     Args:
@@ -83,7 +84,7 @@ def find_spectacles(image: Image, landmarks_px: Floats) -> Spectacles | None:
     return Spectacles(np.clip(alpha, 0, 1).astype(np.float32), hinges.astype(np.float32))
 
 
-def without_spectacles(image: Image, found: Spectacles | None) -> Image:
+def without_spectacles(image: Picture, found: Spectacles | None) -> Picture:
     """The picture [h, w, 3] with skin continued over the frame (Telea 2004); itself where there is none."""
     if found is None:
         return image

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.shapes import HardMask, SoftMask
 from perse.tracking.colors import blur, smoothstep
 from perse.tracking.frame import FaceCoordinates
 
 Floats = NDArray[np.float32]
-Bools = NDArray[np.bool_]
 
 STRUCTURE_WIDTHS = (0.015, 0.035, 0.07)
 """Scales over which the strength of fine structure is averaged, face widths."""
@@ -31,7 +32,7 @@ LEAST_SEEDS = 60
 _BORDER = 1e-5  # weight of pixels at the outline, so that none is without a neighbour
 
 
-def looks(lab: Floats, inside: Bools, width_px: float) -> Floats:
+def looks(lab: Float32[np.ndarray, "a b 3"], inside: HardMask, width_px: float) -> Float32[np.ndarray, "h w k"]:
     """What the surface at each pixel looks like: [h, w, c], averaged over `inside` alone.
 
     Args:
@@ -68,7 +69,7 @@ def looks(lab: Floats, inside: Bools, width_px: float) -> Floats:
     return np.stack(maps, -1).astype(np.float32)
 
 
-def discriminant(values: Floats, first: Bools, second: Bools) -> Floats:
+def discriminant(values: Float32[np.ndarray, "h w k"], first: HardMask, second: HardMask) -> SoftMask:
     """Log-odds [h, w] of the first class, both Gaussian with one covariance [c, c].
 
     Args:
@@ -85,14 +86,14 @@ def discriminant(values: Floats, first: Bools, second: Bools) -> Floats:
 
 
 def hair_or_cloth(
-    lab: Floats,
-    hair: Floats,
-    cloth: Floats,
-    free: Bools,
-    curtain: Floats,
-    place: tuple[Floats, Floats],
+    lab: Float32[np.ndarray, "h2 w2 3"],
+    hair: SoftMask,
+    cloth: SoftMask,
+    free: HardMask,
+    curtain: SoftMask,
+    place: tuple[SoftMask, SoftMask],
     frame: FaceCoordinates,
-) -> Floats | None:
+) -> SoftMask | None:
     """Log-odds [h, w] of hair against cloth by their looks; None where either shows too little to learn from.
 
     Args:
@@ -113,7 +114,7 @@ def hair_or_cloth(
     return discriminant(looks(lab, inner, frame.width_px / 2), hair_seeds, cloth_seeds)
 
 
-def place_of_cloth(across: Floats, down: Floats, frame: FaceCoordinates) -> Floats:
+def place_of_cloth(across: SoftMask, down: SoftMask, frame: FaceCoordinates) -> SoftMask:
     """Log prior of cloth against anything else below a head with long hair: [h, w].
 
     A raised or leaning shoulder reaches the mouth's height beside the face.
@@ -123,7 +124,7 @@ def place_of_cloth(across: Floats, down: Floats, frame: FaceCoordinates) -> Floa
     return np.asarray(-12.0 * above + 0.5 * smoothstep(down, frame.chin + 0.2, frame.chin + 0.5), np.float32)
 
 
-def shoulder_lift(across: Floats) -> Floats:
+def shoulder_lift(across: Float32[np.ndarray, " *shape"]) -> Float32[np.ndarray, " *shape"]:
     """How much higher than at the throat cloth may begin [h, w], face widths."""
     return np.float32(0.55) * smoothstep(np.abs(across), 0.6, 1.0)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from perse.data import TrackedPortrait
 from perse.errors import PortraitError
 from perse.head import HeadModel, Joint
+from perse.shapes import Picture
 from perse.tracking.crop import Crop, CropConfig, crop_portrait, end_softly
 from perse.tracking.detection import face_width, landmarks_in_window
 from perse.tracking.ears import EarConfig, align_ears
@@ -95,7 +96,7 @@ class MediapipeTracker:
         self._model = head_model
         self._parser = parser or LearnedParser()
 
-    def track(self, image: Image, *, face: int | None = None) -> TrackedPortrait:
+    def track(self, image: Picture, *, face: int | None = None) -> TrackedPortrait:
         """See `HeadTracker.track`."""
         located = self.locate(image, face=face)
         crop, landmarks = located.crop, located.landmarks_px
@@ -118,7 +119,7 @@ class MediapipeTracker:
             fit_rms_px=fit.rms_px,
         )
 
-    def locate(self, image: Image, *, face: int | None = None) -> LocatedFace:
+    def locate(self, image: Picture, *, face: int | None = None) -> LocatedFace:
         """The first half of `track`: the crop and its landmarks, without parts and fit. Refuses what it refuses."""
         _check_image(image)
         image = upright(image)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from perse.tracking.detection import FaceBox, Points, detect_faces, face_width, landmarks_in_window
 from perse.tracking.face_tracks import FaceTrack, choose_track, link_faces
@@ -50,7 +50,7 @@ def _faces(frame: Image | None) -> list[FaceBox]:
     return [] if frame is None else detect_faces(frame)
 
 
-def video_landmarks(video: VideoFile, track: FaceTrack, tick: Tick) -> NDArray[np.float32]:
+def video_landmarks(video: VideoFile, track: FaceTrack, tick: Tick) -> Float32[np.ndarray, "f 478 d"]:
     """The landmarks of one face, [f, 478, 3] in pixels of the frames; NaN where it is not seen.
 
     Each frame is measured on its own: a tracker that starts from the frame before lags and drifts. So several are

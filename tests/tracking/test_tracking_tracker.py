@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from shape_checker import unchecked
 
 from perse.attributes import Part
 from perse.data import TrackedPortrait
@@ -176,7 +177,7 @@ def test_a_profile_is_refused(tracker: MediapipeTracker) -> None:
 
 def test_wrong_arrays_are_the_callers_mistake(tracker: MediapipeTracker) -> None:
     with pytest.raises(ValueError, match="uint8"):
-        tracker.track(np.zeros((10, 10), np.uint8))
+        unchecked(MediapipeTracker.locate)(tracker, np.zeros((10, 10), np.uint8))
 
 
 def test_importing_tracking_does_not_import_mediapipe() -> None:

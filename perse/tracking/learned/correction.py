@@ -12,14 +12,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
+from perse.shapes import FaceLandmarks, HardMask, Picture
 from perse.tracking.colors import guided_filter, smoothstep, to_gray
 from perse.tracking.kinds import FoundKinds, Kind
 from perse.tracking.learned.part_network import WORK_PX, PartInputs, PartNetwork, estimate_of
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 MOVED = (Kind.HAIR, Kind.CLOTHES, Kind.HEADWEAR)
 """What may become skin. Beards may not: they are drawn finer than the network sees."""
@@ -34,7 +32,7 @@ along outlines the colour models and the matte see more than a network at 128 pi
 
 
 def with_missed_skin(
-    found: FoundKinds, image: Image, landmarks_px: NDArray[np.float32], width_px: float, network: PartNetwork
+    found: FoundKinds, image: Picture, landmarks_px: FaceLandmarks, width_px: float, network: PartNetwork
 ) -> FoundKinds:
     """The same kinds with pieces of hair, clothes and headwear moved to the skin; the very same object without any.
 
@@ -57,7 +55,9 @@ def with_missed_skin(
     return replace(found, shares=shares)
 
 
-def skin_pieces(estimate: Floats, likely: Floats, width_px: float) -> NDArray[np.bool_]:
+def skin_pieces(
+    estimate: Float32[np.ndarray, "k h w"], likely: Float32[np.ndarray, "k h w"], width_px: float
+) -> HardMask:
     """Where hair, clothes or headwear become skin, [s, s].
 
     Args:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.data import PartMasks
+from perse.shapes import FaceLandmarks, Picture
 from perse.tracking.detection import face_width
 from perse.tracking.learned.correction import with_missed_skin
 from perse.tracking.learned.weights import packaged_digest, packaged_network
@@ -25,6 +26,6 @@ class LearnedParser:
     weights: str = field(default_factory=packaged_digest)
     """Digest of the packaged weights: other weights make other parts, so they belong to the portrait's key."""
 
-    def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: Image | None = None) -> PartMasks:
         found = self.first.find(image, landmarks_px, inside)
         return with_missed_skin(found, image, landmarks_px, face_width(landmarks_px), packaged_network()).masks()

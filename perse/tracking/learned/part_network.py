@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from perse.shapes import FaceLandmarks, Picture
 from perse.tracking import landmarks as marks
 from perse.tracking.colors import to_lab
 from perse.tracking.frame import FaceCoordinates
@@ -24,7 +26,6 @@ from perse.tracking.kinds import Kind
 from perse.tracking.learned.person_features import COARSE, DEEP, FINE, MIDDLE, SHALLOW, person_features, person_network
 from perse.tracking.polygons import landmark_mask
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 WORK_PX = 128
@@ -47,7 +48,7 @@ class PartInputs:
     deep: Tensor
 
     @staticmethod
-    def of(image: Image, landmarks_px: NDArray[np.float32], estimate: Floats) -> PartInputs:
+    def of(image: Picture, landmarks_px: FaceLandmarks, estimate: Float32[np.ndarray, "k a b"]) -> PartInputs:
         """One picture [h, h, 3] with the colour models' probabilities [6, 128, 128]."""
         features = person_features(image)
         network = person_network()
@@ -57,13 +58,13 @@ class PartInputs:
         return PartInputs(torch.cat(shown, 1), features[MIDDLE], features[COARSE], features[DEEP])
 
 
-def estimate_of(shares: Floats) -> Floats:
+def estimate_of(shares: Float32[np.ndarray, "k h w"]) -> Float32[np.ndarray, "k a b"]:
     """The colour models' shares [6, h, w] as probabilities at the network's size [6, 128, 128]."""
     small = np.stack([cv2.resize(layer, (WORK_PX, WORK_PX), interpolation=cv2.INTER_AREA) for layer in shares])
     return np.asarray(small / np.maximum(small.sum(0), 1e-6), np.float32)
 
 
-def _colors(image: Image) -> Floats:
+def _colors(image: Picture) -> Float32[np.ndarray, "3 a b"]:
     small = cv2.resize(image, (WORK_PX, WORK_PX), interpolation=cv2.INTER_AREA)
     lab = to_lab(np.asarray(small, np.uint8)) / np.array([50, 40, 40], np.float32)
     return np.asarray(lab.transpose(2, 0, 1) - np.array([1, 0, 0], np.float32)[:, None, None], np.float32)
@@ -89,7 +90,7 @@ class _Block(nn.Module):
         self.widen = nn.Conv2d(channels, 2 * channels, 1)
         self.narrow = nn.Conv2d(2 * channels, channels, 1)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         return values + self.narrow(F.hardswish(self.widen(self.norm(self.depthwise(values)))))
 
 
@@ -115,7 +116,7 @@ class PartNetwork(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, inputs: PartInputs) -> Tensor:
+    def forward(self, inputs: PartInputs) -> Float[Tensor, "n k a b"]:
         """Log-odds of the kinds [b, 6, 128, 128], up to a constant."""
         levels: list[Tensor] = []
         seen = (inputs.fine, inputs.middle, inputs.coarse, inputs.deep)

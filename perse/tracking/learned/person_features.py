@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perse.shapes import Picture
 from perse.tracking.learned.tflite_file import Operation, TfliteNetwork, TfliteOperation, read_tflite
-
-Image = NDArray[np.uint8]
 
 INPUT_PX = 256
 FINE, MIDDLE, COARSE, DEEP = 245, 219, 193, 157
@@ -37,7 +37,7 @@ def person_network() -> TfliteNetwork:
     return read_tflite(folder / "selfie_segmentation.tflite")
 
 
-def person_features(image: Image) -> dict[int, Tensor]:
+def person_features(image: Picture) -> dict[int, Tensor]:
     """The tensors named above, and the person's probability, of a picture [h, w, 3] seen at 256 × 256.
 
     Returns:
@@ -51,7 +51,7 @@ def person_features(image: Image) -> dict[int, Tensor]:
     return {number: tensors[number] for number in (SHALLOW, FINE, MIDDLE, COARSE, DEEP, network.output)}
 
 
-def run(network: TfliteNetwork, values: Tensor) -> dict[int, Tensor]:
+def run(network: TfliteNetwork, values: Float[Tensor, "n 3 h w"]) -> dict[int, Tensor]:
     """All tensors of a network for an input [1, c, h, w]."""
     tensors = {network.input: values}
     for layer in network.layers:
