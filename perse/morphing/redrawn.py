@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import ClassVar
 
@@ -25,13 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.attributes import CATEGORY_PARTS, Category
-from perse.data import Attachment, PortraitClip, archive
+from perse.data import Attachment, EditedPortrait, PortraitClip, archive
 from perse.data.clip_file import Frame
 from perse.data.workspace import Workspace
 from perse.head import HeadModel, HeadParameters, Joint
-from perse.morphing.membership import membership
-from perse.morphing.morpher import Morph, MorphEnd, check_ends
+from perse.morphing.bounded_cache import BoundedCache
+from perse.morphing.morpher import FrameOrigin, Morph, MorphEnd, check_ends
 from perse.morphing.reschedule import even_positions
+from perse.morphing.underlay import Underlay
 from perse.morphing.warp import WarpMorpher, WarpMorpherConfig
 from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
 from perse.synthesis.procedural.animator.frames import ClipSetting, draw_pose, reduced
@@ -46,25 +47,24 @@ Pace = tuple[float, ...]
 
 _LOOKED_AT = tuple(k / 6 for k in range(7))
 
-_FAR_M = np.float32(1e3)
-"""Beyond every head."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RedrawMorpherConfig:
     """Who draws, and who interpolates where there is nothing to draw."""
 
-    version: int = 1
+    version: int = 2
     """Part of content keys: changes whenever the pictures do."""
     animator: ProceduralAnimatorConfig = field(default_factory=ProceduralAnimatorConfig)
     """The one that filmed the clips."""
     warp: WarpMorpherConfig = field(default_factory=WarpMorpherConfig)
     """For all other ends."""
-    kept_subjects: int = 16
-    """Lifted subjects that are remembered, some tens of megabytes each: pictures, textures, the thing. Of those that
-    wear nothing only that is remembered, of all of them."""
-    kept_pairs: int = 8
-    """Ways from one thing to another that are remembered, up to 40 MB each."""
+    kept_subjects: int = 24
+    """Lifted subjects that are remembered, 21 to 33 MiB each: pictures, textures, the thing. Of those that wear
+    nothing only that is remembered, of all of them. Lifting takes a second, so there should be room for everybody."""
+    ways_mib: float = 384
+    """Of ways from one thing to another: from 1 MiB for earrings to 44 for hair; 240 for a laptop's 24 pairs."""
+    frames_mib: float = 128
+    """Of subjects drawn in a frame, without what they wear: 5 MiB each. A category's pairs share them."""
 
     lora: ClassVar[None] = None
     """No subject needs an adapter."""
@@ -112,13 +112,13 @@ class RedrawMorpher:
             return None
         wearers = self._wearers_of(first.origin.workspace, first.pose.head)
         clips = first.origin.clip, second.origin.clip
-        subjects = [wearers.subject(clip) for clip in clips]
-        between = wearers.between(*clips)
-        if subjects[0] is None or subjects[1] is None or between is None:
+        if not all(map(wearers.is_drawn, clips)):
             return None
-        pose = first.pose.parameters
-        stands = _Stand.of(subjects[0], pose), _Stand.of(subjects[1], pose)
-        return _Scene(*stands, between, wearers.pace(*clips))
+        between = wearers.between(*clips)
+        if between is None:
+            return None
+        stands = [wearers.stand(origin, first.pose.parameters) for origin in (first.origin, second.origin)]
+        return _Scene(stands[0], stands[1], between, wearers.pace(*clips))
 
     def _wearers_of(self, workspace: Workspace, head: HeadModel) -> _Wearers:
         """Of the workspace that was asked for last: a pool serves one."""
@@ -138,7 +138,7 @@ class _Subject:
     def is_in(self, clip: PortraitClip) -> bool:
         """Whether a clip of one frame shows what is drawn."""
         stand = _Stand.of(self, clip.parameters)
-        drawn = stand.wearing(prepare_attachments(self.worn), stand.below).image
+        drawn = stand.wearing(prepare_attachments(self.worn), stand.below).image  # drawn over: it is not kept
         return float(np.abs(drawn.astype(np.float32) - clip.images[0]).mean()) < _SAME
 
 
@@ -151,42 +151,60 @@ class _Wearers:
         self._portrait = archive.load_portrait(workspace)
         self._animator = config.animator.build(head)
         self._drawn: dict[str, bool] = {}
-        self._lifted = lru_cache(maxsize=config.kept_subjects)(self._subject)
-        self.between = lru_cache(maxsize=config.kept_pairs)(self._between)
+        self._subject = lru_cache(maxsize=config.kept_subjects)(self._lifted)
+        self._ways = BoundedCache[_Way](config.ways_mib, lambda way: way.bytes)
+        self._stands = BoundedCache[_Stand](config.frames_mib, lambda stand: stand.bytes)
         self.pace = lru_cache(maxsize=None)(self._pace)
 
-    def subject(self, clip: str) -> _Subject | None:
-        """None where it wears nothing, its edit is not here, or somebody else filmed it."""
-        if not self._drawn.get(clip, True):  # most are painted: they must not push out those that are drawn
-            return None
-        found = self._lifted(clip)
-        self._drawn[clip] = found is not None
-        return found
+    def is_drawn(self, clip: str) -> bool:
+        """False where it wears nothing, its edit is not here, or somebody else filmed it."""
+        if clip not in self._drawn:
+            file = archive.open_clip(self._workspace, clip)
+            worn = archive.has_edit(self._workspace, file.key) and self._edited(clip).attachments
+            # Most are painted: they must not push out those that are drawn.
+            self._drawn[clip] = bool(worn) and self._subject(clip).is_in(file.clip(0))
+        return self._drawn[clip]
 
-    def _subject(self, clip: str) -> _Subject | None:
-        file = archive.open_clip(self._workspace, clip)
-        if not archive.has_edit(self._workspace, file.key):
-            return None
-        edited = archive.load_edit(self._workspace, file.key)
-        if not edited.attachments:
-            return None
-        setting = self._animator.underlay(self._portrait, edited, file.camera.width)
-        subject = _Subject(setting, edited.attachments)
-        return subject if subject.is_in(file.clip(0)) else None
+    def between(self, first: str, second: str) -> Between | None:
+        """The way from one's thing to the other's; None where there is none."""
+        return self._ways.get(
+            f"{first} {second}",
+            lambda: _Way(Between.of(self._subject(first).worn, self._subject(second).worn)),
+        ).between
+
+    def stand(self, origin: FrameOrigin, pose: HeadParameters) -> _Stand:
+        """Somebody in a frame's pose."""
+        return self._stands.get(
+            f"{origin.clip} {origin.frame_number}", lambda: _Stand.of(self._subject(origin.clip), pose)
+        )
+
+    def _edited(self, clip: str) -> EditedPortrait:
+        return archive.load_edit(self._workspace, archive.open_clip(self._workspace, clip).key)
+
+    def _lifted(self, clip: str) -> _Subject:
+        edited, size_px = self._edited(clip), archive.open_clip(self._workspace, clip).camera.width
+        return _Subject(self._animator.underlay(self._portrait, edited, size_px), edited.attachments)
 
     def _pace(self, first: str, second: str) -> Pace:
         """Where on the way pictures are equally far apart."""
         between = self.between(first, second)
-        ends = self.subject(first), self.subject(second)
-        assert between is not None and ends[0] is not None and ends[1] is not None, "asked for first"
+        assert between is not None, "asked for first"
         pose = archive.open_clip(self._workspace, first).parameters.frame(slice(0, 1))
-        scene = _Scene(_Stand.of(ends[0], pose), _Stand.of(ends[1], pose), between, _LOOKED_AT)
+        stands = [_Stand.of(self._subject(clip), pose) for clip in (first, second)]
+        scene = _Scene(stands[0], stands[1], between, _LOOKED_AT)
         pictures = [scene.at(position).image for position in _LOOKED_AT]
         return tuple(even_positions(_LOOKED_AT, [_apart(*pair) for pair in pairwise(pictures)], _LOOKED_AT))
 
-    def _between(self, first: str, second: str) -> Between | None:
-        ends = self.subject(first), self.subject(second)
-        return None if ends[0] is None or ends[1] is None else Between.of(ends[0].worn, ends[1].worn)
+
+@dataclass(frozen=True)
+class _Way:
+    """What lies between two things, if they have a way into each other."""
+
+    between: Between | None
+
+    @property
+    def bytes(self) -> int:
+        return 0 if self.between is None else self.between.bytes
 
 
 @dataclass(frozen=True)
@@ -207,6 +225,12 @@ class _Stand:
         buffers, transforms = draw_pose(subject.setting, pose)
         return cls(subject, buffers, transforms[Joint.NECK])
 
+    @property
+    def bytes(self) -> int:
+        """What remembering it takes."""
+        below = self.below
+        return below.rgb.nbytes + below.alpha.nbytes + below.parts.nbytes + below.depth.nbytes
+
     def wearing(self, things: PreparedAttachments, below: FrameBuffers) -> Frame:
         """The frame with things on, drawn into the buffers."""
         setting = self.subject.setting
@@ -223,31 +247,13 @@ class _Scene:
     between: Between
     pace: Pace
 
+    @cached_property
+    def _underlay(self) -> Underlay:
+        return Underlay(self.first.below, self.second.below)
+
     def at(self, alpha: float) -> Frame:
         position = float(np.interp(alpha, _LOOKED_AT, self.pace))
-        below = _mixed(self.first.below, self.second.below, position)
-        return self.first.wearing(self.between.at(position), below)
-
-
-def _mixed(first: FrameBuffers, second: FrameBuffers, position: float) -> FrameBuffers:
-    """Both as one picture; new arrays. Outlines grow into each other (`membership`), what lies inside is blended."""
-    share, rest = np.float32(position), np.float32(1 - position)
-    alpha = membership(first.alpha, second.alpha, position, 1.0)
-    opaque = np.maximum(rest * first.alpha + share * second.alpha, np.float32(1e-3))[..., None]
-    color = (rest * _over_black(first) + share * _over_black(second)) / opaque
-    here, there = np.minimum(first.depth, _FAR_M), np.minimum(second.depth, _FAR_M)
-    both = np.maximum(here, there) < _FAR_M
-    depth = np.where(both, rest * here + share * there, np.minimum(here, there))
-    return FrameBuffers(
-        rgb=np.asarray(color * alpha[..., None] + 255 * (1 - alpha[..., None]), np.float32),
-        alpha=alpha,
-        parts=(first if position < 0.5 else second).parts.copy(),
-        depth=np.where(alpha > 0.5, depth, np.float32(np.inf)),
-    )
-
-
-def _over_black(buffers: FrameBuffers) -> NDArray[np.float32]:
-    return buffers.rgb - 255 * (1 - buffers.alpha[..., None])
+        return self.first.wearing(self.between.at(position), self._underlay.at(position))
 
 
 def _apart(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:

@@ -16,6 +16,7 @@ from perse.synthesis.procedural.animator.canvas import vertex_normals
 from perse.synthesis.procedural.animator.surface import HeadSurface
 
 _VISIBLE_WITHIN_M = 0.004
+_COLUMNS = 2**14
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,16 @@ def sample(image: NDArray[np.float32], xy: NDArray[np.float32], *, sharp: bool =
         sharp: bicubic instead of bilinear.
     """
     positions = np.asarray(xy, np.float32)
-    flat = positions.ndim == 2
-    grid = positions[None] if flat else positions
-    # OpenCV's remap takes at most 2¹⁵ columns; vertices are few enough to be a single row.
+    if positions.ndim == 2:  # OpenCV's remap takes at most 2¹⁵ columns
+        rows = -(-len(positions) // _COLUMNS) or 1
+        columns = -(-len(positions) // rows)
+        grid = np.resize(positions, (rows, columns, 2))
+        return sample(image, grid, sharp=sharp).reshape(rows * columns, *image.shape[2:])[: len(positions)]
     out = cv2.remap(
         image,
-        np.ascontiguousarray(grid[..., 0] - 0.5),
-        np.ascontiguousarray(grid[..., 1] - 0.5),
+        np.ascontiguousarray(positions[..., 0] - 0.5),
+        np.ascontiguousarray(positions[..., 1] - 0.5),
         cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return out[0] if flat else out
+    return np.asarray(out, np.float32)

@@ -111,22 +111,29 @@ def project_points(pose: OwnPose, picture: Picture, points: Array, facing: Array
     clothes = np.clip(2 * sample(picture.clothes, pixels), 0, 1) * smoothstep(share, 0.85, 0.97)
     # Hair and beard before the neck hang from the head (see `hanging`): they are not painted on the neck.
     clothes = clothes + sample(picture.hanging, pixels) * (1 - smoothstep(share, 0.75, 0.9))
-    inside = (pixels > 0.5).all(-1) & (pixels < [pose.camera.width - 0.5, pose.camera.height - 0.5]).all(-1)
+    x, y = pixels[..., 0], pixels[..., 1]
+    inside = (x > 0.5) & (y > 0.5) & (x < pose.camera.width - 0.5) & (y < pose.camera.height - 0.5)
     trust = ramp * solid * np.clip(1 - clothes, 0, 1) * (seen & inside)
     return Projection(pixels, trust.astype(np.float32), np.asarray(facing, np.float32))
 
 
 def project_texels(surface: HeadSurface, pose: OwnPose, picture: Picture) -> Projection:
-    """Every texel of the atlas: [h, w, …]; trust is 0 outside the charts and softened where visibility ends."""
+    """Every texel of the atlas: [h, w, …]; trust is 0 outside the charts and softened where visibility ends.
+
+    Texels outside of the charts lie in the middle of the head, with a cosine of 0.
+    """
     values = np.concatenate([pose.vertices, pose.facing[:, None], surface.head_share[:, None]], 1)
-    texels = surface.on_texels(values)
-    projection = project_points(pose, picture, texels[..., :3], texels[..., 3], texels[..., 4])
     inside = surface.atlas.face >= 0
-    hard = np.where(inside, projection.trust, 0)
+    texels = surface.on_texels(values)[inside]  # half of the atlas is empty
+    found = project_points(pose, picture, texels[:, :3], texels[:, 3], texels[:, 4])
+    pixels = np.empty((*inside.shape, 2), np.float32)
+    pixels[:] = project_vertices(np.zeros((1, 3), np.float32), pose.camera)[:, :2]  # the middle of the head
+    facing, hard = np.zeros(inside.shape, np.float32), np.zeros(inside.shape, np.float32)
+    pixels[inside], facing[inside], hard[inside] = found.pixels, found.facing, found.trust
     # Visibility is decided texel by texel: close pinholes, then let the trust fall off instead of ending.
     closed = cv2.morphologyEx(hard, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     soft = np.minimum(closed, cv2.blur(cv2.erode(closed, np.ones((5, 5), np.uint8)), (5, 5)))
-    return replace(projection, trust=np.where(inside, soft, 0).astype(np.float32))
+    return Projection(pixels, np.where(inside, soft, 0).astype(np.float32), facing)
 
 
 def project_mesh(surface: HeadSurface, pose: OwnPose, picture: Picture) -> Projection:

@@ -75,6 +75,11 @@ class Between:
         solid = np.concatenate([np.full(len(pair[0].vertices), sign, np.int8) for pair, sign in pieces])
         return cls(replace(known, winding=winding), last, solid)
 
+    @property
+    def bytes(self) -> int:
+        """What remembering it takes."""
+        return self.first.bytes + self.second.bytes + self.solid.nbytes
+
     def at(self, position: float) -> PreparedAttachments:
         """What is worn at a position in [0, 1], between the first (0) and the second (1)."""
         first, second, t = self.first, self.second, position

@@ -46,6 +46,26 @@ def _texel(texels, start, rows, columns, u, v, out):  # type: ignore[no-untyped-
 
 
 @exact_kernel
+def _opacity(texels, start, rows, columns, u, v):  # type: ignore[no-untyped-def]
+    """The alpha of `_texel`, in [0, 1]."""
+    x = u * columns - 0.5
+    y = min(max(v, 0.0), 1.0) * rows - 0.5
+    x0 = int(np.floor(x))
+    y0 = int(np.floor(y))
+    fx = x - x0
+    fy = y - y0
+    left = x0 % columns
+    right = (x0 + 1) % columns
+    upper = start + min(max(y0, 0), rows - 1) * columns
+    lower = start + min(max(y0 + 1, 0), rows - 1) * columns
+    a = (1 - fy) * (1 - fx) * texels[upper + left, 3]
+    a += (1 - fy) * fx * texels[upper + right, 3]
+    a += fy * (1 - fx) * texels[lower + left, 3]
+    a += fy * fx * texels[lower + right, 3]
+    return a / 255.0
+
+
+@exact_kernel
 def _mip_level(pixels, uvs, a, b, c, rows, columns, n_levels):  # type: ignore[no-untyped-def]
     """The level whose texels are about as large as pixels on this triangle."""
     area_px = abs(
@@ -95,7 +115,6 @@ def collect_fragments(pixels, faces, owner, opaque, uvs, texels, levels, depth, 
     for y in range(height):
         for x in range(width):
             nearest[y, x] = depth[y, x] if alpha[y, x] >= solid else np.inf
-    colour = np.empty(4, np.float64)
     count = 0
     for t in range(faces.shape[0]):
         a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
@@ -118,10 +137,10 @@ def collect_fragments(pixels, faces, owner, opaque, uvs, texels, levels, depth, 
                     w2 = 1.0 - w0 - w1
                     u = w0 * uvs[a, 0] + w1 * uvs[b, 0] + w2 * uvs[c, 0]
                     v = w0 * uvs[a, 1] + w1 * uvs[b, 1] + w2 * uvs[c, 1]
-                    _texel(texels, start, rows, columns, u, v, colour)
-                    if colour[3] < 0.004:
+                    cover = _opacity(texels, start, rows, columns, u, v)
+                    if cover < 0.004:
                         continue
-                    if colour[3] >= solid:
+                    if cover >= solid:
                         nearest[y, x] = z
                 links[count] = heads[y, x]
                 heads[y, x] = count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -51,6 +51,11 @@ class PreparedAttachments:
     def __len__(self) -> int:
         """Number of attachments."""
         return len(self.parts)
+
+    @property
+    def bytes(self) -> int:
+        """Of all its arrays."""
+        return sum(int(getattr(self, column.name).nbytes) for column in fields(self))
 
 
 def prepare_attachments(attachments: Sequence[Attachment]) -> PreparedAttachments:
