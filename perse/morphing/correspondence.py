@@ -15,7 +15,7 @@ zero where the pictures are the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -49,6 +49,16 @@ class CorrespondenceConfig:
     """The same for the flow of outlines, which bends more: a rim that unfolds has no exact way back."""
     seen_difference: float = 6.0
     """Grey levels from which a pixel counts as different."""
+
+    def in_window(self, scale: float) -> CorrespondenceConfig:
+        """The same lengths in a window of the picture that is `scale` times narrower."""
+        return replace(
+            self,
+            reach=scale * self.reach,
+            landmark_reach=scale * self.landmark_reach,
+            agreement=scale * self.agreement,
+            outline_agreement=scale * self.outline_agreement,
+        )
 
 
 def correspondence(first: MorphEnd, second: MorphEnd, config: CorrespondenceConfig) -> tuple[Field, Field]:

@@ -36,9 +36,13 @@ class Core:
     away: Field
 
     @classmethod
-    def of(cls, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Core | None:
-        """The core of two shapes; None where they have nothing in common."""
-        sigma = max(0.7, _ROUNDING * first.shape[1])
+    def of(cls, first: NDArray[np.bool_], second: NDArray[np.bool_], width_px: int) -> Core | None:
+        """The core of two shapes; None where they have nothing in common.
+
+        Args:
+            width_px: of the whole picture, of which the shapes may be a window.
+        """
+        sigma = max(0.7, _ROUNDING * width_px)
         common = first & second
         if not common.any():
             return None

@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.morphing.membership import Meeting
+from perse.morphing.window import Window, window_of
 from perse.synthesis.procedural.scene import FrameBuffers
-
-Window = tuple[slice, slice]
-"""Rows and columns."""
 
 _BESIDE_PX = 16
 """Around what differs: outlines grow from pixels that both frames have."""
@@ -76,16 +74,6 @@ class Underlay:
             for end in (self.first, self.second)
         )
         return first, second
-
-
-def window_of(mask: NDArray[np.bool_], beside_px: int) -> Window | None:
-    """The smallest window around a mask [h, w], wider by some pixels on every side; None where it is empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return None
-    top, bottom = max(int(rows[0]) - beside_px, 0), min(int(rows[-1]) + 1 + beside_px, mask.shape[0])
-    left, right = max(int(columns[0]) - beside_px, 0), min(int(columns[-1]) + 1 + beside_px, mask.shape[1])
-    return slice(top, bottom), slice(left, right)
 
 
 def _copy(buffers: FrameBuffers) -> FrameBuffers:

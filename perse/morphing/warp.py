@@ -14,7 +14,7 @@ Colours are blended premultiplied: no white seeps in from the background.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from perse.attributes import Category
 from perse.morphing.correspondence import CorrespondenceConfig, Field, correspondence, sampled
 from perse.morphing.growth import Core, growth_of
-from perse.morphing.membership import firmness, membership
+from perse.morphing.membership import Meeting, firmness
 from perse.morphing.morpher import Morph, MorphEnd, check_ends
+from perse.morphing.window import Window, window_of
 
 GROWING = (None, Category.BEARD, Category.CLOTHES, Category.HAIR, Category.HAT, Category.HEADPHONES)
 """Categories whose shapes are pulled out of each other. Eyebrows, mouth and nose are on every face, and their outline
@@ -42,6 +43,12 @@ _FULLY_SHOWN = 0.05
 _TINTED = 70.0
 """Grey levels within which a pixel's colour counts as its part's."""
 
+_RIM_PX = 2
+"""Pixels of a part along its outline in which what is behind it shows."""
+
+_BESIDE = 0.1
+"""How far around what differs the ends are looked at, a share of the picture's width."""
+
 _STANDING = 0.05
 """Weight of the background's vectors, which stand still, against the figure's."""
 
@@ -50,7 +57,7 @@ _STANDING = 0.05
 class WarpMorpherConfig:
     """How pictures are warped towards each other."""
 
-    version: int = 5
+    version: int = 6
     """Part of content keys: changes whenever the pictures do."""
     correspondence: CorrespondenceConfig = field(default_factory=CorrespondenceConfig)
     """What corresponds to what."""
@@ -68,7 +75,7 @@ class WarpMorpherConfig:
 
 
 class WarpMorpher:
-    """See the module. About ten milliseconds a picture of 256²."""
+    """See the module. Some ten milliseconds a picture of 256², fewer where little differs."""
 
     def __init__(self, config: WarpMorpherConfig) -> None:
         self._config = config
@@ -76,38 +83,46 @@ class WarpMorpher:
     def morph(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> Morph:
         """See `Morpher.morph`. Where the ends are alike, so is everything between them."""
         check_ends(first, second, positions)
+        images = np.repeat(first.image[None], len(positions), 0)
+        alphas = np.repeat(first.alpha[None], len(positions), 0)
+        shapes = np.repeat(first.shape[None], len(positions), 0)
+        window = window_of(_differs(first, second), round(_BESIDE * first.image.shape[1]))
+        if window is not None:
+            parts = _cut(first, window), _cut(second, window)
+            between = self._between(*parts, first.image.shape[1], positions)
+            for row, (image, alpha, shape) in enumerate(between):
+                images[row][window], alphas[row][window], shapes[row][window] = image, alpha, shape
+        return Morph(np.asarray(positions, np.float32), images, alphas, shapes)
+
+    def _between(
+        self, first: MorphEnd, second: MorphEnd, width_px: int, positions: Sequence[float]
+    ) -> Iterator[_Finished]:
+        """What lies at each position between two windows of pictures of a width."""
+        scale = width_px / first.image.shape[1]
         ends = _Layers.of(first), _Layers.of(second)
         firm = firmness(first.shape, second.shape)
-        growing = _Growing.of(ends) if firm > 0 and first.category in GROWING else None
+        growing = _Growing.of(ends, width_px) if firm > 0 and first.category in GROWING else None
+        masks = Meeting(ends[0].part, ends[1].part), Meeting(ends[0].alpha, ends[1].alpha)
         fields: tuple[Field, Field] | None = None
-        images, alphas, shapes = [], [], []
         for t in map(float, positions):
             if t in (0.0, 1.0):
                 end = first if t == 0 else second
-                images.append(end.image)
-                alphas.append(end.alpha)
-                shapes.append(end.shape)
+                yield end.image, end.alpha, end.shape
                 continue
-            fields = fields or correspondence(first, second, self._config.correspondence)
-            passing = self._passing(fields, (_presence(first), _presence(second)), t)
+            fields = fields or correspondence(first, second, self._config.correspondence.in_window(scale))
+            passing = self._passing(fields, (_presence(first), _presence(second)), t, self._config.tear * width_px)
             moved = ends[0].moved(-t * passing), ends[1].moved((1 - t) * passing)
-            layers = _blended(ends, moved, t, firm)
+            layers = _blended(ends, moved, masks, t, firm)
             if growing is not None:
                 layers = _mixed(layers, _grown(ends, moved, passing, growing, t), firm)
-            image, alpha, shape = _finished(layers)
-            images.append(image)
-            alphas.append(alpha)
-            shapes.append(shape)
-        h, w = first.alpha.shape
-        return Morph(
-            positions=np.asarray(positions, np.float32),
-            images=np.stack(images) if images else np.zeros((0, h, w, 3), np.uint8),
-            alphas=np.stack(alphas) if alphas else np.zeros((0, h, w), np.uint8),
-            shapes=np.stack(shapes) if shapes else np.zeros((0, h, w), np.bool_),
-        )
+            yield _finished(layers)
 
     def _passing(
-        self, fields: tuple[Field, Field], presences: tuple[NDArray[np.float32], NDArray[np.float32]], t: float
+        self,
+        fields: tuple[Field, Field],
+        presences: tuple[NDArray[np.float32], NDArray[np.float32]],
+        t: float,
+        tear_px: float,
     ) -> Field:
         """The displacement, from first to second, of the point that passes each pixel at position t."""
         from perse.morphing.splat_kernels import drop_vectors
@@ -118,7 +133,7 @@ class WarpMorpher:
         drop_vectors(back, presences[1], 1 - t, t, -1.0, sums)
         # Narrow where vectors are dense; the wide blur speaks only where they are torn apart.
         near = cv2.GaussianBlur(sums, (0, 0), 0.7)
-        far = cv2.GaussianBlur(sums, (0, 0), self._config.tear * w)
+        far = cv2.GaussianBlur(sums, (0, 0), tear_px)
         total = near + 0.02 * far
         return np.asarray(total[..., :2] / (total[..., 2:] + 1e-6), np.float32)
 
@@ -158,18 +173,37 @@ class _Layers:
         shown = core.inside + (1 - core.inside) * min(1.0, share / _FULLY_SHOWN)
         return replace(self, part=np.asarray(np.minimum(self.part, reach) * shown, np.float32))
 
+    def without_rim(self, core: Core) -> _Layers:
+        """The same, but the outermost pixels of what is pulled out have the colour of those further in. What is behind
+        them shows in them, and would become an outline: a black one of a white beard before a black collar."""
+        inner = cv2.erode(self.part, np.ones((2 * _RIM_PX + 1,) * 2, np.uint8))
+        total = cv2.GaussianBlur(inner, (0, 0), _RIM_PX)
+        spread = cv2.GaussianBlur(self.picture * inner[..., None], (0, 0), _RIM_PX)
+        rim = (self.part > 0.5) & (inner < 0.5) & (total > 0.02) & (core.inside < 0.5)
+        picture = self.picture.copy()
+        picture[rim] = np.round(spread[rim] / total[rim][:, None])
+        return replace(self, picture=picture)
+
+    def towards(self, other: _Layers, share: float) -> _Layers:
+        """With a share of another one's colours: the less is pulled out, the less it is what it was."""
+        return replace(self, picture=cv2.addWeighted(self.picture, 1 - share, other.picture, share, 0))
+
     def moved(self, field: Field) -> _Layers:
         return replace(self, picture=sampled(self.picture, field), part=sampled(self.part, field))
 
+
+_Finished = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]
+"""Image [h, w, 3] on white, alpha [h, w] and part [h, w]."""
 
 _Mixture = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 """Straight colour [h, w, 3] from 0 to 255, alpha [h, w] and part [h, w]."""
 
 
-def _blended(ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: float, firm: float) -> _Mixture:
-    """Position t of two ends, given as they are and moved to t."""
-    part = membership(ends[0].part, ends[1].part, t, firm)
-    alpha = membership(ends[0].alpha, ends[1].alpha, t, firm)
+def _blended(
+    ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], masks: tuple[Meeting, Meeting], t: float, firm: float
+) -> _Mixture:
+    """Position t of two ends, given as they are and moved to t, and what their parts and outlines have in common."""
+    part, alpha = (meeting.at(t, firm) for meeting in masks)
     color, first_share = _colors(ends, moved, t, part)
     missing = part * (1 - t - first_share)  # of the first end's share, or the opposite of excess
     color = color + (firm * missing)[..., None] * (ends[0].tint - ends[1].tint)
@@ -178,15 +212,20 @@ def _blended(ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: f
 
 @dataclass(frozen=True)
 class _Growing:
-    """The core of two ends, and how much of either shows outside of it at which growth (`Core.areas`)."""
+    """The core of two ends, both without their rims, and how much of either shows outside of it at which growth
+    (`Core.areas`)."""
 
     core: Core
+    rimless: tuple[_Layers, _Layers]
     areas: tuple[NDArray[np.float64], NDArray[np.float64]]
 
     @classmethod
-    def of(cls, ends: tuple[_Layers, _Layers]) -> _Growing | None:
-        core = Core.of(ends[0].part > 0.5, ends[1].part > 0.5)
-        return None if core is None else cls(core, (core.areas(ends[0].part), core.areas(ends[1].part)))
+    def of(cls, ends: tuple[_Layers, _Layers], width_px: int) -> _Growing | None:
+        core = Core.of(ends[0].part > 0.5, ends[1].part > 0.5, width_px)
+        if core is None:
+            return None
+        areas = core.areas(ends[0].part), core.areas(ends[1].part)
+        return cls(core, (ends[0].without_rim(core), ends[1].without_rim(core)), areas)
 
 
 def _grown(
@@ -195,8 +234,9 @@ def _grown(
     """The same, where what only one end has is pulled out of what both have."""
     core, inside = growing.core, growing.core.inside[..., None]
     growths = growth_of(growing.areas[0], 1 - t), growth_of(growing.areas[1], t)
-    first = ends[0].moved(inside * (-t * passing) + core.pulled(growths[0])).within(ends[0], core, 1 - t)
-    second = ends[1].moved(inside * ((1 - t) * passing) + core.pulled(growths[1])).within(ends[1], core, t)
+    pulled = [one.towards(end, g) for one, end, g in zip(growing.rimless, ends, growths, strict=True)]
+    first = pulled[0].moved(inside * (-t * passing) + core.pulled(growths[0])).within(ends[0], core, 1 - t)
+    second = pulled[1].moved(inside * ((1 - t) * passing) + core.pulled(growths[1])).within(ends[1], core, t)
     under, under_alpha = _under(ends, moved, t)
 
     weights = (1 - t) * first.part + 1e-6, t * second.part + 1e-6
@@ -255,11 +295,25 @@ def _mixed(fading: _Mixture, growing: _Mixture, firm: float) -> _Mixture:
     return color / np.maximum(alpha, 1e-3)[..., None], alpha, firm * growing[2] + (1 - firm) * fading[2]
 
 
-def _finished(mixture: _Mixture) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
-    """Image [h, w, 3] on white, alpha [h, w] and part [h, w]."""
+def _finished(mixture: _Mixture) -> _Finished:
     color, alpha, part = mixture
     image = np.clip(color, 0, 255) * alpha[..., None] + 255 * (1 - alpha[..., None])
     return np.round(image).astype(np.uint8), np.round(255 * alpha).astype(np.uint8), part > 0.5
+
+
+def _differs(first: MorphEnd, second: MorphEnd) -> NDArray[np.bool_]:
+    """[h, w]: where the two are not the same."""
+    return (first.image != second.image).any(-1) | (first.alpha != second.alpha) | (first.shape != second.shape)
+
+
+def _cut(end: MorphEnd, window: Window) -> MorphEnd:
+    """A window of an end."""
+    corner = np.array([window[1].start, window[0].start], np.float32)
+    landmarks = end.landmarks_px.copy()
+    landmarks[:, :2] -= corner
+    return replace(
+        end, image=end.image[window], alpha=end.alpha[window], shape=end.shape[window], landmarks_px=landmarks
+    )
 
 
 def _presence(end: MorphEnd) -> NDArray[np.float32]:

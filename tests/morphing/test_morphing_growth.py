@@ -27,7 +27,7 @@ def width(shape: NDArray[np.bool_], row: int = 52) -> int:
 
 
 def test_a_brim_grows_in_length_and_keeps_its_breadth() -> None:
-    core = Core.of(DOME, ROUND_BRIM)
+    core = Core.of(DOME, ROUND_BRIM, DOME.shape[1])
     assert core is not None
     widths = [width(pulled(core, ROUND_BRIM, growth)) for growth in (0.25, 0.5, 0.75, 1.0)]
     assert widths == sorted(widths) and widths[-1] == width(ROUND_BRIM)
@@ -40,23 +40,23 @@ def test_a_brim_grows_in_length_and_keeps_its_breadth() -> None:
 
 
 def test_inside_of_the_core_nothing_moves() -> None:
-    core = Core.of(DOME, BRIM)
+    core = Core.of(DOME, BRIM, DOME.shape[1])
     assert core is not None
     assert not core.away[DOME].any() and core.inside[DOME].min() == 1
 
 
 def test_equal_shapes_have_nothing_to_pull() -> None:
-    core = Core.of(BRIM, BRIM)
+    core = Core.of(BRIM, BRIM, BRIM.shape[1])
     assert core is not None and np.array_equal(pulled(core, BRIM, 0.2), BRIM)
 
 
 def test_nothing_in_common_has_no_core() -> None:
-    assert Core.of(DOME, np.zeros_like(DOME)) is None
+    assert Core.of(DOME, np.zeros_like(DOME), DOME.shape[1]) is None
 
 
 def test_equal_areas_in_equal_times() -> None:
     ring = (ROWS - 48) ** 2 + (COLUMNS - 48) ** 2 < 36**2
-    core = Core.of(DOME, ring)
+    core = Core.of(DOME, ring, DOME.shape[1])
     assert core is not None
     areas = core.areas(ring.astype(np.float32))
     shown = [pulled(core, ring, growth_of(areas, share)).sum() - DOME.sum() for share in (0.25, 0.5, 0.75)]

@@ -145,3 +145,29 @@ def test_no_white_seeps_in(morpher: WarpMorpher) -> None:
 def test_no_positions_no_pictures(morpher: WarpMorpher) -> None:
     end = _end(_disc(60, 50, 16), (200, 30, 30))
     assert morpher.morph(end, end, []).images.shape == (0, SIZE, SIZE, 3)
+
+
+def test_what_is_behind_a_part_is_not_pulled_out_with_it(morpher: WarpMorpher) -> None:
+    """The outermost pixels of a white beard before a black collar are grey, and pulled out they were a black line."""
+
+    def bearded(rows: int) -> MorphEnd:
+        image = np.full((SIZE, SIZE, 3), 160, np.uint8)
+        beard = np.zeros((SIZE, SIZE), bool)
+        beard[50 : 50 + rows, 40:88] = True
+        image[100:] = 0
+        image[beard] = 230
+        if rows > 50:  # over the collar, which shows in its ends
+            image[48 + rows : 50 + rows, 40:88] = 60
+        return MorphEnd(image, np.full((SIZE, SIZE), 255, np.uint8), beard, np.zeros((0, 2), np.float32))
+
+    between = morpher.morph(bearded(60), bearded(20), [0.5]).images[0]
+    assert between[60:98, 44:84].min() > 130, "no line darker than the face above the collar"
+
+
+def test_a_morph_of_a_window_is_that_of_the_whole(morpher: WarpMorpher) -> None:
+    """Only where the ends differ is anything computed: a larger picture around them changes nothing."""
+    first, second = _end(_disc(60, 50, 16), (200, 30, 30)), _end(_disc(68, 44, 20), (30, 60, 200))
+    found = morpher.morph(first, second, INNER).images
+    whole = morpher._between(first, second, SIZE, INNER)
+    for image, (expected, _, _) in zip(found, whole, strict=True):
+        assert np.abs(image.astype(int) - expected).mean() < 0.3
