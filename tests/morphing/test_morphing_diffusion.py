@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_diffusion import discs, save_tiny_diffusion
+from tiny_diffusion import discs, save_tiny_diffusion, tiny_config
 from tolerances import SINGLE, SINGLE_SUM
 
 from perse.data.workspace import Workspace
@@ -305,6 +305,15 @@ def test_an_odd_size_is_refused(tiny_diffusion: LatentDiffusionConfig) -> None:
     for look in (replace(tiny_diffusion, size_px=30).load, replace(tiny_diffusion, size_px=30).check):
         with pytest.raises(MissingWeightsError, match="multiple of 4"):
             look()
+
+
+def test_a_vae_that_makes_nan_is_refused(tmp_path: Path) -> None:
+    """One NaN among its weights, and every picture was black: a target like any other."""
+    save_tiny_diffusion(tmp_path)
+    model = tiny_config(tmp_path).load()
+    model.vae.decoder.conv_out.weight.data[0, 0, 0, 0] = torch.nan
+    with pytest.raises(GenerationError, match=r"the VAE.s pictures are NaN or infinite.*fetch the weights again"):
+        model.decode(torch.zeros(1, *model.latent_shape), (32, 32))
 
 
 def test_nan_latents_are_refused(tiny_model: LatentDiffusion) -> None:

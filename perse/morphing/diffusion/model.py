@@ -40,8 +40,6 @@ class LatentDiffusionConfig:
     """Working size; pictures of other sizes are resized."""
     precision: str = "bfloat16"
     """Of the networks; latents stay in float32. A CPU always computes in float32."""
-    compiled: bool = False
-    """Compile the convolutional blocks (attention changes from step to step, and is a library's kernel anyway)."""
 
     def digest(self) -> str:
         """Of the files.
@@ -98,8 +96,6 @@ class LatentDiffusion:
         _refuse_another_kind(folder, config.size_px, self.unet.config, self.vae.config, text)
         for network in (self.unet, self.vae, self._text):
             network.requires_grad_(False)
-        if config.compiled:
-            _compile_convolutions(self.unet)
         self.text = lru_cache(maxsize=64)(self._encoded)
 
     @property
@@ -147,7 +143,7 @@ class LatentDiffusion:
         """Pictures of latents, resized to a height and width.
 
         Raises:
-            GenerationError: a latent is not finite.
+            GenerationError: a latent is not finite, or what the VAE makes of it.
         """
         if not torch.isfinite(latents).all():
             raise GenerationError(
@@ -155,6 +151,11 @@ class LatentDiffusion:
                 'use precision="float32", or delete the adapter and train it again'
             )
         pixels = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.dtype)).sample
+        if not torch.isfinite(pixels).all():  # as bytes NaN would be black, and a target like any other
+            raise GenerationError(
+                "the VAE's pictures are NaN or infinite: half precision overflowed, or its weights are damaged; "
+                'use precision="float32", or fetch the weights again'
+            )
         levels = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return [resized(image, size) for image in levels.movedim(1, -1).cpu().numpy()]
 
@@ -230,11 +231,3 @@ def _understood(scheduler: Any, config: dict[str, Any]) -> dict[str, Any]:
     """The settings that a scheduler has too."""
     known = inspect.signature(scheduler.__init__).parameters
     return {key: value for key, value in config.items() if key in known}
-
-
-def _compile_convolutions(unet: Any) -> None:
-    from diffusers.models.resnet import ResnetBlock2D
-
-    for module in unet.modules():
-        if isinstance(module, ResnetBlock2D):
-            module.compile()
