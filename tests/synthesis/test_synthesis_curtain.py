@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.portrait_surface import gaps_of, holes_of
 from perse.attributes import Part
-from perse.synthesis.procedural.animator.by_example import detail_like, read_example
+from perse.synthesis.procedural.animator.by_example import Example, _upright, detail_like, read_example
 from perse.synthesis.procedural.animator.curtain import _may_hide, trace_outline
 
 FACE = 60.0
@@ -74,6 +74,47 @@ def test_most_patches_stay_where_the_example_grows() -> None:
     assert first is not None and second is not None
     change = np.abs(detail_like(first, 88, 352, 0) - detail_like(second, 88, 352, 0))
     assert 0.6 < (change < 0.02).mean() < 1
+
+
+def chance(place: tuple[int, int], seed: int, row: int, number: int) -> int:
+    """A random number of 32 bits for a patch and a centre, one step at a time."""
+    value = ((place[0] << 16) + place[1]) & 0xFFFFFFFF
+    value ^= (seed * 0x9E3779B1 + row * 0x85EBCA6B + number * 0xC2B2AE35) & 0xFFFFFFFF
+    value = (value ^ (value >> 16)) * 0x7FEB352D & 0xFFFFFFFF
+    value = (value ^ (value >> 15)) * 0x846CA68B & 0xFFFFFFFF
+    return value ^ (value >> 16)
+
+
+def patch_by_patch(example: Example, along: int, across: int, seed: int) -> np.ndarray:
+    """`detail_like`, slowly: every patch is chosen and added pixel column by pixel column."""
+    r = example.radius_px
+    window = np.maximum(np.outer(*[np.hanning(2 * r + 1).astype(np.float32)] * 2), 1e-4)
+    total, squares = (np.zeros((along + 4 * r, across), np.float32) for _ in range(2))
+    columns = max(1, round(across / r))
+    for row in range(0, along + 2 * r, r):
+        for number in range(columns):
+            chances = [chance((int(x), int(y)), seed, row, number) for x, y in example.centres]
+            best = int(np.argmax(chances))
+            patch = _upright(example, best, bool(chances[best] & 1)) * window
+            left = int((number + 0.5 * (row // r % 2)) * across / columns)
+            for step in range(2 * r + 1):
+                total[row : row + 2 * r + 1, (left + step) % across] += patch[:, step]
+                squares[row : row + 2 * r + 1, (left + step) % across] += window[:, step] ** 2
+    return total[r : r + along] / np.sqrt(np.maximum(squares[r : r + along], 1e-6))
+
+
+def test_rows_of_patches_give_the_bits_of_single_patches() -> None:
+    """Also where a patch reaches around the end, and where it is wider than the image."""
+    rng = np.random.default_rng(4)
+    example = Example(
+        rng.standard_normal((60, 60)).astype(np.float32),
+        rng.integers(8, 52, (12, 2)).astype(np.float32),
+        rng.uniform(0, 3, 12).astype(np.float32),
+        7,
+    )
+    for across in (50, 16, 11):
+        made = detail_like(example, 30, across, 21)
+        np.testing.assert_array_equal(made, patch_by_patch(example, 30, across, 21))
 
 
 def hanging(left: int, right: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ from perse.synthesis.procedural.scene import (
     self_occlusion,
     shadows_on,
 )
+from perse.synthesis.procedural.scene.kernels import _opacity, _texel
 from perse.synthesis.procedural.scene.light import harmonics
 
 WHITE_LIGHT = Light(np.array([1, 0, 0, 0, 0, 0, 0, 0, 0], np.float32))
@@ -245,3 +246,13 @@ def test_a_sheet_does_not_shade_itself_but_a_ditch_does() -> None:
     faces = np.concatenate([left.faces, right.faces + 4]).astype(np.int32)
     open_ = self_occlusion(vertices.astype(np.float32), normals, faces, WHITE_LIGHT)
     assert open_[8] < 0.9
+
+
+def test_the_opacity_that_decides_what_is_collected_is_that_of_the_texel() -> None:
+    """Fragments are collected by one kernel and shaded by another: two opacities would leave holes at soft edges."""
+    rng = np.random.default_rng(3)
+    texels = rng.integers(0, 256, (2 + 5 * 7, 4)).astype(np.uint8)
+    colour = np.empty(4)
+    for u, v in rng.uniform(-1.5, 2.5, (200, 2)):
+        _texel(texels, 2, 5, 7, u, v, colour)
+        assert _opacity(texels, 2, 5, 7, u, v) == colour[3]

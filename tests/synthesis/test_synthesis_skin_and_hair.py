@@ -11,6 +11,7 @@ from scipy import sparse
 from perse.attributes import Part
 from perse.data import PartMasks
 from perse.synthesis.procedural.animator.canvas import paint_head
+from perse.synthesis.procedural.animator.fill import mean_of_channels
 from perse.synthesis.procedural.animator.projection import _garment
 from perse.synthesis.procedural.animator.skin_and_hair import _around, _meeting, _within_person
 from perse.tracking.crop import FADE_WIDTHS, surely_shown
@@ -92,3 +93,8 @@ def test_near_the_photographs_border_background_may_be_a_person_that_fades() -> 
     inside[60:] = 0
     shown = surely_shown(inside, 100.0)
     assert shown[: 60 - int(FADE_WIDTHS * 100) - 2].all() and not shown[60 - int(FADE_WIDTHS * 100) + 1 :].any()
+
+
+def test_the_quick_mean_of_channels_has_the_bits_of_the_plain_one() -> None:
+    picture = np.random.default_rng(0).uniform(0, 255, (40, 50, 3)).astype(np.float32)
+    np.testing.assert_array_equal(mean_of_channels(picture), picture.mean(-1))

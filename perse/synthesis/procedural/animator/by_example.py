@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perse.synthesis.procedural.animator.fill import blurred_within
+from perse.synthesis.procedural.animator.fill import blurred_within, mean_of_channels
 
 Array = NDArray[np.float32]
 
@@ -50,7 +50,7 @@ class Example:
 def read_example(rgb: Array, mask: Array, least_radius_px: int = _RADII_PX[-1]) -> Example | None:
     """The material of a photograph [h, w, 3] where its mask [h, w] is sure; None where there is too little of it."""
     mask = mask * _of_one_kind(rgb, mask)
-    gray = rgb.mean(-1, keepdims=True)
+    gray = mean_of_channels(rgb)[..., None]
     broad, amount = blurred_within(gray, mask, _BROAD_PX)
     detail = np.clip(gray / np.maximum(broad, 8.0) - 1, *_RANGE)[..., 0] * mask * (amount > 0.05)
     room = cv2.distanceTransform((mask > 0.8).astype(np.uint8), cv2.DIST_L2, 5)
@@ -74,7 +74,8 @@ def _of_one_kind(rgb: Array, mask: Array) -> Array:
         return np.zeros(mask.shape, np.float32)
     middle = np.median(inside, 0)
     spread = 1.48 * np.median(np.abs(inside - middle), 0) + 3
-    alike = (np.abs(smooth - middle) < _ALIKE * spread).all(-1).astype(np.uint8)
+    near = np.abs(smooth - middle) < _ALIKE * spread
+    alike = (near[..., 0] & near[..., 1] & near[..., 2]).astype(np.uint8)
     return cv2.morphologyEx(alike, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)).astype(np.float32)
 
 
@@ -100,28 +101,48 @@ def detail_like(example: Example, along: int, across: int, seed: int) -> Array:
     total = np.zeros((along + 4 * r, across), np.float32)
     squares = np.zeros((along + 4 * r, across), np.float32)
     columns = max(1, round(across / r))
+    weight = window**2
     for row in range(0, along + 2 * r, r):
+        rows = slice(row, row + 2 * r + 1)
+        chosen, flips = _choose(example.centres, seed, row, columns)
         for number in range(columns):
-            chance = _chances(example.centres, seed, row, number)
-            chosen = int(chance.argmax())
-            patch = _upright(example, chosen, bool(chance[chosen] & 1))
-            where = (int((number + 0.5 * (row // r % 2)) * across / columns) + np.arange(2 * r + 1)) % across
-            rows = np.arange(row, row + 2 * r + 1)[:, None]
-            total[rows, where[None]] += patch * window
-            squares[rows, where[None]] += window**2
+            patch = _upright(example, int(chosen[number]), bool(flips[number])) * window
+            left = int((number + 0.5 * (row // r % 2)) * across / columns)
+            for taken, begin in _around(left, 2 * r + 1, across):
+                there = slice(begin, begin + taken.stop - taken.start)
+                total[rows, there] += patch[:, taken]
+                squares[rows, there] += weight[:, taken]
     inside = slice(r, r + along)
     return (total[inside] / np.sqrt(np.maximum(squares[inside], 1e-6))).astype(np.float32)
 
 
-def _chances(centres: Array, seed: int, row: int, number: int) -> NDArray[np.uint32]:
-    """A random number for every centre that depends on its place alone [k]; the highest one is chosen, so that a centre
-    which appears or disappears changes the choices that fall on it and no others (Thaler & Ravishankar 1998)."""
-    with np.errstate(over="ignore"):
-        value = (centres[:, 0].astype(np.uint32) << np.uint32(16)) + centres[:, 1].astype(np.uint32)
-        value ^= np.uint32((seed * 0x9E3779B1 + row * 0x85EBCA6B + number * 0xC2B2AE35) & 0xFFFFFFFF)
-        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-            value = (value ^ (value >> np.uint32(shift))) * np.uint32(factor)
-        return np.asarray(value ^ (value >> np.uint32(16)), np.uint32)
+def _around(left: int, width: int, across: int) -> list[tuple[slice, int]]:
+    """Columns of a patch and the column of a periodic image at which each run of them begins."""
+    runs, done = [], 0
+    while done < width:
+        begin = (left + done) % across
+        run = min(width - done, across - begin)
+        runs.append((slice(done, done + run), begin))
+        done += run
+    return runs
+
+
+def _choose(centres: Array, seed: int, row: int, columns: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The centre of every patch in a row [columns], and whether it is turned upside down [columns].
+
+    Every centre has a random number that depends on its place alone; the highest one is chosen, so that a centre which
+    appears or disappears changes the choices that fall on it and no others (Thaler & Ravishankar 1998).
+    """
+    numbers = np.arange(columns, dtype=np.uint64) * np.uint64(0xC2B2AE35)
+    salts = ((np.uint64(seed * 0x9E3779B1 + row * 0x85EBCA6B) + numbers) & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    places = (centres[:, 0].astype(np.uint32) << np.uint32(16)) + centres[:, 1].astype(np.uint32)
+    value = places ^ salts[:, None]
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        value ^= value >> np.uint32(shift)
+        value *= np.uint32(factor)
+    value ^= value >> np.uint32(16)
+    chosen = value.argmax(1)
+    return chosen, (value[np.arange(columns), chosen] & np.uint32(1)).astype(bool)
 
 
 def _upright(example: Example, index: int, flip: bool) -> Array:

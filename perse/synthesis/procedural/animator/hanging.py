@@ -90,11 +90,11 @@ def hang_sheets(
         if core.sum() < _LEAST_PX:
             continue
         joint = Joint.JAW if part is Part.BEARD else Joint.NECK
-        if part in _FALLING and drawn.any():
-            curtain = _curtain(surface, head, picture, part, core, joints[joint], face_width_px)
-            sheets += [HangingSheet(layer, joint) for layer in curtain]
         before = drawn & (hangs > 0)
         sheets.append(HangingSheet(_sheet(head, picture, part, core, before, joints[joint]), joint))
+        if part in _FALLING and drawn.any():  # what is nearest is drawn first: the rest is not looked at behind it
+            curtain = _curtain(surface, head, picture, part, core, joints[joint], face_width_px)
+            sheets += [HangingSheet(layer, joint) for layer in curtain]
     return tuple(sheets)
 
 
@@ -136,7 +136,7 @@ def _curtain(
     transform: NDArray[np.float32],
     face_width_px: float,
 ) -> list[Attachment]:
-    """What falls behind the neck and its darker lining; none for what does not fall below the chin."""
+    """The darker lining of what falls behind the neck, and that itself; none for what does not fall below the chin."""
     pose, drawn = head.pose, head.drawn
     middle = float(np.nonzero(drawn)[1].mean())
     outline = trace_outline(core, drawn, ears_row(surface, pose), middle, face_width_px)
@@ -148,7 +148,7 @@ def _curtain(
         column = np.clip(columns.astype(int), 0, drawn.shape[1] - 1)
         edges.append(_unproject(pose, np.stack([columns, rows.astype(np.float64)], -1), head.behind[rows, column]))
     curtain = make_curtain(surface, pose, picture, part, outline, (edges[0], edges[1]), transform)
-    return [_hung(piece, part, drawn, transform) for piece in (curtain, curtain.lining())]
+    return [_hung(piece, part, drawn, transform) for piece in (curtain.lining(), curtain)]
 
 
 def _hung(curtain: Curtain, part: Part, drawn: NDArray[np.bool_], transform: NDArray[np.float32]) -> Attachment:

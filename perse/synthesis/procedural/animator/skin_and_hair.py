@@ -8,6 +8,7 @@ meet the photograph without a step and know no seams of the texture.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import cv2
 import numpy as np
@@ -16,12 +17,13 @@ from scipy.spatial import cKDTree
 
 from perse.attributes import Part
 from perse.synthesis.procedural.animator.by_example import read_example
-from perse.synthesis.procedural.animator.fill import blurred_within, grain, smoothstep, strand_noise
-from perse.synthesis.procedural.animator.hair_detail import borrowed_detail, on_strands, strand_frame
+from perse.synthesis.procedural.animator.fill import blurred_within, grain, mean_of_channels, smoothstep, strand_noise
+from perse.synthesis.procedural.animator.hair_detail import borrowed_detail
 from perse.synthesis.procedural.animator.hair_volume import sum_of
 from perse.synthesis.procedural.animator.harmonic import extend, smooth
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.projection import Picture, Projection
+from perse.synthesis.procedural.animator.strand_frame import on_strands
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.scene import Light
 
@@ -181,7 +183,7 @@ def _read(picture: Picture, mask: Array, seen: Projection) -> tuple[Array, Array
 
 
 def _contrast(picture: Picture, mask: Array) -> float:
-    gray = picture.rgb.mean(-1)
+    gray = mean_of_channels(picture.rgb)
     mean, amount = blurred_within(gray[..., None], mask, sigma_px=4)
     inside = (amount > 0.9) & (mask > 0.9)
     if inside.sum() < 100:
@@ -218,21 +220,19 @@ def paint_atlas(
     Args:
         garment: [h, w] of the picture in [0, 1], clothes and what is continued of them behind the head and its hair.
     """
-    rng = np.random.default_rng(_NOISE_SEED)
     c = complexion
     stack = [c.skin, c.hair, c.cover[:, None], c.smooth_cover[:, None], c.beard[:, None], c.clothes[:, None]]
     fields = surface.on_texels(np.concatenate([*stack, surface.head_share[:, None]], 1))
     cover, smooth_cover, beard, clothes, share = (fields[..., k] for k in range(6, 11))
-    frame = strand_frame(surface)
-    strands = on_strands(frame, strand_noise(rng, 1024, 384))
-    height, width = surface.atlas_size
-    skin = fields[..., :3] * (1 + 0.012 * grain(rng, height, width, 1.2))[..., None]
+    noise, pores = _noises(surface.atlas_size)
+    strands = on_strands(surface.strands, noise)
+    skin = fields[..., :3] * (1 + 0.012 * pores)[..., None]
     photo = sample(picture.rgb, texels.pixels, sharp=True)
     texels = replace(texels, trust=texels.trust * (1 - _foreign(picture, texels, photo, fields[..., :3])))
     trust = texels.trust[..., None]
     seen_hair = texels.trust * sample(picture.cover, texels.pixels)
     example = read_example(picture.rgb, picture.masks[Part.HAIR] * picture.solid)
-    relief = c.hair_contrast * strands if example is None else borrowed_detail(frame, example, _NOISE_SEED)
+    relief = c.hair_contrast * strands if example is None else borrowed_detail(surface.strands, example, _NOISE_SEED)
     loose = _SOFTER * (1 - 0.9 * smoothstep(smooth_cover, 0.2, 0.5))
     hair = fields[..., 3:6] * (1 + np.clip(relief * loose, -0.6, 0.8))[..., None]
     hairy_hidden = smoothstep(cover + 0.04 * strands, 0.4, 0.6)
@@ -251,12 +251,19 @@ def paint_atlas(
     )
 
 
+@cache
+def _noises(atlas_size: tuple[int, int]) -> tuple[Array, Array]:
+    """Strands, unrolled, and the grain of skin [h, w]: everybody's are the same."""
+    rng = np.random.default_rng(_NOISE_SEED)
+    return strand_noise(rng, 1024, 384), grain(rng, *atlas_size, 1.2)
+
+
 def _foreign(picture: Picture, texels: Projection, photo: Array, skin: Array) -> Array:
     """Skin seen at a slant that does not look like skin, [h, w] in [0, 1]: hair, spectacles or background beyond it."""
     slanted = 1 - smoothstep(texels.facing, 0.45, 0.65)
     bare = sum_of(picture.masks, (Part.SKIN, Part.EARS))
     color = cv2.GaussianBlur(photo, (0, 0), 1.5)
-    difference = np.abs(color - skin).mean(-1) / np.maximum(skin.mean(-1), 20)
+    difference = mean_of_channels(np.abs(color - skin)) / np.maximum(mean_of_channels(skin), 20)
     return slanted * smoothstep(difference, 0.18, 0.35) * sample(bare, texels.pixels)
 
 

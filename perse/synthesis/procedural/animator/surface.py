@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from perse.errors import RecipeError
 from perse.head import HeadModel, Joint, Region
 from perse.render.mesh import MeshFragments, rasterize_mesh
 from perse.synthesis.procedural.animator.refine import refine
+from perse.synthesis.procedural.animator.strand_frame import StrandFrame, middle_of_head, strand_frame
 
 
 class Kind(IntEnum):
@@ -78,6 +80,11 @@ class HeadSurface:
         """Height and width, texels."""
         height, width = self.atlas.face.shape
         return height, width
+
+    @cached_property
+    def strands(self) -> StrandFrame:
+        """Where every texel lies along the hair: the same for all portraits."""
+        return strand_frame(self.on_texels((self.rest - middle_of_head(self.rest[self.outer])).astype(np.float32)))
 
     def of_kind(self, *kinds: Kind) -> NDArray[np.bool_]:
         """[n] bool: vertices on triangles of these kinds."""
