@@ -33,6 +33,21 @@ log = logging.getLogger(__name__)
 
 Image = NDArray[np.uint8]
 
+
+@dataclass(frozen=True)
+class FramedPicture:
+    """A frame seen by the portrait's camera, and what it sees.
+
+    Attributes:
+        frame: where it was brought to.
+        crop: [s, s, 3] uint8; inside: [s, s] uint8, 255 where the video's frame reaches.
+    """
+
+    frame: Reframed
+    crop: Image
+    inside: Image
+
+
 _MADE_UP_PX = 2.0
 """How far what lies beyond the frame reaches into it by resampling, pixels of the crop."""
 
@@ -108,18 +123,18 @@ class Capture:
         chosen = self.chosen(tracked.seen, *(len(one) for one in numbers))
         named = [*numbers[0][: len(chosen[0])], *numbers[1][: len(chosen[1])]]
         wanted = [number for part in chosen for number in part]
-        frames = self._framed(video, tracked, portrait, wanted)
         tick = started("parts", len(wanted))
         images, alphas, parts = [], [], []
-        for (number, picture), frame in zip(_pictures(video, wanted), frames, strict=True):
-            image, alpha, part = self._shown(picture, tracked.landmarks_px[number], frame, portrait, size_px)
+        framed = self._framed(video, tracked, portrait, wanted)
+        for number, one in zip(wanted, framed, strict=True):
+            image, alpha, part = self._shown(one, tracked.landmarks_px[number], portrait, size_px)
             images.append(image)
             alphas.append(alpha)
             parts.append(part)
             tick()
         width_px = portrait.face_width_px * size_px / portrait.image.shape[0]
         kept = self._clean(np.stack(alphas), width_px, len(chosen[1]))
-        heads = [frame.head for frame, clean in zip(frames, kept, strict=True) if clean]
+        heads = [one.frame.head for one, clean in zip(framed, kept, strict=True) if clean]
         return PortraitClip(
             key=portrait.key,
             frame_numbers=np.array(named, np.int32)[kept],
@@ -135,16 +150,25 @@ class Capture:
 
     def _framed(
         self, video: VideoFile, tracked: TrackedVideo, portrait: TrackedPortrait, wanted: Sequence[int]
-    ) -> list[Reframed]:
+    ) -> list[FramedPicture]:
         """Frames seen by the portrait's camera, on their bodies where these are found in most of them: turns that are
-        told by the body and turns that are told by landmarks alone differ, and an avatar could meet only one kind."""
+        told by the body and turns that are told by landmarks alone differ, and an avatar could meet only one kind.
+
+        The video is decoded once; whole frames are not kept, since a minute of them fills the memory.
+        """
         body = StandingBody(portrait, self._model, self._config.body)
-        first = [reframed(tracked, number, portrait, self._model) for number in wanted]
-        pictures = zip(_pictures(video, wanted), first, strict=True)
-        settled = [body.settled(frame, picture, tracked.landmarks_px[n]) for (n, picture), frame in pictures]
-        found = sum(a is not b for a, b in zip(first, settled, strict=True))
-        log.info("the body is found again in %d of %d frames", found, len(wanted))
-        return settled if found > len(wanted) / 2 else first
+        side = portrait.image.shape[0]
+        first, settled = [], []
+        for number, picture in _pictures(video, wanted):
+            plain = reframed(tracked, number, portrait, self._model)
+            found = body.settled(plain, picture, tracked.landmarks_px[number])
+            first.append(FramedPicture(plain, *plain.picture(picture, side)))
+            settled.append(first[-1] if found is plain else FramedPicture(found, *found.picture(picture, side)))
+        if len(first) != len(wanted):
+            raise InputError(f"{len(wanted) - len(first)} of {len(wanted)} frames of the video cannot be decoded again")
+        again = sum(a is not b for a, b in zip(first, settled, strict=True))
+        log.info("the body is found again in %d of %d frames", again, len(wanted))
+        return settled if again > len(wanted) / 2 else first
 
     def chosen(self, seen: NDArray[np.bool_], train: int, test: int) -> tuple[list[int], list[int]]:
         """Frames of the video to train on, and to test on.
@@ -183,16 +207,14 @@ class Capture:
 
     def _shown(
         self,
-        picture: Image,
+        framed: FramedPicture,
         points_px: NDArray[np.float32],
-        frame: Reframed,
         portrait: TrackedPortrait,
         size_px: int,
     ) -> tuple[Image, Image, Image]:
         """Picture on white, alpha and part map of one frame, at the clip's size."""
-        crop, inside = frame.picture(picture, portrait.image.shape[0])
-        points = frame.points(points_px)
-        crop = soften_outside(crop, inside)
+        points, inside = framed.frame.points(points_px), framed.inside
+        crop = soften_outside(framed.crop, inside)
         masks = self._parser.parse(crop, points, inside=inside)
         # Beyond the portrait's border nobody is shown, as in the clips of its edits; beyond the frame's, who knows.
         masks = end_softly(masks, portrait.inside, face_width(points))

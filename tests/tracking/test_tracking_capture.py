@@ -24,7 +24,7 @@ from perse.tracking.capture import Capture, CaptureConfig, _unseen, on_white
 from perse.tracking.good_frame import good_frames
 from perse.tracking.reframing import Reframed, reframed
 from perse.tracking.standing_body import StandingBody
-from perse.tracking.video_file import open_video
+from perse.tracking.video_file import VideoFile, open_video
 from perse.tracking.video_tracker import FoundFace, TrackedVideo, VideoTracker, VideoTrackerConfig
 
 FRAMES, FPS, SIZE, GREEN = 14, 6.0, 320, (40, 160, 60)
@@ -121,6 +121,25 @@ def test_frames_are_what_a_camera_that_stands_still_would_have_seen(
     assert {int(value) for value in np.unique(clip.parts)} == {int(Part.BACKGROUND), int(Part.SKIN)}
 
 
+def test_a_video_is_decoded_once(
+    capture: Capture,
+    tracked: TrackedVideo,
+    filmed: Filmed,
+    tracked_astronaut: TrackedPortrait,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To find the body again and to cut the parts are two steps; decoding a film of minutes twice is the dearer one."""
+    video, begun, frames = open_video(filmed.path), [], VideoFile.frames
+
+    def counted(file: VideoFile) -> Any:
+        begun.append(file)
+        return frames(file)
+
+    monkeypatch.setattr(VideoFile, "frames", counted)
+    clip = capture.clip(video, tracked, tracked_astronaut, (range(3), range(400, 401)), 64)
+    assert len(begun) == 1 and len(clip.images) == 4
+
+
 def test_a_body_that_is_seldom_found_is_left_alone(
     capture: Capture,
     tracked: TrackedVideo,
@@ -141,7 +160,7 @@ def test_a_body_that_is_seldom_found_is_left_alone(
 
         monkeypatch.setattr(StandingBody, "settled", sometimes)
         framed = capture._framed(open_video(filmed.path), tracked, tracked_astronaut, wanted)
-        return [torch.equal(a.head.pose, b.head.pose) for a, b in zip(first, framed, strict=True)]
+        return [torch.equal(a.head.pose, b.frame.head.pose) for a, b in zip(first, framed, strict=True)]
 
     assert turns(2) == [True] * 4
     assert turns(3) == [False, False, False, True]
