@@ -13,6 +13,8 @@ from perse.synthesis.procedural.animator.body import (
     SHOULDER_WIDTHS,
     _bare_shoulders,
     _behind_the_head,
+    _near_the_end,
+    _neck_stays,
     _notches,
     _pockets,
     _skin_as_garment,
@@ -27,7 +29,7 @@ from perse.synthesis.procedural.animator.hair_volume import (
     falling_columns,
     joined,
 )
-from perse.synthesis.procedural.animator.hanging import _beyond_the_edge, _opaque
+from perse.synthesis.procedural.animator.hanging import _beyond_the_edge, _opaque, _without_scraps
 from perse.synthesis.procedural.animator.projection import Picture, prepare_picture
 
 FACE = 60.0
@@ -180,3 +182,48 @@ def test_bare_shoulders_go_on_behind_hair_as_clothes_do() -> None:
     assert behind[200:, 62:86].all() and behind[200:, 154:178].all()
     assert not _bare_shoulders(picture, drawn, FACE).any(), "who wears clothes is dressed"
     assert _skin_as_garment(picture, np.zeros_like(drawn)) is picture
+
+
+def test_a_neck_that_the_photographs_end_cuts_stays_there() -> None:
+    """The skinned neck turns away from the photograph's end: a notch between the collars would show the wall."""
+    picture, drawn = person(None)
+    inside = np.full((240, 240), 255, np.uint8)
+    assert not _near_the_end(inside, FACE).any()  # cut by the crop, the body goes on below
+    inside[140:] = 0
+    labels = picture.masks.labels
+    surface = SimpleNamespace(faces=np.zeros((1, 3), np.int32), head_share=np.ones(1, np.float32))
+    fragments = SimpleNamespace(
+        face=np.where(drawn | (labels == Part.NECK), 0, -1),
+        interpolate=lambda faces, values: np.ones((240, 240, 1), np.float32),
+    )
+    pose = SimpleNamespace(fragments=fragments)
+    stays = _neck_stays(surface, pose, picture, inside, FACE)  # type: ignore[arg-type]
+    neck = labels[136, :] == Part.NECK
+    assert (stays[136, neck][10:-10] > 0.99).all() and stays[112, 120] < 0.01
+
+
+def test_a_hand_before_the_face_is_not_painted_on_it() -> None:
+    """What reaches higher than the mouth and is skin of the body is a hand; a neck is none."""
+    picture, _ = person(None)
+    assert not picture.held.any() and not picture.shaded.any()
+    labels = picture.masks.labels.copy()
+    labels[92:96, 110:130] = Part.MOUTH
+    neck = PartMasks(_only(labels), picture.masks.person)
+    assert not prepare_picture(picture.rgb.astype(np.uint8), neck).held.any()
+    labels[60:105, 72:88] = Part.NECK
+    hand = prepare_picture(picture.rgb.astype(np.uint8), PartMasks(_only(labels), picture.masks.person))
+    assert (hand.held[62:103, 74:86] > 0.99).all() and not hand.held[120:].any()
+    assert hand.shaded[80, 100] > 0.9 and not hand.shaded[:, 140:].any()
+
+
+def _only(labels: np.ndarray) -> np.ndarray:
+    soft = np.zeros((len(Part), *labels.shape), np.uint8)
+    np.put_along_axis(soft, labels[None].astype(np.int64), 255, 0)
+    return soft
+
+
+def test_scraps_of_hair_do_not_hang_on_their_own() -> None:
+    core = np.zeros((60, 60), np.uint8)
+    core[5:10, 5:25], core[20:50, 20:50] = 1, 1
+    kept = _without_scraps(core, 200)
+    assert not kept[:15].any() and kept[20:50, 20:50].all()

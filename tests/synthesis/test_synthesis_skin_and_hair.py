@@ -13,7 +13,7 @@ from perse.data import PartMasks
 from perse.synthesis.procedural.animator.canvas import paint_head
 from perse.synthesis.procedural.animator.fill import mean_of_channels
 from perse.synthesis.procedural.animator.projection import _garment
-from perse.synthesis.procedural.animator.skin_and_hair import _around, _meeting, _within_person
+from perse.synthesis.procedural.animator.skin_and_hair import _around, _meeting, _open_below, _within_person
 from perse.tracking.crop import FADE_WIDTHS, surely_shown
 
 
@@ -38,10 +38,11 @@ def test_no_bust_is_drawn_where_the_photograph_shows_nobody() -> None:
     matte = np.zeros((64, 64), np.float32)
     matte[:50, 20:] = 1
     pixels = np.array([[[40.0, 30.0], [8.0, 30.0], [40.0, 58.0]]], np.float32)  # on the person, on the wall, beyond
-    low, high = np.full((1, 3), 0.2, np.float32), np.full((1, 3), 0.95, np.float32)
+    pixels = np.repeat(pixels, 2, 0)  # one row of texels above another, which is the neck's end
+    low, high = np.array([[0.2] * 3, [0.1] * 3], np.float32), np.full((2, 3), 0.95, np.float32)
     picture, texels = SimpleNamespace(matte=matte), SimpleNamespace(pixels=pixels)
-    np.testing.assert_allclose(_within_person(picture, texels, low), [[1, 0, 0]], atol=1e-3)  # type: ignore[arg-type]
-    np.testing.assert_allclose(_within_person(picture, texels, high), [[1, 1, 1]], atol=1e-3)  # type: ignore[arg-type]
+    np.testing.assert_allclose(_within_person(picture, texels, low), [[1, 0, 0]] * 2, atol=1e-3)  # type: ignore[arg-type]
+    np.testing.assert_allclose(_within_person(picture, texels, high), [[1, 1, 1]] * 2, atol=1e-3)  # type: ignore[arg-type]
 
 
 def test_hidden_colours_meet_those_that_are_seen_and_then_become_themselves() -> None:
@@ -98,3 +99,14 @@ def test_near_the_photographs_border_background_may_be_a_person_that_fades() -> 
 def test_the_quick_mean_of_channels_has_the_bits_of_the_plain_one() -> None:
     picture = np.random.default_rng(0).uniform(0, 255, (40, 50, 3)).astype(np.float32)
     np.testing.assert_array_equal(mean_of_channels(picture), picture.mean(-1))
+
+
+def test_a_neck_wider_than_the_persons_has_no_hole_in_its_side() -> None:
+    """A patch of background within the neck is filled; one that reaches the neck's end stays the end of the bust."""
+    share = np.repeat(np.linspace(0.6, 0.0, 60, dtype=np.float32)[:, None], 60, 1)
+    nobody = np.zeros((60, 60), np.float32)
+    nobody[20:26, 30:40] = 0.8
+    nobody[40:, :10] = 0.9
+    kept = _open_below(nobody, share)
+    assert not kept[:, 12:].any()
+    np.testing.assert_array_equal(kept[:, :10], nobody[:, :10])

@@ -22,6 +22,7 @@ from perse.synthesis.procedural.animator.hair_volume import falling_columns, joi
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
+from perse.tracking.crop import FADE_WIDTHS
 from perse.tracking.person import disk
 
 Array = NDArray[np.float32]
@@ -29,11 +30,16 @@ Array = NDArray[np.float32]
 _COLLAR_STRIP = (0.12, 0.06)
 """Static neck fades out between these distances above the collar, in face widths."""
 
+_END_STRIP = (0.2, 0.3)
+"""The same above the photograph's end, where `FADE_WIDTHS` of it are half transparent."""
+
 _BARE_WIDTHS = 0.06
 """Half the width from which on skin beside the head's own neck is somebody's shoulder, face widths: a neck drawn a
 little wider or narrower than the surface's leaves thinner slivers."""
 
 _RIM_PX = 4
+_BESIDE_HAND_PX = 12
+"""Next to a hand, whose outline is not the garment's, nothing of a garment is made up: it would be a dark scrap."""
 _UNDER_HAIR = 0.18
 """How far clothes surely go on under hair, face widths."""
 _AWAY_FROM_HAIR = 0.05
@@ -75,8 +81,15 @@ class BodyLayer:
         return BodyLayer(rgb, alpha, labels, depth)
 
 
-def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width_px: float) -> BodyLayer:
-    """Cut the body out of the photograph. `pose` is the lifted head, hair included, in the portrait's own pose."""
+def build_body(
+    surface: HeadSurface, pose: OwnPose, picture: Picture, inside: NDArray[np.uint8], face_width_px: float
+) -> BodyLayer:
+    """Cut the body out of the photograph.
+
+    Args:
+        pose: the lifted head, hair included, in the portrait's own pose.
+        inside: [h, w], 255 where the crop shows the photograph.
+    """
     drawn = (pose.fragments.face >= 0) & (surface.head_share[surface.faces].min(1) > 0.5)[pose.fragments.face]
     bare = _bare_shoulders(picture, pose.fragments.face >= 0, face_width_px)
     garment = Part.NECK if bare.any() else Part.CLOTHES
@@ -84,7 +97,7 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     clothes = picture.masks[Part.CLOTHES]
     # Where hair lies on clothes a pixel may be half of either; neither half would cover what is behind.
     clothes = clothes + picture.masks[Part.HAIR] * (picture.masks.labels == Part.CLOTHES)
-    neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, face_width_px)
+    neck = picture.masks[Part.NECK] * _neck_stays(surface, pose, picture, inside, face_width_px)
     pockets = _pockets(picture.masks.labels, face_width_px)
     hole = np.maximum(
         _behind_the_head(picture, drawn, pockets, face_width_px), _notches(picture, pockets, face_width_px)
@@ -93,7 +106,7 @@ def build_body(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width
     falls = falling_columns(picture.masks[Part.HAIR] * together, drawn, face_width_px)
     hole = np.maximum(hole, _under_hair(picture, hole, face_width_px) * falls)
     behind = picture.masks[Part.HAIR] * ~together
-    hole = hole * (behind < 0.5)
+    hole = hole * (behind < 0.5) * (cv2.dilate(picture.held, disk(_BESIDE_HAND_PX)) < 0.5)
     hole = _with_seam(hole, picture, face_width_px)
     alpha = _without_crumbs(np.clip(np.maximum(clothes + neck + behind, hole), 0, 1))
     alpha, hole = _without_rims(_without_haze(alpha, picture), hole, picture)
@@ -172,24 +185,47 @@ def _without_crumbs(alpha: Array) -> Array:
     return (alpha * near).astype(np.float32)
 
 
-def _neck_stays(surface: HeadSurface, pose: OwnPose, picture: Picture, face_width_px: float) -> Array:
-    """Where the photograph's neck remains in the layer: near the collar, where the skinned neck fades, and where the
-    head's surface has no neck to draw: bare shoulders, a hand."""
+def _neck_stays(
+    surface: HeadSurface, pose: OwnPose, picture: Picture, inside: NDArray[np.uint8], face_width_px: float
+) -> Array:
+    """Where the photograph's neck remains in the layer: near the collar, where the skinned neck fades, where the
+    photograph ends (a neck that is cut there turns away from its end), and where the head's surface has no neck to
+    draw: bare shoulders, a hand."""
     clothes = (picture.masks[Part.CLOTHES] > 0.5).astype(np.uint8)
     away = (
         cv2.distanceTransform(1 - clothes, cv2.DIST_L2, 5) / face_width_px if clothes.any() else np.ones(clothes.shape)
     )
     near_collar = 1 - smoothstep(away, _COLLAR_STRIP[1], _COLLAR_STRIP[0])
+    near_collar = np.maximum(near_collar, _near_the_end(inside, face_width_px))
     share = pose.fragments.interpolate(surface.faces, surface.head_share[:, None])[..., 0]
     drawn = (pose.fragments.face >= 0).astype(np.float32)
     fading = drawn * (1 - smoothstep(share, 0.2, 0.45))
     # Where the neck's outline stands against the background, a strip would stay behind as a wedge when it turns.
     open_air = (picture.masks.labels == Part.BACKGROUND).astype(np.uint8)
-    inside = smoothstep(cv2.distanceTransform(1 - open_air, cv2.DIST_L2, 5), 3.0, 9.0)
+    end = _last_row(inside)
+    fades = slice(max(end - round(FADE_WIDTHS * face_width_px), 0), None) if end < len(inside) - 1 else slice(0, 0)
+    open_air[fades] = open_air[fades.start - 1 if fades.start else 0]  # there everybody ends
+    within = smoothstep(cv2.distanceTransform(1 - open_air, cv2.DIST_L2, 5), 3.0, 9.0)
     bare = ((picture.masks.labels == Part.NECK) & (drawn == 0)).astype(np.uint8)
     thick = np.asarray(cv2.morphologyEx(bare, cv2.MORPH_OPEN, disk(_BARE_WIDTHS * face_width_px)), np.float32)
     corners = cv2.dilate(thick, disk(2 * _BARE_WIDTHS * face_width_px)) * (1 - drawn)  # the opening rounds them off
-    return np.maximum.reduce([near_collar * inside, fading, corners, cv2.dilate(thick, disk(3))]).astype(np.float32)
+    stays = [near_collar * within, fading, corners, cv2.dilate(thick, disk(3)), picture.held]
+    return np.maximum.reduce(stays).astype(np.float32)
+
+
+def _near_the_end(inside: NDArray[np.uint8], face_width_px: float) -> Array:
+    """1 above the photograph's lower border where that lies within the crop, 0 well above it and elsewhere: [h, w]."""
+    end = _last_row(inside)
+    if end == len(inside) - 1:
+        return np.zeros(inside.shape, np.float32)
+    above = (end - np.arange(len(inside), dtype=np.float32)) / face_width_px
+    return np.repeat(1 - smoothstep(above, *_END_STRIP)[:, None], inside.shape[1], 1)
+
+
+def _last_row(inside: NDArray[np.uint8]) -> int:
+    """The lowest row of the crop that shows the photograph."""
+    rows = np.nonzero(inside.any(1))[0]
+    return int(rows[-1]) if len(rows) else len(inside) - 1
 
 
 def _notches(picture: Picture, pockets: NDArray[np.bool_], face_width_px: float) -> Array:

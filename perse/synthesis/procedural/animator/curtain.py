@@ -41,6 +41,8 @@ _FORWARD_M = 0.015
 _LINING_M = 0.004
 _LINING_SHADE = 0.6
 """Its inner side, seen between the neck and the farther strands, lies in the shade of both."""
+_BEGINS_PX = 40
+"""Rows over which it comes in below the ears: its upper edge would be a line across the back of the head."""
 _ACROSS, _NODE_PX = 384, 6
 _SEED = 21
 
@@ -182,9 +184,10 @@ def _texture(pose: OwnPose, picture: Picture, part: Part, outline: CurtainOutlin
     left = end - np.arange(rows)[:, None]
     tips = smoothstep(left / max(outline.ends) + 0.05 * noise, 0.0, 0.16)
     sides = smoothstep(np.minimum(across, 1 - across), 0.0, 0.03)
+    begins = smoothstep(np.arange(rows, dtype=np.float32)[:, None] + 0.2 * _BEGINS_PX * noise, 0.0, _BEGINS_PX)
     position = cv2.resize(world.astype(np.float32), (_ACROSS, rows), interpolation=cv2.INTER_LINEAR)
     pixels = project_vertices(position.reshape(-1, 3), pose.camera).reshape(position.shape)[..., :2]
-    alpha = tips * sides * sample(_may_hide(pose, picture), pixels)
+    alpha = begins * tips * sides * sample(_may_hide(pose, picture), pixels)
     return np.concatenate([rgb, 255 * alpha[..., None]], -1).astype(np.float32)
 
 

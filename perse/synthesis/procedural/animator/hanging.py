@@ -36,6 +36,8 @@ _FALLING = (Part.HAIR, Part.HEADWEAR)
 _CELL_PX = 6
 _OVERLAP_PX = 6
 _LEAST_PX = 60
+_LEAST_LOCK = 0.03
+"""Locks smaller than this, squared face widths, are left to the lifted head: turned, a scrap stands out like a pen."""
 _BEYOND_PX, _FADE_PX = 64, 16
 _LOWER_PX = np.array([-8, 16])
 """Rows about the ears over which hair passes from the lifted head to the sheets."""
@@ -87,6 +89,8 @@ def hang_sheets(
         left = there * hangs
         shape = np.ones((2, 2) if part in _THIN else (7, 7), np.uint8)
         core = cv2.morphologyEx((left > 0.4).astype(np.uint8), cv2.MORPH_OPEN, shape)
+        if part is Part.HAIR:
+            core = _without_scraps(core, _LEAST_LOCK * face_width_px**2)
         if core.sum() < _LEAST_PX:
             continue
         joint = Joint.JAW if part is Part.BEARD else Joint.NECK
@@ -96,6 +100,13 @@ def hang_sheets(
             curtain = _curtain(surface, head, picture, part, core, joints[joint], face_width_px)
             sheets += [HangingSheet(layer, joint) for layer in curtain]
     return tuple(sheets)
+
+
+def _without_scraps(core: NDArray[np.uint8], least_px: float) -> NDArray[np.uint8]:
+    """A mask [h, w] of 0 or 1 without its pieces smaller than this."""
+    pieces, stats = cv2.connectedComponentsWithStats(core)[1:3]
+    large = 1 + np.nonzero(stats[1:, cv2.CC_STAT_AREA] >= least_px)[0]
+    return np.isin(pieces, large).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def dress(
     seen = project_mesh(surface, pose, picture)
     complexion = read_complexion(surface, pose, picture, seen, geometry.cover, light)
     texels = project_texels(surface, pose, picture)
-    body = build_body(surface, pose, picture, portrait.face_width_px)
+    body = build_body(surface, pose, picture, portrait.inside, portrait.face_width_px)
     atlas = paint_atlas(surface, pose, picture, texels, complexion, body.alpha * (body.labels == Part.CLOTHES))
     atlas = closed_mouth(surface, portrait, picture, texels, atlas)
     sheet = assemble(surface, atlas, _patches(surface, portrait, pose, picture, geometry))

@@ -15,9 +15,13 @@ from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.hair_volume import COVERS, sum_of
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.surface import HeadSurface
+from perse.tracking.person import disk
 
 Array = NDArray[np.float32]
 
+_HELD_PX, _SHADE_PX = 2, 28
+"""How far beyond a hand its soft edge reaches, and the shade that it casts: two fingers wide."""
+_LEAST_HAND_PX = 150
 _SPECK = 0.02
 """Pieces of clothes smaller than this share of the largest one are flecks of the masks."""
 
@@ -34,6 +38,7 @@ class Picture:
         cover: [h, w] float32, hair and headwear.
         clothes: [h, w] float32, without specks.
         hanging: [h, w] float32, hair and beard.
+        held: [h, w] float32, 1 on hands before the head; shaded: [h, w], 1 next to them, where they cast a shade.
     """
 
     rgb: Array
@@ -43,6 +48,8 @@ class Picture:
     cover: Array
     clothes: Array
     hanging: Array
+    held: Array
+    shaded: Array
 
 
 def prepare_picture(image: NDArray[np.uint8], masks: PartMasks) -> Picture:
@@ -54,6 +61,7 @@ def prepare_picture(image: NDArray[np.uint8], masks: PartMasks) -> Picture:
     extended = push_pull(rgb, core)
     keep = cv2.GaussianBlur(core, (0, 0), 0.8)[..., None]
     clean = np.where(near[..., None], keep * rgb + (1 - keep) * extended, extended)
+    hand = _hands(masks)
     return Picture(
         rgb=clean.astype(np.float32),
         masks=masks,
@@ -62,7 +70,28 @@ def prepare_picture(image: NDArray[np.uint8], masks: PartMasks) -> Picture:
         cover=sum_of(masks, COVERS),
         clothes=_garment(masks),
         hanging=sum_of(masks, (Part.HAIR, Part.BEARD)),
+        held=_grown(hand, _HELD_PX, soft_px=1.0),
+        shaded=_grown(hand, _SHADE_PX, soft_px=6.0),
     )
+
+
+def _hands(masks: PartMasks) -> NDArray[np.uint8]:
+    """Hands before the head, [h, w] of 0 or 1: skin of the body that reaches higher than the mouth."""
+    skin = (masks.labels == Part.NECK).astype(np.uint8)
+    mouth = np.nonzero(masks.labels == Part.MOUTH)[0]
+    if not len(mouth):
+        return np.zeros_like(skin)
+    pieces = cv2.connectedComponents(skin)[1]
+    above = np.bincount(pieces[: int(mouth.mean())].ravel(), minlength=int(pieces.max()) + 1)
+    hands = 1 + np.nonzero(above[1:] > _LEAST_HAND_PX)[0]
+    return np.isin(pieces, hands).astype(np.uint8)
+
+
+def _grown(mask: NDArray[np.uint8], by_px: int, soft_px: float) -> Array:
+    """A mask [h, w] grown by so many pixels, with a soft edge."""
+    if not mask.any():
+        return mask.astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(cv2.dilate(mask, disk(by_px)).astype(np.float32), (0, 0), soft_px), np.float32)
 
 
 def _garment(masks: PartMasks) -> Array:
@@ -114,6 +143,8 @@ def project_points(pose: OwnPose, picture: Picture, points: Array, facing: Array
     x, y = pixels[..., 0], pixels[..., 1]
     inside = (x > 0.5) & (y > 0.5) & (x < pose.camera.width - 0.5) & (y < pose.camera.height - 0.5)
     trust = ramp * solid * np.clip(1 - clothes, 0, 1) * (seen & inside)
+    if picture.held.any():
+        trust = trust * (1 - sample(picture.held, pixels))
     return Projection(pixels, trust.astype(np.float32), np.asarray(facing, np.float32))
 
 

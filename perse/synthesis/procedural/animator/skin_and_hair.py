@@ -33,6 +33,8 @@ _FACE_PARTS = (Part.BROWS, Part.EYES, Part.MOUTH)
 _NOISE_SEED = 20
 _TURNED_TO_CAMERA = (-0.3, -0.15)
 """Between these cosines of normal and view, the outline is the photograph's rather than made-up tips of strands."""
+_NECK_ENDS = (0.05, 0.16)
+"""Share of the head's turn between which the neck's surface ends, inside the clothes."""
 _MOVES_WITH_HEAD = (0.5, 0.8)
 """Share of the head's turn between which the neck's surface leaves the place that the photograph shows it at."""
 _WORN = (Part.BEARD, Part.CLOTHES)
@@ -77,7 +79,7 @@ def read_complexion(
     shade = light.shade(pose.normals)[:, None]
     skin, skin_known = _read(picture, skin_mask, seen)
     hair, hair_known = _read(picture, hair_mask, seen)
-    skin_known *= smoothstep(pose.facing, 0.25, 0.6)
+    skin_known *= smoothstep(pose.facing, 0.25, 0.6) * (1 - sample(picture.shaded, seen.pixels))
     hair_known *= smoothstep(pose.facing, 0.15, 0.4)
     beard_color, beard_known = _read(picture, beard_mask, seen)
     albedo = extend(skin / np.maximum(shade, 0.3), skin_known, surface.average, surface.outer, softness=0.3)
@@ -243,7 +245,7 @@ def paint_atlas(
     rgb = np.clip(shown * photo + (1 - shown) * hidden, 0, 255).astype(np.float32)
     return PaintedAtlas(
         rgb=rgb,
-        alpha=(smoothstep(share, 0.05, 0.16) * _within_person(picture, texels, share)).astype(np.float32),
+        alpha=(smoothstep(share, *_NECK_ENDS) * _within_person(picture, texels, share)).astype(np.float32),
         dressed=dressed,
         rim=_rim(picture, texels, hairy, strands, smooth_cover),
         labels=_labels(surface, picture, texels, hairy_hidden, smooth_cover, beard, share),
@@ -259,12 +261,14 @@ def _noises(atlas_size: tuple[int, int]) -> tuple[Array, Array]:
 
 
 def _foreign(picture: Picture, texels: Projection, photo: Array, skin: Array) -> Array:
-    """Skin seen at a slant that does not look like skin, [h, w] in [0, 1]: hair, spectacles or background beyond it."""
+    """Skin seen at a slant that does not look like skin, [h, w] in [0, 1]: hair, spectacles or background beyond it.
+    And skin next to a hand: the shade of a finger would stay on a cheek that turns away from it."""
     slanted = 1 - smoothstep(texels.facing, 0.45, 0.65)
     bare = sum_of(picture.masks, (Part.SKIN, Part.EARS))
     color = cv2.GaussianBlur(photo, (0, 0), 1.5)
     difference = mean_of_channels(np.abs(color - skin)) / np.maximum(mean_of_channels(skin), 20)
-    return slanted * smoothstep(difference, 0.18, 0.35) * sample(bare, texels.pixels)
+    odd = slanted * smoothstep(difference, 0.18, 0.35)
+    return np.maximum(odd, sample(picture.shaded, texels.pixels)) * sample(bare, texels.pixels)
 
 
 def _within_person(picture: Picture, texels: Projection, share: Array) -> Array:
@@ -275,14 +279,26 @@ def _within_person(picture: Picture, texels: Projection, share: Array) -> Array:
     border the person fades out, and the bust with it.
     """
     nobody = 1 - smoothstep(sample(picture.matte, texels.pixels), 0.1, 0.9)
-    return np.asarray(1 - nobody * (1 - smoothstep(share, *_MOVES_WITH_HEAD)), np.float32)
+    nobody = np.asarray(nobody * (1 - smoothstep(share, *_MOVES_WITH_HEAD)), np.float32)
+    return 1 - _open_below(nobody, share)
+
+
+def _open_below(nobody: Array, share: Array) -> Array:
+    """What is taken away from the lower neck's texels, but for patches that do not reach its end: a neck that is drawn
+    a little wider than the person's would have a hole, seen from the side."""
+    gone = (nobody > 0.02).astype(np.uint8)
+    pieces = cv2.connectedComponents(gone)[1]
+    ends = np.unique(pieces[(gone > 0) & (share < _NECK_ENDS[1])])
+    return np.where(np.isin(pieces, ends), nobody, 0).astype(np.float32)
 
 
 def _dressed(picture: Picture, texels: Projection, clothes: Array, share: Array, garment: Array) -> Array:
-    """Skin of the neck is drawn with the head; clothes on it are left to the body layer, which stands still."""
+    """Skin of the neck is drawn with the head; clothes on it, and a hand before it, are left to the body layer, which
+    stands still."""
     dressed = texels.trust * np.clip(sample(picture.clothes, texels.pixels), 0, 1)
     behind = sample(garment * (picture.masks.labels == Part.HAIR), texels.pixels) * smoothstep(texels.facing, 0.0, 0.2)
     dressed = dressed + (1 - texels.trust) * np.maximum(smoothstep(clothes, 0.4, 0.6), behind)
+    dressed = np.maximum(dressed, sample(picture.held, texels.pixels))  # a hand stands still as well
     dressed = cv2.GaussianBlur(dressed, (0, 0), 1.5) * (1 - smoothstep(share, 0.85, 0.97))
     return smoothstep(dressed, 0.1, 0.4).astype(np.float32)
 
