@@ -8,7 +8,8 @@
 that packages ship (skimage's astronaut.png and matplotlib's grace_hopper.jpg; put them into a folder).
 
 A sheet shows the crop, its parts and the fitted head; the animator's frames at rest, turned, nodding, blinking and
-smiling; and, with --build, the finished avatar from all around. The table measures what a person sees in them:
+smiling; the lifted head alone from all around (the body is a picture's plane); and, with --build, the finished avatar
+from all around. The table measures what a person sees in them:
 descriptor distance to the photograph at every angle ("–" where dlib finds no face), the area of the parts in squared
 face widths, hair that is cut off, holes and gaps in the person, whether guessed hair looks like photographed hair
 (`benchmarks.portrait_surface`), edges around shut eyes and the shape of the lips (`benchmarks.portrait_face`). Sheets
@@ -22,7 +23,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -41,7 +42,8 @@ from perse.errors import PortraitError
 from perse.head import HeadModel, HeadParameters, Joint, pose_head
 from perse.head.embedded import embedded_head
 from perse.identity import DlibEmbedder, identity_distance
-from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
+from perse.synthesis.procedural.animator import ProceduralAnimator, ProceduralAnimatorConfig
+from perse.synthesis.procedural.animator.frames import clip_setting, draw_frames
 from perse.synthesis.screen import around_face
 from perse.synthesis.seams import Shot
 from perse.tracking import MediapipeTracker, MediapipeTrackerConfig
@@ -141,6 +143,22 @@ def beside_body(clip: PortraitClip, portrait: TrackedPortrait) -> float:
     return float(((shown != Part.BACKGROUND) & away).sum()) / width**2
 
 
+def all_around(animator: ProceduralAnimator, portrait: TrackedPortrait, model: HeadModel) -> list[Image]:
+    """The lifted head at rest from every angle of `ORBIT_DEG`, without the body layer."""
+    lifted, rest = animator.lift(portrait), motion_of((View("rest"),), model)
+    body = replace(lifted.body, alpha=0 * lifted.body.alpha, labels=0 * lifted.body.labels)
+    camera, frames = portrait.camera, []
+    centre = pose_head(model, rest.with_identity(portrait.head)).vertices[0].mean(0)
+    for angle in ORBIT_DEG:
+        turn = torch.from_numpy(Rotation.from_euler("Y", angle, degrees=True).as_matrix()).float()
+        around = torch.eye(4)
+        around[:3, :3], around[:3, 3] = turn, centre - turn @ centre
+        seen = replace(camera, world_to_camera=camera.world_to_camera @ around)
+        setting = clip_setting(replace(lifted, body=body, camera=seen), FRAME_PX // 2, 2)
+        frames += [frame.image for frame in draw_frames(setting, rest)]
+    return frames
+
+
 def fitted(portrait: TrackedPortrait, model: HeadModel) -> Image:
     """The crop with the detected landmarks (blue) and the fitted head's contours (green)."""
     picture = portrait.image.copy()
@@ -203,7 +221,13 @@ def examine(
     frames = [captioned(image, text) for image, text in zip(clip.images, captions, strict=True)]
     first = [(portrait.image, "crop"), (overlay_parts(portrait.image, portrait.masks), "parts"),
              (fitted(portrait, model), f"fit {portrait.fit_rms_px:.2f} px")]  # fmt: skip
+    around = [
+        captioned(image, f"camera {angle}")
+        for image, angle in zip(all_around(animator, portrait, model), ORBIT_DEG, strict=True)
+    ]
+    half = len(ORBIT_DEG) // 2
     rows = [[captioned(picture, text) for picture, text in first], frames[: len(YAWS)], frames[len(YAWS) :]]
+    rows += [around[:half], around[half:]]
     (out / f"{path.stem}.png").write_bytes(encode_image(sheet(rows)))
     unit = portrait.face_width_px**2
     areas = {part.name.lower(): float(portrait.masks[part].sum()) / unit for part in MEASURED}
