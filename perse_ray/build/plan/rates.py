@@ -18,7 +18,7 @@ class Rates:
     """Landmarks, dlib's descriptor and CLIP on one core."""
     frame_s_per_megapixel: float = 0.25
     """The procedural animator on one core: 10 to 20 ms a frame of 256 px
-    (docs/reference.md#fitting-and-animating-a-portrait)."""
+    (docs/reference.md#fitting-and-animating-a-portrait). Lifting, a second a subject, is left out."""
     liveportrait_frame_s: float = 0.0131
     """W, G and S for one frame: 5.2 + 7.6 + 0.31 ms on an RTX 4090, compiled, as its authors publish."""
     champ_pass_s: float = 0.02
@@ -31,10 +31,11 @@ class Rates:
     gpu_flop_per_s: float = 15e12
     """Of a decoder's networks in float32 on an A6000, whose peak is 38 TFLOP/s; a guess, to be replaced by
     `python -m benchmarks.gpu`."""
-    cpu_flop_per_s: float = 5e10
-    """The same on two laptop cores."""
-    cpu_image_s: float = 0.045
-    """What else one training image costs on a laptop: posing, rasterization and losses (docs/performance.md)."""
+    cpu_flop_per_s: float = 1.5e11
+    """The same on two laptop cores (docs/performance.md, "a training step")."""
+    cpu_image_s: float = 0.011
+    """What else one training image of 256 px costs on two such cores: posing, rasterization and losses. Measured: 17
+    steps of four images a second, in the sample portrait's training."""
     gpu_image_s: float = 0.03
     """The same on a GPU at 512 px with 130,000 points; a guess, as above."""
     morph_s: float = 0.15
@@ -48,7 +49,8 @@ class Rates:
     refused_share: float = 0.05
     """Of the edits, which the screen refuses; a guess, and each is one more edit."""
     set_up_subject_s: float = 1.5
-    """Hull and first colours of one watched subject at 512 px, on 16 cores; a guess from 0.3 s at 256 px on two."""
+    """Hull and first colours of one watched subject at 512 px, on 16 cores; a guess from 0.4 s at 256 px on two. It
+    grows with the pixels."""
     gpu_render_s: float = 0.02
     """One evaluated picture on a GPU at 512 px; a guess."""
     find_frame_s: float = 0.08

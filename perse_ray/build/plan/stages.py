@@ -135,10 +135,11 @@ def _unbounded_stages(recipe: Recipe, rates: Rates) -> list[PlannedStage]:
             cluster.animate.workers[1],
         ),
     ]
+    set_up_s = rates.set_up_subject_s * (recipe.filming.size_px / 512) ** 2
     watched = min(prompts, recipe.start.watched_subjects or prompts)
     stages += [
         _pooled("encode", f"{prompts + 1} pictures", prompts + 1, cluster.encode, rates.encode_s),
-        _pooled("set up", f"{watched} watched subjects", watched, cluster.set_up, rates.set_up_subject_s),
+        _pooled("set up", f"{watched} watched subjects", watched, cluster.set_up, set_up_s),
     ]
     workers = max(cluster.train_workers, 1)
     pool = cluster.train if cluster.train_workers else None
