@@ -69,6 +69,34 @@ def test_a_head_that_turns_takes_all_maps_along(maps: Guidance) -> None:
     assert columns[1] > columns[0] + 2
 
 
+@pytest.mark.parametrize("moved", [(0.0, 0.7, 0.0), (0.4, 0.0, 0.0), (0.0, 0.0, 0.5)])
+def test_shoulders_stay_where_they_are_when_the_head_turns(
+    head_model: HeadModel, tracked_astronaut: TrackedPortrait, moved: tuple[float, float, float]
+) -> None:
+    """They were placed along the face's axes, and a head that tilted took them along."""
+    from perse.head import pose_head
+
+    camera = tracked_astronaut.camera.resized(256, 256)
+    drawer = LandmarkKeypointMapsConfig().build(head_model)
+    still = replace(tracked_astronaut.head, pose=torch.zeros_like(tracked_astronaut.head.pose))
+    pose = still.pose.clone()
+    pose[..., Joint.NECK, :] = torch.tensor(moved)
+    ends = [
+        {color: _dot_of(drawer.draw(pose_head(head_model, one).vertices, camera, None), color) for color in SHOULDERS}
+        for one in (still, replace(still, pose=pose))
+    ]
+    for color in SHOULDERS:
+        assert np.abs(ends[0][color] - ends[1][color]).max() < 1.5, "pixels of 256: the neck's own shape tilts the fit"
+
+
+SHOULDERS = ((0, 0, 255), (85, 0, 255))
+"""Colours of the dots of both."""
+
+
+def _dot_of(drawn: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+    return np.argwhere((drawn == color).all(-1)).mean(0)
+
+
 def test_keypoints_of_the_fitted_head_lie_on_the_detected_ones(
     maps: Guidance, head_model: HeadModel, tracked_astronaut: TrackedPortrait
 ) -> None:

@@ -97,13 +97,22 @@ class LandmarkKeypoints:
         return draw_landmarks(portrait.landmarks_px * (size_px / portrait.image.shape[1]), size_px)
 
 
-def draw_landmarks(points_px: FaceLandmarks, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
+def draw_landmarks(
+    points_px: FaceLandmarks, size_px: int, *, ahead_px: FaceLandmarks | None = None
+) -> UInt8[np.ndarray, "size size 3"]:
     """Face landmarks [478, 2 or 3] in pixels of a square picture, in OpenPose's look on black, [size, size, 3].
 
     Points that are NaN (a head model that does not embed them) are left out, with the limbs that end there.
+
+    Args:
+        ahead_px: [478, 2 or 3], the same face if it looked ahead, which tells where neck and shoulders are; without it
+            they are guessed from the face as it is turned.
     """
     canvas = np.zeros((size_px, size_px, 3), np.uint8)
     body = _body(points_px[:, :2])
+    if ahead_px is not None:
+        upright = _body(ahead_px[:, :2])
+        body |= {name: upright[name] for name in ("neck", "right shoulder", "left shoulder")}
     for number, (start, end) in enumerate(_LIMBS):
         if np.isfinite([body[start], body[end]]).all():
             _limb(canvas, body[start], body[end], _PALETTE[number], size_px)

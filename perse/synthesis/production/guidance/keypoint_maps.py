@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, UInt8
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from perse.errors import GenerationError
 from perse.geometry import Camera
-from perse.head import HeadModel
+from perse.head import HeadModel, Joint
 from perse.shapes import Picture
 from perse.synthesis.production.keypoints import (
     AuxKeypoints,
@@ -21,6 +23,9 @@ from perse.synthesis.production.keypoints import (
 )
 
 N_LANDMARKS = 478
+
+BODY_WEIGHT = 0.95
+"""Vertices that follow the root joint at least so much are the body's."""
 
 
 class KeypointMaps(Protocol):
@@ -65,16 +70,30 @@ class PictureKeypointMapsConfig:
 
 
 class LandmarkKeypointMaps:
-    """See `LandmarkKeypointMapsConfig`."""
+    """See `LandmarkKeypointMapsConfig`. Neck and shoulders are those of the same head looking ahead, placed by what of
+    the mesh follows the body alone: a face that turns leaves its shoulders where they are."""
 
     def __init__(self, head: HeadModel) -> None:
         self._head = head
+        self._body = torch.nonzero(head.skinning_weights[:, Joint.GLOBAL] > BODY_WEIGHT)[:, 0]
 
     def draw(
         self, vertices: Float[Tensor, "v 3"], camera: Camera, picture: Picture | None
     ) -> UInt8[np.ndarray, "height width 3"]:
         """See `KeypointMaps.draw`."""
-        return draw_landmarks(projected_landmarks(self._head, vertices, camera), camera.width)
+        return draw_landmarks(
+            projected_landmarks(self._head, vertices, camera),
+            camera.width,
+            ahead_px=projected_landmarks(self._head, self._ahead(vertices), camera) if len(self._body) > 2 else None,
+        )
+
+    def _ahead(self, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:
+        """The head at rest [v, 3] on the body of a posed one (a rigid fit, Kabsch 1976)."""
+        rest, posed = (points[self._body].double() for points in (self._head.template, vertices))
+        middles = rest.mean(0), posed.mean(0)
+        turn, _ = Rotation.align_vectors((posed - middles[1]).numpy(), (rest - middles[0]).numpy())
+        turned = turn.apply((self._head.template.double() - middles[0]).numpy())
+        return torch.from_numpy(turned).to(vertices.dtype) + middles[1].to(vertices.dtype)
 
 
 class PictureKeypointMaps:
