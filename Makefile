@@ -21,7 +21,7 @@ demo: $(VENV)/$(READY)
 
 ## test: lint, types, import arrows, then the whole CPU test suite in two processes: what needs Ray, and beside it the rest
 test: checks
-	@$(RUN) -m pytest -m "not heavy" -n 2 --dist loadgroup
+	@sh tests/side_by_side.sh $(RUN)
 
 ## checks: everything that needs no test run
 checks: environment

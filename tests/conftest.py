@@ -36,20 +36,21 @@ install_import_hook(checked_modules(), "shape_checker.checked")
 os.environ.setdefault("NUMBA_NUM_THREADS", str(os.cpu_count() or 1))
 
 # Said once, MKL keeps to the number; left alone it takes fewer on a busy machine, and sums round differently.
-# Test processes side by side (`make test`) share the CPUs.
-TEST_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+# Test processes side by side (`tests/side_by_side.sh`) share the CPUs.
+TEST_PROCESSES = int(os.environ.get("PERSE_TEST_PROCESSES", "1"))
 torch.set_num_threads(max(1, torch.get_num_threads() // TEST_PROCESSES))
 
-ON_RAY = {Path(__file__).parent / name for name in ("jobs", "cluster", "perse_ray")}
+ON_RAY = [Path(__file__).parent / name for name in ("jobs", "cluster", "packages", "perse_ray")]
 """Folders whose tests start Ray, or programs that do."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What one test process takes as a whole: a file, and all that needs Ray, so that one Ray runs at a time."""
-    on_ray = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
+    """Mark the files that need Ray: `make test` runs them in one process, so that one Ray runs at a time."""
+    asking = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
     for item in items:
-        needs_ray = item.path in on_ray or item.path.parent in ON_RAY
-        item.add_marker(pytest.mark.xdist_group("ray" if needs_ray else item.nodeid.partition("::")[0]))
+        if item.path in asking or any(folder in item.path.parents for folder in ON_RAY):
+            item.add_marker(pytest.mark.ray)
 
 
 @pytest.fixture(scope="session")
