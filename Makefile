@@ -15,7 +15,7 @@ READY := $(if $(filter Darwin-arm64,$(shell uname -s)-$(shell uname -m)),.ready-
 
 .PHONY: demo test checks environment locks clean
 
-## demo: build the avatar of the sample portrait (about five minutes on two cores; a second run reuses finished work)
+## demo: build the avatar of the sample portrait (about twelve minutes on two cores, the first time; a second run reuses finished work)
 demo: $(VENV)/$(READY)
 	@$(RUN) jobs/build_avatar.py --recipe laptop --workspace runs/demo
 

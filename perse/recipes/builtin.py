@@ -55,7 +55,7 @@ def _between_pivots() -> TrainingConfig:
 
 
 def laptop() -> Recipe:
-    """The embedded default: nine categories of four prompts, 256 px, about five minutes on two cores, no weights."""
+    """The embedded default: nine categories of four prompts, 256 px, some ten minutes on two cores, no weights."""
     return Recipe(
         name="laptop",
         prompts=PromptPlan(tuple((category, 4) for category in CATEGORIES)),
