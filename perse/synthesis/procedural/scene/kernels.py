@@ -15,24 +15,27 @@ MAX_LAYERS = 24
 
 
 @exact_kernel
-def _texel(texels, start, rows, columns, u, v, out):  # type: ignore[no-untyped-def]
-    """Bilinear RGBA at (u, v); u wraps, v is clamped. Colours are mixed by alpha, so clear texels do not bleed."""
+def _corners(start, rows, columns, u, v):  # type: ignore[no-untyped-def]
+    """Rows of the four texels around (u, v), row by row, and how far it lies from the first; u wraps, v is clamped."""
     x = u * columns - 0.5
     y = min(max(v, 0.0), 1.0) * rows - 0.5
     x0 = int(np.floor(x))
     y0 = int(np.floor(y))
-    fx = x - x0
-    fy = y - y0
     left = x0 % columns
     right = (x0 + 1) % columns
-    top = min(max(y0, 0), rows - 1)
-    bottom = min(max(y0 + 1, 0), rows - 1)
+    upper = start + min(max(y0, 0), rows - 1) * columns
+    lower = start + min(max(y0 + 1, 0), rows - 1) * columns
+    return (upper + left, upper + right, lower + left, lower + right), x - x0, y - y0
+
+
+@exact_kernel
+def _texel(texels, start, rows, columns, u, v, out):  # type: ignore[no-untyped-def]
+    """Bilinear RGBA at (u, v). Colours are mixed by alpha, so clear texels do not bleed."""
+    corners, fx, fy = _corners(start, rows, columns, u, v)
     r = g = b = a = 0.0
     for corner in range(4):
-        row = top if corner < 2 else bottom
-        column = left if corner % 2 == 0 else right
         share = (1 - fy if corner < 2 else fy) * (1 - fx if corner % 2 == 0 else fx)
-        index = start + row * columns + column
+        index = corners[corner]
         weight = share * texels[index, 3]
         r += weight * texels[index, 0]
         g += weight * texels[index, 1]
@@ -48,20 +51,11 @@ def _texel(texels, start, rows, columns, u, v, out):  # type: ignore[no-untyped-
 @exact_kernel
 def _opacity(texels, start, rows, columns, u, v):  # type: ignore[no-untyped-def]
     """The alpha of `_texel`, in [0, 1]."""
-    x = u * columns - 0.5
-    y = min(max(v, 0.0), 1.0) * rows - 0.5
-    x0 = int(np.floor(x))
-    y0 = int(np.floor(y))
-    fx = x - x0
-    fy = y - y0
-    left = x0 % columns
-    right = (x0 + 1) % columns
-    upper = start + min(max(y0, 0), rows - 1) * columns
-    lower = start + min(max(y0 + 1, 0), rows - 1) * columns
-    a = (1 - fy) * (1 - fx) * texels[upper + left, 3]
-    a += (1 - fy) * fx * texels[upper + right, 3]
-    a += fy * (1 - fx) * texels[lower + left, 3]
-    a += fy * fx * texels[lower + right, 3]
+    corners, fx, fy = _corners(start, rows, columns, u, v)
+    a = (1 - fy) * (1 - fx) * texels[corners[0], 3]
+    a += (1 - fy) * fx * texels[corners[1], 3]
+    a += fy * (1 - fx) * texels[corners[2], 3]
+    a += fy * fx * texels[corners[3], 3]
     return a / 255.0
 
 
