@@ -196,15 +196,16 @@ def _neck_stays(
         cv2.distanceTransform(1 - clothes, cv2.DIST_L2, 5) / face_width_px if clothes.any() else np.ones(clothes.shape)
     )
     near_collar = 1 - smoothstep(away, _COLLAR_STRIP[1], _COLLAR_STRIP[0])
-    near_collar = np.maximum(near_collar, _near_the_end(inside, face_width_px))
+    end = _last_row(inside)
+    near_collar = np.maximum(near_collar, _near_the_end(end, clothes.shape, face_width_px))
     share = pose.fragments.interpolate(surface.faces, surface.head_share[:, None])[..., 0]
     drawn = (pose.fragments.face >= 0).astype(np.float32)
     fading = drawn * (1 - smoothstep(share, 0.2, 0.45))
     # Where the neck's outline stands against the background, a strip would stay behind as a wedge when it turns.
     open_air = (picture.masks.labels == Part.BACKGROUND).astype(np.uint8)
-    end = _last_row(inside)
-    fades = slice(max(end - round(FADE_WIDTHS * face_width_px), 0), None) if end < len(inside) - 1 else slice(0, 0)
-    open_air[fades] = open_air[fades.start - 1 if fades.start else 0]  # there everybody ends
+    if end is not None:  # where the photograph fades out everybody ends
+        fades = max(end - round(FADE_WIDTHS * face_width_px), 0)
+        open_air[fades:] = open_air[max(fades - 1, 0)]
     within = smoothstep(cv2.distanceTransform(1 - open_air, cv2.DIST_L2, 5), 3.0, 9.0)
     bare = ((picture.masks.labels == Part.NECK) & (drawn == 0)).astype(np.uint8)
     thick = np.asarray(cv2.morphologyEx(bare, cv2.MORPH_OPEN, disk(_BARE_WIDTHS * face_width_px)), np.float32)
@@ -213,19 +214,18 @@ def _neck_stays(
     return np.maximum.reduce(stays).astype(np.float32)
 
 
-def _near_the_end(inside: NDArray[np.uint8], face_width_px: float) -> Array:
-    """1 above the photograph's lower border where that lies within the crop, 0 well above it and elsewhere: [h, w]."""
-    end = _last_row(inside)
-    if end == len(inside) - 1:
-        return np.zeros(inside.shape, np.float32)
-    above = (end - np.arange(len(inside), dtype=np.float32)) / face_width_px
-    return np.repeat(1 - smoothstep(above, *_END_STRIP)[:, None], inside.shape[1], 1)
+def _near_the_end(end: int | None, shape: tuple[int, ...], face_width_px: float) -> Array:
+    """1 above the photograph's last row, 0 well above it, and everywhere if it has none within the crop: [h, w]."""
+    if end is None:
+        return np.zeros(shape, np.float32)
+    above = (end - np.arange(shape[0], dtype=np.float32)) / face_width_px
+    return np.repeat(1 - smoothstep(above, *_END_STRIP)[:, None], shape[1], 1)
 
 
-def _last_row(inside: NDArray[np.uint8]) -> int:
-    """The lowest row of the crop that shows the photograph."""
+def _last_row(inside: NDArray[np.uint8]) -> int | None:
+    """The photograph's lowest row, if it ends within the crop."""
     rows = np.nonzero(inside.any(1))[0]
-    return int(rows[-1]) if len(rows) else len(inside) - 1
+    return int(rows[-1]) if len(rows) and rows[-1] < len(inside) - 1 else None
 
 
 def _notches(picture: Picture, pockets: NDArray[np.bool_], face_width_px: float) -> Array:
