@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from perse.shapes import HardMask, SoftMask
 from perse.tracking.colors import ColorMixture, blur, fit_mixture, smoothstep
 from perse.tracking.frame import FaceCoordinates
+from perse.tracking.pieces import pieces_touching
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -131,9 +132,7 @@ def _falling(smooth: Floats, below: Bools, upper_cloth: Bools, frame: FaceCoordi
         like_cloth &= likely > garment.log_likelihood(smooth)
     size = 2 * max(1, round(0.02 * frame.width_px)) + 1
     opened = cv2.morphologyEx(like_cloth.astype(np.uint8), cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
-    _, pieces = cv2.connectedComponents(((opened > 0) | upper_cloth).astype(np.uint8))
-    hanging = np.unique(pieces[upper_cloth])
-    return np.asarray((opened > 0) & np.isin(pieces, hanging[hanging > 0]))
+    return np.asarray((opened > 0) & pieces_touching((opened > 0) | upper_cloth, upper_cloth))
 
 
 def _without_holes(cloth: Bools, free: Bools, width_px: float) -> Bools:

@@ -16,6 +16,7 @@ from perse.shapes import HardMask, SoftMask
 from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep
 from perse.tracking.matting import spread_color
 from perse.tracking.person import disk
+from perse.tracking.pieces import pieces_touching
 
 Floats = NDArray[np.float32]
 
@@ -101,7 +102,5 @@ def _beside_background(seen: HardMask, person: SoftMask, width_px: float) -> Sof
     """1 on the pieces that reach the background and are more than a few strands wide, a little around them."""
     brush = disk(0.012 * width_px)
     opened = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_OPEN, brush)
-    _, pieces = cv2.connectedComponents(opened)
     edge = cv2.dilate((person < 0.5).astype(np.uint8), brush) > 0
-    reaching = np.unique(pieces[edge & (pieces > 0)])
-    return cv2.dilate(np.isin(pieces, reaching).astype(np.float32), brush)
+    return cv2.dilate(pieces_touching(opened > 0, edge).astype(np.float32), brush)

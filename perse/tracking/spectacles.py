@@ -21,6 +21,7 @@ from perse.shapes import FaceLandmarks, Picture
 from perse.tracking.colors import blur, smoothstep, to_lab
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import LEFT_EYE, NASION, RIGHT_EYE
+from perse.tracking.pieces import pieces_touching
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -182,9 +183,7 @@ def _frame(lightness: Floats, points: Floats, bridge: Floats, rims: list[Floats]
     rows = np.arange(len(line))[:, None]
     upper = rows < max(float(rim[:, 1].mean()) for rim in rims)
     sure = (dark > 7) & (away < _WIDE) & apart & upper
-    count, pieces = cv2.connectedComponents(sure.astype(np.uint8))
-    touching = np.unique(pieces[sure & (away < 0.6 * _BAND)])
-    joined = np.isin(pieces, touching[touching > 0]) if count > 1 else np.zeros_like(sure)
+    joined = pieces_touching(sure, away < 0.6 * _BAND)
     zone = np.maximum(smoothstep(away, 1.4 * _BAND, _BAND), blur(joined.astype(np.float32), 1.0)) * apart
     return np.asarray(zone * smoothstep(dark, 2.0, 7.0), np.float32)
 

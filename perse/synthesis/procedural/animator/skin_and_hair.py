@@ -26,6 +26,7 @@ from perse.synthesis.procedural.animator.projection import Picture, Projection
 from perse.synthesis.procedural.animator.strand_frame import on_strands
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.scene import Light
+from perse.tracking.pieces import pieces_touching
 
 Array = NDArray[np.float32]
 
@@ -286,10 +287,7 @@ def _within_person(picture: Picture, texels: Projection, share: Array) -> Array:
 def _open_below(nobody: Array, share: Array) -> Array:
     """What is taken away from the lower neck's texels, but for patches that do not reach its end: a neck that is drawn
     a little wider than the person's would have a hole, seen from the side."""
-    gone = (nobody > 0.02).astype(np.uint8)
-    pieces = cv2.connectedComponents(gone)[1]
-    ends = np.unique(pieces[(gone > 0) & (share < _NECK_ENDS[1])])
-    return np.where(np.isin(pieces, ends), nobody, 0).astype(np.float32)
+    return np.where(pieces_touching(nobody > 0.02, share < _NECK_ENDS[1]), nobody, 0).astype(np.float32)
 
 
 def _dressed(picture: Picture, texels: Projection, clothes: Array, share: Array, garment: Array) -> Array:

@@ -29,6 +29,7 @@ from perse.synthesis.procedural.editing.head_view import HeadView
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 from perse.tracking.crop import fade, surely_shown
 from perse.tracking.person import disk
+from perse.tracking.pieces import pieces_touching
 
 Field = NDArray[np.float32]
 
@@ -77,11 +78,9 @@ def _hair(masks: PartMasks) -> Field:
 
 def _growing_here(hair: Field, view: HeadView, skull: Skull) -> Field:
     """Hair that hangs together with the upper head; what a parser takes for hair on a dark collar is left alone."""
-    _, labels = cv2.connectedComponents((hair > 0.25).astype(np.uint8))
     upper = (view.coverage > 0.5) & (view.rest_px[..., 1] > skull.lobes[:, 1].mean())
-    mine = np.unique(labels[_dilated(upper.astype(np.uint8), 3) > 0.5])
-    connected = np.isin(labels, mine[mine > 0]).astype(np.uint8)
-    return hair * _dilated(connected, 3)
+    connected = pieces_touching(hair > 0.25, _dilated(upper.astype(np.uint8), 3) > 0.5)
+    return hair * _dilated(connected.astype(np.uint8), 3)
 
 
 def _kept_below(view: HeadView, skull: Skull, plane: RimPlane) -> Field:
