@@ -39,6 +39,7 @@ from perse.attributes import Part
 from perse.data import PortraitClip, TrackedPortrait
 from perse.data.images import encode_image, read_portrait
 from perse.errors import PortraitError
+from perse.geometry import orbit
 from perse.head import HeadModel, HeadParameters, Joint, pose_head
 from perse.head.embedded import embedded_head
 from perse.identity import DlibEmbedder, identity_distance
@@ -147,13 +148,10 @@ def all_around(animator: ProceduralAnimator, portrait: TrackedPortrait, model: H
     """The lifted head at rest from every angle of `ORBIT_DEG`, without the body layer."""
     lifted, rest = animator.lift(portrait), motion_of((View("rest"),), model)
     body = replace(lifted.body, alpha=0 * lifted.body.alpha, labels=0 * lifted.body.labels)
-    camera, frames = portrait.camera, []
+    frames: list[Image] = []
     centre = pose_head(model, rest.with_identity(portrait.head)).vertices[0].mean(0)
     for angle in ORBIT_DEG:
-        turn = torch.from_numpy(Rotation.from_euler("Y", angle, degrees=True).as_matrix()).float()
-        around = torch.eye(4)
-        around[:3, :3], around[:3, 3] = turn, centre - turn @ centre
-        seen = replace(camera, world_to_camera=camera.world_to_camera @ around)
+        seen = orbit(portrait.camera, centre, float(np.radians(angle)))
         setting = clip_setting(replace(lifted, body=body, camera=seen), FRAME_PX // 2, 2)
         frames += [frame.image for frame in draw_frames(setting, rest)]
     return frames

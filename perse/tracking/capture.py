@@ -34,6 +34,13 @@ log = logging.getLogger(__name__)
 Image = NDArray[np.uint8]
 
 
+_MADE_UP_PX = 2.0
+"""How far what lies beyond the frame reaches into it by resampling, pixels of the crop."""
+
+_SOLID = 0.95
+"""Share of a pixel from which its colour is the person's alone."""
+
+
 @dataclass(frozen=True)
 class FramedPicture:
     """A frame seen by the portrait's camera, and what it sees.
@@ -46,13 +53,6 @@ class FramedPicture:
     frame: Reframed
     crop: Image
     inside: Image
-
-
-_MADE_UP_PX = 2.0
-"""How far what lies beyond the frame reaches into it by resampling, pixels of the crop."""
-
-_SOLID = 0.95
-"""Share of a pixel from which its colour is the person's alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
