@@ -13,6 +13,7 @@ from perse.synthesis.procedural.animator.body import (
     SHOULDER_WIDTHS,
     _bare_shoulders,
     _behind_the_head,
+    _last_row,
     _near_the_end,
     _neck_stays,
     _notches,
@@ -188,7 +189,7 @@ def test_a_neck_that_the_photographs_end_cuts_stays_there() -> None:
     """The skinned neck turns away from the photograph's end: a notch between the collars would show the wall."""
     picture, drawn = person(None)
     inside = np.full((240, 240), 255, np.uint8)
-    assert not _near_the_end(inside, FACE).any()  # cut by the crop, the body goes on below
+    assert not _near_the_end(_last_row(inside), inside.shape, FACE).any()  # cut by the crop, the body goes on below
     inside[140:] = 0
     labels = picture.masks.labels
     surface = SimpleNamespace(faces=np.zeros((1, 3), np.int32), head_share=np.ones(1, np.float32))
