@@ -110,6 +110,12 @@ def surely_shown(inside: ByteMask, face_width_px: float) -> SoftMask:
     return np.asarray(away > FADE_WIDTHS * face_width_px, np.float32)
 
 
+def last_row(inside: ByteMask) -> int | None:
+    """The photograph's lowest row, if it ends within the crop; `inside` is [h, w], 255 where it does not."""
+    rows = np.nonzero(inside.any(1))[0]
+    return int(rows[-1]) if len(rows) and rows[-1] < len(inside) - 1 else None
+
+
 def soften_outside(image: Picture, inside: ByteMask) -> Picture:
     """A crop whose pixels beyond the photograph's border, where that is repeated, are blurred more and more: otherwise
     they are streaks."""

@@ -17,6 +17,7 @@ from perse.head import HeadModel, HeadParameters, Joint, pose_head, rest_vertice
 from perse.synthesis.procedural.animator import LiftedPortrait, ProceduralAnimator, ProceduralAnimatorConfig
 from perse.synthesis.procedural.animator.closed_mouth import _contour
 from perse.synthesis.procedural.animator.frames import drawn_vertices
+from perse.synthesis.procedural.animator.own_pose import take_own_pose
 from perse.synthesis.procedural.animator.surface import HeadSurface, Kind, build_surface
 from perse.synthesis.seams import Shot
 from perse.tracking import MediapipeTracker, MediapipeTrackerConfig, detect_landmarks
@@ -193,6 +194,23 @@ def test_without_hair_the_skull_stays_as_fitted(animator: ProceduralAnimator, po
     assert np.linalg.norm(reference.displacement, axis=1).max() > 0.015
     crown = bald.surface.outer & (bald.surface.rest[:, 1] > 0.08)
     assert np.linalg.norm(bald.displacement[crown], axis=1).max() < 1e-3
+
+
+def test_a_parting_lower_than_the_fitted_skull_is_no_bald_patch(
+    animator: ProceduralAnimator, portrait: TrackedPortrait, lifted: LiftedPortrait
+) -> None:
+    """A skull fitted too high stands before the wall where the hair is parted: that says nothing of its cover."""
+    surface = lifted.surface
+    bare = take_own_pose(surface, portrait.head, portrait.camera, np.zeros_like(lifted.displacement))
+    facing = surface.outer & (bare.facing > 0.2)
+    crown = facing & (bare.pixels[:, 1] < bare.pixels[facing, 1].min() + 4)
+    x, y = bare.pixels[crown, :2].mean(0).astype(int)
+    soft, person = portrait.masks.soft.copy(), portrait.masks.person.copy()
+    notch = np.s_[: y + 8, x - 16 : x + 16]
+    soft[Part.BACKGROUND][notch] = 255
+    soft[Part.HAIR][notch], person[notch] = 0, 0
+    parted = replace(portrait, masks=PartMasks(soft, person))
+    assert crown.sum() > 3 and (animator.lift(parted).cover[crown] > 0.5).all()
 
 
 def test_a_long_beard_hangs_from_the_jaw(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:

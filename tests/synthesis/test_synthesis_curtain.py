@@ -127,24 +127,32 @@ def hanging(left: int, right: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_long_hair_falls_behind_the_neck_from_outline_to_outline() -> None:
-    outline = trace_outline(*hanging(210, 200), 80, 120.0, FACE)
-    assert outline is not None and outline.top == 80
-    assert outline.ends == (129.0, 119.0)
-    np.testing.assert_allclose(outline.left[60:100], 120 - 0.94 * 50, atol=1)
-    np.testing.assert_allclose(outline.right[70:100], 120 + 0.94 * 54, atol=1)
+    outline = trace_outline(*hanging(210, 200), 80, 120.0, FACE, None)
+    assert outline is not None and outline.top == 40
+    assert outline.ends == (169.0, 159.0)
+    np.testing.assert_allclose(outline.left[100:140], 120 - 0.94 * 50, atol=1)
+    np.testing.assert_allclose(outline.right[110:140], 120 + 0.94 * 54, atol=1)
     # It starts no wider than the head: an upper corner would stand out beside it.
     assert outline.left[0] > 120 - 36 and (np.abs(np.diff(outline.left)) < 0.7).all()
 
 
 def test_hair_that_ends_at_the_chin_has_no_curtain() -> None:
-    assert trace_outline(*hanging(125, 130), 80, 120.0, FACE) is None
+    assert trace_outline(*hanging(125, 130), 80, 120.0, FACE, None) is None
+
+
+def test_hair_that_leaves_a_photograph_at_the_chin_falls_behind_the_neck() -> None:
+    """A headshot shows no hair below the chin: that it goes on is told by where it ends, at the photograph's edge."""
+    core, drawn = hanging(128, 126)
+    assert trace_outline(core, drawn, 80, 120.0, FACE, 130) is not None
+    core, drawn = hanging(110, 112)
+    assert trace_outline(core, drawn, 80, 120.0, FACE, 130) is None
 
 
 def test_hair_over_one_shoulder_ends_at_the_nape_on_the_other() -> None:
-    outline = trace_outline(*hanging(90, 220), 80, 120.0, FACE)
+    outline = trace_outline(*hanging(90, 220), 80, 120.0, FACE, None)
     assert outline is not None
     assert outline.ends[0] < outline.ends[1] - 60
-    assert (outline.left[60:] > 120 - 0.4 * FACE).all()  # hidden by the neck at rest
+    assert (outline.left[100:] > 120 - 0.4 * FACE).all()  # hidden by the neck at rest
 
 
 def test_nothing_hangs_before_a_garment_or_in_the_air() -> None:
@@ -155,9 +163,20 @@ def test_nothing_hangs_before_a_garment_or_in_the_air() -> None:
     masks = SimpleNamespace(labels=labels)
     matte = (labels != Part.BACKGROUND).astype(np.float32)
     picture = SimpleNamespace(masks=masks, matte=matte, clothes=(labels == Part.CLOTHES).astype(np.float32))
-    may = _may_hide(SimpleNamespace(fragments=fragments), picture)  # type: ignore[arg-type]
+    may = _may_hide(SimpleNamespace(fragments=fragments), picture, FACE)  # type: ignore[arg-type]
     assert (may[:, 22:38] == 1).all()
     assert not may[:, :19].any() and not may[:, 42:].any()
+
+
+def test_a_collar_between_neck_and_strands_is_no_slit_in_the_hair_behind_them() -> None:
+    labels = np.full((60, 60), Part.CLOTHES, np.uint8)
+    labels[:, :20], labels[:, 26:46] = Part.HAIR, Part.NECK
+    fragments = SimpleNamespace(face=np.where(labels == Part.NECK, 3, -1))
+    masks = SimpleNamespace(labels=labels)
+    clothes = (labels == Part.CLOTHES).astype(np.float32)
+    picture = SimpleNamespace(masks=masks, matte=np.ones((60, 60), np.float32), clothes=clothes)
+    may = _may_hide(SimpleNamespace(fragments=fragments), picture, FACE)  # type: ignore[arg-type]
+    assert (may[:, 1:44] == 1).all() and not may[:, 48:].any()
 
 
 def test_holes_and_gaps_are_measured() -> None:

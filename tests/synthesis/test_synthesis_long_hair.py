@@ -13,7 +13,6 @@ from perse.synthesis.procedural.animator.body import (
     SHOULDER_WIDTHS,
     _bare_shoulders,
     _behind_the_head,
-    _last_row,
     _near_the_end,
     _neck_stays,
     _notches,
@@ -30,8 +29,9 @@ from perse.synthesis.procedural.animator.hair_volume import (
     falling_columns,
     joined,
 )
-from perse.synthesis.procedural.animator.hanging import _beyond_the_edge, _opaque, _without_scraps
+from perse.synthesis.procedural.animator.hanging import _beyond_the_edge, _opaque, _tapered, _without_scraps
 from perse.synthesis.procedural.animator.projection import Picture, prepare_picture
+from perse.tracking.crop import last_row
 
 FACE = 60.0
 NECKLINE = 150
@@ -142,8 +142,28 @@ def test_hair_before_the_cheek_hangs_only_where_it_falls_below_the_chin() -> Non
     there = np.zeros((240, 240), np.float32)
     there[60:130, 85:95] = 1  # a sideburn
     there[60:200, 145:160] = 1
-    falls = falling_columns(there, drawn, FACE)
+    falls = falling_columns(there, drawn, FACE, None)
     assert falls[120:].all() and not falls[:118].any()
+    there[124:] = 0  # what is left of the strands ends below the chin
+    there[124:134, 145:160] = 1
+    assert not falling_columns(there, drawn, FACE, None).any()
+    at_the_edge = falling_columns(there, drawn, FACE, 134)  # the photograph ends there, its hair does not
+    assert at_the_edge[120:].all() and not at_the_edge[:118].any()
+
+
+def test_a_lock_begins_with_a_point_and_not_with_a_step() -> None:
+    """What is too thin to hang by itself belongs to the lock that it widens into, and to no other."""
+    there = np.zeros((120, 60), bool)
+    for row in range(20, 60):
+        there[row, 20 : 20 + (row - 20) // 6] = True
+    there[60:100, 20:30] = True
+    there[20:60, 50:52] = True  # the rim of something else
+    core = np.zeros((120, 60), np.uint8)
+    core[60:100, 20:30] = 1
+    grown = _tapered(core, there, 40)
+    np.testing.assert_array_equal(grown[:, :40] > 0, there[:, :40])
+    assert not grown[:, 40:].any()
+    assert not _tapered(core, there, 10)[:50].any()
 
 
 def test_a_cloth_that_the_pictures_edge_cuts_goes_on_below_it_and_fades_at_its_sides() -> None:
@@ -189,7 +209,7 @@ def test_a_neck_that_the_photographs_end_cuts_stays_there() -> None:
     """The skinned neck turns away from the photograph's end: a notch between the collars would show the wall."""
     picture, drawn = person(None)
     inside = np.full((240, 240), 255, np.uint8)
-    assert not _near_the_end(_last_row(inside), inside.shape, FACE).any()  # cut by the crop, the body goes on below
+    assert not _near_the_end(last_row(inside), inside.shape, FACE).any()  # cut by the crop, the body goes on below
     inside[140:] = 0
     labels = picture.masks.labels
     surface = SimpleNamespace(faces=np.zeros((1, 3), np.int32), head_share=np.ones(1, np.float32))

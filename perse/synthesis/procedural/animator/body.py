@@ -22,7 +22,7 @@ from perse.synthesis.procedural.animator.hair_volume import falling_columns, joi
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
-from perse.tracking.crop import FADE_WIDTHS
+from perse.tracking.crop import FADE_WIDTHS, last_row
 from perse.tracking.person import disk
 
 Array = NDArray[np.float32]
@@ -103,7 +103,7 @@ def build_body(
         _behind_the_head(picture, drawn, pockets, face_width_px), _notches(picture, pockets, face_width_px)
     )
     together = joined(picture.masks[Part.HAIR], drawn)
-    falls = falling_columns(picture.masks[Part.HAIR] * together, drawn, face_width_px)
+    falls = falling_columns(picture.masks[Part.HAIR] * together, drawn, face_width_px, last_row(inside))
     hole = np.maximum(hole, _under_hair(picture, hole, face_width_px) * falls)
     behind = picture.masks[Part.HAIR] * ~together
     hole = hole * (behind < 0.5) * (cv2.dilate(picture.held, disk(_BESIDE_HAND_PX)) < 0.5)
@@ -196,7 +196,7 @@ def _neck_stays(
         cv2.distanceTransform(1 - clothes, cv2.DIST_L2, 5) / face_width_px if clothes.any() else np.ones(clothes.shape)
     )
     near_collar = 1 - smoothstep(away, _COLLAR_STRIP[1], _COLLAR_STRIP[0])
-    end = _last_row(inside)
+    end = last_row(inside)
     near_collar = np.maximum(near_collar, _near_the_end(end, clothes.shape, face_width_px))
     share = pose.fragments.interpolate(surface.faces, surface.head_share[:, None])[..., 0]
     drawn = (pose.fragments.face >= 0).astype(np.float32)
@@ -220,12 +220,6 @@ def _near_the_end(end: int | None, shape: tuple[int, ...], face_width_px: float)
         return np.zeros(shape, np.float32)
     above = (end - np.arange(shape[0], dtype=np.float32)) / face_width_px
     return np.repeat(1 - smoothstep(above, *_END_STRIP)[:, None], shape[1], 1)
-
-
-def _last_row(inside: NDArray[np.uint8]) -> int | None:
-    """The photograph's lowest row, if it ends within the crop."""
-    rows = np.nonzero(inside.any(1))[0]
-    return int(rows[-1]) if len(rows) and rows[-1] < len(inside) - 1 else None
 
 
 def _notches(picture: Picture, pockets: NDArray[np.bool_], face_width_px: float) -> Array:

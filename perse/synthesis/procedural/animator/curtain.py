@@ -1,7 +1,7 @@
 """Long hair, and cloth over the head, fall behind the neck as well: a curtain from one side of the face to the other.
 
 The photograph shows what hangs beside the face and nothing of what hangs behind it. The curtain starts inside the
-lifted head at the height of the ears, ends where the strands beside the face end, and is half an ellipse at every
+lifted head above the ears, ends where the strands beside the face end, and is half an ellipse at every
 height: from the left outline of the hair, past the back of the head, to the right outline. Nothing of it is drawn
 where the photograph shows background, or a garment before it (the visual hull, Laurentini 1994), so hair that falls in
 front of both shoulders with air between it and the neck stays apart.
@@ -20,10 +20,11 @@ from perse.attributes import Part
 from perse.render.mesh import project_vertices
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
 from perse.synthesis.procedural.animator.fill import smoothstep, strand_noise
-from perse.synthesis.procedural.animator.hair_volume import COVERS, LEAST_FALL
+from perse.synthesis.procedural.animator.hair_volume import COVERS, fallen_row
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.projection import Picture
 from perse.synthesis.procedural.animator.surface import HeadSurface
+from perse.tracking.person import disk
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -42,17 +43,20 @@ _LINING_M = 0.004
 _LINING_SHADE = 0.6
 """Its inner side, seen between the neck and the farther strands, lies in the shade of both."""
 _BEGINS_PX = 40
-"""Rows over which it comes in below the ears: its upper edge would be a line across the back of the head."""
+"""Rows over which it comes in above the ears, inside the lifted head: from where that is widest, hair falls straight
+down, and an upper edge outside of it would be a line across the back of the head."""
+_STRIP = 0.1
+"""Half the width, face widths, of a strip of collar between neck and strands that the curtain crosses."""
 _ACROSS, _NODE_PX = 384, 6
 _SEED = 21
 
 
 @dataclass(frozen=True)
 class CurtainOutline:
-    """Where long hair hangs in the photograph, by row below the ears.
+    """Where long hair hangs in the photograph, by row.
 
     Attributes:
-        top: the first row, at the height of the ears.
+        top: the first row, some way above the ears.
         left, right: [r] columns of its outer edges.
         ends: rows below `top` at which the hair ends on the left and on the right.
     """
@@ -86,13 +90,19 @@ class Curtain:
 
 
 def trace_outline(
-    core: NDArray[np.uint8], drawn: NDArray[np.bool_], ears_row: int, axis: float, face_width_px: float
+    core: NDArray[np.uint8],
+    drawn: NDArray[np.bool_],
+    ears_row: int,
+    axis: float,
+    face_width_px: float,
+    end: int | None,
 ) -> CurtainOutline | None:
     """Follow the outer edges of what hangs; None where nothing hangs below the chin.
 
     Args:
         core: [h, w] of 0 or 1, what hangs off the head (and together with it); drawn: [h, w], the head itself.
         axis: the column of the head's middle.
+        end: the photograph's last row if it ends within the crop.
     """
     chin = int(np.nonzero(drawn.any(1))[0].max())
     columns = np.arange(core.shape[1])
@@ -101,9 +111,10 @@ def trace_outline(
     for side in sides:
         hanging = np.nonzero((core[:, side] > 0).sum(1) > 0.06 * face_width_px)[0]
         lowest.append(float(hanging.max()) if len(hanging) else -1.0)
-    if max(lowest) < chin + LEAST_FALL * face_width_px:
+    if max(lowest) < fallen_row(chin, end, face_width_px):
         return None
-    rows = np.arange(ears_row, int(max(lowest)) + 1)
+    top = max(ears_row - _BEGINS_PX, 0)
+    rows = np.arange(top, int(max(lowest)) + 1)
     edges = []
     for side, sign in zip(sides, (-1, 1), strict=True):
         beside = ((core > 0) | drawn)[rows] & side
@@ -113,8 +124,8 @@ def trace_outline(
         aside = _widening(_NARROWER * sign * (steady - axis), drawn[rows] & side, axis)
         edges.append(axis + sign * gaussian_filter1d(aside, 8, mode="nearest"))
     # Where hair falls on one side alone, the rest of it ends at the nape.
-    ends = [max(low, chin + 0.1 * face_width_px) - ears_row for low in lowest]
-    return CurtainOutline(ears_row, edges[0], edges[1], (ends[0], ends[1]))
+    ends = [max(low, chin + 0.1 * face_width_px) - top for low in lowest]
+    return CurtainOutline(top, edges[0], edges[1], (ends[0], ends[1]))
 
 
 def _widening(aside: Floats, drawn: NDArray[np.bool_], axis: float) -> Floats:
@@ -122,7 +133,8 @@ def _widening(aside: Floats, drawn: NDArray[np.bool_], axis: float) -> Floats:
     curtain's upper corners would stand out beside the head."""
     head = np.nonzero(drawn[0])[0]
     reach = np.abs(head - axis).max() * _NARROWER if len(head) else aside[0]
-    return np.minimum(aside, reach + _SPREAD * np.arange(len(aside)))
+    slope = _SPREAD * np.arange(len(aside))
+    return np.asarray(np.minimum.accumulate(np.append(np.minimum(aside[:1], reach), aside[1:]) - slope) + slope)
 
 
 def make_curtain(
@@ -133,6 +145,7 @@ def make_curtain(
     outline: CurtainOutline,
     edges: tuple[Floats, Floats],
     transform: Array,
+    face_width_px: float,
 ) -> Curtain:
     """The curtain between two edges.
 
@@ -153,7 +166,7 @@ def make_curtain(
     axis = (middle + 0.3 * deep)[:, None] - local
     inwards = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-6)
     world = local @ transform[:3, :3].T.astype(np.float64) + transform[:3, 3]
-    texture = _texture(pose, picture, part, outline, world)
+    texture = _texture(pose, picture, part, outline, world, face_width_px)
     return Curtain(world, inwards @ transform[:3, :3].T, outline.top + steps.astype(float), texture)
 
 
@@ -171,7 +184,9 @@ def _back_of_head(surface: HeadSurface, pose: OwnPose, transform: Array, heights
     return np.minimum.accumulate(np.array(lowest)) + _INSIDE_M
 
 
-def _texture(pose: OwnPose, picture: Picture, part: Part, outline: CurtainOutline, world: Floats) -> Array:
+def _texture(
+    pose: OwnPose, picture: Picture, part: Part, outline: CurtainOutline, world: Floats, face_width_px: float
+) -> Array:
     rows = len(outline.left)
     hair = picture.masks[part] * picture.solid
     tone = _tone(picture, hair, outline)
@@ -187,17 +202,20 @@ def _texture(pose: OwnPose, picture: Picture, part: Part, outline: CurtainOutlin
     begins = smoothstep(np.arange(rows, dtype=np.float32)[:, None] + 0.2 * _BEGINS_PX * noise, 0.0, _BEGINS_PX)
     position = cv2.resize(world.astype(np.float32), (_ACROSS, rows), interpolation=cv2.INTER_LINEAR)
     pixels = project_vertices(position.reshape(-1, 3), pose.camera).reshape(position.shape)[..., :2]
-    alpha = begins * tips * sides * sample(_may_hide(pose, picture), pixels)
+    alpha = begins * tips * sides * sample(_may_hide(pose, picture, face_width_px), pixels)
     return np.concatenate([rgb, 255 * alpha[..., None]], -1).astype(np.float32)
 
 
-def _may_hide(pose: OwnPose, picture: Picture) -> Array:
+def _may_hide(pose: OwnPose, picture: Picture, face_width_px: float) -> Array:
     """Where the photograph shows something that may have hair behind it: [h, w] in [0, 1].
 
     That is hair, headwear, and whatever the lifted head and neck are drawn before; neither background, nor a garment or
     a shoulder that the curtain would lie in front of.
     """
     before = np.isin(picture.masks.labels, COVERS) | ((pose.fragments.face >= 0) & (picture.clothes < 0.5))
+    # A strip of collar between the neck and the strands would be a slit across hair that falls behind both.
+    strip = cv2.morphologyEx(before.astype(np.uint8), cv2.MORPH_CLOSE, disk(_STRIP * face_width_px)) > 0
+    before |= strip & (picture.masks.labels != Part.BACKGROUND)
     inner = cv2.blur(before.astype(np.float32), (3, 3))
     return np.asarray(np.minimum(inner, smoothstep(picture.matte, 0.3, 0.7)), np.float32)
 

@@ -21,6 +21,7 @@ from perse.render.mesh import project_vertices
 from perse.synthesis.procedural.animator.harmonic import extend, smooth
 from perse.synthesis.procedural.animator.own_pose import OwnPose, moved, sample
 from perse.synthesis.procedural.animator.surface import HeadSurface
+from perse.tracking.crop import FADE_WIDTHS
 
 COVERS = (Part.HAIR, Part.HEADWEAR)
 """Parts that stand off the skull all around."""
@@ -79,7 +80,7 @@ def lift_hair(surface: HeadSurface, pose: OwnPose, masks: PartMasks, config: Hai
         nothing = np.zeros(len(surface.rest), np.float32)
         return HairVolume(nothing, np.zeros((len(nothing), 3), np.float32))
     centre = head_centre(surface, pose)
-    cover = find_cover(surface, pose, soft, sum_of(masks, ATOP), config)
+    cover = find_cover(surface, pose, soft, masks, config)
     target = _outline(sum_of(masks, HEAD_PARTS) > 0.5, *_pixel(pose, centre), covered=soft)
     displacement = np.zeros_like(pose.vertices)
     current = pose
@@ -107,12 +108,25 @@ def joined(part: NDArray[np.float32], drawn: NDArray[np.bool_]) -> NDArray[np.bo
     return np.isin(pieces, [0, *np.unique(pieces[drawn])])
 
 
-def falling_columns(there: NDArray[np.float32], drawn: NDArray[np.bool_], face_width_px: float) -> NDArray[np.bool_]:
-    """Columns of the sides of the face on which a part [h, w] falls below the chin, [w]."""
+def fallen_row(chin: int, end: int | None, face_width_px: float) -> int:
+    """Row that long hair reaches: some way below the chin, or where the person fades out if the photograph ends there.
+
+    Args:
+        chin: the head's lowest row.
+        end: the photograph's last row if it ends within the crop.
+    """
+    row = int(chin + LEAST_FALL * face_width_px)
+    return row if end is None else max(min(row, int(end - FADE_WIDTHS * face_width_px)), chin)
+
+
+def falling_columns(
+    there: NDArray[np.float32], drawn: NDArray[np.bool_], face_width_px: float, end: int | None
+) -> NDArray[np.bool_]:
+    """Columns of the sides of the face on which a part [h, w] falls below the chin, [w]; `end`: see `fallen_row`."""
     falls = np.zeros(drawn.shape[1], bool)
     if drawn.any():
         rows, columns = np.nonzero(drawn)
-        below, middle = there[int(rows.max() + LEAST_FALL * face_width_px) :], int(columns.mean())
+        below, middle = there[fallen_row(int(rows.max()), end, face_width_px) :], int(columns.mean())
         for side in (slice(None, middle), slice(middle, None)):
             falls[side] = (below[:, side] > 0.4).sum() > (0.1 * face_width_px) ** 2
     return falls
@@ -122,12 +136,14 @@ def find_cover(
     surface: HeadSurface,
     pose: OwnPose,
     soft: NDArray[np.float32],
-    atop: NDArray[np.float32],
+    masks: PartMasks,
     config: HairVolumeConfig,
 ) -> NDArray[np.float32]:
-    """How surely each vertex is covered: read off the mask where it is seen, continued elsewhere, [n]."""
+    """How surely each vertex is covered: read off `soft` [h, w] where it is seen, continued elsewhere, [n]."""
     seen = surface.outer & (pose.facing > 0.2) & pose.visible(pose.pixels)
-    seen &= sample(atop, pose.pixels[:, :2]) < 0.3
+    seen &= sample(sum_of(masks, ATOP), pose.pixels[:, :2]) < 0.3
+    # A fitted skull that is higher than the person's stands before the wall there, which says nothing of its hair.
+    seen &= sample(masks.person.astype(np.float32), pose.pixels[:, :2]) > 127
     seen &= surface.head_share > 0.8  # hair before the neck hangs there, it does not grow on it
     read = sample(soft, pose.pixels[:, :2])
     up, back = _directions(surface)

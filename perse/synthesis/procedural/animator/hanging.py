@@ -36,6 +36,8 @@ _FALLING = (Part.HAIR, Part.HEADWEAR)
 _CELL_PX = 6
 _OVERLAP_PX = 6
 _LEAST_PX = 60
+_TAPER = 0.4
+"""How far a lock is followed into its thin beginning, face widths: from the ears to the temples."""
 _LEAST_LOCK = 0.03
 """Locks smaller than this, squared face widths, are left to the lifted head: turned, a scrap stands out like a pen."""
 _BEYOND_PX, _FADE_PX = 64, 16
@@ -69,11 +71,13 @@ def hang_sheets(
     picture: Picture,
     joints: NDArray[np.float32],
     face_width_px: float,
+    end: int | None,
 ) -> tuple[HangingSheet, ...]:
     """Sheets for all parts that stick out of the lifted head.
 
     Args:
         joints: [j, 4, 4] rest-to-world transforms of the portrait's own pose.
+        end: the photograph's last row if it ends within the crop.
     """
     head = _DrawnHead.of(pose, head_drawn(surface, pose))
     drawn = head.drawn
@@ -84,11 +88,15 @@ def hang_sheets(
         if part is Part.HAIR:
             there = there * joined(there, drawn)
         # Strands before the cheek and the jaw hang as well: what is painted on the skin would turn away with it.
-        falls = falling_columns(there, drawn, face_width_px) if part in _FALLING else np.zeros(drawn.shape[1], bool)
+        falls = np.zeros(drawn.shape[1], bool)
+        if part in _FALLING:
+            falls = falling_columns(there, drawn, face_width_px, end)
         hangs = np.where(drawn, below_ears * falls, 1)
         left = there * hangs
         shape = np.ones((2, 2) if part in _THIN else (7, 7), np.uint8)
         core = cv2.morphologyEx((left > 0.4).astype(np.uint8), cv2.MORPH_OPEN, shape)
+        if part in _FALLING:
+            core = _tapered(core, left > 0.4, round(_TAPER * face_width_px))
         if part is Part.HAIR:
             core = _without_scraps(core, _LEAST_LOCK * face_width_px**2)
         if core.sum() < _LEAST_PX:
@@ -97,9 +105,18 @@ def hang_sheets(
         before = drawn & (hangs > 0)
         sheets.append(HangingSheet(_sheet(head, picture, part, core, before, joints[joint]), joint))
         if part in _FALLING and drawn.any():  # what is nearest is drawn first: the rest is not looked at behind it
-            curtain = _curtain(surface, head, picture, part, core, joints[joint], face_width_px)
+            curtain = _curtain(surface, head, picture, part, core, joints[joint], face_width_px, end)
             sheets += [HangingSheet(layer, joint) for layer in curtain]
     return tuple(sheets)
+
+
+def _tapered(core: NDArray[np.uint8], there: NDArray[np.bool_], reach_px: int) -> NDArray[np.uint8]:
+    """A mask [h, w] of 0 or 1 continued along the thin ends of what it was opened from, `there` [h, w]: where a lock
+    leaves the head's outline it begins with nothing, and would begin with a step."""
+    grown = core
+    for _ in range(reach_px):
+        grown = cv2.dilate(grown, np.ones((3, 3), np.uint8)) * there.astype(np.uint8)
+    return np.maximum(core, grown)
 
 
 def _without_scraps(core: NDArray[np.uint8], least_px: float) -> NDArray[np.uint8]:
@@ -146,11 +163,12 @@ def _curtain(
     core: NDArray[np.uint8],
     transform: NDArray[np.float32],
     face_width_px: float,
+    end: int | None,
 ) -> list[Attachment]:
     """The darker lining of what falls behind the neck, and that itself; none for what does not fall below the chin."""
     pose, drawn = head.pose, head.drawn
     middle = float(np.nonzero(drawn)[1].mean())
-    outline = trace_outline(core, drawn, ears_row(surface, pose), middle, face_width_px)
+    outline = trace_outline(core, drawn, ears_row(surface, pose), middle, face_width_px, end)
     if outline is None:
         return []
     rows = np.arange(outline.top, outline.top + len(outline.left))
@@ -158,7 +176,7 @@ def _curtain(
     for columns in (outline.left, outline.right):
         column = np.clip(columns.astype(int), 0, drawn.shape[1] - 1)
         edges.append(_unproject(pose, np.stack([columns, rows.astype(np.float64)], -1), head.behind[rows, column]))
-    curtain = make_curtain(surface, pose, picture, part, outline, (edges[0], edges[1]), transform)
+    curtain = make_curtain(surface, pose, picture, part, outline, (edges[0], edges[1]), transform, face_width_px)
     return [_hung(piece, part, drawn, transform) for piece in (curtain.lining(), curtain)]
 
 

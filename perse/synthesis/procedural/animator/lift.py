@@ -48,6 +48,7 @@ from perse.synthesis.procedural.animator.spectacle_sheets import spectacle_sheet
 from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
 from perse.synthesis.procedural.animator.texture_sheet import Patch, assemble, flat_patch
 from perse.synthesis.procedural.scene import Light, fit_light
+from perse.tracking.crop import last_row
 from perse.tracking.landmarks import LEFT_IRIS, LEFT_IRIS_CENTER, RIGHT_IRIS, RIGHT_IRIS_CENTER
 from perse.tracking.spectacles import Spectacles, find_spectacles, without_spectacles
 
@@ -173,7 +174,9 @@ def dress(
         labels=sheet.labels,
         lids=close_lids(surface, portrait, pose, picture, light),
         body=body,
-        sheets=hang_sheets(surface, pose, picture, _joints(surface, portrait), portrait.face_width_px)
+        sheets=hang_sheets(
+            surface, pose, picture, _joints(surface, portrait), portrait.face_width_px, last_row(portrait.inside)
+        )
         + spectacle_sheets(surface, portrait, spectacles),
         spectacles=spectacles,
         light=light,
