@@ -28,6 +28,7 @@ from perse.tracking.landmarks import (
     LIPS_INNER,
     LIPS_LOWER_INNER,
     LIPS_OUTER,
+    MOUTH_CORNERS,
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
 )
@@ -389,6 +390,23 @@ def test_spectacles_stand_before_the_eyes_and_every_edit_keeps_them(
     again = {sheet.attachment.name: sheet.attachment for sheet in kept.sheets}
     np.testing.assert_array_equal(again["spectacles"].vertices, worn["spectacles"].vertices)
     np.testing.assert_array_equal(again["spectacles"].texture, worn["spectacles"].texture)
+
+
+def test_a_laugh_closes_without_its_folds(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
+    """Dark strokes beside the corners of a mouth are gone at rest where it laughs, and stay where it smiles."""
+    frames = []
+    for gap in (0.07, 0.11):  # face widths
+        marks = portrait.landmarks_px.copy()
+        marks[13, :2] = marks[14, :2] - [0, gap * portrait.face_width_px]
+        folded = portrait.image.copy()
+        for corner, side in zip(MOUTH_CORNERS, (1, -1), strict=True):
+            x, y = (marks[corner, :2] + [side * 3, 0]).astype(int)
+            cv2.line(folded, (x, y - 7), (x, y + 7), (90, 50, 40), 3)
+        laughing = replace(portrait, key=f"{gap}", image=folded, landmarks_px=marks)
+        frames.append(animator.animate(laughing, None, _shot(portrait, None)).images[0].astype(float))
+    plain = animator.animate(portrait, None, _shot(portrait, None)).images[0].astype(float)
+    smile, laugh = (np.clip(plain - frame, 0, None).max(-1) for frame in frames)
+    assert np.sort(laugh.ravel())[-60:].mean() < 0.6 * np.sort(smile.ravel())[-60:].mean()
 
 
 def test_a_scream_closes_to_lips(

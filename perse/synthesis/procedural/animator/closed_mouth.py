@@ -1,10 +1,12 @@
-"""The closed mouth of a person who is photographed with it wide open.
+"""The closed mouth of a person who is photographed laughing, or with it wide open.
 
-A scream stretches the lips, folds the skin below them and bares their inner side. Closed as it is, it becomes a lump:
-the fit's offsets keep the lower lip's shelf, the texture has skin where the lip's outer side was hidden, and a line of
-red on the chin. So the head's own lips, in shape those of the average head under this person's smooth proportions, are
-painted with this person's lip colour, and the skin around them is continued over what the scream did to it. Mouths that
-are not wide open stay as they are, bit for bit.
+A laugh folds the skin beside the lips, and at rest the folds stand beside a narrower mouth as brown stains: there the
+skin is continued over them, and the head's own lips are mixed with the photographed ones. A scream stretches the lips,
+folds the skin below them and bares their inner side. Closed as it is, it becomes a lump: the fit's offsets keep the
+lower lip's shelf, the texture has skin where the lip's outer side was hidden, and a line of red on the chin. So the
+head's own lips, in shape those of the average head under this person's smooth proportions, are painted with this
+person's lip colour, and the skin around them is continued over what the scream did to it. Mouths that are shut or smile
+stay as they are, bit for bit.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from perse.attributes import Part
 from perse.data import TrackedPortrait
 from perse.synthesis.procedural.animator.fill import blurred_within, push_pull, smoothstep
 from perse.synthesis.procedural.animator.harmonic import smooth
-from perse.synthesis.procedural.animator.mouth import how_open
+from perse.synthesis.procedural.animator.mouth import how_open, how_parted
 from perse.synthesis.procedural.animator.own_pose import sample
 from perse.synthesis.procedural.animator.projection import Picture, Projection
 from perse.synthesis.procedural.animator.skin_and_hair import PaintedAtlas
@@ -36,6 +38,8 @@ _SHAPE_M = (0.010, 0.022)
 """Within the first distance of the lips the shape is smoothed, beyond the second it is the fit's."""
 _PAINT_M = (0.010, 0.024)
 """The same for the texture."""
+_KEPT = 0.6
+"""How much of laughing lips is kept as photographed: their outer side is seen, a scream's is not."""
 _SMOOTH_ROUNDS = 20
 _ABOVE_M = (0.003, 0.010)
 """The same above the lips, where little is folded."""
@@ -44,8 +48,8 @@ _CELL_M = 0.00025
 
 
 def relaxed_lips(surface: HeadSurface, portrait: TrackedPortrait) -> Array:
-    """Rest-pose displacement [n, 3] metres that takes a scream out of the fit's offsets; zeros where there is none."""
-    share = how_open(portrait.landmarks_px)
+    """Rest-pose displacement [n, 3] metres that takes a laugh or scream out of the fit's offsets; zeros without one."""
+    share = how_parted(portrait.landmarks_px)
     if not share or not _knows_lips(surface):
         return np.zeros_like(surface.rest)
     model = surface.model
@@ -81,7 +85,7 @@ def closed_mouth(
     surface: HeadSurface, portrait: TrackedPortrait, picture: Picture, texels: Projection, atlas: PaintedAtlas
 ) -> PaintedAtlas:
     """The atlas with lips and skin around them for a mouth that is shut; itself where the photograph's nearly is."""
-    share = how_open(portrait.landmarks_px)
+    share = how_parted(portrait.landmarks_px)
     if not share or not _knows_lips(surface):
         return atlas
     box = _box(surface)
@@ -98,7 +102,8 @@ def closed_mouth(
     level = skin.mean(-1, keepdims=True) / np.median(skin[seen_skin].mean(-1))
     lip = color * np.clip(level, 0.6, 1.2)
     mouthless = (box.lips[..., None] * lip + (1 - box.lips[..., None]) * skin) * box.tone[..., None]
-    weight = (share * box.near)[..., None]
+    kept = _KEPT * (1 - how_open(portrait.landmarks_px))
+    weight = (share * box.near * (1 - kept * box.lips))[..., None]
     painted = atlas.rgb.copy()
     painted[here] = rgb + weight * (mouthless - rgb)
     labels = atlas.labels.copy()

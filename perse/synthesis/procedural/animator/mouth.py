@@ -26,6 +26,8 @@ _LOWER_WIDTHS_M = (0.0053, 0.0059, 0.0069, 0.0069, 0.0070, 0.0105)
 averages (Wheeler's Dental Anatomy)."""
 
 _OPEN_WIDTHS = (0.12, 0.17)
+_PARTED_WIDTHS = (0.08, 0.10)
+"""The same from which on a smile is a laugh: with .076, the sample portrait's lips are best as photographed."""
 """Height of the opening, face widths, from which on a mouth is wide open: a broad laugh has 0.1, screams 0.2."""
 _TEETH_SHARE = 0.35
 """Of a wide opening's height: below, what is bright is tongue."""
@@ -61,8 +63,18 @@ class MouthOpening:
 
 def how_open(landmarks_px: Array) -> float:
     """0 for mouths that are shut, smiling or laughing, 1 for those wide open; landmarks [478, 2 or 3]."""
-    gap = np.linalg.norm(landmarks_px[13, :2] - landmarks_px[14, :2]) / face_width(landmarks_px)
-    return float(smoothstep(np.array([gap], np.float32), *_OPEN_WIDTHS)[0])
+    return float(smoothstep(_gap(landmarks_px), *_OPEN_WIDTHS)[0])
+
+
+def how_parted(landmarks_px: Array) -> float:
+    """0 for mouths that are shut or smile, 1 for those that laugh or are opened farther; landmarks [478, 2 or 3]."""
+    return float(smoothstep(_gap(landmarks_px), *_PARTED_WIDTHS)[0])
+
+
+def _gap(landmarks_px: Array) -> Array:
+    """Between the lips, face widths: [1]."""
+    gap = np.linalg.norm(landmarks_px[13, :2] - landmarks_px[14, :2])
+    return np.array([gap / face_width(landmarks_px)], np.float32)
 
 
 def find_opening(picture: Picture, landmarks_px: Array) -> MouthOpening:
