@@ -41,8 +41,9 @@ _TAPER = 0.4
 _LEAST_LOCK = 0.03
 """Locks smaller than this, squared face widths, are left to the lifted head: turned, a scrap stands out like a pen."""
 _BEYOND_PX, _FADE_PX = 64, 16
-_LOWER_PX = np.array([-8, 16])
-"""Rows about the ears over which hair passes from the lifted head to the sheets."""
+_TEMPLES = np.array([-0.5, -0.35])
+"""Heights from the ears, face widths, over which long hair passes from the lifted head to the sheets: from the temples
+on it stands off the cheek, and painted on the skin it would end at the ear when the head turns."""
 _BEHIND_M, _BEFORE_M = 0.003, 0.004
 
 
@@ -61,7 +62,7 @@ def head_drawn(surface: HeadSurface, pose: OwnPose) -> NDArray[np.bool_]:
 
 
 def ears_row(surface: HeadSurface, pose: OwnPose) -> int:
-    """The picture's row at the middle of the ears, below which hair hangs instead of lying on the head."""
+    """The picture's row at the middle of the ears."""
     return int(pose.pixels[surface.ears if surface.ears.any() else surface.outer, 1].mean())
 
 
@@ -81,7 +82,8 @@ def hang_sheets(
     """
     head = _DrawnHead.of(pose, head_drawn(surface, pose))
     drawn = head.drawn
-    below_ears = smoothstep(np.arange(len(drawn), dtype=np.float32), *_LOWER_PX + ears_row(surface, pose))[:, None]
+    temples = ears_row(surface, pose) + _TEMPLES * face_width_px
+    below = smoothstep(np.arange(len(drawn), dtype=np.float32), *temples)[:, None]
     sheets = []
     for part in HANGING:
         there = _opaque(picture, part)
@@ -91,7 +93,7 @@ def hang_sheets(
         falls = np.zeros(drawn.shape[1], bool)
         if part in _FALLING:
             falls = falling_columns(there, drawn, face_width_px, end)
-        hangs = np.where(drawn, below_ears * falls, 1)
+        hangs = np.where(drawn, below * falls, 1)
         left = there * hangs
         shape = np.ones((2, 2) if part in _THIN else (7, 7), np.uint8)
         core = cv2.morphologyEx((left > 0.4).astype(np.uint8), cv2.MORPH_OPEN, shape)
