@@ -278,7 +278,7 @@ class VideoTracker:
         for row, frame in enumerate(sample):
             vectors[row] = fit.fit(points[frame])[0]
             tick()
-        lips = np.array([lips_of(seen_at[frame]).width for frame in sample])
+        lips = [lips_of(seen_at[frame]) for frame in sample]
         return sample[rest_frames(landmarks.layout, vectors, lips, self._config.resting)]
 
     def _identity(
