@@ -6,7 +6,8 @@
       └ first frame ─ track ─► portrait ┴─ animator ─► clip ─ against ─► the video's frames, cut and on white alike
 
 What an animator cannot know is where the body carries the head, which a shot has no room for: a person who walks
-through the picture lowers every animator's numbers alike.
+through the picture lowers every animator's numbers alike. What lies beyond the video's edge, where a crop goes on
+softly, was seen by nobody: it is white in all pictures.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from perse.shapes import Frames, Picture, Pictures, SquarePicture
 from perse.synthesis.production.portrait_champ.footage import cut_on_white, longest_run
 from perse.synthesis.seams import PortraitAnimator, Shot
 from perse.tracking import HeadTracker
+from perse.tracking.crop import fade
 from perse.tracking.video_file import open_video
 from perse.tracking.video_tracker import TrackedVideo, VideoTracker, VideoTrackerConfig
 
@@ -47,12 +49,14 @@ class DrivingVideo:
         portrait: its first frame.
         shot: its motion.
         truth: [f, s, s, 3], its frames as a clip would show them; the first is the portrait.
+        shown: [s, s], how far the crop lies within the video's picture: 0 at its edge and beyond.
     """
 
     name: str
     portrait: TrackedPortrait
     shot: Shot
     truth: UInt8[np.ndarray, "f s s 3"]
+    shown: Float32[np.ndarray, "s s"]
 
 
 @dataclass(frozen=True)
@@ -95,11 +99,13 @@ class SceneMaker:
         first = pictures[0]
         assert first is not None, "only frames in which a face was seen are chosen"
         portrait = self._tracker.track(first)
-        truth = self._truth(tracked, numbers, pictures, portrait)
+        size = (self._size_px, self._size_px)
+        shown = cv2.resize(fade(portrait.inside, portrait.face_width_px), size, interpolation=cv2.INTER_AREA)
+        truth = on_white_beyond(self._truth(tracked, numbers, pictures, portrait), shown)
         shot = Shot(
             numbers.astype(np.int32), tracked.head.frame(torch.from_numpy(numbers.astype(np.int64))), self._size_px
         )
-        return DrivingVideo(path.name, portrait, shot, truth)
+        return DrivingVideo(path.name, portrait, shot, truth, shown)
 
     def _truth(
         self, tracked: TrackedVideo, numbers: Int[np.ndarray, " f"], pictures: Sequence[Pictures | None],
@@ -131,7 +137,16 @@ def reenact(scene: DrivingVideo, animator: PortraitAnimator) -> UInt8[np.ndarray
     Raises:
         PerseError: the animator cannot film it.
     """
-    return np.stack(list(animator.animate(scene.portrait, None, scene.shot).images))
+    pictures = np.stack(list(animator.animate(scene.portrait, None, scene.shot).images))
+    return on_white_beyond(pictures, scene.shown)
+
+
+def on_white_beyond(
+    pictures: UInt8[np.ndarray, "f s s 3"], shown: Float32[np.ndarray, "s s"]
+) -> UInt8[np.ndarray, "f s s 3"]:
+    """Pictures that are white where `shown` is 0."""
+    share = shown[None, ..., None]
+    return np.round(pictures * share + 255 * (1 - share)).astype(np.uint8)
 
 
 def first_frame_repeated(scene: DrivingVideo) -> UInt8[np.ndarray, "f s s 3"]:

@@ -9,7 +9,15 @@ import pytest
 
 from perse.errors import MissingWeightsError
 from perse.evaluation.learned_distance import LearnedDistance
-from perse.evaluation.reenactment import FilmedSets, comparison_strip, crop_window, first_frame_repeated, score
+from perse.evaluation.reenactment import (
+    FilmedSets,
+    comparison_strip,
+    crop_window,
+    first_frame_repeated,
+    on_white_beyond,
+    reenact,
+    score,
+)
 
 
 def test_the_window_of_a_portrait_is_found_in_its_picture() -> None:
@@ -28,6 +36,19 @@ def test_scores_leave_the_given_frame_out_and_the_truth_is_best() -> None:
     assert best.psnr == 60 and best.ssim == pytest.approx(1) and best.lpips is None
     # Two independent uniform pictures differ by 1/6 in the mean of squares: 7.8 dB.
     assert first.psnr == pytest.approx(7.8, abs=0.3) and first.ssim < 0.1
+
+
+def test_what_the_video_does_not_show_counts_for_nobody() -> None:
+    """Below a video's edge a crop goes on with repeated pixels: an animator that draws nobody there is not wrong."""
+    shown = np.ones((32, 32), np.float32)
+    shown[20:] = 0
+    film = np.random.default_rng(1).integers(0, 255, (3, 32, 32, 3), np.uint8)
+    drawn = film.copy()
+    drawn[:, 20:] = 90
+    animator = SimpleNamespace(animate=lambda *_: SimpleNamespace(images=drawn))
+    scene = SimpleNamespace(truth=on_white_beyond(film, shown), shown=shown, portrait=None, shot=None)
+    assert (scene.truth[:, 20:] == 255).all()
+    assert score(reenact(scene, animator), scene, None).psnr == 60  # type: ignore[arg-type]
 
 
 def test_sets_are_of_all_videos_and_leave_the_given_frame_out() -> None:
