@@ -29,10 +29,10 @@ from perse.data import Attachment, EditedPortrait, PortraitClip, archive
 from perse.data.clip_file import Frame
 from perse.data.workspace import Workspace
 from perse.head import HeadModel, HeadParameters, Joint
+from perse.morphing.blended_frames import BlendedFrames
 from perse.morphing.bounded_cache import BoundedCache
 from perse.morphing.morpher import FrameOrigin, Morph, MorphEnd, check_ends
 from perse.morphing.reschedule import even_positions
-from perse.morphing.underlay import Underlay
 from perse.morphing.warp import WarpMorpher, WarpMorpherConfig
 from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
 from perse.synthesis.procedural.animator.frames import ClipSetting, draw_pose, reduced
@@ -248,8 +248,8 @@ class _Scene:
     pace: Pace
 
     @cached_property
-    def _underlay(self) -> Underlay:
-        return Underlay(self.first.below, self.second.below)
+    def _underlay(self) -> BlendedFrames:
+        return BlendedFrames(self.first.below, self.second.below)
 
     def at(self, alpha: float) -> Frame:
         position = float(np.interp(alpha, _LOOKED_AT, self.pace))

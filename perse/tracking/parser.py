@@ -25,7 +25,7 @@ from perse.tracking.frame import FaceCoordinates
 from perse.tracking.hands import find_hands
 from perse.tracking.headwear import find_headwear
 from perse.tracking.islands import without_islands
-from perse.tracking.kinds import FoundKinds, Kind
+from perse.tracking.kinds import FoundKinds, PixelKind
 from perse.tracking.materials import Material, estimate_materials
 from perse.tracking.person import person_matte, soften_hair_edge
 from perse.tracking.polygons import contour_mask, landmark_mask
@@ -161,12 +161,12 @@ def _kinds(
     lips: SoftMask,
 ) -> Float32[np.ndarray, "k h w"]:
     """Materials divide the person: shares [k, h, w]."""
-    shares = np.zeros((len(Kind), *person.shape), np.float32)
-    shares[Kind.BACKGROUND] = 1 - person
-    shares[Kind.HAIR] = person * hair
-    shares[Kind.HEADWEAR] = person * headwear
-    shares[Kind.CLOTHES] = person * materials[Material.CLOTHES] * (1 - headwear)
-    skin = np.clip(person - shares[Kind.HAIR] - shares[Kind.HEADWEAR] - shares[Kind.CLOTHES], 0, 1)
-    shares[Kind.BEARD] = skin * beard * (1 - lips)
-    shares[Kind.SKIN] = skin - shares[Kind.BEARD]
+    shares = np.zeros((len(PixelKind), *person.shape), np.float32)
+    shares[PixelKind.BACKGROUND] = 1 - person
+    shares[PixelKind.HAIR] = person * hair
+    shares[PixelKind.HEADWEAR] = person * headwear
+    shares[PixelKind.CLOTHES] = person * materials[Material.CLOTHES] * (1 - headwear)
+    skin = np.clip(person - shares[PixelKind.HAIR] - shares[PixelKind.HEADWEAR] - shares[PixelKind.CLOTHES], 0, 1)
+    shares[PixelKind.BEARD] = skin * beard * (1 - lips)
+    shares[PixelKind.SKIN] = skin - shares[PixelKind.BEARD]
     return shares

@@ -50,7 +50,7 @@ def synthesize_held_out(run: BuildRun, shared: SharedClips, count: int) -> tuple
     await_room(synthesis_claims(recipe.cluster), recipe.cluster.placement_limit_s)
     plan = archive.load_prompts(workspace)
     try:
-        found = synthesize(workspace, run.studio, supply, execute=on_ray_data.run, show=run.request.show)
+        found = synthesize(workspace, run.synthesis_config, supply, execute=on_ray_data.run, show=run.request.show)
     finally:
         archive.save_prompts(workspace, plan)  # the workspace's list is the training's
     return tuple(subject.clip for subject in found.subjects if subject.clip not in shared.clips)

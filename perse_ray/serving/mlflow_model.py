@@ -37,11 +37,11 @@ class AvatarModel(PythonModel):
         """One picture a request."""
         import base64
 
-        from perse_ray.serving.drawing.tasks import Frames
+        from perse_ray.serving.drawing.tasks import EncodedPictures
         from perse_ray.serving.schema.requests import RenderRequest
 
         asked = tuple(RenderRequest.model_validate(_parsed(one)) for one in _requests(model_input))
-        return [base64.b64encode(picture).decode() for picture in Frames(asked)(self.avatar)]
+        return [base64.b64encode(picture).decode() for picture in EncodedPictures(asked)(self.avatar)]
 
 
 def _requests(model_input: Any) -> list[Any]:

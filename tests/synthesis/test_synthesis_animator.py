@@ -17,7 +17,7 @@ from perse.head import HeadModel, HeadParameters, Joint, pose_head, rest_vertice
 from perse.synthesis.procedural.animator import LiftedPortrait, ProceduralAnimator, ProceduralAnimatorConfig
 from perse.synthesis.procedural.animator.closed_mouth import _contour
 from perse.synthesis.procedural.animator.frames import drawn_vertices
-from perse.synthesis.procedural.animator.surface import HeadSurface, Kind, build_surface
+from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind, build_surface
 from perse.synthesis.seams import Shot
 from perse.tracking import MediapipeTracker, MediapipeTrackerConfig, detect_landmarks
 from perse.tracking.landmarks import (
@@ -354,7 +354,7 @@ def test_spectacles_stand_before_the_eyes_and_every_edit_keeps_them(
     shown = animator.lift(replace(portrait, key="spectacles", image=picture))
     worn = {sheet.attachment.name: sheet.attachment for sheet in shown.sheets}
     assert lifted.spectacles is None and {"spectacles", "temple"} <= set(worn)
-    eyes = shown.surface.of_kind(Kind.LEFT_EYE, Kind.RIGHT_EYE)
+    eyes = shown.surface.of_kind(TriangleKind.LEFT_EYE, TriangleKind.RIGHT_EYE)
     rest = shown.surface.mixture @ rest_vertices(shown.surface.model, portrait.head).numpy()
     assert worn["spectacles"].vertices[:, 2].max() > rest[eyes, 2].max() + 0.008  # metres, to the front
     assert worn["temple"].vertices[:, 2].min() < rest[eyes, 2].min() and (worn["spectacles"].head_weight == 1).all()

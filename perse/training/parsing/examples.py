@@ -22,7 +22,7 @@ class PartExample:
 
     Attributes:
         inputs: of one picture, 16-bit floats.
-        kinds: [128, 128] int8, values of `Kind`, −1 where nobody knows.
+        kinds: [128, 128] int8, values of `PixelKind`, −1 where nobody knows.
         source: the picture that it was made from.
     """
 

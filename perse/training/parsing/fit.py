@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perse.tracking.kinds import Kind
+from perse.tracking.kinds import PixelKind
 from perse.tracking.learned.part_network import PartInputs, PartNetwork
 from perse.training.parsing.examples import PartExample
 
@@ -78,7 +78,7 @@ def parts_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     entropy = F.cross_entropy(logits, wanted, weights, ignore_index=-1)
     known = (wanted >= 0)[:, None]
     shares = logits.softmax(1) * known
-    truth = F.one_hot(wanted.clamp(min=0), len(Kind)).permute(0, 3, 1, 2) * known
+    truth = F.one_hot(wanted.clamp(min=0), len(PixelKind)).permute(0, 3, 1, 2) * known
     overlap = 2 * (shares * truth).sum((0, 2, 3)) + 1
     area = (shares + truth).sum((0, 2, 3)) + 1
     return entropy + 0.5 * (1 - overlap / area)[truth.sum((0, 2, 3)) > 0].mean()

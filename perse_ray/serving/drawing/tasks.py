@@ -32,7 +32,7 @@ class Work(Protocol[Result_co]):
 
 
 @dataclass(frozen=True)
-class Frames:
+class EncodedPictures:
     """Pictures, encoded; those of one size are drawn in one call."""
 
     requests: tuple[RenderRequest, ...]
@@ -68,7 +68,7 @@ class Thumbnail:
                 raise UnknownName("there is no such subject; GET …/attributes lists them")
             worn = {category: {self.subject: 1.0}}
         look = RenderRequest(attributes=worn, width=self.size, height=self.size, format="webp", quality=80)
-        return Frames((look,))(avatar)[0]
+        return EncodedPictures((look,))(avatar)[0]
 
 
 NEAREST = 4

@@ -22,7 +22,7 @@ from perse.synthesis.procedural.animator.by_example import detail_like, read_exa
 from perse.synthesis.procedural.animator.fill import smoothstep, strand_noise
 from perse.synthesis.procedural.animator.hair_volume import COVERS, LEAST_FALL
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
-from perse.synthesis.procedural.animator.projection import Picture
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
 
 Array = NDArray[np.float32]
@@ -128,7 +128,7 @@ def _widening(aside: Floats, drawn: NDArray[np.bool_], axis: float) -> Floats:
 def make_curtain(
     surface: HeadSurface,
     pose: OwnPose,
-    picture: Picture,
+    picture: PreparedPhotograph,
     part: Part,
     outline: CurtainOutline,
     edges: tuple[Floats, Floats],
@@ -171,7 +171,7 @@ def _back_of_head(surface: HeadSurface, pose: OwnPose, transform: Array, heights
     return np.minimum.accumulate(np.array(lowest)) + _INSIDE_M
 
 
-def _texture(pose: OwnPose, picture: Picture, part: Part, outline: CurtainOutline, world: Floats) -> Array:
+def _texture(pose: OwnPose, picture: PreparedPhotograph, part: Part, outline: CurtainOutline, world: Floats) -> Array:
     rows = len(outline.left)
     hair = picture.masks[part] * picture.solid
     tone = _tone(picture, hair, outline)
@@ -191,7 +191,7 @@ def _texture(pose: OwnPose, picture: Picture, part: Part, outline: CurtainOutlin
     return np.concatenate([rgb, 255 * alpha[..., None]], -1).astype(np.float32)
 
 
-def _may_hide(pose: OwnPose, picture: Picture) -> Array:
+def _may_hide(pose: OwnPose, picture: PreparedPhotograph) -> Array:
     """Where the photograph shows something that may have hair behind it: [h, w] in [0, 1].
 
     That is hair, headwear, and whatever the lifted head and neck are drawn before; neither background, nor a garment or
@@ -202,7 +202,7 @@ def _may_hide(pose: OwnPose, picture: Picture) -> Array:
     return np.asarray(np.minimum(inner, smoothstep(picture.matte, 0.3, 0.7)), np.float32)
 
 
-def _tone(picture: Picture, hair: Array, outline: CurtainOutline) -> Array:
+def _tone(picture: PreparedPhotograph, hair: Array, outline: CurtainOutline) -> Array:
     """Colour by row and across: halfway between the hair of this height on either side and all of it, [r, w, 3]."""
     axis = int(np.clip(0.5 * (outline.left + outline.right).mean(), 1, hair.shape[1] - 1))
     rows = slice(outline.top, outline.top + len(outline.left))

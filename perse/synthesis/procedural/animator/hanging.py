@@ -21,7 +21,7 @@ from perse.synthesis.procedural.animator.curtain import Curtain, make_curtain, t
 from perse.synthesis.procedural.animator.fill import smoothstep
 from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
 from perse.synthesis.procedural.animator.own_pose import OwnPose
-from perse.synthesis.procedural.animator.projection import Picture
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.animator.textured_grid import grid_attachment, picture_grid
 from perse.synthesis.procedural.scene import Light
@@ -66,7 +66,7 @@ def ears_row(surface: HeadSurface, pose: OwnPose) -> int:
 def hang_sheets(
     surface: HeadSurface,
     pose: OwnPose,
-    picture: Picture,
+    picture: PreparedPhotograph,
     joints: NDArray[np.float32],
     face_width_px: float,
 ) -> tuple[HangingSheet, ...]:
@@ -141,7 +141,7 @@ class _DrawnHead:
 def _curtain(
     surface: HeadSurface,
     head: _DrawnHead,
-    picture: Picture,
+    picture: PreparedPhotograph,
     part: Part,
     core: NDArray[np.uint8],
     transform: NDArray[np.float32],
@@ -182,7 +182,7 @@ def _follows(heights: NDArray[np.float64], part: Part, drawn: NDArray[np.bool_])
 
 def _sheet(
     head: _DrawnHead,
-    picture: Picture,
+    picture: PreparedPhotograph,
     part: Part,
     core: NDArray[np.uint8],
     before: NDArray[np.bool_],
@@ -227,7 +227,7 @@ def _attached(
     return grid_attachment(name, part, rest, weight, uvs, texture, normal @ transform[:3, :3])
 
 
-def _opaque(picture: Picture, part: Part) -> Array:
+def _opaque(picture: PreparedPhotograph, part: Part) -> Array:
     """Alpha of a part [h, w]: soft against the background, but not against the clothes that it lies on."""
     alpha = picture.masks[part]
     return np.asarray(alpha + picture.masks[Part.CLOTHES] * (picture.masks.labels == part), np.float32)

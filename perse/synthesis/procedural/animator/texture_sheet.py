@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from perse.attributes import Part
 from perse.synthesis.procedural.animator.fill import blurred_within
 from perse.synthesis.procedural.animator.skin_and_hair import PaintedAtlas
-from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
+from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
 
 Array = NDArray[np.float32]
 
@@ -33,7 +33,7 @@ class Patch:
 
 def flat_patch(
     surface: HeadSurface,
-    kind: Kind,
+    kind: TriangleKind,
     color: tuple[float, float, float],
     part: Part,
     among: NDArray[np.bool_] | None = None,

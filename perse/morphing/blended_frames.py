@@ -24,7 +24,7 @@ _FAR_M = np.float32(1e3)
 
 
 @dataclass(frozen=True)
-class Underlay:
+class BlendedFrames:
     """Two frames of one size before they are reduced; neither is written to."""
 
     first: FrameBuffers
