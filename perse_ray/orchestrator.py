@@ -1,4 +1,4 @@
-"""What `perse.build` and `perse.load("models:/…")` ask of this package: an `Orchestrator` of `perse.library`."""
+"""Orchestrator of `perse.library`: what `perse.build` and `perse.load("models:/…")` ask of this package."""
 
 from __future__ import annotations
 

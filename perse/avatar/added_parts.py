@@ -36,7 +36,7 @@ LEAST_OWN_SHARE = 0.02
 
 @dataclass(frozen=True)
 class AttributeStart:
-    """Where a new attribute begins: e points that only it needs, and what it changes.
+    """Start of a new attribute: e points that only it needs, and what it changes.
 
     Attributes:
         prior: of the new points.

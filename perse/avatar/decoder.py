@@ -79,7 +79,7 @@ class LearnedDeformation:
 
 
 class Decoder(nn.Module, ABC):
-    """From latent codes to Gaussians. `PartBases` and `Networks` are decoders.
+    """Function from latent codes to Gaussians. `PartBases` and `Networks` are decoders.
 
     Attributes:
         blend_basis: buffer [n, 3, m], metres, E and P of the head model at every point.
@@ -193,7 +193,7 @@ class Decoder(nn.Module, ABC):
 
 
 class DecoderConfig(Protocol):
-    """Sizes of a decoder: a frozen dataclass of numbers, so that it can be written down as JSON."""
+    """Configuration of a decoder: a frozen dataclass of numbers, so that it can be written down as JSON."""
 
     kind: ClassVar[str]
     """Its name in an avatar's description."""

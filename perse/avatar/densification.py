@@ -25,7 +25,7 @@ from perse.avatar.decoder import PointPlan
 
 @dataclass(frozen=True, kw_only=True)
 class DensificationConfig:
-    """When and how points are added and removed. Times are shares of the training, 5 epochs of 112 each (P A.1.2)."""
+    """Schedule of growing and pruning. Times are shares of the training, 5 epochs of 112 each (P A.1.2)."""
 
     target: int = 130_000
     """Points to grow to."""

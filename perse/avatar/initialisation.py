@@ -1,4 +1,4 @@
-"""Where an avatar starts: points on the head, in the photo hulls around it and on the body, coloured from the clips.
+"""Starting points of an avatar: on the head, in the photo hulls around it and on the body, coloured from the clips.
 
 Every subject's difference from the reference is guessed as well. Together with the region prior this lets training
 begin with every edit roughly in place instead of having to discover it.
@@ -52,7 +52,7 @@ zero: the camera of a finished avatar may be turned."""
 
 @dataclass(frozen=True, kw_only=True)
 class StartConfig:
-    """How many points start where."""
+    """Numbers and places of starting points."""
 
     head_points: int = 5500
     """On the head model's surface, denser around eyes, mouth and brows."""

@@ -50,7 +50,7 @@ class LatentConfig:
 
 @dataclass(frozen=True)
 class SubjectFeatures:
-    """What the encoder said about some subjects.
+    """Features of some subjects, as the encoder gave them.
 
     Attributes:
         image: [s, 512], f_I of the edited picture.
@@ -79,7 +79,7 @@ class SubjectFeatures:
 
 
 class LatentSpace(nn.Module):
-    """MLP_z, z_ref and z_zero.
+    """Latent space: MLP_z, z_ref and z_zero.
 
     MLP_z sees features as deviations from the mean of their category's training subjects (of all subjects, where a
     category has only one), in units of their root mean square. Raw CLIP features of two edits of one portrait agree

@@ -1,4 +1,4 @@
-"""What a frame does to every point: blendshape coefficients, joint transforms and joint turns (P Eq. 21–22).
+"""Motion of a frame: blendshape coefficients, joint transforms and joint turns (P Eq. 21–22).
 
 Computed once for a whole motion, and then only indexed: a training step never touches the kinematic chain.
 """

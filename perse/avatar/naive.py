@@ -1,4 +1,4 @@
-"""The `networks` decoder written the long way: the condition at every point, E and P in full.
+"""Reference implementation of the `networks` decoder: the condition at every point, E and P in full.
 
 The specification of `perse.avatar.mlp` and `perse.avatar.networks`, for tests and benchmarks; nothing else calls it.
 """

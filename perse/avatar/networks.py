@@ -1,4 +1,4 @@
-"""The *networks* decoder: the paper's (P A.1, Eq. 18–29).
+"""*Networks* decoder: the paper's (P A.1, Eq. 18–29).
 
 ::
 
@@ -51,7 +51,7 @@ FIRST_OPACITY_LOGIT = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class NetworksConfig:
-    """Widths and depths; the defaults are the paper's."""
+    """Sizes of the networks; the defaults are the paper's."""
 
     kind: ClassVar[str] = "networks"
 
@@ -95,7 +95,7 @@ class NetworksConfig:
 
 
 class Networks(Decoder):
-    """MLP_d, MLP_c and MLP_pose over learned points.
+    """Decoder of MLP_d, MLP_c and MLP_pose over learned points.
 
     Attributes:
         positions: [n, 3] x_gc, metres; learned.

@@ -1,4 +1,4 @@
-"""The *part bases* decoder: every point has attributes of its own, and every category a small basis of changes.
+"""*Part bases* decoder: every point has attributes of its own, and every category a small basis of changes.
 
 ::
 

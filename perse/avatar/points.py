@@ -1,4 +1,4 @@
-"""x_gc: where Gaussians start, and what the head model knows about each of them (P A.1.1).
+"""Points x_gc where Gaussians start, and what the head model knows about each of them (P A.1.1).
 
 The generic canonical pose has the mouth open by 0.4 rad, so that the two lips are apart and a network of x_gc can
 tell them. Blendshapes and skinning, however, are defined on the closed rest pose: every point carries both positions,
@@ -30,7 +30,7 @@ N_NEIGHBOURS = 4
 
 
 class Layer(IntEnum):
-    """Where a point came from."""
+    """Origin of a point."""
 
     HEAD = 0
     SHELL = 1
@@ -40,7 +40,7 @@ class Layer(IntEnum):
 
 @dataclass(frozen=True)
 class MeshPrior:
-    """What the head model says about n points.
+    """Prior of n points from the head model: places, normals, blendshapes and skinning.
 
     Attributes:
         open_mouth: [n, 3] x_gc, metres.
@@ -199,7 +199,7 @@ def quaternions_facing(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
 
 @dataclass(frozen=True)
 class StartingPoints:
-    """Everything a decoder starts from.
+    """Starting values of a decoder: everything it begins from.
 
     Attributes:
         prior: of the n points.

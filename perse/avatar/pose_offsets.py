@@ -1,4 +1,4 @@
-"""Pose-driven deformation: a triplane and an MLP say how far each place of the surface moves in a pose.
+"""Offsets of the surface that depend on the pose, from a triplane and an MLP.
 
 ::
 

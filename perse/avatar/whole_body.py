@@ -1,4 +1,4 @@
-"""The *whole body* decoder: part bases on a body, whose cloth and hair also answer to the pose.
+"""*Whole body* decoder: part bases on a body, whose cloth and hair also answer to the pose.
 
 ::
 
@@ -72,7 +72,7 @@ class WholeBodyConfig(PartBasesConfig):
 
 
 class WholeBody(PartBases):
-    """Part bases, pose-driven offsets, and feet on the floor.
+    """Decoder of a body: part bases, pose-driven offsets, and feet on the floor.
 
     Attributes:
         places: [v, 3], where the offset is asked for, rest pose, metres.

@@ -1,4 +1,4 @@
-"""Clips that are too many to be decoded at once: threads decode what is asked for, the frames used last are kept.
+"""Stream of frames of clips that do not fit into memory: threads decode what is asked for, the latest are kept.
 
 ::
 
@@ -36,7 +36,7 @@ _TOGETHER = LEAST_FRAMES // 2
 
 
 class FrameStream:
-    """Decoded frames of many clips, within a limit.
+    """Cache of decoded frames of many clips, bounded in size.
 
     Args:
         limit_bytes: of decoded frames that are kept. Beside them there are at most `decoders` frames being decoded,

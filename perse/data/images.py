@@ -1,4 +1,4 @@
-"""Pictures in and out: strangers' photographs read safely, our own frames encoded and decoded."""
+"""Reading and writing of pictures: strangers' photographs read safely, our own frames encoded and decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How evenly an avatar changes between two subjects (P B.2: PPL and PDV)."""
+"""Evenness of an avatar's way between two subjects (P B.2: PPL and PDV)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def interpolation_pairs(subjects: Sequence[Subject], per_category: int, seed: in
 
 
 class MorphTeacher(Protocol):
-    """What pictures between two subjects should look like."""
+    """Target pictures between two subjects."""
 
     def between(
         self, first: PortraitClip, second: PortraitClip, category: Category, alphas: Sequence[float]

@@ -1,4 +1,4 @@
-"""How alike two pictures are. Pictures are float32 [..., h, w, 3] in [0, 1]."""
+"""Distances of two pictures. Pictures are float32 [..., h, w, 3] in [0, 1]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pixels an edit may change, and which it must leave alone."""
+"""Regions of an edit: the pixels that it may change, and those that it must leave alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the camera sees when it walks around an avatar, where no training frame can say what is right.
+"""Orbit of views around an avatar, where no training frame can say what is right, and its numbers.
 
 Two things that a person notices at once are measured: splats that hang in the air beside or behind the person, and
 colours that the person does not have.

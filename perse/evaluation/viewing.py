@@ -1,4 +1,4 @@
-"""Rendering for evaluation: codes in, pictures out."""
+"""Rendering for evaluation: from latent codes to pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FRAMES_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Viewer:
-    """An avatar in front of a camera, on white.
+    """Avatar in front of a camera, on white.
 
     Attributes:
         avatar: who.

@@ -1,4 +1,4 @@
-"""What a camera is to film: turntables, interpolations, reenactments; and filming it."""
+"""Camera paths and poses to film (turntables, interpolations, reenactments), and filming them."""
 
 from __future__ import annotations
 

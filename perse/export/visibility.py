@@ -1,4 +1,4 @@
-"""Leaving out the Gaussians that nobody sees from where an avatar is good to look at.
+"""Selection of the Gaussians that are seen from where an avatar is good to look at.
 
 How much of a picture a Gaussian makes is the sum of its weights T α over the pixels (Eq. 3). The picture of one channel
 is Σ T α c, so the sum is the gradient of all its pixels with respect to the Gaussian's c, and one backward pass has it
@@ -39,7 +39,7 @@ _SEEN = 0.02
 
 @dataclass(frozen=True)
 class VisibleScene:
-    """What is left.
+    """Scene of the Gaussians that are left.
 
     Attributes:
         scene: with the Gaussians that are seen, in their order.

@@ -17,7 +17,7 @@ FEATURE_SIZE = 512
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder makes of subjects.
+    """Features of subjects, as an encoder gives them.
 
     Attributes:
         image: [b, 512] float32, unit length.

@@ -1,4 +1,4 @@
-"""What a head looks like and does: identity, expression and pose, in FLAME's order."""
+"""Parameters of a head: identity, expression and pose, in FLAME's order."""
 
 from __future__ import annotations
 

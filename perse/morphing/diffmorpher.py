@@ -49,7 +49,7 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class DiffMorpherConfig:
-    """DiffMorpher's numbers, and how much an actor remembers."""
+    """Numbers of DiffMorpher, and how much an actor remembers."""
 
     version: int = 1
     """Part of content keys: changes whenever the pictures do."""
@@ -108,7 +108,7 @@ class _Pivot:
 
 
 class DiffMorpher:
-    """See the module.
+    """Morpher by DiffMorpher's method; see the module.
 
     Attributes:
         model: the diffusion model.

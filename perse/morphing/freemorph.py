@@ -1,4 +1,4 @@
-"""A teacher without training, in the manner of FreeMorph (Cao et al. 2025, arXiv 2507.01953).
+"""Teacher without training, in the manner of FreeMorph (Cao et al. 2025, arXiv 2507.01953).
 
 The two ends and all α go through the model together, first and last row of one batch:
 
@@ -98,7 +98,7 @@ class FreeMorphConfig:
 
 
 class FreeMorph:
-    """See the module.
+    """Morpher by FreeMorph's method; see the module.
 
     Attributes:
         model: the diffusion model.

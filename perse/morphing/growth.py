@@ -1,4 +1,4 @@
-"""How a part that only one end has grows out of what both have.
+"""Growth of a part that only one end has, out of what both have.
 
 A brim that a beanie lacks, the ends of long hair: there is nothing in the other picture for them to correspond to. But
 there is where they come from: the *core*, the pixels that show the part in both ends. At growth g a point at distance
@@ -25,7 +25,7 @@ _GROWTHS = np.linspace(0, 1, 9)
 
 @dataclass(frozen=True)
 class Core:
-    """What both ends show of the part.
+    """Core of a part: what both ends show of it.
 
     Attributes:
         inside: [h, w] in [0, 1], soft.

@@ -1,4 +1,4 @@
-"""The morpher that draws what is worn half-way: the ground truth that no warp of two pictures has.
+"""Morpher that draws what is worn half-way: the ground truth that no warp of two pictures has.
 
 The procedural editor makes hats, headphones, earrings and hair as meshes, kept with the edit, and the procedural
 animator films them. So between two such subjects nothing needs to be guessed from pixels. What is worn is interpolated
@@ -50,7 +50,7 @@ _LOOKED_AT = tuple(k / 6 for k in range(7))
 
 @dataclass(frozen=True, kw_only=True)
 class RedrawMorpherConfig:
-    """Who draws, and who interpolates where there is nothing to draw."""
+    """Configuration of the redrawing morpher: who draws, and who interpolates where there is nothing to draw."""
 
     version: int = 2
     """Part of content keys: changes whenever the pictures do."""
@@ -77,7 +77,7 @@ class RedrawMorpherConfig:
 
 
 class RedrawMorpher:
-    """See the module. Draws between ends that have an origin and a pose; any others are warped."""
+    """Morpher that draws between ends that have an origin and a pose; any others are warped."""
 
     def __init__(self, config: RedrawMorpherConfig) -> None:
         self._config = config

@@ -1,4 +1,4 @@
-"""Where two pictures differ: an edit changes a small part of a portrait, and only there is anything to be morphed."""
+"""Window in which two pictures differ: an edit changes a small part, and only there is anything to be morphed."""
 
 from __future__ import annotations
 

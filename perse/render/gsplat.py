@@ -1,4 +1,4 @@
-"""The CUDA backend: an adapter to gsplat's rasterizer."""
+"""CUDA backend: an adapter to gsplat's rasterizer."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _GAP_PX = 6
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet.
+    """Picture of a sheet.
 
     Attributes:
         image: [h, w, 3] uint8 RGB.

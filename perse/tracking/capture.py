@@ -43,7 +43,7 @@ _SOLID = 0.95
 
 @dataclass(frozen=True)
 class FramedPicture:
-    """A frame seen by the portrait's camera, and what it sees.
+    """Frame seen by the portrait's camera, and what it sees.
 
     Attributes:
         frame: where it was brought to.
@@ -57,7 +57,7 @@ class FramedPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureConfig:
-    """How a video becomes a clip."""
+    """Numbers by which a video becomes a clip."""
 
     tracker: VideoTrackerConfig = field(default_factory=VideoTrackerConfig)
     """Finds the head in every frame."""
@@ -78,7 +78,7 @@ class CaptureConfig:
 
 
 class Capture:
-    """Makes clips of videos. Deterministic.
+    """Maker of clips from videos. Deterministic.
 
     Args:
         model: with embedded landmarks.

@@ -53,7 +53,7 @@ def guided_filter(guide: SoftMask, mask: SoftMask, radius: int, epsilon: float) 
 
 @dataclass(frozen=True)
 class ColorMixture:
-    """Gaussians in CIELAB.
+    """Mixture of Gaussians in CIELAB.
 
     Attributes:
         shares: [k]; means: [k, 3]; precisions: [k, 3, 3]; log_norms: [k].

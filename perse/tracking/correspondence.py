@@ -1,4 +1,4 @@
-"""Where mediapipe's landmarks lie on the embedded head. Run once by its authors; the result is committed.
+"""Correspondence of mediapipe's landmarks with the embedded head. Run once by its authors; the result is committed.
 
     python -m perse.tracking.correspondence
 

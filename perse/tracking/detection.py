@@ -65,7 +65,7 @@ def started(make: Callable[[Any], Any]) -> Any:
 
 
 class Shared:
-    """A mediapipe solution of still pictures that several threads may use at once.
+    """Mediapipe solution of still pictures that several threads may use at once.
 
     A graph works on one picture at a time, and two callers would get each other's answers: each takes one that is idle,
     or starts another.

@@ -18,7 +18,7 @@ from perse.tracking.landmarks import LEFT_EYE, LEFT_IRIS_CENTER, RIGHT_EYE, RIGH
 
 @dataclass(frozen=True, kw_only=True)
 class FrameFitConfig:
-    """How a frame's landmarks become expression and pose, once the shape is known."""
+    """Numbers of the fit of one frame, once the shape is known."""
 
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(shape_penalty=10.0, expression_penalty=0.7, rotation_penalty=30.0)
@@ -35,7 +35,7 @@ class FrameFitConfig:
 
 
 class FrameFit:
-    """Fits frames one after the other, each starting from the last.
+    """Fit of frames one after the other, each starting from the last.
 
     Args:
         model: with embedded landmarks.

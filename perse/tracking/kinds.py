@@ -1,4 +1,4 @@
-"""Kinds of pixels: parts as a person would draw them, the whole face as skin. What parsers decide about."""
+"""Kinds of pixels that parsers tell apart: parts as a person would draw them, the whole face as skin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 
 
 class PixelKind(IntEnum):
-    """What is told apart by colour and shape; contours of landmarks then divide the skin."""
+    """Kind of a pixel, told by colour and shape; contours of landmarks then divide the skin."""
 
     BACKGROUND = 0
     SKIN = 1
@@ -40,7 +40,7 @@ _WITHIN_SKIN = (Part.MOUTH, Part.EYES, Part.BROWS, Part.NOSE, Part.EARS, Part.NE
 
 @dataclass(frozen=True)
 class FoundKinds:
-    """What a parser found, before the skin is divided.
+    """Result of a parser, before the skin is divided.
 
     Attributes:
         shares: [k, h, w] in [0, 1], indexed by `PixelKind`; over a pixel they sum to about one.

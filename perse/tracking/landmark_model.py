@@ -20,7 +20,7 @@ FLIP = (1.0, -1.0, -1.0)
 
 @dataclass(frozen=True)
 class FitLayout:
-    """Where each quantity stands in the fit's parameter vector.
+    """Layout of the fit's parameter vector.
 
     neck rotation 3 | translation 3, metres | jaw opening 1 | gaze 4 (left x y, right x y) | betas | expression
     """

@@ -1,4 +1,4 @@
-"""A face in front of a camera, frame by frame as it comes: what `VideoTracker` does, without knowing what follows.
+"""Live tracker of a face, frame by frame as it comes: what `VideoTracker` does, without knowing what follows.
 
 One second at rest tells the shape, what the face does by itself, and which way is straight ahead; then every frame is
 an expression and a pose relative to that. Landmarks come from mediapipe's network in streaming form, which looks where
@@ -39,7 +39,7 @@ RATE = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class LiveTrackerConfig:
-    """Everything that decides what a frame becomes."""
+    """Configuration of a live tracker: everything that decides what a frame becomes."""
 
     frame: FrameFitConfig = field(default_factory=FrameFitConfig)
     """The fit of a single frame, as for videos."""
@@ -58,7 +58,7 @@ class LiveTrackerConfig:
 
 
 class Seen(StrEnum):
-    """What a frame showed."""
+    """Content of a frame."""
 
     FACE = "face"
     RESTING = "resting"
@@ -70,7 +70,7 @@ class Seen(StrEnum):
 
 @dataclass(frozen=True)
 class LiveFrame:
-    """What a frame became.
+    """Result of a frame.
 
     Attributes:
         seen: what it showed.
@@ -96,7 +96,7 @@ class _Person:
 
 
 class LiveTracker:
-    """Follows one face. Not for several threads at once.
+    """Tracker of one face. Not for several threads at once.
 
     Args:
         config: see there.

@@ -1,4 +1,4 @@
-"""Pucker and funnel, read off the lips themselves: how much narrower than at rest they are, and how far open.
+"""Pucker and funnel by the lips themselves: how much narrower than at rest they are, and how far open.
 
 In small pictures a fit of the whole face explains both by other actions: a raised upper lip, a mouth pushed aside. The
 landmarks show them all the same: 16 % narrower lips for a funnel and 8 % for a pucker, a third of what the head's own
@@ -39,7 +39,7 @@ TAKEN_FOR_OTHERS = (
 
 @dataclass(frozen=True)
 class Lips:
-    """The lips' width and opening, shares of the face's width."""
+    """Width and opening of the lips, shares of the face's width."""
 
     width: float
     opening: float

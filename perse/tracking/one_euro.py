@@ -1,4 +1,4 @@
-"""Curves made calm as they come, without lag where they are fast: the One Euro filter (Casiez et al., CHI 2012)."""
+"""One Euro filter (Casiez et al., CHI 2012): curves made calm as they come, without lag where they are fast."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPEED_HZ = 2.0
 
 
 class OneEuro:
-    """A low pass whose cut-off rises with speed, value by value; `smooth` is its twin for whole recordings.
+    """Low pass whose cut-off rises with speed, value by value; `smooth` is its twin for whole recordings.
 
     Args:
         config: cut-off at rest and its rise; `reach_s` is for recordings, whose next moment is known.

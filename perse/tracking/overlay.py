@@ -1,4 +1,4 @@
-"""A video for the eye: the tracked face's contours on the frames, and beside them a plain head that moves alike."""
+"""Overlay video: the tracked face's contours on the frames, and beside them a plain head that moves alike."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ Floats = NDArray[np.float32]
 
 
 class FaceParser(Protocol):
-    """Tells the parts of a portrait apart."""
+    """Parser of the parts of a portrait."""
 
     def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
         """Part masks of a picture [h, w, 3] with one face, whose 478 landmarks are given in its pixels.
@@ -50,7 +50,7 @@ class FaceParser(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ProceduralParser:
-    """The parser that needs no weights but mediapipe's person mask."""
+    """Parser that needs no weights but mediapipe's person mask."""
 
     brow_darkness: float = 7.0
     """How much darker than the skin around it (CIELAB L) a pixel of a brow is, at half strength."""

@@ -1,4 +1,4 @@
-"""The landmarks' derivatives in closed form, on arrays: what makes a video quick to fit.
+"""Derivatives of the landmarks in closed form, on arrays: what makes a video quick to fit.
 
 A landmark is a weighted sum of three corners, and a corner one of the joints' movements: both are folded into one sum
 over joints beforehand. Its twin is `LandmarkModel`, whose derivatives are by forward mode; portraits keep that one, so

@@ -1,4 +1,4 @@
-"""A video's frames as if a camera that stands still had filmed a head that only turns.
+"""Reframing of a video as if a camera that stands still had filmed a head that only turns.
 
 A clip has one camera, and its head turns around a neck that stays where it is; in a video the body carries the head
 through the picture, nearer and farther. A frame's camera is therefore turned about its own centre until the face lies
@@ -31,7 +31,7 @@ _ROUNDS = 4
 
 @dataclass(frozen=True)
 class Reframed:
-    """One frame seen by the portrait's camera.
+    """Frame as the portrait's camera would see it.
 
     Attributes:
         matrix: [3, 3], pixel positions of the video's frame to those of the portrait's crop.

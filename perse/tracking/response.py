@@ -1,4 +1,4 @@
-"""How much of a movement the landmark network shows, and how to make up for it.
+"""Response of the landmark network: how much of a movement it shows, and how to make up for it.
 
 Measured on a film of a tracked portrait along a known motion: the network answers a fully closed eye with lids that
 are two thirds closed, and an open jaw with a chin that follows half way. See docs/motion_from_video.md.

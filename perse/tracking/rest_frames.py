@@ -1,4 +1,4 @@
-"""When a face is at rest: what the person looks like without doing anything.
+"""Rest of a face: the frames in which the person does nothing.
 
 Expressions are changes. A face that is fitted without knowing its rest shows half a dozen actions all the time that
 are really its shape. People return to rest between expressions, which gives it away: it is the frame that all others

@@ -1,4 +1,4 @@
-"""One person in several pictures: a shape that all of them share, an expression and a pose for each.
+"""Shape that several pictures of one person share, with an expression and a pose for each.
 
 A nod and a longer chin look alike in one picture. Seen from several sides they do not, so a video tells the shape
 better than a portrait does, and what is left for the rotation's prior (the landmarks' depths) to say is little.

@@ -1,4 +1,4 @@
-"""Where a recorded person's body stands in a frame, and the head's turn that fits a neck that grows out of it.
+"""Place of a recorded person's body in a frame, and the head's turn that fits a neck that grows out of it.
 
 Landmarks of one view hardly tell a head's turn from its sideways movement: with the relief that a single portrait
 gives, a turn of 20° was read as 25° and every head before it as lying on other shoulders [M]. Clothes are rigid enough
@@ -34,7 +34,7 @@ WINDOW, PYRAMID_LEVELS = (31, 31), 3
 
 @dataclass(frozen=True, kw_only=True)
 class StandingBodyConfig:
-    """When a body counts as found, and how firmly a neck stands on it."""
+    """Limits of finding a body, and how firmly a neck stands on it."""
 
     points: int = 300
     """Points of the portrait's clothes that are looked for, at most."""
@@ -59,7 +59,7 @@ class StandingBodyConfig:
 
 
 class StandingBody:
-    """The portrait's clothes, to be found again in frames.
+    """Template of the portrait's clothes, to be found again in frames.
 
     Args:
         portrait: whose clothes, neck and camera.

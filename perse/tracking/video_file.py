@@ -40,7 +40,7 @@ EARLY_FRAMES, LATE_FRAMES = 1.5, 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class VideoLimits:
-    """What is accepted, and how large frames are handed out."""
+    """Limits of a video: what is accepted, and how large frames are handed out."""
 
     max_bytes: int = 4 * 2**30
     """Largest file."""
@@ -54,7 +54,7 @@ class VideoLimits:
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A video that can be decoded again and again.
+    """Video that can be decoded again and again.
 
     Attributes:
         path: the file.

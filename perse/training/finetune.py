@@ -34,7 +34,7 @@ PART_MARGIN_SHARE = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneConfig:
-    """Stage 2."""
+    """Numbers of stage 2."""
 
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
@@ -65,7 +65,7 @@ class FineTuneConfig:
 
 
 class FineTuner:
-    """Continues a trained avatar with interpolations.
+    """Trainer of stage 2: continues a trained avatar with interpolations.
 
     Attributes:
         trainer: holds avatar, optimiser, step number and checkpoints.

@@ -51,7 +51,7 @@ class LoraConfig:
 
 
 class LowRank(nn.Module):
-    """W + B A. With `on` False it is W."""
+    """Low-rank update of a weight: W + B A. With `on` False it is W."""
 
     def __init__(self, weight: Tensor, rank: int) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ OCTAVES_INSTEAD_OF_VGG = 3
 
 @dataclass(frozen=True)
 class LossTerms:
-    """What a step's loss is made of.
+    """Terms of a step's loss.
 
     Attributes:
         total: the weighted sum; the only one that carries a gradient (until backward has run).
@@ -41,7 +41,7 @@ class LossTerms:
 
 
 class ImageObjective(nn.Module):
-    """Eq. 11: the picture loss, and the perceptual term with or without weights.
+    """Objective of Eq. 11: the picture loss, and the perceptual term with or without weights.
 
     Attributes:
         perceptual_term: what stands for the paper's VGG term: "vgg16", "multi-scale SSIM" or "none". For the report.

@@ -1,4 +1,4 @@
-"""The copies of an avatar that are trained together, and everything on which they must agree.
+"""Replicas of an avatar that are trained together, and everything on which they must agree.
 
 Each worker of a distributed run has a replica of its own, on its own device, and looks at its own frames. What decides
 about *structure* (which points are added or removed, which step is skipped) is decided once and handed to all, since
@@ -32,7 +32,7 @@ Forward = Callable[[], Tensor]
 
 
 class Replicas(Protocol):
-    """This worker's place among the replicas, and their agreements. Every method is called by all at the same time."""
+    """Place of this worker among the replicas, and their agreements. Every method is called by all at the same time."""
 
     @property
     def rank(self) -> int:

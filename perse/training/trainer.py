@@ -60,7 +60,7 @@ _ANNOUNCED_STEPS = 3
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a step did, for curves.
+    """Report of a step, for curves.
 
     Attributes:
         step: its number, from 0.
@@ -82,7 +82,7 @@ class StepReport:
 
 
 class Trainer:
-    """Trains an avatar on clips.
+    """Trainer of an avatar on clips.
 
     Attributes:
         avatar: the one that is trained; densification may replace its points.

@@ -1,4 +1,4 @@
-"""From edits to a latent code: named subjects, described ones, and their weights."""
+"""Latent codes of edits: named subjects, described ones, and their weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stranger's picture, framed as the avatar's own pictures were before they were encoded."""
+"""Framing of a stranger's picture as the avatar's own pictures were framed before they were encoded."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class ResolvedLook:
 
 
 class AvatarRenderer:
-    """An avatar, ready to be drawn. Its methods may be called from several threads."""
+    """Renderer of an avatar. Its methods may be called from several threads."""
 
     def __init__(self, avatar: Avatar, encoders: Encoders = WITHOUT_WEIGHTS) -> None:
         """

@@ -32,7 +32,7 @@ FRAMES, STRIDE, SIZE_PX, FPS = 24, 4, 256, 12.0
 
 @dataclass(frozen=True)
 class SampleClip:
-    """One video.
+    """Sample video.
 
     Attributes:
         name: of the file.

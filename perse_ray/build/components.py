@@ -1,4 +1,4 @@
-"""From a recipe's configurations to what they configure.
+"""Components of a build from a recipe's configurations.
 
 Every configuration builds itself: a method `build` is all that one's own editor, screen, animator, tracker, morpher or
 encoder needs.

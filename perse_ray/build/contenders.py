@@ -20,7 +20,7 @@ _LINES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """What is compared: everything else is the same.
+    """Avatar that is compared: everything else is the same.
 
     Attributes:
         name: of its row.

@@ -1,4 +1,4 @@
-"""Is the avatar the person in the photograph? Face distances, with a ceiling and with other people to compare to."""
+"""Face distances of the avatar to the photograph, with a ceiling and with other people to compare to."""
 
 from __future__ import annotations
 

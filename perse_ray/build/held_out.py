@@ -1,4 +1,4 @@
-"""A held-out synthetic set: edits of the same person with prompts that no training has used (P 5.1)."""
+"""Held-out synthetic set: edits of the same person with prompts that no training has used (P 5.1)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from perse_ray.synthesis.synthesize import MAX_REPLACEMENTS, synthesize
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutSupply:
-    """The next prompts of the training's streams, behind all that may have replaced a rejected one.
+    """Prompts of the training's streams behind all that may have replaced a rejected one.
 
     Attributes:
         trained: how many of each category the training planned.

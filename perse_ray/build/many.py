@@ -1,4 +1,4 @@
-"""Avatars of many people on one Ray.
+"""Builds of many people on one Ray.
 
 ::
 
@@ -51,7 +51,7 @@ COMMON = "together"
 
 @dataclass(frozen=True)
 class Person:
-    """One of them.
+    """Person whose avatar is built.
 
     Attributes:
         name: of the workspace's folder.
@@ -66,7 +66,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a person's build.
+    """Outcome of a person's build.
 
     Attributes:
         person: whose.
@@ -83,7 +83,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class ManyRequest:
-    """What is asked for."""
+    """Request for builds of many people."""
 
     recipe: Recipe
     """The same for all."""

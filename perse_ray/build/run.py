@@ -1,4 +1,4 @@
-"""One build under way: what its stages share."""
+"""State of one build under way: what its stages share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from perse_ray.training.ray_train import WorkerGroup
 
 
 class BuildStage(Protocol):
-    """A step of a build that commits with a manifest."""
+    """Stage of a build, which commits with a manifest."""
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class BuildStage(Protocol):
 
 
 class BuildRun:
-    """What the stages of one build share.
+    """State that the stages of one build share.
 
     Attributes:
         request: what was asked for.

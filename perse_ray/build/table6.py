@@ -48,7 +48,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class SelfDrivingWork:
-    """Avatars → their scores on a video's unseen frames."""
+    """Work of a row: avatars → their scores on a video's unseen frames."""
 
     shared: SharedClips
     """Of the build."""

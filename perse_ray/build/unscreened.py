@@ -1,4 +1,4 @@
-"""The clips that there would be without the quality screen: those of the edits that it refused are learned too."""
+"""Clips without the quality screen: those of the edits that it refused are learned too."""
 
 from __future__ import annotations
 

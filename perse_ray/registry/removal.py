@@ -1,4 +1,4 @@
-"""Taking a person out of MLflow: the registered model, the runs, and where their files lie."""
+"""Removal of a person from MLflow: the registered model, the runs, and where their files lie."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def body_model_name(key: str) -> str:
 
 @dataclass
 class RemovedFromMlflow:
-    """What was removed, and what remains to be.
+    """Result of a removal: what was removed, and what remains to be.
 
     Attributes:
         models: names.

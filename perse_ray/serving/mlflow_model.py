@@ -1,4 +1,4 @@
-"""The registered avatar as an MLflow model "from code": this file is its whole wrapper, and nothing is pickled.
+"""MLflow model "from code" of a registered avatar: this file is its whole wrapper, and nothing is pickled.
 
 ::
 
@@ -23,7 +23,7 @@ COLUMN = "request"
 
 
 class AvatarModel(PythonModel):
-    """Renders an avatar. Input: a column of render requests. Output: pictures, base64."""
+    """Model that renders an avatar. Input: a column of render requests. Output: pictures, base64."""
 
     def load_context(self, context: PythonModelContext) -> None:
         from pathlib import Path

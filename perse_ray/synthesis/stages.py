@@ -1,4 +1,4 @@
-"""Edit, screen, animate: what happens to one prompt, as three stages over one small row.
+"""Stages of the synthesis: edit, screen, animate, over one small row for each prompt.
 
 A row carries keys and the prompt; pictures and clips lie in the workspace under those keys. Each work looks first
 whether its result is already there, so repeating a row costs nothing and never duplicates.
@@ -40,7 +40,7 @@ REFERENCE = "reference"
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisConfig:
-    """Everything that turns prompts into clips: frozen configurations that are built where they run.
+    """Configuration of a synthesis: frozen configurations of all that turns prompts into clips, built where they run.
 
     Attributes:
         head, editor, screen, animator, filming: what to use; all of them are part of the content keys, with the code

@@ -1,4 +1,4 @@
-"""From prompts to clips, on Ray Data: edit → screen → animate until every category has its subjects.
+"""Synthesis of clips from prompts on Ray Data: edit → screen → animate until every category has its subjects.
 
 What is finished is known from the workspace alone (content keys), so a run that was killed and started again does
 only what is left. A prompt whose edit is rejected or that ends in quarantine is replaced by the next one of its
@@ -35,7 +35,7 @@ MAX_REPLACEMENTS = 3
 
 @dataclass(frozen=True)
 class FilmedEdit:
-    """An edited portrait that has its clip.
+    """Edited portrait that has its clip.
 
     Attributes:
         prompt: what was asked for.
@@ -50,7 +50,7 @@ class FilmedEdit:
 
 @dataclass(frozen=True)
 class Rejection:
-    """An edit that the screen refused.
+    """Edit that the screen refused.
 
     Attributes:
         prompt: what was asked for.
@@ -65,7 +65,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What came out.
+    """Result of a synthesis.
 
     Attributes:
         reference: content key of the reference clip.

@@ -92,7 +92,7 @@ class InstaConfig:
 
 
 class Insta(Decoder):
-    """A field in the rest pose, and surface points that say how to get there."""
+    """Radiance field in the rest pose, with the surface points that say how to get there."""
 
     surface: Tensor
     normals: Tensor

@@ -45,7 +45,7 @@ SURFACE_WEIGHT, EIKONAL_WEIGHT = 0.1, 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class PegasusConfig(NetworksConfig):
-    """Widths and depths. `color_*` are MLP_g's and `pose_*` are MLP_s'."""
+    """Sizes of its networks. `color_*` are MLP_g's and `pose_*` are MLP_s'."""
 
     kind: ClassVar[str] = "pegasus"
 
@@ -65,7 +65,7 @@ class PegasusConfig(NetworksConfig):
 
 
 class Pegasus(Networks):
-    """Points that are lit discs."""
+    """Point avatar of lit discs."""
 
     centre: Tensor
 

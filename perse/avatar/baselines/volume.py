@@ -16,7 +16,7 @@ from perse.geometry import Camera
 
 @dataclass(frozen=True)
 class Rays:
-    """Of some pixels of a picture.
+    """Rays of some pixels of a picture.
 
     Attributes:
         pixels: [r] int64, row by row.

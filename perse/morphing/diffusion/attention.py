@@ -1,4 +1,4 @@
-"""Self-attention that looks at other pictures than its own, through diffusers' attention processors.
+"""Attention processors of diffusers by which self-attention looks at other pictures than its own.
 
 The processors of a UNet are exchanged for the duration of a `with` and put back, whatever happens.
 """
@@ -46,7 +46,7 @@ def self_attention(name: str) -> bool:
 
 @dataclass
 class AttentionInputs:
-    """What the exchanged layers take K and V from, and what they saw.
+    """Inputs of the exchanged layers: what they take K and V from, and what they saw.
 
     Attributes:
         given: instead of a layer's own input; a layer that is not in there attends to itself.
@@ -78,7 +78,7 @@ class KeyValueInput:
 
 @dataclass
 class Attending:
-    """How much each row attends to the first row, to itself and to the last row.
+    """Weights by which each row attends to the first row, to itself and to the last row.
 
     Attributes:
         columns: for each of the three the rows that do and their shares; empty where attention is as ever.

@@ -1,4 +1,4 @@
-"""Between two latents: slerp (P A.2.1), and AdaIN, which gives the result the statistics that belong there."""
+"""Interpolation of two latents: slerp (P A.2.1), and AdaIN, which gives the result the statistics that belong there."""
 
 from __future__ import annotations
 

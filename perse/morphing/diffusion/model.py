@@ -32,7 +32,7 @@ _SD_2_1_BASE = Weights(name="sd-2.1-base")
 
 @dataclass(frozen=True, kw_only=True)
 class LatentDiffusionConfig:
-    """Which model, at which size."""
+    """Choice of a diffusion model and its picture size."""
 
     weights: Weights = _SD_2_1_BASE
     """A folder in diffusers' layout."""
@@ -69,7 +69,7 @@ class LatentDiffusionConfig:
 
 
 class LatentDiffusion:
-    """The loaded model. Counts the UNet's work.
+    """Loaded diffusion model. Counts the UNet's work.
 
     Attributes:
         unet_calls: forward passes.

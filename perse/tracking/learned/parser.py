@@ -1,4 +1,4 @@
-"""The parser that is used by default: colour models of the picture, and a small trained network for skin they miss."""
+"""Default parser: colour models of the picture, and a small trained network for skin they miss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedParser:
-    """See `perse.tracking.parser.FaceParser`. Deterministic."""
+    """Parser with a trained network; see `perse.tracking.parser.FaceParser`. Deterministic."""
 
     first: ProceduralParser = field(default_factory=ProceduralParser)
     """What the network corrects."""

@@ -35,7 +35,7 @@ LEAST = 0.02
 
 @dataclass(frozen=True)
 class PartInputs:
-    """What the network sees, each [b, c, s, s].
+    """Inputs of the network, each [b, c, s, s].
 
     Attributes:
         fine: 128 px, 48 channels, the last six the estimate's probabilities.

@@ -21,7 +21,7 @@ ACROSS = 36
 
 @dataclass(frozen=True, kw_only=True)
 class PartTrainingConfig:
-    """How the network is trained."""
+    """Numbers of the network's training."""
 
     steps: int = 400
     """Optimiser steps."""

@@ -1,4 +1,4 @@
-"""One labelled portrait becomes many: other hair, hats, clothes, walls, light, framing, lens and compression."""
+"""Variations of a labelled portrait: other hair, hats, clothes, walls, light, framing, lens and compression."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLE_PX = 256
 
 @dataclass(frozen=True, kw_only=True)
 class VariationConfig:
-    """How often something changes; probabilities."""
+    """Probabilities of each change."""
 
     hat: float = 0.22
     """A hat, cap or turban."""

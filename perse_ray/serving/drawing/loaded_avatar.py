@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A request whose names have been looked up, once.
+    """Request whose names have been looked up, once.
 
     Attributes:
         request: as it came.
@@ -59,7 +59,7 @@ class Resolved:
 
 
 class LoadedAvatar:
-    """One avatar in memory. Its methods may be called from several threads."""
+    """Avatar in memory. Its methods may be called from several threads."""
 
     def __init__(
         self, avatar: Avatar, encoders: Encoders = WITHOUT_WEIGHTS, consent: ConsentInfo | None = None

@@ -44,7 +44,7 @@ AvatarId = Annotated[
 
 
 class Refusal(BaseModel):
-    """Why a request was not answered."""
+    """Reason why a request was not answered."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"detail": "there is no hat 'zebra'; choose among: 8c00708e A person in …"}]}

@@ -1,4 +1,4 @@
-"""What the web application needs of avatars, wherever they are: in this process, or on replicas of Ray Serve."""
+"""Service of avatars for the web application, wherever they are: in this process, or on replicas of Ray Serve."""
 
 from __future__ import annotations
 

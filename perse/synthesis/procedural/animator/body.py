@@ -56,7 +56,7 @@ about 2.6 times the width of a face, and the collar rises towards the back of th
 
 @dataclass(frozen=True)
 class BodyLayer:
-    """What does not move.
+    """Still layer of neck and clothes.
 
     Attributes:
         rgb: [h, w, 3] float32, 0…255, not premultiplied.

@@ -1,4 +1,4 @@
-"""Long hair, and cloth over the head, fall behind the neck as well: a curtain from one side of the face to the other.
+"""Curtain of long hair, or of cloth over the head: it falls behind the neck from one side of the face to the other.
 
 The photograph shows what hangs beside the face and nothing of what hangs behind it. The curtain starts inside the
 lifted head at the height of the ears, ends where the strands beside the face end, and is half an ellipse at every
@@ -49,7 +49,7 @@ _SEED = 21
 
 @dataclass(frozen=True)
 class CurtainOutline:
-    """Where long hair hangs in the photograph, by row below the ears.
+    """Outline of long hair in the photograph, by row below the ears.
 
     Attributes:
         top: the first row, at the height of the ears.

@@ -1,4 +1,4 @@
-"""An edit is lifted onto the reference: what it does not touch stays bit for bit the reference's.
+"""Lifting of an edit onto the reference: what it does not touch stays bit for bit the reference's.
 
 Training compares subjects frame by frame, so neither shape nor texture outside an edit may wander because the edit was
 lifted by itself. What is *touched* follows from the edit's mask: seen vertices and texels look it up where they lie in
@@ -37,7 +37,7 @@ _CLOTHES_CHANGED = 0.05
 
 @dataclass(frozen=True)
 class EditedPicture:
-    """An edit as an image.
+    """Edit as an image.
 
     Attributes:
         image: [h, w, 3] uint8; masks: its part masks; edit_mask: [h, w] uint8, where it may differ.

@@ -1,4 +1,4 @@
-"""What hangs off the head: long hair, long beards, brims, headphones in a picture that brings no geometry for them.
+"""Sheets that hang off the head: long hair, long beards, brims, headphones in a picture without geometry for them.
 
 The lifted mesh is one star-shaped surface around the skull. Pixels of the head that it does not reach become soft
 sheets in the picture's plane, as deep as the head's outline beside them. They move with the head or the jaw, long hair

@@ -1,4 +1,4 @@
-"""From a photograph to a `LiftedPortrait`.
+"""Lifting of a photograph to a `LiftedPortrait`.
 
 ::
 
@@ -65,7 +65,7 @@ _SOCKET_COLOR = (96.0, 60.0, 54.0)
 
 @dataclass(frozen=True, kw_only=True)
 class LiftConfig:
-    """How a portrait is lifted."""
+    """Numbers of the lifting of a portrait."""
 
     atlas_scale_px: float = 1300.0
     """Texels per unit of the head model's UV square."""
@@ -77,7 +77,7 @@ class LiftConfig:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The lifted head's shape.
+    """Shape of a lifted head.
 
     Attributes:
         cover: [n] covered by hair or headwear.

@@ -39,7 +39,7 @@ TONGUE_COLOR = (150.0, 78.0, 76.0)
 
 @dataclass(frozen=True)
 class MouthOpening:
-    """What the photograph shows between the lips.
+    """Opening between the lips in the photograph.
 
     Attributes:
         mask: [h, w] float32, the opening between the inner lips.

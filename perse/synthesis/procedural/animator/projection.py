@@ -1,4 +1,4 @@
-"""Where the photograph paints the head: for points of the surface, the pixel they show at and how far to trust it."""
+"""Projection of the surface into the photograph: the pixel that a point shows at, and how far to trust it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SPECK = 0.02
 
 @dataclass(frozen=True)
 class PreparedPhotograph:
-    """A photograph prepared for projection.
+    """Photograph that is prepared for projection.
 
     Attributes:
         rgb: [h, w, 3] float32; the person's colours, continued over the background so that no halo is picked up.

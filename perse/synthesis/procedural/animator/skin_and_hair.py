@@ -1,4 +1,4 @@
-"""The head's texture: the photograph where it shows the surface, a plausible continuation where it does not.
+"""Texture of the head: the photograph where it shows the surface, a plausible continuation where it does not.
 
 Skin and hair are continued separately, since a mixture of both is neither: skin as albedo under the fitted light,
 hair as its own colours with strands combed from the crown. Both continuations are harmonic on the mesh, so that they
@@ -51,7 +51,7 @@ _SCREEN, _ROUNDS = 0.03, 40
 
 @dataclass(frozen=True)
 class Complexion:
-    """What the hidden parts of the head look like, by vertex.
+    """Colours of the hidden parts of the head, by vertex.
 
     Attributes:
         skin: [n, 3] colours 0…255; hair: [n, 3].

@@ -1,4 +1,4 @@
-"""The head model as the animator draws it: kinds of triangles, a refined mesh, its texture grid and its graph.
+"""Surface of the head as it is drawn: kinds of triangles, a refined mesh, its texture grid and its graph.
 
 Everything here depends on the head model alone and is made once per animator.
 """
@@ -22,7 +22,7 @@ from perse.synthesis.procedural.animator.strand_frame import StrandFrame, middle
 
 
 class TriangleKind(IntEnum):
-    """What a triangle of the head shows."""
+    """Part of the head that a triangle shows."""
 
     OUTER = 0
     CAVITY = 1
@@ -48,7 +48,7 @@ _BODY_SHARE = 0.03
 
 @dataclass(frozen=True)
 class HeadSurface:
-    """The drawn mesh. n vertices, t triangles; the first v vertices are the head model's own.
+    """Drawn mesh of the head. n vertices, t triangles; the first v vertices are the head model's own.
 
     Attributes:
         model: the head model.

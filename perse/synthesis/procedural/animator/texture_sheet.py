@@ -17,7 +17,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Patch:
-    """A texture of its own for some triangles.
+    """Texture of its own for some triangles.
 
     Attributes:
         rgb: [h, w, 3] float32.

@@ -27,7 +27,7 @@ _CHART = (256, 512)
 
 @dataclass(frozen=True)
 class Grid:
-    """A sheet with what its vertices have.
+    """Sheet of vertices with what they have.
 
     Attributes:
         values: [r, c, 13].

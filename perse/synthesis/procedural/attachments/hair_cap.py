@@ -30,7 +30,7 @@ Thickness = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 
 @dataclass(frozen=True, kw_only=True)
 class CapRim:
-    """How the lower edge of a cap runs."""
+    """Lower edge of a cap."""
 
     overhang: float = 0.0
     """Degrees by which the cap reaches below the hairline (negative: stays above it)."""
@@ -88,7 +88,7 @@ def _chart(scalp: Scalp, rim: CapRim, rng: np.random.Generator, rows: int) -> tu
 
 @dataclass(frozen=True, kw_only=True)
 class CapEdge:
-    """How cap hair begins at the hairline. Angles in degrees, seen from the skull's centre."""
+    """Beginning of cap hair at the hairline. Angles in degrees, seen from the skull's centre."""
 
     softness: float = 5.0
     """Width of the transition from skin to hair."""

@@ -26,7 +26,7 @@ _ROWS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class CurtainShape:
-    """How loose hair is cut and worn. Lengths in metres, angles in degrees."""
+    """Cut and parting of loose hair. Lengths in metres, angles in degrees."""
 
     fall: float
     """Length below the ears."""

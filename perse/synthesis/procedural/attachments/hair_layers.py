@@ -1,4 +1,4 @@
-"""Growing the layers of a hair style (`hair_styles`) on a head.
+"""Growing of the layers of a hair style (`hair_styles`) on a head.
 
 Loose hair is three nested shells per side, thinner outwards, with single locks over them; hair on the skull (cropped,
 combed back, afro) is a stack of caps.
@@ -60,7 +60,7 @@ SHELLS = ((0.0, 1.0), (0.0014, 0.76), (0.0026, 0.48))
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """A head on which hair of one colour grows.
+    """Head on which hair of one colour grows.
 
     Attributes:
         strands: how they run.

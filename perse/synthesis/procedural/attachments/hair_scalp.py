@@ -1,4 +1,4 @@
-"""Where hair grows and what it must not cut through: the skull at average size, its hairline, its ears.
+"""Scalp on which hair grows: the skull at average size, its hairline, and the ears, which hair must not cut through.
 
 All hair is built for an average head whose skull has its centre at the origin; `Scalp.to_head` scales and moves it to
 the person. So the lengths in the styles are metres on an average head, whoever wears them. Directions are those of
@@ -31,7 +31,7 @@ _EAR_MARGIN_M = 0.004
 
 @dataclass(frozen=True)
 class Scalp:
-    """The head as hair sees it. Metres on an average head, from the skull's centre.
+    """Head as hair sees it. Metres on an average head, from the skull's centre.
 
     Attributes:
         bare: [elevations, azimuths], radius without ears, on `Skull`'s grid.

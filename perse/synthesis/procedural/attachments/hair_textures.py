@@ -23,7 +23,7 @@ STRAND_SIZE = 512
 
 @dataclass(frozen=True, kw_only=True)
 class StrandLook:
-    """How one layer of strands looks."""
+    """Look of one layer of strands."""
 
     coverage: float = 1.0
     """Share of the surface that strands cover; the outer shells are sparse."""

@@ -1,4 +1,4 @@
-"""Hair that is tied up: the tail of a ponytail and the knot of a bun."""
+"""Tied hair: the tail of a ponytail and the knot of a bun."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hats are made of: a table of models. Lengths are millimetres on an average head.
+"""Table of hats: their shapes and materials. Lengths are millimetres on an average head.
 
 A new kind is a row here and its name in the vocabulary (`perse/synthesis/prompts/vocabulary.py`).
 """
@@ -23,7 +23,7 @@ Heights = Callable[[FloatArray, FloatArray], FloatArray]
 
 @dataclass(frozen=True)
 class RimPlane:
-    """Where a hat ends: everything of the head above this plane is inside it.
+    """Plane of a hat's rim: everything of the head above it is inside the hat.
 
     Attributes:
         front, back: heights at the forehead and at the back of the head, as fractions of the way from eyes to crown.

@@ -1,4 +1,4 @@
-"""The upper body in a portrait: where neck, shoulders and chest lie, estimated from the face above them."""
+"""Coordinates of the upper body in a portrait: neck, shoulders and chest, estimated from the face above them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small tools of 2D painting: colour, soft shapes, noise, filters, and the last step that every edit ends with.
+"""Tools of 2D painting: colour, soft shapes, noise, filters, and the last step that every edit ends with.
 
 Pictures are float32 [h, w, 3] sRGB in 0..255 while they are painted; masks and fields are float32 [h, w]. Points are
 (x, y) in pixels with pixel centres at integers, as OpenCV draws and samples them.

@@ -31,7 +31,7 @@ _AMBIENT = 0.42
 
 @dataclass(frozen=True)
 class Cloth:
-    """A garment's surface in the picture: coordinates for its pattern, and its shading.
+    """Surface of a garment in the picture: coordinates for its pattern, and its shading.
 
     Attributes:
         body: where the body is.

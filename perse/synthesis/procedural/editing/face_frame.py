@@ -1,4 +1,4 @@
-"""The face as a coordinate system: landmarks, the directions across and down, and the face width as the unit."""
+"""Coordinate system of the face: landmarks, the directions across and down, and the face width as the unit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LIT = 90.0
 
 @dataclass(frozen=True)
 class FaceFrame:
-    """Where things are in a portrait, turned and scaled with the face.
+    """Face coordinates in a portrait, turned and scaled with the face.
 
     Local coordinates are (u, v): u across, towards the right side of the picture; v down; both in face widths.
     """

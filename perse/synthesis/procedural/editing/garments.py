@@ -28,7 +28,7 @@ from perse.synthesis.procedural.editing.cloth import Cloth, color_of, dyed, roun
 
 @dataclass(frozen=True)
 class Sewing:
-    """A picture while a garment is being put on.
+    """Picture on which a garment is being put.
 
     Attributes:
         picture: [h, w, 3] with what has been drawn so far.
@@ -122,7 +122,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Garment:
-    """What the prompt asks for, with the tools to draw it."""
+    """Garment that the prompt asks for, with the tools to draw it."""
 
     body: BodyFrame
     cloth: Cloth

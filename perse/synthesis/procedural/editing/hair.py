@@ -1,4 +1,4 @@
-"""Change the hair: another style in 3D, a bald head, or the portrait's own hair in another colour."""
+"""Edits of the hair: another style in 3D, a bald head, or the portrait's own hair in another colour."""
 
 from __future__ import annotations
 

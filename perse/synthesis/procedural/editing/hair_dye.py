@@ -1,4 +1,4 @@
-"""Dye the photographed hair: a tone curve through three quantiles, chroma tied to lightness, a soft matte."""
+"""Dye of the photographed hair: a tone curve through three quantiles, chroma tied to lightness, a soft matte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fitted head as the portrait's camera sees it: the bridge between the photograph and 3D edits."""
+"""View of the fitted head by the portrait's camera, for 3D edits of the photograph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HEAD_SHARE = 0.35
 
 @dataclass(frozen=True)
 class HeadView:
-    """The posed head mesh in the picture, without shoulders.
+    """Posed head mesh in the picture, without shoulders.
 
     Attributes:
         camera: the portrait's.

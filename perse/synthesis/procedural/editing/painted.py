@@ -1,4 +1,4 @@
-"""What a 2D edit hands back."""
+"""Result of a 2D edit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moving parts of a face: landmarks say where to, a warp takes picture and masks along."""
+"""Displacement of parts of a face: landmarks say where to, a warp takes picture and masks along."""
 
 from __future__ import annotations
 

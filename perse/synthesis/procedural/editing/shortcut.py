@@ -1,4 +1,4 @@
-"""The shortcut step: take the old hair off before new hair or a hat is put on (P 4.2).
+"""Shortcut step: the old hair is taken off before new hair or a hat is put on (P 4.2).
 
 Where hair covered the fitted head, skin is painted: the albedo of the visible skin under the portrait's light over the
 head's own normals, bent at the hairline until it meets the photograph. Where hair stuck out beside the head, the

@@ -1,4 +1,4 @@
-"""Put hats, headphones and earrings on the portrait: in 3D for the animator, and drawn into the photograph.
+"""Hats, headphones and earrings on the portrait: in 3D for the animator, and drawn into the photograph.
 
 The finished picture is made with the same drawing code as the animation, at the portrait's own pose: the fitted head
 hides what is behind it, attachments cast their shadow on the photograph, and the photograph's grain is laid over them.

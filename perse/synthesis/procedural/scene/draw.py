@@ -1,4 +1,4 @@
-"""Draw attachments into a frame: skinned, lit, textured, blended in the right order.
+"""Drawing of attachments into a frame: skinned, lit, textured, blended in the right order.
 
 Every pixel keeps a list of the surface fragments that fall on it, what is already in the frame among them; the list
 is sorted by depth and blended from the front until nothing shines through. So shells of hair, soft tips and a

@@ -1,4 +1,4 @@
-"""The light of the photograph: second-order spherical harmonics, read off the skin.
+"""Light of the photograph: second-order spherical harmonics, read off the skin.
 
 Nine coefficients describe diffuse light to within a few per cent (Ramamoorthi & Hanrahan 2001). They are fitted to
 the luminance of skin against the normals of the fitted head, and stay fixed in the photograph's frame while the head

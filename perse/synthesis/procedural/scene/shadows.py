@@ -19,7 +19,7 @@ from perse.synthesis.procedural.scene.light import Light
 
 @dataclass(frozen=True, kw_only=True)
 class ShadowConfig:
-    """How dark shadows are, and how finely they are looked for."""
+    """Darkness and resolution of shadows."""
 
     key: float = 0.28
     """Light lost where the key light does not reach; much more makes a grey mask of the face (measured)."""

@@ -60,7 +60,7 @@ LEAST_ON_SKIN = 0.4
 
 @dataclass(frozen=True)
 class AttributeSource:
-    """Where an attribute comes from.
+    """Source of an attribute: a stranger's photograph.
 
     Attributes:
         stranger: the tracked photograph.

@@ -1,4 +1,4 @@
-"""Somebody else's picture in the person's pose: what of it lies where on the person's head.
+"""Picture of somebody else in the person's pose: what of it lies where on the person's head.
 
 The stranger's picture is lifted to three dimensions as any portrait is. All heads share one mesh, so the lifted hair,
 hat and beard can be drawn on the person's fitted head: its shape, its expression, its pose, its camera. Clothes are a
@@ -33,7 +33,7 @@ _SOLID_SHARE = 0.9
 
 @dataclass(frozen=True)
 class ReposedPicture:
-    """A stranger's picture as it would look on the person's head.
+    """Picture of a stranger as it would look on the person's head.
 
     Attributes:
         rgb: [h, w, 3] float32, 0…255, not premultiplied; where nothing is drawn its content does not matter.

@@ -16,7 +16,7 @@ _EPS = 1e-6
 
 
 class MotionOutputs(NamedTuple):
-    """What M says of pictures; `keypoints.HeadKeypoints` is what it means.
+    """Outputs of M; `keypoints.HeadKeypoints` is what they mean.
 
     Attributes:
         pitch, yaw, roll: [b, 66], logits of angles.

@@ -1,4 +1,4 @@
-"""How the workers of a training share the weights: each holds all of them, or each a part (FSDP2).
+"""Sharing of the weights between the workers of a training: each holds all of them, or each a part (FSDP2).
 
 All workers' gradients are averaged either way, and the steps are the same up to rounding. Whole weights are simpler and
 send less; parts let networks train whose weights, gradients, averages and moments do not fit into one GPU.
@@ -22,7 +22,7 @@ Backward = Callable[[nn.Module, Forward], None]
 
 
 class Sharing(Protocol):
-    """Every method is called by all workers at the same time."""
+    """Way of sharing weights. Every method is called by all workers at the same time."""
 
     @property
     def rank(self) -> int:

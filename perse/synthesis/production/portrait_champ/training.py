@@ -134,7 +134,7 @@ class ChampBatch:
 
 @dataclass(frozen=True)
 class ChampReport:
-    """What a step did, for curves.
+    """Report of a step, for curves.
 
     Attributes:
         step: its number, from 0.
@@ -159,7 +159,7 @@ def learning_rate(config: ChampTrainingConfig, step: int) -> float:
 
 
 class ChampTrainer:
-    """Trains the networks of one stage.
+    """Trainer of the networks of one stage.
 
     Attributes:
         networks: on their device; parameters that this stage does not train are frozen here.

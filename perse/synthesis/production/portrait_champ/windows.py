@@ -1,4 +1,4 @@
-"""Long videos by overlapping windows: motion modules know 24 frames at a time."""
+"""Overlapping windows of long videos: motion modules know 24 frames at a time."""
 
 from __future__ import annotations
 
