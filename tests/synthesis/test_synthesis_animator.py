@@ -192,7 +192,7 @@ def test_without_hair_the_skull_stays_as_fitted(animator: ProceduralAnimator, po
     assert reference.cover.max() > 0.9 and bald.cover[bald.surface.rest[:, 1] > 0.03].max() < 0.05
     assert np.linalg.norm(reference.displacement, axis=1).max() > 0.015
     crown = bald.surface.outer & (bald.surface.rest[:, 1] > 0.08)
-    assert np.linalg.norm(bald.displacement[crown], axis=1).max() < 1e-3
+    assert np.linalg.norm(bald.displacement[crown], axis=1).max() < 1e-3  # metres: hair stands off by centimetres
 
 
 def test_a_long_beard_hangs_from_the_jaw(animator: ProceduralAnimator, portrait: TrackedPortrait) -> None:
@@ -309,6 +309,7 @@ def test_a_shut_lid_ends_at_the_lower_lid(
         drawn = drawn_vertices(lifted, posed.vertices.numpy(), posed.transforms.numpy(), shown)
         marks = model.landmarks(torch.from_numpy(drawn[: model.n_vertices])).numpy()
         gaps.append(np.abs([marks[upper, 1] - marks[lower, 1] for upper, lower in middle]).mean())
+    # Metres: a third of a millimetre is less than a pixel of a clip.
     assert len(middle) == 6 and gaps[1] < 3e-4 and gaps[1] < 0.3 * gaps[0]
 
 
@@ -389,6 +390,7 @@ def test_a_scream_closes_to_lips(
     height, width = lifted.surface.atlas_size
     rest = lifted.surface.on_texels(lifted.surface.rest)
     mouth = _contour(lifted.surface, LIPS_OUTER)
+    # Metres: places on the head, no tolerance.
     below = (np.abs(rest[..., 0]) < 0.01) & (rest[..., 1] < mouth[:, 1].min() - 0.003) & (rest[..., 2] > 0.05)
     below &= rest[..., 1] > mouth[:, 1].min() - 0.010
     within = shut.labels[:height, :width] == Part.MOUTH
@@ -396,6 +398,7 @@ def test_a_scream_closes_to_lips(
     redness = shut.texture[:height, :width, 0].astype(float) - shut.texture[:height, :width, 1]
     assert redness[within].mean() > 90 and redness[below].mean() < 60
     moved = np.linalg.norm(shut.displacement - lifted.displacement, axis=1)
+    # Metres: it moves at all, less than a lip's height; float32 rounding elsewhere.
     assert 1e-4 < moved.max() < 0.03 and moved[lifted.surface.rest[:, 1] > 0].max() < 1e-6
 
 
@@ -419,8 +422,8 @@ def test_refinement_leaves_no_cracks(head_model: HeadModel) -> None:
     """A T-junction would open edges inside the surface: the length of all open edges must stay what it was."""
     coarse, fine = (build_surface(head_model, 400.0, longest) for longest in (1.0, 0.010))
     assert len(fine.faces) > 1.3 * len(coarse.faces)
-    assert _open_length(fine) == pytest.approx(_open_length(coarse), rel=1e-4)
-    np.testing.assert_allclose(np.asarray(fine.mixture.sum(1)).ravel(), 1, atol=1e-5)
+    assert _open_length(fine) == pytest.approx(_open_length(coarse), rel=1e-4)  # float32 lengths of some hundred edges
+    np.testing.assert_allclose(np.asarray(fine.mixture.sum(1)).ravel(), 1, atol=1e-5)  # float32 sums of a few weights
 
 
 def _open_length(surface: HeadSurface) -> float:

@@ -93,8 +93,8 @@ def test_strands_on_clothes_are_opaque_and_strands_on_air_are_not() -> None:
     soft[Part.CLOTHES, 2:], soft[Part.BACKGROUND, 2:] = 102, 0
     picture = prepare_photograph(np.zeros((4, 4, 3), np.uint8), PartMasks(soft, 255 - soft[Part.BACKGROUND]))
     alpha = _opaque(picture, Part.HAIR)
-    np.testing.assert_allclose(alpha[:2], 0.6, atol=0.01)
-    np.testing.assert_allclose(alpha[2:], 1.0, atol=0.01)
+    np.testing.assert_allclose(alpha[:2], 0.6, atol=0.01)  # two 8-bit levels: masks are bytes
+    np.testing.assert_allclose(alpha[2:], 1.0, atol=0.01)  # as above
 
 
 def test_crumbs_of_background_between_strands_are_no_holes_in_a_shoulder() -> None:
@@ -127,7 +127,7 @@ def test_no_grey_contour_of_hair_stays_on_the_shoulder() -> None:
     alpha[150:, :148], alpha[150:, 148:152], alpha[150:, 152:] = 1, 0.45, 1
     hole[150:, 152:] = 1
     closed, grown = _without_rims(_without_haze(alpha, picture), hole, picture)
-    np.testing.assert_allclose(closed[160:, 140:200], 1, atol=1e-6)
+    np.testing.assert_allclose(closed[160:, 140:200], 1, atol=1e-6)  # float32 rounding
     assert grown[200, 148:152].all()
     haze = np.tile(np.linspace(1, 0, 240, dtype=np.float32)[:, None], (1, 240))
     crisp = _without_haze(haze, picture)
