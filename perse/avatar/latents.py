@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES, Category
@@ -74,7 +74,7 @@ class SubjectFeatures:
     def __len__(self) -> int:
         return self.image.shape[0]
 
-    def __getitem__(self, index: Tensor | slice) -> SubjectFeatures:
+    def __getitem__(self, index: Shaped[Tensor, " _"] | slice) -> SubjectFeatures:
         return SubjectFeatures(self.image[index], self.text[index], self.categories[index])
 
 

@@ -161,18 +161,18 @@ class Networks(Decoder):
         x_sc = self.positions + HEAD_RADIUS_M * to_subject
         return x_sc, x_sc + HEAD_RADIUS_M * to_flame + self.closing
 
-    def encoded(self, x_sc: Float[Tensor, "s n 3"]) -> Tensor:
+    def encoded(self, x_sc: Float[Tensor, "s n 3"]) -> Float[Tensor, "s n w"]:
         """What MLP_c sees of points [s, n, 3]."""
         return positional_encoding(x_sc / HEAD_RADIUS_M, self.config.color_octaves)
 
     def assembled(
         self,
-        z: Tensor,
-        x_fc: Tensor,
-        seen: Tensor,
-        basis: Tensor,
+        z: Float[Tensor, "s kd"],
+        x_fc: Float[Tensor, "s n 3"],
+        seen: Float[Tensor, "s n 11"],
+        basis: Float[Tensor, "*b"],
         skinning: Float[Tensor, "s n j"],
-        features: Tensor | None,
+        features: Float[Tensor, "s n hidden"] | None,
     ) -> CanonicalGaussians:
         """Canonical Gaussians of codes z [s, k · d] from what MLP_c gave, [s, n, 11], and skinning logits [s, n, j]."""
         opacity, quats, scales, colors = seen.split([1, 4, 3, 3], -1)

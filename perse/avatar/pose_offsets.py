@@ -44,7 +44,7 @@ class PoseOffsets(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, config: OffsetConfig, low: Tensor, high: Tensor) -> None:
+    def __init__(self, config: OffsetConfig, low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> None:
         """
         Args:
             low, high: [3], the box that the planes span, metres.

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -39,7 +40,7 @@ class MorphTeacher(Protocol):
 
     def between(
         self, first: PortraitClip, second: PortraitClip, category: Category, alphas: Sequence[float]
-    ) -> NDArray[np.uint8]:
+    ) -> UInt8[NDArray[np.uint8], "a h w 3"]:
         """Pictures [a, h, w, 3] on white between two clips of one frame each, in the same pose."""
         ...
 
@@ -71,13 +72,15 @@ def distances_from_morphs(
     return errors
 
 
-def paths(viewer: Viewer, start: Tensor, end: Tensor, alphas: Sequence[float]) -> list[Tensor]:
+def paths(
+    viewer: Viewer, start: Float[Tensor, "k d"], end: Float[Tensor, "k d"], alphas: Sequence[float]
+) -> list[Float[Tensor, "a h w 3"]]:
     """Pictures [a, h, w, 3] along an interpolation of codes [k, d], for each of the viewer's frames."""
     views = torch.stack([viewer.pictures(interpolate(start, end, alpha)) for alpha in alphas])
     return list(views.unbind(1))
 
 
-def path_scores(path: Tensor, distance: PerceptualDistance) -> tuple[float, float]:
+def path_scores(path: Float[Tensor, "steps h w 3"], distance: PerceptualDistance) -> tuple[float, float]:
     """Sum and standard deviation of the distances between neighbours, divided by the distance of the ends.
 
     Args:

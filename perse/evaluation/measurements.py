@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -198,7 +199,12 @@ class Measurer:
         return changed_part(category, own, reference)
 
 
-def edit_gain(own: Tensor, reference: Tensor, truth: Tensor, changed: NDArray[np.bool_]) -> float:
+def edit_gain(
+    own: Float[Tensor, "f h w 3"],
+    reference: Float[Tensor, "f h w 3"],
+    truth: Float[Tensor, "f h w 3"],
+    changed: Bool[NDArray[np.bool_], "f h w"],
+) -> float:
     """How much nearer to the truth a subject's own latent comes than the reference latent, dB.
 
     Args:

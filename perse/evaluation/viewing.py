@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.avatar import Avatar, CanonicalGaussians, FrameMotion
@@ -32,7 +33,7 @@ class Viewer:
     rasterizer: Rasterizer
 
     @torch.no_grad()
-    def pictures(self, code: Tensor) -> Tensor:
+    def pictures(self, code: Float[Tensor, "*f k d"]) -> Float[Tensor, "_ h w 3"]:
         """All frames of one code [k, d], or of one code per frame [f, k, d]: float32 [f, h, w, 3] in [0, 1], on the
         host. Memory does not grow with the number of frames, but for the pictures'."""
         canonical = self.avatar.canonicalise(code)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -87,7 +87,7 @@ def film(
     *,
     background: tuple[float, float, float] | None = WHITE,
     supersampling: int = 1,
-) -> Iterator[NDArray[np.uint8]]:
+) -> Iterator[UInt8[NDArray[np.uint8], "h w c"]]:
     """Take the pictures one after another.
 
     Args:

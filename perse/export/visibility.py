@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.export.scene import SplatScene
@@ -89,7 +90,7 @@ def ring_looks(scene: SplatScene, reach_deg: float) -> list[tuple[int, Camera]]:
     return [(look * scene.n_frames // n, ring[look * stride % len(ring)]) for look in range(n)]
 
 
-def largest_shares(gaussians: Gaussians, looks: list[tuple[int, Camera]]) -> Tensor:
+def largest_shares(gaussians: Gaussians, looks: list[tuple[int, Camera]]) -> Float[Tensor, " n"]:
     """The most that each Gaussian [n] of [f, n] makes of a picture, in pixels: max over looks of Σ T α."""
     largest = gaussians.means.new_zeros(gaussians.means.shape[1])
     for frame, camera in looks:

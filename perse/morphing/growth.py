@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from perse.morphing.correspondence import Field, sampled
+from perse.shapes import HardMask, SoftMask
 
 _ROUNDING = 0.012
 """Standard deviation of the blurs that close the core's notches and smooth the directions in which things are pulled,
@@ -36,7 +38,7 @@ class Core:
     away: Field
 
     @classmethod
-    def of(cls, first: NDArray[np.bool_], second: NDArray[np.bool_], width_px: int) -> Core | None:
+    def of(cls, first: HardMask, second: HardMask, width_px: int) -> Core | None:
         """The core of two shapes; None where they have nothing in common.
 
         Args:
@@ -55,14 +57,14 @@ class Core:
         """Where each pixel's content lies in the end that is pulled out so far; growth in (0, 1]."""
         return self.away * np.float32(1 / growth - 1)
 
-    def areas(self, part: NDArray[np.float32]) -> NDArray[np.float64]:
+    def areas(self, part: SoftMask) -> Float64[NDArray[np.float64], " g"]:
         """How much of a part [h, w] shows outside of the core at growths from 0 to 1."""
         outside = (self.away != 0).any(-1) & (part > 0.5)
         grown = [float(sampled(part, self.pulled(growth))[outside].sum()) for growth in _GROWTHS[1:-1]]
         return np.maximum.accumulate([0.0, *grown, float(part[outside].sum())])
 
 
-def growth_of(areas: NDArray[np.float64], share: float) -> float:
+def growth_of(areas: Float64[NDArray[np.float64], " g"], share: float) -> float:
     """The growth at which a share of the area shows: equal areas in equal times."""
     if areas[-1] <= 0:
         return share

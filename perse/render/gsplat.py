@@ -50,7 +50,7 @@ class GsplatRasterizer:
 
 
 def draw_with(
-    rasterization: Callable[..., tuple[Tensor, Tensor, Any]],
+    rasterization: Callable[..., tuple[Float[Tensor, "..."], Float[Tensor, "..."], Any]],
     gaussians: Gaussians,
     cameras: Camera,
     background: Float[Tensor, " c"] | None,

@@ -19,6 +19,7 @@ from itertools import combinations
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Int32
 from numpy.typing import NDArray
 
 from perse.attributes import Category
@@ -103,7 +104,7 @@ class MorphSchedule:
         self,
         seed: int,
         subjects: Sequence[Subject],
-        frame_numbers: NDArray[np.int32],
+        frame_numbers: Int32[NDArray[np.int32], " f"],
         n_alphas: int,
         *,
         without: Sequence[int] = (),

@@ -26,6 +26,7 @@ from perse.evaluation.metrics import Metric, MetricTable
 from perse.evaluation.protocols import Instruments, UnseenScores, driven, self_driving, table1_row
 from perse.recipes import Recipe, WorkerPool
 from perse.report.sheets import Tile, contact_sheet
+from perse.shapes import Picture
 from perse.synthesis.clip_check import check_clip
 from perse.synthesis.seams import Shot
 from perse.training import avatar_of
@@ -91,7 +92,7 @@ class _Measure:
         return train_contender(alone, contender, recipe.training.steps, recipe.training.seed, lambda _: None).avatar
 
 
-def table6(run: BuildRun, shared: SharedClips, stage: str, frames: int) -> tuple[MetricTable, NDArray[np.uint8]]:
+def table6(run: BuildRun, shared: SharedClips, stage: str, frames: int) -> tuple[MetricTable, Picture]:
     """Train and measure what is missing; the table, and a sheet of pictures.
 
     Args:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 Features = Mapping[str, Tensor]
@@ -66,7 +67,9 @@ class KeyValueInput:
     inputs: AttentionInputs
     noting: bool
 
-    def __call__(self, attn: Any, hidden_states: Tensor, *args: Any, **others: Any) -> Tensor:
+    def __call__(
+        self, attn: Any, hidden_states: Float[Tensor, "b n c"], *args: Any, **others: Any
+    ) -> Float[Tensor, "b n c"]:
         if self.noting:
             self.inputs.seen[self.name] = hidden_states
         given = self.inputs.given.get(self.name)
@@ -86,7 +89,7 @@ class Attending:
 
     columns: tuple[tuple[Tensor, Tensor], ...] = ()
 
-    def set(self, weights: Tensor | None) -> None:
+    def set(self, weights: Float[Tensor, "b 3"] | None) -> None:
         """Weights [b, 3] that sum to one; None leaves attention alone."""
         self.columns = ()
         if weights is not None:
@@ -104,7 +107,9 @@ class AttentionToEnds:
     ordinary: Any
     attending: Attending
 
-    def __call__(self, attn: Any, hidden_states: Tensor, *args: Any, **others: Any) -> Tensor:
+    def __call__(
+        self, attn: Any, hidden_states: Float[Tensor, "b n c"], *args: Any, **others: Any
+    ) -> Float[Tensor, "b n c"]:
         if not self.attending.columns:
             result: Tensor = self.ordinary(attn, hidden_states, *args, **others)
             return result

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -69,7 +70,9 @@ def train_parts(
     return network.eval()
 
 
-def parts_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+def parts_loss(
+    logits: Float[Tensor, "b k h w"], wanted: Int[Tensor, "b h w"], weights: Float[Tensor, " k"]
+) -> Float[Tensor, ""]:
     """Weighted cross-entropy and, for the kinds that a batch shows, one minus the soft Dice overlap.
 
     Args:

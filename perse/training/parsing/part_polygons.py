@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Int16
 from numpy.typing import NDArray
 
 from perse.errors import InputError
@@ -36,7 +37,7 @@ class PortraitLabels:
         """Whether the file is the picture that was labelled."""
         return hashlib.sha256(path.read_bytes()).hexdigest() == self.sha256
 
-    def in_crop(self, crop: Crop) -> NDArray[np.int16]:
+    def in_crop(self, crop: Crop) -> Int16[NDArray[np.int16], "s s"]:
         """Kinds over a crop [s, s]; −1 where nothing can be compared."""
         numbers = {kind.name.lower(): int(kind) for kind in PixelKind} | {IGNORED: -1}
         labels = np.zeros(crop.inside.shape, np.int16)
