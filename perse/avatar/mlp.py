@@ -52,7 +52,7 @@ class ConditionedMLP(nn.Module):
         *,
         hidden: int,
         depth: int,
-        activation: Callable[[Tensor], Tensor],
+        activation: Callable[[Float[Tensor, "..."]], Float[Tensor, "..."]],
         skip_at: int | None = None,
         out_gain: float = 1.0,
         precision: Precision = "float32",

@@ -19,7 +19,7 @@ from perse.evaluation.pictures import absolute_difference
 from perse.evaluation.regions import changed_part
 from perse.evaluation.viewing import Viewer
 
-PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
+PerceptualDistance = Callable[[Float[Tensor, "n h w 3"], Float[Tensor, "n h w 3"]], Float[Tensor, " n"]]
 """Distances [b] between pictures [b, h, w, 3] and [b, h, w, 3]."""
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _DOUBTFUL_SCORE = -0.6
 _SURROUNDINGS_WIDTHS = 1.8
 
-LandmarkFinder = Callable[[NDArray[np.uint8]], NDArray[np.float32] | None]
+LandmarkFinder = Callable[[Picture], FaceLandmarks | None]
 
 
 @dataclass(frozen=True, kw_only=True)

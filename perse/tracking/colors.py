@@ -31,7 +31,9 @@ def blur(values: Float[np.ndarray, "h w *c"], sigma: float) -> Float[np.ndarray,
 
 
 def smoothstep(
-    values: Float[np.ndarray, " *shape"], low: float | NDArray[np.floating], high: float | NDArray[np.floating]
+    values: Float[np.ndarray, " *shape"],
+    low: float | Float[NDArray[np.floating], "..."],
+    high: float | Float[NDArray[np.floating], "..."],
 ) -> Float[np.ndarray, " *shape"]:
     """0 below `low`, 1 above `high` (or the reverse if low > high), smooth between."""
     t = np.clip((values - low) / (high - low), 0, 1)

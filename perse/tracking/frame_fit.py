@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from perse.head import HeadModel
 from perse.tracking.bounded_solver import solve_bounded_quickly
 from perse.tracking.landmark_model import LandmarkModel
-from perse.tracking.landmark_problem import FitConfig, Floats, LandmarkProblem
+from perse.tracking.landmark_problem import FitConfig, LandmarkProblem
 from perse.tracking.landmarks import LEFT_EYE, LEFT_IRIS_CENTER, RIGHT_EYE, RIGHT_IRIS_CENTER
 
 
@@ -43,7 +43,9 @@ class FrameFit:
         start: parameter vector with the identity's betas, which stay.
     """
 
-    def __init__(self, model: HeadModel, landmarks: LandmarkModel, start: Tensor, config: FrameFitConfig) -> None:
+    def __init__(
+        self, model: HeadModel, landmarks: LandmarkModel, start: Float[Tensor, " p"], config: FrameFitConfig
+    ) -> None:
         self._model, self._landmarks, self._config = model, landmarks, config
         self._vector = start.clone()
         self._free = np.ones(landmarks.layout.size, bool)
@@ -57,7 +59,7 @@ class FrameFit:
             for lids, iris in ((LEFT_EYE, LEFT_IRIS_CENTER), (RIGHT_EYE, RIGHT_IRIS_CENTER))
         ]
 
-    def fit(self, points_px: Float[np.ndarray, "n d"]) -> tuple[Floats, float]:
+    def fit(self, points_px: Float[np.ndarray, "n d"]) -> tuple[Float64[np.ndarray, " p"], float]:
         """The parameter vector and the root mean square distance of the surface landmarks, pixels.
 
         Args:

@@ -93,7 +93,7 @@ class LandmarkProblem:
         self,
         landmarks: LandmarkModel,
         model: HeadModel,
-        points_px: Floats,
+        points_px: Float64[NDArray[np.float64], "n d"],
         config: FitConfig,
         *,
         at_rest: bool = False,
@@ -169,7 +169,9 @@ class LandmarkProblem:
             vector = self.step(vector, self.free)
         return vector
 
-    def normal_equations(self, vector: Float[Tensor, " p"], free: Bool[np.ndarray, " p"]) -> tuple[Floats, Floats]:
+    def normal_equations(
+        self, vector: Float[Tensor, " p"], free: Bool[np.ndarray, " p"]
+    ) -> tuple[Float64[NDArray[np.float64], "n n"], Float64[NDArray[np.float64], " n"]]:
         """The problem linearised at `vector`, for the next values x of the free entries: A x = b, [n, n] and [n]."""
         weight = self.weights[:, None] / self.unit_px
         residual = ((self.landmarks.pixels(vector) - self.target) * weight).flatten().numpy()

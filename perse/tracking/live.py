@@ -17,9 +17,10 @@ from scipy.spatial.transform import Rotation
 
 from perse.data.motion_file import Motion
 from perse.head import HeadModel
+from perse.shapes import Picture
 from perse.tracking.bounded_solver import solve_bounded_quickly
 from perse.tracking.crop import CropConfig
-from perse.tracking.detection import MIN_CONFIDENCE, Image, Points, face_width, points_of, started
+from perse.tracking.detection import MIN_CONFIDENCE, Points, face_width, points_of, started
 from perse.tracking.frame_fit import FrameFit, FrameFitConfig
 from perse.tracking.landmark_model import FitLayout
 from perse.tracking.landmark_problem import Floats, LandmarkProblem
@@ -120,7 +121,7 @@ class LiveTracker:
         self._person: _Person | None = None
         self._calm_turns, self._calm_actions = OneEuro(self._config.turns), OneEuro(self._config.actions)
 
-    def see(self, image: Image, time_s: float) -> LiveFrame:
+    def see(self, image: Picture, time_s: float) -> LiveFrame:
         """The next frame.
 
         Args:

@@ -51,8 +51,8 @@ def estimate_materials(
     person: SoftMask,
     hull: SoftMask,
     frame: FaceCoordinates,
-    hands: Floats | None = None,
-) -> dict[Material, Floats]:
+    hands: SoftMask | None = None,
+) -> dict[Material, SoftMask]:
     """Probabilities [h, w] that sum to one; only meaningful where there is a person.
 
     Args:

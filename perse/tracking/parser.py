@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import PartMasks
-from perse.shapes import FaceLandmarks, Picture, SoftMask
+from perse.shapes import ByteMask, FaceLandmarks, Picture, SoftMask
 from perse.tracking import landmarks as marks
 from perse.tracking.beard import beard_mask
 from perse.tracking.colors import blur, smoothstep, to_lab
@@ -32,14 +32,13 @@ from perse.tracking.polygons import contour_mask, landmark_mask
 from perse.tracking.seen_through import without_background
 from perse.tracking.silhouette import person_silhouette
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
 class FaceParser(Protocol):
     """Parser of the parts of a portrait."""
 
-    def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
         """Part masks of a picture [h, w, 3] with one face, whose 478 landmarks are given in its pixels.
 
         Args:
@@ -55,10 +54,10 @@ class ProceduralParser:
     brow_darkness: float = 7.0
     """How much darker than the skin around it (CIELAB L) a pixel of a brow is, at half strength."""
 
-    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
         return self.find(image, landmarks_px, inside).masks()
 
-    def find(self, image: Picture, landmarks_px: FaceLandmarks, inside: Image | None = None) -> FoundKinds:
+    def find(self, image: Picture, landmarks_px: FaceLandmarks, inside: ByteMask | None = None) -> FoundKinds:
         """The kinds of pixels, for who goes on from there; arguments as for `parse`."""
         shape = image.shape[:2]
         frame = FaceCoordinates.of(landmarks_px, shape)

@@ -8,10 +8,10 @@ are, on average, nearest to.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64, Integer
 from numpy.typing import NDArray
 
 from perse.tracking.landmark_model import FitLayout
-from perse.tracking.landmark_problem import Floats
 
 MAX_TURN_RAD = 0.35
 """Rest is judged where the face is seen from the front."""
@@ -22,7 +22,12 @@ LIPS_WEIGHT = 8.0
 the longest one of a film was taken for rest."""
 
 
-def rest_frames(layout: FitLayout, vectors: Floats, lips: Floats, count: int) -> NDArray[np.intp]:
+def rest_frames(
+    layout: FitLayout,
+    vectors: Float64[NDArray[np.float64], "f p"],
+    lips: Float64[NDArray[np.float64], " f"],
+    count: int,
+) -> Integer[NDArray[np.intp], " r"]:
     """The medoid of the frames that face the camera, and those [≤ count] most like it.
 
     Args:

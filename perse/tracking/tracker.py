@@ -43,7 +43,7 @@ CROWN_WIDTHS = 0.3
 class HeadTracker(Protocol):
     """Tracker that finds the head in a photograph."""
 
-    def track(self, image: Image, *, face: int | None = None) -> TrackedPortrait:
+    def track(self, image: Picture, *, face: int | None = None) -> TrackedPortrait:
         """Track one face of a picture [h, w, 3] uint8 RGB.
 
         Args:

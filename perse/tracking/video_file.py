@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from perse.data.motion_file import MAX_FRAMES
 from perse.errors import InputError
+from perse.shapes import Picture
 
 Image = NDArray[np.uint8]
 
@@ -70,7 +71,7 @@ class VideoFile:
     limits: VideoLimits
     every: bool = False
 
-    def frames(self) -> Iterator[Image | None]:
+    def frames(self) -> Iterator[Picture | None]:
         """RGB frames [h, w, 3] in presentation order, upright, all of one size; None where the file has a hole.
 
         Raises:

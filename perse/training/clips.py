@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -46,7 +46,7 @@ class FrameBatch:
         """[b, h, w] of 1 and 0: where the pictures tell something; None where they all do everywhere."""
         return (self.parts != UNRECORDED).float() if self.partial else None
 
-    def within(self, window: Callable[[Tensor], Tensor]) -> FrameBatch:
+    def within(self, window: Callable[[Shaped[Tensor, "..."]], Shaped[Tensor, "..."]]) -> FrameBatch:
         """What a function leaves of each of the pictures."""
         images, alphas, parts = (window(values) for values in (self.images, self.alphas, self.parts))
         return FrameBatch(images, alphas, parts, self.partial)

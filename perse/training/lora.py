@@ -29,7 +29,7 @@ from perse.training.finetune import grown
 if TYPE_CHECKING:
     from perse.training.transfer import NewAttribute
 
-MaskedLoss = Callable[[CanonicalGaussians, Sequence[int], Tensor, float], Tensor]
+MaskedLoss = Callable[[CanonicalGaussians, Sequence[int], Float[Tensor, "b h w"], float], Float[Tensor, ""]]
 """(canonical Gaussians, frames, mask [f, h, w] of all frames, weight elsewhere) to a loss."""
 
 

@@ -28,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 from perse.errors import StageError
 from perse.training.reduction import average_gradients
 
-Forward = Callable[[], Tensor]
+Forward = Callable[[], Float[Tensor, ""]]
 """Computes a scalar loss with the replica's module."""
 
 

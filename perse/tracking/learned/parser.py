@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from perse.data import PartMasks
-from perse.shapes import FaceLandmarks, Picture
+from perse.shapes import ByteMask, FaceLandmarks, Picture
 from perse.tracking.detection import face_width
 from perse.tracking.learned.correction import with_missed_skin
 from perse.tracking.learned.weights import packaged_digest, packaged_network
 from perse.tracking.parser import ProceduralParser
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +21,6 @@ class LearnedParser:
     weights: str = field(default_factory=packaged_digest)
     """Digest of the packaged weights: other weights make other parts, so they belong to the portrait's key."""
 
-    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
         found = self.first.find(image, landmarks_px, inside)
         return with_missed_skin(found, image, landmarks_px, face_width(landmarks_px), packaged_network()).masks()

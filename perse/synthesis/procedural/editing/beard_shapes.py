@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from perse.attributes import Part
+from perse.shapes import Field
 from perse.synthesis.compositing import smooth_step
-from perse.synthesis.procedural.editing.canvas import Field, as_field, blur, bump, curve, distance_inside, polygon
+from perse.synthesis.procedural.editing.canvas import as_field, blur, bump, curve, distance_inside, polygon
 from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.tracking.landmarks import JAW_LINE, LIPS_UPPER_OUTER, MOUTH_CORNERS
 

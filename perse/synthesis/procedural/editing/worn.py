@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, Float64, Shaped
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import Attachment, AttributePrompt, PartMasks, TrackedPortrait, Underlay
 from perse.geometry import Camera
 from perse.head import HeadModel
+from perse.shapes import ByteMask, Colors, Field, Picture
 from perse.synthesis.procedural.attachments.earrings import build_earrings
 from perse.synthesis.procedural.attachments.hats import build_hat, rim_plane
 from perse.synthesis.procedural.attachments.headphones import build_headphones
@@ -26,9 +28,6 @@ from perse.synthesis.procedural.editing.head_view import SUPERSAMPLING, HeadView
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 from perse.synthesis.procedural.editing.shortcut import trim_hair_under_hat
 from perse.synthesis.procedural.scene import FrameBuffers, bake_occlusion, draw_attachments, shadows_on
-
-Field = NDArray[np.float32]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class WornEdit:
             these itself (`shadows_on`), as the hidden sides of the head need them as well.
     """
 
-    image: NDArray[np.uint8]
+    image: Picture
     masks: PartMasks
-    edit_mask: NDArray[np.uint8]
+    edit_mask: ByteMask
     attachments: tuple[Attachment, ...]
     underlay: Underlay
 
@@ -133,7 +132,9 @@ def put_on(
     )
 
 
-def hair_cover(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> Callable[[FloatArray], FloatArray]:
+def hair_cover(
+    portrait: TrackedPortrait, view: HeadView, skull: Skull
+) -> Callable[[Float64[NDArray[np.float64], "*n 3"]], Float64[NDArray[np.float64], "*n"]]:
     """How far hair reaches from the skull's centre, by direction in rest space, read off the outline in the picture.
 
     The outline tells the thickness across the line of sight; towards the face it tapers off.
@@ -141,7 +142,7 @@ def hair_cover(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> Calla
     ratio = _outline_ratio(portrait, view, skull)
     angles = np.linspace(-np.pi, np.pi, len(ratio))
 
-    def reach(towards: FloatArray) -> FloatArray:
+    def reach(towards: Float64[NDArray[np.float64], "*n 3"]) -> Float64[NDArray[np.float64], "*n"]:
         around = np.arctan2(towards[..., 0], towards[..., 1])
         forward = towards[..., 2] / np.maximum(np.linalg.norm(towards, axis=-1), 1e-9)
         share = np.clip((0.75 - forward) / 0.5, 0, 1)
@@ -150,7 +151,7 @@ def hair_cover(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> Calla
     return reach
 
 
-def _outline_ratio(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> FloatArray:
+def _outline_ratio(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> Float64[NDArray[np.float64], "73"]:
     """Radius of the head with hair over that of the bare one, [73] by angle from the crown to the person's left."""
     angles = np.linspace(-np.pi, np.pi, 73)
     hairy = np.clip(portrait.masks[Part.HAIR] + portrait.masks[Part.HEADWEAR] + portrait.masks[Part.HEADPHONES], 0, 1)
@@ -179,7 +180,7 @@ def _hair_over_lobes(portrait: TrackedPortrait, view: HeadView, skull: Skull) ->
     return 0.0
 
 
-def _depth_of(view: HeadView, rest_point: NDArray[np.floating]) -> float:
+def _depth_of(view: HeadView, rest_point: Float[NDArray[np.floating], "3"]) -> float:
     return float(view.project(np.asarray(rest_point)[None])[0, 2])
 
 
@@ -188,7 +189,7 @@ def _fine(view: HeadView) -> Camera:
 
 
 def _buffers(
-    lit: Field, masks: PartMasks, view: HeadView, hair_depth_m: float | None, body_depth_m: float | None
+    lit: Colors, masks: PartMasks, view: HeadView, hair_depth_m: float | None, body_depth_m: float | None
 ) -> FrameBuffers:
     """The photograph as a frame that is already drawn: opaque, with the fitted head's depth."""
     fine = _enlarged(lit)
@@ -204,12 +205,12 @@ def _buffers(
     return FrameBuffers(fine, np.ones(depth.shape, np.float32), none, depth.astype(np.float32))
 
 
-def _enlarged(values: NDArray) -> NDArray:  # type: ignore[type-arg]
+def _enlarged(values: Shaped[NDArray, "h w *c"]) -> Shaped[NDArray, "sh sw *c"]:  # type: ignore[type-arg]
     """Every pixel as a block: its mean is the pixel itself, exactly."""
     return np.ascontiguousarray(values.repeat(SUPERSAMPLING, 0).repeat(SUPERSAMPLING, 1))
 
 
-def _reduced(fine: Field) -> Field:
+def _reduced(fine: Float32[NDArray[np.float32], "sh sw *c"]) -> Float32[NDArray[np.float32], "h w *c"]:
     size = (fine.shape[1] // SUPERSAMPLING, fine.shape[0] // SUPERSAMPLING)
     return cv2.resize(fine, size, interpolation=cv2.INTER_AREA).astype(np.float32)
 

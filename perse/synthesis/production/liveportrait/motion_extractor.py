@@ -42,7 +42,7 @@ class MotionExtractor(nn.Module):
         super().__init__()
         self.detector = _ConvNext(shape)
 
-    def forward(self, pictures: Tensor) -> MotionOutputs:
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> MotionOutputs:
         return self.detector(pictures)
 
 

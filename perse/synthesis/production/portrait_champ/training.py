@@ -221,7 +221,7 @@ class ChampTrainer:
         picture, normals = errors.tolist()
         return ChampReport(self.step_number, float(loss), picture, normals, float(gradient), rate)
 
-    def loss(self, batch: ChampBatch) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: ChampBatch) -> tuple[Float[Tensor, ""], Float[Tensor, "2"]]:
         """Weighted loss and plain squared error [2] of both domains, for the next step's noise."""
         timesteps, noise = self._noise(batch.latents)
         noisy = self._scheduler.add_noise(batch.latents, noise, timesteps)
