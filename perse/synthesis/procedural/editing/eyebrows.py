@@ -174,8 +174,8 @@ def _shapes(frame: FaceFrame, shape: str, half_height: float) -> tuple[_Brow, ..
 
 def _brow(
     frame: FaceFrame,
-    inner: Float32[NDArray[np.float32], "5 2"],
-    outer: Float32[NDArray[np.float32], "5 2"],
+    inner: Float32[NDArray[np.float32], "2"],
+    outer: Float32[NDArray[np.float32], "2"],
     shape: str,
     half_height: float,
 ) -> _Brow:

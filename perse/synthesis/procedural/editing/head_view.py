@@ -73,8 +73,8 @@ class HeadView:
         of_vertex = np.concatenate(
             [normals, rest, (regions == Region.EARS)[:, None], _below_jaw(model, rest)[:, None]], 1
         ).astype(np.float32)
-        shown = _reduced(fragments.interpolate(faces, of_vertex))
-        coverage = _reduced(seen)
+        shown = reduced(fragments.interpolate(faces, of_vertex))
+        coverage = reduced(seen)
         inside = np.maximum(coverage, 1e-6)[..., None]
         normals_px = _unit(shown[..., :3]) * (coverage > 0.25)[..., None]
         light = fit_light(portrait.image, portrait.masks, normals_px)
@@ -97,7 +97,7 @@ class HeadView:
 
     def spread(self, values: Float32[NDArray[np.float32], " v"]) -> Field:
         """Per-vertex values [v] as they are seen, [h, w]; 1 where the head is not."""
-        shown = _reduced(self.fragments.interpolate(self.faces, values[:, None])[..., 0])
+        shown = reduced(self.fragments.interpolate(self.faces, values[:, None])[..., 0])
         return shown + (1 - self.coverage)
 
     def on_plane_through(self, centre: Float[NDArray[np.floating], "3"]) -> Float32[NDArray[np.float32], "h w 3"]:
@@ -121,10 +121,13 @@ class HeadView:
         world = np.asarray(rest_points, np.float32) @ matrix[:3, :3].T + matrix[:3, 3]
         return project_vertices(world, self.camera)
 
+    def depth_m(self, rest_point: Float[NDArray[np.floating], "3"]) -> float:
+        """Camera depth of a rest-space point."""
+        return float(self.project(np.asarray(rest_point)[None])[0, 2])
+
     def metres_per_pixel(self, rest_point: Float[NDArray[np.floating], "3"]) -> float:
         """Size of a pixel at a rest-space point."""
-        depth = float(self.project(np.asarray(rest_point)[None])[0, 2])
-        return depth / float(self.camera.intrinsics[0, 0])
+        return self.depth_m(rest_point) / float(self.camera.intrinsics[0, 0])
 
 
 def _below_jaw(model: HeadModel, rest: Float32[NDArray[np.float32], "v 3"]) -> Bool[NDArray[np.bool_], " v"]:
@@ -153,11 +156,12 @@ def _vertex_normals(
     return _unit(normals)
 
 
-def _reduced(fine: Float32[NDArray[np.float32], "sh sw *c"]) -> Float32[NDArray[np.float32], "h w *c"]:
+def reduced(fine: Float32[NDArray[np.float32], "sh sw *c"]) -> Float32[NDArray[np.float32], "h w *c"]:
+    """A picture or mask at `SUPERSAMPLING` as means of its pixels."""
     size = (fine.shape[1] // SUPERSAMPLING, fine.shape[0] // SUPERSAMPLING)
     if fine.ndim == 2 or fine.shape[2] <= 4:
         return cv2.resize(fine, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    return np.stack([_reduced(fine[..., channel]) for channel in range(fine.shape[2])], -1)
+    return np.stack([reduced(fine[..., channel]) for channel in range(fine.shape[2])], -1)
 
 
 def _unit(vectors: Float32[NDArray[np.float32], "*n 3"]) -> Float32[NDArray[np.float32], "*n 3"]:

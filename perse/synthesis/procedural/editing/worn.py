@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Shaped
+from jaxtyping import Float64, Shaped
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -24,7 +24,7 @@ from perse.synthesis.procedural.attachments.hats import build_hat, rim_plane
 from perse.synthesis.procedural.attachments.headphones import build_headphones
 from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.procedural.editing.canvas import blur, grain
-from perse.synthesis.procedural.editing.head_view import SUPERSAMPLING, HeadView
+from perse.synthesis.procedural.editing.head_view import SUPERSAMPLING, HeadView, reduced
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 from perse.synthesis.procedural.editing.shortcut import trim_hair_under_hat
 from perse.synthesis.procedural.scene import FrameBuffers, bake_occlusion, draw_attachments, shadows_on
@@ -61,7 +61,7 @@ def wear_hat(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: Hea
     trimmed = trim_hair_under_hat(portrait, head_model, rim_plane(prompt), view=view, skull=skull)
     hat = build_hat(skull, prompt)
     # Hair beside the head, below the rim, hides the far side of a brim.
-    return put_on(portrait, trimmed, hat, view, seed=prompt.seed, hair_depth_m=_depth_of(view, skull.centre))
+    return put_on(portrait, trimmed, hat, view, seed=prompt.seed, hair_depth_m=view.depth_m(skull.centre))
 
 
 def wear_headphones(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit:
@@ -116,7 +116,7 @@ def put_on(
     lit = underlay.image.astype(np.float32) * blur(shadow, 0.8)[..., None]
     buffers = _buffers(lit, underlay.masks, view, hair_depth_m, body_depth_m)
     draw_attachments(buffers, baked, view.neck_transform, _fine(view), view.light)
-    drawn, shares = _reduced(buffers.rgb), _part_shares(buffers, baked)
+    drawn, shares = reduced(buffers.rgb), _part_shares(buffers, baked)
     worn = np.clip(sum(shares.values(), np.zeros(lit.shape[:2], np.float32)), 0, 1)
     drawn = drawn + 0.5 * grain(portrait, np.random.default_rng(seed)) * worn[..., None]
     touched = (np.abs(drawn - underlay.image) > 0.5).any(-1) | (worn > 0)
@@ -180,10 +180,6 @@ def _hair_over_lobes(portrait: TrackedPortrait, view: HeadView, skull: Skull) ->
     return 0.0
 
 
-def _depth_of(view: HeadView, rest_point: Float[NDArray[np.floating], "3"]) -> float:
-    return float(view.project(np.asarray(rest_point)[None])[0, 2])
-
-
 def _fine(view: HeadView) -> Camera:
     return view.camera.resized(SUPERSAMPLING * view.camera.width, SUPERSAMPLING * view.camera.height)
 
@@ -210,14 +206,9 @@ def _enlarged(values: Shaped[NDArray, "h w *c"]) -> Shaped[NDArray, "sh sw *c"]:
     return np.ascontiguousarray(values.repeat(SUPERSAMPLING, 0).repeat(SUPERSAMPLING, 1))
 
 
-def _reduced(fine: Float32[NDArray[np.float32], "sh sw *c"]) -> Float32[NDArray[np.float32], "h w *c"]:
-    size = (fine.shape[1] // SUPERSAMPLING, fine.shape[0] // SUPERSAMPLING)
-    return cv2.resize(fine, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-
-
 def _part_shares(buffers: FrameBuffers, attachments: tuple[Attachment, ...]) -> dict[Part, Field]:
     """How much of each pixel shows each of the attachments' parts."""
-    return {part: _reduced((buffers.parts == part).astype(np.float32)) for part in {item.part for item in attachments}}
+    return {part: reduced((buffers.parts == part).astype(np.float32)) for part in {item.part for item in attachments}}
 
 
 def _worn_masks(masks: PartMasks, shares: dict[Part, Field]) -> PartMasks:
