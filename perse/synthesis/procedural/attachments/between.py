@@ -19,6 +19,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import Int8
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -45,7 +46,7 @@ class Between:
 
     first: PreparedAttachments
     second: PreparedAttachments
-    solid: NDArray[np.int8]
+    solid: Int8[NDArray[np.int8], " v"]
 
     @classmethod
     def of(cls, first: Sequence[Attachment], second: Sequence[Attachment]) -> Between | None:

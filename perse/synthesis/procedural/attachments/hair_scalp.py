@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
@@ -80,11 +81,13 @@ class Scalp:
         """That hair must keep to lie over the ears, in directions [..., 3]: [...] metres."""
         return look_up(self.covered, towards)
 
-    def hairline(self, azimuth: FloatArray | float) -> FloatArray:
+    def hairline(self, azimuth: Float[NDArray[np.float64], "..."] | float) -> Float[NDArray[np.float64], "..."]:
         """Elevation of the hairline at an azimuth, radians."""
         return np.interp(np.abs(azimuth), self.hairline_azimuth, self.hairline_elevation)
 
-    def elevation_at(self, azimuth: FloatArray | float, height: FloatArray | float) -> FloatArray:
+    def elevation_at(
+        self, azimuth: Float[NDArray[np.float64], "..."] | float, height: Float[NDArray[np.float64], "..."] | float
+    ) -> Float[NDArray[np.float64], "..."]:
         """Elevation at which the skin reaches a height (metres) at an azimuth, radians."""
         azimuth, height = np.broadcast_arrays(np.asarray(azimuth, float), np.asarray(height, float))
         return _elevation_at(self.bare, azimuth.ravel(), height.ravel()).reshape(azimuth.shape)
