@@ -61,7 +61,7 @@ class Arguments:
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """One training's outcome."""
 
     name: str
@@ -108,7 +108,7 @@ def _trained(
     clips: list[BodyClip],
     tests: list[TargetFrame],
     arguments: Arguments,
-) -> tuple[Row, BodyAvatar, TargetFrame]:
+) -> tuple[AblationRow, BodyAvatar, TargetFrame]:
     rasterizer = CpuRasterizer()
     captured = frame_of(captured_clip(person, 2 * arguments.size_px), 0, generated=False)
     avatar = start_avatar(person.dressed, first_colors(person), OffsetConfig(), 0)
@@ -127,7 +127,7 @@ def _trained(
     large = frame_of(captured_clip(person, 768), 0, generated=False)
     distance = identity_distance(trainer.avatar, large, rasterizer)
     return (
-        Row(name, distance, score_frames(trainer.avatar, tests, rasterizer), trainer.steps, seconds),
+        AblationRow(name, distance, score_frames(trainer.avatar, tests, rasterizer), trainer.steps, seconds),
         trainer.avatar,
         captured,
     )
@@ -153,7 +153,7 @@ def _top(person: FittedPerson, tests: list[TargetFrame]) -> Picture:
     return sheet([[patch, *(np.asarray(cv2.resize(one, (CLOSE_PX, CLOSE_PX)), np.uint8) for one in targets)]])
 
 
-def _line(row: Row) -> str:
+def _line(row: AblationRow) -> str:
     scores, identity = row.scores, "–" if row.identity is None else f"{row.identity:.3f}"
     return (
         f"{row.name:26} identity distance {identity}  mask IoU {scores.mask_iou:.4f}  "

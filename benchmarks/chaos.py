@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.chaos_kills import survive
-from benchmarks.crash_points import Verdict, on_a_disk, on_an_object_store
+from benchmarks.crash_points import CrashOutcome, on_a_disk, on_an_object_store
 
 
 def main() -> int:
@@ -49,7 +49,7 @@ def _killed(kills: int, rows: int, seed: int, nodes: int) -> int:
     return found.lost + found.wrong
 
 
-def _told(name: str, look: Callable[[int, int], Verdict], points: int, seed: int) -> int:
+def _told(name: str, look: Callable[[int, int], CrashOutcome], points: int, seed: int) -> int:
     begin = time.perf_counter()
     found = look(points, seed)
     print(

@@ -63,7 +63,7 @@ from perse_ray.rows.stage import Resources
 from perse_ray.runtime.placement import await_room
 from perse_ray.runtime.session import LocalRay, ray_session
 from perse_ray.synthesis.prompt_supply import StreamSupply
-from perse_ray.synthesis.stages import Studio
+from perse_ray.synthesis.stages import SynthesisConfig
 from perse_ray.synthesis.synthesize import synthesize
 from perse_ray.training.morph_pool import PoolSize, morph_pool
 from perse_ray.training.ray_train import TrainTask, WorkerGroup, first_checkpoint, train
@@ -126,7 +126,7 @@ class Synthesised:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingPace:
     """What the two trainings came to.
 
     Attributes:
@@ -149,7 +149,7 @@ class Trained:
 
 def simulate(
     gpus: int, scale: float, execute: on_ray_data.Workers, *, trains: bool
-) -> tuple[Synthesised, Trained | None]:
+) -> tuple[Synthesised, TrainingPace | None]:
     """A build with the paper's times on so many GPUs."""
     folder = Path(tempfile.mkdtemp(prefix="perse-simulation-"))
     try:
@@ -163,7 +163,7 @@ def simulate(
 
 def _build(
     gpus: int, scale: float, execute: on_ray_data.Workers, workspace: Workspace, journal: Journal, *, trains: bool
-) -> tuple[Synthesised, Trained | None]:
+) -> tuple[Synthesised, TrainingPace | None]:
     stages = [replace(one, seconds=one.seconds * scale) for one in _stages()]
     nodes = [{"CPU": float(CORES_PER_GPU * gpus), "GPU": float(gpus), "memory": 1e15}]
     sizes = balanced(stages, nodes)
@@ -219,9 +219,9 @@ def _stages() -> list[BalancedStage]:
     ]
 
 
-def _studio(stages: Sequence[BalancedStage], sizes: dict[str, int], journal: Journal) -> Studio:
+def _studio(stages: Sequence[BalancedStage], sizes: dict[str, int], journal: Journal) -> SynthesisConfig:
     edit, screen, animate = ((one, replace(pool_of(one.pool), first_workers=sizes[one.name])) for one in stages)
-    return Studio(
+    return SynthesisConfig(
         head=NoHead(),
         editor=SleepingEditor(edit[0].seconds, journal),
         screen=SleepingScreen(screen[0].seconds, journal),
@@ -245,7 +245,7 @@ def _busy(spans: Sequence[Span], workers: int) -> float:
     return sum(span.seconds for span in spans) / (workers * window)
 
 
-def _trainings(gpus: int, scale: float, workspace: Workspace, journal: Journal) -> Trained:
+def _trainings(gpus: int, scale: float, workspace: Workspace, journal: Journal) -> TrainingPace:
     """Some steps of both, each stage on Ray Train."""
     plan = {stage.name: stage for stage in planned_stages(recipe_named("paper"))}
     workers = min(plan["train"].workers, gpus)
@@ -260,7 +260,7 @@ def _trainings(gpus: int, scale: float, workspace: Workspace, journal: Journal) 
     first, second = (_steady(journal.spans(name)) for name in ("train", "finetune"))
     made = [span for span in journal.spans("morph") if second[0].begin <= span.end <= second[-1].end]
     every, window = _interval(second), second[-1].end - second[0].begin
-    return Trained(
+    return TrainingPace(
         gpus, workers, actors, _interval(first), step_s / _interval(first), every, finetune_s / every,
         len(made) / window, sum(span.seconds for span in made) / (actors * window),
     )  # fmt: skip
@@ -291,7 +291,7 @@ def _show(line: str) -> None:
     print(line, flush=True)
 
 
-def _report(synthesised: Sequence[Synthesised], trained: Sequence[Trained], scale: float) -> None:
+def _report(synthesised: Sequence[Synthesised], trained: Sequence[TrainingPace], scale: float) -> None:
     """Both tables, at the paper's times."""
     print("\n| GPUs | workers | edits | edits/h | clips/h | wall / bound | from the first edit / bound | "
           "--plan / from the first edit | slowest stage busy | first edit, s | first step, min | idle GPU-s then | "

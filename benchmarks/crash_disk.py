@@ -64,7 +64,7 @@ def _apply(names: dict[str, File | Folder], change: dict[str, File | Folder | No
 
 
 @dataclass
-class Operation:
+class DiskOperation:
     """What was done: a verb, a path below the disk's root, and what belongs to it."""
 
     verb: str
@@ -80,7 +80,7 @@ class RecordingOs:
     listdir = staticmethod(os.listdir)
 
     def __init__(self, root: Path) -> None:
-        self.root, self.log = root, list[Operation]()
+        self.root, self.log = root, list[DiskOperation]()
         self._open: dict[int, str] = {}
 
     def open(self, path: Path, flags: int, mode: int = 0o777) -> int:
@@ -92,11 +92,11 @@ class RecordingOs:
 
     def write(self, stream: int, content: memoryview) -> int:
         count = os.write(stream, content)
-        self.log.append(Operation("write", self._open[stream], bytes(content[:count])))
+        self.log.append(DiskOperation("write", self._open[stream], bytes(content[:count])))
         return count
 
     def fsync(self, stream: int) -> None:
-        self.log.append(Operation("sync", self._open[stream]))
+        self.log.append(DiskOperation("sync", self._open[stream]))
 
     def close(self, stream: int) -> None:
         os.close(stream)
@@ -124,7 +124,7 @@ class RecordingOs:
         return os.path.relpath(path, self.root)
 
     def _note(self, verb: str, path: Path, other: Any = None) -> None:
-        self.log.append(Operation(verb, self._below(path), other))
+        self.log.append(DiskOperation(verb, self._below(path), other))
 
 
 class UnsyncedOs(RecordingOs):
@@ -149,7 +149,7 @@ class Disk:
     def __init__(self) -> None:
         self.root = Folder()
 
-    def do(self, operation: Operation) -> None:
+    def do(self, operation: DiskOperation) -> None:
         verb, other = operation.verb, operation.other
         folder, name = self._place(operation.path)
         if verb == "create":

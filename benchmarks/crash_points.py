@@ -99,7 +99,7 @@ def chain(workspace: Workspace, number: int, said: Said, tick: Callable[[], None
 
 
 @dataclass
-class Verdict:
+class CrashOutcome:
     """What many crash points came to."""
 
     points: int = 0
@@ -117,7 +117,7 @@ class Verdict:
         self.first = self.first or f"{kind}: {what}"
 
 
-def look_at(workspace: Workspace, said: Said, verdict: Verdict, where: str) -> None:
+def look_at(workspace: Workspace, said: Said, verdict: CrashOutcome, where: str) -> None:
     """Judge one state that is left."""
     verdict.points += 1
     for name in FILES:
@@ -137,7 +137,7 @@ def look_at(workspace: Workspace, said: Said, verdict: Verdict, where: str) -> N
             verdict.note("lost", f"stage {stage}, {where}")
 
 
-def go_on(workspace: Workspace, number: int, verdict: Verdict, where: str) -> None:
+def go_on(workspace: Workspace, number: int, verdict: CrashOutcome, where: str) -> None:
     """Repeat the last round and compare with a run that nobody disturbed."""
     said = Said()
     try:
@@ -150,9 +150,9 @@ def go_on(workspace: Workspace, number: int, verdict: Verdict, where: str) -> No
         verdict.note("torn", f"the chain ended otherwise in {wrong}, {where}")
 
 
-def on_a_disk(points: int, seed: int = 0) -> Verdict:
+def on_a_disk(points: int, seed: int = 0) -> CrashOutcome:
     """Crash points of a local workspace, half of them kills and half of them failures of the power."""
-    verdict, rng = Verdict(), random.Random(seed)
+    verdict, rng = CrashOutcome(), random.Random(seed)
     memory = Path("/dev/shm")  # nothing needs to be on a disk here, and memory is quicker
     with tempfile.TemporaryDirectory(prefix="perse-crash-", dir=memory if memory.is_dir() else None) as folder:
         here = Path(folder)
@@ -175,7 +175,7 @@ def on_a_disk(points: int, seed: int = 0) -> Verdict:
     return verdict
 
 
-def _judged(location: str, known: Said, verdict: Verdict, where: str, store: ObjectStore | None = None) -> None:
+def _judged(location: str, known: Said, verdict: CrashOutcome, where: str, store: ObjectStore | None = None) -> None:
     try:
         workspace = Workspace.open(location) if store is None else stored(store)
         look_at(workspace, known, verdict, where)
@@ -219,9 +219,9 @@ def _instead_of_os(other: RecordingOs) -> Iterator[None]:
         durable_files.os = before
 
 
-def on_an_object_store(points: int, seed: int = 0) -> Verdict:
+def on_an_object_store(points: int, seed: int = 0) -> CrashOutcome:
     """Crash points of a workspace on an object store: after every change of it."""
-    verdict, rng = Verdict(), random.Random(seed)
+    verdict, rng = CrashOutcome(), random.Random(seed)
     store, said = ObjectStore(), Said()
     moments: list[tuple[int, Said]] = []
     with _instead_of_os(UnsyncedOs()):

@@ -37,7 +37,7 @@ GUIDED = ("/perse/", "/perse_ray/", "/zipfile", "/csv.py", "/json/", "/pickletoo
 
 
 @dataclass
-class Found:
+class FuzzOutcome:
     """What one parser's run came to."""
 
     target: str
@@ -53,14 +53,14 @@ class Found:
 
 def fuzz(
     name: str, target: Target, seconds: float, seed: int, *, most: int = sys.maxsize, note: Path | None = None
-) -> Found:
+) -> FuzzOutcome:
     """Feed a parser for so long, or with so many inputs.
 
     Args:
         note: file that always holds the input under way; what is left in it took the process down.
     """
     warnings.simplefilter("ignore")
-    generator, found = random.Random(seed), Found(name)
+    generator, found = random.Random(seed), FuzzOutcome(name)
     corpus, reached = target.seeds(), Reached()
     begun, before_mib = time.monotonic(), peak_mib()
     while found.inputs < most and time.monotonic() - begun < seconds:
@@ -159,7 +159,7 @@ def _kind(error: BaseException) -> str:
     return f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}: {str(error)[:80]!a}"
 
 
-def in_a_process(name: str, seconds: float, seed: int, out: Path) -> Found:
+def in_a_process(name: str, seconds: float, seed: int, out: Path) -> FuzzOutcome:
     """`fuzz` where a crash of the interpreter is survived."""
     context = multiprocessing.get_context("spawn")
     out.mkdir(parents=True, exist_ok=True)
@@ -169,10 +169,10 @@ def in_a_process(name: str, seconds: float, seed: int, out: Path) -> Found:
     worker.start()
     theirs.close()
     try:
-        found: Found = ours.recv()
+        found: FuzzOutcome = ours.recv()
     except EOFError:
         worker.join()
-        found = Found(name, crashes={f"the process ended with code {worker.exitcode}": note.read_bytes()})
+        found = FuzzOutcome(name, crashes={f"the process ended with code {worker.exitcode}": note.read_bytes()})
     worker.join()
     note.unlink(missing_ok=True)
     return found
@@ -182,7 +182,7 @@ def _work(name: str, seconds: float, seed: int, note: Path, answer: Any) -> None
     answer.send(fuzz(name, TARGETS[name], seconds, seed, note=note))
 
 
-def runs(names: list[str], minutes: float, seed: int, out: Path) -> Iterator[Found]:
+def runs(names: list[str], minutes: float, seed: int, out: Path) -> Iterator[FuzzOutcome]:
     """Every parser for its share of the time, one after another."""
     for name in names:
         yield in_a_process(name, 60 * minutes / len(names), seed, out)

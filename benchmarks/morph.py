@@ -52,7 +52,7 @@ TABLE = "teachers"
 
 
 @dataclass(frozen=True)
-class Subject:
+class MorphSubject:
     """One end of several pairs.
 
     Attributes:
@@ -64,7 +64,7 @@ class Subject:
     frames: np.ndarray
 
 
-def painted(workspace: Workspace, count: int, size_px: int = 32) -> list[Subject]:
+def painted(workspace: Workspace, count: int, size_px: int = 32) -> list[MorphSubject]:
     """Coloured discs of different sizes."""
     rows, columns = np.mgrid[:size_px, :size_px] + 0.5
     rng, made = np.random.default_rng(0), []
@@ -75,11 +75,11 @@ def painted(workspace: Workspace, count: int, size_px: int = 32) -> list[Subject
         alpha = np.where(shape, 255, 0).astype(np.uint8)
         origin = FrameOrigin(workspace, f"subject-{number}", 0)
         end = MorphEnd(image, alpha, shape, np.zeros((0, 2), np.float32), Category.HAT, origin)
-        made.append(Subject(end, np.repeat(image[None], 16, 0)))
+        made.append(MorphSubject(end, np.repeat(image[None], 16, 0)))
     return made
 
 
-def filmed(place: str, adapters: Workspace, count: int) -> list[Subject]:
+def filmed(place: str, adapters: Workspace, count: int) -> list[MorphSubject]:
     """The first hats of a finished workspace."""
     from perse.data import archive
     from perse.head.embedded import embedded_head
@@ -91,11 +91,11 @@ def filmed(place: str, adapters: Workspace, count: int) -> list[Subject]:
             clip = archive.load_clip(workspace, found["clip"])
             origin = FrameOrigin(adapters, found["clip"], int(clip.frame_numbers[0]))
             one = archive.open_clip(workspace, found["clip"]).clip(0)
-            made.append(Subject(morph_end(one, Category.HAT, head, origin), clip.images[:]))
+            made.append(MorphSubject(morph_end(one, Category.HAT, head, origin), clip.images[:]))
     return made
 
 
-def trained(lora: SubjectLoraConfig, subjects: Sequence[Subject]) -> Row:
+def trained(lora: SubjectLoraConfig, subjects: Sequence[MorphSubject]) -> Row:
     """Every subject's adapter, in its end's workspace."""
     trainer, start, steps = lora.build(), time.perf_counter(), 0
     for subject in subjects:
@@ -108,7 +108,7 @@ def trained(lora: SubjectLoraConfig, subjects: Sequence[Subject]) -> Row:
     return Row("adapters", "LoRA a subject", {"training": 1e3 * each}, {"steps": steps / len(subjects)})
 
 
-def measured(name: str, morpher: Morpher, subjects: Sequence[Subject]) -> Row:
+def measured(name: str, morpher: Morpher, subjects: Sequence[MorphSubject]) -> Row:
     """A teacher on all pairs."""
     calls = rows = 0
     seconds, sums, deviations = [], [], []
@@ -204,7 +204,7 @@ def main() -> None:
     report(rows, arguments.json)
 
 
-def known(config: DiffMorpherConfig, subjects: Sequence[Subject]) -> DiffMorpher:
+def known(config: DiffMorpherConfig, subjects: Sequence[MorphSubject]) -> DiffMorpher:
     """A morpher that has met every end."""
     morpher = config.build()
     for first, second in pairwise(subjects):

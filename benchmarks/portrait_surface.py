@@ -14,7 +14,7 @@ from perse.attributes import Part
 from perse.data import PortraitClip, TrackedPortrait
 from perse.synthesis.procedural.animator import ProceduralAnimator
 from perse.synthesis.procedural.animator.own_pose import take_own_pose
-from perse.synthesis.procedural.animator.projection import prepare_picture, project_texels
+from perse.synthesis.procedural.animator.projection import prepare_photograph, project_texels
 
 _MOUTH_OF_A_HOLE = 0.01
 """Holes that open to the outside by less than this share of the frame's side count as closed."""
@@ -74,7 +74,7 @@ def hair_measures(animator: ProceduralAnimator, portrait: TrackedPortrait) -> tu
     lifted = animator.lift(portrait)
     surface = lifted.surface
     pose = take_own_pose(surface, lifted.head, lifted.camera, lifted.displacement)
-    texels = project_texels(surface, pose, prepare_picture(portrait.image, portrait.masks))
+    texels = project_texels(surface, pose, prepare_photograph(portrait.image, portrait.masks))
     height, width = surface.atlas_size
     hair = (lifted.labels[:height, :width] == Part.HAIR) & (surface.atlas.face >= 0)
     gray = lifted.texture[:height, :width, :3].astype(np.float32).mean(-1)

@@ -22,7 +22,7 @@ from perse.data import AttributePrompt
 from perse.data.workspace import Workspace
 from perse.recipes import recipe_named
 from perse_ray.build.balance import balanced
-from perse_ray.build.components import studio_of
+from perse_ray.build.components import synthesis_config_of
 from perse_ray.build.plan import synthesis_balance
 from perse_ray.build.values import synthesis_to_json
 from perse_ray.rows.attempts import AttemptLedger
@@ -35,7 +35,7 @@ NODE = {"GPU": 8.0, "CPU": 96.0, "memory": 1100.0 * 2**30}
 
 
 @dataclass(frozen=True)
-class Driver:
+class DriverCost:
     """What the driver and the store cost, measured.
 
     Attributes:
@@ -51,13 +51,13 @@ class Driver:
     listing_s: float
 
 
-def measured(rows: int = 2000) -> Driver:
+def measured(rows: int = 2000) -> DriverCost:
     """On this machine."""
-    studio = studio_of(recipe_named("tiny"))
+    config = synthesis_config_of(recipe_named("tiny"))
     prompts = [_prompt(number) for number in range(rows)]
-    studio.row("someone", prompts[0])  # digests of code are read once
+    config.row("someone", prompts[0])  # digests of code are read once
     begin = time.perf_counter()
-    made = [studio.row("someone", prompt) for prompt in prompts]
+    made = [config.row("someone", prompt) for prompt in prompts]
     row_s = (time.perf_counter() - begin) / rows
     tracemalloc.start()
     subjects = tuple(FilmedEdit(p, str(r["edit"]), str(r["clip"])) for p, r in zip(prompts, made, strict=True))
@@ -78,7 +78,7 @@ def measured(rows: int = 2000) -> Driver:
         begin = time.perf_counter()
         workspace.names("clips", ".parquet")
         listing_s = (time.perf_counter() - begin) / rows
-    return Driver(row_s, attempt_s, row_bytes, listing_s)
+    return DriverCost(row_s, attempt_s, row_bytes, listing_s)
 
 
 def _prompt(number: int) -> AttributePrompt:

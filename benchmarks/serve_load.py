@@ -97,10 +97,10 @@ def running(workspace: str, replicas: int, cpus: float) -> Iterator[Service]:
             serve.shutdown()
 
 
-class Stopwatch:
+class LoadStopwatch:
     """Wall time and processor time: of this process, and of the whole machine."""
 
-    def __enter__(self) -> Stopwatch:
+    def __enter__(self) -> LoadStopwatch:
         self._wall, self._own, self._all = time.perf_counter(), time.process_time(), _busy_s()
         return self
 
@@ -135,7 +135,7 @@ def single(service: Service, size_px: int, count: int) -> dict[str, Any]:
                 await one_by_one(lambda: client.ask(service.avatar, next(bodies)), 10)
                 return await one_by_one(lambda: client.ask(service.avatar, next(bodies)), count)
 
-        with Stopwatch() as watch:
+        with LoadStopwatch() as watch:
             asked = asyncio.run(scene())
         p50, p99 = percentile_ms(asked, 50), percentile_ms(asked, 99)
         print(f"single frame  {image:4} {size_px}²  p50 {p50:.1f} ms  p99 {p99:.1f} ms  ({statuses(asked)}; {watch})")
@@ -151,7 +151,7 @@ def stream(service: Service, size_px: int, seconds: float) -> dict[str, Any]:
             line.change(**next(bodies))
             line.picture()
         pictures = 0
-        with Stopwatch() as watch:
+        with LoadStopwatch() as watch:
             end = time.perf_counter() + seconds
             line.change(**next(bodies))
             while time.perf_counter() < end:
@@ -177,7 +177,7 @@ def crowd(service: Service, size_px: int, seconds: float) -> dict[str, Any]:
     print(f"capacity      jpeg {size_px}²  {capacity:.1f} frames/s with {CAPACITY_CLIENTS} clients")
     found: dict[str, Any] = {"capacity": capacity}
     for factor in (1, 10):
-        with Stopwatch() as watch:
+        with LoadStopwatch() as watch:
             asked = asyncio.run(scene(lambda ask, factor=factor: at_rate(ask, factor * capacity, seconds)))
         accepted = [one for one in asked if one.status == 200]
         refused = [one for one in asked if one.status in (429, 503)]
@@ -223,7 +223,7 @@ def kills(service: Service, count: int, renders: int) -> dict[str, Any]:
 
     threads = [threading.Thread(target=ask) for _ in range(KILL_CLIENTS)]
     killed = 0
-    with Stopwatch() as watch:
+    with LoadStopwatch() as watch:
         for thread in threads:
             thread.start()
         handle = serve.get_deployment_handle(RENDERER, "perse")

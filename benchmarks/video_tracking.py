@@ -42,7 +42,7 @@ ACTIONS = (
 Floats = NDArray[np.float64]
 
 
-class Stopwatch:
+class StepStopwatch:
     """Wall-clock and processor seconds of each step that the tracker names."""
 
     def __init__(self) -> None:
@@ -98,12 +98,12 @@ def _agreement(found: Floats, true: Floats) -> str:
     return f"correlation {np.corrcoef(found, true)[0, 1]:.3f}, slope {np.polyfit(true, found, 1)[0]:.2f}"
 
 
-def measure(folder: Path, frames: range) -> tuple[TrackedVideo, Stopwatch, list[str]]:
+def measure(folder: Path, frames: range) -> tuple[TrackedVideo, StepStopwatch, list[str]]:
     """Film, track, compare."""
     model = embedded_head()
     path = folder / "film.mp4"
     performed = film(model, path, frames)
-    watch = Stopwatch()
+    watch = StepStopwatch()
     tracked = VideoTracker(VideoTrackerConfig(), model).track(open_video(path), started=watch.started)
     watch.started("end", 0)
     return tracked, watch, compared(tracked.head, performed, model)

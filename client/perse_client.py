@@ -93,7 +93,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class EditSpace:
-    """What an avatar can be made to look like.
+    """Space of looks of an avatar.
 
     Attributes:
         categories: the subjects of each.
@@ -108,7 +108,7 @@ class EditSpace:
 
 @dataclass(frozen=True)
 class AvatarDescription:
-    """What can be asked of an avatar."""
+    """Description of an avatar: what can be asked of it."""
 
     id: str
     identity: str

@@ -1,4 +1,4 @@
-"""The vocabulary of the edit space: the paper's nine categories and the parts of a picture they touch."""
+"""Categories of edits and parts of pictures: the paper's nine categories, and the pixel classes that they touch."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lines that native code of libraries writes to standard error, that mean nothing to anybody, and that no setting of
-theirs turns off (tried: TF_CPP_MIN_LOG_LEVEL, GLOG_minloglevel, ABSL_MIN_LOG_LEVEL, mediapipe 0.10.14).
+"""Filter for standard error: lines of native libraries that mean nothing to anybody are dropped.
 
-Only lines that are known by their words are dropped; everything else comes through as it is written.
+No setting of these libraries turns them off (tried: TF_CPP_MIN_LOG_LEVEL, GLOG_minloglevel, ABSL_MIN_LOG_LEVEL, with
+mediapipe 0.10.14). Only lines that are known by their words go; everything else comes through as it is written.
 """
 
 from __future__ import annotations

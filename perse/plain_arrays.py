@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from jaxtyping import Shaped
 from numpy.typing import NDArray
 
 DTYPE = re.compile(r"[<>|=]?(?:[iu][1248]|f[248]|b1)")
@@ -39,7 +40,7 @@ class PlainArrayError(ValueError):
 
 def read_npz(
     data: bytes, *, max_bytes: int, max_members: int, wanted: Callable[[str], bool] = lambda name: True
-) -> Iterator[tuple[str, NDArray[np.generic]]]:
+) -> Iterator[tuple[str, Shaped[NDArray[np.generic], "..."]]]:
     """The arrays of an npz file by name, in the file's order.
 
     Args:
@@ -79,7 +80,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     return content
 
 
-def parse_npy(data: bytes) -> NDArray[np.generic]:
+def parse_npy(data: bytes) -> Shaped[NDArray[np.generic], "..."]:
     """The array of an npy file, version 1.0; a read-only view of `data`.
 
     Raises:
@@ -97,7 +98,9 @@ def parse_npy(data: bytes) -> NDArray[np.generic]:
     return array_of(kind.decode("latin-1"), sizes, data[stream.tell() :], column_major=column_major == b"True")
 
 
-def array_of(kind: str, shape: tuple[int, ...], data: bytes, *, column_major: bool = False) -> NDArray[np.generic]:
+def array_of(
+    kind: str, shape: tuple[int, ...], data: bytes, *, column_major: bool = False
+) -> Shaped[NDArray[np.generic], "..."]:
     """An array from its type's name, its sizes and its bytes, which must fit exactly; a read-only view.
 
     Raises:

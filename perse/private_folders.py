@@ -1,4 +1,4 @@
-"""Folders that belong to whoever runs this, wherever there is room for one: caches, and what is temporary.
+"""Private folders of whoever runs this, wherever there is room for one: caches, and what is temporary.
 
 Without a home folder, or with one that cannot be written (containers, batch systems, services), caches lie in the
 temporary folder; then they last as long as that does.

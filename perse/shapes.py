@@ -24,5 +24,11 @@ SoftMask = Float32[NDArray[np.float32], "h w"]
 """In [0, 1]."""
 HardMask = Bool[NDArray[np.bool_], "h w"]
 """Where it holds."""
+Field = Float32[NDArray[np.float32], "h w"]
+"""A number at each pixel."""
+Vectors = Float32[NDArray[np.float32], "h w 2"]
+"""A vector at each pixel: x, y."""
+Colors = Float32[NDArray[np.float32], "h w 3"]
+"""A colour at each pixel that is computed with: RGB in 0…255, or CIELAB."""
 FaceLandmarks = Float32[NDArray[np.float32], "478 c"]
 """Mediapipe's, in its order: x and y in pixels of a picture, where c is 3 also z in the same scale."""

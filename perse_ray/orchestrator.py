@@ -1,16 +1,14 @@
-"""What `perse.build` and `perse.load("models:/…")` ask of this package: an `Orchestrator` of `perse.library`."""
+"""Orchestrator of `perse.library`: what `perse.build` and `perse.load("models:/…")` ask of this package."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from perse.data.workspace import Workspace
 from perse.errors import InputError
 from perse.recipes import Recipe
+from perse.shapes import Picture
 from perse.synthesis.production.model_store import require
 from perse.synthesis.prompts import read_prompts_csv
 from perse_ray.build.build import build as run_build
@@ -19,7 +17,7 @@ from perse_ray.serving.library.sources import RegistryPlace, find_places
 
 
 def build(
-    photograph: NDArray[np.uint8],
+    photograph: Picture,
     workspace: str,
     *,
     recipe: Recipe,

@@ -126,6 +126,7 @@ def painted_head(model: HeadModel, look: Look) -> tuple[np.ndarray, np.ndarray]:
     parts[y < -0.13] = Part.NECK
     mouth = ((x / 0.026) ** 2 + ((y + 0.066) / 0.012) ** 2 < 1) & (z > 0.07)
     colors[mouth], parts[mouth] = look.lips, Part.MOUTH
+    # Metres: places on the head, no tolerance.
     brow = (np.abs(y - 0.022) < 0.005) & (np.abs(np.abs(x) - 0.03) < 0.02) & (z > 0.05)
     colors[brow], parts[brow] = (0.25, 0.16, 0.1), Part.BROWS
     regions = model.regions.numpy()

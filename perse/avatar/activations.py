@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.avatar.activation_kernels import SHARPNESS, softplus, softplus_gradient
 from perse.render.threads import limited_threads, thread_count
 
 
-def softplus_100(x: Tensor) -> Tensor:
+def softplus_100(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """ln(1 + e^{βx}) / β, β = 100.
 
     On the CPU in float32 the result takes the place of x, which must not be used again: the layers of an MLP, whose

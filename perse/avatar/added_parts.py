@@ -36,7 +36,7 @@ LEAST_OWN_SHARE = 0.02
 
 @dataclass(frozen=True)
 class AttributeStart:
-    """Where a new attribute begins: e points that only it needs, and what it changes.
+    """Start of a new attribute: e points that only it needs, and what it changes.
 
     Attributes:
         prior: of the new points.
@@ -69,7 +69,9 @@ class AddedPart(nn.Module):
     offset: Float[Tensor, " d"]
     members: Int[Tensor, " m"]
 
-    def __init__(self, category: int, offset: Tensor, members: Tensor, change: Tensor) -> None:
+    def __init__(
+        self, category: int, offset: Float[Tensor, " d"], members: Int[Tensor, " m"], change: Float[Tensor, "m 14"]
+    ) -> None:
         super().__init__()
         self.register_buffer("category", torch.tensor(category))
         self.register_buffer("gate", torch.zeros_like(offset))
@@ -144,7 +146,9 @@ def without(
     return torch.where((rest < NOTHING * whole)[..., None], reference, left)
 
 
-def joined(changes: Sequence[tuple[Int[Tensor, " _"], Float[Tensor, "_ 14"]]]) -> tuple[Tensor, Tensor]:
+def joined(
+    changes: Sequence[tuple[Int[Tensor, " _"], Float[Tensor, "_ 14"]]],
+) -> tuple[Int[Tensor, " u"], Float[Tensor, "u 14"]]:
     """Changes [m, 14] at points [m] of one category, added up at the union of the points."""
     if len(changes) == 1:
         return changes[0]

@@ -36,7 +36,7 @@ its middle, where hair may lie far out on the shoulders and still does not stand
 
 @dataclass(frozen=True)
 class Around:
-    """Places around a head.
+    """Cylindrical coordinates of places around a head.
 
     Attributes:
         azimuth: [n] radians, 0 in front, positive towards +x (the person's left), ±π behind.

@@ -31,7 +31,7 @@ from perse.render import Rasterizer, Rendering
 
 @dataclass(frozen=True, kw_only=True)
 class AvatarConfig:
-    """Which decoder, and how large a latent space."""
+    """Configuration of an avatar: its decoder, and the size of its latent space."""
 
     latents: LatentConfig = field(default_factory=LatentConfig)
     """MLP_z and the reference latents."""
@@ -56,7 +56,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class AvatarCard:
-    """What somebody who is handed an avatar needs to know to use it.
+    """Description of an avatar: what somebody who is handed one needs to know to use it.
 
     Attributes:
         key: identity key of the portrait.
@@ -75,7 +75,7 @@ class AvatarCard:
 
 
 class Avatar(nn.Module):
-    """A person who can be edited and animated.
+    """Avatar of one person: a latent space, a decoder and a skeleton.
 
     Attributes:
         config: sizes.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 MEAN = slice(0, 3)
@@ -54,23 +54,23 @@ class CanonicalGaussians:
         return self.attributes.shape[-2]
 
     @property
-    def means(self) -> Tensor:
+    def means(self) -> Float[Tensor, "*s n 3"]:
         return self.attributes[..., MEAN]
 
     @property
-    def quats(self) -> Tensor:
+    def quats(self) -> Float[Tensor, "*s n 4"]:
         return self.attributes[..., QUAT]
 
     @property
-    def log_scales(self) -> Tensor:
+    def log_scales(self) -> Float[Tensor, "*s n 3"]:
         return self.attributes[..., LOG_SCALE]
 
     @property
-    def opacity_logits(self) -> Tensor:
+    def opacity_logits(self) -> Float[Tensor, "*s n"]:
         return self.attributes[..., OPACITY]
 
     @property
-    def color_logits(self) -> Tensor:
+    def color_logits(self) -> Float[Tensor, "*s n 3"]:
         return self.attributes[..., COLOR]
 
     def subject(self, index: int) -> CanonicalGaussians:
@@ -108,7 +108,7 @@ class CanonicalGaussians:
 _RANKS = {"attributes": 2, "blend_basis": 3, "skinning": 2, "pose_condition": 2, "blend_features": 2}
 
 
-def per_frame(values: Tensor, rank: int, of_frame: Tensor) -> Tensor:
+def per_frame(values: Float[Tensor, "..."], rank: int, of_frame: Int[Tensor, " f"]) -> Float[Tensor, "..."]:
     """A field of `CanonicalGaussians` for each frame: indexed by subject if it has subjects, else as it is.
 
     Args:
@@ -122,6 +122,12 @@ def per_frame(values: Tensor, rank: int, of_frame: Tensor) -> Tensor:
     return values[of_frame]
 
 
-def pack_attributes(means: Tensor, quats: Tensor, log_scales: Tensor, opacity_logits: Tensor, colors: Tensor) -> Tensor:
+def pack_attributes(
+    means: Float[Tensor, "*s n 3"],
+    quats: Float[Tensor, "*s n 4"],
+    log_scales: Float[Tensor, "*s n 3"],
+    opacity_logits: Float[Tensor, "*s n"],
+    colors: Float[Tensor, "*s n 3"],
+) -> Float[Tensor, "*s n 14"]:
     """Join attributes [..., n, 3 | 4 | 3 | – | 3] into [..., n, 14]."""
     return torch.cat([means, quats, log_scales, opacity_logits[..., None], colors], -1)

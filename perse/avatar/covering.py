@@ -1,4 +1,4 @@
-"""What covers a head (hair, a hat, a veil), continued to where no camera ever was: the back.
+"""Cover of a head (hair, a hat, a veil), continued to the back, where no camera ever was.
 
 The clips show a head from the front and turned by some forty degrees. What is seen at its two sides is carried on
 around the back: at the same height above the skull, as far down as it hangs on both sides, in colours of the same

@@ -79,7 +79,7 @@ class LearnedDeformation:
 
 
 class Decoder(nn.Module, ABC):
-    """From latent codes to Gaussians. `PartBases` and `Networks` are decoders.
+    """Function from latent codes to Gaussians. `PartBases` and `Networks` are decoders.
 
     Attributes:
         blend_basis: buffer [n, 3, m], metres, E and P of the head model at every point.
@@ -100,11 +100,11 @@ class Decoder(nn.Module, ABC):
         """Codes [s, k, d] and z_ref [k, d] to canonical Gaussians [s, n] (Eq. 18–20, 23)."""
 
     @abstractmethod
-    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
         """Canonical Gaussians [s, n] in f frames, frame i showing subject of_frame[i]: Gaussians [f, n] (Eq. 21–29)."""
 
     def draw(
-        self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor, camera: Camera,
+        self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"], camera: Camera,
         rasterizer: Rasterizer,
     ) -> Rendering:  # fmt: skip
         """Pictures of f frames on white (Eq. 3). A decoder that is not made of Gaussians draws by itself."""
@@ -157,7 +157,7 @@ class Decoder(nn.Module, ABC):
         """The part of all pictures that a step draws; None is all of them, which every step of a rasterizer can."""
         return None
 
-    def own_loss(self, canonical: CanonicalGaussians) -> Tensor | None:
+    def own_loss(self, canonical: CanonicalGaussians) -> Float[Tensor, ""] | None:
         """A term of the decoder's own that is added to every step's loss."""
         return None
 
@@ -187,13 +187,13 @@ class Decoder(nn.Module, ABC):
     ) -> None:
         """Fine-tuning begins: the subjects with codes [s, k, d] and categories [s] (-1: the reference) are to stay."""
 
-    def between_pivots(self, category: int, reference: Tensor) -> AbstractContextManager[None]:
+    def between_pivots(self, category: int, reference: Float[Tensor, "k d"]) -> AbstractContextManager[None]:
         """Around an update that is to change a category between its subjects only."""
         return nullcontext()
 
 
 class DecoderConfig(Protocol):
-    """Sizes of a decoder: a frozen dataclass of numbers, so that it can be written down as JSON."""
+    """Configuration of a decoder: a frozen dataclass of numbers, so that it can be written down as JSON."""
 
     kind: ClassVar[str]
     """Its name in an avatar's description."""

@@ -65,8 +65,12 @@ def skin(
 
 
 def deform(
-    means: Tensor, quats: Tensor, blend_basis: Tensor, skinning: Tensor, motion: FrameMotion
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    means: Float[Tensor, "*a n 3"],
+    quats: Float[Tensor, "*b n 4"],
+    blend_basis: Float[Tensor, "*c n 3 m"],
+    skinning: Float[Tensor, "*d n j"],
+    motion: FrameMotion,
+) -> tuple[Float[Tensor, "f n 3"], Float[Tensor, "f n 4"], Float[Tensor, "f n 3"], Float[Tensor, "f n 4"]]:
     """Eq. 21, 22 and 29: canonical means and quaternions to posed ones.
 
     Args:

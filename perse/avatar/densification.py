@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.avatar.decoder import PointPlan
@@ -25,7 +26,7 @@ from perse.avatar.decoder import PointPlan
 
 @dataclass(frozen=True, kw_only=True)
 class DensificationConfig:
-    """When and how points are added and removed. Times are shares of the training, 5 epochs of 112 each (P A.1.2)."""
+    """Schedule of growing and pruning. Times are shares of the training, 5 epochs of 112 each (P A.1.2)."""
 
     target: int = 130_000
     """Points to grow to."""
@@ -50,7 +51,7 @@ def plan_growth(n: int, wanted: int, rng: np.random.Generator) -> PointPlan:
     return PointPlan(torch.cat([torch.arange(n), children]), torch.arange(n + added) >= n)
 
 
-def plan_prune(opacities: Tensor, threshold: float, wanted: int, rng: np.random.Generator) -> PointPlan:
+def plan_prune(opacities: Float[Tensor, " n"], threshold: float, wanted: int, rng: np.random.Generator) -> PointPlan:
     """Drop points whose opacity [n] is below the threshold and refill with children of those that stay.
 
     If nothing would stay the most opaque tenth does: an avatar without points could not recover.

@@ -1,4 +1,4 @@
-"""Points that close the back (`perse.avatar.backs`) are for whoever looks from behind.
+"""Visibility of the points that close the back (`perse.avatar.backs`): they are for whoever looks from behind.
 
 Seen from the front they lie behind what a training made, which is not opaque everywhere: drawn there they cost 1.3 dB
 in unseen poses (sample portrait, laptop recipe). They have an outer side, so they are culled as back faces are.

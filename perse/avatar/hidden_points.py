@@ -1,4 +1,4 @@
-"""Points that a subject does not show, laid where it shows the same part of its own.
+"""Places of points that a subject does not show: where it shows the same part of its own.
 
 After the first stage of training the points of a top hat's crown are where the crown is for every subject, and only
 their opacity differs: half-way to a beanie the crown is a haze above the beanie. What a subject hides can be anywhere,
@@ -55,7 +55,7 @@ MATCHED, CARRIED_BY = 500, 8
 
 @dataclass(frozen=True)
 class ShownPoints:
-    """What the subjects of a category show of m points.
+    """Visibility of m points in the subjects of a category.
 
     Attributes:
         attributes: [s, m, 14] of the subjects, logits of opacity and colour.
@@ -67,7 +67,7 @@ class ShownPoints:
 
 
 @torch.no_grad()
-def waiting_changes(look: ShownPoints, *, seed: int = 0) -> Tensor:
+def waiting_changes(look: ShownPoints, *, seed: int = 0) -> Float[Tensor, "s m 14"]:
     """What to add to the attributes [s, m, 14]: place, colour and least opacity of points that a subject hides.
 
     Points that the reference shows, or that nobody does, stay.

@@ -62,7 +62,7 @@ class HullPart:
 
 @dataclass(frozen=True, kw_only=True)
 class HullConfig:
-    """How finely to carve."""
+    """Resolution and limits of the carving."""
 
     voxel_m: float = 0.005
     """Edge of a voxel."""

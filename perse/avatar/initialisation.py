@@ -1,4 +1,4 @@
-"""Where an avatar starts: points on the head, in the photo hulls around it and on the body, coloured from the clips.
+"""Starting points of an avatar: on the head, in the photo hulls around it and on the body, coloured from the clips.
 
 Every subject's difference from the reference is guessed as well. Together with the region prior this lets training
 begin with every edit roughly in place instead of having to discover it.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -52,7 +52,7 @@ zero: the camera of a finished avatar may be turned."""
 
 @dataclass(frozen=True, kw_only=True)
 class StartConfig:
-    """How many points start where."""
+    """Numbers and places of starting points."""
 
     head_points: int = 5500
     """On the head model's surface, denser around eyes, mouth and brows."""
@@ -193,8 +193,12 @@ def _presence(layers: Tensor, seen: Observation, axis: HeadAxis, positions: NDAr
 
 
 def changed_regions(
-    positions: Tensor, seen: Observation, present: NDArray[np.bool_], categories: Sequence[int], config: StartConfig
-) -> Tensor:
+    positions: Float[Tensor, "n 3"],
+    seen: Observation,
+    present: Bool[NDArray[np.bool_], "s n"],
+    categories: Sequence[int],
+    config: StartConfig,
+) -> Bool[Tensor, "n k"]:
     """The region prior [n, k]: where the clips of a category differ from the reference, grown a little."""
     regions = np.zeros((len(positions), len(CATEGORIES)), np.bool_)
     for subject, category in enumerate(categories):
@@ -258,6 +262,6 @@ def _opacity_logits(present: NDArray[np.bool_], config: StartConfig) -> Tensor:
     return logit_of(torch.from_numpy(opacity.astype(np.float32)))
 
 
-def logit_of(value: Tensor) -> Tensor:
+def logit_of(value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Logits of opacities or colours in [0, 1], kept finite."""
     return torch.logit(value.float().clamp(0.02, 0.98))

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES, Category
@@ -50,7 +50,7 @@ class LatentConfig:
 
 @dataclass(frozen=True)
 class SubjectFeatures:
-    """What the encoder said about some subjects.
+    """Features of some subjects, as the encoder gave them.
 
     Attributes:
         image: [s, 512], f_I of the edited picture.
@@ -74,12 +74,12 @@ class SubjectFeatures:
     def __len__(self) -> int:
         return self.image.shape[0]
 
-    def __getitem__(self, index: Tensor | slice) -> SubjectFeatures:
+    def __getitem__(self, index: Shaped[Tensor, " _"] | slice) -> SubjectFeatures:
         return SubjectFeatures(self.image[index], self.text[index], self.categories[index])
 
 
 class LatentSpace(nn.Module):
-    """MLP_z, z_ref and z_zero.
+    """Latent space: MLP_z, z_ref and z_zero.
 
     MLP_z sees features as deviations from the mean of their category's training subjects (of all subjects, where a
     category has only one), in units of their root mean square. Raw CLIP features of two edits of one portrait agree

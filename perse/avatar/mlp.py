@@ -33,7 +33,7 @@ class ConditionedLinear(nn.Module):
             with torch.no_grad():
                 self.of_code.weight.mul_(CONDITION_GAIN)
 
-    def forward(self, points: Tensor, codes: Float[Tensor, "s z"] | None) -> Tensor:
+    def forward(self, points: Float[Tensor, "*p n x"], codes: Float[Tensor, "s z"] | None) -> Float[Tensor, "*q n out"]:
         """points [(s,) n, x] and codes [s, z] to [s, n, out]; without codes to the shape of the points."""
         through = self.of_point(points)
         if self.of_code is None or codes is None:
@@ -52,7 +52,7 @@ class ConditionedMLP(nn.Module):
         *,
         hidden: int,
         depth: int,
-        activation: Callable[[Tensor], Tensor],
+        activation: Callable[[Float[Tensor, "..."]], Float[Tensor, "..."]],
         skip_at: int | None = None,
         out_gain: float = 1.0,
         precision: Precision = "float32",
@@ -84,12 +84,19 @@ class ConditionedMLP(nn.Module):
             entered = self.first(points, codes)
         return self.tail(entered, points, codes)
 
-    def tail(self, entered: Tensor, points: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
+    def tail(
+        self,
+        entered: Float[Tensor, "*p n hidden"],
+        points: Float[Tensor, "*q n x"] | None = None,
+        codes: Float[Tensor, "s z"] | None = None,
+    ) -> Float[Tensor, "*p n out"]:
         """Everything after the first layer, for callers that compute the first layer's halves at different times."""
         with network_arithmetic(self.precision, entered.device):
             return self.out(self._features(entered, points, codes)).float()
 
-    def features(self, points: Tensor, codes: Tensor | None = None) -> Tensor:
+    def features(
+        self, points: Float[Tensor, "*p n x"], codes: Float[Tensor, "s z"] | None = None
+    ) -> Float[Tensor, "*q n hidden"]:
         """What enters the last layer, [s, n, hidden], for callers that need only some of its rows."""
         with network_arithmetic(self.precision, points.device):
             return self._features(self.first(points, codes), points, codes).float()
@@ -109,7 +116,7 @@ def encoding_width(octaves: int) -> int:
     return 3 + 6 * octaves
 
 
-def positional_encoding(points: Tensor, octaves: int) -> Tensor:
+def positional_encoding(points: Float[Tensor, "*s n 3"], octaves: int) -> Float[Tensor, "*s n w"]:
     """x, sin(2^l π/2 x), cos(2^l π/2 x) for l < octaves: [..., n, 3] to [..., n, 3 + 6 · octaves].
 
     Points should lie in about [-1, 1]; the lowest octave then covers half a period a unit and is one-to-one.

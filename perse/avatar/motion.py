@@ -1,4 +1,4 @@
-"""What a frame does to every point: blendshape coefficients, joint transforms and joint turns (P Eq. 21–22).
+"""Motion of a frame: blendshape coefficients, joint transforms and joint turns (P Eq. 21–22).
 
 Computed once for a whole motion, and then only indexed: a training step never touches the kinematic chain.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from perse.geometry import axis_angle_to_matrix, matrix_to_quaternion
@@ -32,7 +32,7 @@ class FrameMotion:
     def __len__(self) -> int:
         return self.coefficients.shape[0]
 
-    def __getitem__(self, index: Tensor | slice) -> FrameMotion:
+    def __getitem__(self, index: Shaped[Tensor, " _"] | slice) -> FrameMotion:
         """Several frames."""
         return FrameMotion(*(getattr(self, f.name)[index] for f in fields(self)))
 

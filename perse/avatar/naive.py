@@ -1,4 +1,4 @@
-"""The `networks` decoder written the long way: the condition at every point, E and P in full.
+"""Reference implementation of the `networks` decoder: the condition at every point, E and P in full.
 
 The specification of `perse.avatar.mlp` and `perse.avatar.networks`, for tests and benchmarks; nothing else calls it.
 """
@@ -14,7 +14,9 @@ from perse.avatar.mlp import ConditionedLinear, ConditionedMLP
 from perse.avatar.networks import HEAD_RADIUS_M, Networks
 
 
-def naive_linear(layer: ConditionedLinear, points: Tensor, codes: Float[Tensor, "s z"] | None) -> Tensor:
+def naive_linear(
+    layer: ConditionedLinear, points: Float[Tensor, "*p n x"], codes: Float[Tensor, "s z"] | None
+) -> Float[Tensor, "*q n out"]:
     """``W [x; z] + b`` with points [(s,) n, x] and codes [s, z] concatenated at every point: [s, n, out]."""
     if layer.of_code is None or codes is None:
         return layer.of_point(points)
@@ -24,7 +26,9 @@ def naive_linear(layer: ConditionedLinear, points: Tensor, codes: Float[Tensor, 
     return nn.functional.linear(torch.cat([spread_points, spread_codes], -1), weight, layer.of_point.bias)
 
 
-def naive_mlp(mlp: ConditionedMLP, points: Tensor, codes: Tensor | None = None) -> Tensor:
+def naive_mlp(
+    mlp: ConditionedMLP, points: Float[Tensor, "*p n x"], codes: Float[Tensor, "s z"] | None = None
+) -> Float[Tensor, "*q n out"]:
     """`ConditionedMLP.forward` on concatenated inputs, in float32."""
     hidden = mlp.activation(naive_linear(mlp.first, points, codes))
     for index, layer in enumerate(mlp.hidden, start=1):

@@ -1,4 +1,4 @@
-"""The *networks* decoder: the paper's (P A.1, Eq. 18–29).
+"""*Networks* decoder: the paper's (P A.1, Eq. 18–29).
 
 ::
 
@@ -51,7 +51,7 @@ FIRST_OPACITY_LOGIT = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class NetworksConfig:
-    """Widths and depths; the defaults are the paper's."""
+    """Sizes of the networks; the defaults are the paper's."""
 
     kind: ClassVar[str] = "networks"
 
@@ -95,7 +95,7 @@ class NetworksConfig:
 
 
 class Networks(Decoder):
-    """MLP_d, MLP_c and MLP_pose over learned points.
+    """Decoder of MLP_d, MLP_c and MLP_pose over learned points.
 
     Attributes:
         positions: [n, 3] x_gc, metres; learned.
@@ -161,18 +161,18 @@ class Networks(Decoder):
         x_sc = self.positions + HEAD_RADIUS_M * to_subject
         return x_sc, x_sc + HEAD_RADIUS_M * to_flame + self.closing
 
-    def encoded(self, x_sc: Float[Tensor, "s n 3"]) -> Tensor:
+    def encoded(self, x_sc: Float[Tensor, "s n 3"]) -> Float[Tensor, "s n w"]:
         """What MLP_c sees of points [s, n, 3]."""
         return positional_encoding(x_sc / HEAD_RADIUS_M, self.config.color_octaves)
 
     def assembled(
         self,
-        z: Tensor,
-        x_fc: Tensor,
-        seen: Tensor,
-        basis: Tensor,
+        z: Float[Tensor, "s kd"],
+        x_fc: Float[Tensor, "s n 3"],
+        seen: Float[Tensor, "s n 11"],
+        basis: Float[Tensor, "*b"],
         skinning: Float[Tensor, "s n j"],
-        features: Tensor | None,
+        features: Float[Tensor, "s n hidden"] | None,
     ) -> CanonicalGaussians:
         """Canonical Gaussians of codes z [s, k · d] from what MLP_c gave, [s, n, 11], and skinning logits [s, n, j]."""
         opacity, quats, scales, colors = seen.split([1, 4, 3, 3], -1)

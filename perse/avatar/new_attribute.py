@@ -1,4 +1,4 @@
-"""Where a new subject of a trained avatar begins: which points change, and which are missing.
+"""Start of a new subject of a trained avatar: which points change, and which are missing.
 
 As `initialisation` does it for all subjects at once: a photo hull for what stands off the head, body points for
 clothes, and colours and presence read off the new clip.
@@ -32,7 +32,7 @@ lower: half-way to another subject the points must have begun to show."""
 
 @dataclass(frozen=True, kw_only=True)
 class NewAttributeConfig:
-    """How many points a new attribute brings, and how it is watched."""
+    """Numbers of a new attribute: how many points it brings, and how it is watched."""
 
     shell_points: int = 2500
     """Points in the photo hull of hair, a hat, a beard, headphones or earrings."""

@@ -1,4 +1,4 @@
-"""What the clips show where a point is: its colour in every subject, and how often the subject differs there.
+"""Colours of points in the clips: in every subject, and how often the subject differs there.
 
 All subjects share motion and camera. Once a point's pixels are known, looking it up in another subject's clip is one
 read; and the same pixel of an edited clip and of the reference clip shows the same place of the head, so their
@@ -34,7 +34,7 @@ and resampling differ by 2 or 3; a visible edit by dozens."""
 
 @dataclass(frozen=True)
 class WatchedFrames:
-    """A few frames of all clips, spread over the motion.
+    """Sample of frames of all clips, spread over the motion.
 
     Attributes:
         images: [s, f, h, w, 3] uint8; alphas: [s, f, h, w] uint8; parts: [s, f, h, w] uint8. Subject 0 is the
@@ -54,7 +54,7 @@ class WatchedFrames:
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of n points, over the frames in which the head does not hide them.
+    """Colours of n points, over the frames in which the head does not hide them.
 
     Attributes:
         colors: [s, n, 3] float32 in [0, 1], mean.

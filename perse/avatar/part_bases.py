@@ -1,4 +1,4 @@
-"""The *part bases* decoder: every point has attributes of its own, and every category a small basis of changes.
+"""*Part bases* decoder: every point has attributes of its own, and every category a small basis of changes.
 
 ::
 
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES, Category
@@ -154,12 +154,12 @@ class PartBases(Decoder):
         return int(fixed[0]) if len(fixed) else len(self)
 
     @property
-    def backs(self) -> Tensor | None:
+    def backs(self) -> Bool[Tensor, " n"] | None:
         """See `Decoder`."""
         return self.fixed if bool(self.fixed.any()) else None
 
     @property
-    def members(self) -> list[Tensor]:
+    def members(self) -> list[Int[Tensor, " _"]]:
         """For each category, the points [m] of its region."""
         return [getattr(self, f"members_{k}") for k in range(len(CATEGORIES))]
 

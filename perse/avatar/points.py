@@ -1,4 +1,4 @@
-"""x_gc: where Gaussians start, and what the head model knows about each of them (P A.1.1).
+"""Points x_gc where Gaussians start, and what the head model knows about each of them (P A.1.1).
 
 The generic canonical pose has the mouth open by 0.4 rad, so that the two lips are apart and a network of x_gc can
 tell them. Blendshapes and skinning, however, are defined on the closed rest pose: every point carries both positions,
@@ -12,7 +12,7 @@ from enum import IntEnum
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int, Shaped
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -30,7 +30,7 @@ N_NEIGHBOURS = 4
 
 
 class Layer(IntEnum):
-    """Where a point came from."""
+    """Origin of a point."""
 
     HEAD = 0
     SHELL = 1
@@ -40,7 +40,7 @@ class Layer(IntEnum):
 
 @dataclass(frozen=True)
 class MeshPrior:
-    """What the head model says about n points.
+    """Prior of n points from the head model: places, normals, blendshapes and skinning.
 
     Attributes:
         open_mouth: [n, 3] x_gc, metres.
@@ -59,7 +59,7 @@ class MeshPrior:
     def __len__(self) -> int:
         return self.rest.shape[0]
 
-    def __getitem__(self, index: Tensor) -> MeshPrior:
+    def __getitem__(self, index: Shaped[Tensor, " _"]) -> MeshPrior:
         return MeshPrior(*(getattr(self, f.name)[index] for f in fields(self)))
 
     @staticmethod
@@ -108,7 +108,7 @@ class IdentityMesh:
         normals = torch.nn.functional.normalize(prior.normals, dim=-1)
         return MeshPrior(prior.open_mouth, prior.rest, normals, prior.blend_basis, prior.skinning)
 
-    def near(self, positions: Tensor, *, rigid: bool = False) -> MeshPrior:
+    def near(self, positions: Float[Tensor, "n 3"], *, rigid: bool = False) -> MeshPrior:
         """The prior at points [n, 3] off the surface, from their nearest vertices, weighted by inverse distance.
 
         Blendshapes fade with the distance from the surface over `SHELL_REACH_M`. `rigid` leaves them out (no columns):
@@ -166,7 +166,9 @@ def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "t 3"]) ->
     return torch.nn.functional.normalize(summed, dim=-1)
 
 
-def sample_triangles(density: Float[Tensor, " t"], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def sample_triangles(
+    density: Float[Tensor, " t"], count: int, rng: np.random.Generator
+) -> tuple[Int[Tensor, " n"], Float[Tensor, "n 3"]]:
     """Draw surface points with a given density.
 
     Systematic sampling: one random number shifts an even comb over the cumulated density, so neighbouring triangles
@@ -199,7 +201,7 @@ def quaternions_facing(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
 
 @dataclass(frozen=True)
 class StartingPoints:
-    """Everything a decoder starts from.
+    """Starting values of a decoder: everything it begins from.
 
     Attributes:
         prior: of the n points.
@@ -221,7 +223,7 @@ class StartingPoints:
     def __len__(self) -> int:
         return len(self.prior)
 
-    def __getitem__(self, index: Tensor) -> StartingPoints:
+    def __getitem__(self, index: Shaped[Tensor, " _"]) -> StartingPoints:
         """Some of the points."""
         return StartingPoints(
             self.prior[index], self.attributes[index], self.layers[index], self.regions[index], self.edits[:, index],
@@ -229,6 +231,6 @@ class StartingPoints:
         )  # fmt: skip
 
 
-def as_array(tensor: Tensor) -> NDArray[np.float32]:
+def as_array(tensor: Float[Tensor, "..."]) -> Float32[NDArray[np.float32], "..."]:
     """Contiguous float32 array for a numba kernel."""
     return np.ascontiguousarray(tensor.detach().numpy(), np.float32)

@@ -1,4 +1,4 @@
-"""Pose-driven deformation: a triplane and an MLP say how far each place of the surface moves in a pose.
+"""Offsets of the surface that depend on the pose, from a triplane and an MLP.
 
 ::
 
@@ -44,7 +44,7 @@ class PoseOffsets(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, config: OffsetConfig, low: Tensor, high: Tensor) -> None:
+    def __init__(self, config: OffsetConfig, low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> None:
         """
         Args:
             low, high: [3], the box that the planes span, metres.

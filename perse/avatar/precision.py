@@ -1,4 +1,4 @@
-"""In which arithmetic networks are evaluated. Geometry and colours outside of them are always float32."""
+"""Arithmetic precision of the networks. Geometry and colours outside of them are always float32."""
 
 from __future__ import annotations
 

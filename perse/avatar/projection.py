@@ -1,4 +1,4 @@
-"""Which pixel a canonical point falls on in every frame, and whether the head hides it there.
+"""Projection of canonical points: the pixel of each in every frame, and whether the head hides it there.
 
 Skinning, projection and the look into the z-buffer in one pass over the points: half a million voxels in two dozen
 frames take a second instead of twenty.

@@ -1,4 +1,4 @@
-"""The *whole body* decoder: part bases on a body, whose cloth and hair also answer to the pose.
+"""*Whole body* decoder: part bases on a body, whose cloth and hair also answer to the pose.
 
 ::
 
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from perse.avatar.canonical import MEAN, CanonicalGaussians
@@ -72,7 +73,7 @@ class WholeBodyConfig(PartBasesConfig):
 
 
 class WholeBody(PartBases):
-    """Part bases, pose-driven offsets, and feet on the floor.
+    """Decoder of a body: part bases, pose-driven offsets, and feet on the floor.
 
     Attributes:
         places: [v, 3], where the offset is asked for, rest pose, metres.
@@ -116,7 +117,12 @@ class WholeBody(PartBases):
 
     @torch.no_grad()
     def take(
-        self, offsets: PoseOffsets, places: Tensor, mixture: Tensor, joints: Tensor, motions: Mapping[str, Tensor]
+        self,
+        offsets: PoseOffsets,
+        places: Float[Tensor, "v 3"],
+        mixture: Float[Tensor, "n v"],
+        joints: Float[Tensor, "j 3"],
+        motions: Mapping[str, Tensor],
     ) -> None:
         """What was learned elsewhere.
 
@@ -137,7 +143,7 @@ class WholeBody(PartBases):
         """See `Decoder`."""
         return dict(zip(self.body.motions, self.motions, strict=True))
 
-    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Tensor) -> Gaussians:
+    def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
         """Gaussians [f, n] of f frames."""
         n_expression = self.blend_basis.shape[-1]
         changes = motion.coefficients[:, n_expression:].unflatten(1, (-1, 3, 3))[:, :TURNING_JOINTS]
@@ -156,7 +162,7 @@ class WholeBody(PartBases):
         mixture = csr_tensor(self.mixture_rows, self.mixture_columns, self.mixture_values, size)
         return torch.stack([mixture @ one for one in self.offsets(self.places, changes)])
 
-    def lift(self, motion: FrameMotion) -> Tensor:
+    def lift(self, motion: FrameMotion) -> Float[Tensor, " f"]:
         """[f] metres: what brings the lowest foot back to the height of the lowest one at rest."""
         feet = list(self.body.feet)
         rest = self.rest_joints[feet]

@@ -1,4 +1,4 @@
-"""Which record lies where in a workspace: one short function for each, so that no other file builds a path."""
+"""Places of records in a workspace: one short function for each, so that no other file builds a path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A 3D thing that an edit puts on the head: a hat, headphones, an earring, a shell of hair."""
+"""Attachment: a 3D thing that an edit puts on the head, such as a hat, headphones, an earring or a shell of hair."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, UInt8
 from numpy.typing import NDArray
 
 from perse.geometry.camera import Camera
@@ -26,9 +26,9 @@ class Pictures(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]: ...
+    def __iter__(self) -> Iterator[UInt8[NDArray[np.uint8], "h w *c"]]: ...
 
-    def __getitem__(self, index: Any, /) -> NDArray[np.uint8]:
+    def __getitem__(self, index: Any, /) -> UInt8[NDArray[np.uint8], "*f h w *c"]:
         """Frames by number, list of numbers, slice or mask, as an array indexes its first axis."""
         ...
 

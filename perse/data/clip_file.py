@@ -42,7 +42,7 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class ClipFile:
-    """See the module. Safe to read from several threads.
+    """File of a clip, opened once and read frame by frame. Safe to read from several threads.
 
     Attributes:
         workspace, name: the file.

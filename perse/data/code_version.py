@@ -1,4 +1,4 @@
-"""A digest of the code that makes something, so that what changed code would make is never taken from a cache.
+"""Digest of the code that makes something, so that what changed code would make is never taken from a cache.
 
 Read are the module that a configuration's class is written in and what that imports, directly or not, of the method:
 for the procedural editor everything it paints, warps and attaches with. Left out are the layers below, records,

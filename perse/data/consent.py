@@ -1,4 +1,4 @@
-"""Whose consent there is to an avatar: who gave it, what for, when, and until when."""
+"""Consent to an avatar: who gave it, what for, when, and until when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST = 500
 
 @dataclass(frozen=True)
 class Consent:
-    """A record of it; kept beside the avatar, and shown by the service.
+    """Record of a consent; kept beside the avatar, and shown by the service.
 
     Attributes:
         who: the person of the portrait, or who may speak for them.

@@ -1,4 +1,4 @@
-"""Files and folders that are there after a crash once the call has returned, and never half.
+"""Durable writing of files and folders: there after a crash once the call has returned, and never half.
 
 Every change on disk that a commit relies on goes through here, and here through `os` alone, so that a test can stop the
 machine after each single operation (`tests/crash_disk.py`). A name is durable when the folder that holds it has been

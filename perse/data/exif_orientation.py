@@ -1,4 +1,4 @@
-"""How a photograph has to be turned: EXIF's tag 0x0112, and nothing else of what a file says about itself.
+"""Orientation of a photograph: EXIF's tag 0x0112, and nothing else of what a file says about itself.
 
 Pillow's ``exif_transpose`` parses and rewrites everything; one strange tag anywhere ended in ``TypeError`` or
 ``struct.error``. Here only the first directory's twelve-byte entries are looked at.

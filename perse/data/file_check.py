@@ -1,4 +1,4 @@
-"""Whether a file of a workspace can be read from end to end, by itself: without knowing what was written."""
+"""Readability of a workspace's files: each from end to end, by itself, without knowing what was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips that are too many to be decoded at once: threads decode what is asked for, the frames used last are kept.
+"""Stream of frames of clips that do not fit into memory: threads decode what is asked for, the latest are kept.
 
 ::
 
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Shaped, UInt8
 from numpy.typing import NDArray
 
 from perse.data.clip import PortraitClip
@@ -36,7 +37,7 @@ _TOGETHER = LEAST_FRAMES // 2
 
 
 class FrameStream:
-    """Decoded frames of many clips, within a limit.
+    """Cache of decoded frames of many clips, bounded in size.
 
     Args:
         limit_bytes: of decoded frames that are kept. Beside them there are at most `decoders` frames being decoded,
@@ -105,10 +106,10 @@ class StreamedPictures:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+    def __iter__(self) -> Iterator[UInt8[NDArray[np.uint8], "..."]]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, index: Any, /) -> NDArray[np.uint8]:
+    def __getitem__(self, index: Any, /) -> UInt8[NDArray[np.uint8], "..."]:
         chosen = self.rows[index]
         if chosen.ndim == 0:
             return self._picture(int(chosen))
@@ -124,7 +125,7 @@ class StreamedPictures:
         """Begin to decode a frame, all its pictures."""
         self.stream.expect(self.file, [int(self.rows[index])])
 
-    def only(self, index: NDArray[np.intp]) -> StreamedPictures:
+    def only(self, index: Shaped[NDArray[np.intp], " _"]) -> StreamedPictures:
         """Some of the frames; nothing is decoded."""
         return StreamedPictures(self.stream, self.file, self.column, self.rows[index])
 

@@ -1,4 +1,4 @@
-"""Pictures in and out: strangers' photographs read safely, our own frames encoded and decoded."""
+"""Reading and writing of pictures: strangers' photographs read safely, our own frames encoded and decoded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
@@ -66,7 +67,7 @@ def read_portrait(path: Path | str) -> Picture:
     return read_portrait_bytes(data, name=path.name)
 
 
-def read_portrait_bytes(data: bytes, *, name: str = "the picture", max_side_px: int = MAX_SIDE_PX) -> NDArray[np.uint8]:
+def read_portrait_bytes(data: bytes, *, name: str = "the picture", max_side_px: int = MAX_SIDE_PX) -> Picture:
     """`read_portrait` for bytes that arrived some other way; `name` is used in messages."""
     try:
         picture = Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS)
@@ -145,7 +146,12 @@ def _from_deep_gray(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def encode_image(
-    image: NDArray[np.uint8], format: ImageFormat = "png", *, quality: int = 90, xmp: str = "", fast: bool = False
+    image: UInt8[NDArray[np.uint8], "h w *c"],
+    format: ImageFormat = "png",
+    *,
+    quality: int = 90,
+    xmp: str = "",
+    fast: bool = False,
 ) -> bytes:
     """Encode [h, w], [h, w, 3] or [h, w, 4] uint8.
 
@@ -176,7 +182,7 @@ def encode_image(
     return buffer.getvalue()
 
 
-def decode_image(data: bytes) -> NDArray[np.uint8]:
+def decode_image(data: bytes) -> UInt8[NDArray[np.uint8], "h w *c"]:
     """Decode bytes that `encode_image` made: [h, w], [h, w, 3] or [h, w, 4] uint8. Trusted input only."""
     with Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS) as picture:
         return np.array(picture)

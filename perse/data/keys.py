@@ -1,4 +1,4 @@
-"""Content keys: a name that is a hash of everything that made the thing.
+"""Content keys: hashes of everything that made a thing, used as its name.
 
 Two runs that would make the same thing give it the same key, so finished work is found again and never made twice;
 change any ingredient and the key changes with it. Equality is by value: types are tagged, so ``1``, ``1.0`` and

@@ -14,7 +14,7 @@ from perse.shapes import ByteMask, SoftMask
 
 @dataclass(frozen=True)
 class PartMasks:
-    """How much of each pixel belongs to each part.
+    """Soft masks of the parts of a picture: how much of each pixel belongs to each.
 
     Attributes:
         soft: [p, h, w] uint8, 255 = fully, indexed by `Part`. Over a pixel the parts sum to about 255.

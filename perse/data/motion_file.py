@@ -54,7 +54,7 @@ _EXPRESSION, _JOINT = "expression:", "joint:"
 
 @dataclass(frozen=True)
 class Motion:
-    """A motion by name.
+    """Motion by names of expressions and joints.
 
     Attributes:
         fps: frames a second.

@@ -1,4 +1,4 @@
-"""Which of the edited parts a portrait shows at all."""
+"""Presence of the edited parts in a portrait."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from perse.attributes import Category
 
 @dataclass(frozen=True)
 class AttributePrompt:
-    """What to change.
+    """Prompt of one edit: its category, its words and a seed.
 
     Attributes:
         key: stable identifier inside one stream, such as "hat-0003".

@@ -1,4 +1,4 @@
-"""What the screen thinks of an edit."""
+"""Verdict of the screen about an edit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an edit may be trained on.
+    """Decision whether an edit may be trained on.
 
     Attributes:
         accepted: whether it may become a subject.

@@ -109,7 +109,7 @@ def _written_out(text: str) -> str:
 
 @dataclass(frozen=True)
 class FileLook:
-    """What is known about a file without reading it.
+    """State of a file that is known without reading it.
 
     Attributes:
         size: bytes.

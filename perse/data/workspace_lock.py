@@ -1,4 +1,4 @@
-"""One driver at a time: who holds a workspace, since when, and until when if nothing more is heard.
+"""Lock of a workspace, one driver at a time: who holds it, since when, and until when if nothing more is heard.
 
 A claim is a file of its own, ``locks/<token>.json``, written and listed like everything else in a workspace, so that it
 works on an object store as well: no rename, no append, no compare-and-swap. Whoever wants the workspace
@@ -45,7 +45,7 @@ LOOK_AGAIN_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """Who wants a workspace, or has it.
+    """Claim of a process to a workspace.
 
     Attributes:
         token: names the claim.
@@ -89,7 +89,7 @@ def new_claim(now: float) -> Claim:
 
 
 class HeldError(WorkspaceError):
-    """Another process holds a workspace.
+    """Error: another process holds the workspace.
 
     Attributes:
         claim: who; left_s: seconds after which it is free if that process is gone.
@@ -141,7 +141,7 @@ def locked(
 
 @dataclass(frozen=True)
 class Other:
-    """Somebody else's claim is in the way."""
+    """Claim of somebody else that is in the way."""
 
     claim: Claim
 

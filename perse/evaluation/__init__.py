@@ -1,4 +1,4 @@
-"""How good an avatar is, on poses that it has not seen."""
+"""Evaluation of avatars on poses that they have not seen."""
 
 from perse.evaluation.evaluate import Measured, evaluate, summarise, unseen_pose_distances
 from perse.evaluation.interpolations import MorphTeacher, interpolation_pairs, path_scores

@@ -1,4 +1,4 @@
-"""How far a training of portrait-Champ is: videos drawn again from their first frame and their guidance."""
+"""Previews of a training of portrait-Champ: videos drawn again from their first frame and their guidance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Preview:
-    """What came out.
+    """Result of drawing a video again.
 
     Attributes:
         strip: [h, w, 3]: for each video a row of held-out frames as they are, as they were drawn, and their normals.

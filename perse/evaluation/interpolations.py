@@ -1,4 +1,4 @@
-"""How evenly an avatar changes between two subjects (P B.2: PPL and PDV)."""
+"""Evenness of an avatar's way between two subjects (P B.2: PPL and PDV)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from perse.evaluation.pictures import absolute_difference
 from perse.evaluation.regions import changed_part
 from perse.evaluation.viewing import Viewer
 
-PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
+PerceptualDistance = Callable[[Float[Tensor, "n h w 3"], Float[Tensor, "n h w 3"]], Float[Tensor, " n"]]
 """Distances [b] between pictures [b, h, w, 3] and [b, h, w, 3]."""
 
 
@@ -35,11 +36,11 @@ def interpolation_pairs(subjects: Sequence[Subject], per_category: int, seed: in
 
 
 class MorphTeacher(Protocol):
-    """What pictures between two subjects should look like."""
+    """Target pictures between two subjects."""
 
     def between(
         self, first: PortraitClip, second: PortraitClip, category: Category, alphas: Sequence[float]
-    ) -> NDArray[np.uint8]:
+    ) -> UInt8[NDArray[np.uint8], "a h w 3"]:
         """Pictures [a, h, w, 3] on white between two clips of one frame each, in the same pose."""
         ...
 
@@ -71,13 +72,15 @@ def distances_from_morphs(
     return errors
 
 
-def paths(viewer: Viewer, start: Tensor, end: Tensor, alphas: Sequence[float]) -> list[Tensor]:
+def paths(
+    viewer: Viewer, start: Float[Tensor, "k d"], end: Float[Tensor, "k d"], alphas: Sequence[float]
+) -> list[Float[Tensor, "a h w 3"]]:
     """Pictures [a, h, w, 3] along an interpolation of codes [k, d], for each of the viewer's frames."""
     views = torch.stack([viewer.pictures(interpolate(start, end, alpha)) for alpha in alphas])
     return list(views.unbind(1))
 
 
-def path_scores(path: Tensor, distance: PerceptualDistance) -> tuple[float, float]:
+def path_scores(path: Float[Tensor, "steps h w 3"], distance: PerceptualDistance) -> tuple[float, float]:
     """Sum and standard deviation of the distances between neighbours, divided by the distance of the ends.
 
     Args:

@@ -1,4 +1,4 @@
-"""The pieces of an evaluation: small, independent, and the same whoever measures them, in any order.
+"""Pieces of an evaluation: small, independent, and the same whoever measures them, in any order.
 
 One subject, one mix of edits or one pair of subjects is one piece. A cluster measures many at the same time; what comes
 back are plain numbers, which `perse.evaluation.evaluate.summarise` puts together.
@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -37,7 +38,7 @@ from perse.render import Rasterizer
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """How much to measure."""
+    """Extent of an evaluation: how much is measured."""
 
     frames: int = 16
     """Test frames at most, spread evenly over the clips."""
@@ -59,7 +60,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class SubjectScores:
-    """One subject on the unseen poses; see `CategoryScores` for the numbers. nan where there is nothing to measure."""
+    """Scores of one subject on the unseen poses (see `CategoryScores`). nan where there is nothing to measure."""
 
     row: int
     category: Category | None
@@ -73,7 +74,7 @@ class SubjectScores:
 
 @dataclass(frozen=True)
 class PairScores:
-    """The ways between two subjects, one for each pose; see `InterpolationScores` for the numbers.
+    """Scores of the ways between two subjects, one for each pose; see `InterpolationScores` for the numbers.
 
     Attributes:
         totals, deviations: of the poses in which the two differ.
@@ -87,7 +88,7 @@ class PairScores:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationPieces:
-    """What an evaluation consists of.
+    """List of the pieces of an evaluation.
 
     Attributes:
         subjects: rows of the subjects table.
@@ -198,7 +199,12 @@ class Measurer:
         return changed_part(category, own, reference)
 
 
-def edit_gain(own: Tensor, reference: Tensor, truth: Tensor, changed: NDArray[np.bool_]) -> float:
+def edit_gain(
+    own: Float[Tensor, "f h w 3"],
+    reference: Float[Tensor, "f h w 3"],
+    truth: Float[Tensor, "f h w 3"],
+    changed: Bool[NDArray[np.bool_], "f h w"],
+) -> float:
     """How much nearer to the truth a subject's own latent comes than the reference latent, dB.
 
     Args:

@@ -1,4 +1,4 @@
-"""How alike two pictures are. Pictures are float32 [..., h, w, 3] in [0, 1]."""
+"""Distances of two pictures. Pictures are float32 [..., h, w, 3] in [0, 1]."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,7 +19,9 @@ def psnr(mean_squared_error: float) -> float:
     return min(MAX_PSNR_DB, -10 * math.log10(max(mean_squared_error, 1e-12)))
 
 
-def squared_error(a: Tensor, b: Tensor, mask: NDArray[np.bool_] | None = None) -> float:
+def squared_error(
+    a: Float[Tensor, "*f h w 3"], b: Float[Tensor, "*f h w 3"], mask: Bool[NDArray[np.bool_], "*f h w"] | None = None
+) -> float:
     """Mean squared error over all pixels, or over those of a mask [..., h, w]; nan where the mask is empty."""
     error = (a - b).square().mean(-1)
     if mask is None:
@@ -27,7 +30,9 @@ def squared_error(a: Tensor, b: Tensor, mask: NDArray[np.bool_] | None = None) -
     return float(chosen.mean()) if len(chosen) else math.nan
 
 
-def absolute_difference(a: Tensor, b: Tensor, mask: NDArray[np.bool_]) -> float:
+def absolute_difference(
+    a: Float[Tensor, "*f h w 3"], b: Float[Tensor, "*f h w 3"], mask: Bool[NDArray[np.bool_], "*f h w"]
+) -> float:
     """Mean absolute difference over the pixels of a mask [..., h, w]; nan where the mask is empty."""
     chosen = (a - b).abs().mean(-1)[torch.from_numpy(mask)]
     return float(chosen.mean()) if len(chosen) else math.nan

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.avatar import Avatar
@@ -16,6 +17,7 @@ from perse.geometry import Camera
 from perse.head import HeadParameters, Joint
 from perse.identity import FaceEmbedder, identity_distance
 from perse.render import Rasterizer
+from perse.shapes import Picture
 
 YAWS_DEG = (-15.0, 0.0, 15.0)
 
@@ -39,14 +41,14 @@ class PortraitIdentity:
 
 def portrait_identity(
     avatar: Avatar,
-    photograph: NDArray[np.uint8],
+    photograph: Picture,
     pose: HeadParameters,
     camera: Camera,
     *,
     rasterizer: Rasterizer,
     embedder: FaceEmbedder,
-    clip_images: Sequence[NDArray[np.uint8]] = (),
-    impostors: Sequence[NDArray[np.uint8]] = (),
+    clip_images: Sequence[UInt8[NDArray[np.uint8], "_ _ 3"]] = (),
+    impostors: Sequence[UInt8[NDArray[np.uint8], "_ _ 3"]] = (),
 ) -> PortraitIdentity:
     """Compare the rendered reference with the photograph, frontal and turned.
 

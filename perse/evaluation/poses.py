@@ -1,4 +1,4 @@
-"""How new the unseen poses are."""
+"""Novelty of the unseen poses: their distance from the seen ones."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class DrivingVideo:
-    """A video, ready to be reenacted.
+    """Video that is ready to be reenacted.
 
     Attributes:
         name: of the file.
@@ -61,7 +61,7 @@ class DrivingVideo:
 
 @dataclass(frozen=True)
 class ReenactmentScores:
-    """One animator on one video; the first frame, which everybody was given, does not count.
+    """Scores of one animator on one video; the first frame, which everybody was given, does not count.
 
     Attributes:
         psnr: dB, mean over frames, the whole picture on white.
@@ -75,7 +75,7 @@ class ReenactmentScores:
 
 
 class SceneMaker:
-    """Turns videos into scenes."""
+    """Maker of scenes from videos."""
 
     def __init__(self, head: HeadModel, tracker: HeadTracker, videos: VideoTrackerConfig, size_px: int) -> None:
         self._tracker, self._videos, self._size_px = tracker, VideoTracker(videos, head), size_px

@@ -1,4 +1,4 @@
-"""Which pixels an edit may change, and which it must leave alone."""
+"""Regions of an edit: the pixels that it may change, and those that it must leave alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import CATEGORY_PARTS, Category
@@ -15,13 +16,15 @@ BORDER_SHARE = 0.012
 shadows."""
 
 
-def changed_part(category: Category, parts: NDArray[np.uint8], reference_parts: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def changed_part(
+    category: Category, parts: UInt8[NDArray[np.uint8], "*f h w"], reference_parts: UInt8[NDArray[np.uint8], "*f h w"]
+) -> Bool[NDArray[np.bool_], "*f h w"]:
     """Pixels [..., h, w] that show the category's parts in the subject's or in the reference's part maps."""
     labels = [int(part) for part in CATEGORY_PARTS[category]]
     return np.isin(parts, labels) | np.isin(reference_parts, labels)
 
 
-def unchanged(changed: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+def unchanged(changed: Iterable[Bool[NDArray[np.bool_], "f h w"]]) -> Bool[NDArray[np.bool_], "f h w"]:
     """Pixels [f, h, w] well outside all of the changed parts [f, h, w]."""
     union = np.logical_or.reduce(list(changed))
     radius = max(1, round(BORDER_SHARE * union.shape[-1]))

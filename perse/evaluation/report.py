@@ -1,4 +1,4 @@
-"""The record that an evaluation leaves."""
+"""Record that an evaluation leaves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CategoryScores:
 
 @dataclass(frozen=True)
 class PoseDistances:
-    """How far the unseen poses are from the seen ones.
+    """Distances of the unseen poses from the seen ones.
 
     Attributes:
         metric: what is measured.
@@ -58,7 +58,7 @@ class PoseDistances:
 
 @dataclass(frozen=True)
 class InterpolationScores:
-    """How evenly pictures change along interpolations of two subjects of one category.
+    """Evenness of the change along interpolations of two subjects of one category.
 
     Attributes:
         metric: the distance between neighbours.
@@ -82,7 +82,7 @@ class InterpolationScores:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Everything that was measured about an avatar.
+    """Report of everything that was measured about an avatar.
 
     Attributes:
         psnr, psnr_foreground, ssim, identity: means over all subjects, as in `CategoryScores`.

@@ -1,4 +1,4 @@
-"""How well a transferred attribute was learned, and what else it changed (P A.4)."""
+"""Scores of a transferred attribute (P A.4): how well it was learned, and what else it changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OLD_FRAMES = 2
 
 @dataclass(frozen=True)
 class TransferScores:
-    """A transferred attribute.
+    """Scores of a transferred attribute.
 
     Attributes:
         part_psnr: dB inside the changed part, against its clip, on unseen poses; psnr: of whole pictures.
@@ -66,7 +66,7 @@ class PartOfPicture:
 
 @dataclass(frozen=True)
 class TransferPictures:
-    """What a person should look at.
+    """Pictures of a transfer that a person should look at.
 
     Attributes:
         shown, filmed: [f, h, w, 3] the new subject and its clip; strip: [9, h, w, 3] from an old subject to it.

@@ -1,10 +1,11 @@
-"""Rendering for evaluation: codes in, pictures out."""
+"""Rendering for evaluation: from latent codes to pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.avatar import Avatar, CanonicalGaussians, FrameMotion
@@ -17,7 +18,7 @@ FRAMES_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Viewer:
-    """An avatar in front of a camera, on white.
+    """Avatar in front of a camera, on white.
 
     Attributes:
         avatar: who.
@@ -32,7 +33,7 @@ class Viewer:
     rasterizer: Rasterizer
 
     @torch.no_grad()
-    def pictures(self, code: Tensor) -> Tensor:
+    def pictures(self, code: Float[Tensor, "*f k d"]) -> Float[Tensor, "_ h w 3"]:
         """All frames of one code [k, d], or of one code per frame [f, k, d]: float32 [f, h, w, 3] in [0, 1], on the
         host. Memory does not grow with the number of frames, but for the pictures'."""
         canonical = self.avatar.canonicalise(code)

@@ -27,7 +27,7 @@ from perse.export.poses import BUILT_IN, motion_of, posed
 from perse.export.provenance import Edit, Provenance
 from perse.export.scene import SplatScene, freeze
 from perse.export.sequence import frame_paths, is_numbered
-from perse.export.shots import Shot, at_rest, film, interpolation, reenactment, turntable
+from perse.export.shots import AvatarView, at_rest, film, interpolation, reenactment, turntable
 from perse.export.splat_readers import read_splats
 from perse.export.verification import Verification, verify_file
 from perse.export.video import mp4_bytes, strip, webp_bytes
@@ -41,11 +41,11 @@ __all__ = [
     "FORMATS",
     "MEDIA_TYPES",
     "SUFFIXES",
+    "AvatarView",
     "Edit",
     "ExportFormat",
     "Mix",
     "Provenance",
-    "Shot",
     "SigningIdentity",
     "SplatScene",
     "Verification",

@@ -25,7 +25,7 @@ MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a C2PA manifest says.
+    """Contents of a C2PA manifest.
 
     Attributes:
         intact: the signature holds and the media was not altered since.

@@ -1,4 +1,4 @@
-"""The local signing certificate.
+"""Local signing certificate.
 
 The first export makes a key pair and a certificate on this machine, for nobody in particular: it proves that two
 files were signed by the same installation and that a file was not altered since, and **nothing about who that is**.
@@ -24,7 +24,7 @@ VALID_FOR = timedelta(days=5 * 365)
 
 @dataclass(frozen=True)
 class SigningIdentity:
-    """What signs.
+    """Key and certificate that sign.
 
     Attributes:
         chain: PEM, the signer's certificate first, its issuers after it.

@@ -29,7 +29,7 @@ _ALIGNMENT = 4
 
 @dataclass(frozen=True)
 class Columns:
-    """Quantised Gaussians.
+    """Quantised Gaussians, a column for each quantity.
 
     Attributes:
         values: by name, [f or 1, n, c] integers.

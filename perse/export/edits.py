@@ -1,4 +1,4 @@
-"""Which edit: from what a person types to a latent code.
+"""Latent codes of edits as a person types them.
 
 ``hat=red beanie`` wears one edit, ``hair=curly red*0.7+bald*0.3`` mixes two, ``hat=red beanie*0.5`` is halfway to it.
 A subject is named by its key, by the start of its key, or by words of its prompt.

@@ -1,4 +1,4 @@
-"""Every format under one name."""
+"""File formats of exports: their names, endings and writers."""
 
 from __future__ import annotations
 

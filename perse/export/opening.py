@@ -1,4 +1,4 @@
-"""The finished avatar of a workspace, local or remote, ready to be drawn."""
+"""Opening of a workspace's finished avatar, local or remote, ready to be drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page that shows the avatar: one ``.html`` that opens by double click, with nothing fetched from anywhere.
+"""HTML page that shows the avatar: one file that opens by double click, with nothing fetched from anywhere.
 
 The Gaussians are embedded as quantised columns (`perse.export.columns`), deflated and in base64; `splats.js` draws
 them, as it does in the live viewer. A still of 15,000 Gaussians makes a page of about 0.3 MB.

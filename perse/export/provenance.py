@@ -1,4 +1,4 @@
-"""Saying what a file is: computed, of whom, and how it was edited.
+"""Provenance of a file: that it is computed, of whom, and how it was edited.
 
 Pictures and videos carry a signed C2PA manifest (`perse.export.c2pa_manifest`). The formats for Gaussians have no
 standard for one, so there the same record lies in the format's own place for metadata, unsigned: it informs whoever
@@ -43,7 +43,7 @@ MAX_RECORD_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Edit:
-    """One attribute that differs from the portrait."""
+    """Difference from the portrait in one attribute."""
 
     category: str
     subject: str
@@ -53,7 +53,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a file comes from.
+    """Origin of a file.
 
     Attributes:
         avatar: identity key of the portrait.

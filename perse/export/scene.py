@@ -1,4 +1,4 @@
-"""An edit state turned into plain Gaussians: what every splat format stores."""
+"""Gaussians of an edit state without a latent space: what every splat format stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a camera is to film: turntables, interpolations, reenactments; and filming it."""
+"""Camera paths and poses to film (turntables, interpolations, reenactments), and filming them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,8 +22,8 @@ WHITE = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Shot:
-    """One picture to take.
+class AvatarView:
+    """One view of an avatar: its edits, its pose and the camera.
 
     Attributes:
         code: [k, d], the edit state. Neighbouring shots that share the same tensor share the work.
@@ -46,7 +46,7 @@ def at_rest(avatar: Avatar) -> HeadParameters:
 
 def turntable(
     avatar: Avatar, code: Float[Tensor, "k d"], camera: Camera, *, frames: int, reach_deg: float, frame: HeadParameters
-) -> list[Shot]:
+) -> list[AvatarView]:
     """The camera around the head: all around with 180, otherwise from side to side and back.
 
     Avatars learn from views that differ by about 40° at most, and only some are closed from behind:
@@ -55,7 +55,7 @@ def turntable(
     centre = orbit_centre(avatar)
     phase = 2 * math.pi * torch.arange(frames) / frames
     yaws = (phase if reach_deg >= 180 else math.radians(reach_deg) * torch.sin(phase)).tolist()
-    return [Shot(code, frame, orbit(camera, centre, yaw)) for yaw in yaws]
+    return [AvatarView(code, frame, orbit(camera, centre, yaw)) for yaw in yaws]
 
 
 def interpolation(
@@ -66,28 +66,28 @@ def interpolation(
     steps: int,
     frame: HeadParameters,
     there_and_back: bool = False,
-) -> list[Shot]:
+) -> list[AvatarView]:
     """From one edit state to another in equal steps (Eq. 13), both ends included."""
     alphas = np.linspace(0, 1, steps) if steps > 1 else np.zeros(1)
     codes = [interpolate(start, end, float(alpha)) for alpha in alphas]
     if there_and_back:
         codes += codes[-2:0:-1]
-    return [Shot(code, frame, camera) for code in codes]
+    return [AvatarView(code, frame, camera) for code in codes]
 
 
-def reenactment(code: Float[Tensor, "k d"], camera: Camera, motion: HeadParameters) -> list[Shot]:
+def reenactment(code: Float[Tensor, "k d"], camera: Camera, motion: HeadParameters) -> list[AvatarView]:
     """A motion of f frames, performed."""
-    return [Shot(code, motion.frame(index), camera) for index in range(len(motion))]
+    return [AvatarView(code, motion.frame(index), camera) for index in range(len(motion))]
 
 
 def film(
     avatar: Avatar,
-    shots: Sequence[Shot],
+    shots: Sequence[AvatarView],
     rasterizer: Rasterizer,
     *,
     background: tuple[float, float, float] | None = WHITE,
     supersampling: int = 1,
-) -> Iterator[NDArray[np.uint8]]:
+) -> Iterator[UInt8[NDArray[np.uint8], "h w c"]]:
     """Take the pictures one after another.
 
     Args:

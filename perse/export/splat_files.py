@@ -65,7 +65,9 @@ def splat_bytes(gaussians: Gaussians) -> bytes:
     return _exported(nearest, "splat")
 
 
-def turned(means: Float[Tensor, "n 3"], quats: Float[Tensor, "n 4"]) -> tuple[Tensor, Tensor]:
+def turned(
+    means: Float[Tensor, "n 3"], quats: Float[Tensor, "n 4"]
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 4"]]:
     """Positions [n, 3] and rotations [n, 4] after TURN; applied twice it changes nothing but the sign of quats."""
     w, x, y, z = quats.unbind(-1)
     return means * means.new_tensor(TURN), torch.stack([-z, -y, x, w], -1)

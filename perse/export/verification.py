@@ -1,4 +1,4 @@
-"""What a file says about where it comes from, whatever its format."""
+"""Verification of a file's provenance, whatever its format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HTML_RECORD = re.compile(rb'<script type="application/json" id="provenance">(.{
 
 @dataclass(frozen=True)
 class Verification:
-    """The answer.
+    """Result of verifying a file.
 
     Attributes:
         provenance: our record, or None if the file carries none.

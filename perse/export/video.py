@@ -10,14 +10,17 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image
+
+from perse.shapes import Picture
 
 CONSTANT_QUALITY = "17"
 """x264's scale of quality: visually lossless, about 1 MB for ten seconds at 512²."""
 
 
-def mp4_bytes(frames: Iterable[NDArray[np.uint8]], fps: float) -> bytes:
+def mp4_bytes(frames: Iterable[Picture], fps: float) -> bytes:
     """H.264 in MP4, ready for the web. The same frames give the same bytes.
 
     Args:
@@ -46,7 +49,7 @@ def mp4_bytes(frames: Iterable[NDArray[np.uint8]], fps: float) -> bytes:
         return path.read_bytes()
 
 
-def webp_bytes(frames: Sequence[NDArray[np.uint8]], fps: float, *, quality: int = 85) -> bytes:
+def webp_bytes(frames: Sequence[UInt8[NDArray[np.uint8], "h w c"]], fps: float, *, quality: int = 85) -> bytes:
     """An animated WebP that repeats for ever; frames [h, w, 3] or, transparent, [h, w, 4] (not premultiplied)."""
     if not len(frames):
         raise ValueError("an animation needs at least one frame")
@@ -59,7 +62,7 @@ def webp_bytes(frames: Sequence[NDArray[np.uint8]], fps: float, *, quality: int 
     return buffer.getvalue()
 
 
-def strip(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def strip(frames: Sequence[UInt8[NDArray[np.uint8], "h _ c"]]) -> UInt8[NDArray[np.uint8], "h _ c"]:
     """Frames of one size side by side: [h, Σ w, c]."""
     return np.concatenate(list(frames), axis=1)
 

@@ -1,4 +1,4 @@
-"""Where the camera stands: the portrait's own view, moved around the head."""
+"""Cameras around the head, from the portrait's own view."""
 
 from __future__ import annotations
 

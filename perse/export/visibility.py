@@ -1,4 +1,4 @@
-"""Leaving out the Gaussians that nobody sees from where an avatar is good to look at.
+"""Selection of the Gaussians that are seen from where an avatar is good to look at.
 
 How much of a picture a Gaussian makes is the sum of its weights T α over the pixels (Eq. 3). The picture of one channel
 is Σ T α c, so the sum is the gradient of all its pixels with respect to the Gaussian's c, and one backward pass has it
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.export.scene import SplatScene
@@ -39,7 +40,7 @@ _SEEN = 0.02
 
 @dataclass(frozen=True)
 class VisibleScene:
-    """What is left.
+    """Scene of the Gaussians that are left.
 
     Attributes:
         scene: with the Gaussians that are seen, in their order.
@@ -89,7 +90,7 @@ def ring_looks(scene: SplatScene, reach_deg: float) -> list[tuple[int, Camera]]:
     return [(look * scene.n_frames // n, ring[look * stride % len(ring)]) for look in range(n)]
 
 
-def largest_shares(gaussians: Gaussians, looks: list[tuple[int, Camera]]) -> Tensor:
+def largest_shares(gaussians: Gaussians, looks: list[tuple[int, Camera]]) -> Float[Tensor, " n"]:
     """The most that each Gaussian [n] of [f, n] makes of a picture, in pixels: max over looks of Σ T α."""
     largest = gaussians.means.new_zeros(gaussians.means.shape[1])
     for frame, camera in looks:

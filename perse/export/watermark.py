@@ -1,4 +1,4 @@
-"""An invisible mark in the pixels of exported pictures, for when the metadata has been stripped.
+"""Invisible watermark in the pixels of exported pictures, for when the metadata has been stripped.
 
 A tile of band-passed noise is added to the brightness, over and over, weakly on what is smooth and more strongly where
 the picture's own texture hides it. Whoever looks for it brings the picture to the tile's scale, averages all its
@@ -47,7 +47,7 @@ LEAST_PX = 96
 
 @dataclass(frozen=True)
 class Mark:
-    """What was found.
+    """Watermark that was found.
 
     Attributes:
         score: of the scale that speaks most for a mark.

@@ -1,4 +1,4 @@
-"""Which encoder, as a value that a recipe holds."""
+"""Configurations of the encoders, as values that a recipe holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An encoder without weights: a documented descriptor in CLIP's place.
+"""Encoder without weights: a documented descriptor in CLIP's place.
 
 It knows nothing of meaning. It has what MLP_z needs: the same subject always gives the same vectors, different edits
 give clearly different ones, and similar ones lie near each other.
@@ -46,7 +46,7 @@ _FILLER_WEIGHT, _PAIR_WEIGHT, _TRIGRAM_WEIGHT = 0.25, 0.5, 0.5
 
 @dataclass(frozen=True)
 class EmbeddedEncoder:
-    """See the module's docstring. About a millisecond a subject; safe to use from several threads."""
+    """Encoder of the embedded descriptor. About a millisecond a subject; safe to use from several threads."""
 
     def encode(self, images: UInt8[np.ndarray, "b h w 3"], texts: Sequence[str]) -> Features:
         """See `PromptImageEncoder.encode`. Images may have any size."""

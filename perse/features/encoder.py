@@ -17,7 +17,7 @@ FEATURE_SIZE = 512
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder makes of subjects.
+    """Features of subjects, as an encoder gives them.
 
     Attributes:
         image: [b, 512] float32, unit length.
@@ -44,7 +44,7 @@ class PromptImageEncoder(Protocol):
         ...
 
 
-def check_subjects(images: NDArray[np.uint8], texts: Sequence[str]) -> None:
+def check_subjects(images: UInt8[NDArray[np.uint8], "..."], texts: Sequence[str]) -> None:
     """Raise ValueError unless the arguments are those of `PromptImageEncoder.encode`."""
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise ValueError(f"images must be uint8 [b, h, w, 3], got {images.dtype} {images.shape}")

@@ -1,4 +1,4 @@
-"""An encoder that says nothing: each subject's features are noise of its own (an ablation of f_I and f_T, Eq. 5).
+"""Encoder of noise: each subject's features are unrelated to it (an ablation of f_I and f_T, Eq. 5).
 
 MLP_z then still tells subjects apart, and has no way to know which of them are alike.
 """

@@ -5,12 +5,15 @@ from __future__ import annotations
 import warnings
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 _REMARKS = ("Sparse CSR tensor support is in beta", "Sparse invariant checks are implicitly disabled")
 
 
-def csr_tensor(rows: Tensor, columns: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
+def csr_tensor(
+    rows: Int[Tensor, " _"], columns: Int[Tensor, " e"], values: Float[Tensor, " e"], size: tuple[int, int]
+) -> Float[Tensor, "_ _"]:
     """A matrix of that size in torch's CSR layout.
 
     Args:

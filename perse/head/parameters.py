@@ -1,11 +1,11 @@
-"""What a head looks like and does: identity, expression and pose, in FLAME's order."""
+"""Parameters of a head: identity, expression and pose, in FLAME's order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 
@@ -42,7 +42,7 @@ class HeadParameters:
             raise TypeError("these parameters describe a single frame")
         return self.expression.shape[0]
 
-    def frame(self, index: int | slice | Tensor) -> HeadParameters:
+    def frame(self, index: int | slice | Shaped[Tensor, "*n"]) -> HeadParameters:
         """One frame (without the leading dimension) or several."""
         return HeadParameters(self.betas, self.vertex_offsets, self.expression[index], self.pose[index])
 

@@ -1,4 +1,4 @@
-"""What a pickle says, as plain data, without doing any of it.
+"""Reader of pickles as plain data, which does nothing of what they say.
 
 An unpickler is an interpreter: even one that only lets numpy's own constructors through crashed on 774 bytes that set
 the flags of a dtype by hand. This reader knows the opcodes alone (`pickletools.genops`). Numbers, text, lists and

@@ -1,4 +1,4 @@
-"""Where a head model comes from: the choices that a recipe can make."""
+"""Sources of head models: the choices that a recipe can make."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _WIDTHS = ((32, False), (32, False), (32, False), (64, True), (64, False), (64, 
 class DlibNetwork(nn.Module):
     """Descriptors [n, 128] of aligned faces."""
 
-    def __init__(self, parameters: list[Tensor]) -> None:
+    def __init__(self, parameters: list[Float[Tensor, "..."]]) -> None:
         """
         Args:
             parameters: filters, biases, gains and offsets of 29 convolutions in order, and the last matrix.

@@ -1,4 +1,4 @@
-"""Whose face is it? 128 numbers by dlib's recognition network, whose weights come inside a pip package.
+"""Face descriptors: 128 numbers by dlib's recognition network, whose weights come inside a pip package.
 
 Only the network and the five-point predictor are used; the package's 68-point predictor was trained on data that
 excludes commercial use (docs/reference.md#faces-packages-licences).

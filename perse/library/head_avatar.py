@@ -1,4 +1,4 @@
-"""A person's avatar, to look at and to edit."""
+"""Avatar of a person for notebooks, to look at and to edit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Avatars from where they lie, and new ones."""
+"""Opening of avatars from where they lie, and building of new ones."""
 
 from __future__ import annotations
 

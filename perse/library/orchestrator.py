@@ -1,4 +1,4 @@
-"""Who builds avatars and keeps a registry of them, if such a package is installed.
+"""Seam to whatever builds avatars and keeps a registry of them, if such a package is installed.
 
 The method knows no orchestration, and this is the one place where it asks for some: by name, at run time, so that no
 import leads upwards (docs/decisions/008-the-library.md).

@@ -22,7 +22,7 @@ MAX_STRIP = 24
 
 
 class Picture(np.ndarray):
-    """A picture: an array [h, w, 4] (RGBA, not premultiplied) or [h, w, 3], uint8, that a notebook displays.
+    """Picture that a notebook displays: an array [h, w, 4] (RGBA, not premultiplied) or [h, w, 3], uint8.
 
     Attributes:
         provenance: what a file of it says about itself; None for arrays that were computed from pictures.
@@ -66,7 +66,7 @@ class Picture(np.ndarray):
 
 
 class Frames(Sequence[Picture]):
-    """Pictures in a row, each drawn when it is asked for: index it, slice it, loop over it, save it."""
+    """Lazy sequence of pictures, each drawn when it is asked for: index it, slice it, loop over it, save it."""
 
     def __init__(self, count: int, draw: Callable[[int], Picture], fps: float) -> None:
         """

@@ -1,4 +1,4 @@
-"""The window of SSIM. Kernels are compiled again when this file changes."""
+"""Window of SSIM. Kernels are compiled again when this file changes."""
 
 from __future__ import annotations
 

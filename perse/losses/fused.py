@@ -1,4 +1,4 @@
-"""The picture loss of training in one sweep: L1 + SSIM + alpha over all frames of a step, with its gradient.
+"""Fused picture loss of training: L1 + SSIM + alpha over all frames of a step, with its gradient.
 
 Equal to the torch functions of `perse.losses.images` and about thirty times as fast as convolutions on a CPU.
 """
@@ -34,7 +34,7 @@ class PictureLossConfig:
 
 @dataclass(frozen=True)
 class PictureLoss:
-    """Scalars.
+    """Values of the picture loss, scalars.
 
     Attributes:
         total: the weighted sum, with gradient.

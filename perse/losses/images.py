@@ -31,7 +31,7 @@ def l1(image: Picture, target: Picture, mask: Mask | None = None) -> Scalar:
     return _mean((masked(image, target, mask) - target).abs(), mask)
 
 
-def ssim_window(like: Tensor) -> Float[Tensor, " 11"]:
+def ssim_window(like: Float[Tensor, "..."]) -> Float[Tensor, " 11"]:
     """The normalised Gaussian window."""
     offsets = torch.arange(-SSIM_RADIUS_PX, SSIM_RADIUS_PX + 1, dtype=like.dtype, device=like.device)
     window = torch.exp(-0.5 * (offsets / SSIM_SIGMA_PX) ** 2)

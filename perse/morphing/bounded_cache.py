@@ -1,4 +1,4 @@
-"""A cache that is bounded in MiB and forgets what was used longest ago."""
+"""Cache that is bounded in MiB and forgets what was used longest ago."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 
 
 class BoundedCache(Generic[Value]):
-    """Values by key, as many as fit. One that is larger than the whole cache is made and not kept.
+    """Cache of values by key, as many as fit. One that is larger than the whole cache is made and not kept.
 
     Args:
         limit_mib: how much is kept.

@@ -1,4 +1,4 @@
-"""Where the points of one picture lie in another of the same pose: landmarks first, then dense inverse search flow.
+"""Dense correspondence of two pictures of the same pose: landmarks first, then dense inverse search flow.
 
 Flow (Kroeger et al. 2016) cannot follow a change of colour, so it is not shown the pictures but *guides* made of them.
 

@@ -41,6 +41,7 @@ from perse.morphing.generated import morph_of, rendered
 from perse.morphing.morpher import FrameOrigin, Morph, MorphCost, MorphEnd, check_ends
 from perse.morphing.reschedule import RescheduleConfig, even_positions
 from perse.morphing.subject_lora import SubjectLoraConfig
+from perse.shapes import Picture
 from perse.synthesis.production.generation import Batches, free_memory, out_of_memory
 from perse.synthesis.production.segmenter import SegmenterConfig
 
@@ -49,7 +50,7 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class DiffMorpherConfig:
-    """DiffMorpher's numbers, and how much an actor remembers."""
+    """Numbers of DiffMorpher, and how much an actor remembers."""
 
     version: int = 1
     """Part of content keys: changes whenever the pictures do."""
@@ -108,7 +109,7 @@ class _Pivot:
 
 
 class DiffMorpher:
-    """See the module.
+    """Morpher by DiffMorpher's method; see the module.
 
     Attributes:
         model: the diffusion model.
@@ -144,7 +145,7 @@ class DiffMorpher:
         cost = MorphCost(calls, rows, self._pivots.found - found, self._pivots.made - made, time.perf_counter() - start)
         return morph_of(first, second, positions, inner, self._segmenter, cost)
 
-    def reproduced(self, end: MorphEnd) -> Images:
+    def reproduced(self, end: MorphEnd) -> Picture:
         """The end's picture [h, w, 3] after VAE, inversion and sampling: what of it the model keeps."""
         adapter, pivot = self._adapter(_origin(end)), self._pivot(end)
         with adapted(self.model.unet, RowAdapters.of([adapter], self.model.dtype)):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import CATEGORY_PARTS, Category
@@ -42,7 +43,7 @@ class ClipMorphs:
 
     def between(
         self, first: PortraitClip, second: PortraitClip, category: Category, alphas: Sequence[float]
-    ) -> NDArray[np.uint8]:
+    ) -> UInt8[NDArray[np.uint8], "a h w 3"]:
         """Pictures [a, h, w, 3] on white between two clips of one frame each, in the same pose."""
         start, stop = (morph_end(clip, category, self.head, self._origin(clip)) for clip in (first, second))
         return self.morpher.morph(start, stop, alphas).images

@@ -1,4 +1,4 @@
-"""A teacher without training, in the manner of FreeMorph (Cao et al. 2025, arXiv 2507.01953).
+"""Teacher without training, in the manner of FreeMorph (Cao et al. 2025, arXiv 2507.01953).
 
 The two ends and all α go through the model together, first and last row of one batch:
 
@@ -41,6 +41,7 @@ from perse.morphing.diffusion.latents import keep_low_frequencies, slerp
 from perse.morphing.diffusion.model import LatentDiffusionConfig
 from perse.morphing.generated import morph_of, rendered
 from perse.morphing.morpher import Morph, MorphCost, MorphEnd, check_ends
+from perse.shapes import Picture
 from perse.synthesis.production.generation import Batches
 from perse.synthesis.production.segmenter import SegmenterConfig
 
@@ -98,7 +99,7 @@ class FreeMorphConfig:
 
 
 class FreeMorph:
-    """See the module.
+    """Morpher by FreeMorph's method; see the module.
 
     Attributes:
         model: the diffusion model.
@@ -135,7 +136,7 @@ class FreeMorph:
         )
         return morph_of(first, second, positions, inner, self._segmenter, cost)
 
-    def reproduced(self, end: MorphEnd) -> Images:
+    def reproduced(self, end: MorphEnd) -> Picture:
         """The end's picture [h, w, 3] after VAE and both ways: what of it the model keeps."""
         latent = self.model.encode(end.image[None])[0][0]
         return self.model.decode(self._latents(latent, latent, [])[:1], (end.image.shape[0], end.image.shape[1]))[0]

@@ -1,4 +1,4 @@
-"""How a part that only one end has grows out of what both have.
+"""Growth of a part that only one end has, out of what both have.
 
 A brim that a beanie lacks, the ends of long hair: there is nothing in the other picture for them to correspond to. But
 there is where they come from: the *core*, the pixels that show the part in both ends. At growth g a point at distance
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from perse.morphing.correspondence import Field, sampled
+from perse.shapes import HardMask, SoftMask
 
 _ROUNDING = 0.012
 """Standard deviation of the blurs that close the core's notches and smooth the directions in which things are pulled,
@@ -25,7 +27,7 @@ _GROWTHS = np.linspace(0, 1, 9)
 
 @dataclass(frozen=True)
 class Core:
-    """What both ends show of the part.
+    """Core of a part: what both ends show of it.
 
     Attributes:
         inside: [h, w] in [0, 1], soft.
@@ -36,7 +38,7 @@ class Core:
     away: Field
 
     @classmethod
-    def of(cls, first: NDArray[np.bool_], second: NDArray[np.bool_], width_px: int) -> Core | None:
+    def of(cls, first: HardMask, second: HardMask, width_px: int) -> Core | None:
         """The core of two shapes; None where they have nothing in common.
 
         Args:
@@ -55,14 +57,14 @@ class Core:
         """Where each pixel's content lies in the end that is pulled out so far; growth in (0, 1]."""
         return self.away * np.float32(1 / growth - 1)
 
-    def areas(self, part: NDArray[np.float32]) -> NDArray[np.float64]:
+    def areas(self, part: SoftMask) -> Float64[NDArray[np.float64], " g"]:
         """How much of a part [h, w] shows outside of the core at growths from 0 to 1."""
         outside = (self.away != 0).any(-1) & (part > 0.5)
         grown = [float(sampled(part, self.pulled(growth))[outside].sum()) for growth in _GROWTHS[1:-1]]
         return np.maximum.accumulate([0.0, *grown, float(part[outside].sum())])
 
 
-def growth_of(areas: NDArray[np.float64], share: float) -> float:
+def growth_of(areas: Float64[NDArray[np.float64], " g"], share: float) -> float:
     """The growth at which a share of the area shows: equal areas in equal times."""
     if areas[-1] <= 0:
         return share

@@ -1,4 +1,4 @@
-"""What a pixel between two pictures shows, where the two disagree about it.
+"""Membership of pixels between two pictures, where the two disagree about what a pixel shows.
 
 After warping, most pixels are the same in both: both part, or both not. Where outlines have no counterpart (a brim that
 a beanie lacks) one picture shows the part and the other does not. Blending them would show a ghost of the part. So the
@@ -38,7 +38,7 @@ def membership(first: Mask, second: Mask, t: float, firm: float) -> Mask:
 
 @dataclass(frozen=True)
 class Meeting:
-    """Two masks that lie on the same pixels; what does not depend on the position between them is computed once."""
+    """Pair of masks on the same pixels; what does not depend on the position between them is computed once."""
 
     first: Mask
     second: Mask

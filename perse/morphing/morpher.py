@@ -1,4 +1,4 @@
-"""The seam: two pictures of one pose in, pictures between them out."""
+"""Seam of the morphers: two pictures of one pose in, pictures between them out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perse.head import HeadModel, HeadParameters
 
 @dataclass(frozen=True)
 class FrameOrigin:
-    """Which picture an end is: under this name a teacher finds the subject's adapter and what it has worked out before.
+    """Origin of an end's picture, under which a teacher finds the subject's adapter and its earlier work.
 
     Attributes:
         workspace: where the subject's adapter lies.
@@ -31,7 +31,7 @@ class FrameOrigin:
 
 @dataclass(frozen=True)
 class FramePose:
-    """How a head is held in a frame, for a teacher that draws it again.
+    """Pose of the head in a frame, for a teacher that draws it again.
 
     Attributes:
         head: the head model.
@@ -75,7 +75,7 @@ class MorphEnd:
 
 @dataclass(frozen=True)
 class MorphCost:
-    """What a morph took.
+    """Work that a morph took.
 
     Attributes:
         unet_calls: forward passes of a UNet, each over a batch.
@@ -112,7 +112,7 @@ class Morph:
 
 
 class Morpher(Protocol):
-    """Interpolates in 2D. Deterministic; the ends are exact: position 0 is `first` and 1 is `second`, to the bit."""
+    """Interpolator of pictures. Deterministic; position 0 is `first` and 1 is `second`, to the bit."""
 
     def morph(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> Morph:
         """Pictures at `positions`, each in [0, 1].

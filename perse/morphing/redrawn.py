@@ -1,4 +1,4 @@
-"""The morpher that draws what is worn half-way: the ground truth that no warp of two pictures has.
+"""Morpher that draws what is worn half-way: the ground truth that no warp of two pictures has.
 
 The procedural editor makes hats, headphones, earrings and hair as meshes, kept with the edit, and the procedural
 animator films them. So between two such subjects nothing needs to be guessed from pixels. What is worn is interpolated
@@ -29,10 +29,10 @@ from perse.data import Attachment, EditedPortrait, PortraitClip, archive
 from perse.data.clip_file import Frame
 from perse.data.workspace import Workspace
 from perse.head import HeadModel, HeadParameters, Joint
+from perse.morphing.blended_frames import BlendedFrames
 from perse.morphing.bounded_cache import BoundedCache
 from perse.morphing.morpher import FrameOrigin, Morph, MorphEnd, check_ends
 from perse.morphing.reschedule import even_positions
-from perse.morphing.underlay import Underlay
 from perse.morphing.warp import WarpMorpher, WarpMorpherConfig
 from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
 from perse.synthesis.procedural.animator.frames import ClipSetting, draw_pose, reduced
@@ -50,7 +50,7 @@ _LOOKED_AT = tuple(k / 6 for k in range(7))
 
 @dataclass(frozen=True, kw_only=True)
 class RedrawMorpherConfig:
-    """Who draws, and who interpolates where there is nothing to draw."""
+    """Configuration of the redrawing morpher: who draws, and who interpolates where there is nothing to draw."""
 
     version: int = 2
     """Part of content keys: changes whenever the pictures do."""
@@ -77,7 +77,7 @@ class RedrawMorpherConfig:
 
 
 class RedrawMorpher:
-    """See the module. Draws between ends that have an origin and a pose; any others are warped."""
+    """Morpher that draws between ends that have an origin and a pose; any others are warped."""
 
     def __init__(self, config: RedrawMorpherConfig) -> None:
         self._config = config
@@ -248,8 +248,8 @@ class _Scene:
     pace: Pace
 
     @cached_property
-    def _underlay(self) -> Underlay:
-        return Underlay(self.first.below, self.second.below)
+    def _underlay(self) -> BlendedFrames:
+        return BlendedFrames(self.first.below, self.second.below)
 
     def at(self, alpha: float) -> Frame:
         position = float(np.interp(alpha, _LOOKED_AT, self.pace))

@@ -1,4 +1,4 @@
-"""Even steps for the eye: where to put α so that neighbours look equally different (D 4.5)."""
+"""Positions of morphs at equal visual steps (D 4.5): where to put α so that neighbours look equally different."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Picture = UInt8[np.ndarray, "h w 3"]
 
 
 class PictureDistance(Protocol):
-    """How different two pictures look."""
+    """Measure of how different two pictures look."""
 
     def __call__(self, first: Picture, second: Picture) -> float:
         """0 for the same picture."""
@@ -27,7 +27,7 @@ class PictureDistance(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RescheduleConfig:
-    """Render twice: once to measure the pace, once to even it out."""
+    """Configuration of rescheduling: rendered twice, once to measure the pace and once to even it out."""
 
     vgg: Path | None = None
     """A VGG-16 checkpoint (safetensors) for the distance; None takes sqrt(1 − MS-SSIM), which needs no weights."""

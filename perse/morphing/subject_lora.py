@@ -69,7 +69,7 @@ class SubjectLoraConfig:
 
 @dataclass(frozen=True)
 class TrainedAdapter:
-    """What training made.
+    """Adapter that training made.
 
     Attributes:
         adapter: on the CPU.
@@ -83,7 +83,7 @@ class TrainedAdapter:
 
 
 class SubjectLoraTrainer:
-    """Trains one subject after the other on the same loaded model.
+    """Trainer of one subject's adapter after the other on the same loaded model.
 
     Args:
         config: numbers.

@@ -1,4 +1,4 @@
-"""The morpher that needs no weights: warp both ends towards each other, then blend.
+"""Morpher that needs no weights: both ends are warped towards each other, then blended.
 
 A cross-fade of two hats shows two hats. So both pictures are first moved. On the way from one end to the other a point
 travels along a straight line (`perse.morphing.correspondence`). For a picture at position t the displacement of the
@@ -55,7 +55,7 @@ _STANDING = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class WarpMorpherConfig:
-    """How pictures are warped towards each other."""
+    """Numbers of warping and blending."""
 
     version: int = 6
     """Part of content keys: changes whenever the pictures do."""
@@ -75,7 +75,7 @@ class WarpMorpherConfig:
 
 
 class WarpMorpher:
-    """See the module. Some ten milliseconds a picture of 256², fewer where little differs."""
+    """Morpher by warping. Some ten milliseconds a picture of 256², fewer where little differs."""
 
     def __init__(self, config: WarpMorpherConfig) -> None:
         self._config = config

@@ -1,15 +1,16 @@
-"""Where two pictures differ: an edit changes a small part of a portrait, and only there is anything to be morphed."""
+"""Window in which two pictures differ: an edit changes a small part, and only there is anything to be morphed."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from perse.shapes import HardMask
 
 Window = tuple[slice, slice]
 """Rows and columns."""
 
 
-def window_of(mask: NDArray[np.bool_], beside_px: int) -> Window | None:
+def window_of(mask: HardMask, beside_px: int) -> Window | None:
     """The smallest window around a mask [h, w], wider by some pixels on every side; None where it is empty."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):

@@ -1,4 +1,4 @@
-"""A run is a recipe: a function that returns one frozen configuration."""
+"""Recipes: functions that return one frozen configuration of a run each."""
 
 from perse.recipes.builtin import RECIPES, laptop, recipe_named, tiny
 from perse.recipes.filming import Filming

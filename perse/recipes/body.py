@@ -20,7 +20,7 @@ from perse.render import CpuRasterizer, Rasterizer
 
 @dataclass(frozen=True, kw_only=True)
 class BodyRecipe:
-    """Who does each step of a body build, and with which numbers."""
+    """Recipe of a body build: who does each step, and with which numbers."""
 
     name: str
     """For people, and for the MLflow run."""

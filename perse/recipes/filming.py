@@ -1,4 +1,4 @@
-"""Which frames of the shared motion are filmed, and how large."""
+"""Choice of the frames of the shared motion that are filmed, and their size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who films what in the paper's recipe (P Table 4)."""
+"""Animators of the paper's recipe by category (P Table 4)."""
 
 from __future__ import annotations
 

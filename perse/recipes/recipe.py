@@ -1,4 +1,4 @@
-"""What a run is: one frozen value, complete, made by a Python function."""
+"""Recipe of a run: one frozen value, complete, made by a Python function."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from perse.training import FineTuneConfig, TrainingConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """From a photograph to a registered avatar: who does each step, and with which numbers.
+    """Recipe from a photograph to a registered avatar: who does each step, and with which numbers.
 
     Change one thing with `dataclasses.replace`, or write a function that returns your own.
     """

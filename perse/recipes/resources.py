@@ -1,4 +1,4 @@
-"""What a run asks of a cluster. Plain numbers: this package knows no scheduler, and no result depends on them."""
+"""Resources that a run asks of a cluster. Plain numbers: this package knows no scheduler, no result depends on them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPool:
-    """Workers of one kind."""
+    """Pool of workers of one kind."""
 
     workers: tuple[int, int] = (1, 1)
     """Smallest and largest number of them; (0, 0) is the driver's own process, for what one machine does at once."""
@@ -31,7 +31,7 @@ IN_PROCESS = WorkerPool(workers=(0, 0))
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterUse:
-    """Workers of every stage."""
+    """Worker pools of every stage."""
 
     edit: WorkerPool = field(default_factory=WorkerPool)
     """Editors."""

@@ -1,4 +1,4 @@
-"""Which of the paper's boxes a recipe fills with something else. For `--plan`, so that nobody has to find out later."""
+"""Stand-ins for the paper's boxes in a recipe. For `--plan`, so that nobody has to find out later."""
 
 from __future__ import annotations
 

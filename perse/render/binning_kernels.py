@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Which splats touch which tile, front to back: a stable radix sort by depth, then a counting sort by tile.
+"""Binning of splats into tiles, front to back: a stable radix sort by depth, then a counting sort by tile.
 
 A frame's splats are cut into chunks, one a thread. Every step counts in each chunk first; the counts of all chunks say
 where each one writes, so that the lists are the same for any number of chunks.

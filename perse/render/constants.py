@@ -1,4 +1,4 @@
-"""The cut-offs that all rasterizers share. Kernels are compiled again when this file changes."""
+"""Cut-offs that all rasterizers share. Kernels are compiled again when this file changes."""
 
 from __future__ import annotations
 

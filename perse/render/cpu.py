@@ -1,4 +1,4 @@
-"""The CPU backend: numba kernels behind a `torch.autograd.Function`.
+"""CPU backend: numba kernels behind a `torch.autograd.Function`.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The CUDA backend: an adapter to gsplat's rasterizer."""
+"""CUDA backend: an adapter to gsplat's rasterizer."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class GsplatRasterizer:
 
 
 def draw_with(
-    rasterization: Callable[..., tuple[Tensor, Tensor, Any]],
+    rasterization: Callable[..., tuple[Float[Tensor, "..."], Float[Tensor, "..."], Any]],
     gaussians: Gaussians,
     cameras: Camera,
     background: Float[Tensor, " c"] | None,

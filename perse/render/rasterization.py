@@ -1,4 +1,4 @@
-"""`rasterize`: draw 3D Gaussians with any backend. Usable without the rest of the project."""
+"""Rasterization of 3D Gaussians with any backend: `rasterize`. Usable without the rest of the project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perse.geometry import Camera
 
 @dataclass(frozen=True)
 class Rendering:
-    """What the cameras see. Leading dimensions are those of gaussians and cameras, broadcast.
+    """Pictures that the cameras see. Leading dimensions are those of gaussians and cameras, broadcast.
 
     Attributes:
         colors: [..., h, w, c], over the background (premultiplied colours when the background was None).
@@ -30,7 +30,7 @@ class Rendering:
 
 
 class Rasterizer(Protocol):
-    """A way of drawing Gaussians. Called by `rasterize`, which checks and broadcasts the arguments first."""
+    """Backend that draws Gaussians. Called by `rasterize`, which checks and broadcasts the arguments first."""
 
     @property
     def device_types(self) -> tuple[str, ...]:

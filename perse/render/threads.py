@@ -1,4 +1,4 @@
-"""How many threads the kernels use, and from which pool.
+"""Number of threads that the kernels use, and the pool they come from.
 
 numba's default pool (``workqueue``) crashes when two threads of a server enter it at once; ``tbb`` and ``omp`` do not.
 ``threadsafe`` makes numba take one of these or refuse.

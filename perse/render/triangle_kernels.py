@@ -1,4 +1,4 @@
-"""What every z-buffer does with a triangle: its box of pixels, and where inside it a pixel lies.
+"""Steps that every z-buffer takes with a triangle: its box of pixels, and where inside it a pixel lies.
 
 Corners are (x, y, depth): pixels, with centres at half-integers, and metres.
 """

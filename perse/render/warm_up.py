@@ -1,4 +1,4 @@
-"""Compile the CPU kernels before they are needed: ``python -m perse.render.warm_up``.
+"""Compilation of the CPU kernels before they are needed: ``python -m perse.render.warm_up``.
 
 Compiled kernels are kept on disk, so that this costs half a minute once and under a second later.
 `python -m perse.training.warm_up` compiles those of training as well.

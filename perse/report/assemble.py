@@ -1,4 +1,4 @@
-"""Everything a build has made, turned into a report: which subjects, poses and walks are shown."""
+"""Report of a build: which subjects, poses and walks are shown of everything it made."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MIXED = (Category.HAIR, Category.BEARD, Category.CLOTHES, Category.HEADPHONES, C
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """What a finished build hands over.
+    """Products of a finished build that a report shows.
 
     Attributes:
         portrait, model: the tracked photograph and the head model it was fitted with.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.report.page import Section
@@ -59,7 +60,7 @@ def video_section(pairs: Sequence[Pair]) -> Section:
     return Section("video", "Your video", caption, [sheet])
 
 
-def interpolation_section(rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]]) -> Section:
+def interpolation_section(rows: Sequence[tuple[str, Sequence[UInt8[NDArray[np.uint8], "_ _ 3"]]]]) -> Section:
     """Walks through the latent space from one subject to another, a row each."""
     columns = max(len(images) for _, images in rows)
     tiles = [
@@ -69,7 +70,7 @@ def interpolation_section(rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]
     return Section("interpolation", "Interpolations", "Equal steps in the latent space of one category.", [sheet])
 
 
-def mix_section(title: str, images: Sequence[tuple[str, NDArray[np.uint8]]]) -> Section:
+def mix_section(title: str, images: Sequence[tuple[str, UInt8[NDArray[np.uint8], "_ _ 3"]]]) -> Section:
     """Several edits at once, added one by one."""
     sheet = contact_sheet([Tile(image, name) for name, image in images], columns=len(images), tile_px=240)
     return Section("mix", "A mix of edits", title, [sheet])

@@ -21,7 +21,7 @@ from perse.data.durable_files import write_file_atomically
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: a heading, a sentence, and a picture that may move.
+    """Section of the page: a heading, a sentence, and a picture that may move.
 
     Attributes:
         name: file name of its picture, without ending.
@@ -39,7 +39,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the page shows.
+    """Contents of the page.
 
     Attributes:
         title: the page's heading.

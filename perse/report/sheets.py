@@ -19,7 +19,7 @@ _GAP_PX = 6
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet.
+    """Picture of a sheet.
 
     Attributes:
         image: [h, w, 3] uint8 RGB.
@@ -67,7 +67,7 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def overlay_parts(image: NDArray[np.uint8], labels: ByteMask, strength: float = 0.45) -> NDArray[np.uint8]:
+def overlay_parts(image: Picture, labels: ByteMask, strength: float = 0.45) -> Picture:
     """Tint every part of a picture [h, w, 3] by its label [h, w]; background stays as it is."""
     tinted = image.astype(np.float32)
     for label in np.unique(labels):
@@ -78,8 +78,8 @@ def overlay_parts(image: NDArray[np.uint8], labels: ByteMask, strength: float = 
 
 
 def overlay_points(
-    image: NDArray[np.uint8], points_px: Float32[np.ndarray, "n _"], color: tuple[int, int, int], radius_px: float = 1.5
-) -> NDArray[np.uint8]:
+    image: Picture, points_px: Float32[np.ndarray, "n _"], color: tuple[int, int, int], radius_px: float = 1.5
+) -> Picture:
     """Draw points [n, 2] or [n, 3], of which depth is left out (pixel centres at half-integers), onto [h, w, 3]."""
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
@@ -88,7 +88,7 @@ def overlay_points(
     return np.asarray(picture)
 
 
-def error_map(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def error_map(image: Picture, truth: Picture) -> Picture:
     """Where a picture differs from the truth: white = equal, dark red = a difference of 64 grey levels or more."""
     difference = np.abs(image.astype(np.float32) - truth.astype(np.float32)).mean(-1, keepdims=True)
     fade = np.clip(difference / 64, 0, 1)

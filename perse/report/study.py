@@ -1,4 +1,4 @@
-"""A user study as the paper's (P Fig. 21): which of two pictures is better? A page, and what its votes say.
+"""User study as the paper's (P Fig. 21): a page that asks which of two pictures is better, and what its votes say.
 
 The page is one file without a server: pairs in random order, sides at random, answers by tap or arrow keys, and a file
 of votes to send back. It fetches nothing and sends nothing.
@@ -31,7 +31,7 @@ _GAP = re.compile(r"\{\{(\w+)\}\}")
 
 @dataclass(frozen=True)
 class Study:
-    """What is asked.
+    """Questions of a study.
 
     Attributes:
         title: of the page; questions: of every pair.
@@ -54,7 +54,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Share:
-    """What voters prefer, for one question.
+    """Share of the voters who prefer a side, for one question.
 
     Attributes:
         question: asked.

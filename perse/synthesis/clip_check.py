@@ -1,4 +1,4 @@
-"""What every clip must be before it is filed: one that is not would stop each build that trains on it.
+"""Check of a finished clip before it is filed: a faulty one would stop each build that trains on it.
 
 An animator may be anybody's, and a diffusion model answers with black or with NaN when it is out of its depth.
 """

@@ -1,4 +1,4 @@
-"""What every editor composes pictures and part masks with, whatever paints them."""
+"""Compositing of pictures and part masks, for every editor, whatever paints them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quality screen: is an edit good enough to train on? Identity, confinement, visibility, landmarks."""
+"""Quality screen: is an edit good enough to train on? Identity, confinement, visibility, landmarks."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 _DOUBTFUL_SCORE = -0.6
 _SURROUNDINGS_WIDTHS = 1.8
 
-LandmarkFinder = Callable[[NDArray[np.uint8]], NDArray[np.float32] | None]
+LandmarkFinder = Callable[[Picture], FaceLandmarks | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProceduralScreenConfig:
-    """Where the screen draws its lines."""
+    """Thresholds of the screen."""
 
     max_identity_distance: float = SAME_PERSON_DISTANCE
     """dlib's own threshold for "the same person"; other people are usually beyond 0.65."""
@@ -68,7 +68,7 @@ class ProceduralScreenConfig:
 
 
 class ProceduralScreen:
-    """Decides by measurements that need no weights beyond those inside pip packages; see `QualityScreen`."""
+    """Screen by measurements that need no weights beyond those inside pip packages; see `QualityScreen`."""
 
     def __init__(
         self,

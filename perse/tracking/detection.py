@@ -18,7 +18,6 @@ from perse import chatter
 from perse.shapes import FaceLandmarks, Picture, SoftMask
 from perse.tracking.landmarks import N_SURFACE
 
-Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
 MIN_CONFIDENCE = 0.3
@@ -65,7 +64,7 @@ def started(make: Callable[[Any], Any]) -> Any:
 
 
 class Shared:
-    """A mediapipe solution of still pictures that several threads may use at once.
+    """Mediapipe solution of still pictures that several threads may use at once.
 
     A graph works on one picture at a time, and two callers would get each other's answers: each takes one that is idle,
     or starts another.
@@ -154,7 +153,7 @@ def points_of(answer: Any, image: Picture) -> Float32[np.ndarray, "n 3"] | None:
     return np.array([[p.x * width, p.y * height, p.z * width] for p in points], np.float32)
 
 
-def detect_hands(image: Picture) -> list[Points]:
+def detect_hands(image: Picture) -> list[Float32[NDArray[np.float32], "21 2"]]:
     """Landmarks [21, 2] in pixels of each hand in an image [h, w, 3]: the wrist, then four a finger, thumb first."""
     height, width = image.shape[:2]
     found = _HANDS.process(image).multi_hand_landmarks or ()

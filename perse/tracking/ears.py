@@ -1,4 +1,4 @@
-"""Brings the fitted head's ear lobes to where the photograph shows them.
+"""Correction of the fitted head's ear lobes to where the photograph shows them.
 
 No landmark lies on an ear, and a degree of error in the head's nod moves the ears by two pixels: without this the
 photograph's ears are painted beside the model's, and earrings hang in the air.
@@ -25,7 +25,7 @@ from perse.tracking.polygons import landmark_mask
 
 @dataclass(frozen=True, kw_only=True)
 class EarConfig:
-    """How far ears may be moved, and when."""
+    """Limits of moving ears: how far, and when."""
 
     max_shift: float = 0.12
     """Largest shift of a lobe, in face widths; more is not an ear but a misread mask."""

@@ -1,4 +1,4 @@
-"""Faces of single frames, linked over time: who is who in a video, and whom to follow."""
+"""Tracks of faces over time, linked from single frames: who is who in a video, and whom to follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our own fit of identity, expression, pose and camera to detected landmarks, everything at once.
+"""Fit of identity, expression, pose and camera to detected landmarks, everything at once.
 
 What the model's bases cannot express becomes vertex offsets (`perse.tracking.residual`).
 """

@@ -1,4 +1,4 @@
-"""Coordinates relative to the face: what "beside", "below the chin" and "one face width" mean in a picture."""
+"""Face coordinates: what "beside", "below the chin" and "one face width" mean in a picture."""
 
 from __future__ import annotations
 

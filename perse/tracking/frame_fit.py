@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from perse.head import HeadModel
 from perse.tracking.bounded_solver import solve_bounded_quickly
 from perse.tracking.landmark_model import LandmarkModel
-from perse.tracking.landmark_problem import FitConfig, Floats, LandmarkProblem
+from perse.tracking.landmark_problem import FitConfig, LandmarkProblem
 from perse.tracking.landmarks import LEFT_EYE, LEFT_IRIS_CENTER, RIGHT_EYE, RIGHT_IRIS_CENTER
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameFitConfig:
-    """How a frame's landmarks become expression and pose, once the shape is known."""
+    """Numbers of the fit of one frame, once the shape is known."""
 
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(shape_penalty=10.0, expression_penalty=0.7, rotation_penalty=30.0)
@@ -35,7 +35,7 @@ class FrameFitConfig:
 
 
 class FrameFit:
-    """Fits frames one after the other, each starting from the last.
+    """Fit of frames one after the other, each starting from the last.
 
     Args:
         model: with embedded landmarks.
@@ -43,7 +43,9 @@ class FrameFit:
         start: parameter vector with the identity's betas, which stay.
     """
 
-    def __init__(self, model: HeadModel, landmarks: LandmarkModel, start: Tensor, config: FrameFitConfig) -> None:
+    def __init__(
+        self, model: HeadModel, landmarks: LandmarkModel, start: Float[Tensor, " p"], config: FrameFitConfig
+    ) -> None:
         self._model, self._landmarks, self._config = model, landmarks, config
         self._vector = start.clone()
         self._free = np.ones(landmarks.layout.size, bool)
@@ -57,7 +59,7 @@ class FrameFit:
             for lids, iris in ((LEFT_EYE, LEFT_IRIS_CENTER), (RIGHT_EYE, RIGHT_IRIS_CENTER))
         ]
 
-    def fit(self, points_px: Float[np.ndarray, "n d"]) -> tuple[Floats, float]:
+    def fit(self, points_px: Float[np.ndarray, "n d"]) -> tuple[Float64[np.ndarray, " p"], float]:
         """The parameter vector and the root mean square distance of the surface landmarks, pixels.
 
         Args:

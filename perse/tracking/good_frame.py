@@ -1,4 +1,4 @@
-"""Which frame of a video can stand for the person: the first one that shows the face straight, still and at rest."""
+"""Choice of the frame that can stand for the person: the first one that shows the face straight, still and at rest."""
 
 from __future__ import annotations
 

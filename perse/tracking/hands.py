@@ -1,4 +1,4 @@
-"""Hands in the picture, by mediapipe's hand landmarks: what colours call an ear, a neck or a bare shoulder.
+"""Hands in the picture, by mediapipe's hand landmarks: colours take them for an ear, a neck or a bare shoulder.
 
 A hand belongs to the body and stays with it when the head turns, so its skin is the part NECK, wherever it lies.
 """

@@ -43,7 +43,7 @@ _SOFT_L = 8.0  # CIELAB lightness added before the logarithm, so that the noise 
 
 @dataclass(frozen=True)
 class HeadwearSigns:
-    """What was measured on the top of the head.
+    """Measurements on the top of the head.
 
     Attributes:
         unnatural: share of pixels whose colour hair does not have.

@@ -6,22 +6,22 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
-from perse.tracking.kinds import Kind
+from perse.tracking.kinds import PixelKind
 
 LARGEST = 0.03
 """Area of an island, squared face widths."""
 ENCLOSED = 0.7
 """Share of its border along which one other kind must lie."""
 GIVEN = {
-    Kind.CLOTHES: (Kind.SKIN, Kind.HAIR, Kind.HEADWEAR),
-    Kind.SKIN: (Kind.CLOTHES,),
-    Kind.HAIR: (Kind.CLOTHES,),
+    PixelKind.CLOTHES: (PixelKind.SKIN, PixelKind.HAIR, PixelKind.HEADWEAR),
+    PixelKind.SKIN: (PixelKind.CLOTHES,),
+    PixelKind.HAIR: (PixelKind.CLOTHES,),
 }
 """What becomes of islands. Skin among hair is an ear or a shoulder, hair on skin a fringe: they stay."""
 
 
 def without_islands(shares: Float32[np.ndarray, "k h w"], width_px: float) -> Float32[np.ndarray, "k h w"]:
-    """The shares [k, h, w] of each `Kind` with islands given to what surrounds them; the same array without any.
+    """The shares [k, h, w] of each `PixelKind` with islands given to what surrounds them; the same array without any.
 
     Args:
         width_px: of the face.
@@ -49,7 +49,7 @@ def without_islands(shares: Float32[np.ndarray, "k h w"], width_px: float) -> Fl
 
 def _borders(pieces: Int32[np.ndarray, "h w"], kinds: Int64[np.ndarray, "h w"], count: int) -> Int64[np.ndarray, "p k"]:
     """How many neighbours of each kind each piece has [count, k]; pixels of the picture's edge have none there."""
-    found = np.zeros((count, len(Kind)), np.int64)
+    found = np.zeros((count, len(PixelKind)), np.int64)
     for axis in (0, 1):
         for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[1:], np.s_[:-1])):
             one, two = (here, there) if axis == 0 else ((np.s_[:], here), (np.s_[:], there))

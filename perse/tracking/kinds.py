@@ -1,4 +1,4 @@
-"""Kinds of pixels: parts as a person would draw them, the whole face as skin. What parsers decide about."""
+"""Kinds of pixels that parsers tell apart: parts as a person would draw them, the whole face as skin."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from perse.data import PartMasks
 Floats = NDArray[np.float32]
 
 
-class Kind(IntEnum):
-    """What is told apart by colour and shape; contours of landmarks then divide the skin."""
+class PixelKind(IntEnum):
+    """Kind of a pixel, told by colour and shape; contours of landmarks then divide the skin."""
 
     BACKGROUND = 0
     SKIN = 1
@@ -25,13 +25,13 @@ class Kind(IntEnum):
     HEADWEAR = 5
 
 
-KIND_PARTS: dict[Kind, tuple[Part, ...]] = {
-    Kind.BACKGROUND: (Part.BACKGROUND,),
-    Kind.SKIN: (Part.SKIN, Part.BROWS, Part.EYES, Part.NOSE, Part.MOUTH, Part.EARS, Part.NECK),
-    Kind.HAIR: (Part.HAIR,),
-    Kind.BEARD: (Part.BEARD,),
-    Kind.CLOTHES: (Part.CLOTHES,),
-    Kind.HEADWEAR: (Part.HEADWEAR,),
+KIND_PARTS: dict[PixelKind, tuple[Part, ...]] = {
+    PixelKind.BACKGROUND: (Part.BACKGROUND,),
+    PixelKind.SKIN: (Part.SKIN, Part.BROWS, Part.EYES, Part.NOSE, Part.MOUTH, Part.EARS, Part.NECK),
+    PixelKind.HAIR: (Part.HAIR,),
+    PixelKind.BEARD: (Part.BEARD,),
+    PixelKind.CLOTHES: (Part.CLOTHES,),
+    PixelKind.HEADWEAR: (Part.HEADWEAR,),
 }
 """The parts that each kind gathers."""
 
@@ -40,10 +40,10 @@ _WITHIN_SKIN = (Part.MOUTH, Part.EYES, Part.BROWS, Part.NOSE, Part.EARS, Part.NE
 
 @dataclass(frozen=True)
 class FoundKinds:
-    """What a parser found, before the skin is divided.
+    """Result of a parser, before the skin is divided.
 
     Attributes:
-        shares: [k, h, w] in [0, 1], indexed by `Kind`; over a pixel they sum to about one.
+        shares: [k, h, w] in [0, 1], indexed by `PixelKind`; over a pixel they sum to about one.
         person: [h, w] in [0, 1], the matte.
         skin_parts: soft masks by which the skin is divided, in this order: mouth, eyes, brows, nose, ears, neck.
     """
@@ -56,9 +56,9 @@ class FoundKinds:
         """Contours divide the skin; every pixel's parts sum to 255."""
         soft = np.zeros((len(Part), *self.person.shape), np.float32)
         for kind, parts in KIND_PARTS.items():
-            if kind is not Kind.SKIN:
+            if kind is not PixelKind.SKIN:
                 soft[parts[0]] = self.shares[kind]
-        rest = self.shares[Kind.SKIN]
+        rest = self.shares[PixelKind.SKIN]
         for part in _WITHIN_SKIN:
             soft[part] = rest * self.skin_parts[part]
             rest = rest - soft[part]

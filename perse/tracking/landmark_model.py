@@ -20,7 +20,7 @@ FLIP = (1.0, -1.0, -1.0)
 
 @dataclass(frozen=True)
 class FitLayout:
-    """Where each quantity stands in the fit's parameter vector.
+    """Layout of the fit's parameter vector.
 
     neck rotation 3 | translation 3, metres | jaw opening 1 | gaze 4 (left x y, right x y) | betas | expression
     """
@@ -68,7 +68,11 @@ class LandmarkModel:
     """
 
     def __init__(
-        self, model: HeadModel, focal_px: float, centre_px: tuple[float, float], offsets: Tensor | None = None
+        self,
+        model: HeadModel,
+        focal_px: float,
+        centre_px: tuple[float, float],
+        offsets: Float[Tensor, "v 3"] | None = None,
     ) -> None:
         if model.n_joints != len(Joint):
             raise ValueError(f"tracking needs the joints {[j.name for j in Joint]}, the head has {model.joint_names}")

@@ -47,7 +47,7 @@ such actions would otherwise explain a face that is merely wide or asymmetric.""
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """How landmarks are turned into head parameters. Penalties are in units of 1 % of the face's width."""
+    """Numbers of the fit. Penalties are in units of 1 % of the face's width."""
 
     focal_per_width: float = 3.3
     """Focal length divided by the crop's width; 3.3 sees the crop from about 1.5 m, a usual portrait distance."""
@@ -77,7 +77,7 @@ class FitConfig:
 
 
 class LandmarkProblem:
-    """One picture's landmarks, what they are worth, and what is likely before seeing them.
+    """Least-squares problem of one picture: its landmarks, what they are worth, and what is likely before seeing them.
 
     Args:
         landmarks: the head, reduced to its landmarks, and the camera's intrinsics.
@@ -93,7 +93,7 @@ class LandmarkProblem:
         self,
         landmarks: LandmarkModel,
         model: HeadModel,
-        points_px: Floats,
+        points_px: Float64[NDArray[np.float64], "n d"],
         config: FitConfig,
         *,
         at_rest: bool = False,
@@ -169,7 +169,9 @@ class LandmarkProblem:
             vector = self.step(vector, self.free)
         return vector
 
-    def normal_equations(self, vector: Float[Tensor, " p"], free: Bool[np.ndarray, " p"]) -> tuple[Floats, Floats]:
+    def normal_equations(
+        self, vector: Float[Tensor, " p"], free: Bool[np.ndarray, " p"]
+    ) -> tuple[Float64[NDArray[np.float64], "n n"], Float64[NDArray[np.float64], " n"]]:
         """The problem linearised at `vector`, for the next values x of the free entries: A x = b, [n, n] and [n]."""
         weight = self.weights[:, None] / self.unit_px
         residual = ((self.landmarks.pixels(vector) - self.target) * weight).flatten().numpy()

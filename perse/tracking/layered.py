@@ -1,4 +1,4 @@
-"""A cloth over the hair: a veil or a scarf, told from the hair below it by what lies outside of what.
+"""Cloth over the hair: a veil or a scarf, told from the hair below it by what lies outside of what.
 
 Seen from the middle of the face every direction meets skin, then hair, then cloth, in this order, and never hair again.
 So one closed line around the head parts hair and cloth. It is found by dynamic programming over the directions, with

@@ -1,4 +1,4 @@
-"""Where the lips' landmarks lie on a drawn head with an open mouth: the inner contour is the opening's own edge.
+"""Correspondence of the lips' landmarks on a drawn head with an open mouth: the inner contour is the opening's edge.
 
 On photographs the face mesh network puts the inner contour where the red of the lips ends. On the drawn head it stays
 up to 3 mm outside of that edge, which then keeps every fitted mouth 3 mm open. The drawing itself knows the edge.

@@ -1,4 +1,4 @@
-"""A face in front of a camera, frame by frame as it comes: what `VideoTracker` does, without knowing what follows.
+"""Live tracker of a face, frame by frame as it comes: what `VideoTracker` does, without knowing what follows.
 
 One second at rest tells the shape, what the face does by itself, and which way is straight ahead; then every frame is
 an expression and a pose relative to that. Landmarks come from mediapipe's network in streaming form, which looks where
@@ -17,9 +17,10 @@ from scipy.spatial.transform import Rotation
 
 from perse.data.motion_file import Motion
 from perse.head import HeadModel
+from perse.shapes import Picture
 from perse.tracking.bounded_solver import solve_bounded_quickly
 from perse.tracking.crop import CropConfig
-from perse.tracking.detection import MIN_CONFIDENCE, Image, Points, face_width, points_of, started
+from perse.tracking.detection import MIN_CONFIDENCE, Points, face_width, points_of, started
 from perse.tracking.frame_fit import FrameFit, FrameFitConfig
 from perse.tracking.landmark_model import FitLayout
 from perse.tracking.landmark_problem import Floats, LandmarkProblem
@@ -39,7 +40,7 @@ RATE = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class LiveTrackerConfig:
-    """Everything that decides what a frame becomes."""
+    """Configuration of a live tracker: everything that decides what a frame becomes."""
 
     frame: FrameFitConfig = field(default_factory=FrameFitConfig)
     """The fit of a single frame, as for videos."""
@@ -58,7 +59,7 @@ class LiveTrackerConfig:
 
 
 class Seen(StrEnum):
-    """What a frame showed."""
+    """Content of a frame."""
 
     FACE = "face"
     RESTING = "resting"
@@ -70,7 +71,7 @@ class Seen(StrEnum):
 
 @dataclass(frozen=True)
 class LiveFrame:
-    """What a frame became.
+    """Result of a frame.
 
     Attributes:
         seen: what it showed.
@@ -96,7 +97,7 @@ class _Person:
 
 
 class LiveTracker:
-    """Follows one face. Not for several threads at once.
+    """Tracker of one face. Not for several threads at once.
 
     Args:
         config: see there.
@@ -120,7 +121,7 @@ class LiveTracker:
         self._person: _Person | None = None
         self._calm_turns, self._calm_actions = OneEuro(self._config.turns), OneEuro(self._config.actions)
 
-    def see(self, image: Image, time_s: float) -> LiveFrame:
+    def see(self, image: Picture, time_s: float) -> LiveFrame:
         """The next frame.
 
         Args:

@@ -1,4 +1,4 @@
-"""Skin, hair or clothes? Colour mixtures learned from the picture itself, with where each can be as a prior."""
+"""Materials of the person's pixels (skin, hair, clothes) by colour mixtures learned from the picture itself."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COLOR_TRUST = 0.6
 
 
 class Material(IntEnum):
-    """What the person's pixels can be made of."""
+    """Material of a pixel of the person."""
 
     SKIN = 0
     HAIR = 1
@@ -51,8 +51,8 @@ def estimate_materials(
     person: SoftMask,
     hull: SoftMask,
     frame: FaceCoordinates,
-    hands: Floats | None = None,
-) -> dict[Material, Floats]:
+    hands: SoftMask | None = None,
+) -> dict[Material, SoftMask]:
     """Probabilities [h, w] that sum to one; only meaningful where there is a person.
 
     Args:

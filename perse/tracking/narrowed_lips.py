@@ -1,4 +1,4 @@
-"""Pucker and funnel, read off the lips themselves: how much narrower than at rest they are, and how far open.
+"""Pucker and funnel by the lips themselves: how much narrower than at rest they are, and how far open.
 
 In small pictures a fit of the whole face explains both by other actions: a raised upper lip, a mouth pushed aside. The
 landmarks show them all the same: 16 % narrower lips for a funnel and 8 % for a pucker, a third of what the head's own
@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64, Integer
 from numpy.typing import NDArray
 
 from perse.tracking.colors import smoothstep
-
-Floats = NDArray[np.float64]
 
 CORNERS = ((61, 291), (78, 308))
 """Of the outer and of the inner lips."""
@@ -39,7 +37,7 @@ TAKEN_FOR_OTHERS = (
 
 @dataclass(frozen=True)
 class Lips:
-    """The lips' width and opening, shares of the face's width."""
+    """Width and opening of the lips, shares of the face's width."""
 
     width: float
     opening: float
@@ -77,8 +75,12 @@ def with_narrowed_lips(
 
 
 def with_narrowed_lips_of_frames(
-    actions: Floats, names: Sequence[str], points: Floats, seen: NDArray[np.bool_], resting: NDArray[np.intp]
-) -> Floats:
+    actions: Float64[NDArray[np.float64], "f e"],
+    names: Sequence[str],
+    points: Float64[NDArray[np.float64], "f 478 d"],
+    seen: Bool[NDArray[np.bool_], " f"],
+    resting: Integer[NDArray[np.intp], " r"],
+) -> Float64[NDArray[np.float64], "f e"]:
     """The same for all frames of a film.
 
     Args:

@@ -1,8 +1,9 @@
-"""Curves made calm as they come, without lag where they are fast: the One Euro filter (Casiez et al., CHI 2012)."""
+"""One Euro filter (Casiez et al., CHI 2012): curves made calm as they come, without lag where they are fast."""
 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from perse.tracking.smoothing import SmoothingConfig
@@ -14,7 +15,7 @@ SPEED_HZ = 2.0
 
 
 class OneEuro:
-    """A low pass whose cut-off rises with speed, value by value; `smooth` is its twin for whole recordings.
+    """Low pass whose cut-off rises with speed, value by value; `smooth` is its twin for whole recordings.
 
     Args:
         config: cut-off at rest and its rise; `reach_s` is for recordings, whose next moment is known.
@@ -26,7 +27,7 @@ class OneEuro:
         self._values: Floats | None = None
         self._speeds: Floats | None = None
 
-    def calm(self, values: Floats, time_s: float) -> Floats:
+    def calm(self, values: Float64[NDArray[np.float64], " c"], time_s: float) -> Float64[NDArray[np.float64], " c"]:
         """The next values [c], at a time later than the last; earlier ones leave everything as it was."""
         if self._values is None or self._speeds is None:
             self._values, self._speeds, self._time_s = values.copy(), np.zeros_like(values), time_s

@@ -1,4 +1,4 @@
-"""Pictures that lie on their side or upside down and do not say so: which quarter turn shows the face upright?"""
+"""Orientation of pictures that lie on their side or upside down and do not say so, by the face in them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLEARLY, SURELY = 0.06, 0.6
 
 @dataclass(frozen=True)
 class Standing:
-    """How upright the surest face of a picture stands: confidence of the detector in [0, 1], less if it lies."""
+    """Uprightness of the surest face of a picture: confidence of the detector in [0, 1], less if it lies."""
 
     confidence: float
     lean_deg: float

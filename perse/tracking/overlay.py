@@ -1,4 +1,4 @@
-"""A video for the eye: the tracked face's contours on the frames, and beside them a plain head that moves alike."""
+"""Overlay video: the tracked face's contours on the frames, and beside them a plain head that moves alike."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from perse.head import HeadModel, Joint, Region, pose_head
 from perse.head.mesh_tools import vertex_normals
 from perse.render.mesh import project_vertices, rasterize_mesh
+from perse.shapes import Picture
 from perse.tracking import landmarks as marks
 from perse.tracking.video_file import Image, VideoFile
 from perse.tracking.video_tracker import TrackedVideo
@@ -27,7 +28,7 @@ CLAY = np.array([214, 190, 172], np.float32)
 IRIS = np.array([70, 50, 40], np.float32)
 
 
-def overlay_frames(video: VideoFile, tracked: TrackedVideo, model: HeadModel) -> Iterator[Image]:
+def overlay_frames(video: VideoFile, tracked: TrackedVideo, model: HeadModel) -> Iterator[Picture]:
     """Frames [448, 896, 3]: left the window of the video with what was detected (blue dots) and the fitted head's
     contours (green; orange where the face was not seen), right the head performing the motion."""
     for number, frame in enumerate(video.frames()):

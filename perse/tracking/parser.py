@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import PartMasks
-from perse.shapes import FaceLandmarks, Picture, SoftMask
+from perse.shapes import ByteMask, FaceLandmarks, Picture, SoftMask
 from perse.tracking import landmarks as marks
 from perse.tracking.beard import beard_mask
 from perse.tracking.colors import blur, smoothstep, to_lab
@@ -25,21 +25,20 @@ from perse.tracking.frame import FaceCoordinates
 from perse.tracking.hands import find_hands
 from perse.tracking.headwear import find_headwear
 from perse.tracking.islands import without_islands
-from perse.tracking.kinds import FoundKinds, Kind
+from perse.tracking.kinds import FoundKinds, PixelKind
 from perse.tracking.materials import Material, estimate_materials
 from perse.tracking.person import person_matte, soften_hair_edge
 from perse.tracking.polygons import contour_mask, landmark_mask
 from perse.tracking.seen_through import without_background
 from perse.tracking.silhouette import person_silhouette
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
 class FaceParser(Protocol):
-    """Tells the parts of a portrait apart."""
+    """Parser of the parts of a portrait."""
 
-    def parse(self, image: Image, landmarks_px: NDArray[np.float32], *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
         """Part masks of a picture [h, w, 3] with one face, whose 478 landmarks are given in its pixels.
 
         Args:
@@ -50,15 +49,15 @@ class FaceParser(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ProceduralParser:
-    """The parser that needs no weights but mediapipe's person mask."""
+    """Parser that needs no weights but mediapipe's person mask."""
 
     brow_darkness: float = 7.0
     """How much darker than the skin around it (CIELAB L) a pixel of a brow is, at half strength."""
 
-    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: Image | None = None) -> PartMasks:
+    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
         return self.find(image, landmarks_px, inside).masks()
 
-    def find(self, image: Picture, landmarks_px: FaceLandmarks, inside: Image | None = None) -> FoundKinds:
+    def find(self, image: Picture, landmarks_px: FaceLandmarks, inside: ByteMask | None = None) -> FoundKinds:
         """The kinds of pixels, for who goes on from there; arguments as for `parse`."""
         shape = image.shape[:2]
         frame = FaceCoordinates.of(landmarks_px, shape)
@@ -161,12 +160,12 @@ def _kinds(
     lips: SoftMask,
 ) -> Float32[np.ndarray, "k h w"]:
     """Materials divide the person: shares [k, h, w]."""
-    shares = np.zeros((len(Kind), *person.shape), np.float32)
-    shares[Kind.BACKGROUND] = 1 - person
-    shares[Kind.HAIR] = person * hair
-    shares[Kind.HEADWEAR] = person * headwear
-    shares[Kind.CLOTHES] = person * materials[Material.CLOTHES] * (1 - headwear)
-    skin = np.clip(person - shares[Kind.HAIR] - shares[Kind.HEADWEAR] - shares[Kind.CLOTHES], 0, 1)
-    shares[Kind.BEARD] = skin * beard * (1 - lips)
-    shares[Kind.SKIN] = skin - shares[Kind.BEARD]
+    shares = np.zeros((len(PixelKind), *person.shape), np.float32)
+    shares[PixelKind.BACKGROUND] = 1 - person
+    shares[PixelKind.HAIR] = person * hair
+    shares[PixelKind.HEADWEAR] = person * headwear
+    shares[PixelKind.CLOTHES] = person * materials[Material.CLOTHES] * (1 - headwear)
+    skin = np.clip(person - shares[PixelKind.HAIR] - shares[PixelKind.HEADWEAR] - shares[PixelKind.CLOTHES], 0, 1)
+    shares[PixelKind.BEARD] = skin * beard * (1 - lips)
+    shares[PixelKind.SKIN] = skin - shares[PixelKind.BEARD]
     return shares

@@ -1,4 +1,4 @@
-"""The landmarks' derivatives in closed form, on arrays: what makes a video quick to fit.
+"""Derivatives of the landmarks in closed form, on arrays: what makes a video quick to fit.
 
 A landmark is a weighted sum of three corners, and a corner one of the joints' movements: both are folded into one sum
 over joints beforehand. Its twin is `LandmarkModel`, whose derivatives are by forward mode; portraits keep that one, so
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -65,7 +66,11 @@ class QuickLandmarkModel(LandmarkModel):
     """`LandmarkModel` with all derivatives in closed form; may be used from several threads at once."""
 
     def __init__(
-        self, model: HeadModel, focal_px: float, centre_px: tuple[float, float], offsets: Tensor | None = None
+        self,
+        model: HeadModel,
+        focal_px: float,
+        centre_px: tuple[float, float],
+        offsets: Float[Tensor, "v 3"] | None = None,
     ) -> None:
         super().__init__(model, focal_px, centre_px, offsets)
         # How much corner c of landmark l moves with joint j: [l, 3, j].
@@ -84,10 +89,10 @@ class QuickLandmarkModel(LandmarkModel):
         self._last: _State | None = None
         self._rest_joints, self._joints_of_shape = self._joints.numpy(), self._joint_shape.numpy()
 
-    def positions(self, vector: Tensor) -> Tensor:
+    def positions(self, vector: Float[Tensor, " p"]) -> Float[Tensor, "n 3"]:
         return torch.from_numpy(self._state(vector.numpy()).placed.copy())
 
-    def jacobian(self, vector: Tensor, free: Tensor) -> Tensor:
+    def jacobian(self, vector: Float[Tensor, " p"], free: Bool[Tensor, " p"]) -> Float[Tensor, "n 2 m"]:
         state, chosen = self._state(vector.numpy()), free.numpy()
         moved = self._moved(state, chosen) * self._flip[:, None]  # [l, 3, n] in the camera
         place = np.cumsum(chosen) - 1

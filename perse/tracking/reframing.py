@@ -1,4 +1,4 @@
-"""A video's frames as if a camera that stands still had filmed a head that only turns.
+"""Reframing of a video as if a camera that stands still had filmed a head that only turns.
 
 A clip has one camera, and its head turns around a neck that stays where it is; in a video the body carries the head
 through the picture, nearer and farther. A frame's camera is therefore turned about its own centre until the face lies
@@ -14,16 +14,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool, Float32, UInt8
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from perse.data import TrackedPortrait
 from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters, Joint, pose_head
+from perse.shapes import Picture
 from perse.tracking.landmarks import N_SURFACE, NOSE_BASE
 from perse.tracking.video_tracker import TrackedVideo
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 _ROUNDS = 4
@@ -31,7 +32,7 @@ _ROUNDS = 4
 
 @dataclass(frozen=True)
 class Reframed:
-    """One frame seen by the portrait's camera.
+    """Frame as the portrait's camera would see it.
 
     Attributes:
         matrix: [3, 3], pixel positions of the video's frame to those of the portrait's crop.
@@ -41,13 +42,15 @@ class Reframed:
     matrix: Floats
     head: HeadParameters
 
-    def points(self, video_px: NDArray[np.float32]) -> NDArray[np.float32]:
+    def points(self, video_px: Float32[NDArray[np.float32], "n 3"]) -> Float32[NDArray[np.float32], "n 3"]:
         """Points [n, 3] of the video's frame in pixels of the crop; z is scaled along."""
         flat = np.concatenate([video_px[:, :2], np.ones((len(video_px), 1))], 1) @ self.matrix.T
         depth = video_px[:, 2:] * np.sqrt(abs(np.linalg.det(self.matrix[:2, :2]))) / self.matrix[2, 2]
         return np.concatenate([flat[:, :2] / flat[:, 2:], depth], 1).astype(np.float32)
 
-    def picture(self, frame: Image, size_px: int) -> tuple[Image, Image]:
+    def picture(
+        self, frame: Picture, size_px: int
+    ) -> tuple[UInt8[NDArray[np.uint8], "s s 3"], UInt8[NDArray[np.uint8], "s s"]]:
         """The crop [s, s, 3] of a frame, and [s, s], 255 where the frame reaches; beyond, its border is repeated."""
         half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # pixel indices to positions
         matrix = np.linalg.inv(half) @ self.matrix @ half
@@ -91,7 +94,7 @@ def reframed(tracked: TrackedVideo, number: int, portrait: TrackedPortrait, mode
 
 def laid_on_the_face(
     frame: Reframed,
-    points_px: NDArray[np.float32],
+    points_px: Float32[NDArray[np.float32], "478 3"],
     portrait: TrackedPortrait,
     model: HeadModel,
     *,
@@ -112,7 +115,7 @@ def laid_on_the_face(
     return Reframed(laid(detected.astype(np.float64), wanted[upper]) @ frame.matrix, frame.head)
 
 
-def above_the_mouth(model: HeadModel) -> NDArray[np.bool_]:
+def above_the_mouth(model: HeadModel) -> Bool[NDArray[np.bool_], " n"]:
     """Landmarks [l] that no jaw and no lips move."""
     rest, ids = model.landmarks(model.template).numpy(), model.landmark_ids.numpy()
     return np.asarray((rest[:, 1] > rest[ids == NOSE_BASE, 1].max()) & (ids < N_SURFACE))

@@ -1,4 +1,4 @@
-"""What the head model's bases cannot express: smooth vertex offsets that bring the landmarks into place.
+"""Smooth vertex offsets that bring landmarks into place where the head model's bases cannot.
 
 Displacements in the picture plane, seen at the landmarks, are spread over the surface by Gaussian radial basis
 functions, coarse to fine, in posed space (where the lips of an open mouth are apart), then carried back to the rest
@@ -19,7 +19,7 @@ from perse.head import HeadModel, HeadParameters, PosedHead, Region, blend_trans
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualConfig:
-    """Gaussian radial basis functions, coarse to fine."""
+    """Numbers of the Gaussian radial basis functions, coarse to fine."""
 
     radii_m: tuple[float, ...] = (0.05, 0.025, 0.012, 0.007)
     """Standard deviations, metres."""

@@ -1,4 +1,4 @@
-"""How much of a movement the landmark network shows, and how to make up for it.
+"""Response of the landmark network: how much of a movement it shows, and how to make up for it.
 
 Measured on a film of a tracked portrait along a known motion: the network answers a fully closed eye with lids that
 are two thirds closed, and an open jaw with a chin that follows half way. See docs/motion_from_video.md.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float64, Integer
 from numpy.typing import NDArray
 
 from perse.tracking.colors import smoothstep
@@ -23,7 +24,12 @@ WINK = (0.15, 0.4)
 """Share of the other lid's closing, below which an eye is open, and above which both close."""
 
 
-def from_rest(layout: FitLayout, vectors: Floats, expression_names: Sequence[str], rest: NDArray[np.intp]) -> Floats:
+def from_rest(
+    layout: FitLayout,
+    vectors: Float64[NDArray[np.float64], "f p"],
+    expression_names: Sequence[str],
+    rest: Integer[NDArray[np.intp], " r"],
+) -> Float64[NDArray[np.float64], "f p"]:
     """Parameter vectors [f, size] whose expression and jaw are zero at rest; actions reach as far as before.
 
     What the shape cannot express of a resting face, the fit shows as actions that cancel each other (a wide eye that
@@ -38,7 +44,9 @@ def from_rest(layout: FitLayout, vectors: Floats, expression_names: Sequence[str
     return out
 
 
-def with_level_eyes(layout: FitLayout, vectors: Floats, rest: NDArray[np.intp]) -> Floats:
+def with_level_eyes(
+    layout: FitLayout, vectors: Float64[NDArray[np.float64], "f p"], rest: Integer[NDArray[np.intp], " r"]
+) -> Float64[NDArray[np.float64], "f p"]:
     """Parameter vectors [f, size] whose eyes look neither up nor down at rest.
 
     Where an iris stands between the lids depends on lids that no shape fits exactly: in a rendered film eyes that look
@@ -51,7 +59,9 @@ def with_level_eyes(layout: FitLayout, vectors: Floats, rest: NDArray[np.intp]) 
     return out
 
 
-def answered(layout: FitLayout, vectors: Floats, expression_names: Sequence[str], jaw_limit: float) -> Floats:
+def answered(
+    layout: FitLayout, vectors: Float64[NDArray[np.float64], "f p"], expression_names: Sequence[str], jaw_limit: float
+) -> Float64[NDArray[np.float64], "f p"]:
     """Parameter vectors [f, size] with the network's answer undone; actions stay within 0 and 1."""
     out = vectors.copy()
     out[:, layout.jaw] = np.clip(JAW_GAIN * out[:, layout.jaw], 0, jaw_limit)

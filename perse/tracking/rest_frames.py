@@ -1,4 +1,4 @@
-"""When a face is at rest: what the person looks like without doing anything.
+"""Rest of a face: the frames in which the person does nothing.
 
 Expressions are changes. A face that is fitted without knowing its rest shows half a dozen actions all the time that
 are really its shape. People return to rest between expressions, which gives it away: among the frames with the lips closed
@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float64, Integer
 from numpy.typing import NDArray
 
 from perse.tracking.landmark_model import FitLayout
-from perse.tracking.landmark_problem import Floats
 from perse.tracking.narrowed_lips import Lips
 
 MAX_TURN_RAD = 0.35
@@ -31,7 +31,9 @@ NEARLY_CLOSEST = 0.1
 """Quantile of the frames."""
 
 
-def rest_frames(layout: FitLayout, vectors: Floats, lips: Sequence[Lips], count: int) -> NDArray[np.intp]:
+def rest_frames(
+    layout: FitLayout, vectors: Float64[NDArray[np.float64], "f p"], lips: Sequence[Lips], count: int
+) -> Integer[NDArray[np.intp], " r"]:
     """The medoid of the frames that face the camera with closed lips, and those [≤ count] most like it.
 
     Args:

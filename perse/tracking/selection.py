@@ -1,4 +1,4 @@
-"""Which face of a picture is meant, and whether it can be used. Every refusal says what to do."""
+"""Selection of the face that is meant, and whether it can be used. Every refusal says what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionConfig:
-    """Which faces are accepted."""
+    """Limits of the faces that are accepted."""
 
     min_face_px: int = 48
     """Narrowest usable face, pixels (the width of its landmarks)."""

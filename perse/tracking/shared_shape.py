@@ -1,4 +1,4 @@
-"""One person in several pictures: a shape that all of them share, an expression and a pose for each.
+"""Shape that several pictures of one person share, with an expression and a pose for each.
 
 A nod and a longer chin look alike in one picture. Seen from several sides they do not, so a video tells the shape
 better than a portrait does, and what is left for the rotation's prior (the landmarks' depths) to say is little.
@@ -10,17 +10,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.head import HeadModel
 from perse.tracking.fit import parameters_of, portrait_camera
-from perse.tracking.landmark_problem import Floats, LandmarkProblem
+from perse.tracking.landmark_problem import LandmarkProblem
 from perse.tracking.lips_at_rest import close_lips, lips_closed
 from perse.tracking.residual import fit_offsets
 
 
-def fit_shared_shape(problems: Sequence[LandmarkProblem]) -> list[Tensor]:
+def fit_shared_shape(problems: Sequence[LandmarkProblem]) -> list[Float[Tensor, " p"]]:
     """Parameter vectors of all pictures, with equal betas.
 
     Gauss–Newton over everything: the normal equations of the pictures overlap in the betas' block alone.
@@ -70,8 +71,8 @@ def _places(problems: Sequence[LandmarkProblem]) -> list[NDArray[np.intp]]:
 
 
 def shared_offsets(
-    model: HeadModel, problems: Sequence[LandmarkProblem], vectors: Sequence[Tensor], size_px: int
-) -> Tensor:
+    model: HeadModel, problems: Sequence[LandmarkProblem], vectors: Sequence[Float[Tensor, " p"]], size_px: int
+) -> Float[Tensor, "v 3"]:
     """What the shape basis cannot express, [v, 3] metres: the mean of the pictures' own residuals, lips closed."""
     precise = model.to("cpu", torch.float64)
     closed = lips_closed(precise)
@@ -85,7 +86,7 @@ def shared_offsets(
     return close_lips(precise, vectors[0][problems[0].layout.betas], torch.stack(fields).mean(0))
 
 
-def rotation_spread(rotations: Floats, count: int) -> list[int]:
+def rotation_spread(rotations: Float64[NDArray[np.float64], "f 3"], count: int) -> list[int]:
     """Frames whose rotations [f, 3] differ most: the most frontal one, then always the farthest from those chosen."""
     chosen = [int(np.linalg.norm(rotations, axis=1).argmin())]
     distance = np.linalg.norm(rotations - rotations[chosen[0]], axis=1)

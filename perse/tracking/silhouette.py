@@ -30,7 +30,7 @@ RIM = 0.12
 
 @dataclass(frozen=True)
 class Silhouette:
-    """What several views say, each [h, w] in [0, 1].
+    """Silhouette from several views, each [h, w] in [0, 1].
 
     Attributes:
         likely: their mean.

@@ -1,4 +1,4 @@
-"""Curves over time without the tremor of single measurements, and without holes.
+"""Smoothing of curves over time: without the tremor of single measurements, and without holes.
 
 A low pass whose cut-off rises with speed, as the One Euro filter's does (Casiez et al., CHI 2012): still moments are
 smoothed strongly, fast ones hardly, so that a blink of three frames survives. Unlike theirs it runs forwards and
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothingConfig:
-    """The low pass of one kind of curve."""
+    """Low pass of one kind of curve."""
 
     still_hz: float
     """Cut-off where nothing moves."""

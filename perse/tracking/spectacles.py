@@ -47,7 +47,7 @@ _WIDE = 0.05
 
 @dataclass(frozen=True)
 class Spectacles:
-    """A frame in the picture.
+    """Frame of spectacles in the picture.
 
     Attributes:
         alpha: [h, w] float32 in [0, 1], how much of a pixel is frame.

@@ -1,4 +1,4 @@
-"""Where a recorded person's body stands in a frame, and the head's turn that fits a neck that grows out of it.
+"""Place of a recorded person's body in a frame, and the head's turn that fits a neck that grows out of it.
 
 Landmarks of one view hardly tell a head's turn from its sideways movement: with the relief that a single portrait
 gives, a turn of 20° was read as 25° and every head before it as lying on other shoulders [M]. Clothes are rigid enough
@@ -13,11 +13,13 @@ from functools import cached_property
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float32, Float64, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import TrackedPortrait
 from perse.head import HeadModel, HeadParameters, Joint
+from perse.shapes import Picture
 from perse.tracking.frame_fit import FrameFitConfig
 from perse.tracking.landmark_problem import LandmarkProblem
 from perse.tracking.one_thread import one_thread
@@ -25,7 +27,6 @@ from perse.tracking.quick_landmarks import QuickLandmarkModel
 from perse.tracking.reframing import Reframed, above_the_mouth, laid_on_the_face
 
 Image = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 Points = NDArray[np.float32]
 
 WINDOW, PYRAMID_LEVELS = (31, 31), 3
@@ -34,7 +35,7 @@ WINDOW, PYRAMID_LEVELS = (31, 31), 3
 
 @dataclass(frozen=True, kw_only=True)
 class StandingBodyConfig:
-    """When a body counts as found, and how firmly a neck stands on it."""
+    """Limits of finding a body, and how firmly a neck stands on it."""
 
     points: int = 300
     """Points of the portrait's clothes that are looked for, at most."""
@@ -59,7 +60,7 @@ class StandingBodyConfig:
 
 
 class StandingBody:
-    """The portrait's clothes, to be found again in frames.
+    """Template of the portrait's clothes, to be found again in frames.
 
     Args:
         portrait: whose clothes, neck and camera.
@@ -69,7 +70,7 @@ class StandingBody:
     def __init__(self, portrait: TrackedPortrait, model: HeadModel, config: StandingBodyConfig | None = None) -> None:
         self._portrait, self._model, self._config = portrait, model, config or StandingBodyConfig()
 
-    def settled(self, frame: Reframed, picture: Image, points_px: Points) -> Reframed:
+    def settled(self, frame: Reframed, picture: Picture, points_px: Float32[NDArray[np.float32], "478 3"]) -> Reframed:
         """The frame with the head's turn that the body's place tells; unchanged where no body is found.
 
         Args:
@@ -85,7 +86,9 @@ class StandingBody:
         head = self._turned(standing.head, standing.points(points_px))
         return laid_on_the_face(Reframed(standing.matrix, head), points_px, self._portrait, self._model, resized=False)
 
-    def movement(self, crop: Image, inside: Image) -> Floats | None:
+    def movement(
+        self, crop: UInt8[NDArray[np.uint8], "s s 3"], inside: UInt8[NDArray[np.uint8], "s s"]
+    ) -> Float64[NDArray[np.float64], "3 3"] | None:
         """Size, turn and place [3, 3] that bring the crop's body to the portrait's; None where it is not found.
 
         Args:

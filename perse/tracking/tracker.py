@@ -1,4 +1,4 @@
-"""From a photograph to a tracked portrait."""
+"""Tracker of a photograph's head."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ CROWN_WIDTHS = 0.3
 
 
 class HeadTracker(Protocol):
-    """Finds the head in a photograph."""
+    """Tracker that finds the head in a photograph."""
 
-    def track(self, image: Image, *, face: int | None = None) -> TrackedPortrait:
+    def track(self, image: Picture, *, face: int | None = None) -> TrackedPortrait:
         """Track one face of a picture [h, w, 3] uint8 RGB.
 
         Args:
@@ -57,7 +57,7 @@ class HeadTracker(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class MediapipeTrackerConfig:
-    """Everything that decides what the tracker returns; part of the identity's key."""
+    """Configuration of the tracker: everything that decides what it returns; part of the identity's key."""
 
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     """Which faces are accepted."""
@@ -76,14 +76,14 @@ class MediapipeTrackerConfig:
 
 @dataclass(frozen=True)
 class LocatedFace:
-    """The window of the photograph around a face: the crop, and the landmarks [478, 3] in its pixels."""
+    """Window of the photograph around a face: the crop, and the landmarks [478, 3] in its pixels."""
 
     crop: Crop
     landmarks_px: NDArray[np.float32]
 
 
 class MediapipeTracker:
-    """mediapipe's landmarks, our own fit, our own part masks. Deterministic.
+    """Tracker by mediapipe's landmarks, our own fit and our own part masks. Deterministic.
 
     Args:
         config: see there.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from perse.data.motion_file import MAX_FRAMES
 from perse.errors import InputError
+from perse.shapes import Picture
 
 Image = NDArray[np.uint8]
 
@@ -40,7 +41,7 @@ EARLY_FRAMES, LATE_FRAMES = 1.5, 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class VideoLimits:
-    """What is accepted, and how large frames are handed out."""
+    """Limits of a video: what is accepted, and how large frames are handed out."""
 
     max_bytes: int = 4 * 2**30
     """Largest file."""
@@ -54,7 +55,7 @@ class VideoLimits:
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A video that can be decoded again and again.
+    """Video that can be decoded again and again.
 
     Attributes:
         path: the file.
@@ -70,7 +71,7 @@ class VideoFile:
     limits: VideoLimits
     every: bool = False
 
-    def frames(self) -> Iterator[Image | None]:
+    def frames(self) -> Iterator[Picture | None]:
         """RGB frames [h, w, 3] in presentation order, upright, all of one size; None where the file has a hole.
 
         Raises:

@@ -1,4 +1,4 @@
-"""One face's landmarks in every frame of a video."""
+"""Landmarks of one face in every frame of a video."""
 
 from __future__ import annotations
 

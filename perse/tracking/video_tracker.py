@@ -1,4 +1,4 @@
-"""From a video to the motion of a head.
+"""Tracker of a head's motion in a video.
 
 Landmarks in every frame; a shape that several frames share, told from what the face does by frames at rest; expression
 and pose frame by frame; curves without tremor and holes.
@@ -51,7 +51,7 @@ def unwatched(name: str, total: int) -> Callable[[], None]:
 
 @dataclass(frozen=True)
 class FoundFace:
-    """One face in a video.
+    """Face in a video.
 
     Attributes:
         landmarks_px: [f, 478, 3] in pixels of the frames, NaN where the face is not seen.
@@ -64,7 +64,7 @@ class FoundFace:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoTrackerConfig:
-    """Everything that decides the motion."""
+    """Configuration of the tracker: everything that decides the motion."""
 
     frame: FrameFitConfig = field(default_factory=FrameFitConfig)
     """The fit of a single frame."""
@@ -90,7 +90,7 @@ class VideoTrackerConfig:
 
 @dataclass(frozen=True)
 class TrackedVideo:
-    """A head's motion, and what it was seen in.
+    """Motion of a head, and what it was seen in.
 
     Attributes:
         head: [f] frames, smoothed, with the identity that was fitted.
@@ -133,7 +133,7 @@ class TrackedVideo:
 
 
 class VideoTracker:
-    """mediapipe's landmarks, our own fit. Deterministic.
+    """Tracker by mediapipe's landmarks and our own fit. Deterministic.
 
     Args:
         config: see there.

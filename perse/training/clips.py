@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from perse.data.frame_stream import StreamedPictures
 from perse.errors import StageError
 from perse.geometry import Camera
 from perse.head import HeadParameters
+from perse.shapes import Picture
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,11 @@ class FrameBatch:
     partial: bool = False
 
     @property
-    def seen(self) -> Tensor | None:
+    def seen(self) -> Float[Tensor, "b h w"] | None:
         """[b, h, w] of 1 and 0: where the pictures tell something; None where they all do everywhere."""
         return (self.parts != UNRECORDED).float() if self.partial else None
 
-    def within(self, window: Callable[[Tensor], Tensor]) -> FrameBatch:
+    def within(self, window: Callable[[Shaped[Tensor, "..."]], Shaped[Tensor, "..."]]) -> FrameBatch:
         """What a function leaves of each of the pictures."""
         images, alphas, parts = (window(values) for values in (self.images, self.alphas, self.parts))
         return FrameBatch(images, alphas, parts, self.partial)
@@ -117,7 +119,7 @@ class ClipStore:
         """The same clips, with recorded frames of the reference."""
         return ClipStore(self._clips, captured)
 
-    def reference_picture(self, frame: int) -> NDArray[np.uint8]:
+    def reference_picture(self, frame: int) -> Picture:
         """The reference [h, w, 3] at a position."""
         return self._picture("images", 0, frame)
 
@@ -163,7 +165,7 @@ class ClipStore:
         assert subject == 0, "a camera recorded the reference alone"
         return np.asarray(getattr(self.captured, name)[frame - self.n_frames])
 
-    def frames(self, chosen: NDArray[np.bool_]) -> ClipStore:
+    def frames(self, chosen: Bool[NDArray[np.bool_], " f"]) -> ClipStore:
         """The same clips with some frames only, such as the training or the test frames.
 
         No picture is copied where the frames follow each other, as those two do, or are streamed.
@@ -172,7 +174,7 @@ class ClipStore:
         return ClipStore([_select(clip, index) for clip in self._clips], self.captured)
 
 
-def select_frames(clip: PortraitClip, chosen: NDArray[np.bool_]) -> PortraitClip:
+def select_frames(clip: PortraitClip, chosen: Bool[NDArray[np.bool_], " f"]) -> PortraitClip:
     """Some frames [f] bool of a clip."""
     return _select(clip, np.flatnonzero(chosen))
 

@@ -1,4 +1,4 @@
-"""The recipe's numbers for training."""
+"""Numbers of a training, as recipes give them."""
 
 from __future__ import annotations
 

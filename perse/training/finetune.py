@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from perse.attributes import CATEGORY_PARTS, Category
@@ -34,7 +35,7 @@ PART_MARGIN_SHARE = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneConfig:
-    """Stage 2."""
+    """Numbers of stage 2."""
 
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
@@ -65,7 +66,7 @@ class FineTuneConfig:
 
 
 class FineTuner:
-    """Continues a trained avatar with interpolations.
+    """Trainer of stage 2: continues a trained avatar with interpolations.
 
     Attributes:
         trainer: holds avatar, optimiser, step number and checkpoints.
@@ -218,7 +219,7 @@ def _changed(pivots: FrameBatch, category: Category, target: MorphTarget) -> Ten
     return grown(torch.isin(pivots.parts[1:], labels).any(0))
 
 
-def grown(shown: Tensor) -> Tensor:
+def grown(shown: Bool[Tensor, "*b h w"]) -> Bool[Tensor, "*b h w"]:
     """Masks [..., h, w] bool, grown by `PART_MARGIN_SHARE`."""
     radius = max(1, round(PART_MARGIN_SHARE * shown.shape[-1]))
     stack = shown.reshape(-1, 1, *shown.shape[-2:]).float()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -28,7 +29,7 @@ from perse.training.finetune import grown
 if TYPE_CHECKING:
     from perse.training.transfer import NewAttribute
 
-MaskedLoss = Callable[[CanonicalGaussians, Sequence[int], Tensor, float], Tensor]
+MaskedLoss = Callable[[CanonicalGaussians, Sequence[int], Float[Tensor, "b h w"], float], Float[Tensor, ""]]
 """(canonical Gaussians, frames, mask [f, h, w] of all frames, weight elsewhere) to a loss."""
 
 
@@ -51,16 +52,16 @@ class LoraConfig:
 
 
 class LowRank(nn.Module):
-    """W + B A. With `on` False it is W."""
+    """Low-rank update of a weight: W + B A. With `on` False it is W."""
 
-    def __init__(self, weight: Tensor, rank: int) -> None:
+    def __init__(self, weight: Float[Tensor, "rows columns"], rank: int) -> None:
         super().__init__()
         rows, columns = weight.shape
         self.a = nn.Parameter(torch.randn(rank, columns).to(weight) / columns**0.5)
         self.b = nn.Parameter(torch.zeros(rows, rank).to(weight))
         self.on = True
 
-    def forward(self, weight: Tensor) -> Tensor:
+    def forward(self, weight: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
         return weight + self.b @ self.a if self.on else weight
 
 
@@ -120,7 +121,7 @@ class LoraTransfer:
         self.merge()
         return losses
 
-    def preservation(self, row: int) -> Tensor:
+    def preservation(self, row: int) -> Float[Tensor, ""]:
         """L_3d: mean absolute difference of the Gaussians with and without the updates, for a random code and for one
         of the first `row` subjects."""
         avatar = self._avatar

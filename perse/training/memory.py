@@ -1,4 +1,4 @@
-"""Keep the memory that a training step frees for the next one, which will ask for the same blocks.
+"""Memory pool of training steps: what one step frees is kept for the next, which will ask for the same blocks.
 
 glibc hands large blocks back to the operating system as soon as they are free; the next step then waits for thousands
 of fresh, zeroed pages: 20,000 a step with the `networks` decoder at laptop size, a third of its time or more [M].

@@ -1,4 +1,4 @@
-"""Which interpolations fine-tuning looks at: a pure function of (seed, step, rank, world).
+"""Schedule of the interpolations of a fine-tuning: a pure function of (seed, step, rank, world).
 
 The future is known, so whoever makes the morphs can work ahead: the request of a step that is still to come may be
 asked for, and is the same on every machine.
@@ -19,6 +19,7 @@ from itertools import combinations
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Int32
 from numpy.typing import NDArray
 
 from perse.attributes import Category
@@ -54,7 +55,7 @@ class MorphRequest:
 
 @dataclass(frozen=True)
 class MorphTarget:
-    """What supervises the interior of an interpolation.
+    """Target pictures for the interior of an interpolation.
 
     Attributes:
         alphas: where between the two ends each picture lies; a teacher that evens out its pace moves them.
@@ -69,7 +70,7 @@ class MorphTarget:
 
 
 class MorphSource(Protocol):
-    """Makes, fetches or waits for morphs."""
+    """Source that makes, fetches or waits for morphs."""
 
     def get(self, request: MorphRequest) -> MorphTarget:
         """The target of a request."""
@@ -86,7 +87,7 @@ def morph_pairs(subjects: Sequence[Subject]) -> list[tuple[int, int]]:
 
 
 class MorphSchedule:
-    """The morphs of a fine-tuning.
+    """Schedule of the morphs of a fine-tuning.
 
     Args:
         seed: the only source of randomness.
@@ -103,7 +104,7 @@ class MorphSchedule:
         self,
         seed: int,
         subjects: Sequence[Subject],
-        frame_numbers: NDArray[np.int32],
+        frame_numbers: Int32[NDArray[np.int32], " f"],
         n_alphas: int,
         *,
         without: Sequence[int] = (),

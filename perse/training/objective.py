@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from perse.losses import PictureLossConfig, VggLoss, picture_loss
@@ -22,7 +23,7 @@ OCTAVES_INSTEAD_OF_VGG = 3
 
 @dataclass(frozen=True)
 class LossTerms:
-    """What a step's loss is made of.
+    """Terms of a step's loss.
 
     Attributes:
         total: the weighted sum; the only one that carries a gradient (until backward has run).
@@ -41,7 +42,7 @@ class LossTerms:
 
 
 class ImageObjective(nn.Module):
-    """Eq. 11: the picture loss, and the perceptual term with or without weights.
+    """Objective of Eq. 11: the picture loss, and the perceptual term with or without weights.
 
     Attributes:
         perceptual_term: what stands for the paper's VGG term: "vgg16", "multi-scale SSIM" or "none". For the report.
@@ -72,7 +73,14 @@ class ImageObjective(nn.Module):
             total = total + self.weight * self.vgg(shown, wanted)
         return LossTerms(total, loss.l1.detach(), loss.ssim.detach(), loss.alpha.detach())
 
-    def of_part(self, rendering: Rendering, inside: Tensor, outside: Tensor, mask: Tensor, share: float) -> Tensor:
+    def of_part(
+        self,
+        rendering: Rendering,
+        inside: UInt8[Tensor, "b h w 3"],
+        outside: Float[Tensor, "b h w 3"],
+        mask: Bool[Tensor, "*b2 h w"],
+        share: float,
+    ) -> Float[Tensor, ""]:
         """Eq. 14-15 and 39: RGB losses, the VGG term included, that look at a part: a sum over the pictures, each of
         which is a mean over the part, whatever its size.
 

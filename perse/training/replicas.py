@@ -1,4 +1,4 @@
-"""The copies of an avatar that are trained together, and everything on which they must agree.
+"""Replicas of an avatar that are trained together, and everything on which they must agree.
 
 Each worker of a distributed run has a replica of its own, on its own device, and looks at its own frames. What decides
 about *structure* (which points are added or removed, which step is skipped) is decided once and handed to all, since
@@ -21,18 +21,19 @@ from typing import Protocol
 
 import torch
 import torch.distributed as dist
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from perse.errors import StageError
 from perse.training.reduction import average_gradients
 
-Forward = Callable[[], Tensor]
+Forward = Callable[[], Float[Tensor, ""]]
 """Computes a scalar loss with the replica's module."""
 
 
 class Replicas(Protocol):
-    """This worker's place among the replicas, and their agreements. Every method is called by all at the same time."""
+    """Place of this worker among the replicas, and their agreements. Every method is called by all at the same time."""
 
     @property
     def rank(self) -> int:
@@ -54,7 +55,7 @@ class Replicas(Protocol):
         """How many shares a batch has."""
         ...
 
-    def backward(self, module: nn.Module, forwards: Sequence[Forward], pattern: Hashable | None) -> Tensor:
+    def backward(self, module: nn.Module, forwards: Sequence[Forward], pattern: Hashable | None) -> Float[Tensor, ""]:
         """Run a forward and a backward pass for each share; the module's gradients are then means over all shares.
 
         Args:
@@ -66,11 +67,11 @@ class Replicas(Protocol):
         """
         ...
 
-    def maximum(self, values: Tensor) -> Tensor:
+    def maximum(self, values: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """Elementwise maximum over the replicas."""
         ...
 
-    def from_first(self, make: Callable[[], Sequence[Tensor]]) -> list[Tensor]:
+    def from_first(self, make: Callable[[], Sequence[Shaped[Tensor, "..."]]]) -> list[Shaped[Tensor, "..."]]:
         """What rank 0 makes, on every rank. Tensors of any sizes; `make` runs on rank 0 only."""
         ...
 
@@ -96,7 +97,7 @@ class SingleReplica:
         self.n_shares = n_shares
         self.shares = tuple(range(n_shares))
 
-    def backward(self, module: nn.Module, forwards: Sequence[Forward], pattern: Hashable | None) -> Tensor:
+    def backward(self, module: nn.Module, forwards: Sequence[Forward], pattern: Hashable | None) -> Float[Tensor, ""]:
         loss = _summed(forwards)
         if self.n_shares > 1:
             for parameter in module.parameters():
@@ -104,10 +105,10 @@ class SingleReplica:
                     parameter.grad /= self.n_shares
         return loss
 
-    def maximum(self, values: Tensor) -> Tensor:
+    def maximum(self, values: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         return values
 
-    def from_first(self, make: Callable[[], Sequence[Tensor]]) -> list[Tensor]:
+    def from_first(self, make: Callable[[], Sequence[Shaped[Tensor, "..."]]]) -> list[Shaped[Tensor, "..."]]:
         return list(make())
 
     def check_equal(self, digest: str, what: str) -> None:
@@ -129,7 +130,7 @@ class DistributedReplicas:
         self._parallel: DistributedDataParallel | None = None
         self._key: Hashable = None
 
-    def backward(self, module: nn.Module, forwards: Sequence[Forward], pattern: Hashable | None) -> Tensor:
+    def backward(self, module: nn.Module, forwards: Sequence[Forward], pattern: Hashable | None) -> Float[Tensor, ""]:
         if pattern is None or self.n_shares != self.world:
             loss = _summed(forwards)
             average_gradients([p for p in module.parameters() if p.numel()], self.n_shares)
@@ -154,12 +155,12 @@ class DistributedReplicas:
             self._key = (parameters, pattern)
         return self._parallel
 
-    def maximum(self, values: Tensor) -> Tensor:
+    def maximum(self, values: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         largest = values.clone()
         dist.all_reduce(largest, op=dist.ReduceOp.MAX)
         return largest
 
-    def from_first(self, make: Callable[[], Sequence[Tensor]]) -> list[Tensor]:
+    def from_first(self, make: Callable[[], Sequence[Shaped[Tensor, "..."]]]) -> list[Shaped[Tensor, "..."]]:
         made: list[list[Tensor] | None] = [[t.cpu() for t in make()] if self.rank == 0 else None]
         dist.broadcast_object_list(made, src=0)
         assert made[0] is not None

@@ -1,4 +1,4 @@
-"""What a training step looks at: a pure function of the seed and the step's number.
+"""Sampler of a training step: a pure function of the seed and the step's number.
 
 No state, so a resumed run continues with the very frames the interrupted one would have seen, and every worker of a
 distributed run knows its share without talking to the others.

@@ -19,6 +19,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -60,7 +61,7 @@ _ANNOUNCED_STEPS = 3
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a step did, for curves.
+    """Report of a step, for curves.
 
     Attributes:
         step: its number, from 0.
@@ -82,7 +83,7 @@ class StepReport:
 
 
 class Trainer:
-    """Trains an avatar on clips.
+    """Trainer of an avatar on clips.
 
     Attributes:
         avatar: the one that is trained; densification may replace its points.
@@ -230,7 +231,7 @@ class Trainer:
         """Share of the steps that are done, in [0, 1]."""
         return self.step_number / max(self.config.steps, 1)
 
-    def regularisers(self, codes: Tensor, canonical: CanonicalGaussians) -> Tensor:
+    def regularisers(self, codes: Float[Tensor, "s k d"], canonical: CanonicalGaussians) -> Float[Tensor, ""]:
         """L_FLAME and L_z of Eq. 12 and the body's depth, as far as the recipe weighs them."""
         losses, total = self.config.losses, torch.zeros((), device=self.device)
         if losses.latent:

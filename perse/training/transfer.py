@@ -1,4 +1,4 @@
-"""A trained avatar learns one more attribute from its clip (P A.4).
+"""Training of one more attribute of a trained avatar, from its clip (P A.4).
 
 With part bases it gets a column of its own, and points that only it needs (`perse.avatar.added_parts`); everything else
 is frozen. With networks MLP_z, MLP_d and MLP_c get low-rank updates (`perse.training.lora`), as in the paper, which are
@@ -32,7 +32,7 @@ from perse.training.objective import ImageObjective
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnConfig:
-    """How a column is learned."""
+    """Numbers of learning a column."""
 
     epochs: int = 16
     """Times that every frame of the clip is seen."""
@@ -44,7 +44,7 @@ class ColumnConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TransferConfig:
-    """How an attribute is learned."""
+    """Numbers of learning an attribute."""
 
     frames_per_step: int = 4
     """Frames that one step looks at."""
@@ -60,7 +60,7 @@ class TransferConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NewAttribute:
-    """What is to be learned.
+    """Attribute to be learned: its clip and its features.
 
     Attributes:
         subject: its row of the table.

@@ -1,4 +1,4 @@
-"""Compile every kernel of training and serving before it is needed: ``python -m perse.training.warm_up``.
+"""Compilation of every kernel of training and serving before it is needed: ``python -m perse.training.warm_up``.
 
 Compiled kernels are kept on disk, so that this costs a minute once and a second later: in an image's build, say.
 """

@@ -1,4 +1,4 @@
-"""From edits to a latent code: named subjects, described ones, and their weights."""
+"""Latent codes of edits: named subjects, described ones, and their weights."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AttributeMixer:
         self._rows = {subject.key: row for row, subject in enumerate(avatar.subjects)}
         self._described: OrderedDict[tuple[Category, str | None, bytes], Tensor] = OrderedDict()
 
-    def mixed(self, edits: Edits) -> tuple[Tensor, tuple[Edit, ...]]:
+    def mixed(self, edits: Edits) -> tuple[Float[Tensor, "k d"], tuple[Edit, ...]]:
         """z [k, d], and for the record what differs from the portrait.
 
         In each named category z is z_ref + Σ w (z_term − z_ref), elsewhere z_ref (Eq. 4, 13).

@@ -12,7 +12,7 @@ from perse.features import EmbeddedEncoder, OpenClipEncoderConfig, PromptImageEn
 
 @dataclass(frozen=True)
 class Encoders:
-    """A small value until an encoder is asked for; then it is loaded once a process.
+    """Feature encoders by name: a small value until one is asked for; then it is loaded once a process.
 
     Attributes:
         clip: CLIP's weights; None if there are none.

@@ -1,4 +1,4 @@
-"""What somebody wants to see: a look of an avatar, and a picture of that look. Plain values; names are not checked yet.
+"""Looks of an avatar, and requests for pictures of them. Plain values; names are not checked yet.
 
 ::
 
@@ -52,7 +52,7 @@ Edits = Mapping[Category, tuple[Named | Described, ...]]
 
 @dataclass(frozen=True)
 class Look:
-    """Edits, expression and pose. Empty, it is the person as in the portrait, at rest.
+    """Edits, expression and pose of an avatar. Empty, it is the person as in the portrait, at rest.
 
     Attributes:
         edits: by category.
@@ -76,7 +76,7 @@ class Orbit:
 
 @dataclass(frozen=True)
 class PictureRequest:
-    """One picture of a look.
+    """Request for one picture of a look.
 
     Attributes:
         look: what is seen.

@@ -1,10 +1,11 @@
-"""A stranger's picture, framed as the avatar's own pictures were before they were encoded."""
+"""Framing of a stranger's picture as the avatar's own pictures were framed before they were encoded."""
 
 from __future__ import annotations
 
 from threading import Lock
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.shapes import Picture
@@ -12,7 +13,7 @@ from perse.shapes import Picture
 _one_at_a_time = Lock()  # mediapipe's graphs serve one caller
 
 
-def framed(image: Picture) -> NDArray[np.uint8]:
+def framed(image: Picture) -> UInt8[NDArray[np.uint8], "_ _ 3"]:
     """The portrait window around the face, the person cut out on white; the picture as it is where nobody is seen.
 
     Args:

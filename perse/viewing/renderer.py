@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -52,7 +52,7 @@ class ResolvedLook:
 
 
 class AvatarRenderer:
-    """An avatar, ready to be drawn. Its methods may be called from several threads."""
+    """Renderer of an avatar. Its methods may be called from several threads."""
 
     def __init__(self, avatar: Avatar, encoders: Encoders = WITHOUT_WEIGHTS) -> None:
         """
@@ -93,7 +93,9 @@ class AvatarRenderer:
             pose[card.joint_names.index(name)] = torch.tensor(turn)
         return ResolvedLook(code, edits, HeadParameters(torch.zeros(0), torch.zeros(0, 3), expression, pose))
 
-    def draw(self, requests: Sequence[PictureRequest], looks: Sequence[ResolvedLook]) -> list[NDArray[np.uint8]]:
+    def draw(
+        self, requests: Sequence[PictureRequest], looks: Sequence[ResolvedLook]
+    ) -> list[UInt8[NDArray[np.uint8], "_ _ c"]]:
         """Pictures [h, w, 3] uint8, or [h, w, 4] (not premultiplied) without a background.
 
         Args:
@@ -109,7 +111,7 @@ class AvatarRenderer:
             pictures.update(zip(members, drawn, strict=True))
         return [pictures[number] for number in range(len(requests))]
 
-    def picture(self, request: PictureRequest) -> NDArray[np.uint8]:
+    def picture(self, request: PictureRequest) -> UInt8[NDArray[np.uint8], "h w c"]:
         """One picture, as `draw`.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What a sentence is about: "a red beanie and a short beard" is about a hat and a beard, and says something of each."""
+"""Categories of a sentence: "a red beanie and a short beard" is about a hat and a beard, and says something of each."""
 
 from __future__ import annotations
 

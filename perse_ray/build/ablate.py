@@ -1,4 +1,4 @@
-"""The ablation grid: one avatar for each variant of a recipe, on shared clips, a row of Ray Data each."""
+"""Ablation grid: one avatar for each variant of a recipe, on shared clips, a row of Ray Data each."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PICTURES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class AblationRequest:
-    """What is compared.
+    """Request for an ablation: what is compared.
 
     Attributes:
         workspace: with finished clips; recipe: that made them, and what the variants start from.
@@ -117,7 +117,7 @@ def _file(row: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class AblationWork:
-    """Variants → numbers and a strip of pictures."""
+    """Work of a row: variants → numbers and a strip of pictures."""
 
     shared: SharedClips
     """The clips of all."""

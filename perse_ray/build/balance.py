@@ -1,4 +1,4 @@
-"""How many workers each stage of a pipeline should have: what the cluster holds, in the proportion of their times.
+"""Numbers of workers of a pipeline's stages: what the cluster holds, in the proportion of their times.
 
 Rows stream through all stages side by side, so the pipeline is as fast as its slowest stage. Workers are dealt one by
 one to whichever stage is the slowest, as long as the cluster has room for one more of them. Stages without a GPU then
@@ -19,7 +19,7 @@ from perse_ray.runtime.claims import WorkerClaim, fits
 
 @dataclass(frozen=True)
 class BalancedStage:
-    """A stage to be sized.
+    """Stage to be sized.
 
     Attributes:
         name: of the stage.

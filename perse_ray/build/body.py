@@ -75,7 +75,7 @@ EDITS_PX = 384
 
 @dataclass(frozen=True, kw_only=True)
 class BodyRequest:
-    """What one body build is asked for."""
+    """Request for one body build."""
 
     recipe: BodyRecipe
     """Who does each step, and with which numbers."""
@@ -95,7 +95,7 @@ class BodyRequest:
 
 @dataclass(frozen=True)
 class BodyResult:
-    """Where to look.
+    """Result of a body build: where to look.
 
     Attributes:
         metrics: the content of metrics.json.

@@ -25,7 +25,7 @@ from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
 
 @dataclass(frozen=True)
 class EditFiles:
-    """Where what came of a prompt lies.
+    """Files of an edit: where what came of a prompt lies.
 
     Attributes:
         learned: what it makes of the avatar's points.
@@ -51,7 +51,7 @@ class EditFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class EditWork:
-    """A prompt → what it makes of the avatar."""
+    """Work of a row: a prompt → what it makes of the avatar."""
 
     workspace: Workspace
     """Where person and trained avatar are, and edits go."""

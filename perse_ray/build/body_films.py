@@ -28,7 +28,7 @@ def clip_file(key: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class FilmWork:
-    """A motion → its clip."""
+    """Work of a row: a motion → its clip."""
 
     workspace: Workspace
     """Where the person is and clips go."""

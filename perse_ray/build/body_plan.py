@@ -1,4 +1,4 @@
-"""What a body build would do: frames, steps, edits and workers. Nothing is started for it."""
+"""Plan of a body build: frames, steps, edits and workers. Nothing is started for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one portrait to a registered avatar: the order of the stages.
+"""Build from one portrait to a registered avatar: the order of the stages.
 
 ::
 

@@ -43,7 +43,7 @@ SAMPLES = "report/samples"
 
 @dataclass(frozen=True, kw_only=True)
 class ChampRequest:
-    """What one training is asked for."""
+    """Request for one training."""
 
     recipe: ChampRecipe
     """Sizes, numbers, weights to start with."""
@@ -61,7 +61,7 @@ class ChampRequest:
 
 @dataclass(frozen=True)
 class ChampResult:
-    """What came out.
+    """Result of a training.
 
     Attributes:
         takes: videos that were trained on.

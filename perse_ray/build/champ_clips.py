@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait
@@ -21,6 +20,7 @@ from perse.data.images import read_portrait
 from perse.errors import WorkspaceError
 from perse.export import mp4_bytes
 from perse.head.sources import HeadSource
+from perse.shapes import Picture
 from perse.synthesis.motion import load_motion
 from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
 from perse.synthesis.procedural.editing import ProceduralEditorConfig
@@ -32,7 +32,7 @@ FRAMES, STRIDE, SIZE_PX, FPS = 24, 4, 256, 12.0
 
 @dataclass(frozen=True)
 class SampleClip:
-    """One video.
+    """Sample video.
 
     Attributes:
         name: of the file.
@@ -88,7 +88,7 @@ def film_sample_clips(folder: Path, source: HeadSource, tell: Callable[[str], No
                 raise WorkspaceError(f"videos cannot be written to {folder} ({error.strerror})") from error
 
 
-def photograph(person: str) -> NDArray[np.uint8]:
+def photograph(person: str) -> Picture:
     """A photograph of a pip package, [h, w, 3]."""
     if person == "collins":
         import skimage.data

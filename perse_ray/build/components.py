@@ -1,4 +1,4 @@
-"""From a recipe's configurations to what they configure.
+"""Components of a build from a recipe's configurations.
 
 Every configuration builds itself: a method `build` is all that one's own editor, screen, animator, tracker, morpher or
 encoder needs.
@@ -13,13 +13,13 @@ from perse.recipes import Recipe
 from perse.recipes.resources import WorkerPool
 from perse.tracking import HeadTracker
 from perse_ray.rows.stage import Pool, Resources
-from perse_ray.synthesis.stages import Studio
+from perse_ray.synthesis.stages import SynthesisConfig
 from perse_ray.training.ray_train import WorkerGroup
 
 
-def studio_of(recipe: Recipe) -> Studio:
-    """Who makes the clips."""
-    return Studio(
+def synthesis_config_of(recipe: Recipe) -> SynthesisConfig:
+    """The editor, screen and animator of a recipe, and how many workers run each."""
+    return SynthesisConfig(
         head=recipe.head,
         editor=recipe.editor,
         screen=recipe.screen,

@@ -20,7 +20,7 @@ _LINES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """What is compared: everything else is the same.
+    """Avatar that is compared: everything else is the same.
 
     Attributes:
         name: of its row.
@@ -34,7 +34,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedContender:
     """A contender after its training.
 
     Attributes:
@@ -65,7 +65,9 @@ def steps_in(shared: SharedClips, contender: Contender, cpu_s: float, seed: int)
     return max(1, round(cpu_s / pace))
 
 
-def train_contender(shared: SharedClips, contender: Contender, steps: int, seed: int, tell: Tell = print) -> Trained:
+def train_contender(
+    shared: SharedClips, contender: Contender, steps: int, seed: int, tell: Tell = print
+) -> TrainedContender:
     """Stage 1 of the training, in this process."""
     trainer = _trainer(shared, contender, steps, seed)
     last: list[float] = []
@@ -76,7 +78,7 @@ def train_contender(shared: SharedClips, contender: Contender, steps: int, seed:
         if (step + 1) % max(1, steps // _LINES) == 0:
             tell(f"  {contender.name}: step {step + 1} of {steps}, loss {sum(last) / len(last):.4f}")
     spent = time.process_time() - cpu, time.perf_counter() - wall
-    return Trained(trainer.avatar.eval(), steps, *spent, sum(last) / len(last))
+    return TrainedContender(trainer.avatar.eval(), steps, *spent, sum(last) / len(last))
 
 
 def _trainer(shared: SharedClips, contender: Contender, steps: int, seed: int) -> Trainer:

@@ -1,4 +1,4 @@
-"""Is the avatar the person in the photograph? Face distances, with a ceiling and with other people to compare to."""
+"""Face distances of the avatar to the photograph, with a ceiling and with other people to compare to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.avatar import Avatar
@@ -48,7 +49,7 @@ def face_distances(
     return asdict(found)
 
 
-def sample_portraits() -> list[NDArray[np.uint8]]:
+def sample_portraits() -> list[UInt8[NDArray[np.uint8], "_ _ 3"]]:
     """Photographs of people that installed packages bring along."""
     import matplotlib.cbook
     import skimage.data

@@ -25,7 +25,7 @@ PORTRAIT = "portrait"
 
 
 class EncoderConfig(Protocol):
-    """Describes an encoder; loaded where it runs."""
+    """Description of an encoder; loaded where it runs."""
 
     def build(self) -> PromptImageEncoder: ...
 
@@ -57,7 +57,7 @@ def load_features(workspace: Workspace, files: Sequence[str]) -> Features:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeWork:
-    """Subjects → features."""
+    """Work of a row: subjects → features."""
 
     workspace: Workspace
     """Where the edits are, and the features go."""

@@ -1,4 +1,4 @@
-"""Removing a person: everything that was made of a portrait, and a look at what is left.
+"""Removal of a person: everything that was made of a portrait, and a look at what is left.
 
 What goes: the workspace, and in MLflow the registered model, the runs and their files. What is looked at afterwards:
 the places where copies could lie (beside the workspace, MLflow's files, caches, temporary folders), for whole files of
@@ -25,7 +25,7 @@ from perse_ray.registry.removal import remove_from_mlflow
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was done.
+    """Result of removing a person.
 
     Attributes:
         workspaces: that were removed.

@@ -1,4 +1,4 @@
-"""A held-out synthetic set: edits of the same person with prompts that no training has used (P 5.1)."""
+"""Held-out synthetic set: edits of the same person with prompts that no training has used (P 5.1)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from perse_ray.synthesis.synthesize import MAX_REPLACEMENTS, synthesize
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutSupply:
-    """The next prompts of the training's streams, behind all that may have replaced a rejected one.
+    """Prompts of the training's streams behind all that may have replaced a rejected one.
 
     Attributes:
         trained: how many of each category the training planned.
@@ -50,7 +50,7 @@ def synthesize_held_out(run: BuildRun, shared: SharedClips, count: int) -> tuple
     await_room(synthesis_claims(recipe.cluster), recipe.cluster.placement_limit_s)
     plan = archive.load_prompts(workspace)
     try:
-        found = synthesize(workspace, run.studio, supply, execute=on_ray_data.run, show=run.request.show)
+        found = synthesize(workspace, run.synthesis_config, supply, execute=on_ray_data.run, show=run.request.show)
     finally:
         archive.save_prompts(workspace, plan)  # the workspace's list is the training's
     return tuple(subject.clip for subject in found.subjects if subject.clip not in shared.clips)

@@ -1,4 +1,4 @@
-"""What is wrong in a workspace, and putting it right: what is damaged is removed, and the next build makes it again.
+"""Inspection and repair of a workspace: what is damaged is removed, and the next build makes it again.
 
 Nothing that is finished and whole is touched. A stage whose files are gone is no longer finished; those behind it are
 made again only if it comes out otherwise than before (`manifests`).
@@ -30,7 +30,7 @@ LITTER = ("checkpoints/ray-train-", "quarantine/attempts/")
 
 @dataclass(frozen=True)
 class WorkspaceFinding:
-    """Something that is not as it should be.
+    """Fault of a workspace: something that is not as it should be.
 
     Attributes:
         name: of a file or folder of the workspace.

@@ -1,4 +1,4 @@
-"""Which stages of a build are finished.
+"""Manifests of a build's finished stages.
 
 A stage's manifest names a digest of its ingredients (its own configuration and the digests of the stages it builds on),
 what those stages had made, and every file that it made, with size and sha256. A stage is finished exactly when its
@@ -26,7 +26,7 @@ Tell = Callable[[str], None]
 
 @dataclass
 class StageManifests:
-    """The stages of one build, in the order they are met.
+    """Manifests of one build's stages, in the order they are met.
 
     Attributes:
         workspace: where the manifests are.

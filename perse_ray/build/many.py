@@ -1,4 +1,4 @@
-"""Avatars of many people on one Ray.
+"""Builds of many people on one Ray.
 
 ::
 
@@ -31,7 +31,7 @@ from perse.data.workspace_lock import locked
 from perse.errors import PerseError
 from perse.recipes import Recipe
 from perse_ray.build.build import build
-from perse_ray.build.components import studio_of
+from perse_ray.build.components import synthesis_config_of
 from perse_ray.build.request import BuildRequest
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages import Track
@@ -51,7 +51,7 @@ COMMON = "together"
 
 @dataclass(frozen=True)
 class Person:
-    """One of them.
+    """Person whose avatar is built.
 
     Attributes:
         name: of the workspace's folder.
@@ -66,7 +66,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a person's build.
+    """Outcome of a person's build.
 
     Attributes:
         person: whose.
@@ -83,7 +83,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class ManyRequest:
-    """What is asked for."""
+    """Request for builds of many people."""
 
     recipe: Recipe
     """The same for all."""
@@ -126,7 +126,7 @@ def _together(request: ManyRequest, people: Sequence[Person]) -> None:
             supply = StreamSupply(counts=counts.counts, seed=counts.seed)
             synthesize_together(
                 [(home, supply) for home in homes],
-                studio_of(request.recipe),
+                synthesis_config_of(request.recipe),
                 new_ledger(Workspace.open(f"{request.home.rstrip('/')}/{COMMON}")),
                 execute=on_ray_data.run,
                 show=request.tell,

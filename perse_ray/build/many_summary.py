@@ -1,4 +1,4 @@
-"""What became of many builds: a table for the terminal, a page with thumbnails."""
+"""Summary of many builds: a table for the terminal, a page with thumbnails."""
 
 from __future__ import annotations
 

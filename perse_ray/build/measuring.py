@@ -1,4 +1,4 @@
-"""An evaluation as rows: a subject, a mix or a pair each, measured by whoever has room.
+"""Rows of an evaluation: a subject, a mix or a pair each, measured by whoever has room.
 
 What was measured lies in ``measurements/`` under the row's key, so an evaluation that was interrupted goes on where it
 was.
@@ -67,7 +67,7 @@ def measurement_file(key: str) -> str:
 
 @dataclass(frozen=True)
 class Collected:
-    """Everything that the rows of an evaluation found."""
+    """Results of an evaluation's rows."""
 
     measured: Measured
     distances: PoseDistances
@@ -103,7 +103,7 @@ def _category(name: str | None) -> Category | None:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureWork:
-    """Pieces of an avatar's evaluation → their numbers."""
+    """Work of a row: pieces of an avatar's evaluation → their numbers."""
 
     workspace: Workspace
     """Where clips and checkpoints are."""

@@ -22,7 +22,7 @@ WEIGHTS = "part_network.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class ParserRequest:
-    """What one training is asked for."""
+    """Request for one training."""
 
     workspace: Workspace
     """Where everything goes."""
@@ -46,7 +46,7 @@ class ParserRequest:
 
 @dataclass(frozen=True)
 class ParserResult:
-    """What came out.
+    """Result of a training.
 
     Attributes:
         weights: name in the workspace; examples: trained on; loss: of the last batch; seconds: of this run.

@@ -1,4 +1,4 @@
-"""The files of a stage as its manifest names them, and whether they are still what it says."""
+"""Products of a stage: its files as its manifest names them, and whether they are still what it says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRITTEN_BY_WORKERS = ("clips/", "edits/")
 
 
 class Depth(Enum):
-    """How far a product is looked into."""
+    """Depth of a check of a product."""
 
     CHANGED = "sizes, and the content of files that were touched since"
     ALL = "sizes and content"
@@ -29,7 +29,7 @@ class Depth(Enum):
 
 @dataclass(frozen=True)
 class Product:
-    """A file that a stage made.
+    """File that a stage made.
 
     Attributes:
         size: bytes.

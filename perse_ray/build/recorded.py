@@ -1,4 +1,4 @@
-"""The person in a video, found before a build begins: landmarks of every frame, and the frame that stands for them.
+"""Person in a video, found before a build begins: landmarks of every frame, and the frame that stands for them.
 
 Finding them takes as long as the video has frames, and the build's photograph depends on it; so what was found is kept
 in the workspace under a key of all that decides it.
@@ -53,7 +53,7 @@ TRIED = 8
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedPerson:
-    """Somebody in a video.
+    """Person in a video.
 
     Attributes:
         video: to be decoded again.

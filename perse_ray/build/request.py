@@ -1,4 +1,4 @@
-"""What a build is asked for, and what it answers."""
+"""Request for a build, and its result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from perse_ray.runtime.session import LocalRay
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """What one build is asked for."""
+    """Request for one build."""
 
     recipe: Recipe
     """Who does each step, and with which numbers."""
@@ -60,7 +60,7 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """Where to look.
+    """Result of a build: where to look.
 
     Attributes:
         metrics: the content of metrics.json.

@@ -1,4 +1,4 @@
-"""What a recipe's workers need of a cluster's nodes, and how many of them those hold. Knows no Ray."""
+"""Room for a recipe's workers on a cluster's nodes: what they need, and how many of them fit. Knows no Ray."""
 
 from __future__ import annotations
 

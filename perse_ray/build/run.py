@@ -1,4 +1,4 @@
-"""One build under way: what its stages share."""
+"""State of one build under way: what its stages share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perse.data import TrackedPortrait, archive
 from perse.head import HeadModel
 from perse.recipes import Recipe
 from perse.training import Checkpoint
-from perse_ray.build.components import studio_of, worker_group_of
+from perse_ray.build.components import synthesis_config_of, worker_group_of
 from perse_ray.build.manifests import Result, StageManifests
 from perse_ray.build.products import Depth
 from perse_ray.build.request import BuildRequest
@@ -23,13 +23,13 @@ from perse_ray.runtime.progress import stage_line
 from perse_ray.runtime.session import is_private, ray_session
 from perse_ray.runtime.shared_storage import check_seen_by_all
 from perse_ray.synthesis.prompt_supply import ListSupply, PromptSupply, StreamSupply
-from perse_ray.synthesis.stages import Studio
+from perse_ray.synthesis.stages import SynthesisConfig
 from perse_ray.synthesis.synthesize import Synthesis
 from perse_ray.training.ray_train import WorkerGroup
 
 
 class BuildStage(Protocol):
-    """A step of a build that commits with a manifest."""
+    """Stage of a build, which commits with a manifest."""
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class BuildStage(Protocol):
 
 
 class BuildRun:
-    """What the stages of one build share.
+    """State that the stages of one build share.
 
     Attributes:
         request: what was asked for.
@@ -105,8 +105,8 @@ class BuildRun:
         return self.recipe.head.load()
 
     @cached_property
-    def studio(self) -> Studio:
-        return studio_of(self.recipe)
+    def synthesis_config(self) -> SynthesisConfig:
+        return synthesis_config_of(self.recipe)
 
     @cached_property
     def portrait(self) -> TrackedPortrait:

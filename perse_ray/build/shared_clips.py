@@ -1,4 +1,4 @@
-"""One set of clips for many avatars: what baselines and ablations are trained on, synthesised once."""
+"""Clips that many avatars share, synthesised once: what baselines and ablations are trained on."""
 
 from __future__ import annotations
 

@@ -26,10 +26,11 @@ from perse.evaluation.metrics import Metric, MetricTable
 from perse.evaluation.protocols import Instruments, UnseenScores, driven, self_driving, table1_row
 from perse.recipes import Recipe, WorkerPool
 from perse.report.sheets import Tile, contact_sheet
+from perse.shapes import Picture
 from perse.synthesis.clip_check import check_clip
 from perse.synthesis.seams import Shot
 from perse.training import avatar_of
-from perse_ray.build.components import pool_of, studio_of
+from perse_ray.build.components import pool_of, synthesis_config_of
 from perse_ray.build.contenders import Contender, train_contender
 from perse_ray.build.run import BuildRun
 from perse_ray.build.shared_clips import SharedClips
@@ -48,7 +49,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class SelfDrivingWork:
-    """Avatars → their scores on a video's unseen frames."""
+    """Work of a row: avatars → their scores on a video's unseen frames."""
 
     shared: SharedClips
     """Of the build."""
@@ -91,7 +92,7 @@ class _Measure:
         return train_contender(alone, contender, recipe.training.steps, recipe.training.seed, lambda _: None).avatar
 
 
-def table6(run: BuildRun, shared: SharedClips, stage: str, frames: int) -> tuple[MetricTable, NDArray[np.uint8]]:
+def table6(run: BuildRun, shared: SharedClips, stage: str, frames: int) -> tuple[MetricTable, Picture]:
     """Train and measure what is missing; the table, and a sheet of pictures.
 
     Args:
@@ -129,7 +130,7 @@ def table6(run: BuildRun, shared: SharedClips, stage: str, frames: int) -> tuple
 
 def _twin(run: BuildRun, recipe: Recipe, captured: str) -> str:
     """Content key of the portrait filmed along the video's motion, which is done now if it was not."""
-    workspace, animator = run.request.workspace, run.studio.animator_of(None)
+    workspace, animator = run.request.workspace, run.synthesis_config.animator_of(None)
     key = clip_key(
         archive.load_portrait(workspace).key, (animator, recipe.head), ("along", captured),
         fingerprint(animator, recipe.head),
@@ -144,7 +145,7 @@ def film_twin(workspace: Workspace, recipe: Recipe, captured: str, key: str) -> 
     portrait, model = archive.load_portrait(workspace), recipe.head.load()
     real = archive.open_clip(workspace, captured)
     shot = Shot(real.frame_numbers, real.parameters, recipe.filming.size_px)
-    clip = studio_of(recipe).animator_of(None).build(model).animate(portrait, None, shot)
+    clip = synthesis_config_of(recipe).animator_of(None).build(model).animate(portrait, None, shot)
     check_clip(clip, shot)
     archive.save_clip(workspace, key, replace(clip, key=portrait.key))
 

@@ -1,4 +1,4 @@
-"""What a person's files can be recognised by, and where such files still lie.
+"""Traces of a person: what their files can be recognised by, and where such files still lie.
 
 Pieces are taken where only this person's numbers are: pixels and landmarks of pictures, learned tensors of an avatar.
 What all avatars share (the head's template and blendshapes, the motion, the features of a prompt's words) would accuse
@@ -56,7 +56,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True)
 class Traces:
-    """What a person's files can be recognised by.
+    """Marks by which a person's files can be recognised.
 
     Attributes:
         digests: sha256 of whole files.
@@ -144,7 +144,7 @@ def scan(traces: Traces, places: Iterable[Path]) -> tuple[int, list[str]]:
 
 
 class PieceFinder:
-    """Finds any of thousands of pieces in one pass over a file; looked for one by one they take minutes.
+    """Search for any of thousands of pieces in one pass over a file; one by one they take minutes.
 
     A table knows four bytes of every piece, by a hash; only where it says yes the piece is compared. They are four
     different bytes: a file may be full of zeros.

@@ -54,7 +54,7 @@ OLD_SUBJECTS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class TransferRequest:
-    """What is to be transferred.
+    """Request for a transfer.
 
     Attributes:
         workspace: with a finished avatar.
@@ -80,7 +80,7 @@ class TransferRequest:
 
 @dataclass(frozen=True)
 class TransferResult:
-    """What came of it.
+    """Result of a transfer.
 
     Attributes:
         subject: the new row of the table; scores: see there; seconds: by step.

@@ -1,4 +1,4 @@
-"""The clips that there would be without the quality screen: those of the edits that it refused are learned too."""
+"""Clips without the quality screen: those of the edits that it refused are learned too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perse.data.workspace import Workspace
 from perse.errors import GenerationError
 from perse.recipes import Recipe
 from perse.synthesis.clip_check import check_clip
-from perse_ray.build.components import studio_of
+from perse_ray.build.components import synthesis_config_of
 from perse_ray.build.features import EncodeWork, encode_rows, feature_file
 from perse_ray.build.run import BuildRun
 from perse_ray.build.shared_clips import SharedClips
@@ -51,7 +51,7 @@ def film_refused(workspace: Workspace, recipe: Recipe, subjects: tuple[Subject, 
 
 
 def _filmed(workspace: Workspace, recipe: Recipe, subject: Subject) -> str | None:
-    animator = studio_of(recipe).animator_of(subject.category)
+    animator = synthesis_config_of(recipe).animator_of(subject.category)
     makers = (animator, recipe.head)
     key = clip_key(subject.key, makers, recipe.filming, fingerprint(*makers))
     if workspace.has(f"clips/{key}.parquet"):

@@ -13,12 +13,12 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import perse
 from perse.attributes import Category
 from perse.data.tables import QuarantinedRow, prompt_to_row, row_to_prompt
 from perse.evaluation import EvaluationReport
+from perse.shapes import ByteMask, Picture
 from perse_ray.synthesis.synthesize import FilmedEdit, Rejection, Synthesis
 
 PACKAGES = ("torch", "ray", "mlflow", "numpy", "numba", "mediapipe", "anny")
@@ -93,7 +93,7 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
         yield name, value
 
 
-def on_white(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def on_white(image: Picture, alpha: ByteMask) -> Picture:
     """A picture [h, w, 3] cut out with its matte [h, w], on white."""
     share = alpha[..., None].astype(np.float32) / 255
     return (image * share + 255 * (1 - share) + 0.5).astype(np.uint8)

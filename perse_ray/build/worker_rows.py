@@ -1,4 +1,4 @@
-"""Work that is spread over the cluster, or done here: rows of one stage, and single pieces."""
+"""Rows of one stage, or single pieces of work, spread over the cluster or done here."""
 
 from __future__ import annotations
 

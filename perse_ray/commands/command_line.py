@@ -1,4 +1,4 @@
-"""What every command has in common: messages, exit codes, recipes by name."""
+"""Common parts of all commands: messages, exit codes, recipes by name."""
 
 from __future__ import annotations
 

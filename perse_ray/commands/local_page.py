@@ -1,4 +1,4 @@
-"""What commands that open a page on this machine have in common."""
+"""Common parts of commands that open a page on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``perse``: one word for each thing that it does. Nothing is imported until its word is there."""
+"""Command ``perse``: one word for each thing that it does. Nothing is imported until its word is there."""
 
 from __future__ import annotations
 

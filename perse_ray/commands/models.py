@@ -22,7 +22,7 @@ from perse_ray.commands.command_line import parsed, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
-class List:
+class ListModels:
     """Print the table."""
 
     recipe: str = ""
@@ -32,7 +32,7 @@ class List:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class CheckModels:
     """Say whether weights are complete, and still what was fetched."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
@@ -66,8 +66,8 @@ class Convert:
 
 
 Command = (
-    Annotated[List, tyro.conf.subcommand("list")]
-    | Annotated[Check, tyro.conf.subcommand("check")]
+    Annotated[ListModels, tyro.conf.subcommand("list")]
+    | Annotated[CheckModels, tyro.conf.subcommand("check")]
     | Annotated[Fetch, tyro.conf.subcommand("fetch")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
 )

@@ -21,7 +21,7 @@ from perse.synthesis.production.model_store import (
 )
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry
 from perse_ray.commands.command_line import recipe_of
-from perse_ray.commands.models import Check, Convert, Fetch, List
+from perse_ray.commands.models import CheckModels, Convert, Fetch, ListModels
 
 Show = Callable[[str], None]
 
@@ -29,15 +29,17 @@ HEAD_MODELS = (".pkl", ".pickle")
 """What FLAME's authors call theirs; checkpoints of networks have other names."""
 
 
-def perform(command: List | Check | Fetch | Convert, *, show: Show = print, download: Download = from_hub) -> None:
+def perform(
+    command: ListModels | CheckModels | Fetch | Convert, *, show: Show = print, download: Download = from_hub
+) -> None:
     """One command.
 
     Raises:
         PerseError: something is missing or may not be used.
     """
-    if isinstance(command, List):
+    if isinstance(command, ListModels):
         _list(command, show)
-    elif isinstance(command, Check):
+    elif isinstance(command, CheckModels):
         _check(command, show)
     elif isinstance(command, Fetch):
         _fetch(command, show, download)
@@ -45,7 +47,7 @@ def perform(command: List | Check | Fetch | Convert, *, show: Show = print, down
         _convert(command, show)
 
 
-def _list(command: List, show: Show) -> None:
+def _list(command: ListModels, show: Show) -> None:
     entries = _entries((), command.recipe)
     show(f"{'name':38} {'GiB':>5}  {'commercial':10}  {'here':4}  {'sha256':21}  licence; purpose")
     for entry in entries:
@@ -58,7 +60,7 @@ def _list(command: List, show: Show) -> None:
         refuse_non_commercial(Weights(name=entry.name) for entry in entries)
 
 
-def _check(command: Check, show: Show) -> None:
+def _check(command: CheckModels, show: Show) -> None:
     entries = _entries(command.names, command.recipe)
     wanted = tuple(Weights(name=entry.name) for entry in entries)
     if command.commercial_safe:

@@ -23,7 +23,7 @@ KEY_SHOWN, ERROR_SHOWN = 12, 90
 
 
 @dataclass(frozen=True, kw_only=True)
-class List(OfWorkspace):
+class ListQuarantine(OfWorkspace):
     """A line for each."""
 
 
@@ -47,13 +47,13 @@ class Retry(OfWorkspace):
 
 
 Arguments = (
-    Annotated[List, tyro.conf.subcommand("list")]
+    Annotated[ListQuarantine, tyro.conf.subcommand("list")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Retry, tyro.conf.subcommand("retry")]
 )
 
 
-def main(arguments: List | Show | Retry) -> None:
+def main(arguments: ListQuarantine | Show | Retry) -> None:
     """Run one of the three."""
     from perse.data.workspace import Workspace
     from perse.data.workspace_lock import locked
@@ -67,7 +67,7 @@ def main(arguments: List | Show | Retry) -> None:
         return
     rows = chosen(workspace, arguments.names if isinstance(arguments, Show) else ())
     for row in rows:
-        if isinstance(arguments, List):
+        if isinstance(arguments, ListQuarantine):
             print(f"{row.name:16} {row.key[:KEY_SHOWN]}  {row.stage:8} {row.attempts} × {row.error[:ERROR_SHOWN]}")
         else:
             print(f"{row.name}\nkey       {row.key}\nstage     {row.stage}\nattempts  {row.attempts}")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from perse.avatar import Avatar
-    from perse.export import Mix, Shot
+    from perse.export import AvatarView, Mix
 
 KINDS = ("portrait", "turntable", "interpolate", "reenact")
 STRIP_FRAMES = 24
@@ -157,11 +157,11 @@ def main(command: Portrait | Turntable | Interpolate | Reenact) -> None:
 
 def planned(
     avatar: Avatar, command: Portrait | Turntable | Interpolate | Reenact
-) -> tuple[list[Shot], list[Mix], float]:
+) -> tuple[list[AvatarView], list[Mix], float]:
     """What to film, the edit states that are seen, and the frames a second if nobody says otherwise."""
     from perse.export import (
         BUILT_IN,
-        Shot,
+        AvatarView,
         at_rest,
         good_reach_deg,
         interpolation,
@@ -194,7 +194,7 @@ def planned(
         motion, fps = motion_of(avatar, command.motion or BUILT_IN)
         return reenactment(code, camera, motion.frame(slice(None, None, command.stride))), [mix], fps / command.stride
     view = orbit(camera, orbit_centre(avatar), math.radians(command.yaw), math.radians(command.pitch))
-    return [Shot(code, posed(avatar, command.expression, command.pose), view)], [mix], 25.0
+    return [AvatarView(code, posed(avatar, command.expression, command.pose), view)], [mix], 25.0
 
 
 def _check(command: Common) -> None:

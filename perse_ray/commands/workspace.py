@@ -26,7 +26,7 @@ EXIT_FOUND = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check(OfWorkspace):
+class CheckWorkspace(OfWorkspace):
     """Say what is missing, damaged or left over."""
 
     verify: bool = False
@@ -50,25 +50,25 @@ class Size(OfWorkspace):
 
 
 Arguments = (
-    Annotated[Check, tyro.conf.subcommand("check")]
+    Annotated[CheckWorkspace, tyro.conf.subcommand("check")]
     | Annotated[Repair, tyro.conf.subcommand("repair")]
     | Annotated[Size, tyro.conf.subcommand("size")]
 )
 
 
-def main(arguments: Check | Repair | Size) -> int:
+def main(arguments: CheckWorkspace | Repair | Size) -> int:
     """Run one of the three; returns the exit code."""
     from perse.data.workspace import Workspace
 
     workspace = Workspace.existing(arguments.workspace)
-    if isinstance(arguments, Check):
+    if isinstance(arguments, CheckWorkspace):
         return _check(workspace, arguments)
     if isinstance(arguments, Repair):
         return _repair(arguments)
     return _size(workspace)
 
 
-def _check(workspace: Workspace, arguments: Check) -> int:
+def _check(workspace: Workspace, arguments: CheckWorkspace) -> int:
     from perse.data.workspace_lock import holder
     from perse_ray.build.inspection import check
 

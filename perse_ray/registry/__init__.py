@@ -1,1 +1,1 @@
-"""What is kept of a build outside of its pictures: MLflow runs, registered models, checkpoints."""
+"""Records of a build outside of its pictures: MLflow runs, registered models, checkpoints."""

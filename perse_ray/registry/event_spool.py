@@ -1,4 +1,4 @@
-"""What MLflow could not be told, kept in the workspace until it can: one file an event in ``tracking/``."""
+"""Spool of MLflow's events, kept in the workspace until MLflow can be told: one file an event in ``tracking/``."""
 
 from __future__ import annotations
 

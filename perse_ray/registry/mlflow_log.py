@@ -1,4 +1,4 @@
-"""MLflow: one parent run a build, a child run a stage.
+"""MLflow runs of a build: one parent run a build, a child run a stage.
 
 Only the driver and, for training curves, rank 0 write. The parent's id lies in the workspace, so a build that was
 interrupted goes on in the same run; a stage that was interrupted goes on in the same child, and steps that are done

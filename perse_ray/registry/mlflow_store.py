@@ -1,4 +1,4 @@
-"""Where MLflow keeps runs: a server, or an SQLite file beside the workspace."""
+"""Store of MLflow's runs: a server, or an SQLite file beside the workspace."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REST_S = 60.0
 
 @dataclass(frozen=True)
 class Store:
-    """Where runs are kept.
+    """Store in which runs are kept.
 
     Attributes:
         uri: tracking URI.

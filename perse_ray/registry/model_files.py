@@ -1,4 +1,4 @@
-"""What a registered model brings along so that it stands alone: the project's code, its requirements, its signature."""
+"""Files that a registered model brings along so that it stands alone: code, requirements, signature."""
 
 from __future__ import annotations
 

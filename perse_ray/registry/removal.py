@@ -1,4 +1,4 @@
-"""Taking a person out of MLflow: the registered model, the runs, and where their files lie."""
+"""Removal of a person from MLflow: the registered model, the runs, and where their files lie."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def body_model_name(key: str) -> str:
 
 
 @dataclass
-class Removed:
-    """What was removed, and what remains to be.
+class RemovedFromMlflow:
+    """Result of a removal: what was removed, and what remains to be.
 
     Attributes:
         models: names.
@@ -48,13 +48,13 @@ class Removed:
     problems: list[str] = field(default_factory=list)
 
 
-def remove_from_mlflow(workspace: Workspace, keys: Sequence[str]) -> Removed:
+def remove_from_mlflow(workspace: Workspace, keys: Sequence[str]) -> RemovedFromMlflow:
     """Delete what a workspace has told MLflow.
 
     Args:
         keys: of the person.
     """
-    done = Removed()
+    done = RemovedFromMlflow()
     with _said(done, "MLflow cannot be asked"):
         store = Store.beside(workspace)
         note = workspace.read_json(NOTE) if workspace.has(NOTE) else {}
@@ -81,7 +81,7 @@ def _runs(client: MlflowClient, note: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(runs))
 
 
-def _remove_models(client: MlflowClient, name: str, done: Removed) -> None:
+def _remove_models(client: MlflowClient, name: str, done: RemovedFromMlflow) -> None:
     versions = client.search_model_versions(f"name='{name}'")
     if not versions:
         return
@@ -95,7 +95,7 @@ def _remove_models(client: MlflowClient, name: str, done: Removed) -> None:
         done.models.append(name)
 
 
-def _remove_run(client: MlflowClient, run: str, done: Removed) -> None:
+def _remove_run(client: MlflowClient, run: str, done: RemovedFromMlflow) -> None:
     with _said(done, f"run {run} cannot be deleted"):
         info = client.get_run(run).info
         done.folders += _local(info.artifact_uri)
@@ -122,7 +122,7 @@ def _local(uri: str | None) -> list[str]:
 
 
 @contextmanager
-def _said(done: Removed, what: str) -> Iterator[None]:
+def _said(done: RemovedFromMlflow, what: str) -> Iterator[None]:
     """MLflow's trouble is told and does not end the removal."""
     try:
         yield

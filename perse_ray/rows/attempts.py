@@ -1,4 +1,4 @@
-"""The attempt ledger: who was started, written before the work.
+"""Attempt ledger: who was started, written before the work.
 
 Ray Data repeats a row that kills its worker for ever. A row that was started several times and never finished is
 recognised here, by the next worker that meets it, before it is started once more.
@@ -16,7 +16,7 @@ from perse.data.workspace import Workspace
 
 @dataclass(frozen=True)
 class AttemptLedger:
-    """Starts that have not finished, one small file each, below ``quarantine/attempts/<run>``.
+    """Ledger of starts that have not finished, one small file each, below ``quarantine/attempts/<run>``.
 
     Attributes:
         workspace: where.

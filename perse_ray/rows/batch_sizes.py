@@ -1,4 +1,4 @@
-"""How many rows to put into each batch, so that all workers begin soon, keep busy, and end together.
+"""Batch sizes with which all workers begin soon, keep busy, and end together.
 
 A worker that is handed a batch gives nothing on before it is through with all of it. Full batches from the first to the
 last would let the next stage wait for a whole batch in the beginning, and in the end a few workers would have a full

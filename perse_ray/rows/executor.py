@@ -1,4 +1,4 @@
-"""Who runs rows through stages: `perse_ray.rows.on_ray_data.run`, or `perse_ray.rows.in_process.run`."""
+"""Executors of rows: `perse_ray.rows.on_ray_data.run`, or `perse_ray.rows.in_process.run`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from perse_ray.rows.stage import More, Row, Stage, no_more
 
 
 class Executor(Protocol):
-    """Runs every row through every stage, and the rows that finished ones bring along."""
+    """Executor that runs every row through every stage, and the rows that finished ones bring along."""
 
     def __call__(
         self, rows: Iterable[Row], stages: tuple[Stage, ...], ledger: AttemptLedger, more: More = no_more

@@ -1,4 +1,4 @@
-"""One row of one stage, with everything that can go wrong with it.
+"""Fault handling of one row in one stage: everything that can go wrong with it.
 
 ======================  ==========================================================================
 the place is at fault   (a full disk, missing weights) not caught: the run ends, no row is blamed
@@ -57,7 +57,7 @@ ERROR_LIMIT = 500
 
 
 class GuardedWork:
-    """A stage's work that always returns a row.
+    """Work of a stage that always returns a row.
 
     Args:
         stage: what to do.

@@ -1,4 +1,4 @@
-"""A feed of rows for Ray Data that can be added to while the pipeline runs.
+"""Feed of rows for Ray Data that can be added to while the pipeline runs.
 
 Ray Data's sources are fixed when an execution starts, and a second execution would load every stage's weights again. So
 the source is one read task that asks an actor for rows until the driver says that there will be no more. The same actor
@@ -50,7 +50,7 @@ FIRST_PUSH_S, LAST_PUSH_S = 2.0, 30.0
 
 
 class RowFeed:
-    """The driver's end of a feed.
+    """End of a feed in the driver.
 
     Args:
         rows: to begin with. All rows, also later ones, have the same columns.
@@ -154,7 +154,7 @@ class RowFeed:
 
 @dataclass(frozen=True)
 class Teller:
-    """A worker's end of a feed; travels to all of them."""
+    """End of a feed in a worker; travels to all of them."""
 
     actor: Any
 
@@ -223,7 +223,7 @@ def _blocks(actor: Any, block_rows: int) -> Iterator[pa.Table]:
 
 
 class Pusher:
-    """Decides when a feed needs fillers: after a while without a row, and then ever more rarely."""
+    """Timer of a feed's fillers: after a while without a row, and then ever more rarely."""
 
     def __init__(self, clock: Any = time.monotonic) -> None:
         self._clock = clock

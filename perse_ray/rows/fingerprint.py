@@ -1,4 +1,4 @@
-"""What a configuration's value does not tell of what it makes: the code behind it, and the files that it names.
+"""Fingerprint of a configuration: the code behind it, and the files that it names, which its value does not tell.
 
 Part of every content key and of the stages' digests, so that a changed editor or a replaced weight file makes its
 edits anew, and what is made of them, and nothing else.

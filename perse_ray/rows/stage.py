@@ -1,4 +1,4 @@
-"""What a stage is, apart from how it is run.
+"""Stage of a row-wise pipeline, apart from how it is run.
 
 A `Stage` is a frozen value: which work, which columns, which resources. `rows.on_ray_data.apply` runs it on Ray Data,
 `rows.in_process.run` in this process; both go through the same `GuardedWork`, so they agree row for row.
@@ -43,7 +43,7 @@ class RowWork(Protocol):
 
 
 class BatchedWork(RowWork, Protocol):
-    """A worker that is quicker with several rows at once, as models on a GPU are."""
+    """Worker that is quicker with several rows at once, as models on a GPU are."""
 
     def prepare(self, rows: Sequence[Mapping[str, Value]]) -> None:
         """Work on rows together and keep what comes out; each row is then asked for by itself, as ever."""
@@ -51,14 +51,14 @@ class BatchedWork(RowWork, Protocol):
 
 
 class RowWorkConfig(Protocol):
-    """A small, picklable description of the work; weights are loaded where it runs and never travel."""
+    """Description of a stage's work, small and picklable; weights are loaded where it runs and never travel."""
 
     def build(self) -> RowWork: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one worker of a stage claims."""
+    """Claim of one worker of a stage."""
 
     num_cpus: float = 0.1
     """Logical CPUs. Small on one machine, where pools must never claim all of them (Ray Data then stands still)."""
@@ -75,7 +75,7 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One step of a row-wise pipeline."""
+    """Step of a row-wise pipeline."""
 
     name: str
     """Short name, for the ledger, the quarantine and progress."""
@@ -128,7 +128,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """How a stage runs: the part of it that is no row's business."""
+    """Workers of a stage: the part of how it runs that is no row's business."""
 
     workers: tuple[int, int] = (1, 1)
     """Smallest and largest number of workers."""

@@ -1,1 +1,1 @@
-"""What every layer above needs of the machine: a Ray session, progress, local folders."""
+"""Runtime that every layer above needs of the machine: a Ray session, progress, local folders."""

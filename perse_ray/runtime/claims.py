@@ -12,7 +12,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerClaim:
-    """Workers that must all have a place at the same time."""
+    """Claim of workers that must all have a place at the same time."""
 
     what: str
     """For the message: "morph actors"."""

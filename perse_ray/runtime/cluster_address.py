@@ -1,4 +1,4 @@
-"""Whether a cluster answers where the environment says that one is. Ray itself would try for ten minutes."""
+"""Address of a cluster, and whether it answers where the environment says. Ray itself would try for ten minutes."""
 
 from __future__ import annotations
 

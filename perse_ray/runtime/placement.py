@@ -1,4 +1,4 @@
-"""Room on the cluster: what cannot be placed is said within a minute, instead of being waited for without a word.
+"""Placement on the cluster: what has no room is said within a minute, instead of being waited for without a word.
 
 Ray itself waits for ever for a node that could hold an actor. Whether one *could* is known from the nodes' totals.
 """

@@ -23,7 +23,7 @@ PACE_S = 60.0
 
 
 class Progress:
-    """Counts finished items and tells how long the rest will take.
+    """Counter of finished items, which tells how long the rest will take.
 
     Args:
         title: what is being done.
@@ -129,7 +129,7 @@ def stage_line(name: str, seconds: float | None) -> str:
 
 @dataclass(frozen=True)
 class Told:
-    """What the lines of a log say about progress.
+    """Progress as the lines of a log tell it.
 
     Attributes:
         finished: stages, in order.

@@ -1,4 +1,4 @@
-"""One machine is a cluster of one: a local Ray of our own, or the cluster that this job was submitted to."""
+"""Ray session: a local Ray of our own, or the cluster that this job was submitted to."""
 
 from __future__ import annotations
 

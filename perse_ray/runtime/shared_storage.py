@@ -1,4 +1,4 @@
-"""What a cluster's machines must share: the workspace and the tracking server, and nothing else.
+"""Storage that a cluster's machines must share: the workspace and the tracking server, and nothing else.
 
 A folder of the driver's machine is no place for results: under `ray job submit` it lies in Ray's unpacked copy of the
 project and is deleted with it, and other nodes do not see it.

@@ -1,1 +1,1 @@
-"""The render service: avatars over HTTP and WebSocket, on Ray Serve or on any ASGI server."""
+"""Render service: avatars over HTTP and WebSocket, on Ray Serve or on any ASGI server."""

@@ -1,4 +1,4 @@
-"""The registered avatar as an MLflow model "from code": this file is its whole wrapper, and nothing is pickled.
+"""MLflow model "from code" of a registered avatar: this file is its whole wrapper, and nothing is pickled.
 
 ::
 
@@ -23,7 +23,7 @@ COLUMN = "request"
 
 
 class AvatarModel(PythonModel):
-    """Renders an avatar. Input: a column of render requests. Output: pictures, base64."""
+    """Model that renders an avatar. Input: a column of render requests. Output: pictures, base64."""
 
     def load_context(self, context: PythonModelContext) -> None:
         from pathlib import Path
@@ -37,11 +37,11 @@ class AvatarModel(PythonModel):
         """One picture a request."""
         import base64
 
-        from perse_ray.serving.drawing.tasks import Frames
+        from perse_ray.serving.drawing.tasks import EncodedPictures
         from perse_ray.serving.schema.requests import RenderRequest
 
         asked = tuple(RenderRequest.model_validate(_parsed(one)) for one in _requests(model_input))
-        return [base64.b64encode(picture).decode() for picture in Frames(asked)(self.avatar)]
+        return [base64.b64encode(picture).decode() for picture in EncodedPictures(asked)(self.avatar)]
 
 
 def _requests(model_input: Any) -> list[Any]:

@@ -69,7 +69,7 @@ class StageProgress:
 
 
 @dataclass(frozen=True)
-class Progress:
+class BuildProgress:
     """A build from outside.
 
     Attributes:
@@ -103,7 +103,7 @@ class MadeEdit:
     reasons: tuple[str, ...]
 
 
-def progress_of(projects: Projects, project: Project, now: float | None = None) -> Progress | None:
+def progress_of(projects: Projects, project: Project, now: float | None = None) -> BuildProgress | None:
     """How far the newest build is; None before the first."""
     if not project.started:
         return None
@@ -128,7 +128,7 @@ def progress_of(projects: Projects, project: Project, now: float | None = None) 
         elapsed = (now or time.time()) - project.started
         to_go = _to_go_s(elapsed, spent_plan, left)
     counting = f"{told.done} of {told.total}" if told.total and not finished else ""
-    return Progress(tuple(stages), 1.0 if finished else round(spent_plan / whole, 3), to_go, counting)
+    return BuildProgress(tuple(stages), 1.0 if finished else round(spent_plan / whole, 3), to_go, counting)
 
 
 def _to_go_s(elapsed: float, done_s: float, left_s: float) -> float:

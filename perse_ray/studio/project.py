@@ -30,9 +30,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from perse.attributes import Category
 from perse.data.consent import FILE as CONSENT
 from perse.data.consent import Consent, consent_of, load_consent
@@ -41,6 +38,7 @@ from perse.data.images import encode_image
 from perse.data.keys import identity_of
 from perse.data.workspace import MARKER, Workspace
 from perse.errors import InputError, PerseError, WorkspaceError
+from perse.shapes import Picture
 from perse_ray.serving.schema.requests import AVATAR_ID
 
 FOLDER = "studio"
@@ -171,7 +169,7 @@ class Projects:
         """The newest first."""
         return sorted(map(self.get, self.ids()), key=lambda one: -one.created)
 
-    def create(self, name: str, photograph: NDArray[np.uint8]) -> Project:
+    def create(self, name: str, photograph: Picture) -> Project:
         """A project of a photograph [h, w, 3], upright.
 
         Raises:

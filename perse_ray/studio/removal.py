@@ -19,7 +19,7 @@ KEPT = 20
 
 
 @dataclass(frozen=True)
-class Removed:
+class RemovedProject:
     """What became of a removal.
 
     Attributes:
@@ -44,7 +44,7 @@ class Remover:
     def __init__(self, projects: Projects, gallery: Gallery) -> None:
         self._projects, self._gallery = projects, gallery
         self._thread = ThreadPoolExecutor(1, "remove")
-        self.done: list[Removed] = []
+        self.done: list[RemovedProject] = []
         for project in projects.all():  # one that a server did not live to finish
             if project.phase is Phase.LEAVING:
                 self._thread.submit(self._remove, project.id)
@@ -76,7 +76,7 @@ class Remover:
             with locked(workspace):
                 gone = forget([workspace])
             self._gallery.forget(name)
-            told = Removed(name, gone.files, round(gone.size / 2**20, 1), gone.models, gone.left, gone.problems)
+            told = RemovedProject(name, gone.files, round(gone.size / 2**20, 1), gone.models, gone.left, gone.problems)
             self.done = [*self.done, told][-KEPT:]
         except Exception as error:
             log.exception("removing %s", name)

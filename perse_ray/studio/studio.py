@@ -20,7 +20,7 @@ from perse_ray.studio.avatars import ProjectPlaces
 from perse_ray.studio.builds import SETTLED, Builds, missing
 from perse_ray.studio.looking import Looker
 from perse_ray.studio.processes import Builder
-from perse_ray.studio.progress import Gallery, Progress, expected_s, progress_of
+from perse_ray.studio.progress import BuildProgress, Gallery, expected_s, progress_of
 from perse_ray.studio.project import (
     CROP,
     FOUND,
@@ -32,7 +32,7 @@ from perse_ray.studio.project import (
     Projects,
     Wish,
 )
-from perse_ray.studio.removal import Removed, Remover
+from perse_ray.studio.removal import RemovedProject, Remover
 from perse_ray.studio.schema import (
     MAX_WISHES,
     RECIPES,
@@ -298,7 +298,7 @@ def _open(project: Project) -> Project:
     return project
 
 
-def _removed_info(one: Removed) -> RemovedInfo:
+def _removed_info(one: RemovedProject) -> RemovedInfo:
     return RemovedInfo(
         id=one.id, files=one.files, mib=one.mib, models=list(one.models), left=list(one.left[:SHOWN_LEFT]),
         problems=list(one.problems),
@@ -310,6 +310,6 @@ def _found_info(project: Project) -> FoundInfo:
     return FoundInfo(**{**asdict(found), "faces": [FaceInfo(**asdict(face)) for face in found.faces]})
 
 
-def _progress_info(progress: Progress) -> ProgressInfo:
+def _progress_info(progress: BuildProgress) -> ProgressInfo:
     stages = [StageInfo(**asdict(stage)) for stage in progress.stages]
     return ProgressInfo(stages=stages, share=progress.share, to_go_s=progress.to_go_s, counting=progress.counting)

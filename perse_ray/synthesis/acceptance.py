@@ -1,4 +1,4 @@
-"""How many edits of each category came off, and why the others did not."""
+"""Acceptance of edits by category: how many came off, and why the others did not."""
 
 from __future__ import annotations
 

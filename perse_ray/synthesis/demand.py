@@ -1,4 +1,4 @@
-"""Which prompts of a stream are tried: the first ones that bring enough subjects.
+"""Demand for prompts of a stream: the first ones that bring enough subjects are tried.
 
 A stream is a category's prompts in their fixed order, the planned ones and then the reserves. What is *needed* is its
 shortest beginning with as many prompts that were not refused as the category wants subjects. That grows with every
@@ -19,7 +19,7 @@ PRIOR_VERDICTS = 10.0
 
 
 class Demand:
-    """Of one category.
+    """Demand of one category.
 
     Args:
         wanted: subjects.

@@ -1,4 +1,4 @@
-"""Where prompts come from, and what replaces a rejected one."""
+"""Supply of prompts, and of replacements for rejected ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perse.data import AttributePrompt
 
 
 class PromptSupply(Protocol):
-    """A plan, and reserves for what does not come off."""
+    """Supply of planned prompts, with reserves for what does not come off."""
 
     def plan(self) -> list[AttributePrompt]:
         """The prompts to start with."""

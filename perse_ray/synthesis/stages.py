@@ -1,4 +1,4 @@
-"""Edit, screen, animate: what happens to one prompt, as three stages over one small row.
+"""Stages of the synthesis: edit, screen, animate, over one small row for each prompt.
 
 A row carries keys and the prompt; pictures and clips lie in the workspace under those keys. Each work looks first
 whether its result is already there, so repeating a row costs nothing and never duplicates.
@@ -39,8 +39,8 @@ REFERENCE = "reference"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Studio:
-    """Everything that turns prompts into clips: frozen configurations that are built where they run.
+class SynthesisConfig:
+    """Configuration of a synthesis: frozen configurations of all that turns prompts into clips, built where they run.
 
     Attributes:
         head, editor, screen, animator, filming: what to use; all of them are part of the content keys, with the code
@@ -97,7 +97,7 @@ WORKSPACE = "workspace"
 """Column with the workspace of a row's person, where rows of several people share the workers."""
 
 
-def synthesis_stages(workspace: Workspace | None, studio: Studio) -> tuple[Stage, ...]:
+def synthesis_stages(workspace: Workspace | None, config: SynthesisConfig) -> tuple[Stage, ...]:
     """The three stages, in order. The tracked portrait must lie in the workspace.
 
     Args:
@@ -105,13 +105,13 @@ def synthesis_stages(workspace: Workspace | None, studio: Studio) -> tuple[Stage
     """
 
     def stage(name: str, pool: Pool, reads: tuple[str, ...], writes: tuple[tuple[str, Value], ...]) -> Stage:
-        return pool.stage(name, _SynthesisWork(step=name, workspace=workspace, studio=studio), reads, writes)
+        return pool.stage(name, _SynthesisWork(step=name, workspace=workspace, config=config), reads, writes)
 
-    screen = stage("screen", studio.screen_pool, ("edit", "verdict"), (("accepted", False), ("screen_s", 0.0)))
+    screen = stage("screen", config.screen_pool, ("edit", "verdict"), (("accepted", False), ("screen_s", 0.0)))
     return (
-        stage("edit", studio.edit_pool, ("prompt", "edit", "clip"), (("edit_s", 0.0),)),
+        stage("edit", config.edit_pool, ("prompt", "edit", "clip"), (("edit_s", 0.0),)),
         replace(screen, announced=True),  # who is refused is replaced at once, not when the animators have time for it
-        stage("animate", studio.animate_pool, ("edit", "clip", "accepted"), (("filmed", False), ("animate_s", 0.0))),
+        stage("animate", config.animate_pool, ("edit", "clip", "accepted"), (("filmed", False), ("animate_s", 0.0))),
     )
 
 
@@ -121,15 +121,15 @@ class _SynthesisWork:
 
     step: str
     workspace: Workspace | None
-    studio: Studio
+    config: SynthesisConfig
 
     def build(self) -> RowWork:
-        steps: dict[str, Callable[[_Homes, Studio], RowWork]] = {
+        steps: dict[str, Callable[[_Homes, SynthesisConfig], RowWork]] = {
             "edit": _Edit,
             "screen": _Screen,
             "animate": _Animate,
         }
-        return steps[self.step](_Homes(self.workspace), self.studio)
+        return steps[self.step](_Homes(self.workspace), self.config)
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,9 @@ def _home(workspace: Workspace) -> _Home:
 class _Edit:
     """Prompt → edits/<edit>.parquet. The reference row passes by, and so does one whose clip is there."""
 
-    def __init__(self, homes: _Homes, studio: Studio) -> None:
+    def __init__(self, homes: _Homes, config: SynthesisConfig) -> None:
         self.homes = homes
-        self.editor = studio.editor.build(studio.head.load())
+        self.editor = config.editor.build(config.head.load())
         self.ready: dict[str, tuple[EditedPortrait | PerseError, float]] = {}
 
     def prepare(self, rows: Sequence[Mapping[str, Value]]) -> None:
@@ -203,9 +203,9 @@ def _prompt(row: Mapping[str, Value]) -> AttributePrompt:
 class _Screen:
     """edits/<edit>.parquet → edits/verdicts/<verdict>.parquet. The reference is always accepted."""
 
-    def __init__(self, homes: _Homes, studio: Studio) -> None:
+    def __init__(self, homes: _Homes, config: SynthesisConfig) -> None:
         self.homes = homes
-        self.screen = studio.screen.build(studio.head.load())
+        self.screen = config.screen.build(config.head.load())
 
     def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
         edit, key = str(row["edit"]), str(row["verdict"])
@@ -223,11 +223,11 @@ class _Screen:
 class _Animate:
     """edits/<edit>.parquet, if it was accepted → clips/<clip>.parquet."""
 
-    def __init__(self, homes: _Homes, studio: Studio) -> None:
-        head = studio.head.load()
+    def __init__(self, homes: _Homes, config: SynthesisConfig) -> None:
+        head = config.head.load()
         self.homes = homes
-        self.animator = studio.animator.build(head)
-        self.shot = studio.filming.shot(head)
+        self.animator = config.animator.build(head)
+        self.shot = config.filming.shot(head)
 
     def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
         edit, key = str(row["edit"]), str(row["clip"])

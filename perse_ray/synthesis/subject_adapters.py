@@ -1,4 +1,4 @@
-"""One adapter a subject, on Ray Data: what DiffMorpher needs before it can make the first morph.
+"""Adapters of subjects on Ray Data, one each: what DiffMorpher needs before it can make the first morph.
 
 A row is a subject's clip; its key is the adapter's. An adapter that lies in the workspace is never trained again, and
 one whose training failed is in quarantine: its subject has no interpolation targets, and everybody else does.
@@ -48,7 +48,7 @@ DECODED_MIB = 64
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterWork:
-    """Trains adapters."""
+    """Work of a row: trains adapters."""
 
     workspace: Workspace
     """Where the clips are, and where the adapters go."""
@@ -100,7 +100,7 @@ def adapter_stage(work: AdapterWork, pool: Pool) -> Stage:
 
 @dataclass(frozen=True)
 class SubjectAdapters:
-    """What is there after the stage.
+    """Adapters that are there after the stage.
 
     Attributes:
         ready: clips that have an adapter.

@@ -1,4 +1,4 @@
-"""From prompts to clips, on Ray Data: edit → screen → animate until every category has its subjects.
+"""Synthesis of clips from prompts on Ray Data: edit → screen → animate until every category has its subjects.
 
 What is finished is known from the workspace alone (content keys), so a run that was killed and started again does
 only what is left. A prompt whose edit is rejected or that ends in quarantine is replaced by the next one of its
@@ -25,7 +25,7 @@ from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAM
 from perse_ray.runtime.progress import Progress
 from perse_ray.synthesis.demand import Demand, refusal_rate
 from perse_ray.synthesis.prompt_supply import PromptSupply, wanted
-from perse_ray.synthesis.stages import REFERENCE, WORKSPACE, Studio, synthesis_stages
+from perse_ray.synthesis.stages import REFERENCE, WORKSPACE, SynthesisConfig, synthesis_stages
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ MAX_REPLACEMENTS = 3
 
 @dataclass(frozen=True)
 class FilmedEdit:
-    """An edited portrait that has its clip.
+    """Edited portrait that has its clip.
 
     Attributes:
         prompt: what was asked for.
@@ -50,7 +50,7 @@ class FilmedEdit:
 
 @dataclass(frozen=True)
 class Rejection:
-    """An edit that the screen refused.
+    """Edit that the screen refused.
 
     Attributes:
         prompt: what was asked for.
@@ -65,7 +65,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What came out.
+    """Result of a synthesis.
 
     Attributes:
         reference: content key of the reference clip.
@@ -84,7 +84,7 @@ class Synthesis:
 
 def synthesize(
     workspace: Workspace,
-    studio: Studio,
+    config: SynthesisConfig,
     supply: PromptSupply,
     *,
     execute: Executor,
@@ -100,12 +100,12 @@ def synthesize(
         StageError: the reference could not be filmed, no edit came off at all, too many are in quarantine, or a stage
             cannot start.
     """
-    return _Run(workspace, studio, supply, execute, show, quarantine_share).finish()
+    return _Run(workspace, config, supply, execute, show, quarantine_share).finish()
 
 
 def synthesize_together(
     people: Sequence[tuple[Workspace, PromptSupply]],
-    studio: Studio,
+    config: SynthesisConfig,
     ledger: AttemptLedger,
     *,
     execute: Executor,
@@ -120,11 +120,11 @@ def synthesize_together(
     Raises:
         StageError: a stage cannot start or go on.
     """
-    runs = {home.location: _Run(home, studio, supply, execute, show, 1.0) for home, supply in people}
+    runs = {home.location: _Run(home, config, supply, execute, show, 1.0) for home, supply in people}
     queues = [[{**row, WORKSPACE: location} for row in run.pending()] for location, run in runs.items()]
     rows = [row for turn in zip_longest(*queues) for row in turn if row is not None]  # in turn, so that all get on
     if rows:
-        _run_and_tell(rows, synthesis_stages(None, studio), ledger, execute, runs, show)
+        _run_and_tell(rows, synthesis_stages(None, config), ledger, execute, runs, show)
 
 
 def _run_and_tell(
@@ -182,7 +182,7 @@ class _Run:
     """One call of `synthesize`."""
 
     workspace: Workspace
-    studio: Studio
+    config: SynthesisConfig
     supply: PromptSupply
     execute: Executor
     show: Callable[[str], None] | None
@@ -227,7 +227,7 @@ class _Run:
         self._look()
         rows = {str(row[KEY]): row for row in self.needed_rows()}
         order = [str(row[KEY]) for _, row in self._rows()]
-        reference = self.studio.row(self.identity, None)
+        reference = self.config.row(self.identity, None)
         first = [] if self.known.settles(reference) else [reference]
         return first + [rows[key] for key in dict.fromkeys(order) if key in rows]
 
@@ -255,7 +255,7 @@ class _Run:
 
     def _begun(self, category: Category, number: int) -> Iterator[Row]:
         """The row of a prompt; none if an earlier run has settled it."""
-        row = self.studio.row(self.identity, self.streams[category][number])
+        row = self.config.row(self.identity, self.streams[category][number])
         self.places[str(row[KEY])] = (category, number)
         if self.known.refuses(row):
             self.demands[category].refuse(number)
@@ -273,14 +273,14 @@ class _Run:
     def _work(self, rows: list[Row]) -> None:
         """Run rows and what replaces them; failures are written down as they come in."""
         ledger = new_ledger(self.workspace)
-        stages = synthesis_stages(self.workspace, self.studio)
+        stages = synthesis_stages(self.workspace, self.config)
         _run_and_tell(rows, stages, ledger, self.execute, {"": self}, self.show)
         ledger.close()
 
     def _rows(self) -> list[tuple[AttributePrompt | None, Row]]:
         """The reference's row and one for each prompt so far."""
         prompts = [None, *self.prompts]
-        return [(prompt, self.studio.row(self.identity, prompt)) for prompt in prompts]
+        return [(prompt, self.config.row(self.identity, prompt)) for prompt in prompts]
 
     def _outcome(self) -> Synthesis:
         """What the workspace holds for the prompts so far."""

@@ -26,7 +26,7 @@ def patch_file(number: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class BodyLoop:
-    """The avatar on the captured frame and the generated ones."""
+    """Training of the body avatar on the captured frame and the generated ones."""
 
     workspace: Workspace
     """Where clips are."""

@@ -36,7 +36,7 @@ PREVIEWED = 4
 
 @dataclass(frozen=True, kw_only=True)
 class ChampLoop:
-    """One stage."""
+    """Training of one stage."""
 
     workspace: Workspace
     """Where footage is, and where strips of samples go."""

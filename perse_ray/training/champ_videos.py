@@ -82,7 +82,7 @@ def take_of(config: PrepareVideo, key: str, name: str) -> Take:
 
 @dataclass(frozen=True)
 class PreparedVideos:
-    """What came of a folder.
+    """Videos of a folder after their preparation.
 
     Attributes:
         takes: videos to train on, sorted by key.

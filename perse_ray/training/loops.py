@@ -16,7 +16,7 @@ from perse_ray.training.ray_train import Seat
 
 @dataclass(frozen=True, kw_only=True)
 class OnClips:
-    """What both stages of the training need."""
+    """Common parts of both stages of the training."""
 
     workspace: Workspace
     """Where clips and morphs are."""
@@ -54,7 +54,7 @@ class OnClips:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingLoop(OnClips):
-    """Stage 1: the avatar on its clips."""
+    """Training of stage 1: the avatar on its clips."""
 
     training: TrainingConfig
     """The recipe's numbers."""
@@ -96,7 +96,7 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuningLoop(OnClips):
-    """Stage 2: the trained avatar on interpolations, with morph actors working ahead."""
+    """Training of stage 2: the trained avatar on interpolations, with morph actors working ahead."""
 
     fine_tuning: FineTuneConfig
     """The recipe's numbers."""
@@ -123,7 +123,7 @@ class FineTuningLoop(OnClips):
 
 @dataclass(frozen=True)
 class FineTuneReport(StepReport):
-    """A step's report, and how the pool kept up.
+    """Report of a step, and how the pool kept up.
 
     Attributes:
         waited_s: seconds that this step stood still for its morph.

@@ -1,4 +1,4 @@
-"""The replicas of the morph pool, and how Ray Serve is told to run them.
+"""Replicas of the morph pool, and how Ray Serve is told to run them.
 
 Serve brings what a pool needs: replicas between two bounds that follow the demand, a new one for one that died,
 requests that go to replicas which are alive and, of those, to one that has had requests of the same category and frame

@@ -1,4 +1,4 @@
-"""The pool of morph actors: one for a whole run, shared by all training workers, made of Ray Serve replicas.
+"""Pool of morph actors: one for a whole run, shared by all training workers, made of Ray Serve replicas.
 
 Serve is imported where it is used: the workers of the first training, which import this module too, need none of it.
 No port is opened: requests travel by handle. What the replicas make is in `perse_ray.training.morph_work`.
@@ -27,7 +27,7 @@ REQUESTS_UNDER_WAY = 2
 
 @dataclass(frozen=True, kw_only=True)
 class PoolSize:
-    """How many morph actors, and what one claims."""
+    """Size of a pool: how many morph actors, and what one claims."""
 
     actors: tuple[int, int] = (1, 1)
     """Smallest and largest number of them."""

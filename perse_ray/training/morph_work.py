@@ -1,4 +1,4 @@
-"""What a morph actor makes, and keeps: the morph of a task, in the workspace's ``morphs/`` under its content key.
+"""Work of a morph actor: the morph of a task, kept in the workspace's ``morphs/`` under its content key.
 
 A repeated run, or another worker, takes it from there.
 """
@@ -34,7 +34,7 @@ OPEN_CLIPS = 256
 
 
 class MorpherConfig(Protocol):
-    """Describes a morpher; loaded in the replicas."""
+    """Description of a morpher; loaded in the replicas."""
 
     def build(self) -> Morpher: ...
 
@@ -59,7 +59,7 @@ class MorphTask:
 
 @dataclass(frozen=True)
 class Made:
-    """What a task's work made.
+    """Result of a task's work.
 
     Attributes:
         arrays: the answer, deterministic; this is kept.
@@ -71,13 +71,13 @@ class Made:
 
 
 class TaskWork(Protocol):
-    """Makes the arrays of a task. Deterministic."""
+    """Worker that makes the arrays of a task. Deterministic."""
 
     def __call__(self, task: Any) -> Made: ...
 
 
 class TaskWorkConfig(Protocol):
-    """A small, picklable description of the work."""
+    """Description of a task's work, small and picklable."""
 
     @property
     def workspace(self) -> Workspace:
@@ -94,7 +94,7 @@ class TaskWorkConfig(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class MorphWork:
-    """How morphs are made."""
+    """Description of how morphs are made."""
 
     workspace: Workspace
     """Where the clips are."""
@@ -114,7 +114,7 @@ class MorphWork:
 
 
 class MorphMaker:
-    """Makes morphs; keeps clips open, and decodes the frames it needs."""
+    """Worker that makes morphs; keeps clips open, and decodes the frames it needs."""
 
     def __init__(self, workspace: Workspace, head: HeadModel, morpher: Morpher) -> None:
         self._workspace, self._head, self._morpher = workspace, head, morpher

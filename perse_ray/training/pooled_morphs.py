@@ -1,4 +1,4 @@
-"""A training worker's morphs: always some steps ahead of it.
+"""Morphs of a training worker: always some steps ahead of it.
 
 The schedule is a pure function of the step, so the future is known and a window of requests is always under way. A
 replica that dies costs its requests another try and the loop, at most, some waiting; the targets, and so the training,
@@ -43,7 +43,7 @@ Task = TypeVar("Task")
 
 @dataclass
 class PoolStats:
-    """What the pool did for one worker.
+    """Work that the pool did for one worker.
 
     Attributes:
         waited_s: seconds that the loop stood still for a target.
@@ -163,7 +163,7 @@ class TargetsAhead:
 
 
 class PooledMorphs:
-    """The `MorphSource` of one worker's fine-tuning.
+    """Source of one worker's morphs in its fine-tuning (`MorphSource`).
 
     Args:
         pool: who makes the morphs.

@@ -1,4 +1,4 @@
-"""The board on which a training tells how far it is, wherever its workers are.
+"""Board on which a training tells how far it is, wherever its workers are.
 
 Rank 0 writes, the driver reads: progress for people, and curves, which the driver alone sends to MLflow. An actor
 between the two, since worker and driver share no folder; in the driver's own process, the board itself.
@@ -18,7 +18,7 @@ Point = tuple[int, dict[str, float]]
 
 @dataclass(frozen=True)
 class NewLines:
-    """What was written since the last reading.
+    """Lines that were written since the last reading.
 
     Attributes:
         step: the newest finished step; -1 before the first.
@@ -33,7 +33,7 @@ class NewLines:
 
 @dataclass
 class Board:
-    """The notes, in one process."""
+    """Board in one process."""
 
     _told: NewLines = field(default_factory=NewLines)
     _lock: Any = field(default_factory=threading.Lock)

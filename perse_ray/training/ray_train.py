@@ -1,4 +1,4 @@
-"""The training loop on Ray Train: in this process, in one worker, or data-parallel in several.
+"""Training loop on Ray Train: in this process, in one worker, or data-parallel in several.
 
 `perse.training.Trainer` is the step; here is the loop around it: where it starts (the newest checkpoint that verifies),
 on which device, what it tells, when it saves. Ray's own checkpoint store is not used: it rewrites its index in place,
@@ -59,7 +59,7 @@ TELL_EVERY_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerGroup:
-    """Who trains."""
+    """Workers that train."""
 
     workers: int = 0
     """0: this process. 1: one worker process. More: that many, with averaged gradients."""
@@ -98,7 +98,7 @@ class WorkerGroup:
 
 @dataclass(frozen=True)
 class Seat:
-    """Where one worker of a training works.
+    """Place where one worker of a training works.
 
     Attributes:
         device: where its replica lives.
@@ -110,14 +110,14 @@ class Seat:
 
 
 class StepNumbers(Protocol):
-    """What a step tells about itself; numbers only (`perse.training.trainer.StepReport`)."""
+    """Numbers that a step tells about itself (`perse.training.trainer.StepReport`)."""
 
     step: int
     loss: float
 
 
 class Loop(Protocol):
-    """A training in progress."""
+    """Training in progress."""
 
     @property
     def step_number(self) -> int:
@@ -138,7 +138,7 @@ class Loop(Protocol):
 
 
 class LoopConfig(Protocol):
-    """A picklable description of a training, built where it runs."""
+    """Description of a training, picklable, built where it runs."""
 
     @property
     def steps(self) -> int:
@@ -152,7 +152,7 @@ class LoopConfig(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTask:
-    """One training run.
+    """Task of one training run.
 
     Attributes:
         workspace: where its checkpoints are.

@@ -71,6 +71,7 @@ def test_old_subjects_do_not_notice_and_the_new_one_is_its_column(avatar: Avatar
     decoder = avatar.decoder
     assert isinstance(decoder, PartBases)
     wanted = after[0].index_add(0, decoder.parts[0].members, decoder.parts[0].change * decoder.units)
+    # Logits up to some tens, summed over bases in float32.
     torch.testing.assert_close(shown, wanted, atol=2e-4, rtol=1e-4)
     assert (shown[n:, OPACITY] > 1).all()
 
@@ -84,8 +85,9 @@ def test_the_way_to_the_new_subject_is_straight(avatar: Avatar) -> None:
     assert isinstance(decoder, PartBases)
     half = interpolate(codes[hat], codes[row], 0.25)[None]
     weights = weights_of(decoder.parts, half, reference)
-    assert float(weights) == pytest.approx(0.25, abs=1e-5)
+    assert float(weights) == pytest.approx(0.25, abs=1e-5)  # float32: a quotient of two norms of 32 numbers
     left = without(decoder.parts, weights, half, reference)
+    # Float32: what is left is a difference of latents about one.
     torch.testing.assert_close(left[0], interpolate(codes[hat], reference, 0.25), atol=1e-5, rtol=0)
 
 
@@ -96,6 +98,7 @@ def test_two_columns_of_one_category_keep_apart_and_survive_storage(avatar: Avat
     n = alone.shape[1]
     second = add(avatar, Category.HAT, 1)
     together = avatar.canonicalise(avatar.subject_codes()).attributes
+    # Float32 logits up to ten, whose sum has one part more.
     torch.testing.assert_close(together[: first + 1, :n], alone, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(together[second, :n], together[first, :n])
 

@@ -62,6 +62,7 @@ def test_parts_add_up_and_where_they_meet_the_stronger_prevails(avatar: Avatar) 
     reached = torch.stack([change.abs().amax(-1) > 0 for change in single])
     alone = ~reached.all(0)
     assert alone.any() and reached.all(0).any()
+    # Differences of float32 logits up to ten.
     torch.testing.assert_close(both[alone], (single[0] + single[1])[alone], atol=1e-4, rtol=1e-4)
     opacity = torch.arange(N_ATTRIBUTES) == OPACITY
     for chosen in (opacity, ~opacity):
@@ -88,13 +89,14 @@ def test_holding_pivots_frees_the_way_between_them_and_nothing_else(head_model, 
         decoder.bases[hat].add_(torch.randn_like(decoder.bases[hat]))
     before = avatar.canonicalise(codes).attributes
     decoder.hold_pivots(codes, reference, avatar.features_categories)
+    # Float32 logits up to ten, projected onto the pivots' span and back.
     torch.testing.assert_close(avatar.canonicalise(codes).attributes, before, atol=1e-4, rtol=1e-4)
     half_way = interpolate(codes[2], codes[6], 0.5)
     middle = avatar.canonicalise(half_way).attributes
     change = torch.randn_like(decoder.bases[hat])
     with torch.no_grad():
         decoder.bases[hat].add_(decoder.free_part(hat, change, reference))
-    torch.testing.assert_close(avatar.canonicalise(codes).attributes, before, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(avatar.canonicalise(codes).attributes, before, atol=1e-4, rtol=1e-4)  # as above
     assert (avatar.canonicalise(half_way).attributes - middle).abs().max() > 0.01
     assert not decoder.coefficients(reference[None], reference).any()
 
@@ -131,7 +133,7 @@ def test_the_naive_networks_equal_the_split_ones(head_model, tiny_clips) -> None
     torch.testing.assert_close(networks.decoder.blend_bases(fast), naive.blend_basis, rtol=1e-3, atol=1e-5)
     assert (naive.blend_basis - networks.decoder.blend_basis).abs().max() > 1e-4
     posed = [networks.pose(c, tiny_clips[0][0].parameters, torch.arange(12) % 3).means for c in (fast, naive)]
-    torch.testing.assert_close(*posed, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(*posed, rtol=1e-3, atol=1e-5)  # float32 through nine layers, as above; metres
 
 
 def test_the_networks_begin_as_the_head_model(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]

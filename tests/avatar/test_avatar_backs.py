@@ -29,7 +29,7 @@ def _sphere(radius: float, count: int = 4000, lowest: float = -1.0) -> np.ndarra
 
 def test_places_and_points_are_inverse() -> None:
     points = np.random.default_rng(0).normal(0, 0.1, (500, 3))
-    np.testing.assert_allclose(AXIS.points(AXIS.around(points)), points, atol=1e-12)
+    np.testing.assert_allclose(AXIS.points(AXIS.around(points)), points, atol=1e-12)  # float64: an arc tangent and back
 
 
 def test_azimuth_is_zero_in_front_and_grows_to_the_left() -> None:
@@ -136,6 +136,7 @@ def test_the_bodys_depth_is_held_and_nothing_else(head_model, tiny_clips) -> Non
     assert relief_distance(means[0, body], neck, camera).abs().max() < 1e-3
     assert relief_loss(means[:, body], skinning[body], neck, camera) < 1e-2
     moved = means[:, body] - 0.01 * camera.world_to_camera[2, :3]
+    # The relief slopes, and a point's nearest place moves with it.
     assert relief_loss(moved, skinning[body], neck, camera) == pytest.approx(1, rel=0.1)
     on_head = start.layers == Layer.SHELL
     assert relief_loss(means[:, on_head], skinning[on_head], neck, camera) == 0

@@ -160,6 +160,7 @@ def test_pegasus_learns_through_its_normals(head_model, tiny_clips) -> None:  # 
         with torch.no_grad():
             weight.view(-1)[chosen] = start + sign * 2.0**-12
         ends.append(slowly())
+    # A difference quotient over softplus of sharpness 100, which bends.
     assert (ends[0] - ends[1]) / 2.0**-11 == pytest.approx(float(gradient.view(-1)[chosen]), rel=0.02)
 
 
@@ -167,7 +168,7 @@ def test_pegasus_draws_opaque_discs_of_one_radius_lit_by_their_normals(head_mode
     avatar = synthetic_avatar(head_model, tiny_clips, decoder=PEGASUS)
     canonical = avatar.canonicalise(avatar.subject_codes(torch.tensor([0, 2])))
     drawn = avatar.pose(canonical, tiny_clips[0][0].parameters.frame(torch.tensor([1, 2])), torch.tensor([0, 1]))
-    assert float(drawn.scales.std()) < 1e-7 and float(drawn.opacities.detach().min()) > 0.98
+    assert float(drawn.scales.std()) < 1e-7 and float(drawn.opacities.detach().min()) > 0.98  # float32 of one radius
     for frame in range(2):
         for point in (0, 50, 300):
             n = torch.nn.functional.normalize(canonical.pose_condition[frame, point, :3], dim=0)
@@ -199,9 +200,11 @@ def test_an_embedded_point_is_where_it_was(head_model, tiny_clips) -> None:  # t
         corner = faces[bound.triangles[i]]
         normal = torch.nn.functional.normalize((normals[corner] * bound.weights[i][:, None]).sum(0), dim=0)
         place = (vertices[corner] * bound.weights[i][:, None]).sum(0) + bound.heights[i] * normal
+        # Metres: float32 rounding of a head's size.
         torch.testing.assert_close(place + bound.rest_offsets[i], points[i], atol=1e-6, rtol=0)
+    # Metres: normals differ between corners, along which a point 4 mm above is found.
     assert float(bound.rest_offsets.norm(dim=-1).median()) < 1e-3
-    assert float(bound.heights.median()) == pytest.approx(0.004, abs=5e-4)
+    assert float(bound.heights.median()) == pytest.approx(0.004, abs=5e-4)  # metres: the same difference of normals
 
 
 def test_splatting_equals_its_formula_point_by_point(head_model, tiny_clips) -> None:  # type: ignore[no-untyped-def]

@@ -56,7 +56,7 @@ def test_neighbours_stay_neighbours() -> None:
     """Two discs of one size above each other: the way from one to the other is straight up, give or take a spacing."""
     look = two_hats()
     moved = waiting_changes(look)[0, 300:700][:, MEAN]
-    assert (moved[:, 1] + 0.10).abs().max() < 1e-6
+    assert (moved[:, 1] + 0.10).abs().max() < 1e-6  # metres: float32 rounding of a head's size
     assert moved[:, [0, 2]].norm(dim=-1).median() < 0.015
 
 

@@ -47,6 +47,7 @@ def test_the_fused_softplus_is_softplus_in_value_and_gradient() -> None:
     ours, exact = x.clone().requires_grad_(), x.double().requires_grad_()
     value, wanted = softplus_100(1.0 * ours), torch.nn.functional.softplus(exact, beta=SHARPNESS, threshold=500)
     assert torch.equal(softplus_100(exact), torch.nn.functional.softplus(exact, beta=SHARPNESS))
+    # Float32 in registers; where softplus is nearly zero only an absolute bound says something.
     torch.testing.assert_close(value.double(), wanted, atol=1e-7, rtol=SINGLE)
     (weights * value).sum().backward()
     (weights * wanted).sum().backward()

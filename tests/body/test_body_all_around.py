@@ -65,14 +65,16 @@ def scores(person: DressedPerson, frames: list[TargetFrame]) -> tuple[AllAround,
 
 def test_speckles_that_no_frame_shows_are_found(scores: tuple[AllAround, AllAround]) -> None:
     fitted, spoilt = scores
+    # A share: one point of the some thousand of skin.
     assert fitted.speckle == fitted.speckle_of_surface and fitted.speckle["skin"] < 1e-3
-    assert spoilt.speckle["skin"] > 0.05 and spoilt.speckle_of_surface["skin"] < 1e-3
+    assert spoilt.speckle["skin"] > 0.05 and spoilt.speckle_of_surface["skin"] < 1e-3  # a share: as above
     assert spoilt.psnr_worst < fitted.psnr_worst - 1
 
 
 def test_the_border_between_covers_is_no_speckle(person: DressedPerson) -> None:
     avatar = painted(person)
     everywhere = torch.ones(len(avatar), dtype=torch.bool)
+    # A share: one point of some thousand.
     assert max(speckle_by_cover(avatar, avatar.fitted, everywhere).values()) < 1e-3
 
 

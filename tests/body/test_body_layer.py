@@ -56,6 +56,7 @@ def test_a_garments_thickness_is_read_off_the_outline(
     outline = read_outline(vertices, normals, regions, CAMERA, mask, drawn(vertices, body_model))
     found = layer_thickness(outline, regions, body_model.faces)
     assert outline.observed.sum() > 100
+    # Metres: two pixels of the outline, 6 mm each.
     assert float(found[regions == BodyRegion.LOWER_LEG].median()) == pytest.approx(0.03, abs=0.01)
     assert float(found[regions == BodyRegion.TORSO].median()) < 0.012
     assert found[regions == BodyRegion.HAND].abs().max() == 0
@@ -118,6 +119,7 @@ def test_a_back_takes_its_fronts_colours_and_what_nobody_saw_is_plain() -> None:
     colors = torch.where(front[:, None], stripes, torch.zeros(3))
     fill = fill_colors(place, covers, colors, (front & (covers == Cover.UPPER)).float())
     back = ~front & (covers == Cover.UPPER) & ((place[:, 1] - 0.25).abs() > 0.06)
+    # Colours are means of neighbours, of which some lie across the border.
     torch.testing.assert_close(fill[back], stripes[back], atol=0.15, rtol=0)
     plain = torch.tensor(UNSEEN_COLOR[Cover.LOWER]) / 255
     torch.testing.assert_close(fill[covers == Cover.LOWER], plain.expand(50, 3))

@@ -92,6 +92,7 @@ def test_geometry_counts_for_more_in_generated_frames(dressed: DressedPerson, fr
     geometry = float(kinds[True].geometry)
     assert geometry > 0.01
     difference = float(kinds[True].total - kinds[False].total)
+    # A difference of two float32 totals of about ten times its size.
     assert difference == pytest.approx(0.9 * geometry, rel=1e-3)
 
 
@@ -112,6 +113,7 @@ def test_a_hands_silhouette_weighs_fifty_times(dressed: DressedPerson, frames: l
 def test_colours_are_compared_within_ones_own_silhouette(frames: list[TargetFrame]) -> None:
     target, red = frames[0], torch.tensor([1.0, 0.0, 0.0])
     inner = target.alpha > 0.5
+    # Five 8-bit levels: colours are divided by alpha, and continued where that is small.
     torch.testing.assert_close(target.within(target.alpha, WHITE)[inner], target.image[inner], atol=0.02, rtol=0)
     everywhere = torch.ones_like(target.alpha)
     assert torch.equal(target.within(0 * everywhere, red).reshape(-1, 3).unique(dim=0), red[None])

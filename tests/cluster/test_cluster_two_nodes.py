@@ -79,11 +79,11 @@ def test_from_portrait_to_served_avatar(cluster: TwoNodes, working_dir: Path, sh
 
 def _serve_one_frame(workspace: Path) -> None:
     from perse_ray.serving.drawing.loaded_avatar import LoadedAvatar
-    from perse_ray.serving.drawing.tasks import Frames
+    from perse_ray.serving.drawing.tasks import EncodedPictures
     from perse_ray.serving.schema.requests import RenderRequest
 
     avatar = LoadedAvatar.load(workspace / "avatar")
-    (picture,) = Frames((RenderRequest(width=64, height=64),))(avatar)
+    (picture,) = EncodedPictures((RenderRequest(width=64, height=64),))(avatar)
     assert picture[:4] == b"\x89PNG"
 
 

@@ -46,13 +46,14 @@ def report(avatar, tiny_clips):  # type: ignore[no-untyped-def]
 
 def test_psnr_of_a_known_error() -> None:
     a = torch.zeros(4, 4, 3)
+    # DB: float32 rounding of an error of .01 is 1e-6 of it, 5e-6 dB.
     assert psnr(squared_error(a, a + 0.1)) == pytest.approx(20.0, abs=1e-4)
     assert psnr(squared_error(a, a)) == MAX_PSNR_DB
     mask = np.zeros((4, 4), bool)
     mask[0, 0] = True
     b = a.clone()
     b[0, 0] = 0.1
-    assert psnr(squared_error(a, b, mask)) == pytest.approx(20.0, abs=1e-4)
+    assert psnr(squared_error(a, b, mask)) == pytest.approx(20.0, abs=1e-4)  # dB: as above
     assert math.isnan(squared_error(a, b, np.zeros((4, 4), bool)))
 
 
@@ -65,6 +66,7 @@ def test_an_edit_that_did_not_take_gains_nothing() -> None:
     assert edit_gain(truth, reference, truth, changed) > 20
     assert edit_gain(reference, truth, truth, changed) < -20
     halfway = 0.5 * (truth + reference)
+    # DB: float32 rounding of two errors.
     assert edit_gain(halfway, reference, truth, changed) == pytest.approx(20 * math.log10(2), abs=1e-3)
     assert math.isnan(edit_gain(truth, reference, truth, np.zeros_like(changed)))
 
@@ -97,6 +99,7 @@ def test_similarity_agrees_with_the_losses_definition() -> None:
     b = (a + 0.2 * torch.rand(2, 64, 48, 3)).clamp(0, 1)
     ours = structural_similarity(a, b)
     for i in range(2):
+        # Float32 variances are differences of means of squares: four digits are left.
         assert float(ours[i]) == pytest.approx(float(ssim(a[i], b[i], inner=True)), abs=1e-4)
     torch.testing.assert_close(structural_similarity(a, a), torch.ones(2))
 
@@ -120,7 +123,7 @@ def test_a_straight_even_path_scores_one_and_zero() -> None:
     start, end = torch.zeros(1, 8, 8, 3), torch.ones(1, 8, 8, 3)
     even = torch.cat([start + t * (end - start) for t in torch.linspace(0, 1, 5)])
     total, deviation = path_scores(even, distance)
-    assert total == pytest.approx(1) and deviation == pytest.approx(0, abs=1e-6)
+    assert total == pytest.approx(1) and deviation == pytest.approx(0, abs=1e-6)  # float32 rounding of five means
     jump = torch.cat([start, start, start, end, end])
     total, deviation = path_scores(jump, distance)
     assert total == pytest.approx(1) and deviation == pytest.approx(math.sqrt(3) / 4)
@@ -143,6 +146,7 @@ def test_pairs_share_a_category_and_are_limited() -> None:
 def test_a_seen_pose_is_at_distance_zero(avatar, tiny_clips) -> None:  # type: ignore[no-untyped-def]
     parameters = tiny_clips[0][0].parameters
     distances = pose_distances(avatar, parameters.frame(torch.arange(6)), parameters.frame(torch.arange(3)))
+    # Radians and units: cdist takes a root of a float32 difference of squares.
     assert max(distances.of_frame[:3]) < 1e-3
     assert min(distances.of_frame[3:]) > 0.5
     assert distances.largest == max(distances.of_frame)

@@ -64,11 +64,12 @@ def test_what_was_not_recorded_is_not_measured(measurer: ProtocolMeasurer) -> No
 
     dark, light, whole = values(0), values(255), measurer.unseen(0).values
     assert dark["PSNR"] == light["PSNR"] and dark["PSNR, person"] == light["PSNR, person"]
+    # The window of SSIM reaches five pixels over the border of what is cut.
     assert dark["SSIM"] == pytest.approx(light["SSIM"], abs=0.02)
     shown = measurer.pictures(0, [0])[0, :-20].astype(float)
     one = replace(measurer, clips=[replace(clip, parts=parts)], frames=1, instruments=Instruments(None, {}, {}))
     error = ((shown - clip.images[0][:-20]) ** 2).mean() / 255**2
-    assert one.unseen(0).values["PSNR"] == pytest.approx(-10 * math.log10(error), abs=1e-3)
+    assert one.unseen(0).values["PSNR"] == pytest.approx(-10 * math.log10(error), abs=1e-3)  # dB: float32 means
     assert abs(whole["PSNR"] - light["PSNR"]) > 1e-3
 
 
@@ -78,6 +79,7 @@ def test_self_driving_compares_frame_by_frame_and_asks_only_for_the_reference(me
     together = measurer.unseen(0).values
     assert len(found) == 3 and len({one.values["PSNR"] for one in found}) == 3
     for name, value in together.items():
+        # Float32 means in another order.
         assert float(np.mean([one.values[name] for one in found])) == pytest.approx(value, abs=1e-4), name
     shown = driven(measurer.avatar, whole, measurer.rasterizer, [6])
     assert np.array_equal(shown, measurer.pictures(0, [6]))
@@ -88,7 +90,7 @@ def test_unseen_scores_are_those_of_the_pictures(measurer: ProtocolMeasurer) -> 
     chosen = [0, 6, 11]  # three of twelve frames
     shown, truth = measurer.pictures(1, chosen), measurer.clips[1].images[chosen]
     error = np.square((shown.astype(float) - truth) / 255).mean((1, 2, 3))
-    assert found["PSNR"] == pytest.approx(float((-10 * np.log10(error)).mean()), abs=1e-3)
+    assert found["PSNR"] == pytest.approx(float((-10 * np.log10(error)).mean()), abs=1e-3)  # dB: float32 means
     assert found["LPIPS"] == pytest.approx(far(shown, truth))
     inside = measurer.clips[1].alphas[chosen] > 127
     person = [np.square((a.astype(float) - b) / 255)[m].mean() for a, b, m in zip(shown, truth, inside, strict=True)]

@@ -122,6 +122,7 @@ def test_another_program_reads_spz(scene, provenance, tmp_path: Path) -> None:  
     half_turn = torch.tensor([-1.0, 1.0, -1.0])  # between RUB as they see it and what SuperSplat turns a .ply into
     assert torch.allclose(found.means, ours.means * half_turn, atol=2e-5)
     assert torch.allclose(found.scales.log(), ours.scales.log(), atol=1 / 30)
+    # Two 8-bit levels: the file has one byte a colour.
     assert torch.allclose(found.colors, ours.colors, atol=0.01) and torch.allclose(
         found.opacities, ours.opacities, atol=0.01
     )
@@ -186,6 +187,7 @@ def test_points_of_a_glb_have_linear_colors(scene, provenance) -> None:  # type:
     linear = [[0.0, 0.0015480, 0.0100228], [0.2140411, 0.7874123, 1.0]]  # by IEC 61966-2-1
     assert np.allclose(column("COLOR_0")[:2, :3], linear, atol=1e-6)
     assert np.allclose(column("COLOR_0")[:, 3], g.opacities)
+    # Float32 rounding.
     assert np.allclose(0.5 + 0.2820947917738781 * column(f"{EXTENSION}:SH_DEGREE_0_COEF_0"), known, atol=1e-6)
 
 
@@ -201,6 +203,7 @@ def test_page_is_self_contained_and_complete(scene, provenance) -> None:  # type
     place = description["columns"]["positions"]
     raw = np.frombuffer(data, "<u2", place["length"], place["offset"]).reshape(place["frames"], -1, 3)
     means = np.array(description["low"]) + np.array(description["step"]) * raw
+    # Metres: half of a step of 1/65535 of the scene, and float32.
     assert np.abs(means - scene.gaussians.means.numpy()).max() < 1e-4
 
 
@@ -234,6 +237,7 @@ def test_extreme_gaussians_survive(scene, provenance, tmp_path: Path) -> None:  
         export_file(replace(scene, gaussians=one), path, format, provenance)
         back = read_splats(path)
         assert len(back) == 1 and torch.allclose(back.means, one.means[0], atol=1e-5), format
+        # Two 8-bit levels: opacity is a byte, and one is kept off infinity.
         assert torch.allclose(back.opacities, torch.ones(1), atol=0.01)
         assert torch.allclose(back.colors, one.colors[0], atol=0.01)
         step = 1 / 32 if format == "spz" else 0.01  # half of a sixteenth, of the logarithm

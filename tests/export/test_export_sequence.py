@@ -27,6 +27,7 @@ def test_each_file_holds_its_frame(scene: SplatScene, provenance: Provenance, tm
     written = export_sequence(scene, tmp_path / "a_###.ply", "ply", provenance)
     assert [path.name for path in written] == [f"a_{number:03d}.ply" for number in range(scene.n_frames)]
     for number, path in enumerate(written):
+        # Metres: a .ply holds float32.
         assert torch.allclose(read_splats(path).means, scene.still(number).means, atol=1e-6)
     assert verify_file(written[-1]).provenance == provenance
     assert (scene.still(0).means - scene.still(1).means).abs().max() > 1e-4  # the test can tell

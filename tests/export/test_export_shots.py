@@ -33,6 +33,7 @@ def test_orbiting_keeps_the_head_in_place(avatar) -> None:  # type: ignore[no-un
     at, depth = camera.project(centre[None])
     for yaw, pitch in ((0.5, 0.0), (-1.0, 0.4), (3.1, -0.2)):
         moved, far = orbit(camera, centre, yaw, pitch).project(centre[None])
+        # Pixels and metres: float32 through two rotations.
         assert torch.allclose(moved, at, atol=1e-3) and torch.allclose(far, depth, atol=1e-5)
 
 
@@ -85,7 +86,7 @@ def test_videos_hold_every_frame() -> None:
     frames = [np.full((33, 47, 3), level, np.uint8) for level in (20, 120, 220)]
     with av.open(io.BytesIO(mp4_bytes(frames, 29.97))) as container:
         stream = container.streams.video[0]
-        assert abs(float(stream.average_rate) - 29.97) < 0.01
+        assert abs(float(stream.average_rate) - 29.97) < 0.01  # frames a second: the container's clock has ticks
         decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
     assert [d.shape for d in decoded] == [(34, 48, 3)] * 3
     assert all(abs(d.mean() - f.mean()) < 3 for d, f in zip(decoded, frames, strict=True))

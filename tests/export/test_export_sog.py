@@ -68,9 +68,11 @@ def test_it_reads_what_the_specification_says(data: bytes) -> None:
     upright = torch.tensor([-1.0, -1.0, 1.0])  # the file is y down
     for index in range(0, len(found), len(found) // 30):
         position, rotation, scales, opacity, color = read_slowly(data, index)
+        # Metres: float32 of the same integers.
         assert torch.allclose(found.means[index] * upright, torch.tensor(position), atol=1e-6)
-        assert torch.allclose(found.scales[index], torch.tensor(scales), rtol=1e-5)
-        assert abs(float(found.opacities[index]) - opacity) < 1e-6
+        assert torch.allclose(found.scales[index], torch.tensor(scales), rtol=1e-5)  # float32 exponentials
+        assert abs(float(found.opacities[index]) - opacity) < 1e-6  # float32 of the same byte
+        # Float32 of the same byte.
         assert torch.allclose(found.colors[index], torch.tensor(color).clamp(0, 1), atol=1e-6)
         axes = quaternion_to_matrix(torch.tensor(rotation)) * torch.tensor(scales)
         expected = upright[:, None] * (axes @ axes.mT) * upright
@@ -97,9 +99,11 @@ def test_another_program_reads_it(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.sog").write_bytes(data)
     subprocess.run([converter, "-w", tmp_path / "a.sog", tmp_path / "a.ply"], check=True, capture_output=True)
     theirs, ours = read_splats(tmp_path / "a.ply"), read_sog(data)
-    assert torch.allclose(theirs.means, ours.means, atol=1e-6)
+    assert torch.allclose(theirs.means, ours.means, atol=1e-6)  # metres: float32 of the same integers
+    # Float32 exponentials, written as logarithms in between.
     assert torch.allclose(theirs.scales, ours.scales, rtol=1e-4)
-    assert torch.allclose(theirs.opacities, ours.opacities, atol=1e-5)
+    assert torch.allclose(theirs.opacities, ours.opacities, atol=1e-5)  # float32, written as a logit in between
+    # Float32, written as a harmonic in between.
     assert torch.allclose(theirs.colors.clamp(0, 1), ours.colors, atol=1e-5)
     assert (shapes(theirs) - shapes(ours)).abs().max() < 1e-4 * shapes(ours).abs().max()
 

@@ -48,6 +48,7 @@ def test_shares_are_what_each_gaussian_alone_colors(still: SplatScene) -> None:
     some = torch.arange(0, still.n_gaussians, still.n_gaussians // 25)
     few = replace(still, gaussians=Gaussians(*(getattr(still.gaussians, k.name)[:, some] for k in fields(Gaussians))))
     looks = ring_looks(few, 0)[:1]
+    # Float32 blending of many layers in another order.
     assert torch.allclose(largest_shares(few.gaussians, looks), slow_shares(few), rtol=1e-3, atol=1e-3)
 
 
@@ -67,7 +68,7 @@ def towards_camera(scene: SplatScene) -> torch.Tensor:
 
 
 def holds(scene: SplatScene, place: torch.Tensor) -> bool:
-    return bool(((scene.still().means - place).norm(dim=-1) < 1e-5).any())
+    return bool(((scene.still().means - place).norm(dim=-1) < 1e-5).any())  # metres: float32 rounding of the same place
 
 
 def test_the_hidden_go_and_the_seen_stay(ball: SplatScene) -> None:

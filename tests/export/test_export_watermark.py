@@ -64,6 +64,7 @@ def test_a_small_picture_keeps_it_through_a_video() -> None:
 def test_it_is_found_at_scales_that_nobody_expects(some: list[NDArray[np.uint8]]) -> None:
     smaller = cv2.resize(marked(some[1][:256, :256]), (149, 149), interpolation=cv2.INTER_AREA)
     found = find_mark(smaller)
+    # Scales are searched in steps of about one per cent.
     assert found.is_there and found.scale == pytest.approx(149 / 256, rel=0.01)
 
 

@@ -88,6 +88,7 @@ def test_jaw_joint_opens_the_mouth_and_moves_nothing_above(head_model: HeadModel
     assert float(moved[upper].norm(dim=1).max()) < SINGLE
     assert float(drop[head_model.regions == Region.TONGUE].max()) > 0.015
     above = head_model.template[:, 1] > 0.02
+    # Metres: the jaw's weights fade out, and a millimetre is not seen.
     assert float(moved[above].norm(dim=1).max()) < 1e-3
     ids = head_model.landmark_ids.tolist()
     points = head_model.landmarks(head_model.template + moved)
@@ -98,7 +99,7 @@ def test_jaw_joint_opens_the_mouth_and_moves_nothing_above(head_model: HeadModel
 def test_neck_turns_the_head_and_leaves_the_shoulders(head_model: HeadModel) -> None:
     moved = (turned(head_model, Joint.NECK, 1, 0.6) - head_model.template).norm(dim=1)
     low = head_model.template[:, 1] < head_model.template[:, 1].min() + 0.01
-    assert float(moved[low].max()) < 2e-3
+    assert float(moved[low].max()) < 2e-3  # metres: the neck's weights fade out; the head moves by centimetres
     assert float(moved[head_model.template[:, 2].argmax()]) > 0.03
     # Smooth in between: no edge of the throat is stretched much.
     first, second = head_model.faces[:, 0], head_model.faces[:, 1]
@@ -123,7 +124,7 @@ def test_shape_components_carry_neither_position_nor_size(head_model: HeadModel)
     above_chin = head_model.template[:, 1] > -0.08
     for component in range(6):
         shift = head_model.shape_basis[above_chin, :, component].mean(0).norm()
-        assert float(shift) < 1e-3
+        assert float(shift) < 1e-3  # metres: a millimetre is what a landmark is worth
 
 
 def test_landmarks_lie_where_their_names_say(head_model: HeadModel) -> None:
@@ -141,7 +142,7 @@ def test_inner_corners_of_the_lips_lie_beside_the_outer_ones(head_model: HeadMod
     """They once lay at the back of the mouth, where the nearest surface to a point between the lips is."""
     places = dict(zip(head_model.landmark_ids.tolist(), head_model.landmarks(head_model.template), strict=True))
     for inner, outer in ((78, 61), (308, 291)):
-        assert (places[inner] - places[outer]).norm() < 0.006
+        assert (places[inner] - places[outer]).norm() < 0.006  # metres: the lips' thickness at their corners
 
 
 def test_gradients_agree_with_finite_differences(head_model: HeadModel) -> None:

@@ -19,7 +19,7 @@ from perse.errors import MissingWeightsError, RecipeError
 from perse.synthesis.production import model_store
 from perse.synthesis.production.model_store import Weights, digest, require, weights_in
 from perse.synthesis.production.weights_table import WEIGHTS, WeightsEntry, entry_named
-from perse_ray.commands.models import Check, Convert, Fetch, List
+from perse_ray.commands.models import CheckModels, Convert, Fetch, ListModels
 from perse_ray.commands.models_report import perform
 
 VAE = "sdxl-vae-fp16-fix"
@@ -88,7 +88,7 @@ def test_fetch_completes_a_folder_that_is_then_used_offline(store: Path) -> None
         raise AssertionError("a complete folder must not be downloaded again")
 
     perform(Fetch(names=(VAE,)), show=said.append, download=never)
-    perform(Check(names=(VAE,), deep=True), show=said.append)
+    perform(CheckModels(names=(VAE,), deep=True), show=said.append)
     assert said[-1] == f"{VAE}: complete; sha256 of 2 files as when they were fetched"
 
 
@@ -103,21 +103,21 @@ def test_a_changed_file_is_noticed(store: Path) -> None:
 
 def test_the_first_fetch_is_trusted_and_a_folder_filled_by_hand_from_its_first_check(store: Path) -> None:
     said: list[str] = []
-    perform(List(), show=said.append)
+    perform(ListModels(), show=said.append)
     assert any(line.startswith(VAE) and "unknown until fetched" in line for line in said)
     (store / VAE).mkdir(parents=True)
     bring(entry_named(VAE), store / VAE)
-    perform(Check(names=(VAE,)), show=said.append)
+    perform(CheckModels(names=(VAE,)), show=said.append)
     assert "2 files written down" in said[-1]
-    perform(List(), show=said.append)
+    perform(ListModels(), show=said.append)
     assert any(line.startswith(VAE) and "recorded" in line for line in said)
     (store / VAE / "config.json").write_text("{ }")
     for deep in (False, True):
         with pytest.raises(MissingWeightsError, match=r"config\.json is not the one that was fetched"):
-            perform(Check(names=(VAE,), deep=deep), show=said.append)
+            perform(CheckModels(names=(VAE,), deep=deep), show=said.append)
     (store / VAE / "config.json").unlink()
     with pytest.raises(MissingWeightsError, match="fetch"):
-        perform(Check(names=(VAE,)), show=said.append)
+        perform(CheckModels(names=(VAE,)), show=said.append)
 
 
 def test_a_file_that_is_not_the_published_one_is_thrown_away(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,8 +173,8 @@ def test_nothing_is_fetched_that_was_not_named(store: Path) -> None:
     said: list[str] = []
     perform(Fetch(recipe="paper-permissive"), show=said.append, download=bring)
     assert Weights(name="sdxl-inpainting").locate() and not Weights(name="flux.1-dev").place().exists()
-    perform(Check(recipe="paper-permissive"), show=said.append)
-    perform(Check(recipe="laptop"), show=said.append)
+    perform(CheckModels(recipe="paper-permissive"), show=said.append)
+    perform(CheckModels(recipe="laptop"), show=said.append)
     assert said[-1] == "recipe laptop needs no weights"
 
 
@@ -256,7 +256,7 @@ def test_a_configuration_is_searched_at_any_depth() -> None:
 def test_list_names_every_row_and_what_is_here() -> None:
     said: list[str] = []
     perform(Fetch(names=(VAE,)), show=lambda _: None, download=bring)
-    perform(List(), show=said.append)
+    perform(ListModels(), show=said.append)
     assert all(any(line.startswith(entry.name) for line in said) for entry in WEIGHTS)
     here = next(line for line in said if line.startswith(VAE))
     assert "  yes   " in here
@@ -264,7 +264,7 @@ def test_list_names_every_row_and_what_is_here() -> None:
 
 def test_unknown_names_list_the_table() -> None:
     with pytest.raises(MissingWeightsError, match="the table has flux"):
-        perform(Check(names=("flux.2",)), show=lambda _: None)
+        perform(CheckModels(names=("flux.2",)), show=lambda _: None)
 
 
 def test_the_hub_is_asked_for_one_commit_and_for_the_listed_files_only(
@@ -305,9 +305,9 @@ def test_files_that_nobody_publishes_are_not_told_to_be_fetched(store: Path) -> 
     """ArcFace-style embedders, portrait-Champ and the converted Inception come from whoever has them."""
     for name, file in (("arcface", "model.onnx"), ("inception-fid", "inception.torchscript")):
         with pytest.raises(MissingWeightsError, match=f"put {file} into {store / name}") as caught:
-            perform(Check(names=(name,)))
+            perform(CheckModels(names=(name,)))
         assert "perse models fetch" not in str(caught.value)
     with pytest.raises(MissingWeightsError) as caught:
-        perform(Check(), show=lambda _: None)
+        perform(CheckModels(), show=lambda _: None)
     advice = str(caught.value).rpartition("perse models fetch")[2].split()
     assert "vgg16" in advice and "arcface" not in advice

@@ -115,8 +115,9 @@ def test_the_plan_is_of_the_cluster_that_is_asked_about(
 
 def test_clips_take_as_long_as_the_slowest_stage_and_the_way_of_one_row() -> None:
     bound, whole = synthesis_s(recipe_named("paper"), equal_nodes(8, 8))
+    # 1007.4 rows, rounded.
     assert bound == pytest.approx(1007 * 20.3 / 47, rel=1e-3), "957 accepted ones, one in twenty refused"
-    assert whole == pytest.approx(bound + 20.3 + 0.6 + 29.0, rel=1e-3)
+    assert whole == pytest.approx(bound + 20.3 + 0.6 + 29.0, rel=1e-3)  # as above
 
 
 @pytest.mark.parametrize("words", [("--plan", "--gpus", "0"), ("--plan", "--node-gpus", "-1"), ("--gpus", "8")])

@@ -46,6 +46,7 @@ def test_weights_mix_and_a_sentence_finds_its_category(avatar: perse.HeadAvatar)
     assert [(edit.category, edit.weight) for edit in edits] == [("hat", 0.25), ("hat", 0.75), ("hair", 1.0)]
     whole = avatar.renderer.resolve(avatar.look(hair="curly red hair")).code
     told = avatar.renderer.resolve(avatar.look(text="A person with curly red hair")).code
+    # Float32: features of words go through the encoder twice.
     assert np.allclose(whole, told, atol=1e-4), "words of a learned prompt are that edit"
     for sentence, category in {"a red cap over grey hair": "hat", "silver hoop earrings": "earrings"}.items():
         assert category_of(sentence) == category

@@ -28,7 +28,7 @@ from perse.morphing import MorphCost
 from perse.synthesis.seams import PortraitAnimator, PortraitEditor, QualityScreen, Shot, Verdict
 from perse.training import Checkpoint, Replicas, Trainer
 from perse_ray.rows.stage import Pool, RowWork, Value
-from perse_ray.synthesis.stages import Studio
+from perse_ray.synthesis.stages import SynthesisConfig
 from perse_ray.training.loops import TrainingLoop
 from perse_ray.training.morph_work import Made, MorphMaker, MorphWork
 from perse_ray.training.ray_train import Seat
@@ -263,9 +263,9 @@ class FakeSupply:
             yield AttributePrompt(key, category, (), dict(self.texts).get(key, "fine"), number)
 
 
-def fake_studio(journal: Path, pause_s: float = 0.0) -> Studio:
+def fake_studio(journal: Path, pause_s: float = 0.0) -> SynthesisConfig:
     pool = Pool(time_limit_s=20.0, max_attempts=1)  # a prompt that ends its worker once is out: tests are short
-    return Studio(
+    return SynthesisConfig(
         head=FakeHead(),
         editor=FakeEditor(str(journal)),
         screen=FakeScreen(),

@@ -16,7 +16,7 @@ from perse.data import AttributePrompt, TrackedPortrait, archive
 from perse.data.workspace import Workspace
 from perse.report.synthesis_sections import edits_section
 from perse.synthesis.prompts import prompt_stream
-from perse_ray.build.components import studio_of
+from perse_ray.build.components import synthesis_config_of
 from perse_ray.synthesis.acceptance import acceptance, summarise
 from perse_ray.synthesis.synthesize import synthesize
 
@@ -48,7 +48,9 @@ def test_each_mishap_is_quarantined_with_its_reason_and_replaced(
 ) -> None:
     workspace = Workspace.open(tmp_path / "w")
     archive.save_portrait(workspace, tracked_astronaut)
-    studio = replace(studio_of(bad_recipe()), animator=FakeAnimator(str(tmp_path / "j")), filming=FakeFilming())
+    studio = replace(
+        synthesis_config_of(bad_recipe()), animator=FakeAnimator(str(tmp_path / "j")), filming=FakeFilming()
+    )
     found = synthesize(workspace, studio, BadSupply(), execute=run_in_batches, show=lambda _: None)
 
     reasons = {row.name: row.error for row in found.quarantined}

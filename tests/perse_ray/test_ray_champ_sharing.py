@@ -93,6 +93,7 @@ def test_weights_in_parts_learn_what_whole_ones_learn(tmp_path: Path) -> None:
         expected, found = state(one), state(other)
         assert expected.keys() == found.keys() and len(expected) > 100
         for name, value in expected.items():
+            # `ROUNDING` has its reason where it is defined; the same, relative.
             torch.testing.assert_close(found[name], value, atol=ROUNDING, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
     straight, resumed = state("parts"), state("resumed")
     assert all(torch.equal(resumed[name], value) for name, value in straight.items())

@@ -22,7 +22,7 @@ from perse_ray.rows import in_process
 from perse_ray.rows.fingerprint import files_fingerprint, fingerprint
 from perse_ray.rows.stage import Row
 from perse_ray.synthesis.prompt_supply import ListSupply
-from perse_ray.synthesis.stages import Studio
+from perse_ray.synthesis.stages import SynthesisConfig
 from perse_ray.synthesis.synthesize import synthesize
 
 HAT = AttributePrompt("hat-0000", Category.HAT, (), "fine", 1)
@@ -50,7 +50,7 @@ def weights(tmp_path: Path) -> Path:
     return folder
 
 
-def studio(tmp_path: Path, weights: Path) -> Studio:
+def studio(tmp_path: Path, weights: Path) -> SynthesisConfig:
     heavy = WeightedEditor(str(tmp_path / "j"), Weights(name="mine", folder=weights), weights / "table.json")
     editor = EditorByCategoryConfig(default=FakeEditor(str(tmp_path / "j")), by_category=((Category.HAT, heavy),))
     return replace(fake_studio(tmp_path / "j"), editor=editor)

@@ -18,7 +18,7 @@ from perse_ray.commands.quarantine import run as command
 from perse_ray.rows import in_process, on_ray_data
 from perse_ray.rows.executor import Executor
 from perse_ray.synthesis.prompt_supply import ListSupply
-from perse_ray.synthesis.stages import Studio
+from perse_ray.synthesis.stages import SynthesisConfig
 from perse_ray.synthesis.synthesize import Synthesis, synthesize
 
 RAISED = {
@@ -50,7 +50,7 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def made(workspace: Workspace, words: list[str], execute: Executor, studio: Studio | None = None) -> Synthesis:
+def made(workspace: Workspace, words: list[str], execute: Executor, studio: SynthesisConfig | None = None) -> Synthesis:
     """One prompt for each word, with a good one before each of them."""
     count = len(words)
     texts = tuple((f"nose-{i:04d}", word) for i, word in enumerate(words))

@@ -199,6 +199,7 @@ def test_one_bad_gaussian_spoils_no_other(rasterizer: Rasterizer) -> None:
 @every_rasterizer
 def test_an_enormous_gaussian_fills_the_picture(rasterizer: Rasterizer) -> None:
     drawn = _draw(rasterizer, _one(scales=torch.full((1, 3), 1e4), opacities=torch.tensor([0.5])), _camera(50, 20))
+    # The Gaussian's own falloff over the picture, whose exp2 is good to 5e-6.
     torch.testing.assert_close(drawn.alphas.cpu(), torch.full((20, 50), 0.5), atol=1e-4, rtol=0)
 
 
@@ -222,6 +223,7 @@ def test_extreme_shapes_have_the_references_picture_and_gradients(scales: tuple[
         (picture.colors.square().sum() + picture.depths.sum()).backward()
         gradients.append([leaf.grad.double() for leaf in leaves])
     assert float(drawn[1].mean()) > 0.03
+    # Flips at 1/255, as in test_render_twins: the mean must not know them.
     assert float((drawn[0] - drawn[1]).abs().mean()) < 1e-4
     for name, ours, expected in zip(FIELDS, *gradients, strict=True):
         # The needle is a hundred times as long as wide: inverting its covariance costs float32 four digits of seven.
@@ -248,7 +250,7 @@ def test_a_scene_that_is_culled_whole_is_background_with_zero_gradients(rasteriz
 def test_alpha_is_clamped_and_opacity_above_one_is_one(rasterizer: Rasterizer) -> None:
     wide = torch.full((1, 3), 10.0)
     one, more = (_draw(rasterizer, _one(scales=wide, opacities=torch.tensor([o])), _camera()) for o in (1.0, 3.0))
-    assert float(one.alphas.max()) == pytest.approx(0.999, abs=1e-6)
+    assert float(one.alphas.max()) == pytest.approx(0.999, abs=1e-6)  # float32 of the clamp
     torch.testing.assert_close(one.alphas, more.alphas)
 
 

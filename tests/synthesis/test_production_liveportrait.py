@@ -69,7 +69,7 @@ def test_every_published_tensor_has_its_place(network: str) -> None:
         made = getattr(LivePortraitNetworks.of_shape(LivePortraitShape()), network)
     assert {name: tuple(one.shape) for name, one in made.state_dict().items()} == published()[network]
     millions = sum(one.numel() for one in made.parameters()) / 1e6
-    assert millions == pytest.approx(PARAMETERS_M[network], rel=0.02)
+    assert millions == pytest.approx(PARAMETERS_M[network], rel=0.02)  # the paper prints two digits
 
 
 def test_published_tensors_are_as_many_as_published() -> None:
@@ -145,7 +145,9 @@ def test_keypoints_that_do_not_move_leave_the_features_in_place() -> None:
         still = made.warping(features, source, source).flow[0]
         moved = made.warping(features, source, source + torch.tensor([0.1, 0.0, 0.0])).flow[0]
     line = torch.linspace(-1, 1, 32)
+    # Float32: a softmax's sum over masks.
     torch.testing.assert_close(still[..., 0], line.expand(TINY.volume_depth, 32, 32), rtol=0, atol=1e-5)
+    # As above.
     torch.testing.assert_close(still[..., 1], line[:, None].expand(TINY.volume_depth, 32, 32), rtol=0, atol=1e-5)
     assert (moved[..., 0] <= still[..., 0] + 1e-6).all() and (moved[..., 0] < still[..., 0] - 1e-3).any()
 
@@ -164,7 +166,7 @@ def test_half_precision_leaves_the_flow_in_full() -> None:
     assert half.features.dtype == torch.bfloat16 and half.flow.dtype == torch.float32
     assert float((half.flow - whole.flow).abs().max()) < 2e-4 < 0.005 < float((whole.flow - still.flow).abs().max())
     edge = torch.tensor([-1.0, 1.0])
-    torch.testing.assert_close(still.flow[0, 0, 0, [0, -1], 0], edge, rtol=0, atol=1e-5)
+    torch.testing.assert_close(still.flow[0, 0, 0, [0, -1], 0], edge, rtol=0, atol=1e-5)  # as above
 
 
 @pytest.mark.heavy
@@ -306,7 +308,7 @@ def test_what_is_fetched_is_what_is_loaded() -> None:
     assert set(entry.required) == files and entry.tensor_pickles and entry.commercial and entry.licence == "MIT"
     assert {pattern.replace(".pth", ".safetensors") for pattern in entry.patterns} == files
     tensors = sum(math.prod(shape) for network in published().values() for shape in network.values())
-    assert entry.size_gib == pytest.approx(tensors * 4 / 2**30, abs=0.05)
+    assert entry.size_gib == pytest.approx(tensors * 4 / 2**30, abs=0.05)  # GiB: the table is rounded to a tenth
 
 
 @pytest.mark.parametrize("place", [FILES["motion"], HEADS_FILE])

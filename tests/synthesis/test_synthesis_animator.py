@@ -18,7 +18,7 @@ from perse.synthesis.procedural.animator import LiftedPortrait, ProceduralAnimat
 from perse.synthesis.procedural.animator.closed_mouth import _contour
 from perse.synthesis.procedural.animator.frames import drawn_vertices
 from perse.synthesis.procedural.animator.own_pose import take_own_pose
-from perse.synthesis.procedural.animator.surface import HeadSurface, Kind, build_surface
+from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind, build_surface
 from perse.synthesis.seams import Shot
 from perse.tracking import MediapipeTracker, MediapipeTrackerConfig, detect_landmarks
 from perse.tracking.landmarks import (
@@ -194,7 +194,7 @@ def test_without_hair_the_skull_stays_as_fitted(animator: ProceduralAnimator, po
     assert reference.cover.max() > 0.9 and bald.cover[bald.surface.rest[:, 1] > 0.03].max() < 0.05
     assert np.linalg.norm(reference.displacement, axis=1).max() > 0.015
     crown = bald.surface.outer & (bald.surface.rest[:, 1] > 0.08)
-    assert np.linalg.norm(bald.displacement[crown], axis=1).max() < 1e-3
+    assert np.linalg.norm(bald.displacement[crown], axis=1).max() < 1e-3  # metres: hair stands off by centimetres
 
 
 def test_a_parting_lower_than_the_fitted_skull_is_no_bald_patch(
@@ -328,6 +328,7 @@ def test_a_shut_lid_ends_at_the_lower_lid(
         drawn = drawn_vertices(lifted, posed.vertices.numpy(), posed.transforms.numpy(), shown)
         marks = model.landmarks(torch.from_numpy(drawn[: model.n_vertices])).numpy()
         gaps.append(np.abs([marks[upper, 1] - marks[lower, 1] for upper, lower in middle]).mean())
+    # Metres: a third of a millimetre is less than a pixel of a clip.
     assert len(middle) == 6 and gaps[1] < 3e-4 and gaps[1] < 0.3 * gaps[0]
 
 
@@ -373,7 +374,7 @@ def test_spectacles_stand_before_the_eyes_and_every_edit_keeps_them(
     shown = animator.lift(replace(portrait, key="spectacles", image=picture))
     worn = {sheet.attachment.name: sheet.attachment for sheet in shown.sheets}
     assert lifted.spectacles is None and {"spectacles", "temple"} <= set(worn)
-    eyes = shown.surface.of_kind(Kind.LEFT_EYE, Kind.RIGHT_EYE)
+    eyes = shown.surface.of_kind(TriangleKind.LEFT_EYE, TriangleKind.RIGHT_EYE)
     rest = shown.surface.mixture @ rest_vertices(shown.surface.model, portrait.head).numpy()
     assert worn["spectacles"].vertices[:, 2].max() > rest[eyes, 2].max() + 0.008  # metres, to the front
     assert worn["temple"].vertices[:, 2].min() < rest[eyes, 2].min() and (worn["spectacles"].head_weight == 1).all()
@@ -425,6 +426,7 @@ def test_a_scream_closes_to_lips(
     height, width = lifted.surface.atlas_size
     rest = lifted.surface.on_texels(lifted.surface.rest)
     mouth = _contour(lifted.surface, LIPS_OUTER)
+    # Metres: places on the head, no tolerance.
     below = (np.abs(rest[..., 0]) < 0.01) & (rest[..., 1] < mouth[:, 1].min() - 0.003) & (rest[..., 2] > 0.05)
     below &= rest[..., 1] > mouth[:, 1].min() - 0.010
     within = shut.labels[:height, :width] == Part.MOUTH
@@ -432,6 +434,7 @@ def test_a_scream_closes_to_lips(
     redness = shut.texture[:height, :width, 0].astype(float) - shut.texture[:height, :width, 1]
     assert redness[within].mean() > 90 and redness[below].mean() < 60
     moved = np.linalg.norm(shut.displacement - lifted.displacement, axis=1)
+    # Metres: it moves at all, less than a lip's height; float32 rounding elsewhere.
     assert 1e-4 < moved.max() < 0.03 and moved[lifted.surface.rest[:, 1] > 0].max() < 1e-6
 
 
@@ -455,8 +458,8 @@ def test_refinement_leaves_no_cracks(head_model: HeadModel) -> None:
     """A T-junction would open edges inside the surface: the length of all open edges must stay what it was."""
     coarse, fine = (build_surface(head_model, 400.0, longest) for longest in (1.0, 0.010))
     assert len(fine.faces) > 1.3 * len(coarse.faces)
-    assert _open_length(fine) == pytest.approx(_open_length(coarse), rel=1e-4)
-    np.testing.assert_allclose(np.asarray(fine.mixture.sum(1)).ravel(), 1, atol=1e-5)
+    assert _open_length(fine) == pytest.approx(_open_length(coarse), rel=1e-4)  # float32 lengths of some hundred edges
+    np.testing.assert_allclose(np.asarray(fine.mixture.sum(1)).ravel(), 1, atol=1e-5)  # float32 sums of a few weights
 
 
 def _open_length(surface: HeadSurface) -> float:

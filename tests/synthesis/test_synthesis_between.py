@@ -52,9 +52,10 @@ def test_half_way_is_the_hat_of_the_mean_numbers(skull: Skull) -> None:
     between = Between.of(hat(skull, 20, 60, 40), hat(skull, 60, 100, 200))
     assert between is not None
     middle, wanted = between.at(0.5), points(hat(skull, 40, 80, 120))
-    assert cKDTree(wanted).query(middle.vertices)[0].max() < 1e-6
-    assert cKDTree(middle.vertices).query(wanted)[0].max() < 1e-6
+    assert cKDTree(wanted).query(middle.vertices)[0].max() < 1e-6  # metres: float32 rounding of a head's size
+    assert cKDTree(middle.vertices).query(wanted)[0].max() < 1e-6  # as above
     for axis in range(3):
+        # Metres: grids of both have other columns, so that extremes lie between them.
         assert np.ptp(middle.vertices[:, axis]) == pytest.approx(np.ptp(wanted[:, axis]), abs=2e-4)
     assert abs(int(middle.texels[:, 0].mean()) - 120) <= 1
 
@@ -74,8 +75,9 @@ def test_the_way_begins_and_ends_at_the_things(skull: Skull, category: Category,
     assert between is not None
     for position, end in zip((0.0, 1.0), ends, strict=True):
         vertices = between.at(position).vertices
+        # Metres: grids are read at common rows and columns, a few millimetres apart.
         assert np.allclose(vertices.min(0), points(end).min(0), atol=4e-3)
-        assert np.allclose(vertices.max(0), points(end).max(0), atol=4e-3)
+        assert np.allclose(vertices.max(0), points(end).max(0), atol=4e-3)  # as above
     steps = [between.at(t).vertices for t in np.linspace(0, 1, 9)]
     far = np.linalg.norm(steps[-1] - steps[0], axis=1).max()
     assert max(np.linalg.norm(b - a, axis=1).max() for a, b in pairwise(steps)) < 0.45 * far
@@ -86,9 +88,9 @@ def test_a_brim_that_only_one_has_grows_out_of_the_rim(skull: Skull) -> None:
     between = Between.of(bare, brimmed)
     assert between is not None
     wide = [float(np.ptp(between.at(t).vertices[:, 0])) for t in np.linspace(0, 1, 6)]
-    assert wide[0] == pytest.approx(np.ptp(points(bare)[:, 0]), abs=1e-6)
+    assert wide[0] == pytest.approx(np.ptp(points(bare)[:, 0]), abs=1e-6)  # metres: float32 rounding of a head's size
     assert all(b > a for a, b in pairwise(wide))
-    assert wide[-1] == pytest.approx(np.ptp(points(brimmed)[:, 0]), abs=1e-6)
+    assert wide[-1] == pytest.approx(np.ptp(points(brimmed)[:, 0]), abs=1e-6)  # as above
 
 
 def test_turning_the_way_around_changes_nothing(skull: Skull) -> None:
@@ -96,8 +98,9 @@ def test_turning_the_way_around_changes_nothing(skull: Skull) -> None:
     forth, back = Between.of(*ends), Between.of(*ends[::-1])
     assert forth is not None and back is not None
     one, other = forth.at(0.3), back.at(0.7)
+    # Metres: 1 - 0.3 and 0.7 differ by rounding, which shifts grids.
     assert np.allclose(one.vertices.mean(0), other.vertices.mean(0), atol=1e-5)
-    assert np.allclose(np.sort(one.vertices[:, 2]), np.sort(other.vertices[:, 2]), atol=1e-5)
+    assert np.allclose(np.sort(one.vertices[:, 2]), np.sort(other.vertices[:, 2]), atol=1e-5)  # as above
 
 
 def test_same_in_same_out(skull: Skull) -> None:

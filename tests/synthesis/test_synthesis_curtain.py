@@ -130,6 +130,7 @@ def test_long_hair_falls_behind_the_neck_from_outline_to_outline() -> None:
     outline = trace_outline(*hanging(210, 200), 80, 120.0, FACE, None)
     assert outline is not None and outline.top == 40
     assert outline.ends == (169.0, 159.0)
+    # One pixel: the outline is traced by whole ones.
     np.testing.assert_allclose(outline.left[100:140], 120 - 0.94 * 50, atol=1)
     np.testing.assert_allclose(outline.right[110:140], 120 + 0.94 * 54, atol=1)
     # It starts no wider than the head: an upper corner would stand out beside it.
@@ -185,7 +186,8 @@ def test_holes_and_gaps_are_measured() -> None:
     alpha[20:80, 20:80] = 255
     assert holes_of(alpha) == 0 and gaps_of(alpha) == 0
     alpha[40:50, 40:60] = 100
-    assert abs(holes_of(alpha) - 200 / 3600) < 1e-6
+    assert abs(holes_of(alpha) - 200 / 3600) < 1e-6  # float64 of a quotient
     apart = np.zeros((100, 100), np.uint8)
     apart[20:80, 20:40], apart[20:80, 50:60], apart[20:30] = 255, 255, 255
+    # Pixels along an edge of 100 are counted whole.
     assert holes_of(apart) < 0.002 and abs(gaps_of(apart) - 500 / 2500) < 0.02

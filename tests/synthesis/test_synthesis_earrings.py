@@ -37,7 +37,7 @@ def test_one_at_each_lobe_hanging_down(skull: Skull, kind: str, size: str) -> No
     assert all(item.part == Part.EARRINGS for item in made)
     for side, sign in enumerate((1, -1)):
         mine = points[points[:, 0] * sign > 0]
-        assert np.linalg.norm(mine - skull.lobes[side], axis=1).min() < 0.008
+        assert np.linalg.norm(mine - skull.lobes[side], axis=1).min() < 0.008  # metres: at most the length of a hook
         assert mine[:, 1].max() < skull.lobes[side, 1] + 0.015
         assert np.ptp(mine[:, 1]) > 4 * METRES_PER_CLIP_PIXEL
     np.testing.assert_allclose(
@@ -63,6 +63,7 @@ def test_larger_is_larger(skull: Skull) -> None:
 def test_lift_moves_them_out_and_forward(skull: Skull) -> None:
     close = build_earrings(skull, earrings_prompt(kind="stud"))[0].vertices
     lifted = build_earrings(skull, earrings_prompt(kind="stud"), 0.01)[0].vertices
+    # Metres: a hundredth of the lift.
     assert np.ptp(lifted[:, 0]) - np.ptp(close[:, 0]) == pytest.approx(0.02, abs=1e-4)
     assert (lifted[:, 2] - close[:, 2]).min() > 0.005
 

@@ -85,7 +85,7 @@ def hit_distance(item: Attachment, origin: np.ndarray, towards: np.ndarray) -> f
     towards = towards / np.linalg.norm(towards)
     across = np.cross(towards, c - a)
     determinant = ((b - a) * across).sum(1)
-    safe = np.where(np.abs(determinant) < 1e-15, 1, determinant)
+    safe = np.where(np.abs(determinant) < 1e-15, 1, determinant)  # not a tolerance: no division by zero
     u = ((origin - a) * across).sum(1) / safe
     q = np.cross(origin - a, b - a)
     v = (q @ towards) / safe
@@ -97,7 +97,7 @@ def hit_distance(item: Attachment, origin: np.ndarray, towards: np.ndarray) -> f
 
 def test_visor_drops_enough_to_be_seen_from_the_front(skull: Skull) -> None:
     visor = next(item for item in build_hat(skull, hat_prompt(kind="cap")) if item.name == "cap brim")
-    middle = visor.vertices[np.abs(visor.vertices[:, 0]) < 0.01]
+    middle = visor.vertices[np.abs(visor.vertices[:, 0]) < 0.01]  # metres: a place on the hat, no tolerance
     front, root = middle[middle[:, 2].argmax()], middle[middle[:, 2] < np.quantile(middle[:, 2], 0.2)]
     assert root[:, 1].max() - front[1] > 0.026
     assert front[2] > skull.centre[2] + 0.15

@@ -30,14 +30,14 @@ from perse.synthesis.procedural.animator.hair_volume import (
     joined,
 )
 from perse.synthesis.procedural.animator.hanging import _beyond_the_edge, _opaque, _tapered, _without_scraps
-from perse.synthesis.procedural.animator.projection import Picture, prepare_picture
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph, prepare_photograph
 from perse.tracking.crop import last_row
 
 FACE = 60.0
 NECKLINE = 150
 
 
-def person(hair: slice | None) -> tuple[Picture, np.ndarray]:
+def person(hair: slice | None) -> tuple[PreparedPhotograph, np.ndarray]:
     """A flat bust [240, 240]: a face, a neck, a garment from row 150 on, and hair over everything in some columns."""
     labels = np.full((240, 240), Part.BACKGROUND, np.uint8)
     labels[NECKLINE:, 40:200] = Part.CLOTHES
@@ -49,10 +49,10 @@ def person(hair: slice | None) -> tuple[Picture, np.ndarray]:
     np.put_along_axis(soft, labels[None].astype(np.int64), 255, 0)
     masks = PartMasks(soft, np.where(labels == Part.BACKGROUND, 0, 255).astype(np.uint8))
     image = np.random.default_rng(0).integers(0, 255, (240, 240, 3), np.uint8)
-    return prepare_picture(image, masks), labels == Part.SKIN
+    return prepare_photograph(image, masks), labels == Part.SKIN
 
 
-def pockets_of(picture: Picture) -> np.ndarray:
+def pockets_of(picture: PreparedPhotograph) -> np.ndarray:
     return _pockets(picture.masks.labels, FACE)
 
 
@@ -91,10 +91,10 @@ def test_strands_on_clothes_are_opaque_and_strands_on_air_are_not() -> None:
     soft = np.zeros((len(Part), 4, 4), np.uint8)
     soft[Part.HAIR], soft[Part.BACKGROUND] = 153, 102
     soft[Part.CLOTHES, 2:], soft[Part.BACKGROUND, 2:] = 102, 0
-    picture = prepare_picture(np.zeros((4, 4, 3), np.uint8), PartMasks(soft, 255 - soft[Part.BACKGROUND]))
+    picture = prepare_photograph(np.zeros((4, 4, 3), np.uint8), PartMasks(soft, 255 - soft[Part.BACKGROUND]))
     alpha = _opaque(picture, Part.HAIR)
-    np.testing.assert_allclose(alpha[:2], 0.6, atol=0.01)
-    np.testing.assert_allclose(alpha[2:], 1.0, atol=0.01)
+    np.testing.assert_allclose(alpha[:2], 0.6, atol=0.01)  # two 8-bit levels: masks are bytes
+    np.testing.assert_allclose(alpha[2:], 1.0, atol=0.01)  # as above
 
 
 def test_crumbs_of_background_between_strands_are_no_holes_in_a_shoulder() -> None:
@@ -127,7 +127,7 @@ def test_no_grey_contour_of_hair_stays_on_the_shoulder() -> None:
     alpha[150:, :148], alpha[150:, 148:152], alpha[150:, 152:] = 1, 0.45, 1
     hole[150:, 152:] = 1
     closed, grown = _without_rims(_without_haze(alpha, picture), hole, picture)
-    np.testing.assert_allclose(closed[160:, 140:200], 1, atol=1e-6)
+    np.testing.assert_allclose(closed[160:, 140:200], 1, atol=1e-6)  # float32 rounding
     assert grown[200, 148:152].all()
     haze = np.tile(np.linspace(1, 0, 240, dtype=np.float32)[:, None], (1, 240))
     crisp = _without_haze(haze, picture)
@@ -194,7 +194,7 @@ def test_bare_shoulders_go_on_behind_hair_as_clothes_do() -> None:
     soft[Part.CLOTHES] = 0
     soft[:, 30:, 60:88] = soft[:, 30:, 152:180] = 0
     soft[Part.HAIR, 30:, 60:88] = soft[Part.HAIR, 30:, 152:180] = 255
-    bare = prepare_picture(picture.rgb.astype(np.uint8), PartMasks(soft, picture.masks.person))
+    bare = prepare_photograph(picture.rgb.astype(np.uint8), PartMasks(soft, picture.masks.person))
     neck = (bare.masks.labels == Part.NECK) & (np.arange(240)[:, None] < NECKLINE)
     shoulders = _bare_shoulders(bare, drawn | neck, FACE)
     assert shoulders[200, 50] and shoulders[200, 190] and not shoulders[:NECKLINE].any()
@@ -230,9 +230,9 @@ def test_a_hand_before_the_face_is_not_painted_on_it() -> None:
     labels = picture.masks.labels.copy()
     labels[92:96, 110:130] = Part.MOUTH
     neck = PartMasks(_only(labels), picture.masks.person)
-    assert not prepare_picture(picture.rgb.astype(np.uint8), neck).held.any()
+    assert not prepare_photograph(picture.rgb.astype(np.uint8), neck).held.any()
     labels[60:105, 72:88] = Part.NECK
-    hand = prepare_picture(picture.rgb.astype(np.uint8), PartMasks(_only(labels), picture.masks.person))
+    hand = prepare_photograph(picture.rgb.astype(np.uint8), PartMasks(_only(labels), picture.masks.person))
     assert (hand.held[62:103, 74:86] > 0.99).all() and not hand.held[120:].any()
     assert hand.shaded[80, 100] > 0.9 and not hand.shaded[:, 140:].any()
 

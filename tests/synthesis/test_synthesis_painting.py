@@ -253,12 +253,13 @@ def test_strands_lie_where_they_grow() -> None:
     down = np.zeros((64, 64, 2), np.float32)
     down[..., 1] = 1
     paths = grow(roots, down, np.full(300, 12.0), joints=6, stiffness=0.5)
+    # Pixels: float32 positions up to 64.
     assert np.allclose(np.linalg.norm(np.diff(paths, axis=1), axis=-1).sum(1), 12, atol=1e-3)
     ones = np.ones(300, np.float32)
     coverage, tone = draw((64, 64), Strands(paths, ones, np.full((300, 6), 0.7, np.float32), ones))
     assert coverage.max() <= 1 and coverage[:17].max() == 0 and coverage[46:].max() == 0
     assert coverage[28:34, 15:45].mean() > 0.5
-    assert np.allclose(tone[coverage > 0.2], 0.7, atol=1e-3)
+    assert np.allclose(tone[coverage > 0.2], 0.7, atol=1e-3)  # float32: a tone over its coverage
 
 
 def test_no_density_no_hair() -> None:

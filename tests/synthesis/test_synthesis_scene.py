@@ -124,7 +124,7 @@ def test_half_covered_edge_of_the_frame_mixes_with_what_is_behind_not_with_paper
     buffers.alpha[:], buffers.depth[:], buffers.parts[:] = 0.5, 0.5, Part.SKIN
     buffers.rgb[:] = 0.5 * 100 + 0.5 * 255
     draw(quad(-0.2, (0, 200, 0, 255)), buffers=buffers)
-    np.testing.assert_allclose(buffers.rgb[16, 16], [50, 150, 50], atol=0.01)
+    np.testing.assert_allclose(buffers.rgb[16, 16], [50, 150, 50], atol=0.01)  # of 255: float32 blending
     assert buffers.alpha[16, 16] == pytest.approx(1)
 
 
@@ -160,7 +160,7 @@ def slowly_sorted(items: list[Attachment]) -> NDArray[np.float32]:
 
 def test_alpha_adds_up_and_thin_veils_claim_no_part() -> None:
     veil = draw(quad(0.0, (10, 10, 10, 100)))
-    assert veil.alpha[16, 16] == pytest.approx(100 / 255, abs=1e-3)
+    assert veil.alpha[16, 16] == pytest.approx(100 / 255, abs=1e-3)  # a quarter of an 8-bit level
     assert veil.parts[16, 16] == Part.BACKGROUND and np.isinf(veil.depth[16, 16])
     # Two triangles share the diagonal of the quad: no pixel there may be blended twice.
     inside = veil.alpha[veil.alpha > 0]
@@ -173,7 +173,7 @@ def test_normals_light_both_sides_of_a_sheet() -> None:
     item = quad(0.0, (200, 200, 200, 255))
     away = Attachment(**{**vars(item), "normals": -item.normals})
     behind = draw(away, light=light)
-    np.testing.assert_allclose(front.rgb, behind.rgb, atol=0.1)
+    np.testing.assert_allclose(front.rgb, behind.rgb, atol=0.1)  # of 255: float32 harmonics
 
 
 def test_head_weight_blends_between_body_and_neck() -> None:
@@ -186,8 +186,8 @@ def test_head_weight_blends_between_body_and_neck() -> None:
             buffers, [quad(0.0, (0, 0, 0, 255), half=0.1, weight=weight)], shifted, front_camera(), WHITE_LIGHT
         )
         columns.append(np.nonzero(buffers.alpha.sum(0))[0].mean())
-    assert columns[1] - columns[0] == pytest.approx(4, abs=0.6)
-    assert columns[2] - columns[1] == pytest.approx(4, abs=0.6)
+    assert columns[1] - columns[0] == pytest.approx(4, abs=0.6)  # pixels: columns are counted whole at both edges
+    assert columns[2] - columns[1] == pytest.approx(4, abs=0.6)  # as above
 
 
 def test_texture_wraps_in_u_and_is_filtered_when_small() -> None:

@@ -29,7 +29,7 @@ def test_values_are_continued_from_however_few_vertices_are_seen(count: int) -> 
     found = _around(surface, values, known, rounds=1)  # type: ignore[arg-type]
     assert found.shape == (40, 3) and np.isfinite(found).all()
     if count:
-        assert np.allclose(found, 0.25, atol=1e-5)
+        assert np.allclose(found, 0.25, atol=1e-5)  # float32: means of up to forty numbers
 
 
 def test_no_bust_is_drawn_where_the_photograph_shows_nobody() -> None:

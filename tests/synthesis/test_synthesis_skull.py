@@ -21,7 +21,7 @@ def skull(head_model: HeadModel) -> Skull:
 def test_angles_undo_directions() -> None:
     azimuth, elevation = np.meshgrid(np.linspace(-3, 3, 9), np.linspace(-1.5, 1.5, 7))
     got = angles(3.0 * directions(azimuth, elevation))
-    np.testing.assert_allclose(got[0], azimuth, atol=1e-9)
+    np.testing.assert_allclose(got[0], azimuth, atol=1e-9)  # float64: an arc tangent and back
     np.testing.assert_allclose(got[1], elevation, atol=1e-9)
     np.testing.assert_allclose(directions(np.pi / 2, 0.0), [1, 0, 0], atol=1e-12)  # the person's left
 
@@ -30,7 +30,7 @@ def test_brain_case_lies_inside_and_close_to_the_skull(head_model: HeadModel, sk
     vertices = head_model.template.numpy()[(head_model.regions == Region.SKIN).numpy()]
     case = vertices[vertices[:, 1] > skull.centre[1] + 0.02]
     height = skull.height_above(case)
-    assert height.max() < 5e-4
+    assert height.max() < 5e-4  # metres: half a millimetre is less than a pixel of a portrait
     assert np.median(height) > -2e-3
 
 
@@ -48,9 +48,10 @@ def test_skull_of_a_larger_head_is_larger(head_model: HeadModel, skull: Skull) -
     still = neutral(head_model)
     grown = HeadParameters(still.betas, 0.1 * head_model.template, still.expression, still.pose)
     larger = Skull.fit(head_model, grown)
+    # Radii are a table by direction, read between its entries.
     assert larger.scale == pytest.approx(1.1 * skull.scale, rel=0.01)
     towards = directions(np.linspace(-3, 3, 20), np.linspace(0, 1.4, 20))
-    np.testing.assert_allclose(larger.radius(towards), 1.1 * skull.radius(towards), rtol=0.01)
+    np.testing.assert_allclose(larger.radius(towards), 1.1 * skull.radius(towards), rtol=0.01)  # as above
 
 
 def test_a_head_without_named_ears_still_gets_lobes_on_its_sides() -> None:
@@ -60,6 +61,7 @@ def test_a_head_without_named_ears_still_gets_lobes_on_its_sides() -> None:
     nothing = np.zeros(len(sphere), bool)
     eyes = np.array([[0.03, 0.0, 0.08], [-0.03, 0.0, 0.08]])
     skull = Skull.from_vertices(sphere, faces, skin=~nothing, ears=nothing, eyes=eyes)
+    # Metres: lobes are vertices of a coarse ball.
     assert skull.lobes[0, 0] == pytest.approx(-skull.lobes[1, 0], abs=1e-3)
     assert 0.05 < skull.lobes[0, 0] < 0.1 and skull.lobes[0, 1] < 0
     assert skull.radius(np.array([0.0, 1.0, 0.0])) == pytest.approx(0.1 - skull.centre[1], abs=2e-3)

@@ -108,6 +108,7 @@ def test_cover_follows_the_hair_and_is_the_skull_where_there_is_none(
     assert cover(up) > 1.08 * skull.radius(up)
     assert cover(down) == pytest.approx(skull.radius(down))
     bare = synthetic_portrait(head_model, hair=False)
+    # Two steps of the search along the radius, 2 % each.
     assert hair_cover(bare, view, skull)(up) == pytest.approx(skull.radius(up), rel=0.04)
 
 

@@ -224,6 +224,7 @@ def test_the_head_lies_where_the_portraits_camera_sees_it(
     assert off.max() < 0.02 * tracked_astronaut.face_width_px  # perspective: nose and ears differ in their distance
     if not any(shift):
         assert np.allclose(frame.matrix / frame.matrix[2, 2], np.eye(3), atol=1e-3)
+        # Radians: float32 rounding of the same fit.
         assert torch.allclose(frame.head.pose, tracked_astronaut.head.pose, atol=1e-5)
 
 

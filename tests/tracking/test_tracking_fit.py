@@ -93,7 +93,7 @@ def test_offsets_keep_eyes_and_teeth_rigid(head_model: HeadModel, plain_fit) -> 
     assert float(offsets.norm(dim=1).max()) < 0.01
     for region in (Region.LEFT_EYE, Region.UPPER_TEETH):
         own = offsets[head_model.regions == region]
-        assert float((own - own.mean(0)).abs().max()) < 2e-4
+        assert float((own - own.mean(0)).abs().max()) < 2e-4  # metres: a fifth of a millimetre is not seen
 
 
 def test_fit_is_deterministic(head_model: HeadModel, plain_fit) -> None:  # type: ignore[no-untyped-def]

@@ -8,34 +8,34 @@ from numpy.typing import NDArray
 from perse.tracking.bare_shoulders import bare_share
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.islands import without_islands
-from perse.tracking.kinds import Kind
+from perse.tracking.kinds import PixelKind
 
 
 def shares(kinds: NDArray[np.int64]) -> NDArray[np.float32]:
-    return np.stack([(kinds == kind).astype(np.float32) for kind in Kind])
+    return np.stack([(kinds == kind).astype(np.float32) for kind in PixelKind])
 
 
 def test_islands_join_what_surrounds_them() -> None:
-    kinds = np.full((100, 100), int(Kind.HAIR))
-    kinds[60:] = Kind.CLOTHES
-    kinds[20:26, 40:46] = Kind.CLOTHES  # cloth in the hair
-    kinds[80:86, 10:16] = Kind.HAIR  # hair on the cloth, hanging on nothing
-    kinds[75:80, 60:66] = Kind.SKIN
+    kinds = np.full((100, 100), int(PixelKind.HAIR))
+    kinds[60:] = PixelKind.CLOTHES
+    kinds[20:26, 40:46] = PixelKind.CLOTHES  # cloth in the hair
+    kinds[80:86, 10:16] = PixelKind.HAIR  # hair on the cloth, hanging on nothing
+    kinds[75:80, 60:66] = PixelKind.SKIN
     after = without_islands(shares(kinds), 60.0)
     found = after.argmax(0)
-    assert (found[:60] == Kind.HAIR).all() and (found[60:] == Kind.CLOTHES).all()
-    np.testing.assert_allclose(after.sum(0), 1, atol=1e-6)
+    assert (found[:60] == PixelKind.HAIR).all() and (found[60:] == PixelKind.CLOTHES).all()
+    np.testing.assert_allclose(after.sum(0), 1, atol=1e-6)  # float32: a sum of six shares
 
 
 def test_what_a_person_wears_stays() -> None:
     """An ear among hair, a fringe on skin, a large piece, a piece in the open: nothing is touched, not even copied."""
-    kinds = np.full((100, 100), int(Kind.HAIR))
-    kinds[20:26, 40:46] = Kind.SKIN
-    kinds[60:] = Kind.SKIN
-    kinds[70:74, 40:60] = Kind.HAIR
-    kinds[30:50, 60:90] = Kind.CLOTHES
-    kinds[:20, :20] = Kind.BACKGROUND
-    kinds[5:9, 5:9] = Kind.HAIR
+    kinds = np.full((100, 100), int(PixelKind.HAIR))
+    kinds[20:26, 40:46] = PixelKind.SKIN
+    kinds[60:] = PixelKind.SKIN
+    kinds[70:74, 40:60] = PixelKind.HAIR
+    kinds[30:50, 60:90] = PixelKind.CLOTHES
+    kinds[:20, :20] = PixelKind.BACKGROUND
+    kinds[5:9, 5:9] = PixelKind.HAIR
     before = shares(kinds)
     assert without_islands(before, 60.0) is before
 
@@ -57,4 +57,4 @@ def test_skin_between_strands_is_given_back_and_fair_strands_are_not() -> None:
         inner = shoulder & (down > 1.0) & (np.abs(across) > 0.8) & (np.abs(across) < 1.1)
         assert (found[inner].mean() > 0.9) == gone
         assert found[(~shoulder) & (~face) & (down > 0.9) & (np.abs(across) < 0.5)].mean() < 0.05
-        assert found[down < 0.5].max() < 0.01
+        assert found[down < 0.5].max() < 0.01  # less than two 8-bit levels

@@ -74,7 +74,7 @@ def test_places_of_a_turned_face_come_back() -> None:
                              0.75, 0.35, 0.5, -0.2)  # fmt: skip
     x, y = _pixel_of(turned.across, turned.down, turned)
     np.testing.assert_allclose(x, columns, atol=1e-3)
-    np.testing.assert_allclose(y, rows, atol=1e-3)
+    np.testing.assert_allclose(y, rows, atol=1e-3)  # pixels: float32 positions of some hundreds
 
 
 def test_hair_is_believed_on_the_skull() -> None:

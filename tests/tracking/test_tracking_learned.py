@@ -14,7 +14,7 @@ from perse.attributes import Part
 from perse.data import TrackedPortrait
 from perse.errors import MissingWeightsError
 from perse.tracking.detection import person_probability
-from perse.tracking.kinds import KIND_PARTS, FoundKinds, Kind
+from perse.tracking.kinds import KIND_PARTS, FoundKinds, PixelKind
 from perse.tracking.learned import weights
 from perse.tracking.learned.correction import LEAST_RADIUS, SURE_BY, SURE_OF_PIECE, skin_pieces, with_missed_skin
 from perse.tracking.learned.parser import LearnedParser
@@ -27,21 +27,21 @@ from perse.tracking.parser import ProceduralParser
 def found_in(portrait: TrackedPortrait) -> FoundKinds:
     """What the portrait's masks say, without its soft skin parts."""
     masks = portrait.masks
-    shares = np.stack([sum(masks[part] for part in KIND_PARTS[kind]) for kind in Kind]).astype(np.float32)
+    shares = np.stack([sum(masks[part] for part in KIND_PARTS[kind]) for kind in PixelKind]).astype(np.float32)
     nothing = np.zeros_like(shares[0])
     parts = (Part.MOUTH, Part.EYES, Part.BROWS, Part.NOSE, Part.EARS, Part.NECK)
-    return FoundKinds(shares, 1 - shares[Kind.BACKGROUND], {part: nothing for part in parts})
+    return FoundKinds(shares, 1 - shares[PixelKind.BACKGROUND], {part: nothing for part in parts})
 
 
 class Convinced(torch.nn.Module):
     """A network that is sure of one kind inside a rectangle, and of nothing else."""
 
-    def __init__(self, kind: Kind, rows: slice, columns: slice) -> None:
+    def __init__(self, kind: PixelKind, rows: slice, columns: slice) -> None:
         super().__init__()
         self.kind, self.rows, self.columns = kind, rows, columns
 
     def forward(self, inputs: PartInputs) -> torch.Tensor:
-        logits = inputs.fine[:, -len(Kind) :].clamp(min=0.02).log()
+        logits = inputs.fine[:, -len(PixelKind) :].clamp(min=0.02).log()
         logits[:, self.kind, self.rows, self.columns] += 20
         return logits
 
@@ -65,12 +65,12 @@ def test_an_untrained_network_believes_the_colour_models(tracked_astronaut: Trac
 
 def test_a_piece_becomes_skin_and_nothing_else_changes(tracked_astronaut: TrackedPortrait) -> None:
     found = found_in(tracked_astronaut)
-    after = moved(tracked_astronaut, found, Convinced(Kind.SKIN, slice(100, 120), slice(50, 80)))  # on the collar
+    after = moved(tracked_astronaut, found, Convinced(PixelKind.SKIN, slice(100, 120), slice(50, 80)))  # on the collar
     np.testing.assert_allclose(after.shares.sum(0), found.shares.sum(0), atol=SINGLE_SUM)
     np.testing.assert_array_equal(after.person, found.person)
     was = found.shares.argmax(0)[404:476, 204:316]
-    assert (was == Kind.CLOTHES).mean() > 0.9
-    assert (after.shares.argmax(0)[404:476, 204:316] == Kind.SKIN).mean() > 0.9
+    assert (was == PixelKind.CLOTHES).mean() > 0.9
+    assert (after.shares.argmax(0)[404:476, 204:316] == PixelKind.SKIN).mean() > 0.9
     away = np.ones(found.person.shape, bool)
     away[370:510, 170:350] = False
     np.testing.assert_array_equal(after.shares[:, away], found.shares[:, away])
@@ -79,18 +79,18 @@ def test_a_piece_becomes_skin_and_nothing_else_changes(tracked_astronaut: Tracke
 def test_nothing_becomes_hair_clothes_or_headwear(tracked_astronaut: TrackedPortrait) -> None:
     """Measured on pictures that were left out: there the colour models are the better ones."""
     found = found_in(tracked_astronaut)
-    for kind in (Kind.BACKGROUND, Kind.HAIR, Kind.CLOTHES, Kind.HEADWEAR):
+    for kind in (PixelKind.BACKGROUND, PixelKind.HAIR, PixelKind.CLOTHES, PixelKind.HEADWEAR):
         assert moved(tracked_astronaut, found, Convinced(kind, slice(20, 120), slice(30, 100))) is found
 
 
 def test_pieces_must_be_thick_and_sure() -> None:
     size, width = 64, 40.0
-    estimate = np.zeros((len(Kind), size, size), np.float32)
-    estimate[Kind.CLOTHES] = 1
+    estimate = np.zeros((len(PixelKind), size, size), np.float32)
+    estimate[PixelKind.CLOTHES] = 1
     likely = estimate.copy()
 
     def claim(rows: slice, columns: slice, share: float) -> None:
-        likely[Kind.SKIN, rows, columns], likely[Kind.CLOTHES, rows, columns] = share, 1 - share
+        likely[PixelKind.SKIN, rows, columns], likely[PixelKind.CLOTHES, rows, columns] = share, 1 - share
 
     claim(slice(5, 15), slice(5, 15), 0.9)
     claim(slice(40, 50), slice(5, 15), 0.5 + 0.4 * SURE_BY)  # hardly likelier than before
@@ -132,7 +132,7 @@ def test_weights_come_back_with_their_recipe(tmp_path: Path) -> None:
 
 
 def test_the_estimate_is_shrunk_to_probabilities() -> None:
-    shares = np.random.default_rng(0).random((len(Kind), 256, 256)).astype(np.float32)
+    shares = np.random.default_rng(0).random((len(PixelKind), 256, 256)).astype(np.float32)
     small = estimate_of(shares)
-    assert small.shape == (len(Kind), WORK_PX, WORK_PX)
+    assert small.shape == (len(PixelKind), WORK_PX, WORK_PX)
     np.testing.assert_allclose(small.sum(0), 1, atol=SINGLE_SUM)

@@ -65,8 +65,8 @@ def test_the_bounded_solution_is_the_best_there_is() -> None:
         below, above = found <= lower, found >= upper
         on_bounds += int(below.sum() + above.sum())
         assert (found >= lower).all() and (found <= upper).all()
-        assert np.abs(slope[~below & ~above]).max(initial=0) < 1e-9
-        assert slope[below].min(initial=0) > -1e-9 and slope[above].max(initial=0) < 1e-9
+        assert np.abs(slope[~below & ~above]).max(initial=0) < 1e-9  # float64: the gradient where no bound holds
+        assert slope[below].min(initial=0) > -1e-9 and slope[above].max(initial=0) < 1e-9  # as above
     assert on_bounds > 500
 
 

@@ -65,6 +65,7 @@ def test_the_views_are_put_together_in_the_pictures_own_place(monkeypatch: pytes
     image[..., 1] = np.clip(60 + rows / 4 + columns / 2, 0, 255)
     found = person_silhouette(image, (90.0, 110.0), 60.0)
     assert len(seen) == 3
+    # Five 8-bit levels: views are resampled, and the ramp has half a level a pixel.
     np.testing.assert_allclose(found.likely, image[..., 1] / 255, atol=0.02)
     assert (found.possible >= found.likely - 0.02).all()
 

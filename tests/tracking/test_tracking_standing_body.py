@@ -45,6 +45,7 @@ def test_a_body_that_was_moved_is_brought_back(
     found = body.movement(_moved(tracked_astronaut, matrix, 0.9), EVERYWHERE)
     assert found is not None
     for point in ((150.0, 480.0, 1.0), (350.0, 480.0, 1.0)):
+        # Pixels: half a pixel of the search, and rounding.
         assert np.allclose(found @ matrix @ np.array(point), point, atol=0.6)
 
 
@@ -89,6 +90,7 @@ def test_a_turn_that_was_read_too_large_is_told_by_the_body(
     assert np.hypot(*moved[:2, 2]) > 5, "the guess moves the body"
     found = body.settled(Reframed(moved, guess), portrait.image, points)
     assert np.abs(found.matrix[:2, 2]).max() < 2.5
+    # A third of a degree over the body is less than a pixel.
     assert np.allclose(found.matrix[:2, :2], np.eye(2), atol=5e-3)
     apart = axis_angle_to_matrix(found.head.pose[Joint.NECK]).T @ axis_angle_to_matrix(true.pose[Joint.NECK])
     assert float(torch.arccos(((torch.trace(apart) - 1) / 2).clamp(-1, 1))) < np.radians(1.5)

@@ -88,7 +88,7 @@ def test_the_discriminant_is_fishers() -> None:
     shared = 0.9 * shared + 0.1 * np.diag(scale**2)
     away = [values - group.mean(0) for group in groups]
     density = [-0.5 * np.einsum("hwi,ij,hwj->hw", d, np.linalg.inv(shared), d) for d in away]
-    np.testing.assert_allclose(found, density[0] - density[1], atol=1e-3)
+    np.testing.assert_allclose(found, density[0] - density[1], atol=1e-3)  # float32: squares of some tens
     assert (found[first] > 0).mean() > 0.95 and (found[~first] < 0).mean() > 0.95
 
 
@@ -118,6 +118,7 @@ def test_nothing_is_said_without_an_example_of_both(missing: str) -> None:
 def test_a_shoulder_may_be_higher_than_the_throat() -> None:
     f = frame()
     prior = place_of_cloth(f.across, f.down, f)
-    beside = (np.abs(f.down - 0.5) < 0.01) & (np.abs(f.across) > 1.1)
+    beside = (np.abs(f.down - 0.5) < 0.01) & (np.abs(f.across) > 1.1)  # face widths: a row of the picture, no tolerance
     assert prior[beside].min() > -1
+    # Face widths: a row of the picture, no tolerance.
     assert prior[(np.abs(f.down - 0.5) < 0.01) & (np.abs(f.across) < 0.5)].max() < -5

@@ -135,6 +135,7 @@ def test_smoothing_calms_tremor_keeps_blinks_and_does_not_lag() -> None:
     assert kept.max() > 0.85 and kept.argmax() == 31 and np.abs(kept[:26]).max() < 0.02
     np.testing.assert_allclose(smooth(np.full((9, 2), 0.4), FPS, config), 0.4, rtol=EXACT_DOUBLE)
     ramp = np.linspace(0, 2, 100)[:, None]
+    # A symmetric filter leaves a ramp as it is, away from its ends.
     assert np.abs(smooth(ramp, FPS, SmoothingConfig(still_hz=1, per_speed=0.0)) - ramp)[30:70].max() < 1e-3
 
 

@@ -85,7 +85,7 @@ def test_a_step_compares_the_reference_with_a_recorded_frame_in_its_pose(head_mo
     ).draw(canonical, [0], [row])  # fmt: skip
     assert torch.equal(drawn.colors, alone.colors)
     elsewhere = trainer.draw(canonical, [0], [row])
-    assert not torch.allclose(drawn.colors, elsewhere.colors, atol=1e-3)
+    assert not torch.allclose(drawn.colors, elsewhere.colors, atol=1e-3)  # far above float32's rounding
     before = float(trainer.gradients(sample).l1)
     for _ in range(12):
         trainer.step()

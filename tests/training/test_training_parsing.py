@@ -13,7 +13,7 @@ from torch import Tensor
 
 from perse.data import TrackedPortrait
 from perse.errors import InputError
-from perse.tracking.kinds import KIND_PARTS, Kind
+from perse.tracking.kinds import KIND_PARTS, PixelKind
 from perse.tracking.learned.part_network import PartInputs, _places
 from perse.training.parsing import painting
 from perse.training.parsing.examples import PartExample, prepare_example
@@ -41,15 +41,15 @@ def example(portrait: LabelledPortrait) -> PartExample:
 @pytest.mark.parametrize(
     ("painter", "kind"),
     [
-        (painting.long_hair, Kind.HAIR),
-        (painting.veil, Kind.HEADWEAR),
-        (painting.hat, Kind.HEADWEAR),
-        (painting.beard, Kind.BEARD),
-        (painting.hand, Kind.SKIN),
-        (painting.new_clothes, Kind.CLOTHES),
+        (painting.long_hair, PixelKind.HAIR),
+        (painting.veil, PixelKind.HEADWEAR),
+        (painting.hat, PixelKind.HEADWEAR),
+        (painting.beard, PixelKind.BEARD),
+        (painting.hand, PixelKind.SKIN),
+        (painting.new_clothes, PixelKind.CLOTHES),
     ],
 )
-def test_what_is_painted_is_labelled_and_the_rest_stays(portrait: LabelledPortrait, painter, kind: Kind) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_painted_is_labelled_and_the_rest_stays(portrait: LabelledPortrait, painter, kind: PixelKind) -> None:  # type: ignore[no-untyped-def]
     gained = []
     for seed in range(4):
         after = painter(np.random.default_rng(seed), portrait)
@@ -62,7 +62,7 @@ def test_what_is_painted_is_labelled_and_the_rest_stays(portrait: LabelledPortra
         eyes = portrait.landmarks_px[[33, 133, 362, 263], :2].astype(int)
         if painter is not painting.hand:  # nothing is painted over the eyes
             assert all(not relabelled[y, x] for x, y in eyes)
-    assert kind is Kind.CLOTHES or max(gained) > 200
+    assert kind is PixelKind.CLOTHES or max(gained) > 200
 
 
 def test_a_variation_follows_from_its_seed(portrait: LabelledPortrait) -> None:
@@ -71,7 +71,7 @@ def test_a_variation_follows_from_its_seed(portrait: LabelledPortrait) -> None:
     np.testing.assert_array_equal(one.image, again.image)
     np.testing.assert_array_equal(one.kinds, again.kinds)
     assert one.image.shape == (EXAMPLE_PX, EXAMPLE_PX, 3) and (one.image != other.image).any()
-    assert set(np.unique(one.kinds)) <= {-1, *map(int, Kind)}
+    assert set(np.unique(one.kinds)) <= {-1, *map(int, PixelKind)}
 
 
 def test_landmarks_move_with_the_picture(portrait: LabelledPortrait) -> None:
@@ -104,7 +104,7 @@ def test_the_channel_that_mirrors_is_the_coordinate_across(portrait: LabelledPor
 def slow_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     """`parts_loss`, pixel by pixel."""
     entropy, weight = torch.zeros((), dtype=logits.dtype), 0.0
-    overlap, area, seen = [0.0] * len(Kind), [0.0] * len(Kind), [0] * len(Kind)
+    overlap, area, seen = [0.0] * len(PixelKind), [0.0] * len(PixelKind), [0] * len(PixelKind)
     batch, _, rows, columns = logits.shape
     for b in range(batch):
         for y in range(rows):
@@ -116,16 +116,16 @@ def slow_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
                 entropy = entropy - weights[kind] * torch.log(shares[kind])
                 weight += float(weights[kind])
                 seen[kind] += 1
-                for k in range(len(Kind)):
+                for k in range(len(PixelKind)):
                     overlap[k] = overlap[k] + 2 * shares[k] * (k == kind)
                     area[k] = area[k] + shares[k] + (k == kind)
-    dice = [1 - (overlap[k] + 1) / (area[k] + 1) for k in range(len(Kind)) if seen[k]]
+    dice = [1 - (overlap[k] + 1) / (area[k] + 1) for k in range(len(PixelKind)) if seen[k]]
     return entropy / weight + 0.5 * sum(dice) / len(dice)
 
 
 def test_the_loss_and_its_gradient_are_those_of_a_slow_twin() -> None:
     torch.manual_seed(1)
-    logits = torch.randn(2, len(Kind), 3, 4, dtype=torch.float64, requires_grad=True)
+    logits = torch.randn(2, len(PixelKind), 3, 4, dtype=torch.float64, requires_grad=True)
     wanted = torch.randint(-1, 4, (2, 3, 4))
     weights = torch.tensor([1.0, 2.0, 1.5, 1.0, 1.0, 3.0], dtype=torch.float64)
     fast, slow = parts_loss(logits, wanted, weights), slow_loss(logits, wanted, weights)

@@ -127,10 +127,11 @@ def test_one_worker_with_two_shares_has_the_mean_of_two_workers_gradients(make, 
             if p.grad is not None:
                 sums[name] = sums.get(name, torch.zeros_like(p)) + p.grad / 2
     terms = trainer.gradients(*samples)
-    assert float(terms.total) == pytest.approx(sum(totals) / 2, rel=1e-6)
+    assert float(terms.total) == pytest.approx(sum(totals) / 2, rel=1e-6)  # float32: a mean of two totals
     for name, p in trainer.avatar.named_parameters():
         assert (p.grad is None) == (name not in sums), name
         if p.grad is not None:
+            # Float32: halves are exact, their sums round.
             assert torch.allclose(p.grad, sums[name], rtol=1e-6, atol=0), name
     inner, shares = trainer._loss, []
 
@@ -301,6 +302,7 @@ def test_the_identity_loss_enters_a_step(make, store, monkeypatch) -> None:  # t
     ).colors  # fmt: skip
     distance = float(with_identity._identity(pictures, sample.frames))
     assert distance > 0
+    # Float32: a total of many terms.
     assert float(second.total) == pytest.approx(float(first.total) + 0.5 * distance, rel=1e-4)
     gradients = [t.avatar.decoder.base.grad for t in (plain, with_identity)]
     assert (gradients[0] - gradients[1]).abs().max() > 1e-6

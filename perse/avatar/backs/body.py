@@ -1,4 +1,4 @@
-"""The back of the body: as deep as its silhouette is wide, like a cushion, in the colours of its garment."""
+"""Points of the body's back: as deep as its silhouette is wide, in the colours of its garment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The back of what covers the head: continued around it, and sunk where it would stick out of a silhouette."""
+"""Points of the back of what covers the head: continued around it, and sunk where it would pass a silhouette."""
 
 from __future__ import annotations
 

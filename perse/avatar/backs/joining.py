@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from perse.attributes import CATEGORIES, Category
@@ -30,9 +31,14 @@ def looks_of(
 
 
 def joined(
-    looks: Sequence[SubjectBack], categories: Sequence[int], changing: Sequence[Category], normals: Tensor,
-    spacing: float, prior: Callable[[Tensor, Tensor], MeshPrior], rows: Tensor | None = None,
-) -> Backs | None:  # fmt: skip
+    looks: Sequence[SubjectBack],
+    categories: Sequence[int],
+    changing: Sequence[Category],
+    normals: Float[Tensor, "n 3"],
+    spacing: float,
+    prior: Callable[[Float[Tensor, "n 3"], Int[Tensor, " _"]], MeshPrior],
+    rows: Int[Tensor, " m"] | None = None,
+) -> Backs | None:
     """Looks of all subjects as attributes of the reference and differences from them; points that nobody shows are
     left out."""
     kept = np.any([one.present for one in looks], axis=0)

@@ -1,4 +1,4 @@
-"""What the backs are made from, and what they are."""
+"""Records of the backs: what they are made from, and what they are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perse.avatar.points import MeshPrior
 
 @dataclass(frozen=True)
 class SeenFront:
-    """What the front's points look like in the clips.
+    """Appearance of the front's points in the clips.
 
     Attributes:
         prior: of m points.

@@ -1,4 +1,4 @@
-"""How far points lie inside of the silhouettes that the frames show."""
+"""Distances of points from the silhouettes that the frames show."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ CANDIDATES = 12
 
 @dataclass(frozen=True)
 class Embedding:
-    """Of n points on a mesh at rest.
+    """Embedding of n points on a mesh at rest.
 
     Attributes:
         triangles: [n] int64; weights: [n, 3] barycentric, at least 0, rows sum to one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
@@ -36,7 +36,9 @@ class HashGrid(nn.Module):
         return torch.cat(found, -1)
 
 
-def corners(places: Float[Tensor, "n 3"], resolution: int, rows: int) -> tuple[Tensor, Tensor]:
+def corners(
+    places: Float[Tensor, "n 3"], resolution: int, rows: int
+) -> tuple[Int[Tensor, "n 8"], Float[Tensor, "n 8"]]:
     """Rows [n, 8] int64 of the grid points around places [n, 3] in the unit cube, and their weights [n, 8]."""
     scaled = places.clamp(0, 1) * resolution
     low = scaled.floor().clamp(max=resolution - 1)

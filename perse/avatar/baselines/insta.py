@@ -92,7 +92,7 @@ class InstaConfig:
 
 
 class Insta(Decoder):
-    """A field in the rest pose, and surface points that say how to get there."""
+    """Radiance field in the rest pose, with the surface points that say how to get there."""
 
     surface: Tensor
     normals: Tensor
@@ -152,7 +152,9 @@ class Insta(Decoder):
         attributes = self.surface.expand(len(codes), *self.surface.shape)
         return CanonicalGaussians(attributes, self.blend_basis, self.skinning, codes.flatten(1)[:, None])
 
-    def values(self, places: Float[Tensor, "n 3"], z: Float[Tensor, " kd"]) -> tuple[Tensor, Tensor]:
+    def values(
+        self, places: Float[Tensor, "n 3"], z: Float[Tensor, " kd"]
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
         """Density [n] per metre and colour [n, 3] of places [n, 3] in the rest pose under one code [k · d]."""
         unit = (places - self.box[0]) / (self.box[1] - self.box[0])
         out = self.field(self.features(unit)[None], z[None])[0]

@@ -45,7 +45,7 @@ SURFACE_WEIGHT, EIKONAL_WEIGHT = 0.1, 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class PegasusConfig(NetworksConfig):
-    """Widths and depths. `color_*` are MLP_g's and `pose_*` are MLP_s'."""
+    """Sizes of its networks. `color_*` are MLP_g's and `pose_*` are MLP_s'."""
 
     kind: ClassVar[str] = "pegasus"
 
@@ -65,7 +65,7 @@ class PegasusConfig(NetworksConfig):
 
 
 class Pegasus(Networks):
-    """Points that are lit discs."""
+    """Point avatar of lit discs."""
 
     centre: Tensor
 
@@ -104,7 +104,9 @@ class Pegasus(Networks):
             features,
         )
 
-    def geometry(self, x_sc: Float[Tensor, "s n 3"], z: Float[Tensor, "s kd"]) -> tuple[Tensor, Tensor]:
+    def geometry(
+        self, x_sc: Float[Tensor, "s n 3"], z: Float[Tensor, "s kd"]
+    ) -> tuple[Float[Tensor, "s n 4"], Float[Tensor, "s n 3"]]:
         """(∇s, s) [s, n, 4] and albedo logits [s, n, 3] of points [s, n, 3], metres, under codes [s, k · d]."""
         training = torch.is_grad_enabled()
         with torch.enable_grad():
@@ -127,7 +129,7 @@ class Pegasus(Networks):
         opaque = torch.sigmoid(attributes[..., OPACITY])
         return Gaussians(x_d, turned, radius, opaque, torch.sigmoid(attributes[..., COLOR]) * light)
 
-    def own_loss(self, canonical: CanonicalGaussians) -> Tensor:
+    def own_loss(self, canonical: CanonicalGaussians) -> Float[Tensor, ""]:
         """The points lie on the surface, and its distance is one."""
         normal, distance = canonical.pose_condition[..., :3], canonical.pose_condition[..., 3]
         eikonal = (normal.norm(dim=-1) - 1).square().mean()

@@ -16,7 +16,7 @@ from perse.geometry import Camera
 
 @dataclass(frozen=True)
 class Rays:
-    """Of some pixels of a picture.
+    """Rays of some pixels of a picture.
 
     Attributes:
         pixels: [r] int64, row by row.
@@ -64,7 +64,7 @@ def _depth_range(
     return near.ravel(), far.ravel()
 
 
-def middles(rays: Rays, count: int) -> tuple[Tensor, Tensor]:
+def middles(rays: Rays, count: int) -> tuple[Float[Tensor, "r k"], Float[Tensor, " r"]]:
     """Camera depths [r, k] in the middles of k equal steps, and the steps' lengths along the ray [r], metres."""
     step = (rays.far - rays.near) / count
     depths = rays.near[:, None] + step[:, None] * (torch.arange(count) + 0.5)
@@ -73,7 +73,7 @@ def middles(rays: Rays, count: int) -> tuple[Tensor, Tensor]:
 
 def composite(
     densities: Float[Tensor, "r k"], colors: Float[Tensor, "r k 3"], lengths: Float[Tensor, " r"]
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Float[Tensor, "r 3"], Float[Tensor, " r"], Float[Tensor, "r k"]]:
     """The quadrature along rays: w_i = T_i (1 − exp(−σ_i δ)), T_i = exp(−Σ_{j<i} σ_j δ).
 
     Args:

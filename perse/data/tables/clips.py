@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
 from perse.data.clip import PortraitClip
@@ -79,7 +79,7 @@ def table_to_clip(table: pa.Table) -> PortraitClip:
     )
 
 
-def cell_to_picture(cell: pa.BinaryScalar) -> NDArray[np.uint8]:
+def cell_to_picture(cell: pa.BinaryScalar) -> UInt8[NDArray[np.uint8], "h w *c"]:
     """A value of a column of pictures, decoded from where it lies."""
     return png_to_picture(memoryview(cell.as_buffer()))
 

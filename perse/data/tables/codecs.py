@@ -14,7 +14,7 @@ PNG_LEVEL = 1
 """zlib level. Level 1 with PNG's filters is 4 × faster than the default for 10 % more bytes; Parquet adds nothing."""
 
 
-def picture_to_png(picture: NDArray[np.uint8]) -> bytes:
+def picture_to_png(picture: UInt8[NDArray[np.uint8], "h w *c"]) -> bytes:
     """uint8 [h, w], [h, w, 3] RGB or [h, w, 4] RGBA as PNG bytes."""
     if picture.dtype != np.uint8 or picture.ndim not in (2, 3):
         raise ValueError(f"a picture must be uint8 [h, w] or [h, w, c], got {picture.dtype} {picture.shape}")
@@ -23,7 +23,7 @@ def picture_to_png(picture: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
-def png_to_picture(encoded: bytes | memoryview) -> NDArray[np.uint8]:
+def png_to_picture(encoded: bytes | memoryview) -> UInt8[NDArray[np.uint8], "h w *c"]:
     """The inverse of `picture_to_png`, for bytes or a view of a mapped file."""
     picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None:
@@ -36,7 +36,7 @@ def stack_to_png(stack: UInt8[np.ndarray, "p h w"]) -> bytes:
     return picture_to_png(stack.reshape(-1, stack.shape[-1]))
 
 
-def png_to_stack(encoded: bytes, count: int) -> NDArray[np.uint8]:
+def png_to_stack(encoded: bytes, count: int) -> UInt8[NDArray[np.uint8], "k h w"]:
     """The inverse of `stack_to_png` for `count` layers."""
     tall = png_to_picture(encoded)
     return tall.reshape(count, tall.shape[0] // count, tall.shape[1])

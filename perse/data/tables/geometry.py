@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -41,6 +42,6 @@ def bytes_to_camera(encoded: bytes) -> Camera:
     return Camera(torch.from_numpy(arrays["world_to_camera"]), torch.from_numpy(arrays["intrinsics"]), width, height)
 
 
-def as_array(value: Tensor) -> NDArray[np.generic]:
+def as_array(value: Shaped[Tensor, "*n"]) -> Shaped[NDArray[np.generic], "*n"]:
     """A tensor of any device as a contiguous array."""
     return np.ascontiguousarray(value.detach().cpu().numpy())

@@ -13,7 +13,7 @@ from perse.shapes import Pictures
 
 @dataclass(frozen=True)
 class PathScores:
-    """Means over interpolations.
+    """Path scores: means over interpolations.
 
     Attributes:
         total: sum of the distances between neighbours: PPL, where the distance is LPIPS.

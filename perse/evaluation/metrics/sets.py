@@ -38,7 +38,7 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class SetDistances:
-    """How far pictures are from real ones.
+    """Distances of a set of pictures from real ones.
 
     Attributes:
         frechet, kernel: see the module's docstring; kernel_deviation: of its subsets.

@@ -1,4 +1,4 @@
-"""Is it the same person, is it the same subject all along: cosines of features.
+"""Similarity of faces and of subjects, as cosines of features: the same person, and the same subject all along.
 
 *Identity* is the cosine of face descriptors (the paper's: ArcFace, from a file that its user supplies). dlib's
 descriptor, which comes in a pip package, has distances and not cosines that mean something, and a name of its own.

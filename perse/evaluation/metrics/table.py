@@ -1,4 +1,4 @@
-"""Metrics as they are printed: a number, or why there is none."""
+"""Tables of metrics as they are printed: a number, or why there is none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perse.errors import MissingWeightsError
 
 @dataclass(frozen=True)
 class Metric:
-    """One cell.
+    """Cell of a table of metrics.
 
     Attributes:
         value: None where it could not be measured; nan where there was nothing to measure.
@@ -47,7 +47,7 @@ def measured(measure: Callable[[], float]) -> Metric:
 
 @dataclass(frozen=True)
 class MetricTable:
-    """Rows of methods or subjects, columns of metrics. All rows have the same columns."""
+    """Table of metrics: rows of methods or subjects, all with the same columns."""
 
     title: str
     rows: Mapping[str, Mapping[str, Metric]]

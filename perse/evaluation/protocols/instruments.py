@@ -1,4 +1,4 @@
-"""What measures: the networks of the paper's metrics as far as their weights are here, and why the others are not."""
+"""Instruments of the paper's metrics: the networks whose weights are here, and why the others are not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ METRICS = (LPIPS, ID, "PPL", "PDV", "FID", "KID")
 
 @dataclass(frozen=True)
 class Instruments:
-    """Networks that are here.
+    """Set of networks that measure, as far as their weights are here.
 
     Attributes:
         lpips: mean LPIPS of pictures and others.

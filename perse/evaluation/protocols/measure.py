@@ -1,4 +1,4 @@
-"""The pieces of Tables 1 and 2: one subject in unseen poses, one way between two subjects."""
+"""Pieces of Tables 1 and 2: one subject in unseen poses, one way between two subjects."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ STEPS = 9
 
 @dataclass(frozen=True)
 class UnseenScores:
-    """A subject in poses that were never trained: means over them, by the metric's name. nan: nothing to measure."""
+    """Scores of a subject in poses that were never trained: means by the metric's name. nan: nothing to measure."""
 
     values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class WayScores:
-    """The ways between two subjects, one for each pose.
+    """Scores of the ways between two subjects, one for each pose.
 
     Attributes:
         values: means by the metric's name: sums and deviations of a distance between neighbours.
@@ -49,7 +49,7 @@ class WayScores:
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolMeasurer:
-    """Measures one avatar.
+    """Measurer of one avatar by the paper's protocols.
 
     Attributes:
         avatar: trained.

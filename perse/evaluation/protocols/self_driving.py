@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from perse.avatar import Avatar
 from perse.data import PortraitClip
 from perse.evaluation.measurements import spread
 from perse.evaluation.protocols.instruments import Instruments
 from perse.evaluation.protocols.measure import ProtocolMeasurer, UnseenScores
 from perse.render import Rasterizer
+from perse.shapes import Frames
 
 
 def self_driving(
@@ -31,7 +29,7 @@ def self_driving(
     ]
 
 
-def driven(avatar: Avatar, unseen: PortraitClip, rasterizer: Rasterizer, frames: list[int]) -> NDArray[np.uint8]:
+def driven(avatar: Avatar, unseen: PortraitClip, rasterizer: Rasterizer, frames: list[int]) -> Frames:
     """The avatar in some of the recorded frames' poses, [f, h, w, 3]."""
     measurer = ProtocolMeasurer(
         avatar=avatar, clips=[unseen], rasterizer=rasterizer, instruments=Instruments(None, {}, {}), frames=len(unseen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from perse.evaluation.metrics import SET_FEATURES, Metric, frechet_distance, kernel_distance
 from perse.evaluation.perceptual import METRIC
@@ -75,7 +76,7 @@ def _over(name: str, pieces: Sequence[Mapping[str, float]], missing: Mapping[str
     return Metric(float(values.mean()), low=low, high=high)
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
+def interval(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
     """95 % percentile bootstrap interval of the mean of values [n]."""
     rng = np.random.default_rng(0)
     means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)

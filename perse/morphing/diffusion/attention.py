@@ -1,4 +1,4 @@
-"""Self-attention that looks at other pictures than its own, through diffusers' attention processors.
+"""Attention processors of diffusers by which self-attention looks at other pictures than its own.
 
 The processors of a UNet are exchanged for the duration of a `with` and put back, whatever happens.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 Features = Mapping[str, Tensor]
@@ -46,7 +47,7 @@ def self_attention(name: str) -> bool:
 
 @dataclass
 class AttentionInputs:
-    """What the exchanged layers take K and V from, and what they saw.
+    """Inputs of the exchanged layers: what they take K and V from, and what they saw.
 
     Attributes:
         given: instead of a layer's own input; a layer that is not in there attends to itself.
@@ -66,7 +67,9 @@ class KeyValueInput:
     inputs: AttentionInputs
     noting: bool
 
-    def __call__(self, attn: Any, hidden_states: Tensor, *args: Any, **others: Any) -> Tensor:
+    def __call__(
+        self, attn: Any, hidden_states: Float[Tensor, "b n c"], *args: Any, **others: Any
+    ) -> Float[Tensor, "b n c"]:
         if self.noting:
             self.inputs.seen[self.name] = hidden_states
         given = self.inputs.given.get(self.name)
@@ -78,7 +81,7 @@ class KeyValueInput:
 
 @dataclass
 class Attending:
-    """How much each row attends to the first row, to itself and to the last row.
+    """Weights by which each row attends to the first row, to itself and to the last row.
 
     Attributes:
         columns: for each of the three the rows that do and their shares; empty where attention is as ever.
@@ -86,7 +89,7 @@ class Attending:
 
     columns: tuple[tuple[Tensor, Tensor], ...] = ()
 
-    def set(self, weights: Tensor | None) -> None:
+    def set(self, weights: Float[Tensor, "b 3"] | None) -> None:
         """Weights [b, 3] that sum to one; None leaves attention alone."""
         self.columns = ()
         if weights is not None:
@@ -104,7 +107,9 @@ class AttentionToEnds:
     ordinary: Any
     attending: Attending
 
-    def __call__(self, attn: Any, hidden_states: Tensor, *args: Any, **others: Any) -> Tensor:
+    def __call__(
+        self, attn: Any, hidden_states: Float[Tensor, "b n c"], *args: Any, **others: Any
+    ) -> Float[Tensor, "b n c"]:
         if not self.attending.columns:
             result: Tensor = self.ordinary(attn, hidden_states, *args, **others)
             return result

@@ -1,4 +1,4 @@
-"""One UNet, another adapter for every row of the batch: all α of a pair in a single call.
+"""LoRA with another adapter for every row of a batch: all α of a pair in a single call of the UNet.
 
     row i:  y = W x + B_i (A_i x)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.morphing.diffusion.model import LatentDiffusion
@@ -19,8 +20,14 @@ def _ignore(step: int) -> None:
 
 
 def invert(
-    model: LatentDiffusion, latents: Tensor, text: Tensor, steps: int, *, until: int | None = None, on: OnStep = _ignore
-) -> Tensor:
+    model: LatentDiffusion,
+    latents: Float[Tensor, "b c h w"],
+    text: Float[Tensor, "_ n e"],
+    steps: int,
+    *,
+    until: int | None = None,
+    on: OnStep = _ignore,
+) -> Float[Tensor, "b c h w"]:
     """Follow latents [b, c, h, w] up to the noise.
 
     Args:
@@ -33,14 +40,14 @@ def invert(
 
 def sample(
     model: LatentDiffusion,
-    noise: Tensor,
-    text: Tensor,
+    noise: Float[Tensor, "b c h w"],
+    text: Float[Tensor, "_ n e"],
     steps: int,
     *,
     first: int = 0,
     last: int | None = None,
     on: OnStep = _ignore,
-) -> Tensor:
+) -> Float[Tensor, "b c h w"]:
     """Follow noise [b, c, h, w] down to latents, from step number `first` to before `last`."""
     return _walk(model, model.scheduler(), noise, text, steps, slice(first, last), on)
 

@@ -1,17 +1,20 @@
-"""Between two latents: slerp (P A.2.1), and AdaIN, which gives the result the statistics that belong there."""
+"""Interpolation of two latents: slerp (P A.2.1), and AdaIN, which gives the result the statistics that belong there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 _PARALLEL = 0.9995
 """Cosine from which an arc is a straight line to all digits, and its formula would divide by nothing."""
 
 
-def slerp(first: Tensor, second: Tensor, positions: Sequence[float]) -> Tensor:
+def slerp(
+    first: Float[Tensor, "c h w"], second: Float[Tensor, "c h w"], positions: Sequence[float]
+) -> Float[Tensor, "m c h w"]:
     """Spherical interpolation of two latents [c, h, w], each taken as one long vector.
 
     In float64: the arc between two noises is a small angle's worth away from degenerate in half precision.
@@ -31,7 +34,12 @@ def slerp(first: Tensor, second: Tensor, positions: Sequence[float]) -> Tensor:
     return (left * a + right * b).to(first.dtype)
 
 
-def adain(latents: Tensor, first: Tensor, second: Tensor, positions: Sequence[float]) -> Tensor:
+def adain(
+    latents: Float[Tensor, "m c h w"],
+    first: Float[Tensor, "c h w"],
+    second: Float[Tensor, "c h w"],
+    positions: Sequence[float],
+) -> Float[Tensor, "m c h w"]:
     """Latents [m, c, h, w] with each channel's mean and deviation replaced by the two ends', interpolated (D 4.4)."""
     t = torch.tensor(positions, dtype=latents.dtype, device=latents.device)[:, None, None, None]
     (mean_a, std_a), (mean_b, std_b) = _statistics(first[None]), _statistics(second[None])
@@ -40,7 +48,9 @@ def adain(latents: Tensor, first: Tensor, second: Tensor, positions: Sequence[fl
     return normalised * torch.lerp(std_a, std_b, t) + torch.lerp(mean_a, mean_b, t)
 
 
-def keep_low_frequencies(latents: Tensor, noise: Tensor, share: float) -> Tensor:
+def keep_low_frequencies(
+    latents: Float[Tensor, "m c h w"], noise: Float[Tensor, "c h w"], share: float
+) -> Float[Tensor, "m c h w"]:
     """Latents [m, c, h, w] whose highest frequencies are those of a noise [c, h, w].
 
     Args:

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.errors import GenerationError, MissingWeightsError
+from perse.shapes import Picture
 from perse.synthesis.production import model_store
 from perse.synthesis.production.generation import PipelineSettings, device, load_model, resized
 from perse.synthesis.production.model_store import Weights
-
-Images = NDArray[np.uint8]
 
 UNET_DEFAULTS = {
     "in_channels": 4, "out_channels": 4, "cross_attention_dim": 1280, "block_out_channels": (320, 640, 1280, 1280)
@@ -32,7 +32,7 @@ _SD_2_1_BASE = Weights(name="sd-2.1-base")
 
 @dataclass(frozen=True, kw_only=True)
 class LatentDiffusionConfig:
-    """Which model, at which size."""
+    """Choice of a diffusion model and its picture size."""
 
     weights: Weights = _SD_2_1_BASE
     """A folder in diffusers' layout."""
@@ -69,7 +69,7 @@ class LatentDiffusionConfig:
 
 
 class LatentDiffusion:
-    """The loaded model. Counts the UNet's work.
+    """Loaded diffusion model. Counts the UNet's work.
 
     Attributes:
         unet_calls: forward passes.
@@ -121,7 +121,9 @@ class LatentDiffusion:
 
         return DDIMInverseScheduler(**_understood(DDIMInverseScheduler, self._scheduler))
 
-    def predict(self, latents: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
+    def predict(
+        self, latents: Float[Tensor, "b c h w"], timestep: Shaped[Tensor, "*t"], text: Float[Tensor, "_ n e"]
+    ) -> Float[Tensor, "b c h w"]:
         """The UNet's answer [b, c, h, w] float32 to noisy latents, at one time or at [b] times."""
         self.unet_calls += 1
         self.unet_rows += len(latents)
@@ -130,7 +132,9 @@ class LatentDiffusion:
         return answer.float()
 
     @torch.no_grad()
-    def encode(self, images: Images) -> tuple[Tensor, Tensor]:
+    def encode(
+        self, images: UInt8[NDArray[np.uint8], "b _ _ 3"]
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b c h w"]]:
         """Mean and deviation [b, c, h, w] float32 of the latents of pictures [b, h, w, 3], scaled as the UNet wants."""
         square = np.stack([resized(image, (self.size_px, self.size_px)) for image in images])
         pixels = torch.from_numpy(square).to(self.device).movedim(-1, 1).to(self.dtype) / 127.5 - 1
@@ -139,7 +143,7 @@ class LatentDiffusion:
         return latents.mean.float() * scale, latents.std.float() * scale
 
     @torch.no_grad()
-    def decode(self, latents: Tensor, size: tuple[int, int]) -> list[Images]:
+    def decode(self, latents: Float[Tensor, "b c _ _"], size: tuple[int, int]) -> list[Picture]:
         """Pictures of latents, resized to a height and width.
 
         Raises:

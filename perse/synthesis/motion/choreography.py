@@ -1,4 +1,4 @@
-"""The score of the shared motion: where the head turns, what the face does, and the script that writes it down.
+"""Choreography of the shared motion: where the head turns, what the face does, and the script that writes it down.
 
 One sequence of 513 frames serves every subject, the first 400 for training and the last 113 for testing (P 5.1). It is
 written by hand as key poses and held actions rather than captured from a person, so that it carries nobody's identity
@@ -45,7 +45,7 @@ _GAZE_KEYS = (
 
 @dataclass(frozen=True)
 class Hold:
-    """One action: it grows, is held over the frames `first`…`last`, and fades.
+    """Action of the face: it grows, is held over the frames `first`…`last`, and fades.
 
     Attributes:
         actions: (name, strength) pairs; "jaw" is the jaw joint's angle in radians, the others are expressions.

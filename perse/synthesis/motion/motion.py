@@ -1,4 +1,4 @@
-"""The motion that all subjects perform, as parameters of a head model."""
+"""Shared motion of all subjects, as parameters of a head model."""
 
 from __future__ import annotations
 

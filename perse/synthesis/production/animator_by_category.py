@@ -17,7 +17,7 @@ VOLUMINOUS = (Category.BEARD, Category.EARRINGS, Category.HAIR, Category.HAT, Ca
 
 @dataclass(frozen=True, kw_only=True)
 class AnimatorByCategoryConfig:
-    """Who films what."""
+    """Animators by category."""
 
     default: AnimatorConfig
     """Films the reference, and the edits of every category that is not named below."""

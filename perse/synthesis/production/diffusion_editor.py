@@ -55,7 +55,7 @@ _SEEDS_APART = 7919
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionEditorConfig:
-    """Who does each step of the diagram above. Part of the content key of every edit."""
+    """Models of each step of the diagram above. Part of the content key of every edit."""
 
     keypoints: KeypointsConfig = field(default_factory=LandmarkKeypointsConfig)
     """Draws the pose."""
@@ -79,7 +79,7 @@ class DiffusionEditorConfig:
 
 
 class DiffusionEditor:
-    """See the module. Deterministic in (portrait, prompt), up to the rounding of batched arithmetic."""
+    """Editor by pretrained models; see the module. Deterministic in (portrait, prompt), up to batched rounding."""
 
     def __init__(self, config: DiffusionEditorConfig) -> None:
         """

@@ -15,7 +15,7 @@ from perse.synthesis.seams import EditorConfig, PortraitEditor
 
 @dataclass(frozen=True, kw_only=True)
 class EditorByCategoryConfig:
-    """Who edits what."""
+    """Editors by category."""
 
     default: EditorConfig
     """Edits every category that is not named below."""

@@ -1,4 +1,4 @@
-"""From an animator's pictures to a clip: what every network that films a portrait has to do at its end.
+"""Finishing of an animator's pictures to a clip: what every network that films a portrait has to do at its end.
 
 Pictures that no head can be found in are refused here, so that they never reach a training.
 """

@@ -75,7 +75,9 @@ class MaskedFluxControlNet(FluxControlNetModel):
         finally:
             self._mask_tokens = None
 
-    def forward(self, hidden_states: Tensor, controlnet_cond: Tensor, *args: Any, **kwargs: Any) -> Any:
+    def forward(
+        self, hidden_states: Float[Tensor, "b n c"], controlnet_cond: Float[Tensor, "b m d"], *args: Any, **kwargs: Any
+    ) -> Any:
         """See the parent; a condition of 64 channels is completed with the mask of `seeing`."""
         if controlnet_cond.shape[-1] == self.config.in_channels:  # type: ignore[attr-defined]
             if self._mask_tokens is None:

@@ -1,4 +1,4 @@
-"""What all diffusion pipelines share: loading from a folder, seeds per row, prompts encoded once, batches that shrink.
+"""Common parts of all diffusion pipelines: loading from a folder, seeds per row, prompts encoded once, batches.
 
 Nothing here imports torch or diffusers before a pipeline is loaded.
 """
@@ -33,7 +33,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineSettings:
-    """How a pipeline runs; pictures depend on the precision a little and on nothing else."""
+    """Settings of a pipeline; pictures depend on the precision a little and on nothing else."""
 
     precision: str = "bfloat16"
     """"bfloat16", "float16" or "float32". A CPU always computes in float32."""
@@ -110,7 +110,7 @@ def seeded(seeds: Sequence[int]) -> list[Any]:
 
 
 class PromptCache:
-    """Embeddings of sentences, each computed once.
+    """Cache of the embeddings of sentences, each computed once.
 
     Args:
         encode: sentences → for each of them a tuple of tensors with a leading [1].
@@ -144,7 +144,7 @@ def rows_of(*tensors: Any) -> list[tuple[Any, ...]]:
 
 
 class Batches(Generic[Item]):
-    """Calls a function on batches, halving them where memory does not suffice.
+    """Caller of a function on batches, which are halved where memory does not suffice.
 
     Attributes:
         size: rows a batch; shrinks for good, since what did not fit once will not fit next time.

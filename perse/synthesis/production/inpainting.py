@@ -1,4 +1,4 @@
-"""Repainting a region from a sentence (Eq. 6): FLUX with an inpainting ControlNet, FLUX Fill, or SDXL.
+"""Inpainting of a region from a sentence (Eq. 6): FLUX with an inpainting ControlNet, FLUX Fill, or SDXL.
 
 ==============================  ===============================  =====================================
 configuration                   paper                            licence of its weights
@@ -47,7 +47,7 @@ _REPAINTED = 0.02
 
 @dataclass(frozen=True)
 class InpaintRequest:
-    """One picture to repaint.
+    """Picture to repaint, and the region.
 
     Attributes:
         image: [h, w, 3] uint8 RGB.
@@ -63,7 +63,7 @@ class InpaintRequest:
 
 
 class Inpainter(Protocol):
-    """Repaints regions."""
+    """Model that repaints regions."""
 
     def inpaint(self, requests: Sequence[InpaintRequest]) -> list[Outcome]:
         """For each request a picture of its image's size, or why there is none. Deterministic in each request."""

@@ -1,4 +1,4 @@
-"""The picture of keypoints that makes a mask portrait stand like the input (Eq. 7).
+"""Picture of keypoints that makes a mask portrait stand like the input (Eq. 7).
 
 It is drawn in the portrait's own crop, so that what is generated from it lies over the portrait pixel for pixel.
 """

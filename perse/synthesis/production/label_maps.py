@@ -1,4 +1,4 @@
-"""From a segmenter's classes to our parts, declared as data."""
+"""Label maps from a segmenter's classes to our parts, declared as data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perse.attributes import CATEGORY_PARTS, Category, Part
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Which part each class of a checkpoint is.
+    """Parts of a checkpoint's classes.
 
     Attributes:
         name: for messages.

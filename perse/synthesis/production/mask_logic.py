@@ -1,4 +1,4 @@
-"""Which pixels an edit may change: Eq. 6–9 as pure functions.
+"""Mask logic of Eq. 6–9 as pure functions: the pixels that an edit may change.
 
 ::
 
@@ -38,7 +38,7 @@ _FEATURES = (Part.EYES, Part.BROWS, Part.NOSE, Part.MOUTH)
 
 @dataclass(frozen=True, kw_only=True)
 class MaskConfig:
-    """How a parsed part becomes the region of an edit."""
+    """Numbers by which a parsed part becomes the region of an edit."""
 
     dilation: float = 0.06
     """Growth of the part, face widths: an inpainter needs room for shadow and rim."""

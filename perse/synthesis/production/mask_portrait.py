@@ -1,4 +1,4 @@
-"""The mask portrait I_text (Eq. 7): somebody else with the wanted attribute, in the input's pose and framing.
+"""Mask portrait I_text (Eq. 7): somebody else with the wanted attribute, in the input's pose and framing.
 
 Only its parsed part is used: it says *where* a hat or a beard of this description goes, never what the person looks
 like.
@@ -34,7 +34,7 @@ _HALF = PipelineSettings(precision="float16")
 
 @dataclass(frozen=True)
 class MaskPortraitRequest:
-    """One mask portrait.
+    """Request for one mask portrait.
 
     Attributes:
         keypoints: [s, s, 3] uint8, the keypoint picture.

@@ -1,4 +1,4 @@
-"""Where weights lie, whether they are complete, and what may be run with them.
+"""Store of model weights: where they lie, whether they are complete, and what may be run with them.
 
 A store is a folder with one folder a row of `weights_table.WEIGHTS`. Nothing is downloaded unless somebody calls
 `fetch`; a complete folder is used without asking anybody. Only safetensors are loaded: a folder that offers a pickle
@@ -40,7 +40,7 @@ def store_root() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """A configuration's reference to weights. Small and picklable; the files are opened where they are used."""
+    """Reference of a configuration to weights. Small and picklable; the files are opened where they are used."""
 
     name: str
     """Row of the table, or a name of your own together with a folder."""
@@ -280,7 +280,7 @@ def require(config: object, *, commercial_safe: bool = False) -> None:
 
 @runtime_checkable
 class ChecksWeights(Protocol):
-    """A configuration that can tell from the heads of its files whether they are of its model."""
+    """Configuration that can tell from the heads of its files whether they are of its model."""
 
     def check_weights(self) -> None:
         """

@@ -1,4 +1,4 @@
-"""Where a part goes that the segmenter has no class for: from the tracked landmarks, without a mask portrait."""
+"""Region of a part that the segmenter has no class for: from the tracked landmarks, without a mask portrait."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from perse.synthesis.seams import QualityScreen
 
 @dataclass(frozen=True, kw_only=True)
 class ProductionScreenConfig:
-    """Where the screen draws its lines. Thresholds of CLIP are cosines, as ViT-B/32 gives them."""
+    """Thresholds of the screen. Those of CLIP are cosines, as ViT-B/32 gives them."""
 
     measurements: ProceduralScreenConfig = field(default_factory=ProceduralScreenConfig)
     """Confinement, visibility, landmarks and identity; with a network of one's own, set its identity distance too

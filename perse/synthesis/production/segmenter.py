@@ -31,7 +31,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Segmenter(Protocol):
-    """Tells the parts of any picture of a head apart."""
+    """Model that tells the parts of any picture of a head apart."""
 
     def segment(self, image: Picture) -> PartMasks:
         """Parts of [h, w, 3] uint8 RGB. Deterministic."""
@@ -48,7 +48,7 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class PartEdges:
-    """From class probabilities to part masks."""
+    """Conversion of class probabilities to part masks."""
 
     sharpness: float = 2.0
     """Exponent on probabilities: 1 keeps the network's soft edges, more makes them narrower."""

@@ -1,4 +1,4 @@
-"""Every weight that a production backend may load: where it comes from, how large it is, what its licence allows.
+"""Table of all weights that a production backend may load: where from, how large, under which licence.
 
 Sizes are what `fetch` brings (the listed patterns only), rounded. Nothing here was downloaded by this project's
 tests. Digests are those that several independent public manifests agree on, where such were found; a file without one

@@ -1,4 +1,4 @@
-"""How many prompts a run asks for."""
+"""Plan of the prompts: how many a run asks for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAPER_COUNTS: tuple[tuple[Category, int], ...] = (
 
 @dataclass(frozen=True)
 class PromptPlan:
-    """Which prompts a run starts with; replacements for rejected edits are the next ones of the same streams.
+    """First prompts of a run; replacements for rejected edits are the next ones of the same streams.
 
     Attributes:
         counts: categories and how many prompts of each, in the order of the plan.

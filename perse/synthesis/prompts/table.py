@@ -1,4 +1,4 @@
-"""A user's own prompts, from a CSV file."""
+"""Table of a user's own prompts, from a CSV file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wish in a person's own words, and the nearest thing that the vocabulary can say.
+"""Translation of a wish in a person's own words to the nearest thing that the vocabulary can say.
 
 The language is that of `sentences`: every combination of a category has one phrase, and a wish is compared with all of
 them (a few hundred), word by word and pair by pair, so that the band of a hat and the hat keep their own colours. What
@@ -57,7 +57,7 @@ _PAIR, _EXTRA, _LATE = 0.6, 0.15, 1e-4
 
 @dataclass(frozen=True)
 class Understood:
-    """What a wish comes to.
+    """Wish in terms of the vocabulary.
 
     Attributes:
         phrase: of the vocabulary ("a red beanie with a pompom"); empty where nothing was understood.

@@ -1,4 +1,4 @@
-"""What can be asked for: slots and values of each category, in combinations that do not contradict themselves.
+"""Vocabulary of prompts: slots and values of each category, in combinations that do not contradict themselves.
 
 A category is a union of *branches*, each the product of its slots' values. A combination that makes no sense (a bald
 head has no colour, a hoop no stone) is not filtered out afterwards: it is in no branch.
@@ -27,7 +27,7 @@ def _any(_: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Everything that can be asked of one category.
+    """Words of one category: everything that can be asked of it.
 
     Attributes:
         slots: slot names, the most visible first; the first one names the edit.

@@ -16,10 +16,10 @@ from jaxtyping import Float32
 
 from perse.shapes import FaceLandmarks, HardMask, Picture
 from perse.tracking.colors import guided_filter, smoothstep, to_gray
-from perse.tracking.kinds import FoundKinds, Kind
+from perse.tracking.kinds import FoundKinds, PixelKind
 from perse.tracking.learned.part_network import WORK_PX, PartInputs, PartNetwork, estimate_of
 
-MOVED = (Kind.HAIR, Kind.CLOTHES, Kind.HEADWEAR)
+MOVED = (PixelKind.HAIR, PixelKind.CLOTHES, PixelKind.HEADWEAR)
 """What may become skin. Beards may not: they are drawn finer than the network sees."""
 SURE_BY = 0.1
 """By how much skin must be likelier than what the colour models said."""
@@ -50,7 +50,7 @@ def with_missed_skin(
     skin = smoothstep(edged, 0.25, 0.75)
     shares = found.shares.copy()
     for kind in MOVED:
-        shares[Kind.SKIN] += skin * shares[kind]
+        shares[PixelKind.SKIN] += skin * shares[kind]
         shares[kind] *= 1 - skin
     return replace(found, shares=shares)
 
@@ -64,12 +64,12 @@ def skin_pieces(
         estimate, likely: [k, s, s], probabilities before and after; width_px: of the face at this size.
     """
     before = estimate.argmax(0)
-    wrong = np.isin(before, MOVED) & (likely.argmax(0) == Kind.SKIN)
+    wrong = np.isin(before, MOVED) & (likely.argmax(0) == PixelKind.SKIN)
     was = np.take_along_axis(likely, before[None], 0)[0]
-    moved = wrong & (likely[Kind.SKIN] - was > SURE_BY)
+    moved = wrong & (likely[PixelKind.SKIN] - was > SURE_BY)
     count, pieces = cv2.connectedComponents(moved.astype(np.uint8))
     size = np.bincount(pieces.ravel(), minlength=count)
-    margin = np.bincount(pieces.ravel(), (likely[Kind.SKIN] - was).ravel(), minlength=count) / np.maximum(size, 1)
+    margin = np.bincount(pieces.ravel(), (likely[PixelKind.SKIN] - was).ravel(), minlength=count) / np.maximum(size, 1)
     depth = cv2.distanceTransform(np.pad(moved.astype(np.uint8), 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
     thick = np.unique(pieces[moved & (depth > LEAST_RADIUS * width_px)])
     return moved & np.isin(pieces, thick[margin[thick] > SURE_OF_PIECE])

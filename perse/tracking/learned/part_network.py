@@ -22,7 +22,7 @@ from perse.shapes import FaceLandmarks, Picture
 from perse.tracking import landmarks as marks
 from perse.tracking.colors import to_lab
 from perse.tracking.frame import FaceCoordinates
-from perse.tracking.kinds import Kind
+from perse.tracking.kinds import PixelKind
 from perse.tracking.learned.person_features import COARSE, DEEP, FINE, MIDDLE, SHALLOW, person_features, person_network
 from perse.tracking.polygons import landmark_mask
 
@@ -35,7 +35,7 @@ LEAST = 0.02
 
 @dataclass(frozen=True)
 class PartInputs:
-    """What the network sees, each [b, c, s, s].
+    """Inputs of the network, each [b, c, s, s].
 
     Attributes:
         fine: 128 px, 48 channels, the last six the estimate's probabilities.
@@ -112,7 +112,7 @@ class PartNetwork(nn.Module):
             nn.Conv2d(upper, width, 1) for upper, width in zip(self.WIDTHS[1:], self.WIDTHS[:-1], strict=True)
         )
         self.up = nn.ModuleList(_Block(width, 3 if level == 0 else 5) for level, width in enumerate(self.WIDTHS[:-1]))
-        self.head = nn.Conv2d(self.WIDTHS[0], len(Kind), 1)
+        self.head = nn.Conv2d(self.WIDTHS[0], len(PixelKind), 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
@@ -127,5 +127,5 @@ class PartNetwork(nn.Module):
         for level in reversed(range(len(self.rise))):
             larger = F.interpolate(self.rise[level](values), scale_factor=2, mode="bilinear", align_corners=False)
             values = self.up[level](levels[level] + larger)
-        estimate = inputs.fine[:, -len(Kind) :].clamp(min=LEAST)
+        estimate = inputs.fine[:, -len(PixelKind) :].clamp(min=LEAST)
         return estimate.log() + self.head(values)

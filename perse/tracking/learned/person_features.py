@@ -1,4 +1,4 @@
-"""What mediapipe's person network sees on its way to the person mask: features learned from real photographs.
+"""Features of mediapipe's person network on its way to the person mask, learned from real photographs.
 
 The network (selfie segmentation, 256 × 256, MobileNetV3-like, Apache-2.0) lies in mediapipe's wheel; here it runs layer
 by layer in torch, and the tensors in between come out. It is never trained further.

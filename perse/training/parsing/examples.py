@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.tracking.learned.part_network import WORK_PX, PartInputs, estimate_of
@@ -22,7 +23,7 @@ class PartExample:
 
     Attributes:
         inputs: of one picture, 16-bit floats.
-        kinds: [128, 128] int8, values of `Kind`, −1 where nobody knows.
+        kinds: [128, 128] int8, values of `PixelKind`, −1 where nobody knows.
         source: the picture that it was made from.
     """
 
@@ -50,7 +51,7 @@ class PartExample:
 
 
 def prepare_example(
-    portrait: LabelledPortrait, seed: int, walls: tuple[NDArray[np.uint8], ...], config: VariationConfig
+    portrait: LabelledPortrait, seed: int, walls: tuple[UInt8[NDArray[np.uint8], "_ _ 3"], ...], config: VariationConfig
 ) -> PartExample:
     """A variation of a portrait, seen by the colour models as a photograph would be."""
     drawn = vary(np.random.default_rng(seed), portrait, walls, config)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perse.tracking.kinds import Kind
+from perse.tracking.kinds import PixelKind
 from perse.tracking.learned.part_network import PartInputs, PartNetwork
 from perse.training.parsing.examples import PartExample
 
@@ -21,7 +22,7 @@ ACROSS = 36
 
 @dataclass(frozen=True, kw_only=True)
 class PartTrainingConfig:
-    """How the network is trained."""
+    """Numbers of the network's training."""
 
     steps: int = 400
     """Optimiser steps."""
@@ -69,7 +70,9 @@ def train_parts(
     return network.eval()
 
 
-def parts_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+def parts_loss(
+    logits: Float[Tensor, "b k h w"], wanted: Int[Tensor, "b h w"], weights: Float[Tensor, " k"]
+) -> Float[Tensor, ""]:
     """Weighted cross-entropy and, for the kinds that a batch shows, one minus the soft Dice overlap.
 
     Args:
@@ -78,7 +81,7 @@ def parts_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     entropy = F.cross_entropy(logits, wanted, weights, ignore_index=-1)
     known = (wanted >= 0)[:, None]
     shares = logits.softmax(1) * known
-    truth = F.one_hot(wanted.clamp(min=0), len(Kind)).permute(0, 3, 1, 2) * known
+    truth = F.one_hot(wanted.clamp(min=0), len(PixelKind)).permute(0, 3, 1, 2) * known
     overlap = 2 * (shares * truth).sum((0, 2, 3)) + 1
     area = (shares + truth).sum((0, 2, 3)) + 1
     return entropy + 0.5 * (1 - overlap / area)[truth.sum((0, 2, 3)) > 0].mean()

@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Int16, UInt8
 
 from perse.tracking.colors import smoothstep
 from perse.tracking.frame import FaceCoordinates
-from perse.tracking.kinds import Kind
+from perse.tracking.kinds import PixelKind
 from perse.training.parsing.textures import SKIN_COLORS, any_color, cloth, hair_color, smooth_noise, strands
 
 
@@ -24,7 +24,7 @@ class LabelledPortrait:
 
     Attributes:
         image: RGB.
-        kinds: values of `Kind`; −1 where nobody knows.
+        kinds: values of `PixelKind`; −1 where nobody knows.
         landmarks_px: mediapipe's.
         source: the picture that it was made from; measuring on a picture leaves out everything that was.
     """
@@ -41,7 +41,7 @@ class LabelledPortrait:
 
 
 def put(
-    portrait: LabelledPortrait, amount: Float[np.ndarray, "s s"], surface: Float[np.ndarray, "s s 3"], kind: Kind
+    portrait: LabelledPortrait, amount: Float[np.ndarray, "s s"], surface: Float[np.ndarray, "s s 3"], kind: PixelKind
 ) -> LabelledPortrait:
     """The portrait with a surface over it, as much as `amount` says."""
     soft = cv2.GaussianBlur(amount.astype(np.float32), (0, 0), 0.6)[..., None]
@@ -73,19 +73,19 @@ def long_hair(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledP
     face = (np.abs(frame.across) < 0.41 - 0.25 * np.clip(-0.2 - frame.down, 0, 1)) & (
         frame.down > fringe + 0.5 * frame.across**2
     )
-    own = portrait.kinds == Kind.HAIR
+    own = portrait.kinds == PixelKind.HAIR
     beside = (np.abs(frame.across) > 0.42) & (frame.down < 2.3)
     covered = (amount & ~(face & ~beside)) | own
-    hat = portrait.kinds == Kind.HEADWEAR
-    return put(portrait, (covered & ~hat).astype(np.float32), surface, Kind.HAIR)
+    hat = portrait.kinds == PixelKind.HEADWEAR
+    return put(portrait, (covered & ~hat).astype(np.float32), surface, PixelKind.HAIR)
 
 
-def dyed(rng: np.random.Generator, portrait: LabelledPortrait, kind: Kind) -> LabelledPortrait:
+def dyed(rng: np.random.Generator, portrait: LabelledPortrait, kind: PixelKind) -> LabelledPortrait:
     """The pixels of one kind in another colour, with their own light and shadow."""
     where = portrait.kinds == kind
     if where.sum() < 30:
         return portrait
-    color = hair_color(rng) if kind in (Kind.HAIR, Kind.BEARD) else any_color(rng)
+    color = hair_color(rng) if kind in (PixelKind.HAIR, PixelKind.BEARD) else any_color(rng)
     gray = portrait.image.astype(np.float32).mean(-1)
     mean = max(float(gray[where].mean()), 8.0)
     shade = np.clip(gray / mean, 0.15, 3)[..., None]
@@ -95,13 +95,15 @@ def dyed(rng: np.random.Generator, portrait: LabelledPortrait, kind: Kind) -> La
 def new_clothes(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
     """The garment of another cloth, with another neckline; often in the hair's own colour, or with bare shoulders."""
     frame, shape = portrait.frame, portrait.kinds.shape
-    hair = portrait.kinds == Kind.HAIR
+    hair = portrait.kinds == PixelKind.HAIR
     color = any_color(rng)
     if rng.random() < 0.35 and hair.sum() > 50:
         color = np.median(portrait.image[hair], 0).astype(np.float32) * rng.uniform(0.8, 1.25)
     surface = cloth(rng, np.asarray(color, np.float32), shape)  # type: ignore[arg-type]
     shade = cv2.GaussianBlur(portrait.image.astype(np.float32).mean(-1), (0, 0), 2)
-    body = (portrait.kinds == Kind.CLOTHES) | ((portrait.kinds == Kind.SKIN) & (frame.down > frame.chin + 0.08))
+    body = (portrait.kinds == PixelKind.CLOTHES) | (
+        (portrait.kinds == PixelKind.SKIN) & (frame.down > frame.chin + 0.08)
+    )
     if body.sum() < 50:
         return portrait
     surface = surface * (0.6 + 0.4 * np.clip(shade / max(float(shade[body].mean()), 8), 0.3, 1.8))[..., None]
@@ -110,14 +112,14 @@ def new_clothes(rng: np.random.Generator, portrait: LabelledPortrait) -> Labelle
         neck = frame.down < frame.chin + 0.1 + deep * (1 - np.abs(frame.across) / wide)
     else:
         neck = frame.down < frame.chin + 0.1 + deep * np.sqrt(np.clip(1 - (frame.across / wide) ** 2, 0, 1))
-    skin = portrait.image[(portrait.kinds == Kind.SKIN) & (frame.down < frame.chin)]
+    skin = portrait.image[(portrait.kinds == PixelKind.SKIN) & (frame.down < frame.chin)]
     tone = np.median(skin, 0) if len(skin) else np.array(SKIN_COLORS[0])
     bare = (
         np.broadcast_to(tone.astype(np.float32), surface.shape)
         * (0.9 + 0.1 * smooth_noise(rng, shape, (5, 5)))[..., None]
     )  # type: ignore[arg-type]
-    dressed = put(portrait, (body & ~neck).astype(np.float32), surface, Kind.CLOTHES)
-    return put(dressed, (body & neck & (portrait.kinds == Kind.CLOTHES)).astype(np.float32), bare, Kind.SKIN)
+    dressed = put(portrait, (body & ~neck).astype(np.float32), surface, PixelKind.CLOTHES)
+    return put(dressed, (body & neck & (portrait.kinds == PixelKind.CLOTHES)).astype(np.float32), bare, PixelKind.SKIN)
 
 
 def veil(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
@@ -143,7 +145,7 @@ def veil(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortra
     for side in (-1, 1):
         if not tied and rng.random() < 0.25:
             amount &= ~((side * across > 0) & (frame.down > rng.uniform(0, 0.6)))
-    return put(portrait, amount.astype(np.float32), cloth(rng, any_color(rng), shape), Kind.HEADWEAR)  # type: ignore[arg-type]
+    return put(portrait, amount.astype(np.float32), cloth(rng, any_color(rng), shape), PixelKind.HEADWEAR)  # type: ignore[arg-type]
 
 
 def hat(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
@@ -168,12 +170,12 @@ def hat(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrai
         brim = (across / reach) ** 2 + ((down - edge + rng.uniform(-0.02, 0.05)) / thick) ** 2 < 1
         surface = np.where((brim & ~crown)[..., None], color * rng.uniform(0.5, 1.0), surface)
     worn = crown | brim
-    out = put(portrait, worn.astype(np.float32), surface, Kind.HEADWEAR)
+    out = put(portrait, worn.astype(np.float32), surface, PixelKind.HEADWEAR)
     # Hair does not stand out above the hat; there the wall is seen.
-    above = (out.kinds == Kind.HAIR) & (down < edge - 0.1)
-    unknown = portrait.kinds == Kind.BACKGROUND
+    above = (out.kinds == PixelKind.HAIR) & (down < edge - 0.1)
+    unknown = portrait.kinds == PixelKind.BACKGROUND
     wall = np.median(portrait.image[unknown], 0) if unknown.any() else np.array([128, 128, 128])
-    return put(out, above.astype(np.float32), np.broadcast_to(wall, surface.shape), Kind.BACKGROUND)
+    return put(out, above.astype(np.float32), np.broadcast_to(wall, surface.shape), PixelKind.BACKGROUND)
 
 
 def beard(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
@@ -181,7 +183,7 @@ def beard(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortr
     frame, shape = portrait.frame, portrait.kinds.shape
     rough = 0.03 * smooth_noise(rng, shape, (30, 30))  # type: ignore[arg-type]
     across, down = np.abs(frame.across) + rough, frame.down + rough
-    skin = portrait.kinds == Kind.SKIN
+    skin = portrait.kinds == PixelKind.SKIN
     lip = (frame.nose + frame.mouth) / 2
     kind = rng.random()
     moustache = (np.abs(down - lip - 0.3 * across**2) < rng.uniform(0.03, 0.07)) & (across < rng.uniform(0.14, 0.24))
@@ -192,14 +194,14 @@ def beard(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortr
     ) & (across < 0.46)  # fmt: skip
     amount = moustache if kind < 0.3 else (moustache | chin if kind < 0.55 else moustache | chin | jaw)
     mouth = (np.abs(down - frame.mouth) < 0.055) & (across < 0.17)
-    beyond = skin | (portrait.kinds == Kind.CLOTHES) | ((portrait.kinds == Kind.BACKGROUND) & (across < 0.3))
+    beyond = skin | (portrait.kinds == PixelKind.CLOTHES) | ((portrait.kinds == PixelKind.BACKGROUND) & (across < 0.3))
     amount = amount & ~mouth & beyond & (skin | (down > frame.chin - 0.05))
-    hair = portrait.kinds == Kind.HAIR
+    hair = portrait.kinds == PixelKind.HAIR
     own = rng.random() < 0.6 and hair.sum() > 50
     color = np.median(portrait.image[hair], 0).astype(np.float32) if own else hair_color(rng)
     surface = strands(rng, np.asarray(color, np.float32), frame.across * 2, frame.down * 2, 0.8)
     density = rng.uniform(0.65, 1.0)
-    return put(portrait, density * amount.astype(np.float32), surface, Kind.BEARD)
+    return put(portrait, density * amount.astype(np.float32), surface, PixelKind.BEARD)
 
 
 def hand(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
@@ -221,8 +223,8 @@ def hand(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortra
         cv2.line(canvas, start, tip, 1.0, max(2, int(0.075 * px)), cv2.LINE_AA)
     elbow = (int(palm[0] + side * rng.uniform(-0.2, 0.6) * px), shape[0] + 10)
     cv2.line(canvas, palm, elbow, 1.0, max(3, int(rng.uniform(0.16, 0.26) * px)), cv2.LINE_AA)
-    skin = portrait.image[(portrait.kinds == Kind.SKIN) & (frame.down < frame.chin) & (np.abs(frame.across) < 0.3)]
+    skin = portrait.image[(portrait.kinds == PixelKind.SKIN) & (frame.down < frame.chin) & (np.abs(frame.across) < 0.3)]
     tone = np.median(skin, 0) if len(skin) else np.array(SKIN_COLORS[1])
     light = cv2.GaussianBlur(canvas, (0, 0), 0.05 * px)
     shade = 0.6 + 0.45 * smoothstep(light, 0.2, 1.0) + 0.06 * smooth_noise(rng, shape, (12, 12))  # type: ignore[arg-type]
-    return put(portrait, canvas, tone.astype(np.float32) * shade[..., None], Kind.SKIN)
+    return put(portrait, canvas, tone.astype(np.float32) * shade[..., None], PixelKind.SKIN)

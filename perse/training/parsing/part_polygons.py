@@ -14,11 +14,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Int16
 from numpy.typing import NDArray
 
 from perse.errors import InputError
 from perse.tracking.crop import FADE_WIDTHS, Crop, CropConfig
-from perse.tracking.kinds import Kind
+from perse.tracking.kinds import PixelKind
 
 IGNORED = "ignore"
 """A polygon of this name is left out: nobody could say what it is."""
@@ -36,9 +37,9 @@ class PortraitLabels:
         """Whether the file is the picture that was labelled."""
         return hashlib.sha256(path.read_bytes()).hexdigest() == self.sha256
 
-    def in_crop(self, crop: Crop) -> NDArray[np.int16]:
+    def in_crop(self, crop: Crop) -> Int16[NDArray[np.int16], "s s"]:
         """Kinds over a crop [s, s]; −1 where nothing can be compared."""
-        numbers = {kind.name.lower(): int(kind) for kind in Kind} | {IGNORED: -1}
+        numbers = {kind.name.lower(): int(kind) for kind in PixelKind} | {IGNORED: -1}
         labels = np.zeros(crop.inside.shape, np.int16)
         for name, points in self.polygons:
             fixed = np.round((crop.points(points) - 0.5) * 16).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Portraits whose parts are known, from which all others are made."""
+"""Sources of portraits whose parts are known, from which all others are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One labelled portrait becomes many: other hair, hats, clothes, walls, light, framing, lens and compression."""
+"""Variations of a labelled portrait: other hair, hats, clothes, walls, light, framing, lens and compression."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from perse.tracking.kinds import Kind
+from perse.tracking.kinds import PixelKind
 from perse.training.parsing import painting
 from perse.training.parsing.painting import LabelledPortrait
 from perse.training.parsing.textures import wall
@@ -18,7 +18,7 @@ EXAMPLE_PX = 256
 
 @dataclass(frozen=True, kw_only=True)
 class VariationConfig:
-    """How often something changes; probabilities."""
+    """Probabilities of each change."""
 
     hat: float = 0.22
     """A hat, cap or turban."""
@@ -62,15 +62,15 @@ def _dressed(
     config: VariationConfig,
 ) -> LabelledPortrait:
     if rng.random() < config.wall:
-        away = (example.kinds == Kind.BACKGROUND).astype(np.float32)
+        away = (example.kinds == PixelKind.BACKGROUND).astype(np.float32)
         shape = (EXAMPLE_PX, EXAMPLE_PX)
-        example = painting.put(example, away, wall(rng, shape, photographs), Kind.BACKGROUND)
+        example = painting.put(example, away, wall(rng, shape, photographs), PixelKind.BACKGROUND)
     if rng.random() < config.dyed_clothes:
-        example = painting.dyed(rng, example, Kind.CLOTHES)
+        example = painting.dyed(rng, example, PixelKind.CLOTHES)
     if rng.random() < config.clothes:
         example = painting.new_clothes(rng, example)
     if rng.random() < config.dyed_hair:
-        example = painting.dyed(rng, example, Kind.HAIR)
+        example = painting.dyed(rng, example, PixelKind.HAIR)
     if rng.random() < config.beard:
         example = painting.beard(rng, example)
     if rng.random() < config.long_hair:
@@ -80,8 +80,8 @@ def _dressed(
         example = painting.veil(rng, example)
     elif chance < config.veil + config.hat:
         example = painting.hat(rng, example)
-    elif (example.kinds == Kind.HEADWEAR).any() and rng.random() < 0.5:
-        example = painting.dyed(rng, example, Kind.HEADWEAR)
+    elif (example.kinds == PixelKind.HEADWEAR).any() and rng.random() < 0.5:
+        example = painting.dyed(rng, example, PixelKind.HEADWEAR)
     if rng.random() < config.hand:
         example = painting.hand(rng, example)
     return example

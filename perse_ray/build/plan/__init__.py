@@ -1,4 +1,4 @@
-"""What a recipe would run: stages, rows, workers, downloads, GPU-hours and disk. Nothing is started for it.
+"""Plan of a recipe's run: stages, rows, workers, downloads, GPU-hours and disk. Nothing is started for it.
 
 Durations are estimates and say so. They rest on `Rates`; put in your own measurements with `dataclasses.replace`.
 """

@@ -1,4 +1,4 @@
-"""The plan as text, for people."""
+"""Text of a plan, for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one unit of work takes one worker: the numbers that a plan rests on, each with its source."""
+"""Rates of a plan: what one unit of work takes one worker, each number with its source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build takes on the disk and in memory."""
+"""Sizes of a build on the disk and in memory."""
 
 from __future__ import annotations
 

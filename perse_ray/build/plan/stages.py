@@ -1,4 +1,4 @@
-"""The stages of a build with their units, workers and times."""
+"""Stages of a build with their units, workers and times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perse_ray.build.room import Node, held_workers, morph_actors
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """One line of the plan.
+    """Line of the plan: one stage.
 
     Attributes:
         name: of the stage.
@@ -52,7 +52,7 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class PlannedVideo:
-    """The person's own video, as far as a plan needs it.
+    """Video of the person, as far as a plan needs it.
 
     Attributes:
         frames: about how many it has.

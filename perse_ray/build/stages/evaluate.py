@@ -1,4 +1,4 @@
-"""The avatar measured on poses that it has not seen."""
+"""Evaluation of the avatar on poses that it has not seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The avatar as it is registered and served."""
+"""Export of the avatar as it is registered and served."""
 
 from __future__ import annotations
 

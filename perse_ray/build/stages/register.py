@@ -1,4 +1,4 @@
-"""The avatar as a model in MLflow."""
+"""Registration of the avatar as a model in MLflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report: what to look at."""
+"""Report of a build: what to look at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The avatar before its training: where its points start, its latent space, its subjects."""
+"""Start of the avatar before its training: its points, its latent space, its subjects."""
 
 from __future__ import annotations
 

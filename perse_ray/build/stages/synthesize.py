@@ -16,7 +16,7 @@ from perse_ray.rows import on_ray_data
 from perse_ray.rows.fingerprint import fingerprint
 from perse_ray.runtime.placement import await_room, node_resources
 from perse_ray.runtime.session import is_private
-from perse_ray.synthesis.stages import Studio
+from perse_ray.synthesis.stages import SynthesisConfig
 from perse_ray.synthesis.synthesize import synthesize
 
 
@@ -27,19 +27,19 @@ class Synthesize:
     after = ("track",)
 
     def ingredients(self, run: BuildRun) -> Sequence[object]:
-        studio = run.studio
-        makers = (studio.head, studio.editor, studio.screen, studio.animator, studio.filming)
+        config = run.synthesis_config
+        makers = (config.head, config.editor, config.screen, config.animator, config.filming)
         return run.supply, makers, fingerprint(*makers)
 
     def work(self, run: BuildRun) -> Mapping[str, Any]:
         run.start_ray()
         cluster = run.recipe.cluster
         await_room(synthesis_claims(cluster), cluster.placement_limit_s)
-        studio = run.studio if is_private() else _sized(run)
+        config = run.synthesis_config if is_private() else _sized(run)
         with run.log.stage(self.name) as stage:
             found = synthesize(
                 run.request.workspace,
-                studio,
+                config,
                 run.supply,
                 execute=on_ray_data.run,
                 show=run.request.show,
@@ -61,13 +61,13 @@ class Synthesize:
         return [*edits, *(f"clips/{clip}.parquet" for clip in clips)]
 
 
-def _sized(run: BuildRun) -> Studio:
-    """The studio with as many workers to begin with as the cluster has room for, in the proportion of their times."""
+def _sized(run: BuildRun) -> SynthesisConfig:
+    """The configuration that begins with as many workers as the cluster has room for, in proportion to their times."""
     sizes = balanced(synthesis_balance(run.recipe), node_resources())
-    studio = run.studio
+    config = run.synthesis_config
     return replace(
-        studio,
-        edit_pool=replace(studio.edit_pool, first_workers=sizes["edit"]),
-        screen_pool=replace(studio.screen_pool, first_workers=sizes["screen"]),
-        animate_pool=replace(studio.animate_pool, first_workers=sizes["animate"]),
+        config,
+        edit_pool=replace(config.edit_pool, first_workers=sizes["edit"]),
+        screen_pool=replace(config.screen_pool, first_workers=sizes["screen"]),
+        animate_pool=replace(config.animate_pool, first_workers=sizes["animate"]),
     )

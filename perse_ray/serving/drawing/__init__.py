@@ -1,1 +1,1 @@
-"""One avatar in memory: from a request to pictures."""
+"""Avatar in memory: from a request to pictures."""

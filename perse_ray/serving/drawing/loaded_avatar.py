@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Category
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A request whose names have been looked up, once.
+    """Request whose names have been looked up, once.
 
     Attributes:
         request: as it came.
@@ -59,7 +60,7 @@ class Resolved:
 
 
 class LoadedAvatar:
-    """One avatar in memory. Its methods may be called from several threads."""
+    """Avatar in memory. Its methods may be called from several threads."""
 
     def __init__(
         self, avatar: Avatar, encoders: Encoders = WITHOUT_WEIGHTS, consent: ConsentInfo | None = None
@@ -109,12 +110,12 @@ class LoadedAvatar:
         """
         return Resolved(request, self.renderer.resolve(look_of(request)))
 
-    def draw(self, resolved: Sequence[Resolved]) -> list[NDArray[np.uint8]]:
+    def draw(self, resolved: Sequence[Resolved]) -> list[UInt8[NDArray[np.uint8], "_ _ c"]]:
         """Pictures [h, w, 3] uint8, or [h, w, 4] (not premultiplied) without a background; several in one call."""
         pictures = [_picture_of(one.request) for one in resolved]
         return self.renderer.draw(pictures, [one.look for one in resolved])
 
-    def render(self, request: RenderRequest) -> NDArray[np.uint8]:
+    def render(self, request: RenderRequest) -> UInt8[NDArray[np.uint8], "h w c"]:
         """One picture, as `draw`.
 
         Raises:

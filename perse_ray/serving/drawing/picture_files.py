@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.data.images import encode_image
@@ -12,7 +13,7 @@ from perse.export.xmp import xmp_packet
 from perse_ray.serving.schema.requests import RenderRequest
 
 
-def encode_picture(picture: NDArray[np.uint8], request: RenderRequest, provenance: Provenance) -> bytes:
+def encode_picture(picture: UInt8[NDArray[np.uint8], "h w c"], request: RenderRequest, provenance: Provenance) -> bytes:
     """The picture in the format that was asked for, with its provenance: metadata, and signed where asked."""
     if request.provenance == "c2pa":
         picture = marked(picture)

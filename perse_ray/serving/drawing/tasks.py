@@ -1,4 +1,4 @@
-"""What can be done with an avatar. A piece of work is a small value that travels to where the avatar is in memory."""
+"""Tasks of an avatar: small values that travel to where the avatar is in memory."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 
 class Work(Protocol[Result_co]):
-    """Something to do with an avatar. It is pickled, and may be done twice: it changes nothing but caches."""
+    """Task of an avatar. It is pickled, and may be done twice: it changes nothing but caches."""
 
     def __call__(self, avatar: LoadedAvatar) -> Result_co: ...
 
 
 @dataclass(frozen=True)
-class Frames:
-    """Pictures, encoded; those of one size are drawn in one call."""
+class EncodedPictures:
+    """Task: pictures as files; those of one size are drawn in one call."""
 
     requests: tuple[RenderRequest, ...]
 
@@ -54,7 +54,7 @@ def encoded(avatar: LoadedAvatar, resolved: Sequence[Resolved]) -> list[bytes]:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small WebP of the person, or of one edit, named by its id."""
+    """Task: a small WebP of the person, or of one edit, named by its id."""
 
     subject: str
     size: int
@@ -68,7 +68,7 @@ class Thumbnail:
                 raise UnknownName("there is no such subject; GET …/attributes lists them")
             worn = {category: {self.subject: 1.0}}
         look = RenderRequest(attributes=worn, width=self.size, height=self.size, format="webp", quality=80)
-        return Frames((look,))(avatar)[0]
+        return EncodedPictures((look,))(avatar)[0]
 
 
 NEAREST = 4
@@ -77,7 +77,7 @@ NEAREST = 4
 
 @dataclass(frozen=True)
 class Understand:
-    """What a sentence means for the avatar."""
+    """Task: what a sentence means for the avatar."""
 
     text: str
 
@@ -100,7 +100,7 @@ FRAMES_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Animation:
-    """A video with a signed manifest."""
+    """Task: a video with a signed manifest."""
 
     request: AnimateRequest
 
@@ -136,7 +136,7 @@ class Animation:
 
 @dataclass(frozen=True)
 class SharedMotion:
-    """What the avatar performs when nobody says what."""
+    """Task: the motion that the avatar performs when nobody says what."""
 
     def __call__(self, avatar: LoadedAvatar) -> Motion:
         from perse.export.poses import shared_motion
@@ -146,7 +146,7 @@ class SharedMotion:
 
 @dataclass(frozen=True)
 class FileExport:
-    """A file for other programs."""
+    """Task: a file for other programs."""
 
     look: Appearance
     format: ExportFormat

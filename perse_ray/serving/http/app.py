@@ -60,7 +60,7 @@ READY_WITHIN_S = 5.0
 
 
 class Status(BaseModel):
-    """How the service is."""
+    """State of the service."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
 
@@ -121,7 +121,7 @@ def create_app(
 
 
 class Readiness:
-    """Finds out whether any avatar can be drawn, and remembers it for a while."""
+    """Check whether any avatar can be drawn, remembered for a while."""
 
     def __init__(self, library: AvatarService) -> None:
         self._library = library

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perse.attributes import CATEGORIES
 from perse.export.formats import MEDIA_TYPES, SUFFIXES, ExportFormat
-from perse_ray.serving.drawing.tasks import Animation, FileExport, Frames, Thumbnail, Understand
+from perse_ray.serving.drawing.tasks import Animation, EncodedPictures, FileExport, Thumbnail, Understand
 from perse_ray.serving.http.checked_body import CheckedRoute
 from perse_ray.serving.library.service import AvatarService
 from perse_ray.serving.schema.media_requests import (
@@ -44,7 +44,7 @@ AvatarId = Annotated[
 
 
 class Refusal(BaseModel):
-    """Why a request was not answered."""
+    """Reason why a request was not answered."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"detail": "there is no hat 'zebra'; choose among: 8c00708e A person in …"}]}
@@ -85,7 +85,7 @@ def media_routes(library: AvatarService) -> APIRouter:
     @routes.post("/frames", responses=refusals(413))
     async def frames(avatar: AvatarId, request: FramesRequest) -> FramesAnswer:
         """Several pictures in one request; those of one size are drawn together."""
-        pictures = await library.run(avatar, Frames(tuple(request.frames)))
+        pictures = await library.run(avatar, EncodedPictures(tuple(request.frames)))
         encoded = [base64.b64encode(picture).decode("ascii") for picture in pictures]
         return FramesAnswer(media_type=f"image/{request.frames[0].format}", frames=encoded)
 

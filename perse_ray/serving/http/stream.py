@@ -1,4 +1,4 @@
-"""``WS /v1/avatars/{id}/stream``: changes of a look in, pictures out, newest first.
+"""Stream ``WS /v1/avatars/{id}/stream``: changes of a look in, pictures out, newest first.
 
 The client sends JSON objects with fields of a render request; each changes what it names and leaves the rest::
 
@@ -53,7 +53,7 @@ class BadMessage(ValueError):
 
 
 class WantedView:
-    """What a client wants to see, as changes come in."""
+    """View that a client wants to see, as changes come in."""
 
     def __init__(self) -> None:
         # JPEG unless it is chosen otherwise: a tenth of PNG's time, a quarter of its size.
@@ -102,7 +102,7 @@ class WantedView:
 
 
 class Stream:
-    """One connection."""
+    """Connection of a client."""
 
     def __init__(self, library: AvatarService, avatar: str, socket: WebSocket) -> None:
         self._library = library

@@ -1,4 +1,4 @@
-"""Avatars in memory: loaded when first asked for, as many as fit, exchanged when their place has a new version.
+"""Cache of loaded avatars: loaded when first asked for, as many as fit, exchanged when there is a new version.
 
 Whoever draws with an avatar holds it: taking it off the shelf or exchanging it drops no request under way.
 """
@@ -38,7 +38,7 @@ class _Edition:
 
 
 class Shelf:
-    """Several avatars, as many in memory as fit. Its methods may be called from several threads."""
+    """Cache of several avatars, as many in memory as fit. Its methods may be called from several threads."""
 
     def __init__(self, places: Mapping[str, Place], *, memory_mib: float, encoders: Encoders = WITHOUT_WEIGHTS) -> None:
         """

@@ -1,4 +1,4 @@
-"""What the web application needs of avatars, wherever they are: in this process, or on replicas of Ray Serve."""
+"""Service of avatars for the web application, wherever they are: in this process, or on replicas of Ray Serve."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from perse_ray.serving.drawing.tasks import Frames, Work
+from perse_ray.serving.drawing.tasks import EncodedPictures, Work
 from perse_ray.serving.library.avatar_cache import Shelf
 from perse_ray.serving.schema.deadline import current_deadline, remaining_s
 from perse_ray.serving.schema.errors import DeadlineExceeded
@@ -57,7 +57,7 @@ class LocalAvatars:
         return await _in_thread(lambda: self._shelf.info(avatar))
 
     async def frame(self, avatar: str, request: RenderRequest) -> bytes:
-        return (await self.run(avatar, Frames((request,))))[0]
+        return (await self.run(avatar, EncodedPictures((request,))))[0]
 
     async def run(self, avatar: str, work: Work[Result]) -> Result:
         return await _in_thread(lambda: work(self._shelf.avatar(avatar)))

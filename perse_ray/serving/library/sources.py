@@ -1,4 +1,4 @@
-"""Where avatars come from: finished workspaces, and the model registry by alias.
+"""Sources of avatars: finished workspaces, and the model registry by alias.
 
 ::
 
@@ -42,7 +42,7 @@ _FILES = ("avatar/avatar.safetensors", "avatar/avatar.json")
 
 
 class Place(Protocol):
-    """Where an avatar lies. A small value that travels to other processes."""
+    """Place of an avatar. A small value that travels to other processes."""
 
     def version(self) -> str:
         """What lies there now.

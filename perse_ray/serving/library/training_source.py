@@ -1,4 +1,4 @@
-"""The avatar of a workspace that is still being built: the newest checkpoint, and in the end what came of it."""
+"""Avatar of a workspace that is still being built: the newest checkpoint, and in the end what came of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands between the network and the application: pure ASGI middlewares, one idea each, none knows of avatars.
+"""Middlewares between the network and the application: pure ASGI, one idea each, none knows of avatars.
 
 ::
 

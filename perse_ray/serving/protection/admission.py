@@ -1,4 +1,4 @@
-"""No more is begun than can be finished soon: what does not fit is refused at once, before its body is read.
+"""Admission control: what cannot be finished soon is refused at once, before its body is read.
 
 Without this a queue grows until every answer comes too late to be of use. Four lanes, so that long work does not keep
 pictures waiting, nor pictures pages: ``pictures``, ``media`` (films, exports), ``streams`` (WebSockets), and ``pages``
@@ -18,7 +18,7 @@ LONG_WORK = ("/animate", "/export")
 
 @dataclass(frozen=True, kw_only=True)
 class Lanes:
-    """How much may be under way in this process, drawn and waiting together."""
+    """Limits of what is under way in this process, drawn and waiting together."""
 
     pictures: int = 5
     """For one renderer: a batch that is drawn and one that gathers. Twice as many wait twice as long, and are drawn no
@@ -38,7 +38,7 @@ def environment_lanes() -> Lanes:
 
 
 class Admission:
-    """Refuses with 503 what would have to wait too long.
+    """Middleware that refuses with 503 what would have to wait too long.
 
     Args:
         app: what is protected.

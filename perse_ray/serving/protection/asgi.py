@@ -1,4 +1,4 @@
-"""ASGI's types, and how a middleware says no."""
+"""Types of ASGI, and how a middleware says no."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody gets in without a token, but probes.
+"""Authentication by bearer tokens: nobody gets in without one, but probes.
 
 Programs send ``Authorization: Bearer …``. Browsers cannot, for a page or a WebSocket: a person opens
 ``/view?token=…`` or signs in on the page that is shown instead, and a cookie that no script can read carries the token
@@ -29,7 +29,7 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Authentication:
-    """Asks who is there.
+    """Middleware that asks who is there.
 
     Args:
         app: what is protected.

@@ -1,4 +1,4 @@
-"""Bodies are counted as they arrive; what a header says about their size is only believed if it is too much."""
+"""Limit of body sizes, counted as they arrive; a header about the size is only believed if it is too much."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from perse_ray.serving.protection.asgi import Application, Message, Receive, Sco
 
 
 class BodyLimit:
-    """Refuses with 413, and reads no further.
+    """Middleware that refuses with 413, and reads no further.
 
     Args:
         app: what is protected; it gets the body as it arrives.

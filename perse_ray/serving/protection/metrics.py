@@ -1,4 +1,4 @@
-"""What is going on, in Prometheus' format. Of one process: with several ingresses, scrape each (docs/service.md)."""
+"""Metrics in Prometheus' format. Of one process: with several ingresses, scrape each (docs/service.md)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.4, 0.8, 1.6
 
 
 class Metrics:
-    """The numbers, in a registry of their own."""
+    """Registry of the numbers."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -39,7 +39,7 @@ class Metrics:
 
 
 class MeasuredRequests:
-    """Counts and times whatever passes, refusals included."""
+    """Middleware that counts and times whatever passes, refusals included."""
 
     def __init__(self, app: Application, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics

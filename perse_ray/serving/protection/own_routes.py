@@ -1,4 +1,4 @@
-"""What Ray Serve's proxies answer by themselves stays inside: ``/-/routes`` lists what there is, to anybody."""
+"""Filter of what Ray Serve's proxies answer by themselves: ``/-/routes`` lists what there is, to anybody."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PROBE = "/-/healthz"
 
 
 class OwnRoutesOnly:
-    """Answers 404 to the proxy's own addresses, but for its probe."""
+    """Middleware that answers 404 to the proxy's own addresses, but for its probe."""
 
     def __init__(self, app: Application) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""All of it around an application, in order."""
+"""Order of all middlewares around an application."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from perse_ray.serving.protection.tokens import Tokens
 
 @dataclass(frozen=True, kw_only=True)
 class Protection:
-    """Who may ask, how often and how much, of one ingress process."""
+    """Limits of one ingress process: who may ask, how often and how much."""
 
     tokens: Tokens | None
     """Who may. None: anyone on this machine, and nobody else; to be chosen explicitly."""

@@ -1,4 +1,4 @@
-"""No key asks more often than it may: a token bucket for each."""
+"""Rate limit of each key: a token bucket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perse_ray.serving.protection.asgi import KEY, Application, Receive, Scope, 
 
 @dataclass
 class Bucket:
-    """Fills at a steady rate up to a brim; every request takes one drop."""
+    """Token bucket: fills at a steady rate up to a limit; every request takes one token."""
 
     drops: float
     at_s: float

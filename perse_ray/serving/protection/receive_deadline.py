@@ -1,4 +1,4 @@
-"""Connections that never finish asking are closed.
+"""Deadline of receiving: connections that never finish asking are closed.
 
 uvicorn waits without end for the rest of a header or of a body: 600 half-open connections stayed for as long as their
 owner liked. The deadlines of `request_deadline` begin only when a request has reached the application.
@@ -20,7 +20,7 @@ IMPORT_PATH = f"{__name__}:ReceiveDeadlineProtocol"
 
 
 class ReceiveDeadlineProtocol(HttpToolsProtocol):
-    """uvicorn's own protocol, with a deadline for everything that it waits for."""
+    """Protocol of uvicorn, with a deadline for everything that it waits for."""
 
     _deadline: asyncio.TimerHandle | None = None
 

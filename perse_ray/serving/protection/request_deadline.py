@@ -1,4 +1,4 @@
-"""A request is answered in time, or told that it is not, and its work ends."""
+"""Deadline of requests: each is answered in time, or told that it is not, and its work ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GRACE_S = 1.0
 
 
 class Deadline:
-    """Sets the deadline that everything below can read, and answers 504 once it has passed.
+    """Middleware that sets the deadline that everything below can read, and answers 504 once it has passed.
 
     Counts from the first byte of the request to the first of the answer, so it also ends a body that trickles in. An
     answer that has begun may take its time. WebSockets have none.

@@ -1,4 +1,4 @@
-"""The page on which a person with a browser gives a token, and the cookie that remembers it."""
+"""Sign-in page on which a person with a browser gives a token, and the cookie that remembers it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ VARIABLE, FILE_VARIABLE = "PERSE_TOKENS", "PERSE_TOKENS_FILE"
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens that are accepted.
+    """Set of the tokens that are accepted.
 
     Attributes:
         digests: SHA-256 of each, hexadecimal. Not salted: what is hashed is random, not a password.

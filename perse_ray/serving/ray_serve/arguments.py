@@ -11,7 +11,7 @@ from perse_ray.serving.protection.admission import environment_lanes
 
 
 class Entrance(BaseModel):
-    """Who may ask an application on Ray Serve, and how much."""
+    """Limits of an application on Ray Serve: who may ask, and how much."""
 
     model_config = ConfigDict(extra="forbid")
 

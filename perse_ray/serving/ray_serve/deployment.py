@@ -1,4 +1,4 @@
-"""The application on Ray Serve: a thin ingress, and replicas that draw.
+"""Deployment of the application on Ray Serve: a thin ingress, and replicas that draw.
 
 ::
 
@@ -56,7 +56,7 @@ def application(arguments: ServeArguments | dict[str, Any]) -> Application:
 )
 @serve.ingress()
 class Ingress:
-    """The HTTP application; its avatars are elsewhere."""
+    """Ingress with the HTTP application; its avatars are elsewhere."""
 
     def __init__(self, names: list[str], renderer: DeploymentHandle[Any], arguments: ServeArguments) -> None:
         self._avatars = RemoteAvatars(names, renderer)

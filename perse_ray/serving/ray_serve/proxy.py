@@ -1,4 +1,4 @@
-"""What Serve's own HTTP proxy refuses, before a request travels to an ingress.
+"""Limits of Serve's own HTTP proxy, which it applies before a request travels to an ingress.
 
 At ten times the capacity, nine of ten requests are refused. From the ingress each refusal costs two processes several
 milliseconds, and the proxy's queue grows to seconds; in the proxy it costs a fraction of one (measured:

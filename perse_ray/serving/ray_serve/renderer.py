@@ -1,4 +1,4 @@
-"""The deployment that draws: avatars in memory, pictures that wait together drawn together."""
+"""Renderer deployment: avatars in memory, pictures that wait together drawn together."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DRAIN_S = 30.0
     health_check_period_s=2,
 )
 class Renderer:
-    """Avatars in memory, on one replica."""
+    """Replica with avatars in memory."""
 
     async def __init__(self, arguments: ServeArguments) -> None:  # type: ignore[misc]  # Serve awaits it
         places = await asyncio.to_thread(find_places, arguments.places)

@@ -1,1 +1,1 @@
-"""What may be asked of the service: requests, their errors, their deadline."""
+"""Schema of the service: requests, their errors, their deadline."""

@@ -1,4 +1,4 @@
-"""Until when an answer is of use. Set once where a request comes in, known everywhere below, sent along to replicas.
+"""Deadline of an answer. Set once where a request comes in, known everywhere below, sent along to replicas.
 
 Wall-clock time, since it crosses processes and machines; deadlines are seconds, and clocks agree to milliseconds.
 """

@@ -1,4 +1,4 @@
-"""What can go wrong with a request, by what the answer is. Anything else of `perse.errors` is a 503.
+"""Errors of requests, by what the answer is. Anything else of `perse.errors` is a 503.
 
 `UnknownName` is a 422: the request names something that the avatar does not have, or that several things answer to.
 """

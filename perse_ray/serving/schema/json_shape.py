@@ -1,4 +1,4 @@
-"""JSON from strangers, measured before anything is built from it, and again before it is validated.
+"""Size check of JSON from strangers, before anything is built from it, and again before it is validated.
 
 Validation writes a sentence for every name that it does not know: 7 MB of them took 23 seconds, and every other
 request waited. Nothing that a service of pictures is asked for needs so many names.

@@ -1,4 +1,4 @@
-"""What may be asked of the service beyond a single picture: animations, lists of frames, exports, the edit space."""
+"""Requests beyond a single picture: animations, lists of frames, exports, the edit space."""
 
 from __future__ import annotations
 

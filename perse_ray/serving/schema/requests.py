@@ -1,4 +1,4 @@
-"""What may be asked of the render service, and how a request is checked before anything is computed."""
+"""Requests to the render service, and how each is checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Strict(BaseModel):
-    """Refuses fields that it does not know."""
+    """Base of models that refuse fields that they do not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,1 +1,1 @@
-"""The viewer: its page, its routes and its socket."""
+"""Viewer: its page, its routes and its socket."""

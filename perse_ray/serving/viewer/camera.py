@@ -1,4 +1,4 @@
-"""The camera's line: small pictures of a face come in, head parameters go out, and the newest picture wins.
+"""Socket of the camera: small pictures of a face come in, head parameters go out, and the newest picture wins.
 
 ::
 
@@ -54,7 +54,7 @@ _CLOCK = struct.Struct("<d")
 
 
 class FaceFollower(Protocol):
-    """One face; `LiveTracker` is it."""
+    """Follower of one face; `LiveTracker` is it."""
 
     def see(self, image: Any, time_s: float) -> LiveFrame:
         """The next picture [h, w, 3] uint8 RGB."""
@@ -91,7 +91,7 @@ class CameraInfo(Strict):
 
 @dataclass
 class WaitingPicture:
-    """A picture that waits."""
+    """Picture that waits."""
 
     at_ms: float
     jpeg: bytes
@@ -119,7 +119,7 @@ def parsed(message: bytes, after_ms: float) -> WaitingPicture:
 
 @dataclass
 class Watching:
-    """One camera that is connected: someone listens, someone looks."""
+    """Connection of one camera: someone listens, someone looks."""
 
     socket: WebSocket
     make: MakeFollower

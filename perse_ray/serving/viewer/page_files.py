@@ -1,4 +1,4 @@
-"""A page of plain files: HTML, scripts and styles, from nowhere but here."""
+"""Files of a page: HTML, scripts and styles, from nowhere but here."""
 
 from __future__ import annotations
 

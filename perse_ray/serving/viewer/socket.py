@@ -1,4 +1,4 @@
-"""The viewer's line: looks come in, Gaussians go out, and the newest look wins.
+"""Socket of the viewer: looks come in, Gaussians go out, and the newest look wins.
 
 ::
 
@@ -63,7 +63,7 @@ class Splats:
 
 
 class WantedLook(Strict):
-    """A look that somebody wants to see."""
+    """Look that somebody wants to see."""
 
     channel: Channel
     id: int = Field(ge=0)
@@ -88,7 +88,7 @@ _MESSAGE: TypeAdapter[WantedLook | MotionWish] = TypeAdapter(
 
 @dataclass
 class Conversation:
-    """One viewer that is connected: someone listens, someone answers, someone watches the avatar."""
+    """Connection of one viewer: someone listens, someone answers, someone watches the avatar."""
 
     socket: WebSocket
     service: AvatarService

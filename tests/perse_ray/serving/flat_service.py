@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perse.attributes import Category
 from perse.export import Edit, Provenance
 from perse.viewing.renderer import checked_names
-from perse_ray.serving.drawing.tasks import Frames, Work
+from perse_ray.serving.drawing.tasks import EncodedPictures, Work
 from perse_ray.serving.schema.errors import NoSuchAvatar
 from perse_ray.serving.schema.requests import Appearance, AvatarInfo, RenderRequest, SubjectInfo
 
@@ -75,7 +75,7 @@ class FlatService:
         )  # fmt: skip
 
     async def frame(self, avatar: str, request: RenderRequest) -> bytes:
-        pictures: list[bytes] = await self.run(avatar, Frames((request,)))
+        pictures: list[bytes] = await self.run(avatar, EncodedPictures((request,)))
         return pictures[0]
 
     async def run(self, avatar: str, work: Work[Any]) -> Any:

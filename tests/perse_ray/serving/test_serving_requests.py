@@ -67,7 +67,7 @@ def test_between_two_looks_every_weight_is_between_its_own(start: Any, end: Any,
         for name, weight in _weights(mixed, category):
             found[name] = found.get(name, 0.0) + weight
         assert found.keys() == expected.keys()
-        assert all(abs(found[name] - expected[name]) < 1e-9 for name in found)
+        assert all(abs(found[name] - expected[name]) < 1e-9 for name in found)  # float64 sums of a few weights
 
 
 def _weights(look: Appearance, category: Category) -> list[tuple[str, float]]:

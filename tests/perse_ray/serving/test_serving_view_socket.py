@@ -128,7 +128,7 @@ def test_a_motion_file_is_read_and_fitted_to_the_head(line: WebSocketTestSession
         line.send_bytes((tmp_path / name).read_bytes())
         read = json.loads(line.receive_text())
         assert read["kind"] == "motion" and read["name"] == name and read["left_out"] == ["wagTail"]
-        assert np.allclose(read["joints"]["neck"], turns, atol=1e-4)
+        assert np.allclose(read["joints"]["neck"], turns, atol=1e-4)  # radians: JSON on the line holds four digits
 
 
 @pytest.mark.parametrize("data", [b"\x00" * 100, b"PK\x03\x04" + b"0" * 64, b"{}", b"[" * (MAX_MOTION_BYTES + 1)])

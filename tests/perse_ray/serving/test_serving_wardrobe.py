@@ -33,6 +33,7 @@ def test_a_sentence_names_the_learned_edits_that_are_nearest(loaded: LoadedAvata
     (found,) = Understand("a red hat")(loaded)
     assert found.category is Category.HAT and found.text == "a red hat"
     shares = [near.share for near in found.nearest]
+    # Each share is rounded to three digits.
     assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1, abs=0.01)
     assert code(loaded, {"hat": {"text": found.text}}).isfinite().all()
     with pytest.raises(UnknownName, match="learned no nose"):
@@ -47,21 +48,23 @@ def test_a_subject_answers_to_its_id_its_prompt_and_words_of_it(loaded: LoadedAv
     key, text = hat(loaded)
     own = loaded.avatar.subject_codes()[loaded.avatar.row(key)].detach()
     for name in (key, text, text.upper(), " ".join(text.split()[-2:])):
+        # Float32 rounding of latents about one.
         assert torch.allclose(code(loaded, {"hat": {name: 1.0}}), own, atol=1e-6), name
 
 
 def test_a_sum_adds_up(loaded: LoadedAvatar) -> None:
     key, text = hat(loaded)
     whole = code(loaded, {"hat": {key: 0.75}})
+    # Float32 rounding of latents about one.
     assert torch.allclose(code(loaded, {"hat": [{key: 0.5}, {text: 0.25}]}), whole, atol=1e-6)
 
 
 def test_a_description_in_a_learned_prompts_words_is_that_subject(loaded: LoadedAvatar) -> None:
     key, text = hat(loaded)
     named, described = code(loaded, {"hat": {key: 1}}), code(loaded, {"hat": {"text": text}})
-    assert torch.allclose(named, described, atol=1e-4)
+    assert torch.allclose(named, described, atol=1e-4)  # float32: features of words go through the encoder twice
     half = code(loaded, {"hat": {"text": text, "weight": 0.5}})
-    assert torch.allclose(half, code(loaded, {"hat": {key: 0.5}}), atol=1e-4)
+    assert torch.allclose(half, code(loaded, {"hat": {key: 0.5}}), atol=1e-4)  # as above
 
 
 def test_a_picture_of_somebody_is_framed_as_portraits_are(astronaut: NDArray[np.uint8]) -> None:

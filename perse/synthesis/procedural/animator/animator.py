@@ -1,4 +1,4 @@
-"""The procedural animator: lifts a picture of a head to three dimensions and films it along a motion."""
+"""Procedural animator: lifts a picture of a head to three dimensions and films it along a motion."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RESHAPING = (Category.MOUTH, Category.NOSE)
 
 @dataclass(frozen=True, kw_only=True)
 class ProceduralAnimatorConfig:
-    """How portraits are lifted and drawn."""
+    """Configuration of lifting and drawing portraits."""
 
     lift: LiftConfig = field(default_factory=LiftConfig)
     """How a picture becomes a textured head and a body layer."""

@@ -20,7 +20,7 @@ from perse.synthesis.procedural.animator.by_example import detail_like, read_exa
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
 from perse.synthesis.procedural.animator.own_pose import OwnPose
-from perse.synthesis.procedural.animator.projection import Picture
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.tracking.crop import FADE_WIDTHS, last_row
 from perse.tracking.person import disk
@@ -56,7 +56,7 @@ about 2.6 times the width of a face, and the collar rises towards the back of th
 
 @dataclass(frozen=True)
 class BodyLayer:
-    """What does not move.
+    """Still layer of neck and clothes.
 
     Attributes:
         rgb: [h, w, 3] float32, 0…255, not premultiplied.
@@ -82,7 +82,7 @@ class BodyLayer:
 
 
 def build_body(
-    surface: HeadSurface, pose: OwnPose, picture: Picture, inside: NDArray[np.uint8], face_width_px: float
+    surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, inside: NDArray[np.uint8], face_width_px: float
 ) -> BodyLayer:
     """Cut the body out of the photograph.
 
@@ -121,7 +121,7 @@ def build_body(
     )
 
 
-def _bare_shoulders(picture: Picture, drawn: NDArray[np.bool_], face_width_px: float) -> NDArray[np.bool_]:
+def _bare_shoulders(picture: PreparedPhotograph, drawn: NDArray[np.bool_], face_width_px: float) -> NDArray[np.bool_]:
     """Skin beside the head's own neck [h, w] where it is the body's outside, more of it than cloth; else nowhere."""
     skin = ((picture.masks.labels == Part.NECK) & ~drawn).astype(np.uint8)
     thick = cv2.morphologyEx(skin, cv2.MORPH_OPEN, disk(_BARE_WIDTHS * face_width_px))
@@ -129,7 +129,7 @@ def _bare_shoulders(picture: Picture, drawn: NDArray[np.bool_], face_width_px: f
     return shoulders & (shoulders.sum() > picture.clothes.sum())
 
 
-def _skin_as_garment(picture: Picture, bare: NDArray[np.bool_]) -> Picture:
+def _skin_as_garment(picture: PreparedPhotograph, bare: NDArray[np.bool_]) -> PreparedPhotograph:
     """The picture with bare shoulders as what clothes are to the layer: they go on behind hair in the same way."""
     if not bare.any():
         return picture
@@ -139,14 +139,14 @@ def _skin_as_garment(picture: Picture, bare: NDArray[np.bool_]) -> Picture:
     return replace(picture, masks=PartMasks(soft, picture.masks.person), clothes=np.maximum(picture.clothes, bare))
 
 
-def _without_haze(alpha: Array, picture: Picture) -> Array:
+def _without_haze(alpha: Array, picture: PreparedPhotograph) -> Array:
     """Alpha [h, w] that ends within a pixel or two beside hair: a garment is as uncertain there as the masks are, and
     the haze would stand on the shoulder as a grey contour of the hair that has left."""
     hairy = cv2.dilate(picture.masks[Part.HAIR], disk(_RIM_PX))
     return np.asarray(alpha + hairy * (smoothstep(alpha, 0.4, 0.7) - alpha), np.float32)
 
 
-def _without_rims(alpha: Array, hole: Array, picture: Picture) -> tuple[Array, Array]:
+def _without_rims(alpha: Array, hole: Array, picture: PreparedPhotograph) -> tuple[Array, Array]:
     """Alpha and hole [h, w] without thin half-transparent lines between what is opaque on both sides.
 
     Between a garment and what is continued behind hair lie pixels that are half of either; they would stand on the
@@ -157,7 +157,7 @@ def _without_rims(alpha: Array, hole: Array, picture: Picture) -> tuple[Array, A
     return np.where(rim, closed, alpha).astype(np.float32), np.maximum(hole, rim).astype(np.float32)
 
 
-def _continued(picture: Picture, clothes: Array, hole: Array, face_width_px: float) -> Array:
+def _continued(picture: PreparedPhotograph, clothes: Array, hole: Array, face_width_px: float) -> Array:
     """The garment's colours everywhere, its texture in the rows of the hole: [h, w, 3]. Both are read well away from
     hair, whose strands lie on it."""
     hairy = cv2.dilate((picture.hanging > 0.3).astype(np.uint8), disk(_AWAY_FROM_HAIR * face_width_px))
@@ -186,7 +186,7 @@ def _without_crumbs(alpha: Array) -> Array:
 
 
 def _neck_stays(
-    surface: HeadSurface, pose: OwnPose, picture: Picture, inside: NDArray[np.uint8], face_width_px: float
+    surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, inside: NDArray[np.uint8], face_width_px: float
 ) -> Array:
     """Where the photograph's neck remains in the layer: near the collar, where the skinned neck fades, where the
     photograph ends (a neck that is cut there turns away from its end), and where the head's surface has no neck to
@@ -222,7 +222,7 @@ def _near_the_end(end: int | None, shape: tuple[int, ...], face_width_px: float)
     return np.repeat(1 - smoothstep(above, *_END_STRIP)[:, None], shape[1], 1)
 
 
-def _notches(picture: Picture, pockets: NDArray[np.bool_], face_width_px: float) -> Array:
+def _notches(picture: PreparedPhotograph, pockets: NDArray[np.bool_], face_width_px: float) -> Array:
     """Strands lying on a shoulder cut notches into its outline: [h, w] of 0 or 1 where clothes go on below them, and
     below the crumbs of background (`pockets`) that are found between strands."""
     labels = picture.masks.labels
@@ -232,7 +232,7 @@ def _notches(picture: Picture, pockets: NDArray[np.bool_], face_width_px: float)
     return ((closed > 0) & hidden).astype(np.float32)
 
 
-def _under_hair(picture: Picture, hole: Array, face_width_px: float) -> Array:
+def _under_hair(picture: PreparedPhotograph, hole: Array, face_width_px: float) -> Array:
     """Clothes go on some way under the hair that lies on them [h, w] of 0 or 1: strands lag, and what they uncover
     would be a gap."""
     labels = picture.masks.labels
@@ -256,7 +256,7 @@ def _pockets(labels: NDArray[np.uint8], face_width_px: float) -> NDArray[np.bool
     return np.asarray((air > 0) & (outside == 0) & (hairy > 0))
 
 
-def _with_seam(hole: Array, picture: Picture, face_width_px: float) -> Array:
+def _with_seam(hole: Array, picture: PreparedPhotograph, face_width_px: float) -> Array:
     """The hole grown over the clothes' edge, whose pixels are mixed with the hair that is about to leave."""
     seam = cv2.dilate(picture.hanging, disk(0.03 * face_width_px)) * (picture.masks.labels == Part.CLOTHES)
     near = cv2.dilate(hole, disk(0.03 * face_width_px))
@@ -264,7 +264,7 @@ def _with_seam(hole: Array, picture: Picture, face_width_px: float) -> Array:
 
 
 def _behind_the_head(
-    picture: Picture, drawn: NDArray[np.bool_], pockets: NDArray[np.bool_], face_width_px: float
+    picture: PreparedPhotograph, drawn: NDArray[np.bool_], pockets: NDArray[np.bool_], face_width_px: float
 ) -> Array:
     """Pixels hidden by the head behind which clothes go on: [h, w] of 0 or 1.
 

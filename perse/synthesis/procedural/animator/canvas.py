@@ -1,4 +1,4 @@
-"""What a frame is painted on: supersampled buffers, the head's shading and the final reduction.
+"""Canvas of a frame: supersampled buffers, the head's shading and the final reduction.
 
 The buffers are `perse.synthesis.procedural.scene.FrameBuffers`, so that attachments are drawn onto the same
 canvas. All kernels run on one thread: the pipeline keeps one animator per core.

@@ -25,7 +25,7 @@ from perse.synthesis.procedural.animator.fill import blurred_within, push_pull, 
 from perse.synthesis.procedural.animator.harmonic import smooth
 from perse.synthesis.procedural.animator.mouth import how_open, how_parted
 from perse.synthesis.procedural.animator.own_pose import sample
-from perse.synthesis.procedural.animator.projection import Picture, Projection
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph, Projection
 from perse.synthesis.procedural.animator.skin_and_hair import PaintedAtlas
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.tracking.landmarks import LIPS_INNER, LIPS_OUTER
@@ -82,7 +82,11 @@ class _Box:
 
 
 def closed_mouth(
-    surface: HeadSurface, portrait: TrackedPortrait, picture: Picture, texels: Projection, atlas: PaintedAtlas
+    surface: HeadSurface,
+    portrait: TrackedPortrait,
+    picture: PreparedPhotograph,
+    texels: Projection,
+    atlas: PaintedAtlas,
 ) -> PaintedAtlas:
     """The atlas with lips and skin around them for a mouth that is shut; itself where the photograph's nearly is."""
     share = how_parted(portrait.landmarks_px)
@@ -165,7 +169,7 @@ def _between(portrait: TrackedPortrait) -> Array:
     return np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.float32)
 
 
-def _lip_color(picture: Picture, between: Array) -> Array | None:
+def _lip_color(picture: PreparedPhotograph, between: Array) -> Array | None:
     """The typical colour of the lips in the photograph, [3]: of their lighter half, since the rest lies in the shade of
     the mouth. None where hardly any is seen."""
     lips = (cv2.erode(picture.masks[Part.MOUTH], np.ones((3, 3), np.uint8)) > 0.7) & (between < 0.05)

@@ -1,4 +1,4 @@
-"""Long hair, and cloth over the head, fall behind the neck as well: a curtain from one side of the face to the other.
+"""Curtain of long hair, or of cloth over the head: it falls behind the neck from one side of the face to the other.
 
 The photograph shows what hangs beside the face and nothing of what hangs behind it. The curtain starts inside the
 lifted head above the ears, ends where the strands beside the face end, and is half an ellipse at every
@@ -22,7 +22,7 @@ from perse.synthesis.procedural.animator.by_example import detail_like, read_exa
 from perse.synthesis.procedural.animator.fill import smoothstep, strand_noise
 from perse.synthesis.procedural.animator.hair_volume import COVERS, fallen_row
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
-from perse.synthesis.procedural.animator.projection import Picture
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.tracking.person import disk
 
@@ -53,7 +53,7 @@ _SEED = 21
 
 @dataclass(frozen=True)
 class CurtainOutline:
-    """Where long hair hangs in the photograph, by row.
+    """Outline of long hair in the photograph, by row.
 
     Attributes:
         top: the first row, some way above the ears.
@@ -140,7 +140,7 @@ def _widening(aside: Floats, drawn: NDArray[np.bool_], axis: float) -> Floats:
 def make_curtain(
     surface: HeadSurface,
     pose: OwnPose,
-    picture: Picture,
+    picture: PreparedPhotograph,
     part: Part,
     outline: CurtainOutline,
     edges: tuple[Floats, Floats],
@@ -185,7 +185,12 @@ def _back_of_head(surface: HeadSurface, pose: OwnPose, transform: Array, heights
 
 
 def _texture(
-    pose: OwnPose, picture: Picture, part: Part, outline: CurtainOutline, world: Floats, face_width_px: float
+    pose: OwnPose,
+    picture: PreparedPhotograph,
+    part: Part,
+    outline: CurtainOutline,
+    world: Floats,
+    face_width_px: float,
 ) -> Array:
     rows = len(outline.left)
     hair = picture.masks[part] * picture.solid
@@ -206,7 +211,7 @@ def _texture(
     return np.concatenate([rgb, 255 * alpha[..., None]], -1).astype(np.float32)
 
 
-def _may_hide(pose: OwnPose, picture: Picture, face_width_px: float) -> Array:
+def _may_hide(pose: OwnPose, picture: PreparedPhotograph, face_width_px: float) -> Array:
     """Where the photograph shows something that may have hair behind it: [h, w] in [0, 1].
 
     That is hair, headwear, and whatever the lifted head and neck are drawn before; neither background, nor a garment or
@@ -220,7 +225,7 @@ def _may_hide(pose: OwnPose, picture: Picture, face_width_px: float) -> Array:
     return np.asarray(np.minimum(inner, smoothstep(picture.matte, 0.3, 0.7)), np.float32)
 
 
-def _tone(picture: Picture, hair: Array, outline: CurtainOutline) -> Array:
+def _tone(picture: PreparedPhotograph, hair: Array, outline: CurtainOutline) -> Array:
     """Colour by row and across: halfway between the hair of this height on either side and all of it, [r, w, 3]."""
     axis = int(np.clip(0.5 * (outline.left + outline.right).mean(), 1, hair.shape[1] - 1))
     rows = slice(outline.top, outline.top + len(outline.left))

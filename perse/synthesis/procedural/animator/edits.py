@@ -1,4 +1,4 @@
-"""An edit is lifted onto the reference: what it does not touch stays bit for bit the reference's.
+"""Lifting of an edit onto the reference: what it does not touch stays bit for bit the reference's.
 
 Training compares subjects frame by frame, so neither shape nor texture outside an edit may wander because the edit was
 lifted by itself. What is *touched* follows from the edit's mask: seen vertices and texels look it up where they lie in
@@ -24,7 +24,7 @@ from perse.synthesis.procedural.animator.harmonic import extend
 from perse.synthesis.procedural.animator.lift import Geometry, LiftConfig, dress, shape_head
 from perse.synthesis.procedural.animator.lifted import LiftedPortrait
 from perse.synthesis.procedural.animator.own_pose import sample_nearest, take_own_pose
-from perse.synthesis.procedural.animator.projection import Picture, prepare_picture, project_texels
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph, prepare_photograph, project_texels
 from perse.tracking.spectacles import without_spectacles
 
 Array = NDArray[np.float32]
@@ -37,7 +37,7 @@ _CLOTHES_CHANGED = 0.05
 
 @dataclass(frozen=True)
 class EditedPicture:
-    """An edit as an image.
+    """Edit as an image.
 
     Attributes:
         image: [h, w, 3] uint8; masks: its part masks; edit_mask: [h, w] uint8, where it may differ.
@@ -55,7 +55,7 @@ def lift_edit(
 ) -> LiftedPortrait:
     """Lift an edit of a portrait whose reference has been lifted."""
     surface = reference.surface
-    picture = prepare_picture(without_spectacles(edited.image, reference.spectacles), edited.masks)
+    picture = prepare_photograph(without_spectacles(edited.image, reference.spectacles), edited.masks)
     mask = cv2.dilate((edited.edit_mask > 0).astype(np.float32), np.ones((2 * _REACH_PX + 1,) * 2, np.uint8))
     shape = shape_head(surface, portrait, picture, config)
     if edited.reshaped:
@@ -89,7 +89,7 @@ def lift_edit(
 
 
 def _touched_vertices(
-    portrait: TrackedPortrait, reference: LiftedPortrait, shape: Geometry, picture: Picture, mask: Array
+    portrait: TrackedPortrait, reference: LiftedPortrait, shape: Geometry, picture: PreparedPhotograph, mask: Array
 ) -> Array:
     """How much of every vertex belongs to the edit, [n]: seen before or after, it lies in the mask; hidden, near it."""
     surface = reference.surface
@@ -112,7 +112,7 @@ def _touched_texels(
     portrait: TrackedPortrait,
     reference: LiftedPortrait,
     geometry: Geometry,
-    picture: Picture,
+    picture: PreparedPhotograph,
     mask: Array,
     touched: Array,
 ) -> Array:
@@ -141,7 +141,7 @@ def _mixed_lid(before: ClosedLid, after: ClosedLid, texels: Array) -> ClosedLid:
     return replace(before, rgb=_mixed(before.rgb, after.rgb, share))
 
 
-def _mixed_body(reference: LiftedPortrait, body: BodyLayer, picture: Picture, mask: Array) -> BodyLayer:
+def _mixed_body(reference: LiftedPortrait, body: BodyLayer, picture: PreparedPhotograph, mask: Array) -> BodyLayer:
     """The body changes inside the mask; what it hides behind the head changes along with the clothes."""
     before = reference.body
     clothes = picture.masks[Part.CLOTHES]

@@ -25,7 +25,7 @@ from perse.synthesis.procedural.animator.fill import blurred_within, grain, push
 from perse.synthesis.procedural.animator.hair_volume import sum_of
 from perse.synthesis.procedural.animator.harmonic import extend
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
-from perse.synthesis.procedural.animator.projection import Picture
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.scene import Light
 from perse.tracking.landmarks import (
@@ -88,7 +88,7 @@ class ClosedLid:
 
 
 def close_lids(
-    surface: HeadSurface, portrait: TrackedPortrait, pose: OwnPose, picture: Picture, light: Light
+    surface: HeadSurface, portrait: TrackedPortrait, pose: OwnPose, picture: PreparedPhotograph, light: Light
 ) -> tuple[ClosedLid, ...]:
     """One patch for each blink that the head model knows; none for a model without named blinks or landmarks.
 
@@ -162,7 +162,7 @@ def _meeting(
     return ((factor - 1) * down)[:, None].astype(np.float32) * motion
 
 
-def _without_eye(picture: Picture, hole: Array, width_px: float) -> Array:
+def _without_eye(picture: PreparedPhotograph, hole: Array, width_px: float) -> Array:
     """The photograph's skin continued over an eye, [h, w, 3].
 
     A fifth from beyond the whole hole, the rest from all skin that is no eye: the one knows nothing of the

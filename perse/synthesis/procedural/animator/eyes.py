@@ -11,7 +11,7 @@ from perse.render.mesh import project_vertices
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.front_map import FrontMap
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
-from perse.synthesis.procedural.animator.projection import Picture
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
 
 Array = NDArray[np.float32]
@@ -20,7 +20,9 @@ _IRIS_RADIUS_M = 0.0058  # horizontal visible iris diameter is 11.7 ± 0.5 mm in
 _DEFAULT_SCLERA = np.array([214.0, 204.0, 198.0], np.float32)
 
 
-def paint_eye(surface: HeadSurface, pose: OwnPose, picture: Picture, front: FrontMap, iris_px: Array) -> Array:
+def paint_eye(
+    surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, front: FrontMap, iris_px: Array
+) -> Array:
     """Texture of one eyeball, [h, w, 3] float32.
 
     Args:

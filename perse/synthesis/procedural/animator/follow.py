@@ -1,4 +1,4 @@
-"""Features that an edit moved: the mesh follows the landmarks, so that a wider nose is wide in profile too.
+"""Displacement of the mesh by an edit's landmarks, so that a wider nose is wide in profile too.
 
 Only landmarks inside the edit count, and only the difference between two detections of the same detector, edited minus
 original: its bias cancels.

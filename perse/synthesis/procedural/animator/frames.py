@@ -1,4 +1,4 @@
-"""Draws a lifted portrait in any pose: body, head, attachments; supersampled, over white."""
+"""Drawing of a lifted portrait in any pose: body, head, attachments; supersampled, over white."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BATCH = 32  # frames skinned at once: a few tens of megabytes
 
 @dataclass(frozen=True)
 class ClipSetting:
-    """What stays the same for all frames of a clip.
+    """Setting of a clip: what stays the same for all its frames.
 
     Attributes:
         lifted: the portrait.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.render.mesh import MeshFragments, rasterize_mesh
-from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
+from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
 
 Array = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class FrontMap:
 
 
 def make_front_map(
-    surface: HeadSurface, rest: Array, kinds: tuple[Kind, ...], scale: float, margin_px: int = 3
+    surface: HeadSurface, rest: Array, kinds: tuple[TriangleKind, ...], scale: float, margin_px: int = 3
 ) -> FrontMap:
     """Draw the triangles of some kinds from the front.
 

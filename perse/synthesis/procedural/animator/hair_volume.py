@@ -1,4 +1,4 @@
-"""Hair, hats and headphones get volume from the picture: the scalp grows until its outline meets theirs.
+"""Volume of hair, hats and headphones from the picture: the scalp grows until its outline meets theirs.
 
 Two questions are answered on the mesh. *Which* vertices are covered: those seen through the masks say so themselves,
 the hidden ones continue them smoothly over the skull. *How thick* is the cover: in every direction of the picture the
@@ -40,7 +40,7 @@ _POLAR = cv2.WARP_POLAR_LINEAR | cv2.INTER_LINEAR | cv2.WARP_FILL_OUTLIERS
 
 @dataclass(frozen=True, kw_only=True)
 class HairVolumeConfig:
-    """How the cover of the skull is found."""
+    """Numbers by which the cover of the skull is found."""
 
     thickest_m: float = 0.16
     """A cover thicker than this is not followed: a raised arm is not a hat."""
@@ -54,7 +54,7 @@ class HairVolumeConfig:
 
 @dataclass(frozen=True)
 class HairVolume:
-    """The cover of a head.
+    """Cover of a head, and how far it lifts the vertices.
 
     Attributes:
         cover: [n] float32 in [0, 1], how surely a vertex is covered by hair or headwear.

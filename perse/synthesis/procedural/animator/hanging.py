@@ -1,4 +1,4 @@
-"""What hangs off the head: long hair, long beards, brims, headphones in a picture that brings no geometry for them.
+"""Sheets that hang off the head: long hair, long beards, brims, headphones in a picture without geometry for them.
 
 The lifted mesh is one star-shaped surface around the skull. Pixels of the head that it does not reach become soft
 sheets in the picture's plane, as deep as the head's outline beside them. They move with the head or the jaw, long hair
@@ -21,7 +21,7 @@ from perse.synthesis.procedural.animator.curtain import Curtain, make_curtain, t
 from perse.synthesis.procedural.animator.fill import smoothstep
 from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
 from perse.synthesis.procedural.animator.own_pose import OwnPose
-from perse.synthesis.procedural.animator.projection import Picture
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.animator.textured_grid import grid_attachment, picture_grid
 from perse.synthesis.procedural.scene import Light
@@ -69,7 +69,7 @@ def ears_row(surface: HeadSurface, pose: OwnPose) -> int:
 def hang_sheets(
     surface: HeadSurface,
     pose: OwnPose,
-    picture: Picture,
+    picture: PreparedPhotograph,
     joints: NDArray[np.float32],
     face_width_px: float,
     end: int | None,
@@ -160,7 +160,7 @@ class _DrawnHead:
 def _curtain(
     surface: HeadSurface,
     head: _DrawnHead,
-    picture: Picture,
+    picture: PreparedPhotograph,
     part: Part,
     core: NDArray[np.uint8],
     transform: NDArray[np.float32],
@@ -202,7 +202,7 @@ def _follows(heights: NDArray[np.float64], part: Part, drawn: NDArray[np.bool_])
 
 def _sheet(
     head: _DrawnHead,
-    picture: Picture,
+    picture: PreparedPhotograph,
     part: Part,
     core: NDArray[np.uint8],
     before: NDArray[np.bool_],
@@ -247,7 +247,7 @@ def _attached(
     return grid_attachment(name, part, rest, weight, uvs, texture, normal @ transform[:3, :3])
 
 
-def _opaque(picture: Picture, part: Part) -> Array:
+def _opaque(picture: PreparedPhotograph, part: Part) -> Array:
     """Alpha of a part [h, w]: soft against the background, but not against the clothes that it lies on."""
     alpha = picture.masks[part]
     return np.asarray(alpha + picture.masks[Part.CLOTHES] * (picture.masks.labels == part), np.float32)

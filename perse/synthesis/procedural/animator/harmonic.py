@@ -1,4 +1,4 @@
-"""Smoothest continuation of values known on part of a mesh: Laplace's equation on its graph."""
+"""Harmonic continuation of values known on part of a mesh: Laplace's equation on its graph."""
 
 from __future__ import annotations
 

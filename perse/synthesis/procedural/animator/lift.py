@@ -1,4 +1,4 @@
-"""From a photograph to a `LiftedPortrait`.
+"""Lifting of a photograph to a `LiftedPortrait`.
 
 ::
 
@@ -42,10 +42,15 @@ from perse.synthesis.procedural.animator.mouth import (
     place_teeth,
 )
 from perse.synthesis.procedural.animator.own_pose import OwnPose, moved, take_own_pose
-from perse.synthesis.procedural.animator.projection import Picture, prepare_picture, project_mesh, project_texels
+from perse.synthesis.procedural.animator.projection import (
+    PreparedPhotograph,
+    prepare_photograph,
+    project_mesh,
+    project_texels,
+)
 from perse.synthesis.procedural.animator.skin_and_hair import paint_atlas, read_complexion
 from perse.synthesis.procedural.animator.spectacle_sheets import spectacle_sheets
-from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
+from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
 from perse.synthesis.procedural.animator.texture_sheet import Patch, assemble, flat_patch
 from perse.synthesis.procedural.scene import Light, fit_light
 from perse.tracking.crop import last_row
@@ -61,7 +66,7 @@ _SOCKET_COLOR = (96.0, 60.0, 54.0)
 
 @dataclass(frozen=True, kw_only=True)
 class LiftConfig:
-    """How a portrait is lifted."""
+    """Numbers of the lifting of a portrait."""
 
     atlas_scale_px: float = 1300.0
     """Texels per unit of the head model's UV square."""
@@ -73,7 +78,7 @@ class LiftConfig:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The lifted head's shape.
+    """Shape of a lifted head.
 
     Attributes:
         cover: [n] covered by hair or headwear.
@@ -84,7 +89,9 @@ class Geometry:
     displacement: Array
 
 
-def shape_head(surface: HeadSurface, portrait: TrackedPortrait, picture: Picture, config: LiftConfig) -> Geometry:
+def shape_head(
+    surface: HeadSurface, portrait: TrackedPortrait, picture: PreparedPhotograph, config: LiftConfig
+) -> Geometry:
     """Find the displacement of the drawn mesh from the fitted head: ears under hair, hair itself, teeth."""
     nothing = np.zeros_like(surface.rest)
     bare = take_own_pose(surface, portrait.head, portrait.camera, nothing)
@@ -133,14 +140,14 @@ def lift_portrait(
 ) -> LiftedPortrait:
     """Lift a picture of the portrait's head: the portrait itself or an edit of it, in the same pose and crop."""
     spectacles = find_spectacles(portrait.image, portrait.landmarks_px)
-    picture = prepare_picture(without_spectacles(image, spectacles), masks)
+    picture = prepare_photograph(without_spectacles(image, spectacles), masks)
     return dress(surface, portrait, picture, shape_head(surface, portrait, picture, config), light, spectacles)
 
 
 def dress(
     surface: HeadSurface,
     portrait: TrackedPortrait,
-    picture: Picture,
+    picture: PreparedPhotograph,
     geometry: Geometry,
     light: Light | None,
     spectacles: Spectacles | None,
@@ -187,7 +194,7 @@ def _joints(surface: HeadSurface, portrait: TrackedPortrait) -> Array:
     return pose_head(surface.model, portrait.head).transforms.numpy()
 
 
-def light_of(surface: HeadSurface, pose: OwnPose, picture: Picture, image: NDArray[np.uint8]) -> Light:
+def light_of(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, image: NDArray[np.uint8]) -> Light:
     """The photograph's light, from its skin."""
     return fit_light(image, picture.masks, pose.fragments.interpolate(surface.faces, pose.normals))
 
@@ -200,27 +207,27 @@ def _turned_away(rest: Array, faces: NDArray[np.int32]) -> NDArray[np.bool_]:
 
 
 def _patches(
-    surface: HeadSurface, portrait: TrackedPortrait, pose: OwnPose, picture: Picture, geometry: Geometry
+    surface: HeadSurface, portrait: TrackedPortrait, pose: OwnPose, picture: PreparedPhotograph, geometry: Geometry
 ) -> list[Patch]:
     rest = surface.mixture @ rest_vertices(surface.model, portrait.head).to(torch.float32).numpy()
     rest = (rest + geometry.displacement).astype(np.float32)
     opening = find_opening(picture, portrait.landmarks_px)
     patches = []
     for kind, ids in (
-        (Kind.LEFT_EYE, (LEFT_IRIS_CENTER, *LEFT_IRIS)),
-        (Kind.RIGHT_EYE, (RIGHT_IRIS_CENTER, *RIGHT_IRIS)),
+        (TriangleKind.LEFT_EYE, (LEFT_IRIS_CENTER, *LEFT_IRIS)),
+        (TriangleKind.RIGHT_EYE, (RIGHT_IRIS_CENTER, *RIGHT_IRIS)),
     ):
         if (surface.kinds == kind).any():
             front = make_front_map(surface, rest, (kind,), _EYE_TEXELS_PER_M)
             rgb = paint_eye(surface, pose, picture, front, portrait.landmarks_px[list(ids), :2])
             patches.append(Patch(rgb, front.chosen, front.corner_uvs, Part.EYES))
-    for kind in (Kind.UPPER_TEETH, Kind.LOWER_TEETH):
+    for kind in (TriangleKind.UPPER_TEETH, TriangleKind.LOWER_TEETH):
         if (surface.kinds == kind).any():
             front = make_front_map(surface, rest, (kind,), _TEETH_TEXELS_PER_M)
-            rgb = paint_teeth(surface, pose, picture, front, opening, upper=kind is Kind.UPPER_TEETH)
+            rgb = paint_teeth(surface, pose, picture, front, opening, upper=kind is TriangleKind.UPPER_TEETH)
             patches.append(Patch(rgb, front.chosen, front.corner_uvs, Part.MOUTH))
             patches.append(flat_patch(surface, kind, GUM_COLOR, Part.MOUTH, among=_turned_away(rest, surface.faces)))
-    patches.append(flat_patch(surface, Kind.TONGUE, TONGUE_COLOR, Part.MOUTH))
-    patches.append(flat_patch(surface, Kind.CAVITY, CAVITY_COLOR, Part.MOUTH))
-    patches.append(flat_patch(surface, Kind.SOCKET, _SOCKET_COLOR, Part.EYES))
+    patches.append(flat_patch(surface, TriangleKind.TONGUE, TONGUE_COLOR, Part.MOUTH))
+    patches.append(flat_patch(surface, TriangleKind.CAVITY, CAVITY_COLOR, Part.MOUTH))
+    patches.append(flat_patch(surface, TriangleKind.SOCKET, _SOCKET_COLOR, Part.EYES))
     return patches

@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class LiftedPortrait:
-    """A portrait in three dimensions.
+    """Portrait in three dimensions.
 
     Attributes:
         surface: the drawn mesh; n vertices, t triangles.

@@ -12,8 +12,8 @@ from perse.render.mesh import project_vertices
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.front_map import FrontMap
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
-from perse.synthesis.procedural.animator.projection import Picture
-from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph
+from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import LIPS_INNER
 
@@ -41,7 +41,7 @@ TONGUE_COLOR = (150.0, 78.0, 76.0)
 
 @dataclass(frozen=True)
 class MouthOpening:
-    """What the photograph shows between the lips.
+    """Opening between the lips in the photograph.
 
     Attributes:
         mask: [h, w] float32, the opening between the inner lips.
@@ -77,7 +77,7 @@ def _gap(landmarks_px: Array) -> Array:
     return np.array([gap / face_width(landmarks_px)], np.float32)
 
 
-def find_opening(picture: Picture, landmarks_px: Array) -> MouthOpening:
+def find_opening(picture: PreparedPhotograph, landmarks_px: Array) -> MouthOpening:
     """Look between the lips: teeth are the brighter and less red pixels there."""
     mask = np.zeros(picture.matte.shape, np.uint8)
     scale = 16
@@ -108,7 +108,7 @@ def place_teeth(surface: HeadSurface, pose: OwnPose, opening: MouthOpening) -> A
     opening from corner to corner.
     """
     shift = np.zeros_like(surface.rest)
-    upper = surface.of_kind(Kind.UPPER_TEETH)
+    upper = surface.of_kind(TriangleKind.UPPER_TEETH)
     if not opening.shows_teeth or not upper.any():
         return shift
     rows = np.nonzero(opening.teeth)[0]
@@ -129,7 +129,13 @@ def place_teeth(surface: HeadSurface, pose: OwnPose, opening: MouthOpening) -> A
 
 
 def paint_teeth(
-    surface: HeadSurface, pose: OwnPose, picture: Picture, front: FrontMap, opening: MouthOpening, *, upper: bool
+    surface: HeadSurface,
+    pose: OwnPose,
+    picture: PreparedPhotograph,
+    front: FrontMap,
+    opening: MouthOpening,
+    *,
+    upper: bool,
 ) -> Array:
     """Texture of one row of teeth, [h, w, 3] float32: drawn teeth, replaced by the photograph's where they show."""
     posed = front.fragments.interpolate(surface.faces, pose.vertices)
@@ -173,14 +179,14 @@ def _drawn_teeth(front: FrontMap, widths: tuple[float, ...], upper: bool) -> Arr
 def inner_shade(surface: HeadSurface) -> Array:
     """Ambient light inside the mouth, [n]: falls off towards the throat."""
     shade = np.ones(len(surface.rest), np.float32)
-    inner = surface.of_kind(Kind.CAVITY, Kind.TONGUE) & ~surface.outer
+    inner = surface.of_kind(TriangleKind.CAVITY, TriangleKind.TONGUE) & ~surface.outer
     if not inner.any():
         return shade
     depth = surface.rest[inner, 2]
     fall = np.clip((depth.max() - depth) / 0.05, 0, 1)
     shade[inner] = 1 - 0.85 * fall
     # Front teeth bring their shading in their texture, the upper ones that of the photograph.
-    for row in (Kind.UPPER_TEETH, Kind.LOWER_TEETH):
+    for row in (TriangleKind.UPPER_TEETH, TriangleKind.LOWER_TEETH):
         teeth = surface.of_kind(row)
         if teeth.any():
             behind = surface.rest[teeth, 2].max() - surface.rest[teeth, 2]

@@ -1,4 +1,4 @@
-"""The head exactly as the photograph shows it: where every vertex lies in the picture and which of them are seen."""
+"""Pose of the head in the photograph: where every vertex lies in the picture and which of them are seen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLUMNS = 2**14
 
 @dataclass(frozen=True)
 class OwnPose:
-    """The drawn mesh in the portrait's own expression and pose.
+    """Drawn mesh in the portrait's own expression and pose.
 
     Attributes:
         vertices: [n, 3] metres, world; normals: [n, 3] unit.

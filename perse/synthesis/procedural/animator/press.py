@@ -1,4 +1,4 @@
-"""Hair lies flat under what is worn on it: headbands and hats would otherwise sink into the lifted hair."""
+"""Flattening of hair under what is worn on it: headbands and hats would otherwise sink into the lifted hair."""
 
 from __future__ import annotations
 

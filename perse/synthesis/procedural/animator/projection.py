@@ -1,4 +1,4 @@
-"""Where the photograph paints the head: for points of the surface, the pixel they show at and how far to trust it."""
+"""Projection of the surface into the photograph: the pixel that a point shows at, and how far to trust it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _SPECK = 0.02
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A photograph prepared for projection.
+class PreparedPhotograph:
+    """Photograph that is prepared for projection.
 
     Attributes:
         rgb: [h, w, 3] float32; the person's colours, continued over the background so that no halo is picked up.
@@ -52,7 +52,7 @@ class Picture:
     shaded: Array
 
 
-def prepare_picture(image: NDArray[np.uint8], masks: PartMasks) -> Picture:
+def prepare_photograph(image: NDArray[np.uint8], masks: PartMasks) -> PreparedPhotograph:
     """Take the background out of the colours at the person's outline."""
     matte = (masks.person / 255).astype(np.float32)
     core = cv2.erode((matte > 0.9).astype(np.float32), np.ones((3, 3), np.uint8))
@@ -62,7 +62,7 @@ def prepare_picture(image: NDArray[np.uint8], masks: PartMasks) -> Picture:
     keep = cv2.GaussianBlur(core, (0, 0), 0.8)[..., None]
     clean = np.where(near[..., None], keep * rgb + (1 - keep) * extended, extended)
     hand = _hands(masks)
-    return Picture(
+    return PreparedPhotograph(
         rgb=clean.astype(np.float32),
         masks=masks,
         matte=matte,
@@ -122,7 +122,9 @@ class Projection:
     facing: Array
 
 
-def project_points(pose: OwnPose, picture: Picture, points: Array, facing: Array, share: Array) -> Projection:
+def project_points(
+    pose: OwnPose, picture: PreparedPhotograph, points: Array, facing: Array, share: Array
+) -> Projection:
     """Project points [..., 3] of the surface.
 
     Args:
@@ -148,7 +150,7 @@ def project_points(pose: OwnPose, picture: Picture, points: Array, facing: Array
     return Projection(pixels, trust.astype(np.float32), np.asarray(facing, np.float32))
 
 
-def project_texels(surface: HeadSurface, pose: OwnPose, picture: Picture) -> Projection:
+def project_texels(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph) -> Projection:
     """Every texel of the atlas: [h, w, …]; trust is 0 outside the charts and softened where visibility ends.
 
     Texels outside of the charts lie in the middle of the head, with a cosine of 0.
@@ -167,7 +169,7 @@ def project_texels(surface: HeadSurface, pose: OwnPose, picture: Picture) -> Pro
     return Projection(pixels, np.where(inside, soft, 0).astype(np.float32), facing)
 
 
-def project_mesh(surface: HeadSurface, pose: OwnPose, picture: Picture) -> Projection:
+def project_mesh(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph) -> Projection:
     """Every vertex of the drawn mesh: [n, …]; trust is 0 for inner surfaces."""
     projection = project_points(pose, picture, pose.vertices, pose.facing, surface.head_share)
     return replace(projection, trust=projection.trust * surface.outer)

@@ -1,4 +1,4 @@
-"""Splits long edges of a head mesh, so that an inflated scalp has a round outline."""
+"""Refinement of a head mesh: long edges are split, so that an inflated scalp has a round outline."""
 
 from __future__ import annotations
 

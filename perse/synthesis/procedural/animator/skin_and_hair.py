@@ -1,4 +1,4 @@
-"""The head's texture: the photograph where it shows the surface, a plausible continuation where it does not.
+"""Texture of the head: the photograph where it shows the surface, a plausible continuation where it does not.
 
 Skin and hair are continued separately, since a mixture of both is neither: skin as albedo under the fitted light,
 hair as its own colours with strands combed from the crown. Both continuations are harmonic on the mesh, so that they
@@ -22,7 +22,7 @@ from perse.synthesis.procedural.animator.hair_detail import borrowed_detail
 from perse.synthesis.procedural.animator.hair_volume import sum_of
 from perse.synthesis.procedural.animator.harmonic import extend, smooth
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
-from perse.synthesis.procedural.animator.projection import Picture, Projection
+from perse.synthesis.procedural.animator.projection import PreparedPhotograph, Projection
 from perse.synthesis.procedural.animator.strand_frame import on_strands
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.scene import Light
@@ -51,7 +51,7 @@ _SCREEN, _ROUNDS = 0.03, 40
 
 @dataclass(frozen=True)
 class Complexion:
-    """What the hidden parts of the head look like, by vertex.
+    """Colours of the hidden parts of the head, by vertex.
 
     Attributes:
         skin: [n, 3] colours 0…255; hair: [n, 3].
@@ -70,7 +70,7 @@ class Complexion:
 
 
 def read_complexion(
-    surface: HeadSurface, pose: OwnPose, picture: Picture, seen: Projection, cover: Array, light: Light
+    surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, seen: Projection, cover: Array, light: Light
 ) -> Complexion:
     """Read colours off the photograph where vertices are seen and continue them over the hidden ones."""
     skin_mask = sum_of(picture.masks, (Part.SKIN, Part.NOSE, Part.EARS, Part.NECK)) * picture.solid
@@ -111,7 +111,7 @@ def read_complexion(
     )
 
 
-def _smooth_cover(surface: HeadSurface, picture: Picture, seen: Projection, *, veiled: bool) -> Array:
+def _smooth_cover(surface: HeadSurface, picture: PreparedPhotograph, seen: Projection, *, veiled: bool) -> Array:
     """Headwear as a share of the cover: read where the cover is seen, continued around the head, [n]."""
     cover = sample(picture.cover, seen.pixels)
     share = np.clip(sample(picture.masks[Part.HEADWEAR], seen.pixels) / np.maximum(cover, 0.1), 0, 1)
@@ -122,7 +122,7 @@ def _smooth_cover(surface: HeadSurface, picture: Picture, seen: Projection, *, v
     return np.clip(around[:, 0], 0, 1)
 
 
-def _falls(surface: HeadSurface, picture: Picture, seen: Projection) -> bool:
+def _falls(surface: HeadSurface, picture: PreparedPhotograph, seen: Projection) -> bool:
     """Whether the headwear is a cloth that falls below the chin: hair that shows at its front has none behind."""
     head = surface.outer & (surface.head_share > 0.85)
     chin = int(np.clip(seen.pixels[head, 1].max(), 0, picture.matte.shape[0] - 1))
@@ -178,14 +178,14 @@ def _meeting(surface: HeadSurface, tone: Array, seen: Array, known: Array) -> Ar
     return np.clip(tone + step * surface.outer[:, None], 0, 255).astype(np.float32)
 
 
-def _read(picture: Picture, mask: Array, seen: Projection) -> tuple[Array, Array]:
+def _read(picture: PreparedPhotograph, mask: Array, seen: Projection) -> tuple[Array, Array]:
     mean, amount = blurred_within(picture.rgb, mask, sigma_px=2.5)
     color = sample(mean, seen.pixels)
     known = seen.trust * np.clip(2 * sample(amount, seen.pixels) - 0.8, 0, 1)
     return color, 4 * known
 
 
-def _contrast(picture: Picture, mask: Array) -> float:
+def _contrast(picture: PreparedPhotograph, mask: Array) -> float:
     gray = mean_of_channels(picture.rgb)
     mean, amount = blurred_within(gray[..., None], mask, sigma_px=4)
     inside = (amount > 0.9) & (mask > 0.9)
@@ -216,7 +216,12 @@ class PaintedAtlas:
 
 
 def paint_atlas(
-    surface: HeadSurface, pose: OwnPose, picture: Picture, texels: Projection, complexion: Complexion, garment: Array
+    surface: HeadSurface,
+    pose: OwnPose,
+    picture: PreparedPhotograph,
+    texels: Projection,
+    complexion: Complexion,
+    garment: Array,
 ) -> PaintedAtlas:
     """Blend the projected photograph with the continuation.
 
@@ -261,7 +266,7 @@ def _noises(atlas_size: tuple[int, int]) -> tuple[Array, Array]:
     return strand_noise(rng, 1024, 384), grain(rng, *atlas_size, 1.2)
 
 
-def _foreign(picture: Picture, texels: Projection, photo: Array, skin: Array) -> Array:
+def _foreign(picture: PreparedPhotograph, texels: Projection, photo: Array, skin: Array) -> Array:
     """Skin seen at a slant that does not look like skin, [h, w] in [0, 1]: hair, spectacles or background beyond it.
     And skin next to a hand: the shade of a finger would stay on a cheek that turns away from it."""
     slanted = 1 - smoothstep(texels.facing, 0.45, 0.65)
@@ -272,7 +277,7 @@ def _foreign(picture: Picture, texels: Projection, photo: Array, skin: Array) ->
     return np.maximum(odd, sample(picture.shaded, texels.pixels)) * sample(bare, texels.pixels)
 
 
-def _within_person(picture: Picture, texels: Projection, share: Array) -> Array:
+def _within_person(picture: PreparedPhotograph, texels: Projection, share: Array) -> Array:
     """0 on the lower neck's texels, front and back, that lie where the photograph shows nobody: [h, w] in [0, 1].
 
     The head model's bust is one of an average body, seen from the front; who stands aslant has no shoulder there
@@ -290,7 +295,7 @@ def _open_below(nobody: Array, share: Array) -> Array:
     return np.where(pieces_touching(nobody > 0.02, share < _NECK_ENDS[1]), nobody, 0).astype(np.float32)
 
 
-def _dressed(picture: Picture, texels: Projection, clothes: Array, share: Array, garment: Array) -> Array:
+def _dressed(picture: PreparedPhotograph, texels: Projection, clothes: Array, share: Array, garment: Array) -> Array:
     """Skin of the neck is drawn with the head; clothes on it, and a hand before it, are left to the body layer, which
     stands still."""
     dressed = texels.trust * np.clip(sample(picture.clothes, texels.pixels), 0, 1)
@@ -301,7 +306,7 @@ def _dressed(picture: Picture, texels: Projection, clothes: Array, share: Array,
     return smoothstep(dressed, 0.1, 0.4).astype(np.float32)
 
 
-def _rim(picture: Picture, texels: Projection, hairy: Array, strands: Array, smooth_cover: Array) -> Array:
+def _rim(picture: PreparedPhotograph, texels: Projection, hairy: Array, strands: Array, smooth_cover: Array) -> Array:
     """Soft outline of hair: the photograph's matte where it shows the outline, tips of strands elsewhere."""
     matte = sample(picture.matte, texels.pixels)
     # No colour is trusted in the matte's soft band, but the matte itself is what the photograph shows there.
@@ -314,7 +319,7 @@ def _rim(picture: Picture, texels: Projection, hairy: Array, strands: Array, smo
 
 def _labels(
     surface: HeadSurface,
-    picture: Picture,
+    picture: PreparedPhotograph,
     texels: Projection,
     hairy: Array,
     smooth_cover: Array,

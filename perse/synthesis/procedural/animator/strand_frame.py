@@ -1,4 +1,4 @@
-"""Where hair lies on the head: unrolled along its strands, azimuth about the crown against the distance from it."""
+"""Coordinates along the hair of the head: azimuth about the crown, and the distance from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ACROSS, ALONG = 768, 288
 
 @dataclass(frozen=True)
 class StrandFrame:
-    """Where every texel lies along the hair: columns [h, w] (azimuth, periodic) and rows [h, w] (from the crown)."""
+    """Coordinates of texels along the hair: columns [h, w] (azimuth, periodic), rows [h, w] (from the crown)."""
 
     columns: Array
     rows: Array

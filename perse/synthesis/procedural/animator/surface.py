@@ -1,4 +1,4 @@
-"""The head model as the animator draws it: kinds of triangles, a refined mesh, its texture grid and its graph.
+"""Surface of the head as it is drawn: kinds of triangles, a refined mesh, its texture grid and its graph.
 
 Everything here depends on the head model alone and is made once per animator.
 """
@@ -21,8 +21,8 @@ from perse.synthesis.procedural.animator.refine import refine
 from perse.synthesis.procedural.animator.strand_frame import StrandFrame, middle_of_head, strand_frame
 
 
-class Kind(IntEnum):
-    """What a triangle of the head shows."""
+class TriangleKind(IntEnum):
+    """Part of the head that a triangle shows."""
 
     OUTER = 0
     CAVITY = 1
@@ -35,11 +35,11 @@ class Kind(IntEnum):
 
 
 _KIND_OF_REGION = {
-    Region.LEFT_EYE: Kind.LEFT_EYE,
-    Region.RIGHT_EYE: Kind.RIGHT_EYE,
-    Region.UPPER_TEETH: Kind.UPPER_TEETH,
-    Region.LOWER_TEETH: Kind.LOWER_TEETH,
-    Region.TONGUE: Kind.TONGUE,
+    Region.LEFT_EYE: TriangleKind.LEFT_EYE,
+    Region.RIGHT_EYE: TriangleKind.RIGHT_EYE,
+    Region.UPPER_TEETH: TriangleKind.UPPER_TEETH,
+    Region.LOWER_TEETH: TriangleKind.LOWER_TEETH,
+    Region.TONGUE: TriangleKind.TONGUE,
 }
 _SOCKET_REACH_M = 0.03
 _CAVITY_REACH_M = 0.09
@@ -48,13 +48,13 @@ _BODY_SHARE = 0.03
 
 @dataclass(frozen=True)
 class HeadSurface:
-    """The drawn mesh. n vertices, t triangles; the first v vertices are the head model's own.
+    """Drawn mesh of the head. n vertices, t triangles; the first v vertices are the head model's own.
 
     Attributes:
         model: the head model.
         mixture: [n, v] sparse; drawn vertices = mixture @ model vertices.
         rest: [n, 3] float32, the template refined.
-        faces: [t, 3] int32; kinds: [t] values of `Kind`.
+        faces: [t, 3] int32; kinds: [t] values of `TriangleKind`.
         corner_uvs: [t, 3, 2] float32, texture pixels of OUTER triangles in the atlas (others: zeros).
         weights: [n, j] float32 skinning weights; head_share: [n], 1 follows the head and 0 stays with the body.
         outer: [n] bool, on an OUTER triangle; ears: [n] bool.
@@ -86,7 +86,7 @@ class HeadSurface:
         """Where every texel lies along the hair: the same for all portraits."""
         return strand_frame(self.on_texels((self.rest - middle_of_head(self.rest[self.outer])).astype(np.float32)))
 
-    def of_kind(self, *kinds: Kind) -> NDArray[np.bool_]:
+    def of_kind(self, *kinds: TriangleKind) -> NDArray[np.bool_]:
         """[n] bool: vertices on triangles of these kinds."""
         chosen = np.zeros(len(self.rest), bool)
         chosen[self.faces[np.isin(self.kinds, kinds)]] = True
@@ -120,11 +120,11 @@ def build_surface(model: HeadModel, atlas_scale_px: float, longest_edge_m: float
     kept = (share[faces] > _BODY_SHARE).any(1)
     faces, uv_faces, kinds, charts = faces[kept], uv_faces[kept], kinds[kept], charts[kept]
     corner_uvs, size = _pack(model.uvs.numpy(), uv_faces, kinds, charts, atlas_scale_px)
-    fine = refine(vertices, faces, corner_uvs, kinds == Kind.OUTER, longest_edge_m, rounds=2)
+    fine = refine(vertices, faces, corner_uvs, kinds == TriangleKind.OUTER, longest_edge_m, rounds=2)
     mixture, kinds = fine.mixture, kinds[fine.origin]
     rest = (mixture @ vertices).astype(np.float32)
     outer = np.zeros(len(rest), bool)
-    outer[fine.faces[kinds == Kind.OUTER]] = True
+    outer[fine.faces[kinds == TriangleKind.OUTER]] = True
     weights = (mixture @ model.skinning_weights.numpy()).astype(np.float32)
     return HeadSurface(
         model=model,
@@ -137,7 +137,7 @@ def build_surface(model: HeadModel, atlas_scale_px: float, longest_edge_m: float
         head_share=1 - weights[:, Joint.GLOBAL],
         outer=outer,
         ears=np.asarray(mixture @ (model.regions.numpy() == Region.EARS).astype(np.float32)) > 0.5,
-        average=_average(fine.faces[kinds == Kind.OUTER], len(rest)),
+        average=_average(fine.faces[kinds == TriangleKind.OUTER], len(rest)),
         atlas=_rasterize_atlas(fine.faces, fine.corner_uvs, kinds, size),
     )
 
@@ -153,9 +153,12 @@ def _classify(
     kinds = np.zeros(len(faces), np.int8)
     for region, kind in _KIND_OF_REGION.items():
         kinds[(regions[faces] == region).all(1)] = kind
-    inner = [(Kind.SOCKET, Region.LEFT_EYE, _SOCKET_REACH_M), (Kind.SOCKET, Region.RIGHT_EYE, _SOCKET_REACH_M)]
-    inner += [(Kind.CAVITY, Region.UPPER_TEETH, _CAVITY_REACH_M)]
-    for chart in np.unique(charts[kinds == Kind.OUTER]):
+    inner = [
+        (TriangleKind.SOCKET, Region.LEFT_EYE, _SOCKET_REACH_M),
+        (TriangleKind.SOCKET, Region.RIGHT_EYE, _SOCKET_REACH_M),
+    ]
+    inner += [(TriangleKind.CAVITY, Region.UPPER_TEETH, _CAVITY_REACH_M)]
+    for chart in np.unique(charts[kinds == TriangleKind.OUTER]):
         mine = charts == chart
         points = vertices[np.unique(faces[mine])]
         for kind, region, reach in inner:
@@ -178,7 +181,7 @@ def _pack(
     """Texel coordinates of the outer charts, side by side: [t, 3, 2], and the atlas's height and width."""
     corners = np.zeros((*uv_faces.shape, 2), np.float32)
     left, height = 0.0, 0.0
-    outer = kinds == Kind.OUTER
+    outer = kinds == TriangleKind.OUTER
     for chart in sorted(np.unique(charts[outer]), key=lambda c: -int((charts == c).sum())):
         mine = outer & (charts == chart)
         here = uvs[uv_faces[mine]] * [scale_px, -scale_px]
@@ -203,7 +206,7 @@ def _rasterize_atlas(
     faces: NDArray[np.int32], corner_uvs: NDArray[np.float32], kinds: NDArray[np.int8], size: tuple[int, int]
 ) -> MeshFragments:
     """Draw the charts themselves: corners become vertices of their own, at unit depth."""
-    outer = np.nonzero(kinds == Kind.OUTER)[0]
+    outer = np.nonzero(kinds == TriangleKind.OUTER)[0]
     flat = np.concatenate([corner_uvs[outer].reshape(-1, 2), np.ones((3 * len(outer), 1), np.float32)], 1)
     loose = np.arange(len(flat), dtype=np.int32).reshape(-1, 3)
     drawn = rasterize_mesh(flat, loose, size[1], size[0], cull_backfaces=False)

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from perse.attributes import Part
 from perse.synthesis.procedural.animator.fill import blurred_within
 from perse.synthesis.procedural.animator.skin_and_hair import PaintedAtlas
-from perse.synthesis.procedural.animator.surface import HeadSurface, Kind
+from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A texture of its own for some triangles.
+    """Texture of its own for some triangles.
 
     Attributes:
         rgb: [h, w, 3] float32.
@@ -33,7 +33,7 @@ class Patch:
 
 def flat_patch(
     surface: HeadSurface,
-    kind: Kind,
+    kind: TriangleKind,
     color: tuple[float, float, float],
     part: Part,
     among: NDArray[np.bool_] | None = None,

@@ -1,4 +1,4 @@
-"""What lies between two things that are worn: a beanie grows into a top hat, in three dimensions.
+"""Shapes between two things that are worn: a beanie grows into a top hat, in three dimensions.
 
 Things are made of sheets, grids of vertices, and a sheet says what it is of the thing (`perse.data.Sheet.place`). Two
 sheets of one place correspond: row by row if they have as many, else by arc length, and across the rows by the turn
@@ -19,6 +19,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import Int8
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -36,7 +37,7 @@ Ends = tuple[Attachment, Attachment]
 
 @dataclass(frozen=True)
 class Between:
-    """The way from one thing to another.
+    """Way from one attachment to another.
 
     Attributes:
         first, second: both, with the same triangles and the same layout of textures.
@@ -45,7 +46,7 @@ class Between:
 
     first: PreparedAttachments
     second: PreparedAttachments
-    solid: NDArray[np.int8]
+    solid: Int8[NDArray[np.int8], " v"]
 
     @classmethod
     def of(cls, first: Sequence[Attachment], second: Sequence[Attachment]) -> Between | None:

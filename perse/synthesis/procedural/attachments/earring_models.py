@@ -1,4 +1,4 @@
-"""What earrings are made of: a table of models. Lengths are millimetres of medium jewellery on an average head.
+"""Table of earrings: their shapes and materials. Lengths are millimetres of medium jewellery on an average head.
 
 A new kind is a row here and its name in the vocabulary (`perse/synthesis/prompts/vocabulary.py`).
 """

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
 
 from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt
@@ -23,7 +25,7 @@ from perse.synthesis.procedural.attachments.earring_models import (
 )
 from perse.synthesis.procedural.attachments.pieces import Piece, Profile, put_together, slots_of
 from perse.synthesis.procedural.attachments.skull import Skull
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, lathe, ring, tube, unit
+from perse.synthesis.procedural.attachments.surfaces import Surface, ball, lathe, ring, tube, unit
 
 _DOWN = np.array([0.0, -1.0, 0.0])
 _SIZES = {"small": 0.85, "medium": 1.0, "large": 1.4}
@@ -60,8 +62,8 @@ class _Hanger:
     """
 
     mm: float
-    lobe: FloatArray
-    outwards: FloatArray
+    lobe: Float[NDArray[np.float64], "3"]
+    outwards: Float[NDArray[np.float64], "3"]
     sign: float
 
     @classmethod
@@ -72,11 +74,11 @@ class _Hanger:
         return cls(mm * size, lobe, outwards, sign)
 
     @property
-    def across(self) -> FloatArray:
+    def across(self) -> Float[NDArray[np.float64], "3"]:
         """Along a plate that faces half to the front."""
         return unit(np.array([self.sign * 0.62, 0.0, -0.78]))
 
-    def below(self, down_mm: float, out_mm: float = 2.0) -> FloatArray:
+    def below(self, down_mm: float, out_mm: float = 2.0) -> Float[NDArray[np.float64], "3"]:
         """A point under the lobe."""
         return self.lobe + self.mm * (out_mm * self.outwards + down_mm * _DOWN)
 

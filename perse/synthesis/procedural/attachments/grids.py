@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.data import Attachment
 from perse.synthesis.procedural.attachments.textures import Texture
-
-FloatArray = NDArray[np.float64]
 
 POINT, NORMAL, TANGENT, UV = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 11)
 WEIGHT, SHADE = 11, 12
@@ -27,7 +26,7 @@ _CHART = (256, 512)
 
 @dataclass(frozen=True)
 class Grid:
-    """A sheet with what its vertices have.
+    """Sheet of vertices with what they have.
 
     Attributes:
         values: [r, c, 13].
@@ -36,19 +35,19 @@ class Grid:
         by_number: whether its rows count by their number, not by where they are: the other has as many.
     """
 
-    values: FloatArray
+    values: Float[NDArray[np.float64], "r c 13"]
     owner: Attachment
     turns: tuple[float, float]
     root: tuple[float, float, float] | None
     by_number: bool = False
 
     @property
-    def points(self) -> FloatArray:
+    def points(self) -> Float[NDArray[np.float64], "r c 3"]:
         """[r, c, 3], rest pose, metres."""
         return self.values[..., POINT]
 
     @property
-    def rows(self) -> FloatArray:
+    def rows(self) -> Float[NDArray[np.float64], " r"]:
         """[r] ascending in [0, 1]: where its rows are, by arc length or by number."""
         steps = np.linalg.norm(np.diff(self.points, axis=0), axis=-1).mean(1)
         along = np.concatenate([[0.0], np.cumsum(steps)])
@@ -56,11 +55,13 @@ class Grid:
         return along / along[-1] if by_length else np.linspace(0, 1, len(along))
 
     @property
-    def columns(self) -> FloatArray:
+    def columns(self) -> Float[NDArray[np.float64], " c"]:
         """[c] ascending turns."""
         return np.linspace(*self.turns, self.values.shape[1])
 
-    def sampled(self, rows: FloatArray, columns: FloatArray) -> FloatArray:
+    def sampled(
+        self, rows: Float[NDArray[np.float64], " r"], columns: Float[NDArray[np.float64], " c"]
+    ) -> Float[NDArray[np.float64], "r c 13"]:
         """[r, c, 13] at other rows and columns; beyond its own it stays what it is at the edge."""
         return _interpolated(_interpolated(self.values, self.rows, rows, 0), self.columns, columns, 1)
 
@@ -111,7 +112,12 @@ def _meet(first: Grid, second: Grid) -> bool:
     return one.shape == other.shape and bool(np.abs(one - other).max() < _TOUCH_M)
 
 
-def _interpolated(values: FloatArray, at: FloatArray, wanted: FloatArray, axis: int) -> FloatArray:
+def _interpolated(
+    values: Float[NDArray[np.float64], "r c 13"],
+    at: Float[NDArray[np.float64], " n"],
+    wanted: Float[NDArray[np.float64], " m"],
+    axis: int,
+) -> Float[NDArray[np.float64], "r2 c2 13"]:
     """Values along an axis, known at ascending places, at wanted ones. Where a place is twice, the later one counts."""
     left = np.clip(np.searchsorted(at, wanted, side="right") - 1, 0, len(at) - 2)
     width = at[left + 1] - at[left]

@@ -1,4 +1,4 @@
-"""Build hair for a head: from a prompt to a row of `HAIR_STYLES`, and that grown layer by layer."""
+"""Building of hair on a head: from a prompt to a row of `HAIR_STYLES`, and that grown layer by layer."""
 
 from __future__ import annotations
 

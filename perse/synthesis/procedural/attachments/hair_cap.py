@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
@@ -30,7 +31,7 @@ Thickness = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 
 @dataclass(frozen=True, kw_only=True)
 class CapRim:
-    """How the lower edge of a cap runs."""
+    """Lower edge of a cap."""
 
     overhang: float = 0.0
     """Degrees by which the cap reaches below the hairline (negative: stays above it)."""
@@ -69,7 +70,9 @@ def cap(
     return Surface(points, uvs, np.zeros(3), np.ones(t.shape))
 
 
-def _chart(scalp: Scalp, rim: CapRim, rng: np.random.Generator, rows: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _chart(
+    scalp: Scalp, rim: CapRim, rng: np.random.Generator, rows: int
+) -> tuple[Float[NDArray[np.float64], "r c"], Float[NDArray[np.float64], "r c"], Float[NDArray[np.float64], "r c"]]:
     """Azimuth, elevation and t of a cap's grid, [rows, columns + 1] each."""
     azimuth = np.linspace(-np.pi, np.pi, _COLUMNS + 1)
     jitter = gaussian_filter1d(rng.standard_normal(_COLUMNS), 1.0, mode="wrap")
@@ -88,7 +91,7 @@ def _chart(scalp: Scalp, rim: CapRim, rng: np.random.Generator, rows: int) -> tu
 
 @dataclass(frozen=True, kw_only=True)
 class CapEdge:
-    """How cap hair begins at the hairline. Angles in degrees, seen from the skull's centre."""
+    """Beginning of cap hair at the hairline. Angles in degrees, seen from the skull's centre."""
 
     softness: float = 5.0
     """Width of the transition from skin to hair."""
@@ -99,14 +102,14 @@ class CapEdge:
 
 
 def combed_texture(
-    strands: NDArray[np.uint8],
+    strands: UInt8[NDArray[np.uint8], "h w 4"],
     sheet: Surface,
-    pole: FloatArray,
+    pole: Float[NDArray[np.float64], "3"],
     edge: CapEdge,
     rng: np.random.Generator,
     *,
     repeats: float = 3.0,
-) -> NDArray[np.uint8]:
+) -> UInt8[NDArray[np.uint8], "s s 4"]:
     """A texture in a cap's chart whose strands radiate from a pole: the whorl, the parting or the knot of a bun.
 
     Args:
@@ -131,13 +134,17 @@ def combed_texture(
     return texture
 
 
-def comb_towards(pole: FloatArray, normals: NDArray[np.float32]) -> NDArray[np.float32]:
+def comb_towards(
+    pole: Float[NDArray[np.float64], "3"], normals: Float32[NDArray[np.float32], "v 3"]
+) -> Float32[NDArray[np.float32], "v 3"]:
     """Strand tangents [v, 3] on normals [v, 3] for hair that is combed towards a pole."""
     along = pole - (normals @ pole)[:, None] * normals
     return unit(along).astype(np.float32)
 
 
-def polar_angles(towards: FloatArray, pole: FloatArray) -> tuple[FloatArray, FloatArray]:
+def polar_angles(
+    towards: Float[NDArray[np.float64], "*n 3"], pole: Float[NDArray[np.float64], "3"]
+) -> tuple[Float[NDArray[np.float64], "*n"], Float[NDArray[np.float64], "*n"]]:
     """Longitude in [0, 2π) and distance in [0, π] of directions [..., 3] about a pole."""
     towards = unit(towards)
     first = unit(np.cross(pole, [0.31, 0.12, 0.94]))
@@ -146,7 +153,7 @@ def polar_angles(towards: FloatArray, pole: FloatArray) -> tuple[FloatArray, Flo
     return around, np.arccos(np.clip(towards @ pole, -1, 1))
 
 
-def _densely(sheet: Surface, size: int) -> FloatArray:
+def _densely(sheet: Surface, size: int) -> Float[NDArray[np.float64], "s s 3"]:
     """The cap's points at every texel: [size, size, 3]."""
     return cv2.resize(sheet.points.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR).astype(float)
 
@@ -163,6 +170,6 @@ def _edge_alpha(
     return edge.coverage * smoothstep((above - begin) / edge.softness)
 
 
-def back_of_head(elevation_deg: float) -> FloatArray:
+def back_of_head(elevation_deg: float) -> Float[NDArray[np.float64], "3"]:
     """The direction so far above the back of the head."""
     return directions(np.pi, np.deg2rad(elevation_deg))

@@ -1,4 +1,4 @@
-"""Short coils scattered over a cap: what makes an afro look curled and not felted."""
+"""Short coils scattered over a cap: the curls of an afro, which would look felted without them."""
 
 from __future__ import annotations
 

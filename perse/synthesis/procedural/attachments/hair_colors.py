@@ -1,4 +1,4 @@
-"""Hair colours: what a strand's albedo is, and which tones a recoloured photograph shall have."""
+"""Hair colours: the albedo of a strand, and the tones of a recoloured photograph."""
 
 from __future__ import annotations
 

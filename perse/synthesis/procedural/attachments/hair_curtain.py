@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
@@ -26,7 +28,7 @@ _ROWS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class CurtainShape:
-    """How loose hair is cut and worn. Lengths in metres, angles in degrees."""
+    """Cut and parting of loose hair. Lengths in metres, angles in degrees."""
 
     fall: float
     """Length below the ears."""
@@ -82,7 +84,9 @@ def curtain(scalp: Scalp, shape: CurtainShape, side: int, rng: np.random.Generat
     return Surface(points, np.stack([across, v], -1), _axis(points), shade * (1 - 0.25 * behind))
 
 
-def _over_skull(scalp: Scalp, shape: CurtainShape, side: int, u: FloatArray) -> FloatArray:
+def _over_skull(
+    scalp: Scalp, shape: CurtainShape, side: int, u: Float[NDArray[np.float64], " c"]
+) -> Float[NDArray[np.float64], "r c 3"]:
     """From the parting to the level of the ears: [rows, columns, 3] metres."""
     root = _parting(scalp, shape, u)
     end_azimuth = side * np.deg2rad(shape.front + (182 - shape.front) * u**0.9)
@@ -104,7 +108,9 @@ def _over_skull(scalp: Scalp, shape: CurtainShape, side: int, u: FloatArray) -> 
     return towards * (radius + height)[..., None]
 
 
-def _parting(scalp: Scalp, shape: CurtainShape, u: FloatArray) -> FloatArray:
+def _parting(
+    scalp: Scalp, shape: CurtainShape, u: Float[NDArray[np.float64], " c"]
+) -> Float[NDArray[np.float64], "c 3"]:
     """Where strands are rooted: directions [columns, 3] along the parting, over the crown, down the back."""
     front_azimuth = np.deg2rad(shape.parting)
     front = float(scalp.hairline(front_azimuth)) + np.deg2rad(1.5)
@@ -134,12 +140,14 @@ def _fall(scalp: Scalp, shape: CurtainShape, lying: FloatArray, u: FloatArray) -
     return np.stack(path)
 
 
-def _over_shoulder(scalp: Scalp, points: FloatArray) -> FloatArray:
+def _over_shoulder(scalp: Scalp, points: Float[NDArray[np.float64], "n 3"]) -> Float[NDArray[np.float64], "n 1"]:
     """How far points [n, 3] are on their way from the chin down to the shoulders: [n, 1] in [0, 1]."""
     return ramp((scalp.chin_y + 0.03 - points[:, 1:2]) / 0.09)
 
 
-def _pushed_out(scalp: Scalp, points: FloatArray, gap: float) -> FloatArray:
+def _pushed_out(
+    scalp: Scalp, points: Float[NDArray[np.float64], "n 3"], gap: float
+) -> Float[NDArray[np.float64], "n 3"]:
     """Points [n, 3] moved off the head and the neck. Shoulders do not count: hair falls in front of and behind them."""
     distance = np.linalg.norm(points, axis=-1)
     _, elevation = angles(points)
@@ -163,7 +171,7 @@ def _waves(shape: CurtainShape, points: FloatArray, arc: FloatArray, rng: np.ran
     return outward * (0.7 * away)[..., None] + sideways * (swing * np.cos(turns + 0.6))[..., None]
 
 
-def _axis(points: FloatArray) -> FloatArray:
+def _axis(points: Float[NDArray[np.float64], "*n 3"]) -> Float[NDArray[np.float64], "*n 3"]:
     """The nearest point of the head's upright axis, at most as high as the skull's centre: [..., 3]."""
     axis = np.zeros_like(points)
     axis[..., 1] = np.minimum(points[..., 1], 0.0)

@@ -17,7 +17,7 @@ _ROWS = 18
 
 @dataclass(frozen=True, kw_only=True)
 class FringeShape:
-    """How a fringe is cut. Angles in degrees, lengths in metres."""
+    """Cut of a fringe. Angles in degrees, lengths in metres."""
 
     width: float = 47.0
     """Azimuth that it reaches on both sides."""

@@ -1,4 +1,4 @@
-"""Growing the layers of a hair style (`hair_styles`) on a head.
+"""Growing of the layers of a hair style (`hair_styles`) on a head.
 
 Loose hair is three nested shells per side, thinner outwards, with single locks over them; hair on the skull (cropped,
 combed back, afro) is a stack of caps.
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -52,7 +53,7 @@ from perse.synthesis.procedural.attachments.hair_textures import (
 from perse.synthesis.procedural.attachments.hair_tied import band, knot, tail
 from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ramp, unit
 
-Texture = NDArray[np.uint8]
+Texture = UInt8[NDArray[np.uint8], "h w 4"]
 
 SHELLS = ((0.0, 1.0), (0.0014, 0.76), (0.0026, 0.48))
 """Height above the innermost shell in metres, and coverage. Farther shells look like wire (seen, by eye)."""
@@ -60,7 +61,7 @@ SHELLS = ((0.0, 1.0), (0.0014, 0.76), (0.0026, 0.48))
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """A head on which hair of one colour grows.
+    """Head on which hair of one colour grows.
 
     Attributes:
         strands: how they run.
@@ -194,7 +195,7 @@ class Growth:
         yield self._made("hair tie", [band(self.scalp, at)], texture, self._finish(0))
 
 
-def shell_height(sheet: Surface, height: float) -> FloatArray:
+def shell_height(sheet: Surface, height: float) -> Float[NDArray[np.float64], "..."]:
     """Shells part from each other below the root: at the parting and the hairline all lie on the same line."""
     v = sheet.uvs[..., 1]
     return height * ramp(v / 0.12)
@@ -237,7 +238,7 @@ def _puff(radius: float, rng: np.random.Generator) -> Thickness:
     return thickness
 
 
-def _even_uvs(sheet: Surface) -> FloatArray:
+def _even_uvs(sheet: Surface) -> Float[NDArray[np.float64], "r c 2"]:
     """Texture coordinates in proportion to lengths on the surface: twice around it, once from rim to crown."""
     steps = np.linalg.norm(np.diff(sheet.points, axis=0), axis=-1).mean(1)
     arc = np.concatenate([[0.0], np.cumsum(steps)])
@@ -245,7 +246,7 @@ def _even_uvs(sheet: Surface) -> FloatArray:
     return np.stack([2 * sheet.uvs[..., 0], v], -1)
 
 
-def _puff_shade(sheet: Surface) -> FloatArray:
+def _puff_shade(sheet: Surface) -> Float[NDArray[np.float64], "..."]:
     """Curls are darker near the rim, where they lie in each other's shadow."""
     t = np.linspace(0, 1, sheet.points.shape[0])[:, None]
     return np.broadcast_to(0.68 + 0.32 * ramp(t / 0.30), sheet.points.shape[:2])

@@ -15,7 +15,7 @@ from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface,
 
 @dataclass(frozen=True, kw_only=True)
 class LockShape:
-    """How locks differ from the sheet they follow. Lengths in metres."""
+    """Shape of locks, as differences from the sheet they follow. Lengths in metres."""
 
     count: int
     """Locks on this sheet."""

@@ -1,4 +1,4 @@
-"""Where hair grows and what it must not cut through: the skull at average size, its hairline, its ears.
+"""Scalp on which hair grows: the skull at average size, its hairline, and the ears, which hair must not cut through.
 
 All hair is built for an average head whose skull has its centre at the origin; `Scalp.to_head` scales and moves it to
 the person. So the lengths in the styles are metres on an average head, whoever wears them. Directions are those of
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
@@ -31,7 +32,7 @@ _EAR_MARGIN_M = 0.004
 
 @dataclass(frozen=True)
 class Scalp:
-    """The head as hair sees it. Metres on an average head, from the skull's centre.
+    """Head as hair sees it. Metres on an average head, from the skull's centre.
 
     Attributes:
         bare: [elevations, azimuths], radius without ears, on `Skull`'s grid.
@@ -80,11 +81,13 @@ class Scalp:
         """That hair must keep to lie over the ears, in directions [..., 3]: [...] metres."""
         return look_up(self.covered, towards)
 
-    def hairline(self, azimuth: FloatArray | float) -> FloatArray:
+    def hairline(self, azimuth: Float[NDArray[np.float64], "..."] | float) -> Float[NDArray[np.float64], "..."]:
         """Elevation of the hairline at an azimuth, radians."""
         return np.interp(np.abs(azimuth), self.hairline_azimuth, self.hairline_elevation)
 
-    def elevation_at(self, azimuth: FloatArray | float, height: FloatArray | float) -> FloatArray:
+    def elevation_at(
+        self, azimuth: Float[NDArray[np.float64], "..."] | float, height: Float[NDArray[np.float64], "..."] | float
+    ) -> Float[NDArray[np.float64], "..."]:
         """Elevation at which the skin reaches a height (metres) at an azimuth, radians."""
         azimuth, height = np.broadcast_arrays(np.asarray(azimuth, float), np.asarray(height, float))
         return _elevation_at(self.bare, azimuth.ravel(), height.ravel()).reshape(azimuth.shape)

@@ -17,7 +17,7 @@ from perse.synthesis.procedural.attachments.surfaces import Finish, Surface, joi
 
 @dataclass(frozen=True, kw_only=True)
 class HairFinish:
-    """How a layer of hair answers to light."""
+    """Reflection of light by a layer of hair."""
 
     anisotropy: float
     """Strength of the strand highlight, a fraction of white."""

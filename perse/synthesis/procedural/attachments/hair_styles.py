@@ -1,4 +1,4 @@
-"""What hair styles are made of: a table of styles. Lengths are metres on an average head, angles degrees.
+"""Table of hair styles. Lengths are metres on an average head, angles degrees.
 
 A new style is a row of `HAIR_STYLES` and its name in the vocabulary (`perse/synthesis/prompts/vocabulary.py`).
 """
@@ -25,7 +25,7 @@ _TAIL = 56.0
 
 @dataclass(frozen=True, kw_only=True)
 class StrandStyle:
-    """How the strands of a style run, for one texture of hair.
+    """Run of a style's strands, for one texture of hair.
 
     Attributes:
         look: of the sheets that they are drawn on.
@@ -158,7 +158,7 @@ Layer = Roots | CurtainStyle | Fringe | Combed | Stubble | Curls | Tail | Knot
 
 @dataclass(frozen=True)
 class HairStyle:
-    """A style.
+    """Row of the table: a style's layers.
 
     Attributes:
         lengths: what it is made of, innermost first, by the length that a prompt asks for, its usual length first; a

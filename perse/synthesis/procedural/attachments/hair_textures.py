@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
@@ -23,7 +24,7 @@ STRAND_SIZE = 512
 
 @dataclass(frozen=True, kw_only=True)
 class StrandLook:
-    """How one layer of strands looks."""
+    """Look of one layer of strands."""
 
     coverage: float = 1.0
     """Share of the surface that strands cover; the outer shells are sparse."""
@@ -51,13 +52,15 @@ class StrandLook:
     """Width of the texture, texels."""
 
 
-def smoothstep(x: FloatImage) -> FloatImage:
+def smoothstep(x: Float[NDArray[np.floating], "..."]) -> Float32[NDArray[np.floating], "..."]:
     """Hermite ramp: 0 below 0, 1 above 1."""
     x = np.clip(x, 0.0, 1.0)
     return (x * x * (3 - 2 * x)).astype(np.float32)
 
 
-def wrapped_noise(rng: np.random.Generator, across: float, rows: int, columns: int = STRAND_SIZE) -> FloatImage:
+def wrapped_noise(
+    rng: np.random.Generator, across: float, rows: int, columns: int = STRAND_SIZE
+) -> Float[NDArray[np.floating], "h w"]:
     """Zero-mean, unit-deviation noise [STRAND_SIZE, columns] that wraps in u.
 
     Args:
@@ -72,7 +75,7 @@ def wrapped_noise(rng: np.random.Generator, across: float, rows: int, columns: i
     return ((streaks - streaks.mean()) / (streaks.std() + 1e-6)).astype(np.float32)
 
 
-def strand_texture(color: HairColor, look: StrandLook, rng: np.random.Generator) -> NDArray[np.uint8]:
+def strand_texture(color: HairColor, look: StrandLook, rng: np.random.Generator) -> UInt8[NDArray[np.uint8], "h w 4"]:
     """Strands gathered into locks: [STRAND_SIZE, look.columns, 4] uint8."""
     columns = look.columns
     v = np.linspace(0, 1, STRAND_SIZE, dtype=np.float32)[:, None]
@@ -104,8 +107,8 @@ class CurlField:
         score: [s, s], which parts are left when curls become sparse.
     """
 
-    height: FloatImage
-    score: FloatImage
+    height: Float[NDArray[np.floating], "s s"]
+    score: Float[NDArray[np.floating], "s s"]
 
 
 def curl_field(rng: np.random.Generator, curl_px: float) -> CurlField:
@@ -121,7 +124,7 @@ def curl_field(rng: np.random.Generator, curl_px: float) -> CurlField:
 
 def curl_texture(
     color: HairColor, field: CurlField, rng: np.random.Generator, *, coverage: float, shade: float
-) -> NDArray[np.uint8]:
+) -> UInt8[NDArray[np.uint8], "s s 4"]:
     """One layer of curls: [s, s, 4] uint8.
 
     Args:
@@ -140,7 +143,9 @@ def curl_texture(
     return _pack(color, brightness, alpha, rng)
 
 
-def stubble_texture(color: HairColor, rng: np.random.Generator, *, density: float, length: float) -> NDArray[np.uint8]:
+def stubble_texture(
+    color: HairColor, rng: np.random.Generator, *, density: float, length: float
+) -> UInt8[NDArray[np.uint8], "s s 4"]:
     """Short dots of hair that thin out towards the hairline at v = 0: [s, s, 4] uint8.
 
     Args:

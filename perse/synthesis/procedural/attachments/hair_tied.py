@@ -1,10 +1,12 @@
-"""Hair that is tied up: the tail of a ponytail and the knot of a bun."""
+"""Tied hair: the tail of a ponytail and the knot of a bun."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
@@ -27,7 +29,7 @@ class TailShape:
     """Swing of its waves."""
 
 
-def tail(scalp: Scalp, pole: FloatArray, shape: TailShape, rng: np.random.Generator) -> Surface:
+def tail(scalp: Scalp, pole: Float[NDArray[np.float64], "3"], shape: TailShape, rng: np.random.Generator) -> Surface:
     """A tube that rises from the tie, arches over and falls beside the neck; u once around, v from tie to tips."""
     path = _tail_path(scalp, pole, shape)
     t = np.linspace(0, 1, _TAIL_ROWS)
@@ -71,7 +73,7 @@ def _tail_path(scalp: Scalp, pole: FloatArray, shape: TailShape) -> FloatArray:
     return gaussian_filter1d(np.array(path), 1.2, axis=0, mode="nearest")
 
 
-def band(scalp: Scalp, pole: FloatArray, radius: float = 0.0115) -> Surface:
+def band(scalp: Scalp, pole: Float[NDArray[np.float64], "3"], radius: float = 0.0115) -> Surface:
     """The hair wound around the tie of a ponytail: a short ring."""
     base = pole * (scalp.bare_radius(pole[None])[0] + 0.001)
     heading = unit(pole + np.array([0.0, 0.35, 0.0]))
@@ -86,7 +88,9 @@ def band(scalp: Scalp, pole: FloatArray, radius: float = 0.0115) -> Surface:
     return Surface(points, uvs, np.broadcast_to(base, points.shape), np.full(points.shape[:2], 0.62))
 
 
-def knot(scalp: Scalp, pole: FloatArray, rng: np.random.Generator, radius: float = 0.037) -> list[Surface]:
+def knot(
+    scalp: Scalp, pole: Float[NDArray[np.float64], "3"], rng: np.random.Generator, radius: float = 0.037
+) -> list[Surface]:
     """A bun: strands wound around a ball in two overlapping coils; v runs along the strands."""
     centre = pole * (scalp.bare_radius(pole[None])[0] + 0.62 * radius)
     axis = unit(pole + np.array([0.0, 0.25, 0.0]))

@@ -1,4 +1,4 @@
-"""What hats are made of: a table of models. Lengths are millimetres on an average head.
+"""Table of hats: their shapes and materials. Lengths are millimetres on an average head.
 
 A new kind is a row here and its name in the vocabulary (`perse/synthesis/prompts/vocabulary.py`).
 """
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
 
 from perse.synthesis.procedural.attachments import textures
 from perse.synthesis.procedural.attachments.pieces import Piece, Profile, Slots, dyed
@@ -23,7 +25,7 @@ Heights = Callable[[FloatArray, FloatArray], FloatArray]
 
 @dataclass(frozen=True)
 class RimPlane:
-    """Where a hat ends: everything of the head above this plane is inside it.
+    """Plane of a hat's rim: everything of the head above it is inside the hat.
 
     Attributes:
         front, back: heights at the forehead and at the back of the head, as fractions of the way from eyes to crown.
@@ -34,14 +36,18 @@ class RimPlane:
     back: float
     cuff_m: float = 0.005
 
-    def height_above(self, skull: Skull, points: FloatArray) -> FloatArray:
+    def height_above(
+        self, skull: Skull, points: Float[NDArray[np.float64], "*n 3"]
+    ) -> Float[NDArray[np.float64], "*n"]:
         """Metres by which points [..., 3] lie above the plane, measured straight up."""
         height, share = rim_shares(skull, points)
         rise = skull.crown_y - skull.eye_y
         return np.asarray(rise * (height - (self.back + (self.front - self.back) * share)))
 
 
-def rim_shares(skull: Skull, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+def rim_shares(
+    skull: Skull, points: Float[NDArray[np.float64], "*n 3"]
+) -> tuple[Float[NDArray[np.float64], "*n"], Float[NDArray[np.float64], "*n"]]:
     """Of points [..., 3]: height, 0 at the eyes and 1 at the crown, and place, 0 at the back and 1 at the forehead."""
     reach = float(skull.radius(directions(0.0, np.deg2rad(15.0))))
     height = (points[..., 1] - skull.eye_y) / (skull.crown_y - skull.eye_y)

@@ -1,4 +1,4 @@
-"""What headphones are made of: a table of models. Lengths are millimetres on an average head.
+"""Table of headphones: their shapes and materials. Lengths are millimetres on an average head.
 
 A new kind is a row here and its name in the vocabulary (`perse/synthesis/prompts/vocabulary.py`).
 """
@@ -14,7 +14,7 @@ from perse.synthesis.procedural.attachments.textures import foam, plain
 
 @dataclass(frozen=True)
 class Bar:
-    """Along the band: from which of its 69 points to which, how high above what it clears, how far to the front."""
+    """Bar along the band: from which of its 69 points to which, how high above what it clears, how far to the front."""
 
     half_width: float
     half_thickness: float
@@ -25,7 +25,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Cup:
-    """A lathed shape on both cups' axes: pairs of way outwards and radius; an oval unless told otherwise."""
+    """Lathed shape on both cups' axes: pairs of way outwards and radius; an oval unless told otherwise."""
 
     profile: Profile
     stretch: tuple[float, float] = (0.88, 1.06)
@@ -33,7 +33,7 @@ class Cup:
 
 @dataclass(frozen=True)
 class Yoke:
-    """From both ends of the band down to the outside of the cups."""
+    """Yoke from both ends of the band down to the outside of the cups."""
 
     out: float
     half_width: float

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from perse.attributes import Category, Part
@@ -65,10 +67,10 @@ class _Fit:
     """
 
     mm: float
-    cups: FloatArray
-    axes: FloatArray
-    band: FloatArray
-    outwards: FloatArray
+    cups: Float[NDArray[np.float64], "2 3"]
+    axes: Float[NDArray[np.float64], "2 3"]
+    band: Float[NDArray[np.float64], "n 3"]
+    outwards: Float[NDArray[np.float64], "n 3"]
 
     @classmethod
     def on(cls, skull: Skull, cover: Cover | None) -> _Fit:

@@ -1,4 +1,4 @@
-"""Pieces: what hats, headphones and earrings are made of, and the way from a row of them to attachments."""
+"""Pieces of hats, headphones and earrings, and the way from a row of them to attachments."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Profile = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Piece(Generic[Shape]):
-    """What has one material.
+    """Part of a worn thing that has one material.
 
     Attributes:
         coat: makes its texture.

@@ -1,4 +1,4 @@
-"""The skull under the hair: how far the bare head reaches in every direction, and where its ears are.
+"""Skull under the hair: how far the bare head reaches in every direction, and where its ears are.
 
 Hats, headphones and hair are grids of directions around the head's centre, pushed out from this surface. It comes from
 the fitted rest vertices without ears, so it fits the person and not the template; sockets and mouth are left out.
@@ -40,7 +40,7 @@ def angles(vectors: Float[np.ndarray, "*n 3"]) -> tuple[Float[np.ndarray, "*n"],
 
 @dataclass(frozen=True)
 class Skull:
-    """A fitted head as a radius by direction. Rest space, metres.
+    """Radius of a fitted head by direction. Rest space, metres.
 
     Attributes:
         centre: [3], in the middle of the brain case, a little above the eyes.

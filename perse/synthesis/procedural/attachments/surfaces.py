@@ -57,7 +57,7 @@ class Surface:
 
 @dataclass(frozen=True, kw_only=True)
 class Finish:
-    """How a material answers to light."""
+    """Reflection of light by a material."""
 
     gloss: float = 0.0
     """Strength of the highlight, 0 (cloth) to 1 (polished metal)."""

@@ -7,11 +7,12 @@ pixels wide in a clip, and finer detail than this would only flicker.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 Rgb = tuple[int, int, int]
-Texture = NDArray[np.uint8]
+Texture = UInt8[NDArray[np.uint8], "h w 4"]
 FloatArray = NDArray[np.float64]
 
 

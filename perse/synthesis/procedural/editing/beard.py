@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import AttributePrompt, TrackedPortrait
+from perse.shapes import Colors, Field, Vectors
 from perse.synthesis.compositing import put_part, smooth_step
 from perse.synthesis.procedural.editing.beard_shapes import (
     BEARD_CUTS,
@@ -16,7 +18,6 @@ from perse.synthesis.procedural.editing.beard_shapes import (
     BeardShape,
 )
 from perse.synthesis.procedural.editing.canvas import (
-    Field,
     as_field,
     blur,
     finish,
@@ -75,7 +76,7 @@ def _density(shape: BeardShape, ground: BeardGround, frame: FaceFrame, rng: np.r
     return (density * (1 - blur(frame.lips, 0.8)) * np.minimum(1, 1.2 * skin)).clip(0, 1)
 
 
-def _flow(frame: FaceFrame, ground: BeardGround, rng: np.random.Generator) -> Field:
+def _flow(frame: FaceFrame, ground: BeardGround, rng: np.random.Generator) -> Vectors:
     """The direction in which hair lies, [h, w, 2]: down, along the jaw towards the chin, away from the philtrum."""
     u, v = ground.u, ground.v
     side = np.sign(u)
@@ -156,12 +157,12 @@ def _relief(frame: FaceFrame, cut: BeardCut, coverage: Field) -> Field:
 def _compose(
     frame: FaceFrame,
     cut: BeardCut,
-    color: NDArray[np.float32],
+    color: Float[NDArray[np.float32], "3"],
     density: Field,
     coverage: Field,
     tone: Field,
     rng: np.random.Generator,
-) -> Field:
+) -> Colors:
     light = blur(frame.light, frame.px(0.02)) ** 0.9
     skin = frame.lab.copy()
     skin[..., 0] *= 1 - _contact_shadow(frame, coverage)

@@ -1,4 +1,4 @@
-"""Where a beard may grow, and the table of its shapes and lengths. Lengths in face widths.
+"""Ground on which a beard may grow, and the table of its shapes and lengths. Lengths in face widths.
 
 A new shape is a row of `BEARD_SHAPES` and its name in the vocabulary (`perse/synthesis/prompts/vocabulary.py`).
 """
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from perse.attributes import Part
+from perse.shapes import Field
 from perse.synthesis.compositing import smooth_step
-from perse.synthesis.procedural.editing.canvas import Field, as_field, blur, bump, curve, distance_inside, polygon
+from perse.synthesis.procedural.editing.canvas import as_field, blur, bump, curve, distance_inside, polygon
 from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.tracking.landmarks import JAW_LINE, LIPS_UPPER_OUTER, MOUTH_CORNERS
 
@@ -32,7 +33,7 @@ _MOUSTACHE_EDGE = (
 
 @dataclass(frozen=True)
 class BeardCut:
-    """The measures of one length of hair.
+    """Measures of one length of hair.
 
     Attributes:
         length: of the hair at the chin; elsewhere it is shorter.
@@ -71,7 +72,7 @@ _STUBBLE = BeardCut(
 
 @dataclass(frozen=True)
 class BeardGround:
-    """Where hair may grow.
+    """Places where hair may grow.
 
     Attributes:
         moustache, cheeks, chin, corners, under_jaw: soft masks [h, w]; bare: below the corners of the lower lip.
@@ -176,7 +177,7 @@ def _most(*areas: Field) -> Field:
 
 @dataclass(frozen=True)
 class BeardShape:
-    """A shape of beard.
+    """Row of the table: a shape of beard.
 
     Attributes:
         area: [h, w] in 0..1, where it grows.

@@ -1,4 +1,4 @@
-"""The upper body in a portrait: where neck, shoulders and chest lie, estimated from the face above them."""
+"""Coordinates of the upper body in a portrait: neck, shoulders and chest, estimated from the face above them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import ArrayLike, NDArray
 
 from perse.attributes import Part
-from perse.synthesis.procedural.editing.canvas import Field, curve, polygon
+from perse.shapes import Field
+from perse.synthesis.procedural.editing.canvas import curve, polygon
 from perse.synthesis.procedural.editing.face_frame import FaceFrame
 
 _JAW_CORNERS = (172, 397)
@@ -35,7 +37,7 @@ class BodyFrame:
     face: FaceFrame
 
     @cached_property
-    def origin(self) -> NDArray[np.float32]:
+    def origin(self) -> Float32[NDArray[np.float32], "2"]:
         """Neck axis at the height of the chin, pixels."""
         corners = self.face.points[list(_JAW_CORNERS)]
         center = float(corners[:, 0].mean())
@@ -69,7 +71,7 @@ class BodyFrame:
     def v(self) -> Field:
         return (self.face.grid[..., 1] - self.origin[1]) / np.float32(self.face.unit)
 
-    def pixels(self, points: ArrayLike) -> NDArray[np.float32]:
+    def pixels(self, points: ArrayLike) -> Float32[NDArray[np.float32], "n 2"]:
         """[n, 2] body coordinates to pixels."""
         return self.origin + np.asarray(points, np.float32) * np.float32(self.face.unit)
 
@@ -82,7 +84,7 @@ class BodyFrame:
         half = self.neck_half_width if half_width is None else half_width
         return [(halves * half + u, v) for halves, u, v in rows]
 
-    def mirrored(self, points: ArrayLike) -> NDArray[np.float32]:
+    def mirrored(self, points: ArrayLike) -> Float32[NDArray[np.float32], "n 2"]:
         """Points on the left of the picture mirrored to its right."""
         return np.asarray(points, np.float32) * np.array([-1, 1], np.float32)
 

@@ -1,4 +1,4 @@
-"""Small tools of 2D painting: colour, soft shapes, noise, filters, and the last step that every edit ends with.
+"""Tools of 2D painting: colour, soft shapes, noise, filters, and the last step that every edit ends with.
 
 Pictures are float32 [h, w, 3] sRGB in 0..255 while they are painted; masks and fields are float32 [h, w]. Points are
 (x, y) in pixels with pixel centres at integers, as OpenCV draws and samples them.
@@ -8,52 +8,55 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32
 from numpy.typing import ArrayLike, NDArray
 
 from perse.attributes import Part
 from perse.data import PartMasks, TrackedPortrait
+from perse.shapes import Colors, Field
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 
-Field = NDArray[np.float32]
 """A float32 array: [h, w] for a mask or scalar field, [h, w, 2] for a flow, [h, w, 3] for a picture."""
 
 _POLYGON_OVERSAMPLING = 4
 _SUBPIXEL_BITS = 4
 
 
-def as_field(values: ArrayLike) -> Field:
+def as_field(values: ArrayLike) -> Float32[NDArray[np.float32], "..."]:
     """The values as float32, without a copy where they are already."""
     return np.asarray(values, np.float32)
 
 
-def to_lab(rgb: ArrayLike) -> Field:
+def to_lab(rgb: ArrayLike) -> Colors:
     """sRGB [h, w, 3] in 0..255 to CIE L*a*b* (L in 0..100), float32."""
     return as_field(cv2.cvtColor(as_field(rgb) / np.float32(255), cv2.COLOR_RGB2LAB))
 
 
-def to_rgb(lab: Field) -> Field:
+def to_rgb(lab: Colors) -> Colors:
     """CIE L*a*b* [h, w, 3] to sRGB 0..255, clipped to the gamut, float32."""
     bounded = np.stack([lab[..., 0].clip(0, 100), lab[..., 1], lab[..., 2]], -1).astype(np.float32)
     return cv2.cvtColor(bounded, cv2.COLOR_LAB2RGB).clip(0, 1) * np.float32(255)
 
 
-def lab_of(rgb: tuple[int, int, int]) -> NDArray[np.float32]:
+def lab_of(rgb: tuple[int, int, int]) -> Float32[NDArray[np.float32], "3"]:
     """One sRGB colour as [3] L*a*b*."""
     return to_lab(np.array([[rgb]], np.float32))[0, 0]
 
 
-def bump(values: ArrayLike, center: float, width: float) -> Field:
+def bump(values: ArrayLike, center: float, width: float) -> Float32[NDArray[np.float32], "..."]:
     """A Gaussian of height 1."""
     return np.exp(-(((np.asarray(values, np.float32) - center) / width) ** 2)).astype(np.float32)
 
 
-def blur(field: ArrayLike, sigma_px: float, sigma_y_px: float | None = None) -> Field:
+def blur(field: ArrayLike, sigma_px: float, sigma_y_px: float | None = None) -> Float32[NDArray[np.float32], "h w *c"]:
     """Gaussian blur, anisotropic when a second width is given."""
     sigma_y = sigma_px if sigma_y_px is None else sigma_y_px
     return as_field(cv2.GaussianBlur(as_field(field), (0, 0), sigmaX=sigma_px, sigmaY=sigma_y))
 
 
-def shifted(field: Field, right_px: float, down_px: float) -> Field:
+def shifted(
+    field: Float32[NDArray[np.float32], "h w *c"], right_px: float, down_px: float
+) -> Float32[NDArray[np.float32], "h w *c"]:
     """The field moved by a fraction of pixels, its border repeated."""
     matrix = np.array([[1, 0, right_px], [0, 1, down_px]], np.float32)
     size = (field.shape[1], field.shape[0])
@@ -61,7 +64,7 @@ def shifted(field: Field, right_px: float, down_px: float) -> Field:
     return as_field(moved)
 
 
-def curve(points: ArrayLike, samples: int = 64, closed: bool = False) -> NDArray[np.float32]:
+def curve(points: ArrayLike, samples: int = 64, closed: bool = False) -> Float32[NDArray[np.float32], "n 2"]:
     """A smooth curve [samples, 2] through a few points (centripetal Catmull–Rom: no loops between uneven points)."""
     knots = np.asarray(points, np.float64)
     if closed:
@@ -126,13 +129,15 @@ def distance_inside(mask: Field) -> Field:
     return as_field(cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5))
 
 
-def mix(below: Field, above: ArrayLike, alpha: Field) -> Field:
+def mix(
+    below: Float[NDArray[np.float32], "h w *c"], above: ArrayLike, alpha: Float[NDArray[np.float32], "h w"]
+) -> Float[NDArray[np.float32], "h w *c"]:
     """Alpha blending of pictures or of fields."""
     weight = alpha[..., None] if below.ndim == 3 and alpha.ndim == 2 else alpha
     return (below + (np.asarray(above, np.float32) - below) * weight).astype(np.float32)
 
 
-def grain(portrait: TrackedPortrait, rng: np.random.Generator) -> Field:
+def grain(portrait: TrackedPortrait, rng: np.random.Generator) -> Float[NDArray[np.float32], "h w 1"]:
     """Noise [h, w, 1] as strong as the photograph's own on the skin, so that paint does not look cleaner than it."""
     luminance = portrait.image.astype(np.float32).mean(-1)
     fine = luminance - blur(luminance, 1.5)
@@ -142,7 +147,7 @@ def grain(portrait: TrackedPortrait, rng: np.random.Generator) -> Field:
     return (noise(luminance.shape, rng, 0.7) * min(strength, 6.0))[..., None]
 
 
-def fill_hole(picture: Field, hole: Field, sigma_px: float, octaves: int = 5) -> Field:
+def fill_hole(picture: Colors, hole: Field, sigma_px: float, octaves: int = 5) -> Colors:
     """A picture with a hole closed smoothly from its rim.
 
     Inverse-distance blending of the surroundings at several scales: near its rim the filling is what lies beside it,
@@ -176,7 +181,12 @@ def fill_hole(picture: Field, hole: Field, sigma_px: float, octaves: int = 5) ->
     return result
 
 
-def finish(portrait: TrackedPortrait, painted: Field, coverage: Field, masks: PartMasks) -> PaintedEdit:
+def finish(
+    portrait: TrackedPortrait,
+    painted: Float[NDArray[np.float32], "h w 3"],
+    coverage: Float[NDArray[np.float32], "h w"],
+    masks: PartMasks,
+) -> PaintedEdit:
     """Lay the painted picture over the portrait and make the promise of the edit mask true to the pixel.
 
     Args:

@@ -7,12 +7,13 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.shapes import Colors, Field
 from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.editing.body_frame import SHOULDER, BodyFrame
 from perse.synthesis.procedural.editing.canvas import (
-    Field,
     blur,
     bump,
     curve,
@@ -31,7 +32,7 @@ _AMBIENT = 0.42
 
 @dataclass(frozen=True)
 class Cloth:
-    """A garment's surface in the picture: coordinates for its pattern, and its shading.
+    """Surface of a garment in the picture: coordinates for its pattern, and its shading.
 
     Attributes:
         body: where the body is.
@@ -118,7 +119,7 @@ class Cloth:
         rng = np.random.default_rng([self.seed, 2])
         return noise(self.body.face.shape, rng, 0.8) * 0.8
 
-    def render(self, fabric: Field, shading: Field | None = None) -> Field:
+    def render(self, fabric: Float32[NDArray[np.float32], "*f 3"], shading: Field | None = None) -> Colors:
         """Fabric [h, w, 3] or [3] in L*a*b* under the light, as sRGB 0..255."""
         shade = self.shading if shading is None else shading
         lab = np.broadcast_to(fabric, (*shade.shape, 3))
@@ -144,25 +145,33 @@ def rounded(mask: Field, radius_px: float, steepness: float = 1.0) -> Field:
     return lit(blur(np.sqrt((1 - (1 - inside) ** 2).clip(0)) * radius_px * steepness, 1.0))
 
 
-def _square_wave(coordinate: Field, period: float, share: float = 0.5, edge: float = 0.05) -> Field:
+def _square_wave(
+    coordinate: Float32[NDArray[np.float32], "..."], period: float, share: float = 0.5, edge: float = 0.05
+) -> Float32[NDArray[np.float32], "..."]:
     """1 on bands that take `share` of each period, with soft edges."""
     phase = np.abs(coordinate / period % 1 - 0.5)
     return smooth_step(phase, 0.5 * share + edge, 0.5 * share - edge)
 
 
-def color_of(name: str) -> NDArray[np.float32]:
+def color_of(name: str) -> Float32[NDArray[np.float32], "3"]:
     """[3] L*a*b* of a fabric colour."""
     return lab_of(FABRIC[name])
 
 
-def dyed(cloth: Cloth, pattern: str, color: str, accent: str) -> Field:
+def dyed(cloth: Cloth, pattern: str, color: str, accent: str) -> Float32[NDArray[np.float32], "*f 3"]:
     """A fabric [h, w, 3] in L*a*b*: plain, striped (across or, for shirts, along) or checked."""
     if pattern == "plain" or not accent:
         return np.broadcast_to(color_of(color), (*cloth.silhouette.shape, 3)).astype(np.float32)
     return woven(cloth.across, cloth.down, pattern, color, accent)
 
 
-def woven(across: Field, down: Field, pattern: str, color: str, accent: str) -> Field:
+def woven(
+    across: Float32[NDArray[np.float32], "*n"],
+    down: Float32[NDArray[np.float32], "*n"],
+    pattern: str,
+    color: str,
+    accent: str,
+) -> Float32[NDArray[np.float32], "*n 3"]:
     """A pattern of two colours [..., 3] in L*a*b* at coordinates [...] of the cloth, face widths."""
     base = np.broadcast_to(color_of(color), (*down.shape, 3)).astype(np.float32)
     second = color_of(accent)

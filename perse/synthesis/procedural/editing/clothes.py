@@ -7,10 +7,10 @@ import numpy as np
 
 from perse.attributes import Part
 from perse.data import AttributePrompt, PartMasks, TrackedPortrait
+from perse.shapes import Colors, Field
 from perse.synthesis.compositing import put_part, smooth_step
 from perse.synthesis.procedural.editing.body_frame import NECK_PIT, SHOULDER, BodyFrame, Corners
 from perse.synthesis.procedural.editing.canvas import (
-    Field,
     blur,
     bump,
     curve,
@@ -110,7 +110,7 @@ def _photographed_neck(frame: FaceFrame) -> Field:
     return smooth_step(blur(smooth_step(neck, 0.6, 0.95), frame.px(0.018)), 0.6, 0.95)
 
 
-def _undress(frame: FaceFrame, front: Field) -> tuple[Field, Field]:
+def _undress(frame: FaceFrame, front: Field) -> tuple[Colors, Field]:
     """The picture without the old clothes, the background continued behind them; and where they were."""
     person = frame.portrait.masks.person.astype(np.float32) / 255
     gone = smooth_step(blur(person * (1 - front), frame.px(0.02)), 0.01, 0.15) * _below_ears(frame)
@@ -145,8 +145,8 @@ def _silhouette(body: BodyFrame, loose: float) -> Field:
 
 
 def _neck(
-    body: BodyFrame, picture: Field, opening: Field, front: Field, rng: np.random.Generator
-) -> tuple[Field, Field]:
+    body: BodyFrame, picture: Colors, opening: Field, front: Field, rng: np.random.Generator
+) -> tuple[Colors, Field]:
     """The picture with skin drawn down to the opening's edge, and the mask of the whole neck."""
     trunk = body.symmetric(body.corners(_NECK), 0.004) * smooth_step(body.v, -0.34, -0.25)
     photographed = _photographed_neck(body.face) * (1 - front)
@@ -157,7 +157,7 @@ def _neck(
     return whole, np.maximum(seen, photographed * opening)
 
 
-def _skin(body: BodyFrame, photographed: Field, rng: np.random.Generator) -> Field:
+def _skin(body: BodyFrame, photographed: Field, rng: np.random.Generator) -> Colors:
     """Neck and collar bones: at the rim of the visible neck in its colours, farther down in the face's."""
     face = body.face
     of_face = face.portrait.masks[Part.SKIN] > 0.9

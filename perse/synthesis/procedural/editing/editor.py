@@ -1,4 +1,4 @@
-"""The procedural editor: one structured prompt in, one edited portrait out (the paper's Eq. 6–9 without weights)."""
+"""Procedural editor: one structured prompt in, one edited portrait out (the paper's Eq. 6–9 without weights)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PAINTERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ProceduralEditorConfig:
-    """How the procedural editor treats prompts."""
+    """Configuration of the procedural editor."""
 
     complete_prompts: bool = True
     """Fill slots that a prompt leaves out with their usual values; otherwise such a prompt is refused."""
@@ -44,7 +44,7 @@ class ProceduralEditorConfig:
 
 
 class ProceduralEditor:
-    """Edits by painting and by 3D attachments. Deterministic in (portrait, prompt); see `PortraitEditor`."""
+    """Editor by painting and by 3D attachments. Deterministic in (portrait, prompt); see `PortraitEditor`."""
 
     def __init__(self, config: ProceduralEditorConfig, head_model: HeadModel) -> None:
         self._config = config

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import AttributePrompt, TrackedPortrait
+from perse.shapes import Colors, Field, HardMask
 from perse.synthesis.compositing import put_part, smooth_step
 from perse.synthesis.procedural.editing.canvas import (
-    Field,
     as_field,
     blur,
     curve,
@@ -56,11 +57,11 @@ class _Brow:
         half_height: [n] pixels.
     """
 
-    line: NDArray[np.float32]
-    normal: NDArray[np.float32]
-    half_height: NDArray[np.float32]
+    line: Float32[NDArray[np.float32], "n 2"]
+    normal: Float32[NDArray[np.float32], "n 2"]
+    half_height: Float32[NDArray[np.float32], " n"]
 
-    def outline(self) -> NDArray[np.float32]:
+    def outline(self) -> Float32[NDArray[np.float32], "m 2"]:
         reach = self.normal * self.half_height[:, None]
         return np.concatenate([self.line + reach, (self.line - reach)[::-1]])
 
@@ -88,7 +89,9 @@ def paint_eyebrows(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painte
     return finish(portrait, painted, region, put_part(masks, Part.BROWS, alpha, over))
 
 
-def _sides(frame: FaceFrame) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
+def _sides(
+    frame: FaceFrame,
+) -> tuple[tuple[Float32[NDArray[np.float32], "5 2"], Float32[NDArray[np.float32], "5 2"]], ...]:
     """Upper and lower edge of both brows, [5, 2] pixels, outer to inner end."""
     points = frame.points
     return (
@@ -97,7 +100,7 @@ def _sides(frame: FaceFrame) -> tuple[tuple[NDArray[np.float32], NDArray[np.floa
     )
 
 
-def _erase(frame: FaceFrame, rng: np.random.Generator) -> tuple[Field, Field]:
+def _erase(frame: FaceFrame, rng: np.random.Generator) -> tuple[Field, Colors]:
     """The region of the old brows, and the picture with skin in their place."""
     if _wears_glasses(frame):
         # The upper rims lie on the brows: erasing one would take the other along.
@@ -139,7 +142,7 @@ def _around_old_brows(frame: FaceFrame, reach: float) -> Field:
     return band
 
 
-def _crosses_border(dark: NDArray[np.bool_], near: NDArray[np.bool_]) -> Field:
+def _crosses_border(dark: HardMask, near: HardMask) -> Field:
     """Dark things that are only partly near the brows, slightly grown: the rim of glasses, a strand, not a brow."""
     number, labels, stats, _ = cv2.connectedComponentsWithStats(dark.astype(np.uint8))
     inside = np.bincount(labels[near], minlength=number)
@@ -170,7 +173,11 @@ def _shapes(frame: FaceFrame, shape: str, half_height: float) -> tuple[_Brow, ..
 
 
 def _brow(
-    frame: FaceFrame, inner: NDArray[np.float32], outer: NDArray[np.float32], shape: str, half_height: float
+    frame: FaceFrame,
+    inner: Float32[NDArray[np.float32], "2"],
+    outer: Float32[NDArray[np.float32], "2"],
+    shape: str,
+    half_height: float,
 ) -> _Brow:
     knots = [inner + (outer - inner) * at - frame.axes[1] * frame.px(lift) for at, lift in _LIFTS[shape]]
     line = curve(knots, 80)
@@ -227,16 +234,16 @@ def _hairs(frame: FaceFrame, brows: tuple[_Brow, ...], rng: np.random.Generator)
 
 def _compose(
     frame: FaceFrame,
-    cleaned: Field,
-    color: NDArray[np.float32],
+    cleaned: Colors,
+    color: Float[NDArray[np.float32], "3"],
     body: Field,
     coverage: Field,
     tone: Field,
     rng: np.random.Generator,
-) -> Field:
+) -> Colors:
     light = frame.light**0.8
 
-    def hair_of(brightness: Field) -> Field:
+    def hair_of(brightness: Field) -> Colors:
         lightness = (color[0] * brightness * light).clip(1, 96)
         chroma = brightness.clip(0.5, 1.1)
         return to_rgb(np.stack([lightness, color[1] * chroma, color[2] * chroma], -1))

@@ -1,4 +1,4 @@
-"""The face as a coordinate system: landmarks, the directions across and down, and the face width as the unit."""
+"""Coordinate system of the face: landmarks, the directions across and down, and the face width as the unit."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import ArrayLike, NDArray
 
 from perse.attributes import Part
 from perse.data import TrackedPortrait
-from perse.synthesis.procedural.editing.canvas import Field, blur, polygon, to_lab
+from perse.shapes import Colors, Field
+from perse.synthesis.procedural.editing.canvas import blur, polygon, to_lab
 from perse.tracking.landmarks import CHIN, FACE_OVAL, LIPS_INNER, LIPS_OUTER
 
 _EYE_CORNERS = (33, 263)
@@ -24,7 +26,7 @@ _LIT = 90.0
 
 @dataclass(frozen=True)
 class FaceFrame:
-    """Where things are in a portrait, turned and scaled with the face.
+    """Face coordinates in a portrait, turned and scaled with the face.
 
     Local coordinates are (u, v): u across, towards the right side of the picture; v down; both in face widths.
     """
@@ -41,30 +43,30 @@ class FaceFrame:
         return self.portrait.image.shape[:2]  # type: ignore[return-value]
 
     @cached_property
-    def points(self) -> NDArray[np.float32]:
+    def points(self) -> Float32[NDArray[np.float32], "478 2"]:
         """[478, 2] landmarks; converted from half-integer pixel centres to OpenCV's integer ones."""
         return self.portrait.landmarks_px[:, :2] - np.float32(0.5)
 
     @cached_property
-    def axes(self) -> NDArray[np.float32]:
+    def axes(self) -> Float32[NDArray[np.float32], "2 2"]:
         """[2, 2] unit vectors in pixels: across and down."""
         across = self.points[_EYE_CORNERS[1]] - self.points[_EYE_CORNERS[0]]
         across = across / np.linalg.norm(across)
         return np.array([across, [-across[1], across[0]]], np.float32)
 
     @cached_property
-    def grid(self) -> NDArray[np.float32]:
+    def grid(self) -> Float32[NDArray[np.float32], "h w 2"]:
         """[h, w, 2] pixel positions."""
         rows, columns = np.mgrid[: self.shape[0], : self.shape[1]]
         return np.stack([columns, rows], -1).astype(np.float32)
 
     @cached_property
-    def rgb(self) -> Field:
+    def rgb(self) -> Colors:
         """The portrait's picture, float32 0..255."""
         return self.portrait.image.astype(np.float32)
 
     @cached_property
-    def lab(self) -> Field:
+    def lab(self) -> Colors:
         return to_lab(self.rgb)
 
     @cached_property
@@ -82,7 +84,7 @@ class FaceFrame:
         """Mask of what is seen between the lips: teeth, tongue, or nothing when the mouth is closed."""
         return polygon(self.shape, self.points[list(LIPS_INNER)], 0.6)
 
-    def local(self, pixels: ArrayLike, origin: ArrayLike) -> NDArray[np.float32]:
+    def local(self, pixels: ArrayLike, origin: ArrayLike) -> Float32[NDArray[np.float32], "*n 2"]:
         """Pixels [..., 2] to face coordinates [..., 2] around an origin in pixels."""
         return (np.asarray(pixels, np.float32) - np.asarray(origin, np.float32)) @ self.axes.T / np.float32(self.unit)
 
@@ -91,13 +93,13 @@ class FaceFrame:
         local = self.local(self.grid, origin)
         return local[..., 0], local[..., 1]
 
-    def at(self, origin: ArrayLike, u: float, v: float) -> NDArray[np.float32]:
+    def at(self, origin: ArrayLike, u: float, v: float) -> Float32[NDArray[np.float32], "2"]:
         """The pixel position at (u, v) from an origin in pixels."""
         return (
             np.asarray(origin, np.float32) + (np.float32(u) * self.axes[0] + np.float32(v) * self.axes[1]) * self.unit
         )
 
-    def between(self, a: int, b: int, t: float) -> NDArray[np.float32]:
+    def between(self, a: int, b: int, t: float) -> Float32[NDArray[np.float32], "2"]:
         """The point a fraction t of the way from landmark a to landmark b."""
         return self.points[a] * np.float32(1 - t) + self.points[b] * np.float32(t)
 
@@ -106,11 +108,11 @@ class FaceFrame:
         return face_widths * self.unit
 
     @property
-    def chin(self) -> NDArray[np.float32]:
+    def chin(self) -> Float32[NDArray[np.float32], "2"]:
         return self.points[CHIN]
 
     @cached_property
-    def tint(self) -> NDArray[np.float32]:
+    def tint(self) -> Float32[NDArray[np.float32], "3"]:
         """[3] L*a*b* to add to a painted colour so that it seems lit like the skin: warm photographs warm it too."""
         skin = self.portrait.masks[Part.SKIN] * self.oval > 0.9
         if not skin.any():
@@ -141,7 +143,9 @@ class FaceFrame:
         return (total / norm / median).clip(0.4, 1.35).astype(np.float32)
 
 
-def landmark_values(frame: FaceFrame, origin: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def landmark_values(
+    frame: FaceFrame, origin: ArrayLike
+) -> tuple[Float32[NDArray[np.float32], "478"], Float32[NDArray[np.float32], "478"]]:
     """u and v of every landmark, two [478] arrays."""
     local = frame.local(frame.points, origin)
     return local[:, 0], local[:, 1]

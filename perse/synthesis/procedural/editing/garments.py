@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from jaxtyping import Float32
 
+from perse.shapes import Colors, Field
 from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.editing.body_frame import BodyFrame, Corners
 from perse.synthesis.procedural.editing.canvas import (
-    Field,
     blur,
     bump,
     curve,
@@ -28,7 +29,7 @@ from perse.synthesis.procedural.editing.cloth import Cloth, color_of, dyed, roun
 
 @dataclass(frozen=True)
 class Sewing:
-    """A picture while a garment is being put on.
+    """Picture on which a garment is being put.
 
     Attributes:
         picture: [h, w, 3] with what has been drawn so far.
@@ -36,11 +37,11 @@ class Sewing:
         free: [h, w] 1 where the garment may be seen: not behind head and hair.
     """
 
-    picture: Field
+    picture: Colors
     alpha: Field
     free: Field
 
-    def lay(self, rgb: Field, mask: Field, shadow_px: float = 0.0, darkness: float = 0.5) -> Sewing:
+    def lay(self, rgb: Colors, mask: Field, shadow_px: float = 0.0, darkness: float = 0.5) -> Sewing:
         """Another piece of cloth on top, with the shadow that it throws on what lies below."""
         picture = self.picture
         if shadow_px > 0:
@@ -122,7 +123,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Garment:
-    """What the prompt asks for, with the tools to draw it."""
+    """Garment that the prompt asks for, with the tools to draw it."""
 
     body: BodyFrame
     cloth: Cloth
@@ -163,7 +164,7 @@ class SewnPatch:
         self,
         garment: Garment,
         sewing: Sewing,
-        fabric: Field,
+        fabric: Float32[np.ndarray, "*f 3"],
         *,
         pattern: Field | float = 1.0,
         brightest: float = 1.0,

@@ -1,4 +1,4 @@
-"""Change the hair: another style in 3D, a bald head, or the portrait's own hair in another colour."""
+"""Edits of the hair: another style in 3D, a bald head, or the portrait's own hair in another colour."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def style_hair(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: H
     if not hair:
         return _without_traces(bald)
     shoulders = skull.centre + np.array([0.0, 0.0, _SHOULDER_FRONT_M * skull.scale])
-    return put_on(portrait, bald, hair, view, seed=prompt.seed, body_depth_m=float(view.project(shoulders[None])[0, 2]))
+    return put_on(portrait, bald, hair, view, seed=prompt.seed, body_depth_m=view.depth_m(shoulders))
 
 
 def _without_traces(bald: PaintedEdit) -> PaintedEdit:

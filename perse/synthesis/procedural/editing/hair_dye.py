@@ -1,17 +1,17 @@
-"""Dye the photographed hair: a tone curve through three quantiles, chroma tied to lightness, a soft matte."""
+"""Dye of the photographed hair: a tone curve through three quantiles, chroma tied to lightness, a soft matte."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from perse.attributes import Part
 from perse.data import AttributePrompt, TrackedPortrait
+from perse.shapes import Colors, Field, HardMask
 from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.attachments.hair_colors import HairColor, hair_color
-from perse.synthesis.procedural.editing.canvas import Field, blur, finish, guided_filter, to_lab, to_rgb
+from perse.synthesis.procedural.editing.canvas import blur, finish, guided_filter, to_lab, to_rgb
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 
 _QUANTILES = (2.0, 50.0, 98.0)
@@ -52,7 +52,7 @@ def hair_matte(portrait: TrackedPortrait) -> Field:
     return np.clip(alpha, 0, 1).astype(np.float32)
 
 
-def _dyed(lab: Field, sure: NDArray[np.bool_], color: HairColor) -> Field:
+def _dyed(lab: Colors, sure: HardMask, color: HairColor) -> Colors:
     lightness = lab[..., 0]
     source = np.percentile(lightness[sure], _QUANTILES)
     source = source + np.array([0.0, 0.5, 1.0])  # a flat patch must not make the curve vertical
@@ -69,7 +69,7 @@ def _dyed(lab: Field, sure: NDArray[np.bool_], color: HairColor) -> Field:
     return np.stack([tone, color.chroma[0] * strength, color.chroma[1] * strength], -1)
 
 
-def _without_rim(image: Field, matte: Field, sure: NDArray[np.bool_]) -> Field:
+def _without_rim(image: Colors, matte: Field, sure: HardMask) -> Colors:
     """The picture with the background's light taken out of half-transparent hair: colours of sure hair, carried out."""
     weight = sure.astype(np.float32)
     carried, total = np.zeros_like(image), np.zeros_like(weight)
@@ -83,7 +83,7 @@ def _without_rim(image: Field, matte: Field, sure: NDArray[np.bool_]) -> Field:
     return np.clip(image + rim * (inner + 0.5 * detail - image), 0, 255).astype(np.float32)
 
 
-def _rim_restored(image: Field, pure: Field, dyed: Field, matte: Field) -> Field:
+def _rim_restored(image: Colors, pure: Colors, dyed: Colors, matte: Field) -> Colors:
     """What `finish` must blend with the portrait by the matte so that the rim's background is counted once.
 
     A rim pixel is matte · hair + (1 − matte) · behind. Taking the old hair out and the new one in changes it by

@@ -1,4 +1,4 @@
-"""The fitted head as the portrait's camera sees it: the bridge between the photograph and 3D edits."""
+"""View of the fitted head by the portrait's camera, for 3D edits of the photograph."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Int32
 from numpy.typing import NDArray
 
 from perse.data import TrackedPortrait
 from perse.geometry import Camera
 from perse.head import HeadModel, Joint, Region, pose_head, rest_vertices
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
+from perse.shapes import Field
 from perse.synthesis.procedural.scene import Light, fit_light, self_occlusion
-
-Field = NDArray[np.float32]
 
 SUPERSAMPLING = 2
 _CHIN_LANDMARK = 152
@@ -24,7 +24,7 @@ _HEAD_SHARE = 0.35
 
 @dataclass(frozen=True)
 class HeadView:
-    """The posed head mesh in the picture, without shoulders.
+    """Posed head mesh in the picture, without shoulders.
 
     Attributes:
         camera: the portrait's.
@@ -41,17 +41,17 @@ class HeadView:
     """
 
     camera: Camera
-    neck_transform: NDArray[np.float32]
-    faces: NDArray[np.int32]
-    rest: NDArray[np.float32]
-    rest_normals: NDArray[np.float32]
-    openness: NDArray[np.float32]
+    neck_transform: Float32[NDArray[np.float32], "4 4"]
+    faces: Int32[NDArray[np.int32], "t 3"]
+    rest: Float32[NDArray[np.float32], "v 3"]
+    rest_normals: Float32[NDArray[np.float32], "v 3"]
+    openness: Float32[NDArray[np.float32], " v"]
     coverage: Field
     ears: Field
     neck: Field
-    normals_px: Field
-    rest_px: Field
-    depth_px: Field
+    normals_px: Float32[NDArray[np.float32], "h w 3"]
+    rest_px: Float32[NDArray[np.float32], "h w 3"]
+    depth_px: Float32[NDArray[np.float32], "sh sw"]
     light: Light
     fragments: MeshFragments
 
@@ -73,8 +73,8 @@ class HeadView:
         of_vertex = np.concatenate(
             [normals, rest, (regions == Region.EARS)[:, None], _below_jaw(model, rest)[:, None]], 1
         ).astype(np.float32)
-        shown = _reduced(fragments.interpolate(faces, of_vertex))
-        coverage = _reduced(seen)
+        shown = reduced(fragments.interpolate(faces, of_vertex))
+        coverage = reduced(seen)
         inside = np.maximum(coverage, 1e-6)[..., None]
         normals_px = _unit(shown[..., :3]) * (coverage > 0.25)[..., None]
         light = fit_light(portrait.image, portrait.masks, normals_px)
@@ -95,12 +95,12 @@ class HeadView:
             fragments=fragments,
         )
 
-    def spread(self, values: NDArray[np.float32]) -> Field:
+    def spread(self, values: Float32[NDArray[np.float32], " v"]) -> Field:
         """Per-vertex values [v] as they are seen, [h, w]; 1 where the head is not."""
-        shown = _reduced(self.fragments.interpolate(self.faces, values[:, None])[..., 0])
+        shown = reduced(self.fragments.interpolate(self.faces, values[:, None])[..., 0])
         return shown + (1 - self.coverage)
 
-    def on_plane_through(self, centre: NDArray[np.floating]) -> Field:
+    def on_plane_through(self, centre: Float[NDArray[np.floating], "3"]) -> Float32[NDArray[np.float32], "h w 3"]:
         """Rest-space points [h, w, 3] of the pixels, on the plane through a rest-space point that faces the camera.
 
         A stand-in for the surface of what sticks out beside the head, such as hair.
@@ -115,19 +115,22 @@ class HeadView:
         world = (in_camera - world_to_camera[:3, 3]) @ world_to_camera[:3, :3]
         return ((world - matrix[:3, 3]) @ matrix[:3, :3]).astype(np.float32)
 
-    def project(self, rest_points: NDArray[np.floating]) -> NDArray[np.float32]:
+    def project(self, rest_points: Float[NDArray[np.floating], "n 3"]) -> Float32[NDArray[np.float32], "n 3"]:
         """Rest-space points [n, 3] that move with the head: [n, 3] pixel x, y and depth in metres."""
         matrix = self.neck_transform
         world = np.asarray(rest_points, np.float32) @ matrix[:3, :3].T + matrix[:3, 3]
         return project_vertices(world, self.camera)
 
-    def metres_per_pixel(self, rest_point: NDArray[np.floating]) -> float:
+    def depth_m(self, rest_point: Float[NDArray[np.floating], "3"]) -> float:
+        """Camera depth of a rest-space point."""
+        return float(self.project(np.asarray(rest_point)[None])[0, 2])
+
+    def metres_per_pixel(self, rest_point: Float[NDArray[np.floating], "3"]) -> float:
         """Size of a pixel at a rest-space point."""
-        depth = float(self.project(np.asarray(rest_point)[None])[0, 2])
-        return depth / float(self.camera.intrinsics[0, 0])
+        return self.depth_m(rest_point) / float(self.camera.intrinsics[0, 0])
 
 
-def _below_jaw(model: HeadModel, rest: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _below_jaw(model: HeadModel, rest: Float32[NDArray[np.float32], "v 3"]) -> Bool[NDArray[np.bool_], " v"]:
     """Vertices of neck and nape: under a plane that rises from the chin towards the ears' lobes."""
     ids = model.landmark_ids.tolist()
     if _CHIN_LANDMARK in ids:
@@ -142,7 +145,9 @@ def _below_jaw(model: HeadModel, rest: NDArray[np.float32]) -> NDArray[np.bool_]
     return rest[:, 1] < chin[1] - 0.006 + rise
 
 
-def _vertex_normals(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:
+def _vertex_normals(
+    vertices: Float32[NDArray[np.float32], "v 3"], faces: Int32[NDArray[np.int32], "t 3"]
+) -> Float32[NDArray[np.float32], "v 3"]:
     corners = vertices[faces]
     of_face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.zeros_like(vertices)
@@ -151,12 +156,13 @@ def _vertex_normals(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> 
     return _unit(normals)
 
 
-def _reduced(fine: Field) -> Field:
+def reduced(fine: Float32[NDArray[np.float32], "sh sw *c"]) -> Float32[NDArray[np.float32], "h w *c"]:
+    """A picture or mask at `SUPERSAMPLING` as means of its pixels."""
     size = (fine.shape[1] // SUPERSAMPLING, fine.shape[0] // SUPERSAMPLING)
     if fine.ndim == 2 or fine.shape[2] <= 4:
         return cv2.resize(fine, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    return np.stack([_reduced(fine[..., channel]) for channel in range(fine.shape[2])], -1)
+    return np.stack([reduced(fine[..., channel]) for channel in range(fine.shape[2])], -1)
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unit(vectors: Float32[NDArray[np.float32], "*n 3"]) -> Float32[NDArray[np.float32], "*n 3"]:
     return (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)).astype(np.float32)

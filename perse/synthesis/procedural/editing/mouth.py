@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import AttributePrompt, TrackedPortrait
+from perse.shapes import Colors, Field
 from perse.synthesis.compositing import put_part, smooth_step
 from perse.synthesis.procedural.editing.canvas import (
-    Field,
     blur,
     bump,
     distance_inside,
@@ -100,7 +101,7 @@ def _reshape_lips(frame: FaceFrame, fullness: str, width: str) -> Reshaped:
     return reshape(frame, target, lips, still, window)
 
 
-def _lip_mask(frame: FaceFrame, shaped: Reshaped, picture: Field) -> Field:
+def _lip_mask(frame: FaceFrame, shaped: Reshaped, picture: Colors) -> Field:
     """The red of the lips after the warp: between the contours, without teeth, which differ in colour."""
     outer = polygon(frame.shape, shaped.points[list(LIPS_OUTER)])
     inner = polygon(frame.shape, shaped.points[list(LIPS_INNER)])
@@ -117,7 +118,7 @@ def _lip_mask(frame: FaceFrame, shaped: Reshaped, picture: Field) -> Field:
     return (ring * (1 - blur(pale * near_inner, 0.6))).clip(0, 1)
 
 
-def _swell(frame: FaceFrame, shaped: Reshaped, picture: Field, red: Field) -> Field:
+def _swell(frame: FaceFrame, shaped: Reshaped, picture: Colors, red: Field) -> Colors:
     """Round lips: darker towards their outlines, a soft light along the lower lip's middle, shadow beneath it."""
     points = shaped.points
     u, v = frame.fields((points[14] + points[17]) / 2)
@@ -131,7 +132,7 @@ def _swell(frame: FaceFrame, shaped: Reshaped, picture: Field, red: Field) -> Fi
     return to_rgb(lab)
 
 
-def _lipstick(picture: Field, red: Field, color: NDArray[np.float32]) -> Field:
+def _lipstick(picture: Colors, red: Field, color: Float[NDArray[np.float32], "3"]) -> Colors:
     """Colour over the lips; their own folds and highlights are kept."""
     lab = to_lab(picture)
     middle = red > 0.6

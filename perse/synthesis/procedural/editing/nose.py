@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import AttributePrompt, TrackedPortrait
+from perse.shapes import Field
 from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.editing.canvas import (
-    Field,
     blur,
     bump,
     distance_inside,
@@ -41,7 +42,7 @@ class _Bump:
     at: float
     width: float
 
-    def of(self, values: Field) -> Field:
+    def of(self, values: Float32[NDArray[np.float32], "..."]) -> Float32[NDArray[np.float32], "..."]:
         return self.height * bump(values, self.at, self.width)
 
 
@@ -92,7 +93,7 @@ class _Spot:
     down: _Bump
     outward: int = 1
 
-    def on(self, frame: FaceFrame, points: NDArray[np.float32]) -> Field:
+    def on(self, frame: FaceFrame, points: Float32[NDArray[np.float32], "478 2"]) -> Field:
         """[h, w] change of L*."""
         u, v = frame.fields(points[self.landmark])
         across = bump(u - self.outward * self.across.at, 0, self.across.width)
@@ -143,7 +144,7 @@ def _nose_length(frame: FaceFrame) -> float:
     return float(np.linalg.norm(frame.points[NOSE_BASE] - frame.points[NASION])) / frame.unit
 
 
-def _near_nose(frame: FaceFrame) -> NDArray[np.bool_]:
+def _near_nose(frame: FaceFrame) -> Bool[NDArray[np.bool_], "478"]:
     """Landmarks in or on the nose's contour, [478]."""
     grown = polygon(frame.shape, frame.points[list(NOSE)], frame.px(0.012))
     columns, rows = np.round(frame.points).astype(int).T
@@ -194,8 +195,12 @@ def _reshape_nose(frame: FaceFrame, traits: dict[str, str]) -> Reshaped:
 
 
 def _still(
-    frame: FaceFrame, u: NDArray[np.float32], along: NDArray[np.float32], moving: NDArray[np.bool_], lower_face: bool
-) -> NDArray[np.bool_]:
+    frame: FaceFrame,
+    u: Float32[NDArray[np.float32], "478"],
+    along: Float32[NDArray[np.float32], "478"],
+    moving: Bool[NDArray[np.bool_], "478"],
+    lower_face: bool,
+) -> Bool[NDArray[np.bool_], "478"]:
     """Landmarks that hold the face in place: eyes, cheeks, contour; what lies below the nose only if lips stay."""
     wing = float(np.abs(u[list(NOSE_WINGS)]).mean())
     still = (np.abs(u) > wing + _CHEEK) | (along < 0.02)
@@ -251,7 +256,9 @@ def _relief(frame: FaceFrame, shaped: Reshaped, traits: dict[str, str]) -> Field
     return blur(relief, frame.px(0.006)) * (shaped.masks[Part.SKIN] + shaped.masks[Part.NOSE]).clip(0, 1)
 
 
-def _ridge(frame: FaceFrame, points: NDArray[np.float32], root: NDArray[np.float32]) -> NDArray[np.float32]:
+def _ridge(
+    frame: FaceFrame, points: Float32[NDArray[np.float32], "478 2"], root: Float32[NDArray[np.float32], "2"]
+) -> Float[NDArray[np.float32], "7"]:
     """u of the ridge line at seven places from root to base."""
     ids = (168, 6, 197, 195, 5, 4, 2)
     local = frame.local(points[list(ids)], root)

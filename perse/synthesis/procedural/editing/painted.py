@@ -1,13 +1,13 @@
-"""What a 2D edit hands back."""
+"""Result of a 2D edit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perse.data import PartMasks
+from perse.shapes import ByteMask, Picture
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class PaintedEdit:
         edit_mask: [h, w] uint8, everything that may differ: the edit, its shadow and its feather.
     """
 
-    image: NDArray[np.uint8]
+    image: Picture
     masks: PartMasks
-    edit_mask: NDArray[np.uint8]
+    edit_mask: ByteMask
 
     def __post_init__(self) -> None:
         shape = self.image.shape[:2]

@@ -1,4 +1,4 @@
-"""Moving parts of a face: landmarks say where to, a warp takes picture and masks along."""
+"""Displacement of parts of a face: landmarks say where to, a warp takes picture and masks along."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float, Float32
 from numpy.typing import NDArray
 
 from perse.data import PartMasks
-from perse.synthesis.procedural.editing.canvas import Field, blur
+from perse.shapes import Colors, Field, Vectors
+from perse.synthesis.procedural.editing.canvas import blur
 from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.synthesis.procedural.editing.warp import displacement, move_points, moved_region, warp, warp_masks
 from perse.tracking.landmarks import N_SURFACE
@@ -29,15 +31,19 @@ class Reshaped:
         field: [h, w, 2] the backward displacement.
     """
 
-    rgb: Field
+    rgb: Colors
     masks: PartMasks
-    points: NDArray[np.float32]
+    points: Float32[NDArray[np.float32], "478 2"]
     region: Field
-    field: Field
+    field: Vectors
 
 
 def reshape(
-    frame: FaceFrame, target: NDArray[np.float32], moving: NDArray[np.bool_], still: NDArray[np.bool_], window: Field
+    frame: FaceFrame,
+    target: Float[NDArray[np.float32], "478 2"],
+    moving: Bool[NDArray[np.bool_], "478"],
+    still: Bool[NDArray[np.bool_], "478"],
+    window: Field,
 ) -> Reshaped:
     """Warp the portrait so that its moving landmarks come to lie at their targets.
 
@@ -64,7 +70,7 @@ def reshape(
     )
 
 
-def kept_inside(field: Field, person: Field) -> Field:
+def kept_inside(field: Vectors, person: Field) -> Vectors:
     """The displacement, shortened wherever it would fetch background into the person; the same if it never does.
 
     Args:
@@ -85,7 +91,9 @@ def unmoved(frame: FaceFrame) -> Reshaped:
     return Reshaped(frame.rgb, frame.portrait.masks, frame.points, nothing[..., 0], nothing)
 
 
-def restore_detail(reshaped: Reshaped, detail: Field) -> Field:
+def restore_detail(
+    reshaped: Reshaped, detail: Float[NDArray[np.float32], "h w 1"]
+) -> Float[NDArray[np.float32], "h w 3"]:
     """Put fine detail [h, w, 1] back where the warp stretched the picture, in proportion to the stretch."""
     across = np.gradient(reshaped.field[..., 0], axis=1)
     down = np.gradient(reshaped.field[..., 1], axis=0)

@@ -1,4 +1,4 @@
-"""The shortcut step: take the old hair off before new hair or a hat is put on (P 4.2).
+"""Shortcut step: the old hair is taken off before new hair or a hat is put on (P 4.2).
 
 Where hair covered the fitted head, skin is painted: the albedo of the visible skin under the portrait's light over the
 head's own normals, bent at the hairline until it meets the photograph. Where hair stuck out beside the head, the
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from perse.attributes import Part
 from perse.data import PartMasks, TrackedPortrait
 from perse.head import HeadModel
+from perse.shapes import ByteMask, Colors, Field, HardMask
 from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.attachments.hat_models import RimPlane
@@ -30,8 +30,6 @@ from perse.synthesis.procedural.editing.painted import PaintedEdit
 from perse.tracking.crop import fade, surely_shown
 from perse.tracking.person import disk
 from perse.tracking.pieces import pieces_touching
-
-Field = NDArray[np.float32]
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _ANY_SKIN = np.array([200, 160, 140], np.float32)  # for portraits that show none
@@ -127,7 +125,7 @@ def _matte(portrait: TrackedPortrait, view: HeadView, gone: Field) -> Field:
     return (matte * (1 - np.maximum(kept, stays))).astype(np.float32)
 
 
-def _dilated(mask: NDArray[np.uint8], radius_px: float) -> Field:
+def _dilated(mask: ByteMask, radius_px: float) -> Field:
     return cv2.dilate(mask, disk(radius_px)).astype(np.float32)
 
 
@@ -165,12 +163,12 @@ def _body_behind(portrait: TrackedPortrait, matte: Field) -> _Body:
     return _Body(np.maximum(masks[Part.CLOTHES], behind * cloth), behind * (1 - cloth))
 
 
-def _solid(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
+def _solid(mask: HardMask, radius_px: float) -> HardMask:
     """A mask without what is thinner than twice the radius: the rims that hair leaves are no cloth."""
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disk(radius_px)) > 0
 
 
-def _distance(mask: NDArray[np.bool_]) -> Field:
+def _distance(mask: HardMask) -> Field:
     """Pixels to the nearest pixel of a mask; far where there is none."""
     if not mask.any():
         return np.full(mask.shape, np.float32(2 * sum(mask.shape)))
@@ -186,7 +184,7 @@ def _torso(portrait: TrackedPortrait) -> Field:
     return body.symmetric(half, 0.01)
 
 
-def _continued_background(portrait: TrackedPortrait) -> Field:
+def _continued_background(portrait: TrackedPortrait) -> Colors:
     """The background as if nobody stood in front of it: smooth tones, with the detail reflected at the outline."""
     image = portrait.image.astype(np.float32)
     width = portrait.face_width_px
@@ -209,7 +207,7 @@ def _continued_background(portrait: TrackedPortrait) -> Field:
     return np.where(known[..., None] > 0.5, image, smooth + near * mirrored).astype(np.float32)
 
 
-def bare_skin(portrait: TrackedPortrait, view: HeadView, rng: np.random.Generator) -> Field:
+def bare_skin(portrait: TrackedPortrait, view: HeadView, rng: np.random.Generator) -> Colors:
     """Skin over the whole head, lit like the portrait's own and continuing it; [h, w, 3], float32 0…255.
 
     Beside the head the content does not matter.
@@ -232,7 +230,7 @@ def bare_skin(portrait: TrackedPortrait, view: HeadView, rng: np.random.Generato
     return _meeting_the_photo(painted, image, evidence, width)
 
 
-def _trusted_skin(portrait: TrackedPortrait, view: HeadView) -> NDArray[np.bool_]:
+def _trusted_skin(portrait: TrackedPortrait, view: HeadView) -> HardMask:
     """Pixels of plain skin, away from hair, its shadow and the outline."""
     width = portrait.face_width_px
     hidden = _dilated((_hair(portrait.masks) > 0.15).astype(np.uint8), 0.055 * width)
@@ -247,7 +245,7 @@ def _scalp_shine(view: HeadView) -> Field:
     return (20 * np.clip(view.normals_px @ halfway, 0, 1) ** 26).astype(np.float32)
 
 
-def _meeting_the_photo(painted: Field, image: Field, evidence: NDArray[np.bool_], width: float) -> Field:
+def _meeting_the_photo(painted: Colors, image: Colors, evidence: HardMask, width: float) -> Colors:
     """Add the membrane that carries the photograph's tones over the hairline and lets go of them beyond it."""
     known = evidence.astype(np.float32)
     sigma = 0.03 * width

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, Int64, Integer
 from numpy.typing import NDArray
 
 from perse.render.compiled import exact_kernel
-from perse.synthesis.procedural.editing.canvas import Field, as_field
+from perse.shapes import Field, Vectors
+from perse.synthesis.procedural.editing.canvas import as_field
 
 _OVERSAMPLING = 2
 
@@ -25,17 +27,17 @@ class Strands:
         opacities: [n] float32 in 0..1.
     """
 
-    paths: NDArray[np.float32]
-    widths: NDArray[np.float32]
-    tones: NDArray[np.float32]
-    opacities: NDArray[np.float32]
+    paths: Float32[NDArray[np.float32], "n j 2"]
+    widths: Float32[NDArray[np.float32], " n"]
+    tones: Float32[NDArray[np.float32], "n j"]
+    opacities: Float[NDArray[np.float32], " n"]
 
-    def ordered(self, order: NDArray[np.integer]) -> Strands:
+    def ordered(self, order: Integer[NDArray[np.integer], " n"]) -> Strands:
         """The same strands, drawn in another order."""
         return Strands(self.paths[order], self.widths[order], self.tones[order], self.opacities[order])
 
 
-def scatter(density: Field, number: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def scatter(density: Field, number: int, rng: np.random.Generator) -> Float32[NDArray[np.float32], "n 2"]:
     """[number, 2] random points, as dense as the field says, sorted from the top row to the bottom row."""
     cumulative = density.astype(np.float64).clip(0).ravel().cumsum()
     if cumulative[-1] <= 0:
@@ -47,7 +49,9 @@ def scatter(density: Field, number: int, rng: np.random.Generator) -> NDArray[np
     return (corners + rng.uniform(-0.5, 0.5, (number, 2))).astype(np.float32)
 
 
-def sample(field: Field, points: NDArray[np.float32]) -> NDArray[np.float32]:
+def sample(
+    field: Float32[NDArray[np.float32], "h w *c"], points: Float32[NDArray[np.float32], "n 2"]
+) -> Float32[NDArray[np.float32], "n ..."]:
     """A field [h, w] or [h, w, c] read at points [n, 2], bilinear."""
     if not len(points):
         return np.zeros((0, *field.shape[2:]), np.float32)
@@ -61,14 +65,14 @@ def sample(field: Field, points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def grow(
-    roots: NDArray[np.float32],
-    flow: Field,
-    lengths_px: NDArray[np.floating],
+    roots: Float32[NDArray[np.float32], "n 2"],
+    flow: Vectors,
+    lengths_px: Float[NDArray[np.floating], " n"],
     *,
     joints: int,
     stiffness: float,
-    drift: NDArray[np.floating] | None = None,
-) -> NDArray[np.float32]:
+    drift: Float[NDArray[np.floating], "n 2"] | None = None,
+) -> Float32[NDArray[np.float32], "n j 2"]:
     """Paths [n, joints, 2] that follow a direction field.
 
     Args:
@@ -91,8 +95,8 @@ def grow(
 
 
 def gather_into_locks(
-    paths: NDArray[np.float32], lock_px: float, strength: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    paths: Float32[NDArray[np.float32], "n j 2"], lock_px: float, strength: float, rng: np.random.Generator
+) -> tuple[Float32[NDArray[np.float32], "n j 2"], Int64[NDArray[np.int64], " n"]]:
     """Bend the ends of neighbouring strands together, as oil and curl do.
 
     Returns:
@@ -132,7 +136,7 @@ def draw(shape: tuple[int, ...], strands: Strands) -> tuple[Field, Field]:
     return as_field(coverage), as_field(weighted / np.maximum(coverage, 1e-4))
 
 
-def _unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
+def _unit(vectors: Float[NDArray[np.floating], "*n 2"]) -> Float[NDArray[np.floating], "*n 2"]:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
 
 

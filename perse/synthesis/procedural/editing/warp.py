@@ -6,10 +6,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, Float64, Shaped, UInt8
 from numpy.typing import NDArray
 
 from perse.data import PartMasks
-from perse.synthesis.procedural.editing.canvas import Field
+from perse.shapes import Field, Vectors
 
 _CELL_PX = 8
 _DUPLICATE_PX = 0.5
@@ -17,14 +18,17 @@ _DUPLICATE_PX = 0.5
 _STILL_PX = 0.02
 
 
-def _radial(squared: NDArray[np.float64]) -> NDArray[np.float64]:
+def _radial(squared: Float64[NDArray[np.float64], "n m"]) -> Float64[NDArray[np.float64], "n m"]:
     """r² log r of the squared distance, 0 at 0."""
     return 0.5 * squared * np.log(np.maximum(squared, 1e-12))
 
 
 def thin_plate(
-    controls: NDArray[np.floating], values: NDArray[np.floating], queries: NDArray[np.floating], smoothing: float = 0.0
-) -> NDArray[np.float64]:
+    controls: Float[NDArray[np.floating], "n 2"],
+    values: Float[NDArray[np.floating], "n d"],
+    queries: Float[NDArray[np.floating], "q 2"],
+    smoothing: float = 0.0,
+) -> Float64[NDArray[np.float64], "q d"]:
     """Thin-plate spline through values [n, d] at controls [n, 2], read at queries [q, 2] (Duchon 1977).
 
     Args:
@@ -46,11 +50,11 @@ def thin_plate(
 
 
 def displacement(
-    moved_from: NDArray[np.floating],
-    moved_to: NDArray[np.floating],
-    pinned: NDArray[np.floating],
+    moved_from: Float[NDArray[np.floating], "n 2"],
+    moved_to: Float[NDArray[np.floating], "n 2"],
+    pinned: Float[NDArray[np.floating], "m 2"],
     window: Field,
-) -> Field:
+) -> Vectors:
     """Backward displacement [h, w, 2], pixels: the warped picture at x shows the old one at x + displacement(x).
 
     Args:
@@ -80,12 +84,17 @@ def displacement(
     return result * window[..., None]
 
 
-def moved_region(field: Field) -> Field:
+def moved_region(field: Vectors) -> Field:
     """1 where a displacement moves the picture, 0 where it stands still."""
     return (np.abs(field).max(-1) > _STILL_PX).astype(np.float32)
 
 
-def warp(picture: NDArray[np.float32] | NDArray[np.uint8], field: Field, *, soft: bool = False) -> NDArray[Any]:
+def warp(
+    picture: Float32[NDArray[np.float32], "h w *c"] | UInt8[NDArray[np.uint8], "h w *c"],
+    field: Vectors,
+    *,
+    soft: bool = False,
+) -> Shaped[NDArray[Any], "h w *c"]:
     """A picture or mask, [h, w] or [h, w, c], seen through a backward displacement.
 
     Args:
@@ -97,7 +106,7 @@ def warp(picture: NDArray[np.float32] | NDArray[np.uint8], field: Field, *, soft
     return cv2.remap(picture, columns + field[..., 0], rows + field[..., 1], flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def warp_masks(masks: PartMasks, field: Field) -> PartMasks:
+def warp_masks(masks: PartMasks, field: Vectors) -> PartMasks:
     """All part masks seen through the same displacement; still channels are not touched."""
     moving = moved_region(field) > 0
     soft = masks.soft.copy()
@@ -107,7 +116,7 @@ def warp_masks(masks: PartMasks, field: Field) -> PartMasks:
     return PartMasks(soft, np.asarray(warp(masks.person, field, soft=True), np.uint8))
 
 
-def move_points(points: NDArray[np.float32], field: Field) -> NDArray[np.float32]:
+def move_points(points: Float32[NDArray[np.float32], "n 2"], field: Vectors) -> Float32[NDArray[np.float32], "n 2"]:
     """Where points [n, 2] of the old picture lie in the warped one (inverts the displacement by fixed point)."""
     result = points.astype(np.float32).copy()
     for _ in range(12):

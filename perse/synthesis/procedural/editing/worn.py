@@ -1,4 +1,4 @@
-"""Put hats, headphones and earrings on the portrait: in 3D for the animator, and drawn into the photograph.
+"""Hats, headphones and earrings on the portrait: in 3D for the animator, and drawn into the photograph.
 
 The finished picture is made with the same drawing code as the animation, at the portrait's own pose: the fitted head
 hides what is behind it, attachments cast their shadow on the photograph, and the photograph's grain is laid over them.
@@ -11,24 +11,23 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float64, Shaped
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import Attachment, AttributePrompt, PartMasks, TrackedPortrait, Underlay
 from perse.geometry import Camera
 from perse.head import HeadModel
+from perse.shapes import ByteMask, Colors, Field, Picture
 from perse.synthesis.procedural.attachments.earrings import build_earrings
 from perse.synthesis.procedural.attachments.hats import build_hat, rim_plane
 from perse.synthesis.procedural.attachments.headphones import build_headphones
 from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.procedural.editing.canvas import blur, grain
-from perse.synthesis.procedural.editing.head_view import SUPERSAMPLING, HeadView
+from perse.synthesis.procedural.editing.head_view import SUPERSAMPLING, HeadView, reduced
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 from perse.synthesis.procedural.editing.shortcut import trim_hair_under_hat
 from perse.synthesis.procedural.scene import FrameBuffers, bake_occlusion, draw_attachments, shadows_on
-
-Field = NDArray[np.float32]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class WornEdit:
             these itself (`shadows_on`), as the hidden sides of the head need them as well.
     """
 
-    image: NDArray[np.uint8]
+    image: Picture
     masks: PartMasks
-    edit_mask: NDArray[np.uint8]
+    edit_mask: ByteMask
     attachments: tuple[Attachment, ...]
     underlay: Underlay
 
@@ -62,7 +61,7 @@ def wear_hat(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: Hea
     trimmed = trim_hair_under_hat(portrait, head_model, rim_plane(prompt), view=view, skull=skull)
     hat = build_hat(skull, prompt)
     # Hair beside the head, below the rim, hides the far side of a brim.
-    return put_on(portrait, trimmed, hat, view, seed=prompt.seed, hair_depth_m=_depth_of(view, skull.centre))
+    return put_on(portrait, trimmed, hat, view, seed=prompt.seed, hair_depth_m=view.depth_m(skull.centre))
 
 
 def wear_headphones(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit:
@@ -117,7 +116,7 @@ def put_on(
     lit = underlay.image.astype(np.float32) * blur(shadow, 0.8)[..., None]
     buffers = _buffers(lit, underlay.masks, view, hair_depth_m, body_depth_m)
     draw_attachments(buffers, baked, view.neck_transform, _fine(view), view.light)
-    drawn, shares = _reduced(buffers.rgb), _part_shares(buffers, baked)
+    drawn, shares = reduced(buffers.rgb), _part_shares(buffers, baked)
     worn = np.clip(sum(shares.values(), np.zeros(lit.shape[:2], np.float32)), 0, 1)
     drawn = drawn + 0.5 * grain(portrait, np.random.default_rng(seed)) * worn[..., None]
     touched = (np.abs(drawn - underlay.image) > 0.5).any(-1) | (worn > 0)
@@ -133,7 +132,9 @@ def put_on(
     )
 
 
-def hair_cover(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> Callable[[FloatArray], FloatArray]:
+def hair_cover(
+    portrait: TrackedPortrait, view: HeadView, skull: Skull
+) -> Callable[[Float64[NDArray[np.float64], "*n 3"]], Float64[NDArray[np.float64], "*n"]]:
     """How far hair reaches from the skull's centre, by direction in rest space, read off the outline in the picture.
 
     The outline tells the thickness across the line of sight; towards the face it tapers off.
@@ -141,7 +142,7 @@ def hair_cover(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> Calla
     ratio = _outline_ratio(portrait, view, skull)
     angles = np.linspace(-np.pi, np.pi, len(ratio))
 
-    def reach(towards: FloatArray) -> FloatArray:
+    def reach(towards: Float64[NDArray[np.float64], "*n 3"]) -> Float64[NDArray[np.float64], "*n"]:
         around = np.arctan2(towards[..., 0], towards[..., 1])
         forward = towards[..., 2] / np.maximum(np.linalg.norm(towards, axis=-1), 1e-9)
         share = np.clip((0.75 - forward) / 0.5, 0, 1)
@@ -150,7 +151,7 @@ def hair_cover(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> Calla
     return reach
 
 
-def _outline_ratio(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> FloatArray:
+def _outline_ratio(portrait: TrackedPortrait, view: HeadView, skull: Skull) -> Float64[NDArray[np.float64], "73"]:
     """Radius of the head with hair over that of the bare one, [73] by angle from the crown to the person's left."""
     angles = np.linspace(-np.pi, np.pi, 73)
     hairy = np.clip(portrait.masks[Part.HAIR] + portrait.masks[Part.HEADWEAR] + portrait.masks[Part.HEADPHONES], 0, 1)
@@ -179,16 +180,12 @@ def _hair_over_lobes(portrait: TrackedPortrait, view: HeadView, skull: Skull) ->
     return 0.0
 
 
-def _depth_of(view: HeadView, rest_point: NDArray[np.floating]) -> float:
-    return float(view.project(np.asarray(rest_point)[None])[0, 2])
-
-
 def _fine(view: HeadView) -> Camera:
     return view.camera.resized(SUPERSAMPLING * view.camera.width, SUPERSAMPLING * view.camera.height)
 
 
 def _buffers(
-    lit: Field, masks: PartMasks, view: HeadView, hair_depth_m: float | None, body_depth_m: float | None
+    lit: Colors, masks: PartMasks, view: HeadView, hair_depth_m: float | None, body_depth_m: float | None
 ) -> FrameBuffers:
     """The photograph as a frame that is already drawn: opaque, with the fitted head's depth."""
     fine = _enlarged(lit)
@@ -204,19 +201,14 @@ def _buffers(
     return FrameBuffers(fine, np.ones(depth.shape, np.float32), none, depth.astype(np.float32))
 
 
-def _enlarged(values: NDArray) -> NDArray:  # type: ignore[type-arg]
+def _enlarged(values: Shaped[NDArray, "h w *c"]) -> Shaped[NDArray, "sh sw *c"]:  # type: ignore[type-arg]
     """Every pixel as a block: its mean is the pixel itself, exactly."""
     return np.ascontiguousarray(values.repeat(SUPERSAMPLING, 0).repeat(SUPERSAMPLING, 1))
 
 
-def _reduced(fine: Field) -> Field:
-    size = (fine.shape[1] // SUPERSAMPLING, fine.shape[0] // SUPERSAMPLING)
-    return cv2.resize(fine, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-
-
 def _part_shares(buffers: FrameBuffers, attachments: tuple[Attachment, ...]) -> dict[Part, Field]:
     """How much of each pixel shows each of the attachments' parts."""
-    return {part: _reduced((buffers.parts == part).astype(np.float32)) for part in {item.part for item in attachments}}
+    return {part: reduced((buffers.parts == part).astype(np.float32)) for part in {item.part for item in attachments}}
 
 
 def _worn_masks(masks: PartMasks, shares: dict[Part, Field]) -> PartMasks:

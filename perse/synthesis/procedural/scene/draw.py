@@ -1,4 +1,4 @@
-"""Draw attachments into a frame: skinned, lit, textured, blended in the right order.
+"""Drawing of attachments into a frame: skinned, lit, textured, blended in the right order.
 
 Every pixel keeps a list of the surface fragments that fall on it, what is already in the frame among them; the list
 is sorted by depth and blended from the front until nothing shines through. So shells of hair, soft tips and a
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.data.attachment import Attachment
@@ -31,7 +32,7 @@ OPAQUE = 0.996
 def draw_attachments(
     buffers: FrameBuffers,
     attachments: PreparedAttachments | Sequence[Attachment],
-    neck_transform: NDArray[np.float32],
+    neck_transform: Float32[NDArray[np.float32], "4 4"],
     camera: Camera,
     light: Light,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The inner loops of drawing: collect surface fragments pixel by pixel, then sort, shade and blend them.
+"""Kernels of drawing: collect surface fragments pixel by pixel, then sort, shade and blend them.
 
 One thread by design: the pipeline runs one animator per core.
 """

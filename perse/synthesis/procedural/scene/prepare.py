@@ -1,4 +1,4 @@
-"""What is computed once for the attachments of a subject and then shared by all its frames."""
+"""Preparation of a subject's attachments: computed once and shared by all its frames."""
 
 from __future__ import annotations
 

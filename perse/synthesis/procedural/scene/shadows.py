@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float32, Int32
 from numpy.typing import NDArray
 
 from perse.data.attachment import Attachment
@@ -19,7 +20,7 @@ from perse.synthesis.procedural.scene.light import Light
 
 @dataclass(frozen=True, kw_only=True)
 class ShadowConfig:
-    """How dark shadows are, and how finely they are looked for."""
+    """Darkness and resolution of shadows."""
 
     key: float = 0.28
     """Light lost where the key light does not reach; much more makes a grey mask of the face (measured)."""
@@ -34,13 +35,13 @@ class ShadowConfig:
 
 
 def shadows_on(
-    vertices: NDArray[np.float32],
-    normals: NDArray[np.float32],
+    vertices: Float32[NDArray[np.float32], "v 3"],
+    normals: Float32[NDArray[np.float32], "v 3"],
     attachments: Sequence[Attachment],
     light: Light,
     *,
     config: ShadowConfig | None = None,
-) -> NDArray[np.float32]:
+) -> Float32[NDArray[np.float32], " v"]:
     """How much light the attachments leave on other surfaces.
 
     Args:
@@ -64,8 +65,8 @@ def shadows_on(
 
 def bake_occlusion(
     attachments: Sequence[Attachment],
-    head_vertices: NDArray[np.float32],
-    head_faces: NDArray[np.int32],
+    head_vertices: Float32[NDArray[np.float32], "v 3"],
+    head_faces: Int32[NDArray[np.int32], "t 3"],
     light: Light,
     *,
     strength: float = 0.6,
@@ -90,14 +91,14 @@ def bake_occlusion(
 
 
 def self_occlusion(
-    vertices: NDArray[np.float32],
-    normals: NDArray[np.float32],
-    faces: NDArray[np.int32],
+    vertices: Float32[NDArray[np.float32], "v 3"],
+    normals: Float32[NDArray[np.float32], "v 3"],
+    faces: Int32[NDArray[np.int32], "t 3"],
     light: Light,
     *,
     strength: float = 0.5,
     config: ShadowConfig | None = None,
-) -> NDArray[np.float32]:
+) -> Float32[NDArray[np.float32], " v"]:
     """How much light a surface leaves itself: folds of the ear, under the chin; [v] multipliers in (0, 1]."""
     config = config or ShadowConfig(bias_m=0.006, blur_px=1.0, resolution_px=192)
     ambient, _ = _blocked(vertices, normals, vertices, faces, light, config)

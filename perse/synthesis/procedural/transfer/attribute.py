@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait
@@ -15,14 +14,13 @@ from perse.data.keys import content_key, edit_key
 from perse.data.presence import area_share, least_share
 from perse.errors import InputError
 from perse.head import HeadModel
+from perse.shapes import Colors, Field
 from perse.synthesis.compositing import put_part, smooth_step
 from perse.synthesis.procedural.animator import ProceduralAnimator
 from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.editing.canvas import as_field
 from perse.synthesis.procedural.transfer.making_room import ON_SKIN, make_room
 from perse.synthesis.procedural.transfer.repose import repose
-
-Field = NDArray[np.float32]
 
 TRANSFERABLE: dict[Category, Part] = {
     Category.BEARD: Part.BEARD,
@@ -60,7 +58,7 @@ LEAST_ON_SKIN = 0.4
 
 @dataclass(frozen=True)
 class AttributeSource:
-    """Where an attribute comes from.
+    """Source of an attribute: a stranger's photograph.
 
     Attributes:
         stranger: the tracked photograph.
@@ -160,7 +158,7 @@ def _without_wisps(stranger: TrackedPortrait, part: Part) -> TrackedPortrait:
     return replace(stranger, key=key, masks=put_part(stranger.masks, Part.SKIN, as_field(lost > 0), (part,)))
 
 
-def _own_colors(rgb: Field, share: Field) -> Field:
+def _own_colors(rgb: Colors, share: Field) -> Colors:
     """The part's colours [h, w, 3], continued to where the stranger's picture shows something else."""
     certain = (share > _CERTAIN).astype(np.float32)
     return np.where(certain[..., None] > 0, rgb, push_pull(rgb, np.maximum(certain, 1e-5)))

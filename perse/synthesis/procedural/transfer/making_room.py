@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perse.attributes import Category, Part
 from perse.data import TrackedPortrait
 from perse.head import HeadModel
+from perse.shapes import SoftMask
 from perse.synthesis.compositing import put_part
 from perse.synthesis.procedural.attachments.hat_models import RimPlane, rim_shares
 from perse.synthesis.procedural.attachments.skull import Skull
@@ -16,8 +16,6 @@ from perse.synthesis.procedural.editing.clothes import take_off_clothes
 from perse.synthesis.procedural.editing.head_view import HeadView
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 from perse.synthesis.procedural.editing.shortcut import remove_hair, trim_hair_under_hat
-
-Field = NDArray[np.float32]
 
 _HAT_CUFF_M = 0.012
 """How far a hat of a photograph is taken to stand off the head at its rim."""
@@ -29,7 +27,7 @@ _USUAL_WEIGHT = 0.2
 """How much the usual rim counts beside the rim that is seen."""
 
 
-def make_room(portrait: TrackedPortrait, category: Category, coverage: Field, head_model: HeadModel) -> PaintedEdit:
+def make_room(portrait: TrackedPortrait, category: Category, coverage: SoftMask, head_model: HeadModel) -> PaintedEdit:
     """The portrait with what is in the way removed.
 
     Args:
@@ -60,7 +58,7 @@ def _as_skin(portrait: TrackedPortrait, part: Part) -> PaintedEdit:
     return finish(portrait, picture, cover, put_part(portrait.masks, Part.SKIN, cover, (part,)))
 
 
-def rim_of(hat: Field, view: HeadView, skull: Skull) -> RimPlane:
+def rim_of(hat: SoftMask, view: HeadView, skull: Skull) -> RimPlane:
     """The plane in which a hat ends, from the lower edge of its mask [h, w] on the head.
 
     Least squares over the columns of the picture; the back of the rim, which a front view hardly shows, leans on a

@@ -1,4 +1,4 @@
-"""Somebody else's picture in the person's pose: what of it lies where on the person's head.
+"""Picture of somebody else in the person's pose: what of it lies where on the person's head.
 
 The stranger's picture is lifted to three dimensions as any portrait is. All heads share one mesh, so the lifted hair,
 hat and beard can be drawn on the person's fitted head: its shape, its expression, its pose, its camera. Clothes are a
@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, Integer
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import TrackedPortrait
 from perse.head import pose_head
+from perse.shapes import Colors, Field
 from perse.synthesis.procedural.animator.body import BodyLayer
 from perse.synthesis.procedural.animator.frames import clip_setting, draw_buffers, drawn_vertices
 from perse.synthesis.procedural.animator.lifted import LiftedPortrait
 from perse.synthesis.procedural.animator.own_pose import take_own_pose
-
-Field = NDArray[np.float32]
 
 SUPERSAMPLING = 2
 _NECK_BASE = (0.05, 0.4)
@@ -33,15 +33,15 @@ _SOLID_SHARE = 0.9
 
 @dataclass(frozen=True)
 class ReposedPicture:
-    """A stranger's picture as it would look on the person's head.
+    """Picture of a stranger as it would look on the person's head.
 
     Attributes:
         rgb: [h, w, 3] float32, 0…255, not premultiplied; where nothing is drawn its content does not matter.
         shares: [p, h, w] float32 in [0, 1], how much of each pixel shows each `Part`.
     """
 
-    rgb: Field
-    shares: Field
+    rgb: Colors
+    shares: Float32[NDArray[np.float32], "k h w"]
 
 
 def repose(stranger: TrackedPortrait, lifted: LiftedPortrait, person: TrackedPortrait) -> ReposedPicture:
@@ -64,7 +64,7 @@ def repose(stranger: TrackedPortrait, lifted: LiftedPortrait, person: TrackedPor
     transforms = posed.transforms.numpy()
     buffers = draw_buffers(setting, drawn_vertices(moved, posed.vertices.numpy(), transforms), transforms)
 
-    def reduced(fine: NDArray[np.floating]) -> Field:
+    def reduced(fine: Float[NDArray[np.floating], "sh sw *c"]) -> Float32[NDArray[np.float32], "h w *c"]:
         return cv2.resize(fine.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
 
     alpha = reduced(buffers.alpha)
@@ -74,7 +74,9 @@ def repose(stranger: TrackedPortrait, lifted: LiftedPortrait, person: TrackedPor
     return ReposedPicture(own.clip(0, 255).astype(np.float32), np.stack(shares))
 
 
-def _between_necks(stranger: TrackedPortrait, person: TrackedPortrait, lifted: LiftedPortrait) -> Field:
+def _between_necks(
+    stranger: TrackedPortrait, person: TrackedPortrait, lifted: LiftedPortrait
+) -> Float32[NDArray[np.float32], "2 3"]:
     """[2, 3] pixels of the stranger's picture to the person's: scale and shift of the base of the neck."""
     surface = lifted.surface
     share = surface.head_share
@@ -87,7 +89,7 @@ def _between_necks(stranger: TrackedPortrait, person: TrackedPortrait, lifted: L
     return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
 
 
-def _moved(body: BodyLayer, matrix: Field, size: tuple[int, int]) -> BodyLayer:
+def _moved(body: BodyLayer, matrix: Float32[NDArray[np.float32], "2 3"], size: tuple[int, int]) -> BodyLayer:
     """The layer in the person's picture. Clothes do not end where a picture ends: below it they are mirrored."""
 
     def moved(layer: NDArray, how: int, border: int) -> NDArray:  # type: ignore[type-arg]
@@ -103,7 +105,7 @@ def _moved(body: BodyLayer, matrix: Field, size: tuple[int, int]) -> BodyLayer:
     )
 
 
-def _mirrored_rows(alpha: Field) -> NDArray[np.intp]:
+def _mirrored_rows(alpha: Field) -> Integer[NDArray[np.intp], " h"]:
     """Which row to show in every row: itself down to the last that the body fills, then the same way back."""
     width = alpha.sum(1)
     rows = np.arange(len(alpha))

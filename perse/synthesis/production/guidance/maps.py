@@ -1,4 +1,4 @@
-"""What a generator is told about every frame of a motion: FLAME depth, FLAME normals, keypoints, as pictures.
+"""Guidance maps of every frame of a motion for a generator: FLAME depth, FLAME normals, keypoints, as pictures.
 
 One set belongs to one person and one motion; all edits of a person share it.
 """
@@ -28,7 +28,7 @@ KINDS = ("depth", "normals", "keypoints")
 
 @dataclass(frozen=True)
 class Guidance:
-    """Maps of every frame.
+    """Guidance maps of every frame.
 
     Attributes:
         depth: [f, h, w, 3] grey: 255 nearest, black where the head is not.
@@ -51,7 +51,7 @@ class Guidance:
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceConfig:
-    """How maps are drawn."""
+    """Configuration of the maps."""
 
     reach_m: float = 0.16
     """Depth is shown this far before and behind the head's middle, from white to almost black."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from perse.synthesis.production.liveportrait.layers import ConvNorm, HalvingBlock, ResidualVolume
@@ -24,7 +25,7 @@ class AppearanceExtractor(nn.Module):
         self.resblocks_3d = nn.Sequential(OrderedDict(blocks))
         self._volume = (shape.volume_channels, shape.volume_depth)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c d h2 w2"]:
         x = self.first(pictures)
         for block in self.down_blocks:
             x = block(x)

@@ -1,4 +1,4 @@
-"""The window around a face that LivePortrait sees and draws, and how what it drew gets back into the picture."""
+"""Window around a face that LivePortrait sees and draws, and how what it drew gets back into the picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHITE = (255.0, 255.0, 255.0)
 
 @dataclass(frozen=True, kw_only=True)
 class CropFraming:
-    """How much around the face is seen; the defaults are the published ones."""
+    """Extent of the window around the face; the defaults are the published ones."""
 
     scale: float = 2.3
     """Side of the window, in longer sides of the face's bounding box."""

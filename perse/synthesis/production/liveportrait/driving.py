@@ -1,4 +1,4 @@
-"""What drives LivePortrait: pictures of a head that performs the motion, and one at rest to compare them with.
+"""Driving pictures of LivePortrait: a head that performs the motion, and one at rest to compare them with.
 
 Two sources: a clip that another animator films of the reference portrait along the shared motion (the default, since
 its head parameters are exact), or a video of somebody whose motion was tracked by ``jobs/track.py``.
@@ -51,7 +51,7 @@ class DrivingPictures:
 
 
 class MotionDriver(Protocol):
-    """Performs the motion."""
+    """Performer of the motion."""
 
     def drive(self, portrait: TrackedPortrait, shot: Shot, framing: CropFraming) -> DrivingPictures:
         """The shot's motion, performed for this portrait. Deterministic."""
@@ -66,7 +66,7 @@ class DrivingConfig(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedDriving:
-    """The reference portrait itself, filmed by another animator.
+    """Driver that is the reference portrait itself, filmed by another animator.
 
     The anchor is the portrait's own pose and expression, so that source and driver agree in it, and what LivePortrait
     makes has the head parameters of the motion exactly, as far as M sees the same in both.
@@ -104,7 +104,7 @@ class _RenderedDriver:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoDriving:
-    """Somebody in a video. The shot's motion must be what ``jobs/track.py`` found in it: `Filming(motion=…)`.
+    """Driver in a video. The shot's motion must be what ``jobs/track.py`` found in it: `Filming(motion=…)`.
 
     The anchor is the frame whose head parameters are nearest to the portrait's. What is left between the two stays as
     a constant difference between a clip and its head parameters, so a video should begin at rest, facing the camera.

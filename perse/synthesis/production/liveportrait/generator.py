@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,7 +27,7 @@ class SpadeGenerator(nn.Module):
         self.up_1 = SpadeBlock(style, shape.width, style, hidden)
         self.conv_img = nn.Sequential(nn.Conv2d(shape.width, 3 * 2 * 2, 3, padding=1), nn.PixelShuffle(2))
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 h2 w2"]:
         x = self.fc(features)
         for i in range(self._middle):
             x = self.get_submodule(f"G_middle_{i}")(x, features)
@@ -50,7 +51,7 @@ class SpadeBlock(nn.Module):
             self.conv_s = SpectralConv2d(inputs, outputs, 1, bias=False)
             self.norm_s = SpadeNorm(inputs, style, hidden)
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"], style: Float[Tensor, "b s h2 w2"]) -> Float[Tensor, "b c2 h w"]:
         hidden = self.conv_0(functional.leaky_relu(self.norm_0(x, style), _SLOPE))
         hidden = self.conv_1(functional.leaky_relu(self.norm_1(hidden, style), _SLOPE))
         return hidden + (self.conv_s(self.norm_s(x, style)) if self._reshapes else x)
@@ -65,6 +66,6 @@ class SpadeNorm(nn.Module):
         self.mlp_gamma = nn.Conv2d(hidden, channels, 3, padding=1)
         self.mlp_beta = nn.Conv2d(hidden, channels, 3, padding=1)
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"], style: Float[Tensor, "b s h2 w2"]) -> Float[Tensor, "b c h w"]:
         hidden = self.mlp_shared(functional.interpolate(style, x.shape[2:]))
         return functional.instance_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from perse.synthesis.production.liveportrait.shape import LivePortraitShape
@@ -26,7 +27,7 @@ class KeypointHead(nn.Module):
             inputs = width
         self.mlp = nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
-    def forward(self, keypoints: Tensor, change: Tensor) -> Tensor:
+    def forward(self, keypoints: Float[Tensor, "b ..."], change: Float[Tensor, "b ..."]) -> Float[Tensor, "b outputs"]:
         return self.mlp(torch.cat([keypoints.flatten(1), change.flatten(1)], 1))
 
 

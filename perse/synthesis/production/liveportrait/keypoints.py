@@ -30,7 +30,7 @@ _MOVED_BY_OTHERS = (
 
 @dataclass(frozen=True)
 class HeadKeypoints:
-    """What M sees in pictures of a head, one a row.
+    """Keypoints that M sees in pictures of a head, one a row.
 
     Attributes:
         canonical: [b, k, 3], keypoints of the face at rest; x to the right, y down, z inwards, the picture is −1…1.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,14 +24,14 @@ class ConvNorm(nn.Module):
         self.norm = norm(outputs)
         self.slope = slope
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c *h"]) -> Float[Tensor, "b c2 *h2"]:
         return functional.leaky_relu(self.norm(self.conv(x)), self.slope)
 
 
 class HalvingBlock(ConvNorm):
     """`ConvNorm`, then height and width are halved; a volume keeps its depth."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c *h"]) -> Float[Tensor, "b c2 *h2"]:
         x = super().forward(x)
         return functional.avg_pool2d(x, 2) if x.ndim == 4 else functional.avg_pool3d(x, (1, 2, 2))
 
@@ -38,7 +39,7 @@ class HalvingBlock(ConvNorm):
 class DoublingBlock(ConvNorm):
     """Height and width of a volume are doubled, then `ConvNorm`."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b c2 d h2 w2"]:
         return super().forward(functional.interpolate(x, scale_factor=(1.0, 2.0, 2.0)))
 
 
@@ -52,7 +53,7 @@ class ResidualVolume(nn.Module):
         self.norm1 = nn.BatchNorm3d(channels)
         self.norm2 = nn.BatchNorm3d(channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b c d h w"]:
         hidden = self.conv1(self.norm1(x).relu())
         return x + self.conv2(self.norm2(hidden).relu())
 
@@ -76,7 +77,7 @@ class SpectralConv2d(nn.Module):
         self.register_buffer("weight_v", functional.normalize(torch.randn(inputs * kernel**2), dim=0))
         self.padding = kernel // 2
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
         # Sums, not matrix products, which autocast would round: an error of σ scales the whole layer.
         sigma = (self.weight_u * (self.weight_orig.flatten(1) * self.weight_v).sum(1)).sum()
         return functional.conv2d(x, self.weight_orig / sigma, self.bias, padding=self.padding)

@@ -16,7 +16,7 @@ _EPS = 1e-6
 
 
 class MotionOutputs(NamedTuple):
-    """What M says of pictures; `keypoints.HeadKeypoints` is what it means.
+    """Outputs of M; `keypoints.HeadKeypoints` is what they mean.
 
     Attributes:
         pitch, yaw, roll: [b, 66], logits of angles.
@@ -42,7 +42,7 @@ class MotionExtractor(nn.Module):
         super().__init__()
         self.detector = _ConvNext(shape)
 
-    def forward(self, pictures: Tensor) -> MotionOutputs:
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> MotionOutputs:
         return self.detector(pictures)
 
 

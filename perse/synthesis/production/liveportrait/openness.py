@@ -1,4 +1,4 @@
-"""How far eyes and lips are open, as LivePortrait's retargeting heads are told."""
+"""Openness of eyes and lips, as LivePortrait's retargeting heads are told."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LIPS = (13, 14, 61, 291)
 
 @dataclass(frozen=True)
 class Openness:
-    """Heights over widths.
+    """Openness, as heights over widths.
 
     Attributes:
         eyes: of the person's right and left eye (the heads take the picture's left first).

@@ -1,4 +1,4 @@
-"""The sizes of LivePortrait's networks."""
+"""Sizes of LivePortrait's networks."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class MotionTemplate:
 
 
 class MotionTemplates:
-    """Lets a driver perform, and keeps the last template, since all edits of a person share one.
+    """Cache of the last template, since all edits of a person share one.
 
     Args:
         driver: performs the motion.

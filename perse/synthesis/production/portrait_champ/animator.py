@@ -54,14 +54,14 @@ _SEARCHED = 2.1
 
 
 class Driver(Protocol):
-    """Anything that builds an animator."""
+    """Configuration that builds an animator."""
 
     def build(self, head: HeadModel) -> PortraitAnimator: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class PortraitChampConfig:
-    """How edits are filmed. Nobody has published weights: train them by ``perse train-champ``."""
+    """Configuration of portrait-Champ. Nobody has published weights: train them by ``perse train-champ``."""
 
     weights: Weights = _PORTRAIT_CHAMP
     """What the training wrote."""

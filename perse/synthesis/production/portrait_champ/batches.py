@@ -1,4 +1,4 @@
-"""From footage to what a training step takes in."""
+"""Batches of footage for a training step."""
 
 from __future__ import annotations
 

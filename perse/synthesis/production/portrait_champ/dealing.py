@@ -1,4 +1,4 @@
-"""Which frames of which videos a training step looks at: a pure function of the seed and the step's number.
+"""Sampling of frames and videos for a training step: a pure function of the seed and the step's number.
 
 A step's samples have one size and one length, so that they make one batch: they come from one bucket, chosen with the
 number of its videos. All workers of a step use the same bucket and different videos of it.
@@ -18,7 +18,7 @@ _BUCKETS, _SAMPLES = 50, 51  # streams of random numbers that must not meet
 
 @dataclass(frozen=True)
 class Take:
-    """One video that may be trained on.
+    """Video that may be trained on.
 
     Attributes:
         key: of its footage.
@@ -37,7 +37,7 @@ class Take:
 
 @dataclass(frozen=True)
 class Sample:
-    """What is looked at of one video.
+    """Frames that are looked at of one video.
 
     Attributes:
         key: of its footage.

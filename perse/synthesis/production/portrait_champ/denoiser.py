@@ -34,7 +34,7 @@ DOMAINS = 2
 
 
 class Denoiser(nn.Module):
-    """Predicts v. Abstract: see `SharedTrunk` and `OwnEnds`.
+    """Network that predicts v. Abstract: see `SharedTrunk` and `OwnEnds`.
 
     Args:
         unet: `UNet2DConditionModel` for single frames, `UNetMotionModel` for windows of a video.

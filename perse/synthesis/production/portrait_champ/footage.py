@@ -1,4 +1,4 @@
-"""What portrait-Champ is trained on: the tracked head of a video, cropped, on white, with its guidance maps.
+"""Footage that portrait-Champ is trained on: the tracked head of a video, cropped, on white, with its guidance maps.
 
 ::
 
@@ -37,7 +37,7 @@ _FLAT_LEVELS = 4.0
 
 @dataclass(frozen=True)
 class Footage:
-    """A prepared video.
+    """Prepared video.
 
     Attributes:
         frames: [f, s, s, 3] uint8 RGB, the person on white.
@@ -53,7 +53,7 @@ class Footage:
 
 @dataclass(frozen=True, kw_only=True)
 class FootageConfig:
-    """How videos are prepared; part of their keys."""
+    """Numbers of preparing videos; part of their keys."""
 
     tracker: VideoTrackerConfig = field(default_factory=VideoTrackerConfig)
     """Finds the head."""

@@ -38,7 +38,7 @@ def footage_name(key: str) -> str:
 
 @dataclass(frozen=True)
 class FootageFile:
-    """A prepared video whose pictures stay in the file.
+    """Prepared video whose pictures stay in the file.
 
     Attributes:
         workspace, key: where it lies.

@@ -1,4 +1,4 @@
-"""What the denoiser is told about every frame: FLAME depth, FLAME normals and keypoints, one small encoder each.
+"""Guidance encoders: FLAME depth, FLAME normals and keypoints of every frame, one small encoder each.
 
 Their sum is added after the denoiser's first layer. Sizes are Champ's: 3 → 16 → 32 → 96 → 256 with a halving at each
 step after the first, self-attention at the coarsest, and a last layer that starts at zero, so that a pretrained UNet
@@ -33,7 +33,7 @@ class GuidanceEncoderSizes:
 
 
 class GuidanceEncoder(nn.Module):
-    """One kind of map."""
+    """Encoder of one kind of map."""
 
     def __init__(self, sizes: GuidanceEncoderSizes, out_channels: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class GuidanceEncoder(nn.Module):
 
 
 class GuidanceEncoders(nn.Module):
-    """All kinds, summed."""
+    """Encoders of all kinds, summed."""
 
     def __init__(self, sizes: GuidanceEncoderSizes, out_channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What cross-attention is told about the portrait as a whole."""
+"""Image tokens: what cross-attention is told about the portrait as a whole."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ stay visible in more noise than fine ones, and their errors weigh more."""
 
 
 class Latents(Protocol):
-    """Both domains' latents."""
+    """Latents of both domains."""
 
     def encode(
         self, pictures: Float[Tensor, "n 3 h w"], normals: Float[Tensor, "n 3 h w"]

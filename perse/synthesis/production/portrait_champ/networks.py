@@ -20,7 +20,7 @@ JOINED = {"shared trunk": SharedTrunk, "own ends": OwnEnds}
 
 @dataclass(frozen=True, kw_only=True)
 class ChampSizes:
-    """The architecture; what is stored beside trained weights."""
+    """Sizes of the architecture; what is stored beside trained weights."""
 
     unet: UNetSizes = field(default_factory=UNetSizes)
     """Reference UNet and denoiser."""

@@ -1,4 +1,4 @@
-"""How noise is added and taken away again: v-prediction with a last step that holds nothing but noise.
+"""Noise schedule: v-prediction with a last step that holds nothing but noise.
 
 A schedule that ends with some signal left teaches a network to read the mean brightness from its input; at inference
 there is none. So signal-to-noise is rescaled to end at zero, v is predicted, and sampling starts at the very last
@@ -17,7 +17,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseSchedule:
-    """Stable Diffusion's 1,000 steps."""
+    """Schedule of Stable Diffusion's 1,000 steps."""
 
     betas: Literal["scaled_linear", "linear"] = "scaled_linear"
     """Their shape between the ends: Stable Diffusion's, or AnimateDiff's."""

@@ -1,4 +1,4 @@
-"""What the reference portrait looks like, for every self-attention of the denoiser.
+"""Reference attention: features of the portrait for every self-attention of the denoiser.
 
 The reference UNet sees the portrait once, without noise. What enters each of its self-attentions is kept, and the
 self-attention at the same place in the denoiser looks at it beside its own picture: keys and values are
@@ -25,7 +25,7 @@ def self_attentions(unet: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 class ReferenceWriter:
-    """Keeps what enters the self-attentions of a UNet."""
+    """Recorder of what enters the self-attentions of a UNet."""
 
     def __init__(self, unet: nn.Module) -> None:
         self._features: dict[str, Tensor] = {}
@@ -40,7 +40,7 @@ class ReferenceWriter:
 
 
 class ReferenceReader:
-    """Shows reference features to the self-attentions of a UNet, until told otherwise.
+    """Feeder of reference features to the self-attentions of a UNet, until told otherwise.
 
     They stay set after a forward pass, because gradient checkpointing runs it a second time during the backward pass.
     """

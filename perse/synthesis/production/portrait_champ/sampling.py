@@ -1,4 +1,4 @@
-"""From noise to a clip: DDIM over overlapping windows, with classifier-free guidance."""
+"""Sampling of a clip from noise: DDIM over overlapping windows, with classifier-free guidance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perse.synthesis.production.portrait_champ.windows import blended
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """Champ's numbers."""
+    """Numbers of the sampling: Champ's."""
 
     schedule: NoiseSchedule = field(default_factory=lambda: NoiseSchedule(betas="linear"))
     """As the last stage of training had it."""

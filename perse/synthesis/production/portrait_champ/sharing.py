@@ -1,4 +1,4 @@
-"""How the workers of a training share the weights: each holds all of them, or each a part (FSDP2).
+"""Sharing of the weights between the workers of a training: each holds all of them, or each a part (FSDP2).
 
 All workers' gradients are averaged either way, and the steps are the same up to rounding. Whole weights are simpler and
 send less; parts let networks train whose weights, gradients, averages and moments do not fit into one GPU.
@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks
 
-Forward = Callable[[], Tensor]
+Forward = Callable[[], Float[Tensor, ""]]
 """Computes the loss."""
 
 Backward = Callable[[nn.Module, Forward], None]
@@ -22,7 +23,7 @@ Backward = Callable[[nn.Module, Forward], None]
 
 
 class Sharing(Protocol):
-    """Every method is called by all workers at the same time."""
+    """Way of sharing weights. Every method is called by all workers at the same time."""
 
     @property
     def rank(self) -> int:
@@ -37,7 +38,7 @@ class Sharing(Protocol):
         """A forward and a backward pass; gradients are then means over all workers."""
         ...
 
-    def total(self, norm: Tensor) -> Tensor:
+    def total(self, norm: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """The norm of all gradients, from what `clip_grad_norm_` returned."""
         ...
 
@@ -45,11 +46,11 @@ class Sharing(Protocol):
         """Weights were written to: forget copies of what they were."""
         ...
 
-    def whole(self, value: Tensor) -> Tensor:
+    def whole(self, value: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """A tensor from its parts, on worker 0; the others only give theirs."""
         ...
 
-    def part(self, whole: Tensor, like: Tensor) -> Tensor:
+    def part(self, whole: Shaped[Tensor, "..."], like: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """This worker's part of a tensor, divided as another one is."""
         ...
 
@@ -74,16 +75,16 @@ class WholeWeights:
     def backward(self, networks: ChampNetworks, forward: Forward) -> None:
         self._backward(networks, forward)
 
-    def total(self, norm: Tensor) -> Tensor:
+    def total(self, norm: Float[Tensor, ""]) -> Float[Tensor, ""]:
         return norm
 
     def settle(self, networks: ChampNetworks) -> None:
         """There are no copies."""
 
-    def whole(self, value: Tensor) -> Tensor:
+    def whole(self, value: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         return value
 
-    def part(self, whole: Tensor, like: Tensor) -> Tensor:
+    def part(self, whole: Shaped[Tensor, "..."], like: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         return whole
 
 
@@ -117,7 +118,7 @@ class ShardedWeights:
     def backward(self, networks: ChampNetworks, forward: Forward) -> None:
         forward().backward()
 
-    def total(self, norm: Tensor) -> Tensor:
+    def total(self, norm: Float[Tensor, ""]) -> Float[Tensor, ""]:
         from torch.distributed.tensor import DTensor
 
         return norm.full_tensor() if isinstance(norm, DTensor) else norm
@@ -129,7 +130,7 @@ class ShardedWeights:
             if isinstance(module, FSDPModule):
                 module.reshard()
 
-    def whole(self, value: Tensor) -> Tensor:
+    def whole(self, value: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         from torch.distributed.tensor import DTensor
 
         if not isinstance(value, DTensor):
@@ -137,7 +138,7 @@ class ShardedWeights:
         gathered = value.full_tensor()
         return gathered.cpu() if self.rank == 0 else gathered.new_empty(0)
 
-    def part(self, whole: Tensor, like: Tensor) -> Tensor:
+    def part(self, whole: Shaped[Tensor, "..."], like: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         from torch.distributed.tensor import DTensor, distribute_tensor
 
         assert isinstance(like, DTensor), "all parameters were spread"

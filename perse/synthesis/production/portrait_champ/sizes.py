@@ -1,4 +1,4 @@
-"""How large the networks are: Stable Diffusion 1.5 with AnimateDiff's motion modules, or anything smaller."""
+"""Sizes of the networks: Stable Diffusion 1.5 with AnimateDiff's motion modules, or anything smaller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSizes:
-    """Both UNets; the defaults are Stable Diffusion 1.5's, so that its weights fit."""
+    """Sizes of both UNets; the defaults are Stable Diffusion 1.5's, so that its weights fit."""
 
     latent_channels: int = 4
     """Channels of a latent picture."""
@@ -53,7 +53,7 @@ class UNetSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class MotionSizes:
-    """The motion modules: two temporal self-attentions in every level and in the middle, as in AnimateDiff."""
+    """Sizes of the motion modules: two temporal self-attentions in every level and in the middle, as in AnimateDiff."""
 
     heads: int = 8
     """Attention heads."""

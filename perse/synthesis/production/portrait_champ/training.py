@@ -134,7 +134,7 @@ class ChampBatch:
 
 @dataclass(frozen=True)
 class ChampReport:
-    """What a step did, for curves.
+    """Report of a step, for curves.
 
     Attributes:
         step: its number, from 0.
@@ -159,7 +159,7 @@ def learning_rate(config: ChampTrainingConfig, step: int) -> float:
 
 
 class ChampTrainer:
-    """Trains the networks of one stage.
+    """Trainer of the networks of one stage.
 
     Attributes:
         networks: on their device; parameters that this stage does not train are frozen here.
@@ -221,7 +221,7 @@ class ChampTrainer:
         picture, normals = errors.tolist()
         return ChampReport(self.step_number, float(loss), picture, normals, float(gradient), rate)
 
-    def loss(self, batch: ChampBatch) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: ChampBatch) -> tuple[Float[Tensor, ""], Float[Tensor, "2"]]:
         """Weighted loss and plain squared error [2] of both domains, for the next step's noise."""
         timesteps, noise = self._noise(batch.latents)
         noisy = self._scheduler.add_noise(batch.latents, noise, timesteps)

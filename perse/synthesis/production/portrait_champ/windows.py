@@ -1,4 +1,4 @@
-"""Long videos by overlapping windows: motion modules know 24 frames at a time."""
+"""Overlapping windows of long videos: motion modules know 24 frames at a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def window_weights(length: int, overlap: int) -> Float[Tensor, " length"]:
     return torch.minimum(rise, fall).clamp(max=1)
 
 
-def blended(predict: Callable[[int, int], Tensor], frames: int, length: int, overlap: int, axis: int) -> Tensor:
+def blended(
+    predict: Callable[[int, int], Float[Tensor, "..."]], frames: int, length: int, overlap: int, axis: int
+) -> Float[Tensor, "..."]:
     """Predictions of all windows, blended where they overlap: each frame is a weighted mean.
 
     Args:

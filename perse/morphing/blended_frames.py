@@ -1,4 +1,4 @@
-"""Two drawn frames as one picture: what lies under the things that two subjects wear.
+"""Blend of two drawn frames: what lies under the things that two subjects wear.
 
 Outlines grow into each other (`membership`), what lies inside is blended. Edits leave most of a portrait as it was, to
 the bit, so only the window in which the two frames differ is computed.
@@ -24,8 +24,8 @@ _FAR_M = np.float32(1e3)
 
 
 @dataclass(frozen=True)
-class Underlay:
-    """Two frames of one size before they are reduced; neither is written to."""
+class BlendedFrames:
+    """Pair of frames of one size before they are reduced, and blends of them; neither is written to."""
 
     first: FrameBuffers
     second: FrameBuffers
