@@ -1,9 +1,9 @@
 """Rest of a face: the frames in which the person does nothing.
 
 Expressions are changes. A face that is fitted without knowing its rest shows half a dozen actions all the time that
-are really its shape. People return to rest between expressions, which gives it away: among the frames with the lips closed
-it is the one that all others are, on average, nearest to. Without the lips a grin that is held for most of a video is
-its rest, and the rest of it a sad face.
+are really its shape. People return to rest between expressions, which gives it away: among the frames with the lips
+closed it is the one that all others are, on average, nearest to. Without the lips a grin that is held for most of a
+video was its rest, and rest a sad face.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ LIPS_WEIGHT = 8.0
 """Lips that are an eighth narrower or wider count like one action. A fit that does not know rest hardly sees a pucker:
 the longest one of a film was taken for rest."""
 CLOSED = 0.02
-"""Lips this much farther apart, in face widths, than where they are nearly closest are open: three pixels of a portrait.
-Where somebody never closes them, rest is looked for where they are closest."""
+"""Lips this much farther apart, in face widths, than where they are nearly closest are open: three pixels of a
+portrait. Where somebody never closes them, rest is looked for where they are closest."""
 NEARLY_CLOSEST = 0.1
 """Quantile of the frames."""
 
