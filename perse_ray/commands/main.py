@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import select
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,11 +51,35 @@ COMMANDS = {
 }
 
 EXIT_USAGE = 2
+EXIT_UNREAD = 141
+"""What a shell reports of a program that SIGPIPE ended."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command of ``perse``; returns its exit code."""
-    words = sys.argv[1:] if words is None else words
+    try:
+        code = _main(sys.argv[1:] if words is None else words)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return EXIT_UNREAD
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output was closed by who read it, as by ``perse build --help | head``; it is silenced then."""
+    output = sys.stdout.fileno()
+    if hasattr(select, "poll"):
+        pipe = select.poll()
+        pipe.register(output, 0)
+        if not pipe.poll(0):
+            return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
+
+
+def _main(words: Sequence[str]) -> int:
     name = words[0] if words else "--help"
     if name in ("-h", "--help"):
         print(overview())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from perse_ray.commands.main import COMMANDS, main
+from perse_ray.commands.main import COMMANDS, EXIT_UNREAD, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,3 +97,22 @@ def test_every_word_has_a_job_file_of_its_name() -> None:
         text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0 and "perse verify" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["--help"], ["build-body", "--help"]])
+def test_a_reader_that_has_seen_enough_is_no_error(words: list[str]) -> None:
+    """``perse build --help | head``: whoever reads the pipe goes away before everything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "perse_ray.commands.main", *words],
+            cwd=ROOT,
+            check=False,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        os.close(writing)
+    assert ended.stderr == "" and ended.returncode == EXIT_UNREAD
