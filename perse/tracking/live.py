@@ -19,6 +19,7 @@ from perse.data.motion_file import Motion
 from perse.head import HeadModel
 from perse.shapes import Picture
 from perse.tracking.bounded_solver import solve_bounded_quickly
+from perse.tracking.chin import chin_height, widest_jaw
 from perse.tracking.crop import CropConfig
 from perse.tracking.detection import MIN_CONFIDENCE, Points, face_width, points_of, started
 from perse.tracking.frame_fit import FrameFit, FrameFitConfig
@@ -93,6 +94,7 @@ class _Person:
     fit: FrameFit
     rest: Floats  # [f, size]
     lips: Lips  # at rest
+    chin: float  # at rest, see `chin_height`
     ahead: Rotation
 
 
@@ -176,7 +178,7 @@ class LiveTracker:
         fit = FrameFit(self._model, own, start, config.frame)
         rest = np.stack([fit.fit(self._in_window(points, window))[0] for points in watched[-config.rest_frames :]])
         ahead = Rotation.from_rotvec(np.median(rest[:, own.layout.rotation], axis=0))
-        return _Person(window, own, fit, rest, lips_of(mean), ahead)
+        return _Person(window, own, fit, rest, lips_of(mean), chin_height(mean), ahead)
 
     def _in_window(self, points: Floats, window: tuple[float, float, float]) -> Floats:
         left, top, side = window
@@ -191,6 +193,7 @@ class LiveTracker:
         vectors[-1, layout.rotation] = turned.as_rotvec()
         vectors[-1, layout.gaze] -= np.median(person.rest[:, layout.gaze], axis=0)
         vector = answered(layout, vectors[-1:], names, self._config.frame.fit.jaw_limit)[0]
+        vector[layout.jaw] = min(vector[layout.jaw], widest_jaw(chin_height(points), person.chin))
         narrowed = pucker_and_funnel(lips_of(points), person.lips)
         vector[layout.expression] = with_narrowed_lips(vector[layout.expression], names, *narrowed)
         turns = [*range(3), layout.jaw, *range(layout.gaze.start, layout.gaze.stop)]

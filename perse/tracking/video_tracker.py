@@ -20,6 +20,7 @@ from perse.errors import InputError
 from perse.geometry import Camera
 from perse.head import HeadModel, HeadParameters
 from perse.tracking.bounded_solver import solve_bounded_quickly
+from perse.tracking.chin import widest_jaws
 from perse.tracking.crop import CropConfig
 from perse.tracking.detection import face_width
 from perse.tracking.fit import parameters_of, portrait_camera
@@ -209,6 +210,8 @@ class VideoTracker:
         names, layout = self._model.expression_names, own.layout
         vectors = with_level_eyes(layout, from_rest(layout, vectors, names, resting), resting)
         vectors = answered(layout, vectors, names, self._config.frame.fit.jaw_limit)
+        jaws = widest_jaws(points.astype(np.float64), seen, resting)
+        vectors[:, layout.jaw] = np.minimum(vectors[:, layout.jaw], jaws)
         vectors[:, layout.expression] = with_narrowed_lips_of_frames(
             vectors[:, layout.expression], names, points.astype(np.float64), seen, resting
         )
