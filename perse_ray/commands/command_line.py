@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 EXIT_EXPECTED = 2
 EXIT_INTERRUPTED = 130
+HELP_COLUMNS = 100
+"""Longer lines are hard to read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,20 @@ def parsed(name: str, kind: Any, description: str | None, words: Sequence[str] |
     """
     import tyro
 
+    words = sys.argv[1:] if words is None else words
+    if description and words and words[0] in ("-h", "--help"):  # tyro would make one line of every paragraph
+        print(folded(description, min(shutil.get_terminal_size().columns, HELP_COLUMNS)), end="\n\n")
+        description = ""
     return tyro.cli(kind, prog=f"perse {name}", description=description, args=words)
+
+
+def folded(text: str, columns: int) -> str:
+    """A text whose paragraphs are broken at so many columns; indented lines, which are examples, stay as they are."""
+    paragraphs = []
+    for paragraph in text.strip().split("\n\n"):
+        example = any(line.startswith(" ") for line in paragraph.splitlines())
+        paragraphs.append(paragraph if example else textwrap.fill(paragraph, columns, break_on_hyphens=False))
+    return "\n\n".join(paragraphs)
 
 
 def workspace_first(words: Sequence[str] | None) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from perse_ray.commands.command_line import HELP_COLUMNS, folded
 from perse_ray.commands.main import COMMANDS, EXIT_UNREAD, main
 
 ROOT = Path(__file__).parents[2]
@@ -116,3 +117,19 @@ def test_a_reader_that_has_seen_enough_is_no_error(words: list[str]) -> None:
     finally:
         os.close(writing)
     assert ended.stderr == "" and ended.returncode == EXIT_UNREAD
+
+
+def test_help_breaks_its_paragraphs_and_leaves_examples_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "What it does.\n\n    perse it --a 1     # a remark that makes the line longer than anything\n\n"
+        + 12 * "words "
+    )
+    broken = folded(text, 30).splitlines()
+    assert "    perse it --a 1     # a remark that makes the line longer than anything" in broken
+    assert all(len(line) <= 30 for line in broken if not line.startswith(" ")) and " ".join(broken).count("words") == 12
+    with pytest.raises(SystemExit) as ended:
+        main(["track", "--help"])
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0 and shown.index("perse track --video me.mp4") < shown.index("usage: perse track")
+    prose = [line for line in shown[: shown.index("usage:")].splitlines() if not line.startswith(" ")]
+    assert max(map(len, prose)) <= HELP_COLUMNS
