@@ -263,16 +263,23 @@ def test_words_make_a_look_or_say_why_not(viewer: Viewer) -> None:
     viewer.page.fill("#words-text", "something nice")
     viewer.page.click("#words-button")
     viewer.until("document.querySelector('#words-says').textContent.includes('names none of beard')")
+    crown = {"id": "x", "text": "A person wearing a crown", "share": 0.9}
     answer = [
-        {"category": "hat", "text": "a hat", "nearest": [{"id": "x", "text": "A person wearing a crown", "share": 0.9}]}
+        {"category": "hat", "text": "a hat", "nearest": [crown], "not_learned": ["red"], "none": False},
+        {"category": "nose", "text": "a long nose", "nearest": [], "not_learned": ["long"], "none": False},
+        {"category": "hair", "text": "no hair", "nearest": [], "not_learned": [], "none": True},
     ]
     viewer.page.route("**/describe", lambda route: route.fulfill(json=answer))
     viewer.page.click(HAT + ".thumb:nth-child(2)")
     viewer.page.fill("#words-text", "a hat")
     viewer.page.press("#words-text", "Enter")
     viewer.until("document.querySelector('#words-says').textContent.includes('90 % crown')")
+    said = viewer.page.inner_text("#words-says")
+    assert "“red”: no hat that it has learned is so" in said and "has learned no nose" in said
+    assert "“no hair”: as photographed" in said
     assert "“a hat”" in viewer.page.inner_text("#active") and "%" not in viewer.page.inner_text("#active")
     viewer.until("location.hash.includes('d.hat=a%20hat')")
+    assert "d.nose" not in viewer.page.url, "what was never learned cannot be worn"
     viewer.page.click("#active [aria-label='Take off a hat, in words']")
     assert "As photographed" in viewer.page.inner_text("#active")
     viewer.problems.clear()  # the browser notes that a request was refused
