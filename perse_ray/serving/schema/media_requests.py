@@ -272,7 +272,7 @@ class NearSubject(BaseModel):
 
 class UnderstoodAttribute(BaseModel):
     """What a sentence says of one category. To wear it: `attributes: {category: {"text": text}}`. Where nothing is near,
-    either none is wanted, and `attributes: {category: {}}` is it, or the avatar has learned nothing of the category."""
+    either none is wanted, and `attributes: {category: {}}` is it, or the avatar has learned nothing of it."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -292,7 +292,7 @@ class UnderstoodAttribute(BaseModel):
     text: str
     nearest: list[NearSubject]
     not_learned: list[str] = Field(description="words of it that no learned edit of the category has")
-    none: bool = Field(description="nothing of the category is wanted, as in \"no hat\": the person as photographed")
+    none: bool = Field(description='nothing of the category is wanted, as in "no hat": the person as photographed')
 
 
 class EditSpaceSubject(SubjectInfo):
