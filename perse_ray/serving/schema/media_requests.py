@@ -271,8 +271,8 @@ class NearSubject(BaseModel):
 
 
 class UnderstoodAttribute(BaseModel):
-    """What a sentence says of one category. To wear it: `attributes: {category: {"text": text}}`. Where nothing is near,
-    either none is wanted, and `attributes: {category: {}}` is it, or the avatar has learned nothing of it."""
+    """What a sentence says of one category. To wear it: `attributes: {category: {"text": text}}`. Where nothing is
+    near, either none is wanted, and `attributes: {category: {}}` is it, or the avatar has learned nothing of it."""
 
     model_config = ConfigDict(
         json_schema_extra={
