@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import uvicorn
+from headless_chromium import axe_findings
 from PIL import Image
 from synthetic_avatar import synthetic_avatar
 
@@ -77,8 +78,11 @@ def _checkpoint(workspace: Workspace, avatar: Any, step: int) -> None:
 class Viewer:
     """A page that is open."""
 
-    def __init__(self, browser: Any, served: Served, hash: str = "", size: Any = None) -> None:
-        self.context = browser.new_context(viewport=size or WIDE, reduced_motion="reduce", accept_downloads=True)
+    def __init__(self, browser: Any, served: Served, hash: str = "", size: Any = None, dark: bool = False) -> None:
+        scheme = "dark" if dark else "light"
+        self.context = browser.new_context(
+            viewport=size or WIDE, reduced_motion="reduce", accept_downloads=True, color_scheme=scheme
+        )
         self.page = self.context.new_page()
         self.problems: list[str] = []
         self.page.on("console", lambda said: self.problems.append(said.text) if said.type == "error" else None)
@@ -283,6 +287,22 @@ def test_words_make_a_look_or_say_why_not(viewer: Viewer) -> None:
     viewer.page.click("#active [aria-label='Take off a hat, in words']")
     assert "As photographed" in viewer.page.inner_text("#active")
     viewer.problems.clear()  # the browser notes that a request was refused
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing(browser: Any, served: Served, dark: bool) -> None:
+    for size in (WIDE, PHONE):
+        viewer = Viewer(browser, served, size=size, dark=dark)
+        # The name of a finished state is grey on grey, that of a training one is not.
+        viewer.page.evaluate("document.querySelector('#version').dataset.live = 'false'")
+        viewer.page.fill("#words-text", "something nice")
+        viewer.page.press("#words-text", "Enter")
+        viewer.until("document.querySelector('#words-says').textContent.includes('names none of beard')")
+        for tab in ("edits", "face", "motion", "look", "export"):
+            viewer.page.click(f"#tab-{tab}")
+            assert axe_findings(viewer.page) == [], f"{tab} on {size['width']} px"
+            assert viewer.page.evaluate("document.documentElement.scrollWidth") <= size["width"], tab
+        viewer.close()
 
 
 def test_snapshots_and_exports_say_what_they_are(viewer: Viewer, tmp_path: Path) -> None:
