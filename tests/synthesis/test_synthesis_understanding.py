@@ -59,4 +59,5 @@ def test_words_that_no_look_has_are_told() -> None:
     assert words_beyond(Category.HAIR, "gray curls", hair) == [], "other words for the same"
     assert words_beyond(Category.HAIR, "a person with sparkling, sparkling hair", hair) == ["sparkling"]
     assert words_beyond(Category.HAT, "a plain beanie", ["A person wearing a teal beanie"]) == [], "meant and not said"
+    assert words_beyond(Category.HAT, "a red hat", ["A person with a green hat"]) == ["red"], "nor what may be meant"
     assert words_beyond(Category.HAT, "a plain beanie", []) == ["plain", "beanie"]

@@ -113,8 +113,10 @@ def words_beyond(category: Category, wish: str, looks: Sequence[str]) -> list[st
 
 @lru_cache(maxsize=1024)
 def _words_meant(category: Category, look: str) -> frozenset[str]:
-    meant = understand(category, look).attributes
-    return frozenset(_words(look)).union(*(_words(value) for _, value in meant))
+    said, meant = frozenset(_words(look)), understand(category, look)
+    if not said.issuperset(_words(meant.phrase)):
+        return said  # no phrase of the vocabulary: the nearest one says more
+    return said.union(*(_words(value) for _, value in meant.attributes))
 
 
 def complete_wish(category: Category, begun: str, most: int) -> list[str]:

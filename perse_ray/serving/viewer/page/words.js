@@ -34,7 +34,7 @@ class Words {
   say(understood) {
     at("words-says").replaceChildren(...understood.flatMap(({ category, text, nearest, not_learned, none }) => {
       const near = nearest.filter(({ share }) => share >= LEAST).map(({ text: name, share }) => `${Math.round(100 * share)} % ${short(name)}`);
-      const what = make("span", {}, make("b", { textContent: `${category} “${text}”: ` }), none ? "as photographed" : near.join(", ") || `this avatar has learned no ${category}.`);
+      const what = make("span", {}, make("b", { textContent: `${category} “${text}”: ` }), none ? "as photographed" : near.length ? `nearest: ${near.join(", ")}` : `this avatar has learned no ${category}.`);
       if (!near.length || !not_learned.length) return [what];
       const words = not_learned.map((word) => `“${word}”`).join(", ");
       return [what, make("span", { className: "missing", textContent: `${words}: no ${category} that it has learned is so. To have it, build it as a look of its own.` })];
