@@ -3,8 +3,9 @@
 MLP_z wants f_I *and* f_T. Where one is missing it is guessed from the subjects of the category that the other one
 resembles. And MLP_z is trained on the subjects alone: with a handful a category it is a table of them, and a feature
 vector anywhere else comes out as a monster (a beanie with a ghost of a brim, lips of another face [M]). So with few
-subjects the given features too are replaced by a mixture of the subjects' own, weighted by how alike they are: words
-then choose and mix among what was learned, and a colour that no subject has cannot be asked for.
+subjects a description chooses one of them, the nearest: a mixture of their features is a monster too where the words
+fit several ("a hat" was half a top hat and half a wide brim [M]). Who wants a mixture names its parts. A colour that no
+subject has cannot be asked for.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from perse.errors import InputError
 
 SHARPNESS = 16.0
 """Of the softmax over cosines between deviations from the category's mean. Unlike subjects have cosines about or below
-zero, so a learned prompt has all of the weight. Lower, and a hat is a ghost of two [M]."""
+zero, so a learned prompt has all of the weight."""
 
 ENOUGH_SUBJECTS = 32
-"""From so many subjects of a category on, MLP_z is trusted with features that it has not seen."""
+"""From so many subjects of a category on, MLP_z is trusted with features that it has not seen, mixtures among them."""
 
 
 @torch.no_grad()
@@ -42,6 +43,8 @@ def zero_shot_code(
     own = _learned(avatar, category)
     shares = subject_shares(avatar, category, image=image, text=text)
     trusted = len(own) >= ENOUGH_SUBJECTS
+    if not trusted:
+        shares = torch.nn.functional.one_hot(shares.argmax(), len(shares)).to(shares)
     f_image = image if trusted and image is not None else shares @ own.image
     f_text = text if trusted and text is not None else shares @ own.text
     return avatar.latents.encode(SubjectFeatures(f_image[None], f_text[None], own.categories[:1]))[0]

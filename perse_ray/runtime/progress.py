@@ -6,9 +6,9 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from rich.console import Console
@@ -133,17 +133,21 @@ class Told:
 
     Attributes:
         finished: stages, in order.
+        took: seconds of those that were done in this run, not before it.
         title, done, total: of the newest count of the stage that is under way; total is 0 where there is none.
+        to_go_s: what that count says of the rest of its stage; None where it says nothing.
     """
 
     finished: tuple[str, ...] = ()
+    took: Mapping[str, float] = field(default_factory=dict)
     title: str = ""
     done: int = 0
     total: int = 0
+    to_go_s: float | None = None
 
 
-_COUNT = re.compile(r"([\w ]+): (\d+)/(\d+)(?:, | \(|$)")
-_STAGE = re.compile(r"(\w+): (?:finished before|done in [\d:]+ (?:s|min|h))")
+_COUNT = re.compile(r"([\w ]+): (\d+)/(\d+)(?:, ([\d:]+ (?:s|min|h)) to go)?(?:, | \(|$)")
+_STAGE = re.compile(r"(\w+): (?:finished before|done in ([\d:]+ (?:s|min|h)))")
 
 
 def read_log(text: str) -> Told:
@@ -151,9 +155,11 @@ def read_log(text: str) -> Told:
     told = Told()
     for line in text.splitlines():
         if stage := _STAGE.fullmatch(line):
-            told = Told((*told.finished, stage[1]))
+            took = told.took if stage[2] is None else {**told.took, stage[1]: seconds_of(stage[2])}
+            told = Told((*told.finished, stage[1]), took)
         elif count := _COUNT.match(line):
-            told = Told(told.finished, count[1], int(count[2]), int(count[3]))
+            rest = None if count[4] is None else seconds_of(count[4])
+            told = Told(told.finished, told.took, count[1], int(count[2]), int(count[3]), rest)
     return told
 
 
@@ -165,6 +171,14 @@ def readable_s(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def seconds_of(readable: str) -> float:
+    """The inverse of `readable_s`, as far as it says: hours come without their seconds."""
+    number, unit = readable.split(" ")
+    parts = [float(part) for part in number.split(":")]
+    whole = parts[0] if len(parts) == 1 else 60 * parts[0] + parts[1]
+    return 60 * whole if unit == "h" else whole
 
 
 def _live_bar(title: str, total: int) -> RichProgress:

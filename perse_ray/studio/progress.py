@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -125,17 +126,28 @@ def progress_of(projects: Projects, project: Project, now: float | None = None) 
     whole = spent_plan + left
     to_go = None
     if project.phase is Phase.BUILDING:
-        elapsed = (now or time.time()) - project.started
-        to_go = _to_go_s(elapsed, spent_plan, left)
+        to_go = _to_go_s(expected, told, stages, (now or time.time()) - project.started)
     counting = f"{told.done} of {told.total}" if told.total and not finished else ""
     return BuildProgress(tuple(stages), 1.0 if finished else round(spent_plan / whole, 3), to_go, counting)
 
 
-def _to_go_s(elapsed: float, done_s: float, left_s: float) -> float:
-    """The rest of the plan, at the pace so far once that says something: a busy machine is slower than the plan."""
-    trust = min(done_s / 30.0, 1.0)
-    pace = elapsed / done_s if done_s > 1 else 1.0
-    return round(left_s * (1 + trust * (max(pace, 0.2) - 1)), 1)
+def _to_go_s(expected: Mapping[str, float], told: Told, stages: Sequence[StageProgress], elapsed_s: float) -> float:
+    """The rest of the plan, at the pace of this run once that says something: a busy machine is slower than the plan.
+    What was finished before this run cost it nothing, and says nothing of its pace."""
+    planned, spent = sum(expected[name] for name in told.took), sum(told.took.values())
+    current_s, left = elapsed_s - spent, 0.0
+    for stage in stages:
+        rest = (1 - stage.share) * expected[stage.name]
+        if stage.state == "now" and told.to_go_s is not None and rest > 0:
+            done = stage.share * expected[stage.name]  # as if all of it had gone at the newest pace
+            planned, spent = planned + done, spent + done * told.to_go_s / rest
+        elif stage.state == "now" and current_s > expected[stage.name]:
+            planned, spent, left = planned + expected[stage.name], spent + current_s, left + rest
+        else:
+            left += rest
+    trust = min(planned / 30.0, 1.0)
+    pace = spent / planned if planned > 1 else 1.0
+    return round((told.to_go_s or 0.0) + left * (1 + trust * (max(pace, 0.2) - 1)), 1)
 
 
 def expected_s(recipe: str, wishes: tuple[Wish, ...]) -> dict[str, float]:

@@ -32,13 +32,14 @@ def test_a_learned_subjects_features_give_its_code(avatar: Avatar) -> None:
             assert distances.min() < 0.2 * distances.sort().values[1]
 
 
-def test_unknown_words_stay_among_the_subjects_when_there_are_few(avatar: Avatar) -> None:
+def test_unknown_words_choose_one_of_the_subjects_when_there_are_few(avatar: Avatar) -> None:
     codes = avatar.subject_codes()[1:, Category.HAIR.index]
-    reach = (codes - codes.mean(0)).norm(dim=-1).max()
-    for seed in range(5):
-        strange = 10 * torch.randn(64, generator=torch.Generator().manual_seed(seed))
+    own = avatar.features_text[1:]
+    strangers = [10 * torch.randn(64, generator=torch.Generator().manual_seed(seed)) for seed in range(5)]
+    for strange in (*strangers, own[:2].mean(0), own.mean(0)):  # the last fit several subjects alike
         code = zero_shot_code(avatar, Category.HAIR, image=None, text=strange)
-        assert (code - codes.mean(0)).norm() < 1.2 * reach
+        # Rounding alone: the subject's own features went through the same network.
+        assert (codes - code).norm(dim=-1).min() < 1e-5 * codes.norm(dim=-1).max()
 
 
 def test_what_was_never_learned_cannot_be_made_up(avatar: Avatar) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perse.attributes import CATEGORIES, Category
-from perse.synthesis.prompts import complete, complete_wish, understand
+from perse.synthesis.prompts import complete, complete_wish, understand, words_beyond
 from perse.synthesis.prompts.sentences import phrase_of
 from perse.synthesis.prompts.vocabulary import VOCABULARIES
 
@@ -51,3 +51,13 @@ def test_a_wish_is_completed_from_what_is_typed() -> None:
     assert complete_wish(Category.HAT, "red bea", 3)[0].startswith("a red beanie")
     assert len(complete_wish(Category.HAIR, "", 5)) == 5
     assert complete_wish(Category.HAT, "zzz", 5) == []
+
+
+def test_words_that_no_look_has_are_told() -> None:
+    hair = ["A person with long wavy grey hair", "A person with a curly blonde bob"]
+    assert words_beyond(Category.HAIR, "curly red hair", hair) == ["red"]
+    assert words_beyond(Category.HAIR, "gray curls", hair) == [], "other words for the same"
+    assert words_beyond(Category.HAIR, "a person with sparkling, sparkling hair", hair) == ["sparkling"]
+    assert words_beyond(Category.HAT, "a plain beanie", ["A person wearing a teal beanie"]) == [], "meant and not said"
+    assert words_beyond(Category.HAT, "a red hat", ["A person with a green hat"]) == ["red"], "nor what may be meant"
+    assert words_beyond(Category.HAT, "a plain beanie", []) == ["plain", "beanie"]

@@ -21,6 +21,9 @@ from perse.viewing.sentences import clauses
         ),
         ("a hat with a red band", {Category.HAT: "a hat with a red band"}),
         ("a moustache and a goatee", {Category.BEARD: "a moustache, a goatee"}),
+        ("a short beard without a hat", {Category.BEARD: "a short beard", Category.HAT: "no hat"}),
+        ("without any earrings", {Category.EARRINGS: "no earrings"}),
+        ("a beanie without a pompom", {Category.HAT: "a beanie without a pompom"}),
         ("a cap over red hair", {Category.HAT: "a cap", Category.HAIR: "red hair"}),
     ],
 )

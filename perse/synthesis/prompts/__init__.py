@@ -4,7 +4,7 @@ from perse.synthesis.prompts.plan import PAPER_COUNTS, PromptPlan, plan_prompts
 from perse.synthesis.prompts.sentences import phrase_of
 from perse.synthesis.prompts.stream import prompt_stream
 from perse.synthesis.prompts.table import read_prompts_csv
-from perse.synthesis.prompts.understanding import Understood, complete_wish, understand
+from perse.synthesis.prompts.understanding import Understood, complete_wish, understand, words_beyond
 from perse.synthesis.prompts.vocabulary import NATURAL, complete, vocabulary
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "read_prompts_csv",
     "understand",
     "vocabulary",
+    "words_beyond",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 from perse.attributes import Category
@@ -36,6 +36,7 @@ _SAME = {
     "jumper": "sweater", "pullover": "sweater", "tophat": "top", "bobble": "pompom", "mustache": "moustache",
     "hairless": "bald", "shaved": "bald", "chequered": "checked", "checkered": "checked", "plaid": "checked",
     "stripes": "striped", "stripe": "striped", "pink-haired": "pink", "shoulder-length": "shoulder",
+    "curl": "curly", "curled": "curly", "wave": "wavy",
 }  # fmt: skip
 """Other words for the vocabulary's."""
 
@@ -98,6 +99,24 @@ def understand(category: Category, wish: str) -> Understood:
     said = set(found[0].all_words) | _NAMES[category]
     unmet = tuple(dict.fromkeys(word for word in words if word in known and word not in said))
     return Understood(found[0].phrase, found[0].attributes, unknown, unmet)
+
+
+def words_beyond(category: Category, wish: str, looks: Sequence[str]) -> list[str]:
+    """Words of a wish that none of some looks has, such as a colour that no learned hair has.
+
+    Args:
+        looks: sentences of the category; what one of the vocabulary means and does not say counts too.
+    """
+    said = _NAMES[category].union(*(_words_meant(category, look) for look in looks))
+    return list(dict.fromkeys(word for word in _words(wish) if word not in said))
+
+
+@lru_cache(maxsize=1024)
+def _words_meant(category: Category, look: str) -> frozenset[str]:
+    said, meant = frozenset(_words(look)), understand(category, look)
+    if not said.issuperset(_words(meant.phrase)):
+        return said  # no phrase of the vocabulary: the nearest one says more
+    return said.union(*(_words(value) for _, value in meant.attributes))
 
 
 def complete_wish(category: Category, begun: str, most: int) -> list[str]:

@@ -84,14 +84,25 @@ class Understand:
     def __call__(self, avatar: LoadedAvatar) -> list[UnderstoodAttribute]:
         from perse.viewing.sentences import clauses
 
-        return [self._understood(avatar, category, words) for category, words in clauses(self.text).items()]
+        found = [self._understood(avatar, category, words) for category, words in clauses(self.text).items()]
+        if not any(one.nearest or one.none for one in found):
+            named = " and no ".join(one.category.value for one in found)
+            raise UnknownName(f"this avatar has learned no {named} at all; nothing can be made up for it")
+        return found
 
     def _understood(self, avatar: LoadedAvatar, category: Category, words: str) -> UnderstoodAttribute:
-        ranked = avatar.renderer.mixer.nearest(category, words)
+        from perse.synthesis.prompts import words_beyond
+        from perse.viewing.sentences import NONE
+
+        if words.lower().startswith(NONE):
+            return UnderstoodAttribute(category=category, text=words, nearest=[], not_learned=[], none=True)
+        learned = [subject.text for subject in avatar.avatar.subjects if subject.category is category]
+        ranked = avatar.renderer.mixer.nearest(category, words) if learned else []
         nearest = [
             NearSubject(id=subject.key, text=subject.text, share=round(share, 3)) for subject, share in ranked[:NEAREST]
         ]
-        return UnderstoodAttribute(category=category, text=words, nearest=nearest)
+        beyond = words_beyond(category, words, learned)
+        return UnderstoodAttribute(category=category, text=words, nearest=nearest, not_learned=beyond, none=False)
 
 
 FRAMES_AT_ONCE = 8

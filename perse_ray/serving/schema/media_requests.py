@@ -271,7 +271,8 @@ class NearSubject(BaseModel):
 
 
 class UnderstoodAttribute(BaseModel):
-    """What a sentence says of one category. To wear it: `attributes: {category: {"text": text}}`."""
+    """What a sentence says of one category. To wear it: `attributes: {category: {"text": text}}`. Where nothing is
+    near, either none is wanted, and `attributes: {category: {}}` is it, or the avatar has learned nothing of it."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -280,6 +281,8 @@ class UnderstoodAttribute(BaseModel):
                     "category": "hat",
                     "text": "a red beanie",
                     "nearest": [{"id": "8c00708e0566", "text": "A person wearing a teal beanie", "share": 0.93}],
+                    "not_learned": ["red"],
+                    "none": False,
                 }
             ]
         }
@@ -288,6 +291,8 @@ class UnderstoodAttribute(BaseModel):
     category: Category
     text: str
     nearest: list[NearSubject]
+    not_learned: list[str] = Field(description="words of it that no learned edit of the category has")
+    none: bool = Field(description='nothing of the category is wanted, as in "no hat": the person as photographed')
 
 
 class EditSpaceSubject(SubjectInfo):

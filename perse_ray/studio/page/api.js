@@ -15,7 +15,7 @@ async function asked(path, options = {}) {
 }
 
 // Nobody answers: the server has ended, or a machine sleeps.
-class Lost extends Error { constructor() { super("The studio does not answer. Is it still running? Trying again…"); } }
+class Lost extends Error { constructor() { super("The studio does not answer, so this was not done. Is it still running? Then try again."); } }
 
 const json = (method, body) => ({ method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 const picture = (method, blob) => ({ method, headers: { "content-type": blob.type || "application/octet-stream" }, body: blob });

@@ -7,11 +7,13 @@ import { busy, problem } from "./says.js";
 
 const at = (id) => document.getElementById(id);
 const FIRST = ["hair", "headwear", "beard", "clothes", "skin", "neck"];   // what one corrects most
+const GOOD_FIT = 0.01;         // of the face's width: a millimetre or two on a head
 const WORDS = { headwear: "hat", brows: "eyebrows" };
 
 class Check {
-  // `update` is told a project that has changed, `next` that this step is done, `again` that another photograph is wanted.
-  constructor(about, { update, next, again }) {
+  // `update` is told a project that has changed, `next` that this step is done, `again` that it is not the person, `other`
+  // that another photograph is wanted.
+  constructor(about, { update, next, again, other }) {
     Object.assign(this, { update, again, project: null, shown: "", asks: false });
     this.brush = new Brush(at("brush"), about.parts, (blob) => this.save(blob));
     this.brush.resized = (radius) => this.size(radius);
@@ -22,6 +24,7 @@ class Check {
     at("brush-reset").addEventListener("click", () => this.brush.reset());
     at("not-me").addEventListener("click", () => this.notMe());
     at("check-next").addEventListener("click", next);
+    at("check-other").addEventListener("click", other);
     this.size(this.brush.radius);
     this.veil(100 * this.brush.veil);
   }
@@ -61,6 +64,9 @@ class Check {
     at("looking").hidden = !looking;
     at("found-error").hidden = looking || !found.error;
     at("found-error").textContent = found.error;
+    const useless = !looking && Boolean(found.error) && found.faces.length < 2 && Boolean(pictures.photograph);
+    at("check-title").textContent = useless ? "This photograph cannot be used" : "Is this right?";
+    at("check-other").hidden = !useless;
     at("faces").hidden = looking || !pictures.photograph || !(found.faces.length > 1 || this.asks || !found.size_px);
     if (!at("faces").hidden) this.showFaces(project, open);
     const ready = !looking && found.size_px > 0 && Boolean(pictures.crop);
@@ -73,7 +79,7 @@ class Check {
 
   showFaces(project, open) {
     const { faces } = project.found;
-    at("faces-question").textContent = faces.length > 1 ? "Which face is meant?" : faces.length ? "This is the only face that was found." : "This is the photograph.";
+    at("faces-question").textContent = faces.length > 1 ? "Which face is meant?" : faces.length && project.found.size_px ? "This is the only face that was found." : "";
     const address = api.pictureOf(project, "photograph");
     if (at("faces-image").getAttribute("src") !== address) at("faces-image").src = address;
     const box = at("faces-picture"), buttons = [...box.querySelectorAll("button")];
@@ -91,7 +97,8 @@ class Check {
 
   showParts(project) {
     const { found, pictures } = project, parts = Object.keys(found.parts).map((name) => WORDS[name] ?? name);
-    at("fit").textContent = `The head fits to ${found.fit_rms_px} pixels, on a face that is ${Math.round(found.face_width_px)} pixels wide. Found: ${parts.join(", ")}.`;
+    const well = found.fit_rms_px < GOOD_FIT * found.face_width_px;
+    at("fit").textContent = `The head ${well ? "fits well" : "fits roughly; a photograph from the front may fit better"} (${found.fit_rms_px} pixels off, on a face that is ${Math.round(found.face_width_px)} pixels wide). Found: ${parts.join(", ")}.`;
     at("brush").setAttribute("aria-label", `The photograph with its parts in colours: ${parts.join(", ")}`);
     // Own strokes come back as a new picture of parts; the brush knows them already.
     const state = `${project.id} ${pictures.crop} ${pictures.found}`;

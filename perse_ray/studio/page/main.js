@@ -17,13 +17,14 @@ const STEPS = [["check", "Photograph"], ["consent", "Consent"], ["looks", "Looks
 const PHASES = { looking: "looking at it", draft: "not built yet", queued: "in the queue", building: "building", stopped: "stopped", failed: "failed", finished: "finished", leaving: "being deleted" };
 const BUSY = ["looking", "queued", "building", "leaving"];
 const SOON_MS = 1000, LATER_MS = 5000;
+const SILENT = "The studio does not answer. Is it still running? Trying again…";
 
 class Studio {
   constructor(about) {
     Object.assign(this, { id: "", step: "", project: null, list: [], removed: 0 });
     const update = (project) => this.meet(project), go = (step) => this.go(this.id, step);
     this.start = new Start(about, (project) => { this.meet(project); this.go(project.id, "check"); this.refresh(); });
-    this.check = new Check(about, { update, next: () => go("consent"), again: () => problem("Give another photograph with “New photograph”, one in which your face looks towards the camera.") });
+    this.check = new Check(about, { update, next: () => go("consent"), again: () => problem("Give another photograph with “New photograph”, one in which your face looks towards the camera."), other: () => this.go("", "") });
     this.consent = new Consent({ update, next: () => go("looks") });
     this.looks = new Looks(about, { update, built: () => { go("build"); this.refresh(); } });
     this.build = new Build({ update, change: () => go("looks") });
@@ -152,14 +153,21 @@ class Studio {
         if (round !== this.round) return;
         this.meet(project);
       } else this.show();
-      if (this.lost) { this.lost = false; problem(""); }
+      this.lost = false;
+      if (at("notice").textContent === SILENT) problem("");
     } catch (error) {
-      if (error instanceof Lost) { this.lost = true; problem(error.message); }
+      if (error instanceof Lost) this.silent();
       else if (error.status !== 404) problem(error.message);
     }
     if (round !== this.round || document.hidden) return;
     const soon = this.lost || this.list.some(({ phase }) => BUSY.includes(phase));
     this.timer = setTimeout(() => this.refresh(), soon ? SOON_MS : LATER_MS);
+  }
+
+  // Nobody answers; what somebody was told about their own work before that stays to be read.
+  silent() {
+    this.lost = true;
+    if (at("notice").hidden) problem(SILENT);
   }
 
   // A removal is over. Those from before this page was opened are old news.
@@ -192,7 +200,7 @@ async function main() {
       new Studio(await api.about());
       return;
     } catch (error) {
-      problem(error.message);
+      problem(error instanceof Lost ? SILENT : error.message);
       if (!(error instanceof Lost)) throw error;
       await new Promise((again) => setTimeout(again, SOON_MS));
     }

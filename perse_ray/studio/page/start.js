@@ -41,7 +41,11 @@ class Start {
     const name = at("start-name").value.trim() || file.name?.replace(/\.[^.]*$/, "") || "avatar";
     await busy(at("camera-take"), async () => {
       at("drop").setAttribute("aria-busy", "true");
-      try { this.made(await api.create(name.slice(0, 60), await fitting(file, this.limit))); }
+      try {
+        const project = await api.create(name.slice(0, 60), await fitting(file, this.limit));
+        at("start-name").value = "";                   // the next photograph is of somebody else
+        this.made(project);
+      }
       finally { at("drop").removeAttribute("aria-busy"); at("start-file").value = ""; }
     });
   }

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import uvicorn
+from headless_chromium import axe_findings
 from PIL import Image
 from synthetic_avatar import synthetic_avatar
 
@@ -77,8 +78,11 @@ def _checkpoint(workspace: Workspace, avatar: Any, step: int) -> None:
 class Viewer:
     """A page that is open."""
 
-    def __init__(self, browser: Any, served: Served, hash: str = "", size: Any = None) -> None:
-        self.context = browser.new_context(viewport=size or WIDE, reduced_motion="reduce", accept_downloads=True)
+    def __init__(self, browser: Any, served: Served, hash: str = "", size: Any = None, dark: bool = False) -> None:
+        scheme = "dark" if dark else "light"
+        self.context = browser.new_context(
+            viewport=size or WIDE, reduced_motion="reduce", accept_downloads=True, color_scheme=scheme
+        )
         self.page = self.context.new_page()
         self.problems: list[str] = []
         self.page.on("console", lambda said: self.problems.append(said.text) if said.type == "error" else None)
@@ -263,19 +267,42 @@ def test_words_make_a_look_or_say_why_not(viewer: Viewer) -> None:
     viewer.page.fill("#words-text", "something nice")
     viewer.page.click("#words-button")
     viewer.until("document.querySelector('#words-says').textContent.includes('names none of beard')")
+    crown = {"id": "x", "text": "A person wearing a crown", "share": 0.9}
     answer = [
-        {"category": "hat", "text": "a hat", "nearest": [{"id": "x", "text": "A person wearing a crown", "share": 0.9}]}
+        {"category": "hat", "text": "a hat", "nearest": [crown], "not_learned": ["red"], "none": False},
+        {"category": "nose", "text": "a long nose", "nearest": [], "not_learned": ["long"], "none": False},
+        {"category": "hair", "text": "no hair", "nearest": [], "not_learned": [], "none": True},
     ]
     viewer.page.route("**/describe", lambda route: route.fulfill(json=answer))
     viewer.page.click(HAT + ".thumb:nth-child(2)")
     viewer.page.fill("#words-text", "a hat")
     viewer.page.press("#words-text", "Enter")
     viewer.until("document.querySelector('#words-says').textContent.includes('90 % crown')")
+    said = viewer.page.inner_text("#words-says")
+    assert "“red”: no hat that it has learned is so" in said and "has learned no nose" in said
+    assert "“no hair”: as photographed" in said
     assert "“a hat”" in viewer.page.inner_text("#active") and "%" not in viewer.page.inner_text("#active")
     viewer.until("location.hash.includes('d.hat=a%20hat')")
+    assert "d.nose" not in viewer.page.url, "what was never learned cannot be worn"
     viewer.page.click("#active [aria-label='Take off a hat, in words']")
     assert "As photographed" in viewer.page.inner_text("#active")
     viewer.problems.clear()  # the browser notes that a request was refused
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing(browser: Any, served: Served, dark: bool) -> None:
+    for size in (WIDE, PHONE):
+        viewer = Viewer(browser, served, size=size, dark=dark)
+        # The name of a finished state is grey on grey, that of a training one is not.
+        viewer.page.evaluate("document.querySelector('#version').dataset.live = 'false'")
+        viewer.page.fill("#words-text", "something nice")
+        viewer.page.press("#words-text", "Enter")
+        viewer.until("document.querySelector('#words-says').textContent.includes('names none of beard')")
+        for tab in ("edits", "face", "motion", "look", "export"):
+            viewer.page.click(f"#tab-{tab}")
+            assert axe_findings(viewer.page) == [], f"{tab} on {size['width']} px"
+            assert viewer.page.evaluate("document.documentElement.scrollWidth") <= size["width"], tab
+        viewer.close()
 
 
 def test_snapshots_and_exports_say_what_they_are(viewer: Viewer, tmp_path: Path) -> None:

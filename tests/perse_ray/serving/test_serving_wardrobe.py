@@ -40,6 +40,20 @@ def test_a_sentence_names_the_learned_edits_that_are_nearest(loaded: LoadedAvata
         Understand("a long nose")(loaded)
 
 
+def test_what_nothing_learned_has_is_said(loaded: LoadedAvatar) -> None:
+    hat, nose = Understand("a green hat with feathers and a long nose")(loaded)
+    assert hat.category is Category.HAT and hat.not_learned == ["feather"] and hat.nearest
+    assert nose.category is Category.NOSE and nose.nearest == []
+    (hat,) = Understand("a red hat")(loaded)
+    assert hat.not_learned == ["red"], "hair may be red; no hat is"
+
+
+def test_none_is_as_photographed(loaded: LoadedAvatar) -> None:
+    hair, hat = Understand("green hair without a hat")(loaded)
+    assert hair.nearest and not hair.none
+    assert hat.none and hat.nearest == [] and hat.not_learned == []
+
+
 def hat(loaded: LoadedAvatar) -> tuple[str, str]:
     return next((s.key, s.text) for s in loaded.avatar.subjects if s.category is Category.HAT)
 

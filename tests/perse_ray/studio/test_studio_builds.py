@@ -196,8 +196,11 @@ def test_a_log_is_read_back() -> None:
     progress.advance(4, "1 rejected, 0 failed")
     told = read_log("\n".join([stage_line("track", 75.0), *lines, "WARNING something: 3/4 of it"]))
     assert told.finished == ("track",) and (told.title, told.done, told.total) == ("edits", 4, 10)
+    assert told.took == {"track": 75.0}
     told = read_log("\n".join([stage_line("track", None), *lines, stage_line("synthesize", 4000.0)]))
     assert told.finished == ("track", "synthesize") and told.total == 0
+    assert told.took == {"synthesize": pytest.approx(4000, abs=60)}, "hours are told without seconds"
+    assert read_log("train: 5/10, 1:30 min to go (loss 0.01)").to_go_s == 90
 
 
 def test_progress_grows_and_the_rest_follows_the_pace(projects: Projects) -> None:
@@ -222,6 +225,27 @@ def test_progress_grows_and_the_rest_follows_the_pace(projects: Projects) -> Non
     assert slow is not None and slow.to_go_s and now and slow.to_go_s > 1.5 * now.to_go_s
     done = progress_of(projects, Project(**{**vars(project), "phase": Phase.FINISHED}))
     assert done is not None and done.share == 1 and all(stage.state == "done" for stage in done.stages)
+
+
+def test_a_build_that_goes_on_does_not_count_what_was_there_before(projects: Projects) -> None:
+    project = said(projects, "me")
+    plan = expected_s("laptop", project.wishes)
+    before = [stage_line(name, None) for name in ("track", "synthesize", "encode", "set_up")]
+    project = Project(**{**vars(project), "recipe": "laptop", "phase": Phase.BUILDING, "started": 1000.0})
+
+    def to_go(*lines: str) -> float:
+        projects.file(project.id, "build.log").write_text("\n".join([*before, *lines]))
+        now = progress_of(projects, project, 1010.0)
+        assert now is not None and now.to_go_s is not None
+        return now.to_go_s
+
+    later = sum(list(plan.values())[5:])
+    assert to_go() == pytest.approx(plan["train"] + later, abs=0.1), "ten seconds say nothing of a pace"
+    half = to_go(f"train: 50/100, {plan['train'] / 2:.0f} s to go")
+    assert half == pytest.approx(plan["train"] / 2 + later, rel=0.05), "seconds are rounded"
+    # What the training itself says of its rest counts, and the stages after it are as much slower than the plan.
+    slow = to_go(f"train: 50/100, {2 * plan['train']:.0f} s to go")
+    assert slow == pytest.approx(2 * plan["train"] + 4 * later, rel=0.05)
 
 
 def test_files_of_a_project_are_in_its_workspace_alone(projects: Projects) -> None:

@@ -128,6 +128,8 @@ def test_from_a_photograph_to_an_avatar(
     page.set_input_files("#start-file", portrait_file)
     window.seen("#brush")
     assert page.url.endswith("#eileen-collins/check")
+    assert page.input_value("#start-name") == "", "the next photograph is of somebody else"
+    window.says("#fit", "fits well")
     window.says("#fit", "hair")
     paint(window)
     page.click("#check-next")
@@ -200,6 +202,18 @@ def test_a_broken_picture_is_explained(window: Page, tmp_path: Path) -> None:
     assert window.page.is_visible("#start")
 
 
+def test_a_photograph_that_nobody_took_is_told_until_it_is_sent(window: Page, portrait_file: Path) -> None:
+    window.seen("#start")
+    window.page.route("**/v1/studio/**", lambda route: route.abort())
+    window.page.set_input_files("#start-file", portrait_file)
+    window.says("#notice", "this was not done")
+    window.page.evaluate("dispatchEvent(new HashChangeEvent('hashchange'))")
+    window.says("#notice", "Trying again")
+    window.page.unroute("**/v1/studio/**")
+    window.until("document.querySelector('#notice').hidden")
+    window.problems.clear()  # the browser notes that nobody answered
+
+
 def test_two_tabs_show_one_truth_and_a_stranger_sees_a_door(
     window: Page, browser: Any, served: Served, looked: str
 ) -> None:
@@ -234,6 +248,11 @@ def test_everything_can_be_deleted_after_a_question(
     until(lambda: served.studio.show(key).phase != "looking")
     window.page.evaluate(f"location.hash = '#{key}'")
     window.says("#found-error", "no face was found")
+    window.says("#check-title", "cannot be used")
+    window.page.click("#check-other")
+    window.seen("#start")
+    window.page.go_back()
+    window.seen("#found-error")
     window.page.click("#forget")
     window.page.click("#forget-dialog [value=no]")
     assert served.studio.show(key).phase == "draft"

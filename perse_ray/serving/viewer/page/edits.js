@@ -20,7 +20,7 @@ class Row {
     Object.assign(this, { state, category, subjects, thumbnail, texts: new Map([[REFERENCE, "as photographed"], ...subjects.map((s) => [s.id, short(s.text)])]) });
     this.root = make("div", { className: "category" });
     this.root.dataset.category = category;
-    const name = make("h3", { textContent: title(category), id: `category-${category}` });
+    const name = make("h2", { textContent: title(category), id: `category-${category}` });
     this.root.setAttribute("role", "group");
     this.root.setAttribute("aria-labelledby", name.id);
     this.mixing = make("button", { className: "quiet", type: "button", textContent: "Mix", title: "A slider for each" });

@@ -1,4 +1,4 @@
-// A look in words: what was understood of it is shown as the learned edits that are nearest.
+// A look in words: what was understood of it is shown as the learned edits that are nearest, and what was not is named.
 "use strict";
 
 import { make } from "./controls.js";
@@ -21,7 +21,10 @@ class Words {
     try {
       const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ text }) };
       const understood = await (await fetched(`v1/avatars/${encodeURIComponent(this.avatar)}/describe`, options)).json();
-      for (const { category, text: words } of understood) this.state.describe(category, words);
+      for (const { category, text: words, nearest, none } of understood) {
+        if (none) this.state.wear(category, {});
+        else if (nearest.length) this.state.describe(category, words);
+      }
       this.say(understood);
       this.shown();
     } catch (error) { at("words-says").textContent = error.message; }
@@ -29,9 +32,12 @@ class Words {
   }
 
   say(understood) {
-    at("words-says").replaceChildren(...understood.map(({ category, text, nearest }) => {
+    at("words-says").replaceChildren(...understood.flatMap(({ category, text, nearest, not_learned, none }) => {
       const near = nearest.filter(({ share }) => share >= LEAST).map(({ text: name, share }) => `${Math.round(100 * share)} % ${short(name)}`);
-      return make("span", {}, make("b", { textContent: `${category} “${text}”: ` }), near.join(", "));
+      const what = make("span", {}, make("b", { textContent: `${category} “${text}”: ` }), none ? "as photographed" : near.length ? `nearest: ${near.join(", ")}` : `this avatar has learned no ${category}.`);
+      if (!near.length || !not_learned.length) return [what];
+      const words = not_learned.map((word) => `“${word}”`).join(", ");
+      return [what, make("span", { className: "missing", textContent: `${words}: no ${category} that it has learned is so. To have it, build it as a look of its own.` })];
     }));
   }
 }
