@@ -206,6 +206,17 @@ def test_normals_are_brought_to_the_pictures_statistics_and_back() -> None:
     torch.testing.assert_close(vae.decode_normals(both[:, 1]), vae.decode_pictures(both[:, 0]), atol=1e-5, rtol=0)
 
 
+def test_latents_are_in_float32_whatever_the_vae_is_in() -> None:
+    """The UNets' weights are: on a GPU, where the VAE is in half precision, they would refuse anything else."""
+    import tiny_checkpoints
+
+    torch.manual_seed(3)
+    vae = SdVae(tiny_checkpoints._vae(4).to(torch.bfloat16).eval())
+    pictures = torch.rand(1, 3, 16, 16)
+    found = vae.encode_pictures(pictures), vae.encode(pictures, pictures), vae.decode_pictures(torch.rand(1, 4, 8, 8))
+    assert {one.dtype for one in found} == {torch.float32}
+
+
 # Windows
 
 
