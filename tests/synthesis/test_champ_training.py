@@ -266,3 +266,17 @@ def test_sampling_is_deterministic_guided_and_knows_every_window() -> None:
     # With guidance 1 the unconditional pass counts nothing; a little more moves the result a little.
     near = drawn(replace(config, guidance=1.0001))
     assert 0 < (near - plain).abs().max() < 0.05 and (drawn(replace(config, guidance=3.0)) - plain).abs().max() > 0.05
+
+
+@torch.no_grad()
+def test_v_and_latents_stay_in_float32_where_the_networks_compute_in_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU; a CPU is never asked to."""
+    assert not SamplingConfig().arithmetic(torch.device("cpu"))._enabled
+    monkeypatch.setattr(SamplingConfig, "arithmetic", lambda *_: torch.autocast("cpu", torch.bfloat16))
+    made, given = networks(moves=True), batch(b=1, frames=3)
+    seen: list[torch.dtype] = []
+    made.denoiser.unet.mid_block.register_forward_hook(lambda *told: seen.append(told[2].dtype))
+    config = SamplingConfig(steps=2, guidance=3.0)
+    found = sample(made, given.reference, given.tokens, given.maps[0], config, seed=0)
+    assert found.dtype == torch.float32 and found.isfinite().all()
+    assert seen == [torch.bfloat16] * 4, "two steps, with the portrait and without it"
