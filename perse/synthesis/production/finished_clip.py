@@ -48,7 +48,8 @@ def still_of(portrait: TrackedPortrait, edited: EditedPortrait | None, segmenter
     Raises:
         GenerationError: no face is seen where the portrait has its own, or the parser finds no head.
     """
-    shown, what = (portrait, "the portrait") if edited is None else (edited, "the edit")
+    shown: TrackedPortrait | EditedPortrait = portrait if edited is None else edited
+    what = "the portrait" if edited is None else "the edit"
     landmarks = _face(portrait, shown.image, what)
     parsed_head(shown.image, segmenter, what)
     return Still(_over_white(shown.image, shown.masks), landmarks)
@@ -127,7 +128,7 @@ def finished_clip(
         ValueError: not as many pictures as the shot has frames, or of another size.
     """
     images, alphas, parts = [], [], []
-    known = landmarks_px if landmarks_px is not None else [None] * len(shot.frame_numbers)
+    known: Sequence[FaceLandmarks | None] = landmarks_px or [None] * len(shot.frame_numbers)
     for number, picture, points in zip(shot.frame_numbers, pictures, known, strict=True):
         if picture.shape != (shot.size_px, shot.size_px, 3):
             raise ValueError(f"expected a frame of {shot.size_px} px, got {picture.shape}")
