@@ -75,7 +75,7 @@ def draw_again(
     device = next(networks.parameters()).device
     first = footage.frames[:1]
     maps = torch.from_numpy(footage.guidance.stacked()[list(numbers)]).to(device).float() / 255
-    reference = latents.encode_pictures(as_tensor(first, device)).float()
+    reference = latents.encode_pictures(as_tensor(first, device))
     found = sample(networks, reference, tokens.encode(first), maps, sampling, seed=0)
     return _bytes(latents.decode_pictures(found[0])), _bytes(latents.decode_normals(found[1]))
 

@@ -132,9 +132,11 @@ def test_the_plan_says_who_films_what_with_which_weights_at_what_price() -> None
     assert {name for name, animator in who.items() if animator == "LivePortrait"} == {
         "reference", "clothes", "eyebrows", "mouth", "nose",
     }  # fmt: skip
-    assert "58 eyebrows   filmed by LivePortrait, 17 GPU-s a clip (liveportrait: MIT, segformer" in text
+    assert "58 eyebrows   filmed by LivePortrait, 17 GPU-s a clip\n" in text
+    assert text.count("LivePortrait: liveportrait (MIT); segformer-face-parsing (") == 1
+    assert "ProceduralAnimator: no weights\n" in text
     permissive = describe_plan(recipe_named("paper-permissive"))
-    assert "7 GPU-s" in permissive and "a clip (liveportrait: MIT)" in permissive
+    assert "7 GPU-s" in permissive and "LivePortrait: liveportrait (MIT)\n" in permissive
     slower = describe_plan(recipe_named("paper"), Rates(liveportrait_frame_s=0.1))
     assert "filmed by LivePortrait, 62 GPU-s a clip" in slower
 
@@ -144,7 +146,8 @@ def test_a_trained_portrait_champ_films_its_categories_and_is_counted() -> None:
     champ = champ_paper().animator(Path("champ"))
     trained = replace(paper, animator=paper_animators(TransformersSegmenterConfig(), volume=champ))
     text = describe_plan(trained)
-    assert "395 hair       filmed by PortraitChamp, 503 GPU-s a clip (" in text and "filmed by Procedural" not in text
+    # 26 windows of 24 frames, 20 steps of two passes of 20 ms each, and 513 frames to parse at 20 ms.
+    assert "395 hair       filmed by PortraitChamp, 509 GPU-s a clip\n" in text and "filmed by Procedural" not in text
     assert planned_stages(trained)[2].gpu_hours > 10 * planned_stages(paper)[2].gpu_hours
 
 

@@ -138,7 +138,7 @@ def test_an_edit_without_a_face_and_one_that_cannot_be_parsed_are_one_line(
     config: PortraitChampConfig, head_model: HeadModel, tracked_astronaut: TrackedPortrait, shot: Shot
 ) -> None:
     wall = np.full_like(tracked_astronaut.image, 120)
-    with pytest.raises(GenerationError, match="the edit shows no face where the portrait has one"):
+    with pytest.raises(GenerationError, match="no face is seen in the edit where the portrait has its own"):
         config.build(head_model).animate(tracked_astronaut, edit(tracked_astronaut, wall), shot)
     blind = replace(config, segmenter=EverythingIsHead(empty=True))  # type: ignore[arg-type]
     with pytest.raises(GenerationError, match="the edit cannot be parsed"):

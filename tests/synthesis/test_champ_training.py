@@ -209,6 +209,17 @@ def test_normals_are_brought_to_the_pictures_statistics_and_back() -> None:
     torch.testing.assert_close(vae.decode_normals(both[:, 1]), vae.decode_pictures(both[:, 0]), atol=1e-5, rtol=0)
 
 
+def test_latents_are_in_float32_whatever_the_vae_is_in() -> None:
+    """The UNets' weights are: on a GPU, where the VAE is in half precision, they would refuse anything else."""
+    import tiny_checkpoints
+
+    torch.manual_seed(3)
+    vae = SdVae(tiny_checkpoints._vae(4).to(torch.bfloat16).eval())
+    pictures = torch.rand(1, 3, 16, 16)
+    found = vae.encode_pictures(pictures), vae.encode(pictures, pictures), vae.decode_pictures(torch.rand(1, 4, 8, 8))
+    assert {one.dtype for one in found} == {torch.float32}
+
+
 # Windows
 
 
@@ -258,3 +269,17 @@ def test_sampling_is_deterministic_guided_and_knows_every_window() -> None:
     # With guidance 1 the unconditional pass counts nothing; a little more moves the result a little.
     near = drawn(replace(config, guidance=1.0001))
     assert 0 < (near - plain).abs().max() < 0.05 and (drawn(replace(config, guidance=3.0)) - plain).abs().max() > 0.05
+
+
+@torch.no_grad()
+def test_v_and_latents_stay_in_float32_where_the_networks_compute_in_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU; a CPU is never asked to."""
+    assert not SamplingConfig().arithmetic(torch.device("cpu"))._enabled
+    monkeypatch.setattr(SamplingConfig, "arithmetic", lambda *_: torch.autocast("cpu", torch.bfloat16))
+    made, given = networks(moves=True), batch(b=1, frames=3)
+    seen: list[torch.dtype] = []
+    made.denoiser.unet.mid_block.register_forward_hook(lambda *told: seen.append(told[2].dtype))
+    config = SamplingConfig(steps=2, guidance=3.0)
+    found = sample(made, given.reference, given.tokens, given.maps[0], config, seed=0)
+    assert found.dtype == torch.float32 and found.isfinite().all()
+    assert seen == [torch.bfloat16] * 4, "two steps, with the portrait and without it"

@@ -16,6 +16,7 @@ from tiny_liveportrait import TINY, converted_weights, tiny_networks
 from tolerances import CHAIN
 from torch import Tensor
 
+from benchmarks.liveportrait import PUBLISHED_MS, SMALL, Variant, works
 from perse.errors import MissingWeightsError
 from perse.recipes import recipe_named
 from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
@@ -180,6 +181,15 @@ def test_compiled_networks_draw_the_same() -> None:
         made.compile()
         compiled = made.generator(made.warping(features, source, driving).features)
     torch.testing.assert_close(compiled, eager, rtol=0, atol=1e-3)  # fused kernels sum in another order
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_benchmark_runs_every_network_on_several_frames_in_either_precision(half: bool) -> None:
+    """What it does on a GPU, on small networks here."""
+    found = works(Variant("a variant", "cpu", half=half, frames=2), SMALL)
+    assert found.keys() == PUBLISHED_MS.keys()
+    for run in found.values():
+        run()
 
 
 def test_spectral_normalisation_is_torchs() -> None:

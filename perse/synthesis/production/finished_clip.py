@@ -1,11 +1,12 @@
-"""Finishing of an animator's pictures to a clip: what every network that films a portrait has to do at its end.
+"""Check before and parsing after: what every network that films a portrait does around its pictures.
 
 Pictures that no head can be found in are refused here, so that they never reach a training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -13,11 +14,14 @@ from jaxtyping import Float
 from perse.attributes import Part
 from perse.data import EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
 from perse.errors import GenerationError
-from perse.shapes import ByteMask, Picture, SquarePicture
+from perse.shapes import ByteMask, FaceLandmarks, Picture, SquarePicture
 from perse.synthesis.compositing import smooth_step
 from perse.synthesis.production.segmenter import Segmenter
 from perse.synthesis.seams import Shot
+from perse.tracking.detection import landmarks_in_window
 
+_SEARCHED = 2.1
+"""Face widths of the square in which the edit's face is looked for."""
 _FLAT_LEVELS = 4.0
 """A picture whose grey levels (of 255) vary less than this shows nothing."""
 _LEAST_PERSON, _LEAST_HEAD = 0.03, 0.01
@@ -25,8 +29,45 @@ _LEAST_PERSON, _LEAST_HEAD = 0.03, 0.01
 _NO_HEAD = (Part.BACKGROUND, Part.CLOTHES, Part.NECK)
 
 
-def over_white(image: Picture, masks: PartMasks) -> Picture:
-    """The person on white, [h, w, 3]."""
+@dataclass(frozen=True)
+class Still:
+    """The picture that is filmed.
+
+    Attributes:
+        picture: [h, w, 3], the person on white.
+        landmarks_px: [478, 3], of the face in it.
+    """
+
+    picture: Picture
+    landmarks_px: FaceLandmarks
+
+
+def still_of(portrait: TrackedPortrait, edited: EditedPortrait | None, segmenter: Segmenter) -> Still:
+    """The edit, or without one the portrait itself, if it can be filmed.
+
+    Raises:
+        GenerationError: no face is seen where the portrait has its own, or the parser finds no head.
+    """
+    shown: TrackedPortrait | EditedPortrait = portrait if edited is None else edited
+    what = "the portrait" if edited is None else "the edit"
+    landmarks = _face(portrait, shown.image, what)
+    parsed_head(shown.image, segmenter, what)
+    return Still(_over_white(shown.image, shown.masks), landmarks)
+
+
+def _face(portrait: TrackedPortrait, picture: Picture, what: str) -> FaceLandmarks:
+    face, width = portrait.landmarks_px[:, :2], portrait.face_width_px
+    left, top = (face.min(0) + face.max(0)) / 2 - _SEARCHED / 2 * width
+    found = landmarks_in_window(picture, float(left), float(top), _SEARCHED * width, 512)
+    if found is None:
+        raise GenerationError(
+            f"no face is seen in {what} where the portrait has its own, so it cannot be animated; another seed may "
+            "show one"
+        )
+    return found
+
+
+def _over_white(image: Picture, masks: PartMasks) -> Picture:
     person = masks.person[..., None].astype(np.float32) / 255
     return np.round(image * person + 255 * (1 - person)).astype(np.uint8)
 
@@ -42,14 +83,20 @@ def checked_picture(picture: Float[np.ndarray, "h w 3"], number: int) -> Picture
     return np.round(levels).clip(0, 255).astype(np.uint8)
 
 
-def parsed_head(image: Picture, segmenter: Segmenter, what: str) -> PartMasks:
+def parsed_head(
+    image: Picture, segmenter: Segmenter, what: str, landmarks_px: FaceLandmarks | None = None
+) -> PartMasks:
     """The parts of a picture that must show a head.
 
+    Args:
+        what: names the picture in errors.
+        landmarks_px: [478, 3], where they are known; else a parser that needs them looks for a face.
+
     Raises:
-        GenerationError: the parser finds no head in it; `what` names the picture.
+        GenerationError: the parser finds no head in it.
     """
     try:
-        masks = segmenter.segment(image)
+        masks = segmenter.segment(image) if landmarks_px is None else segmenter.parse(image, landmarks_px)
     except GenerationError as error:
         raise GenerationError(f"{what} cannot be parsed: {error}") from error
     labels = masks.labels
@@ -68,21 +115,24 @@ def finished_clip(
     shot: Shot,
     pictures: Iterable[SquarePicture],
     segmenter: Segmenter,
+    landmarks_px: Sequence[FaceLandmarks] | None = None,
 ) -> PortraitClip:
     """The clip of a shot.
 
     Args:
         pictures: [s, s, 3] each, s the shot's size, the person on white.
+        landmarks_px: [478, 3] of each picture, where they are known.
 
     Raises:
         GenerationError: the parser finds no head in one of them.
         ValueError: not as many pictures as the shot has frames, or of another size.
     """
     images, alphas, parts = [], [], []
-    for number, picture in zip(shot.frame_numbers, pictures, strict=True):
+    known: Sequence[FaceLandmarks | None] = landmarks_px or [None] * len(shot.frame_numbers)
+    for number, picture, points in zip(shot.frame_numbers, pictures, known, strict=True):
         if picture.shape != (shot.size_px, shot.size_px, 3):
             raise ValueError(f"expected a frame of {shot.size_px} px, got {picture.shape}")
-        masks = parsed_head(picture, segmenter, f"frame {number} of the clip")
+        masks = parsed_head(picture, segmenter, f"frame {number} of the clip", points)
         images.append(_clean(picture, masks))
         alphas.append(masks.person)
         parts.append(_labels(masks))

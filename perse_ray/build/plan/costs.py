@@ -12,6 +12,7 @@ from perse.synthesis.production import (
     LivePortraitConfig,
 )
 from perse.synthesis.production.portrait_champ import PortraitChampConfig
+from perse.synthesis.production.portrait_champ.windows import context_windows
 from perse_ray.build.plan.rates import Rates
 
 
@@ -63,17 +64,22 @@ def clip_cost(animator: object, recipe: Recipe, rates: Rates) -> tuple[float, fl
     """Seconds of a GPU, and of a core beside it, for one clip."""
     frames, megapixels = n_frames(recipe), recipe.filming.size_px**2 / 1e6
     if isinstance(animator, PortraitChampConfig):
-        sampling = animator.sampling
-        passes = 2 if sampling.guidance != 1 else 1
-        again = sampling.window / max(sampling.window - sampling.overlap, 1)  # frames that two windows share
-        drawn = frames * again * sampling.steps * passes * rates.champ_pass_s * (animator.size_px / 512) ** 2
-        return drawn + frames * rates.parse_frame_s, 0.0
-    if isinstance(animator, LivePortraitConfig):
+        drawn = _champ_s(animator, frames, rates)
+    elif isinstance(animator, LivePortraitConfig):
         drawn = frames * rates.liveportrait_frame_s
-        if isinstance(animator.segmenter, LandmarkSegmenterConfig):
-            return drawn, frames * rates.landmark_parse_frame_s
-        return drawn + frames * rates.parse_frame_s, 0.0
-    return 0.0, frames * megapixels * rates.frame_s_per_megapixel
+    else:
+        return 0.0, frames * megapixels * rates.frame_s_per_megapixel
+    if isinstance(animator.segmenter, LandmarkSegmenterConfig):
+        return drawn, frames * rates.landmark_parse_frame_s
+    return drawn + frames * rates.parse_frame_s, 0.0
+
+
+def _champ_s(animator: PortraitChampConfig, frames: int, rates: Rates) -> float:
+    """Seconds of a GPU that portrait-Champ draws for; frames that two windows share are drawn twice."""
+    sampling = animator.sampling
+    drawn = sum(end - start for start, end in context_windows(frames, sampling.window, sampling.overlap))
+    passes = sampling.steps * (2 if sampling.guidance != 1 else 1)
+    return drawn * passes * rates.champ_pass_s * (animator.size_px / 512) ** 2
 
 
 def animator_of(recipe: Recipe, category: Category | None) -> object:

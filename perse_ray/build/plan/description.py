@@ -79,18 +79,21 @@ def _editors(recipe: Recipe) -> Iterator[str]:
 
 
 def _animators(recipe: Recipe, rates: Rates) -> Iterator[str]:
-    """Which category is filmed by what, with which weights, and what one of its clips costs."""
+    """Which category is filmed by what, and what one of its clips costs; then the weights of each animator."""
     counts: list[tuple[Category | None, int]] = [(None, 1), *recipe.prompts.counts]
+    weights = dict[str, None]()
     for category, count in counts:
         animator = animator_of(recipe, category)
-        weights = ", ".join(f"{one.name}: {one.licence}" for one in weights_in(animator)) or "no weights"
         gpu_s, core_s = clip_cost(animator, recipe, rates)
         cost = ", ".join(
             text for text, s in ((f"{gpu_s:.0f} GPU-s", gpu_s), (f"{core_s:.0f} core-s", core_s)) if s >= 0.5
         )
         name = category.value if category is not None else "reference"
         how = type(animator).__name__.removesuffix("Config")
-        yield f"  {count:4} {name:10} filmed by {how}, {cost or 'under a second'} a clip ({weights})"
+        yield f"  {count:4} {name:10} filmed by {how}, {cost or 'under a second'} a clip"
+        which = "; ".join(f"{one.name} ({one.licence})" for one in weights_in(animator)) or "no weights"
+        weights[f"       {how}: {which}"] = None
+    yield from weights
 
 
 def _line(stage: PlannedStage, on_nodes: bool) -> str:

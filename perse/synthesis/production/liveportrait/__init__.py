@@ -1,7 +1,7 @@
 """LivePortrait (Guo et al., arXiv 2407.03168) as modules of our own that take the published weights.
 
 F extracts appearance, M motion, W warps, G draws, S stitches. Written from the paper and from the names and shapes of
-the published tensors; equal to its authors' networks under shared random weights (docs/production.md).
+the published tensors; equal to its authors' networks under shared random weights (docs/animators.md).
 """
 
 from perse.synthesis.production.liveportrait.animator import LivePortraitAnimator, LivePortraitConfig

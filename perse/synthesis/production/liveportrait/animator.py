@@ -22,7 +22,7 @@ from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
 from perse.errors import GenerationError
 from perse.head import HeadModel
 from perse.shapes import Picture
-from perse.synthesis.production.finished_clip import checked_picture, finished_clip, over_white, parsed_head
+from perse.synthesis.production.finished_clip import checked_picture, finished_clip, still_of
 from perse.synthesis.production.generation import Batches, Outcome, device, resized
 from perse.synthesis.production.liveportrait.crop import CropFraming, HeadCrop
 from perse.synthesis.production.liveportrait.driving import INPUT_PX, DrivingConfig
@@ -40,13 +40,10 @@ from perse.synthesis.production.liveportrait.template import MotionTemplate, Mot
 from perse.synthesis.production.model_store import Weights
 from perse.synthesis.production.segmenter import SegmenterConfig, TransformersSegmenterConfig
 from perse.synthesis.seams import Shot
-from perse.tracking.detection import landmarks_in_window
 
 _LIVEPORTRAIT = Weights(name="liveportrait")
 _LIPS_DIFFER, _EYES_DIFFER = 0.03, 0.1
 """Openness by which source and anchor must differ before lips or eyes are brought into line."""
-_SEARCHED = 2.1
-"""Face widths of the square in which the edit's face is looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,18 +126,14 @@ class LivePortraitAnimator:
             GenerationError: the edit shows no face or cannot be parsed, or a frame is NaN, black or without a head.
             InputError: the driving video cannot be used.
         """
-        picture, masks = (portrait.image, portrait.masks) if edited is None else (edited.image, edited.masks)
-        what = "the portrait" if edited is None else "the edit"
-        landmarks = _face(portrait, picture, what)
-        parsed_head(picture, self._segmenter, what)
-        still = over_white(picture, masks)
+        still = still_of(portrait, edited, self._segmenter)
         crop = HeadCrop.around(portrait.landmarks_px, self._config.framing)  # the driver's, whatever the edit moved
         with torch.inference_mode():
             template = self.templates.of(portrait, shot)
-            source = self._source(crop.cut(still, INPUT_PX), landmarks)
+            source = self._source(crop.cut(still.picture, INPUT_PX), still.landmarks_px)
             drawn = self._drawn(source, self._placed(source, template), shot)
-        frame = resized(still, (shot.size_px, shot.size_px))
-        window = crop.resized(shot.size_px / len(still))
+        frame = resized(still.picture, (shot.size_px, shot.size_px))
+        window = crop.resized(shot.size_px / len(still.picture))
         weight = window.weight(frame, self._config.framing)
         pictures = (window.put_back(one, frame, weight) for one in drawn)
         return finished_clip(portrait, edited, shot, pictures, self._segmenter)
@@ -194,17 +187,3 @@ class LivePortraitAnimator:
         half = self._config.precision != "float32" and device() != "cpu"
         kind = getattr(torch, self._config.precision) if half else torch.bfloat16
         return torch.autocast(device(), dtype=kind, enabled=half)
-
-
-def _face(portrait: TrackedPortrait, picture: Picture, what: str) -> Float32[np.ndarray, "478 3"]:
-    """Landmarks of the face where the portrait has its own.
-
-    Raises:
-        GenerationError: there is none.
-    """
-    face = portrait.landmarks_px[:, :2]
-    left, top = (face.min(0) + face.max(0)) / 2 - _SEARCHED / 2 * portrait.face_width_px
-    found = landmarks_in_window(picture, float(left), float(top), _SEARCHED * portrait.face_width_px, 512)
-    if found is None:
-        raise GenerationError(f"no face is seen in {what}, so it cannot be animated; another seed may show one")
-    return found

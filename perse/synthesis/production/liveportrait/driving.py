@@ -144,6 +144,11 @@ class _VideoDriver:
                 f"{video.path.name} shows no face in frame {wanted[anchor]}, which the others are compared with; give "
                 "a driving video of one face that looks towards the camera, and the motion tracked in it"
             )
+        if len(points) < len(looks) / 2:
+            raise InputError(
+                f"{video.path.name} shows a face in {len(points)} of the {len(looks)} frames that were looked at; give "
+                "a driving video in which the face is seen throughout"
+            )
         crop = HeadCrop.around(np.mean(list(points.values()), 0), self._config.framing)
         pictures = (crop.cut(picture, INPUT_PX) for _, picture in _frames(video, wanted))
         openness = Openness.of(points[wanted[anchor]])

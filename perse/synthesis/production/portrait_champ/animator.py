@@ -10,25 +10,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
-from numpy.typing import NDArray
-from torch import Tensor
+from jaxtyping import Float32
 
-from perse.attributes import Category
-from perse.data import EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
+from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
 from perse.data.file_digests import cache_root
 from perse.data.keys import content_key
 from perse.errors import GenerationError, RecipeError
 from perse.head import HeadModel, pose_head
-from perse.shapes import ByteMask, FaceLandmarks, Picture, Pictures, SquarePicture
-from perse.synthesis.production.finished_clip import checked_picture, finished_clip, over_white, parsed_head
+from perse.shapes import FaceLandmarks, Picture, SquarePicture
+from perse.synthesis.production.finished_clip import checked_picture, finished_clip, still_of
 from perse.synthesis.production.generation import device, resized
 from perse.synthesis.production.guidance import (
     Guidance,
@@ -38,19 +34,17 @@ from perse.synthesis.production.guidance import (
 )
 from perse.synthesis.production.guidance.folder import load_guidance, save_guidance
 from perse.synthesis.production.model_store import Weights
+from perse.synthesis.production.portrait_champ.batches import as_tensor
 from perse.synthesis.production.portrait_champ.image_tokens import ClipImageTokensConfig, DescriptorTokensConfig
 from perse.synthesis.production.portrait_champ.latents import BlockLatentsConfig, SdVaeConfig
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks, ChampSizes
 from perse.synthesis.production.portrait_champ.sampling import SamplingConfig, sample
 from perse.synthesis.production.portrait_champ.storage import check_networks, load_networks
-from perse.synthesis.production.segmenter import Segmenter, SegmenterConfig, TransformersSegmenterConfig
+from perse.synthesis.production.segmenter import SegmenterConfig, TransformersSegmenterConfig
 from perse.synthesis.seams import PortraitAnimator, Shot
 from perse.tracking import landmarks as marks
-from perse.tracking.detection import landmarks_in_window
 
 _PORTRAIT_CHAMP = Weights(name="portrait-champ")
-_SEARCHED = 2.1
-"""Face widths of the square in which the edit's face is looked for."""
 
 
 class Driver(Protocol):
@@ -130,19 +124,17 @@ class PortraitChamp:
         Raises:
             GenerationError: the edit shows no face or cannot be parsed, or a frame is NaN, black or without a head.
         """
-        picture, masks = (portrait.image, portrait.masks) if edited is None else (edited.image, edited.masks)
-        what = "the portrait" if edited is None else "the edit"
-        _check_face(portrait, picture, what)
-        parsed_head(picture, self._segmenter, what)
-        frames = self.film(portrait, over_white(picture, masks), shot)
-        return finished_clip(portrait, edited, shot, frames, self._following(portrait, shot))
+        still = still_of(portrait, edited, self._segmenter)
+        frames = self.film(portrait, still.picture, shot)
+        return finished_clip(portrait, edited, shot, frames, self._segmenter, self._landmarks(portrait, shot))
 
-    def _following(self, portrait: TrackedPortrait, shot: Shot) -> Segmenter:
-        """The segmenter, told where each frame's landmarks are: the motion knows, and need not look for a face."""
+    def _landmarks(self, portrait: TrackedPortrait, shot: Shot) -> list[FaceLandmarks] | None:
+        """[478, 3] of every frame: the motion knows them, and nobody need look for a face. None for a head model that
+        embeds only some."""
         vertices = pose_head(self._head, shot.motion.with_identity(portrait.head)).vertices
         camera = portrait.camera.resized(shot.size_px, shot.size_px)
-        points = [projected_landmarks(self._head, frame, camera) for frame in vertices]
-        return _Following(self._segmenter, points)
+        found = [_with_irises(projected_landmarks(self._head, frame, camera)) for frame in vertices]
+        return found if np.isfinite(found).all() else None
 
     def film(self, portrait: TrackedPortrait, still: Picture, shot: Shot) -> list[SquarePicture]:
         """The frames alone, [s, s, 3] each, s the shot's size.
@@ -156,7 +148,7 @@ class PortraitChamp:
         size = self._config.size_px
         small = resized(still, (size, size))
         guidance = self.guidance(portrait, shot)
-        reference = self._latents.encode_pictures(_tensor(small[None]).to(self._device))
+        reference = self._latents.encode_pictures(as_tensor(small[None], self._device))
         maps = torch.from_numpy(guidance.stacked()).to(self._device).float() / 255
         seed = int(content_key(self._config.seed, still, shot.frame_numbers)[:12], 16)
         found = sample(
@@ -167,12 +159,14 @@ class PortraitChamp:
 
     def guidance(self, portrait: TrackedPortrait, shot: Shot) -> Guidance:
         """Maps of the motion, performed by the portrait's head: drawn once for all edits, and kept as pictures."""
+        config = self._config
+        filmed = None if config.driver is None else (config.driver, portrait.key)  # keypoints are those of its pictures
         key = content_key(
-            self._head_key, portrait.head, portrait.camera, shot.motion, shot.frame_numbers, self._config.size_px,
-            self._config.guidance,
+            self._head_key, portrait.head, portrait.camera, shot.motion, shot.frame_numbers, config.size_px,
+            config.guidance, filmed,
         )  # fmt: skip
         if key not in self._kept:
-            folder = (self._config.guidance_folder or cache_root() / "guidance") / key
+            folder = (config.guidance_folder or cache_root() / "guidance") / key
             found = load_guidance(folder)
             if found is None:
                 found = self._drawn(portrait, shot)
@@ -197,39 +191,9 @@ class PortraitChamp:
         return resized(found, (shot.size_px, shot.size_px))
 
 
-class _Following:
-    """Parses one frame after the other, each with its landmarks."""
-
-    def __init__(self, segmenter: Segmenter, points_px: Sequence[NDArray[np.float32]]) -> None:
-        self._segmenter, self._points = segmenter, iter(points_px)
-
-    def segment(self, image: Picture) -> PartMasks:
-        """See `Segmenter.segment`; of the next frame."""
-        points = next(self._points)
-        known = np.isfinite(points[:, 0])
-        if not known[: marks.N_SURFACE].all():  # a head model that embeds only some
-            return self._segmenter.segment(image)
-        irises = points[marks.N_SURFACE :]
-        irises[~known[marks.N_SURFACE :]] = irises[known[marks.N_SURFACE :]].mean(0)
-        return self._segmenter.parse(image, np.pad(points, ((0, 0), (0, 1))))
-
-    def parse(self, image: Picture, landmarks_px: FaceLandmarks, *, inside: ByteMask | None = None) -> PartMasks:
-        """See `Segmenter.parse`."""
-        return self._segmenter.parse(image, landmarks_px, inside=inside)
-
-    def knows(self, category: Category) -> bool:
-        """See `Segmenter.knows`."""
-        return self._segmenter.knows(category)
-
-
-def _tensor(pictures: Pictures) -> Float[Tensor, "n 3 h w"]:
-    """[n, h, w, 3] uint8 to [n, 3, h, w] in [0, 1]."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-
-
-def _check_face(portrait: TrackedPortrait, picture: Picture, what: str) -> None:
-    side = _SEARCHED * portrait.face_width_px
-    points = portrait.landmarks_px
-    middle = (points[:, :2].min(0) + points[:, :2].max(0)) / 2
-    if landmarks_in_window(picture, float(middle[0]) - side / 2, float(middle[1]) - side / 2, side) is None:
-        raise GenerationError(f"{what} shows no face where the portrait has one; another seed may show it")
+def _with_irises(points_px: Float32[np.ndarray, "478 2"]) -> FaceLandmarks:
+    """[478, 3]; an iris point that the head model does not embed lies in the middle of those that it does."""
+    irises = points_px[marks.N_SURFACE :]
+    known = np.isfinite(irises[:, 0])
+    irises[~known] = irises[known].mean(0)
+    return np.pad(points_px, ((0, 0), (0, 1)))

@@ -50,9 +50,9 @@ class SamplePictures:
             as_tensor(self.normals.reshape(b * f, *self.normals.shape[2:]), device),
         )
         return ChampBatch(
-            reference=latents.encode_pictures(as_tensor(self.references, device)).float(),
+            reference=latents.encode_pictures(as_tensor(self.references, device)),
             tokens=tokens.encode(self.references),
-            latents=both.unflatten(0, (b, f)).movedim(2, 1).float(),
+            latents=both.unflatten(0, (b, f)).movedim(2, 1),
             maps=torch.from_numpy(self.maps).to(device).float() / 255,
         )
 

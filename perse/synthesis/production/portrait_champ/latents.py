@@ -36,11 +36,12 @@ class Latents(Protocol):
     def encode(
         self, pictures: Float[Tensor, "n 3 h w"], normals: Float[Tensor, "n 3 h w"]
     ) -> Float[Tensor, "n 2 c h2 w2"]:
-        """Pictures and normal maps [n, 3, h, w] in [0, 1] to latents [n, 2, c, h', w']; no gradients."""
+        """Pictures and normal maps [n, 3, h, w] in [0, 1] to latents [n, 2, c, h', w'], float32; no
+        gradients."""
         ...
 
     def encode_pictures(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h2 w2"]:
-        """[n, 3, h, w] in [0, 1] to [n, c, h', w']."""
+        """[n, 3, h, w] in [0, 1] to [n, c, h', w'], float32; no gradients."""
         ...
 
     def decode_pictures(self, latents: Float[Tensor, "n c h2 w2"]) -> Float[Tensor, "n 3 h w"]:
@@ -91,7 +92,8 @@ class SdVae:
     @torch.no_grad()
     def encode_pictures(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h2 w2"]:
         """See `Latents.encode_pictures`."""
-        return self._vae.encode((pictures * 2 - 1).to(self._vae.dtype)).latent_dist.mean * SD_SCALE
+        found = self._vae.encode((pictures * 2 - 1).to(self._vae.dtype)).latent_dist.mean
+        return found.float() * SD_SCALE  # the UNets' weights are in float32, whatever the VAE's are in
 
     @torch.no_grad()
     def decode_pictures(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h2 w2"]:

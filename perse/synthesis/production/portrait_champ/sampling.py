@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from perse.synthesis.production.portrait_champ.denoiser import DOMAINS
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks
 from perse.synthesis.production.portrait_champ.noise import NoiseSchedule
+from perse.synthesis.production.portrait_champ.reference_attention import ReferenceFeatures
 from perse.synthesis.production.portrait_champ.windows import blended
 
 
@@ -28,6 +30,13 @@ class SamplingConfig:
     """Frames that are denoised together."""
     overlap: int = 4
     """Frames that neighbouring windows share."""
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    """Of the networks on a GPU; a CPU always computes in float32. Latents and the scheduler stay in float32."""
+
+    def arithmetic(self, device: torch.device) -> torch.autocast:
+        """For the networks' passes."""
+        half = self.precision == "bfloat16" and device.type != "cpu"
+        return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
 @torch.no_grad()
@@ -56,20 +65,34 @@ def sample(
     scheduler.set_timesteps(config.steps, device=device)
     shape = (1, DOMAINS, frames, *reference.shape[1:])
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device)
-    features = networks.look(reference, tokens)
-    told = torch.cat([networks.guide(one[None, None]) for one in maps], 1)
+    with config.arithmetic(device):
+        seen = networks.look(reference, tokens)
+        told = torch.cat([networks.guide(one[None, None]) for one in maps], 1)
 
     for step in scheduler.timesteps:
-        time = step.reshape(1).to(device)
+        now = step.reshape(1).to(device)
 
-        def predict(start: int, end: int, time: Tensor = time, noisy: Tensor = latents) -> Tensor:
-            part, guided = noisy[:, :, start:end], told[:, start:end]
-            v = networks.denoiser(part, time, tokens, guided, features)
-            if config.guidance == 1:
-                return v
-            free = networks.denoiser(part, time, torch.zeros_like(tokens), guided, None)
-            return free + config.guidance * (v - free)
+        def predict(start: int, end: int, time: Tensor = now, noisy: Tensor = latents) -> Tensor:
+            return predicted_v(networks, noisy[:, :, start:end], time, tokens, told[:, start:end], seen, config)
 
         v = blended(predict, frames, config.window, config.overlap, axis=2)
         latents = scheduler.step(v, step, latents, eta=0.0).prev_sample
     return latents[0]
+
+
+def predicted_v(
+    networks: ChampNetworks,
+    noisy: Float[Tensor, "1 2 f c h w"],
+    time: Int[Tensor, "1"],
+    tokens: Float[Tensor, "1 t width"],
+    guidance: Float[Tensor, "1 f channels h w"],
+    reference: ReferenceFeatures,
+    config: SamplingConfig,
+) -> Float[Tensor, "1 2 f c h w"]:
+    """v of a window under classifier-free guidance, float32; shapes as `Denoiser.forward` has them."""
+    with config.arithmetic(noisy.device):
+        v = networks.denoiser(noisy, time, tokens, guidance, reference).float()
+        if config.guidance == 1:
+            return v
+        free = networks.denoiser(noisy, time, torch.zeros_like(tokens), guidance, None).float()
+    return free + config.guidance * (v - free)
