@@ -285,14 +285,14 @@ class _Build:
     def _train(self) -> dict[str, Any]:
         recipe, workspace = self.recipe, self.workspace
         self._start_ray()
-        folder, digest = CheckpointFolder(workspace, TRAINING), self.manifests.digests["train"]
-        begun = workspace.has(STARTED) and workspace.read_json(STARTED).get("inputs") == digest
+        folder, version = CheckpointFolder(workspace, TRAINING), self.manifests.version("train", ("film",))
+        begun = workspace.has(STARTED) and workspace.read_json(STARTED).get("inputs") == version
         if not begun or folder.load() is None:
             folder.clear()
             person = self._person()
             avatar = start_avatar(person.dressed, first_colors(person), recipe.offsets, recipe.training.seed)
             folder.save(first_checkpoint_of(avatar, recipe.training))
-            workspace.write_json(STARTED, {"inputs": digest})
+            workspace.write_json(STARTED, {"inputs": version})
         loop = BodyLoop(
             workspace=workspace, recipe=recipe, clips=self._clips()[: len(recipe.motions)], patches=self._patches
         )
