@@ -74,6 +74,8 @@ DAMAGED = "damaged"
 """Folder of notes; it is there only while there are any."""
 
 MARKER = "workspace.json"
+ABOUT_RUNS = (MARKER, "mlflow.json", "locks/", "tracking/")
+"""Files, and folders of files, that hold nothing of a person."""
 PHOTOGRAPH = "portrait/photograph.png"
 FORMAT = "perse-workspace"
 VERSION = 1
@@ -377,12 +379,14 @@ class Workspace:
         return None if found is None else str(found)
 
     def claim(self, identity: str) -> None:
-        """Tie the workspace to one identity.
+        """Tie the workspace to one identity. A claim of which nothing came (no face was found) is given up.
 
         Raises:
             WorkspaceError: it already belongs to another.
         """
         owner = self.owner()
+        if owner not in (None, identity) and self._is_unused():
+            owner = None
         if owner not in (None, identity):
             raise WorkspaceError(
                 f"{self.location} holds the avatar of another portrait (identity {owner}, this one is {identity}); "
@@ -474,6 +478,10 @@ class Workspace:
     def _is_one_without_marker(self) -> bool:
         """Whether only we can have made this folder: the photograph or a manifest lies where we put them."""
         return self.has(PHOTOGRAPH) or any(self.names("manifests", ".json"))
+
+    def _is_unused(self) -> bool:
+        """Whether nothing of a person lies here: only what every run leaves, whatever became of it."""
+        return all(name.startswith(ABOUT_RUNS) or is_temporary(name) for name, _ in self.walk())
 
     def _identity_of_photograph(self) -> str | None:
         """Whose it is, from the photograph that tracking leaves here; None if it does not tell."""

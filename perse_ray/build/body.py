@@ -53,7 +53,7 @@ from perse_ray.build.body_films import FACE, PERSON, clip_file, film, film_rows
 from perse_ray.build.inspection import mend_noted
 from perse_ray.build.manifests import Result, StageManifests
 from perse_ray.build.stages.export import FILES as AVATAR
-from perse_ray.build.stages.register import register_avatar
+from perse_ray.build.stages.register import doubt_model, register_avatar
 from perse_ray.build.values import all_numbers_of, flat_params, versions
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.mlflow_log import BuildLog
@@ -181,6 +181,7 @@ class _Build:
         run("edit", ("train",), edits, self._edit)
         run("export", ("edit",), (recipe.encoder,), self._export)
         shown = run("report", ("export",), (recipe.shown_px, recipe.shown_frames), self._report)
+        doubt_model(self._books, self.tell)
         self.model = str(run("register", ("export",), (), self._register)["model"])
         seconds = {name: round(value, 2) for name, value in manifests.seconds.items()}
         metrics = {
@@ -285,14 +286,14 @@ class _Build:
     def _train(self) -> dict[str, Any]:
         recipe, workspace = self.recipe, self.workspace
         self._start_ray()
-        folder, digest = CheckpointFolder(workspace, TRAINING), self.manifests.digests["train"]
-        begun = workspace.has(STARTED) and workspace.read_json(STARTED).get("inputs") == digest
+        folder, version = CheckpointFolder(workspace, TRAINING), self.manifests.version("train", ("film",))
+        begun = workspace.has(STARTED) and workspace.read_json(STARTED).get("inputs") == version
         if not begun or folder.load() is None:
             folder.clear()
             person = self._person()
             avatar = start_avatar(person.dressed, first_colors(person), recipe.offsets, recipe.training.seed)
             folder.save(first_checkpoint_of(avatar, recipe.training))
-            workspace.write_json(STARTED, {"inputs": digest})
+            workspace.write_json(STARTED, {"inputs": version})
         loop = BodyLoop(
             workspace=workspace, recipe=recipe, clips=self._clips()[: len(recipe.motions)], patches=self._patches
         )

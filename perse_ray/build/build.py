@@ -43,6 +43,7 @@ from perse_ray.build.stages import (
     Track,
     Train,
 )
+from perse_ray.build.stages.register import doubt_model
 from perse_ray.build.values import all_numbers_of, flat_params, numbers_of, versions
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.runtime.session import is_private
@@ -122,6 +123,7 @@ def _stages(run: BuildRun) -> dict[str, Any]:
     run.do(Export(last))
     metrics = _metrics(run, before, after)
     run.do(DrawReport(metrics))
+    doubt_model(run.log, run.tell)
     run.do(Register())
     complete = metrics | {"seconds": _seconds(run)}
     run.request.workspace.write_json("report/metrics.json", complete)

@@ -49,6 +49,12 @@ class StageManifests:
         """What a stage is made of: the stages it builds on, and values."""
         return content_key(stage, {name: self.digests[name] for name in after}, ingredients)
 
+    def version(self, stage: str, after: Sequence[str]) -> str:
+        """Names what a stage is made of to the byte: its digest, and the files of the stages that it builds on. What it
+        keeps between runs under that name was made of these files and not of earlier ones, which may differ where a
+        stage does not come out the same twice (on GPUs)."""
+        return content_key(self.digests[stage], {name: self._outputs[name] for name in after})
+
     def run(
         self,
         stage: str,

@@ -51,6 +51,8 @@ def run_command(command: Callable[[], None]) -> int:
     logging.getLogger("perse_ray").setLevel(logging.INFO)
     # torch says this of its own forward-mode derivatives, which the tracker uses.
     warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
+    # What Pillow thinks of damaged metadata: it is not used, and what cannot be read at all is our own error.
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
     try:
         command()
     except PerseError as error:

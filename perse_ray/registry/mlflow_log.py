@@ -33,6 +33,9 @@ NOTE = "mlflow.json"
 PENDING = "pending"
 """The version of a model that MLflow does not know yet."""
 
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow says of a version that it does not have, and of one that cannot be."""
+
 
 @dataclass
 class BuildLog:
@@ -206,6 +209,23 @@ class BuildLog:
                     self.parent.store.trouble(error)
             event_spool.keep(self.workspace, event)
         return PENDING
+
+    def has_registered(self, model: str) -> bool:
+        """Whether "NAME version N" is in MLflow, and is this workspace's. Where MLflow cannot be asked, or has not been
+        told yet, that is believed."""
+        from mlflow.exceptions import MlflowException
+
+        name, _, version = model.partition(" version ")
+        if version == PENDING or not self.parent.is_told():
+            return True
+        try:
+            found = self.parent.client.get_model_version(name, version)
+        except MlflowException as error:
+            return error.error_code not in NOT_THERE
+        except Exception as error:  # see StageLog._tell
+            self.parent.store.trouble(error)
+            return True
+        return found.run_id == _read_note(self.workspace).get("stages", {}).get("register")
 
 
 @contextmanager

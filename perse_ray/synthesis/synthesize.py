@@ -329,16 +329,22 @@ class _Known:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self.edits = set(workspace.names("edits", ".parquet"))
         self.clips = set(workspace.names("clips", ".parquet"))
         self.verdicts = set(workspace.names("edits/verdicts", ".parquet"))
         self.quarantine = {row.key: row for row in archive.load_quarantined(workspace)}
 
     def filmed(self, row: Row) -> bool:
-        return row["clip"] in self.clips
+        """Whether there is a clip, and what it was made of: a row that has lost its edit goes through once more, which
+        makes what is missing of it."""
+        return row["clip"] in self.clips and (not row["edit"] or self._judged(row))
 
     def refused(self, row: Row) -> bool:
-        verdict = str(row["verdict"])
-        return verdict in self.verdicts and not archive.load_verdict(self.workspace, verdict).accepted
+        return self._judged(row) and not archive.load_verdict(self.workspace, str(row["verdict"])).accepted
+
+    def _judged(self, row: Row) -> bool:
+        """Whether there is an edit, and what the screen says of it."""
+        return row["edit"] in self.edits and row["verdict"] in self.verdicts
 
     def failed(self, row: Row) -> bool:
         return row[KEY] in self.quarantine

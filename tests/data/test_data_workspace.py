@@ -16,7 +16,7 @@ import pytest
 from perse.data import EditedPortrait, PortraitClip, TrackedPortrait, Verdict, archive
 from perse.data.durable_files import write_file_atomically
 from perse.data.tables import QuarantinedRow
-from perse.data.workspace import FOLDERS, MARKER, Workspace
+from perse.data.workspace import FOLDERS, MARKER, PHOTOGRAPH, Workspace
 from perse.errors import WorkspaceError
 
 
@@ -70,8 +70,23 @@ def test_one_workspace_holds_one_identity(tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path)
     workspace.claim("me")
     workspace.claim("me")
+    workspace.write(PHOTOGRAPH, b"mine")
     with pytest.raises(WorkspaceError, match="another portrait"):
         Workspace.open(tmp_path).claim("you")
+
+
+@pytest.mark.parametrize("mine", ["consent.json", "studio/photograph.png", "edits/1.parquet"])
+def test_a_claim_of_which_nothing_came_is_given_up_and_no_other(tmp_path: Path, mine: str) -> None:
+    """Whoever gave a picture without a face gives a better one, with the same command."""
+    workspace = Workspace.open(tmp_path)
+    workspace.claim("a dog")
+    for name in ("mlflow.json", "locks/1.json", "tracking/1.json"):
+        workspace.write(name, b"{}")
+    workspace.claim("me")
+    assert workspace.owner() == "me"
+    workspace.write(mine, b"of a person")
+    with pytest.raises(WorkspaceError, match="another portrait"):
+        workspace.claim("you")
 
 
 def test_somebody_elses_folder_is_left_alone(tmp_path: Path) -> None:

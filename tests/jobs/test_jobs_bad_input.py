@@ -6,6 +6,7 @@ import io
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perse.data.images import read_portrait
 from perse.data.workspace import Workspace
 from perse.data.workspace_lock import locked
 from perse_ray.commands.command_line import EXIT_EXPECTED, run_command
@@ -134,6 +136,18 @@ def test_a_picture_without_a_face_keeps_the_workspace_clean(
     )
     assert "face" in line
     assert not list((tmp_path / "w" / "manifests").iterdir())
+
+
+def test_damaged_metadata_of_a_picture_is_nobodys_business(tmp_path: Path) -> None:
+    """Pillow warns of EXIF that it cannot read; nothing of it is used but the orientation, which is read here."""
+    beside = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0" + b"\xff" * 4 + bytes(8)
+    Image.new("RGB", (300, 300)).save(tmp_path / "me.jpg", exif=beside)
+    with pytest.warns(UserWarning, match="Tag data larger"):
+        read_portrait(tmp_path / "me.jpg")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert run_command(lambda: print(read_portrait(tmp_path / "me.jpg").shape)) == 0
+    assert told == []
 
 
 def test_from_the_shell_too() -> None:

@@ -127,6 +127,19 @@ def test_no_damaged_row_is_a_dead_end(workspace: Workspace, folder: str, kind: s
     pytest.fail("it never came through")
 
 
+@pytest.mark.parametrize("folder", ["edits", "edits/verdicts"])
+def test_a_row_that_lost_what_its_clip_was_made_of_is_made_whole(workspace: Workspace, folder: str) -> None:
+    before = _made(workspace)
+    names = [f"{folder}/{name}.parquet" for name in workspace.names(folder, ".parquet")]
+    content = {name: workspace.read(name) for name in names}
+    clips = {name: workspace.look(f"clips/{name}") for name in workspace.names("clips")}
+    for name in names:
+        workspace.remove(name)
+    assert _made(workspace) == before
+    assert {name: workspace.read(name) for name in names} == content and names
+    assert {name: workspace.look(f"clips/{name}") for name in clips} == clips, "nothing is filmed twice"
+
+
 def _made(workspace: Workspace) -> Synthesis:
     prompts = tuple(FakeSupply(2, (("hat-0001", "reject"), ("nose-0001", "raise"))).plan())
     studio = fake_studio(workspace.path.parent / "j")

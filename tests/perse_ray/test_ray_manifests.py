@@ -104,3 +104,16 @@ def test_that_also_holds_when_the_manifest_was_removed_by_hand(chain: Chain) -> 
 def test_a_damaged_manifest_is_an_unfinished_stage(chain: Chain, content: bytes) -> None:
     chain.workspace.write("manifests/two.json", content)
     assert chain.run() == ("one", "three") and chain.run() == ALL
+
+
+def test_what_is_kept_between_runs_is_named_by_the_bytes_it_was_made_of(chain: Chain) -> None:
+    """Its digest stays: the same ingredients have come out otherwise, as they may on a GPU."""
+    manifests = [StageManifests(chain.workspace, print) for _ in range(3)]
+    for number, (one, content) in enumerate(zip(manifests, (b"first", b"first", b"other"), strict=True)):
+        chain.workspace.remove("manifests/one.json")
+        chain.content = content
+        one.run("one", one.digest("one", ()), lambda: chain._made("one"), lambda _: ["report/one"])
+        one.digests["two"] = one.digest("two", ("one",))
+        assert one.digests == manifests[0].digests, number
+    versions = [one.version("two", ("one",)) for one in manifests]
+    assert versions[0] == versions[1] != versions[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,7 +18,7 @@ import pytest
 
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS, doubt_model
 from perse_ray.registry import event_spool, mlflow_log, mlflow_store, stage_log
 from perse_ray.registry.mlflow_log import PENDING, BuildLog
 from perse_ray.registry.mlflow_store import Store
@@ -142,6 +143,36 @@ def test_an_avatar_is_registered_with_an_alias_and_without_pickle(workspace: Wor
     files = [path for path in (workspace.path.parent / "mlflow-artifacts").rglob("*") if path.is_file()]
     assert any(path.name == "avatar.json" for path in files)
     assert not [path for path in files if path.suffix in (".pkl", ".pickle")]
+
+
+def test_a_registration_holds_while_mlflow_has_it_and_no_longer(
+    workspace: Workspace, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An avatar that was registered in a database that is gone, or by somebody else, is registered again."""
+    folder = workspace.local_path("avatar/x").parent
+    (folder / "avatar.json").write_text("{}")
+    build = BuildLog.open(workspace, "x")
+    model = f"perse-held version {build.register(folder, 'perse-held', REGISTERED_ALIAS, MODEL_CODE)}"
+    workspace.commit("register", {"inputs": "x", "result": {"model": model}})
+    told: list[str] = []
+    doubt_model(build, told.append)
+    assert workspace.manifest("register") and not told
+    other = Workspace.open(home / "of the same person")
+    assert not BuildLog.open(other, "x").has_registered(model), "it is not what that workspace has made"
+    moved = Workspace.open(tmp_path / "moved")
+    shutil.copytree(workspace.path, moved.path, dirs_exist_ok=True)
+    log = BuildLog.open(moved, "x")
+    assert log.has_registered(f"perse-held version {PENDING}"), "it is told later"
+    doubt_model(log, told.append)
+    assert moved.manifest("register") is None and model in told[0]
+    monkeypatch.setattr(StageLog, "is_told", lambda _: False)
+    assert log.has_registered(model), "nobody can be asked"
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"result": 3}', b'{"result": {}}'])
+def test_a_damaged_note_of_a_registration_is_no_trouble(workspace: Workspace, content: bytes) -> None:
+    workspace.write("manifests/register.json", content)
+    doubt_model(BuildLog(workspace, StageLog(Store.beside(workspace), "x")), print)
 
 
 def whole_build(workspace: Workspace) -> BuildLog:

@@ -14,6 +14,7 @@ from perse_ray.build.run import BuildRun
 from perse_ray.build.values import all_numbers_of, evaluation_to_json, numbers_of, without_nan
 from perse_ray.build.worker_rows import run_rows
 from perse_ray.rows.fingerprint import fingerprint
+from perse_ray.rows.stage import Row
 
 
 class Evaluate:
@@ -28,8 +29,7 @@ class Evaluate:
     def work(self, run: BuildRun) -> Mapping[str, Any]:
         recipe, workspace, pool = run.recipe, run.request.workspace, run.recipe.cluster.evaluate
         (training,) = self.after
-        pieces = evaluation_pieces(run.subjects, recipe.evaluation)
-        rows = measuring_rows(run.manifests.digests[self.name], pieces, video=run.captured is not None)
+        rows = self._rows(run)
         work = MeasureWork(
             workspace=workspace,
             recipe=recipe,
@@ -59,4 +59,9 @@ class Evaluate:
         return values
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
-        return ()
+        return [measurement_file(str(row["key"])) for row in self._rows(run)]
+
+    def _rows(self, run: BuildRun) -> list[Row]:
+        pieces = evaluation_pieces(run.subjects, run.recipe.evaluation)
+        version = run.manifests.version(self.name, self.after)
+        return measuring_rows(version, pieces, video=run.captured is not None)

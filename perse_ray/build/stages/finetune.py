@@ -19,7 +19,7 @@ from perse_ray.training.morph_pool import PoolSize, morph_pool
 from perse_ray.training.morph_work import MorphWork
 
 STARTED = "checkpoints/finetune.json"
-"""Which ingredients the checkpoints of this stage are made of."""
+"""Which ingredients, and which trained avatar, the checkpoints of this stage are made of."""
 
 
 class FineTune:
@@ -70,13 +70,13 @@ class FineTune:
 
     def _begin(self, run: BuildRun) -> None:
         """The first checkpoint: the trained avatar. Left alone where this very fine-tuning has begun."""
-        workspace, digest = run.request.workspace, run.manifests.digests[self.name]
+        workspace, version = run.request.workspace, run.manifests.version(self.name, self.after)
         folder = CheckpointFolder(workspace, self.name)
-        begun = workspace.has(STARTED) and workspace.read_json(STARTED).get("inputs") == digest
+        begun = workspace.has(STARTED) and workspace.read_json(STARTED).get("inputs") == version
         if not begun or folder.load() is None:
             folder.clear()
             folder.save(first_checkpoint(avatar_of(run.checkpoint("train")), self._config))
-            workspace.write_json(STARTED, {"inputs": digest})
+            workspace.write_json(STARTED, {"inputs": version})
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
         return checkpoint_files(run, self.name, int(result["step"]))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import perse_ray.serving
-from perse_ray.build.manifests import Result
+from perse.errors import DamagedFile
+from perse_ray.build.manifests import Result, Tell
 from perse_ray.build.run import BuildRun
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.registry.removal import head_model_name
@@ -23,6 +25,18 @@ def register_avatar(log: BuildLog, name: str) -> str:
     with folder_copy(log.workspace, "avatar") as folder:
         version = log.register(folder, name, REGISTERED_ALIAS, MODEL_CODE)
     return f"{name} version {version}"
+
+
+def doubt_model(log: BuildLog, tell: Tell) -> None:
+    """Let the avatar be registered again where MLflow does not know what an earlier run registered: its database was
+    moved away, or the workspace was."""
+    manifest = {}
+    with suppress(DamagedFile):  # an unfinished stage, which is found later
+        manifest = log.workspace.manifest("register") or {}
+    model = manifest.get("result", {}).get("model") if isinstance(manifest.get("result", {}), dict) else None
+    if isinstance(model, str) and not log.has_registered(model):
+        tell(f"register: MLflow does not know {model}; the avatar is registered again")
+        log.workspace.remove("manifests/register.json")
 
 
 class Register:

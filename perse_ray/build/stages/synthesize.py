@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from perse.data.archive import PROMPTS
+from perse.data.tables import row_to_prompt
 from perse_ray.build.balance import balanced
 from perse_ray.build.manifests import Result
 from perse_ray.build.plan import synthesis_balance
@@ -56,9 +58,17 @@ class Synthesize:
         return synthesis_to_json(found)
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
-        edits = [f"edits/{subject['edit']}.parquet" for subject in result["subjects"]]
+        """Everything that the rows left, of those too that came to nothing."""
+        judged = [*result["subjects"], *result["rejected"]]
+        rows = [run.studio.row(run.portrait.key, row_to_prompt(one["prompt"])) for one in judged]
         clips = [result["reference"], *(subject["clip"] for subject in result["subjects"])]
-        return [*edits, *(f"clips/{clip}.parquet" for clip in clips)]
+        names = [
+            *(f"edits/{row['edit']}" for row in rows),
+            *(f"edits/verdicts/{row['verdict']}" for row in rows),
+            *(f"clips/{clip}" for clip in clips),
+            *(f"quarantine/{row['key']}" for row in result["quarantined"]),
+        ]
+        return [PROMPTS, *(f"{name}.parquet" for name in names)]
 
 
 def _sized(run: BuildRun) -> SynthesisConfig:
