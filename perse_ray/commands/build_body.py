@@ -5,6 +5,7 @@
     perse build-body --portrait party.jpg --person 2 --workspace runs/her
     perse build-body --portrait me_standing.jpg --edits "hat=red beanie" "clothes=green hoodie"
     perse build-body --portrait me_standing.jpg --body-model SMPLX_NEUTRAL.npz
+    perse build-body --portrait me_standing.jpg --recipe my_recipes:diffusion
     perse build-body --portrait me_standing.jpg --plan            what would be done
     perse view --workspace runs/body                              look at it; so do perse render, export and serve
 
@@ -28,7 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perse_ray.commands.command_line import parsed, run_command
+from perse_ray.commands.command_line import own_recipe, parsed, run_command
 
 if TYPE_CHECKING:
     from perse.data import AttributePrompt
@@ -43,7 +44,7 @@ class Arguments:
     """Photograph (PNG, JPEG or WebP), a path or an address; the sample person if left out."""
 
     recipe: str = "laptop"
-    """tiny or laptop."""
+    """tiny, laptop, or one's own as module:function, which returns a `perse.recipes.body.BodyRecipe`."""
 
     workspace: str = "runs/body"
     """Folder for everything that is made; also s3://… or gs://…."""
@@ -110,16 +111,17 @@ def main(arguments: Arguments) -> None:
 
 
 def _recipe(arguments: Arguments) -> BodyRecipe:
-    """The named recipe, with the user's body model where there is one.
+    """The named recipe, or the user's own, with the user's body model where there is one.
 
     Raises:
         RecipeError: there is no such recipe.
         HeadModelError: the file is no SMPL-X.
     """
     from perse.body.model import SmplxBody
-    from perse.recipes.body import body_recipe_named
+    from perse.recipes.body import BodyRecipe, body_recipe_named
 
-    recipe = body_recipe_named(arguments.recipe)
+    name = arguments.recipe
+    recipe = own_recipe(name, BodyRecipe) if ":" in name else body_recipe_named(name)
     if arguments.body_model is None:
         return recipe
     source = SmplxBody(path=arguments.body_model.resolve())

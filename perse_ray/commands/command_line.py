@@ -12,12 +12,14 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from perse.errors import PerseError, RecipeError
 
 if TYPE_CHECKING:
     from perse.recipes import Recipe
+
+R = TypeVar("R")
 
 EXIT_EXPECTED = 2
 EXIT_INTERRUPTED = 130
@@ -103,9 +105,9 @@ def recipe_of(name: str, seed: int | None) -> Recipe:
     Raises:
         RecipeError: there is none of that name.
     """
-    from perse.recipes import recipe_named
+    from perse.recipes import Recipe, recipe_named
 
-    recipe = _own_recipe(name) if ":" in name else recipe_named(name)
+    recipe = own_recipe(name, Recipe) if ":" in name else recipe_named(name)
     return recipe if seed is None else with_seed(recipe, seed)
 
 
@@ -122,28 +124,31 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
     )
 
 
-def _own_recipe(name: str) -> Recipe:
-    from perse.recipes import Recipe
+def own_recipe(name: str, kind: type[R]) -> R:
+    """One's own recipe, "module:function" (no arguments), found in the current folder or installed.
 
+    Raises:
+        RecipeError: there is no such function, it fails, or it returns something else than this kind.
+    """
     module, _, function = name.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), function]):
         raise RecipeError(f"{name[:80]!a} names no recipe: expected a built-in name, or module:function")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        made = _called(getattr(importlib.import_module(module), function), name)
+        made = _called(getattr(importlib.import_module(module), function), name, kind)
     except (ImportError, AttributeError) as error:
         raise RecipeError(f"cannot find the recipe {name}: expected module:function ({error})") from error
     except (Exception, SystemExit) as error:  # somebody's own code, which may raise anything
         raise RecipeError(f"the recipe {name} cannot be made: {_said(error)}") from error
-    if not isinstance(made, Recipe):
-        raise RecipeError(f"{name} returned a {type(made).__name__}, expected a Recipe")
+    if not isinstance(made, kind):
+        raise RecipeError(f"{name} returned a {type(made).__name__}, expected a {kind.__name__}")
     return made
 
 
-def _called(function: Callable[[], object], name: str) -> object:
+def _called(function: Callable[[], object], name: str, kind: type) -> object:
     if not callable(function):
-        raise RecipeError(f"{name} is a {type(function).__name__}, expected a function that returns a Recipe")
+        raise RecipeError(f"{name} is a {type(function).__name__}, expected a function that returns a {kind.__name__}")
     return function()
 
 

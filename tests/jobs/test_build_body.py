@@ -65,6 +65,7 @@ def test_a_body_is_built_and_a_second_run_skips_everything(
 def test_expected_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in (
         (["--recipe", "huge"], "no body recipe"),
+        (["--recipe", "perse.recipes:tiny"], "expected a BodyRecipe"),
         (["--edits", "hat=xylophone", "--workspace", str(tmp_path / "w")], "xylophone"),
         (["--edits", "nose=long nose", "--workspace", str(tmp_path / "w")], "too small"),
         (["--body-model", __file__, "--workspace", str(tmp_path / "w")], "neither safetensors nor npz"),
@@ -82,3 +83,8 @@ def test_a_plan_is_printed_and_nothing_is_made(tmp_path: Path, capsys: pytest.Ca
     assert "400 steps: 5 epochs over 80 frames" in said and "1 edits" in said and "red beanie" in said
     assert not place.exists()
     assert run(["--edits", "hat=xylophone", "--workspace", str(place), "--plan"]) == 2
+
+
+def test_ones_own_recipe_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--recipe", "perse.recipes.body:body_tiny", "--plan"]) == 0
+    assert "recipe body-tiny" in capsys.readouterr().out

@@ -24,7 +24,8 @@ from perse.body.editing.edited import AddedPoints, EditedPerson, WornPiece, no_p
 from perse.body.editing.head_frame import HeadFrame, head_frame
 from perse.body.fitting.face import TrackedFace
 from perse.body.fitting.fill import fill_colors
-from perse.body.fitting.person import FittedPerson, sampled
+from perse.body.fitting.person import FittedPerson
+from perse.body.fitting.texture import sampled
 from perse.body.model import BodyJoint, shaped_body
 from perse.body.model.covers import Cover
 from perse.body.model.mouth import in_mouth

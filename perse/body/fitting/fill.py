@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from perse.body.fitting.hair_detail import lock_brightness
 from perse.body.model.covers import Cover
+from perse.synthesis.procedural.animator.by_example import Example
 
 SEEN = 0.6
 DEPTH_SHARE = 0.3
@@ -20,13 +21,8 @@ NEIGHBOURS, PLAIN_NEIGHBOURS = 6, 60
 """Sources of a colour; many where a cover has one colour, so that no single place is copied to the back."""
 BLUR_M = 0.006
 """Standard deviation across the surface of what cloth takes from its front: stripes stay stripes."""
-LOCKS_M = (0.034, 0.022, 0.014)
-"""Widths of locks of hair: the finest that points a few millimetres apart can show."""
 WELL_SEEN = 0.9
 """What a plain cover is taken from: not the rim, where the background has mixed in."""
-BEND_M = 0.006
-"""So far a lock goes aside on its way down."""
-LARGEST_CONTRAST = 0.25
 BORDER_M = 0.01
 """So near to another cover a place of cloth may show that one: where a collar ends is known to a few millimetres."""
 LEAST = 30
@@ -47,12 +43,19 @@ PLAIN = (Cover.SKIN, Cover.HAIR)
 """Covers that have one colour, more or less; what differs is a collar beside the neck, a forehead below the fringe."""
 
 
-def fill_colors(rest: Tensor, covers: Tensor, colors: Tensor, seen: Tensor) -> Tensor:
-    """Colours [n, 3] of surface points [n, 3] in rest pose.
+def fill_colors(
+    rest: Float[Tensor, "n 3"],
+    covers: Int[Tensor, " n"],
+    colors: Float[Tensor, "n 3"],
+    seen: Float[Tensor, " n"],
+    hair: Example | None = None,
+) -> Float[Tensor, "n 3"]:
+    """Colours in [0, 1] of surface points in rest pose, metres.
 
     Args:
-        covers: [n] values of `Cover`.
-        colors: [n, 3] in [0, 1], the photograph's; seen: [n] in [0, 1], where they may be trusted.
+        covers: values of `Cover`.
+        colors: the photograph's; seen: in [0, 1], where they may be trusted.
+        hair: the photographed hair, whose locks go on behind; without it hair has one colour there.
     """
     fill = colors.clone()
     flat = rest * torch.tensor([1.0, 1.0, DEPTH_SHARE])
@@ -61,7 +64,7 @@ def fill_colors(rest: Tensor, covers: Tensor, colors: Tensor, seen: Tensor) -> T
         if not own.any():
             continue
         sources, neighbours = own & (seen > SEEN), NEIGHBOURS
-        inner = own & (seen > WELL_SEEN) & _away_from(rest, own, ~own, BORDER_M)
+        inner = own & (seen > WELL_SEEN) & away_from(rest, own, ~own, BORDER_M)
         if cover not in PLAIN and int(inner.sum()) >= LEAST:
             sources = inner
         well_seen = own & (seen > WELL_SEEN)
@@ -77,13 +80,15 @@ def fill_colors(rest: Tensor, covers: Tensor, colors: Tensor, seen: Tensor) -> T
         weights = torch.from_numpy((nearness / nearness.sum(1, keepdims=True)).astype(np.float32))
         taken = colors[sources][torch.from_numpy(np.asarray(nearest))]
         fill[own] = (weights[..., None] * taken).sum(1)
-        if cover == Cover.HAIR:
-            fill[own] *= locks(rest[own], _contrast(colors[sources], fill[sources]))[:, None]
+        if cover == Cover.HAIR and hair is not None:
+            fill[own] *= lock_brightness(rest[own], hair)[:, None]
     return fill.clamp(0, 1)
 
 
-def _away_from(rest: Tensor, own: Tensor, other: Tensor, distance_m: float) -> Tensor:
-    """[n] bool: own points that are at least so far from all others."""
+def away_from(
+    rest: Float[Tensor, "n 3"], own: Bool[Tensor, " n"], other: Bool[Tensor, " n"], distance_m: float
+) -> Bool[Tensor, " n"]:
+    """Own points that are at least so far from all others."""
     far = own.clone()
     if bool(other.any()):
         nearest, _ = cKDTree(rest[other].numpy()).query(rest[own].numpy(), distance_upper_bound=distance_m)
@@ -98,32 +103,6 @@ def _weights(distances: NDArray[np.float64], neighbours: int) -> NDArray[np.floa
     # All are as far through the body; what counts is how much further than the nearest they are beside it.
     beside = np.square(distances) - np.square(distances.min(1, keepdims=True))
     return np.asarray(np.exp(-0.5 * beside / BLUR_M**2))
-
-
-def locks(places: Tensor, contrast: float) -> Tensor:
-    """Brightness [n], about one, of hair at places [n, 3] in rest pose: light and dark locks that run down from the
-    crown. A photograph shows hair from the front only; behind, one colour looked like a helmet.
-
-    Args:
-        contrast: standard deviation of the photographed hair's brightness, relative to its mean.
-    """
-    middle, span = places.mean(0), places.max(0).values - places.min(0).values
-    off = places - middle
-    azimuth, girth = torch.atan2(off[:, 0], off[:, 2]), float(math.pi / 2 * (span[0] + span[2]))
-    waves = []
-    for number, width in enumerate(LOCKS_M):
-        bend = 2 * math.pi * BEND_M / width * torch.sin(off[:, 1] / 0.03)
-        # So many around the head, a whole number: otherwise there is a seam where the azimuth begins again.
-        turns = azimuth * max(1, round(girth / width))
-        waves.append(torch.sin(turns + bend + number + torch.sin(off[:, 1] / 0.05 + 2 * number)))
-    return 1 + contrast * torch.stack(waves).sum(0) / math.sqrt(len(waves) / 2)
-
-
-def _contrast(photographed: Tensor, smooth: Tensor) -> float:
-    """How much the brightness of hair [n, 3] varies around that of its surroundings [n, 3]: standard deviation over
-    mean."""
-    bright, around = photographed.mean(1), smooth.mean(1)
-    return min(float((bright - around).std() / around.mean().clamp(min=1e-3)), LARGEST_CONTRAST)
 
 
 def alike(colors: Tensor, sources: Tensor) -> Tensor:

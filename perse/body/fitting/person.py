@@ -16,20 +16,22 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.visibility import seen_in
 from perse.body.fitting.covering import nearest_labels, vertex_covers
 from perse.body.fitting.face import TrackedFace, face_size, track_face
-from perse.body.fitting.fill import LEAST, alike, fill_colors
 from perse.body.fitting.fit import BodyFit, BodyFitConfig, fit_body, tall_px
 from perse.body.fitting.found import FoundPerson, find_person
+from perse.body.fitting.hair_detail import read_hair
 from perse.body.fitting.head_transfer import baked_head
 from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals, within_mask
+from perse.body.fitting.texture import sampled, textured
 from perse.body.model import AnnyBody, BodyParameters, BodyRegion, BodySource, body_regions, pose_body, shaped_body
 from perse.body.model.covers import Cover
-from perse.body.model.mouth import in_mouth, mouth_colors
+from perse.body.model.shoes import shod
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined
 from perse.geometry import Camera
 from perse.head import HeadModel, blend_transforms
 from perse.head.mesh_tools import neighbour_average, smooth_values
 from perse.render import project_vertices, rasterize_mesh
+from perse.synthesis.procedural.animator.by_example import Example
 from perse.tracking.person import person_matte
 
 Image = NDArray[np.uint8]
@@ -48,8 +50,6 @@ BORDER_ROUNDS = 2
 """Of averaging a vertex's covers with its neighbours': a collar is a line, and not the teeth of the triangles."""
 FACE_HELD_EVERY = 8
 """Of the face's landmarks, which the fit has placed and the outline of a veil must not move."""
-BEHIND_LIPS_M = 0.002
-"""A tooth that lies so far behind what is seen is not seen: otherwise it had the lips' colours."""
 POORLY_FITTED = 0.02
 """Landmarks that are this far off, in heights of the person, mean another pose than the person's."""
 
@@ -179,10 +179,12 @@ def _dressed(
     colors = sampled(image, photo_px)
     covers = vertex_covers(model.template, model.faces, regions, colors, seen, _hair_of(face, photo_px, regions))
 
-    surface = body.skin + thickness[:, None] * body.rest_normals
+    skin = shod(model, body.skin, covers == Cover.SHOES)
+    surface = skin + thickness[:, None] * body.rest_normals
     shares = soft_shares(torch.nn.functional.one_hot(covers, len(Cover)).float(), model.faces)
     fine = refined(surface.numpy(), model.faces.numpy(), _lengths(regions, shares, config))
-    return _refined(model, fit, image, mask, fine, body.skin, body.rest_normals, thickness, shares, regions)
+    hair = None if face is None else read_hair(face.portrait)
+    return _refined(model, fit, image, mask, fine, skin, body.rest_normals, thickness, shares, regions, hair)
 
 
 def _face_basis(model: HeadModel) -> Tensor:
@@ -235,7 +237,7 @@ class _Posed:
 
 def _refined(
     model: HeadModel, fit: BodyFit, image: Image, mask: Floats, fine: FineMesh, skin: Tensor, normals: Tensor,
-    thickness: Tensor, coarse_shares: Tensor, regions: Tensor,
+    thickness: Tensor, coarse_shares: Tensor, regions: Tensor, hair: Example | None,
 ) -> DressedPerson:  # fmt: skip
     off = fine.of(thickness)
     rest = fine.of(skin) + off[:, None] * torch.nn.functional.normalize(fine.of(normals), dim=-1)
@@ -251,26 +253,7 @@ def _refined(
         hands=hands, photograph=image.astype(np.float32) / np.float32(255), photo_px=empty[:, :2],
         seen=empty[:, 0], fill=empty, camera=fit.camera,
     )  # fmt: skip
-    posed, mouth = person.posed(fit.parameters), fine.of(in_mouth(model).float()) > 0.5
-    photo_px, seen = seen_in(posed, person.faces, fit.camera, mask)
-    seen = torch.where(mouth, seen_in(posed, person.faces, fit.camera, mask, BEHIND_LIPS_M)[1], seen)
-    photographed = sampled(image, photo_px)
-    kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
-    seen = seen * ~_collar(photographed, seen, fine_covers, kinds)
-    fill = fill_colors(rest, fine_covers, photographed, seen * ~mouth)
-    fill = torch.where(mouth[:, None], fine.of(mouth_colors(model)), fill)
-    return replace(person, photo_px=photo_px, seen=seen, fill=fill)
-
-
-def _collar(colors: Tensor, seen: Tensor, covers: Tensor, regions: Tensor) -> Tensor:
-    """[n] bool: places of neck and ears where the photograph shows something else than skin, a collar or hair that
-    hangs over them. They are taken as not seen, and get the colour of skin."""
-    skin = (covers == Cover.SKIN) & (seen > 0)
-    beside = torch.isin(regions, torch.tensor([int(BodyRegion.NECK), int(BodyRegion.SCALP), int(BodyRegion.TORSO)]))
-    face = skin & (regions == BodyRegion.FACE) & (seen > 0.6)
-    if int(face.sum()) < LEAST:
-        return torch.zeros_like(skin)
-    return skin & beside & ~alike(colors, face)
+    return textured(person, image, mask, regions, hair)
 
 
 def _looseness(thickness: Tensor, shares: Tensor) -> Tensor:
@@ -282,15 +265,6 @@ def _looseness(thickness: Tensor, shares: Tensor) -> Tensor:
 def loose_by_thickness(thickness: Tensor) -> Tensor:
     """[n] in [0, 1]: how loosely cloth hangs that stands so far off the skin, metres."""
     return ((thickness - LOOSE_FROM_M) / LOOSE_OVER_M).clamp(0, 1)
-
-
-def sampled(image: Image, pixels: Tensor) -> Tensor:
-    """Colours [n, 3] in [0, 1] of an image at pixels [n, 2]."""
-    places = [pixels[:, 1].numpy() - 0.5, pixels[:, 0].numpy() - 0.5]
-    channels = [
-        map_coordinates(image[..., c].astype(np.float32) / 255, places, order=1, mode="nearest") for c in range(3)
-    ]
-    return torch.from_numpy(np.stack(channels, 1).astype(np.float32))
 
 
 def _hair_of(face: TrackedFace | None, photo_px: Tensor, regions: Tensor) -> Tensor | None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from perse.body.animation.dressed import DressedPerson
 from perse.body.fitting.face import TrackedFace
 from perse.body.fitting.person import FittedPerson
+from perse.body.fitting.texture import sampled
 from perse.body.model import BodyParameters
 from perse.body.model.upsampling import FineMesh
 from perse.data.tables import table_to_tracked, tracked_to_table
@@ -111,8 +112,6 @@ def _about(data: bytes) -> dict[str, Any]:
 
 def first_colors(person: FittedPerson) -> Tensor:
     """Colours [n, 3] of the surface points: the photograph's where it shows them, carried ones elsewhere."""
-    from perse.body.fitting.person import sampled
-
     dressed = person.dressed
     seen = dressed.seen[:, None]
     return seen * sampled(person.image, dressed.photo_px) + (1 - seen) * dressed.fill

@@ -10,5 +10,5 @@ from perse.body.sample.standing import sample_person
 
 if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE
-    Image.fromarray(sample_person().image).save(target, quality=95)
+    Image.fromarray(sample_person()).save(target, quality=95)
     print(target)

@@ -1,12 +1,13 @@
-"""The sample picture: the anny body with the sample portrait's head (Eileen Collins, NASA), in invented clothes.
+"""The sample picture: the anny body in invented clothes under the sample portrait's head (Eileen Collins, NASA).
 
 It is a rendering, and says so wherever it is shown: it shares the body model and the drawing with what is tested on
-it, so numbers on it are kinder than on a photograph. The face is a photograph's, projected on the tracked head.
+it, so numbers on it are kinder than on a photograph. Face and hair are the photograph's pixels; the body below holds
+its head as the photographed one is held.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,21 +16,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.attributes import Part
-from perse.body.animation.drawing import draw_person
+from perse.body.animation.drawing import DrawnBody, draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.studio_camera import looking_at
-from perse.body.animation.visibility import seen_in
 from perse.body.fitting.head_transfer import baked_head
-from perse.body.fitting.person import BEHIND_LIPS_M, soft_shares
-from perse.body.model import AnnyBody, BodyJoint, BodyParameters, BodyRegion, body_regions
+from perse.body.fitting.person import soft_shares
+from perse.body.model import AnnyBody, BodyJoint, BodyParameters, BodyRegion, body_regions, pose_body
 from perse.body.model.covers import Cover
-from perse.body.model.mouth import in_mouth, mouth_colors
+from perse.body.model.shoes import shod
 from perse.body.model.skin_diffusion import weights_of_layer
-from perse.body.model.stance import Stance, stance_pose
+from perse.body.model.stance import Stance, matrix_to_axis_angle, stance_pose
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined, unit_normals
+from perse.body.sample.photographed_head import CERTAIN, HeadPicture, photographed_head
 from perse.data import TrackedPortrait
 from perse.geometry import Camera
-from perse.head import HeadModel, pose_head
+from perse.head import HeadModel, joint_transforms, pose_head
 from perse.head.embedded import embedded_head
 from perse.head.mesh_tools import neighbour_average, smooth_values
 from perse.tracking import MediapipeTrackerConfig
@@ -38,105 +39,109 @@ WIDTH, HEIGHT = 900, 1350
 DISTANCE_M, EYE_M, FOCAL_HEIGHTS = 4.0, -0.65, 1.95
 EDGE_M = 0.003
 """Longest edge of the drawn surface: stripes need fine vertices."""
-HAIR_M = 0.028
+SHOE_LIGHT = 0.85
+SHADOW, SHADOW_DOWN, SHADOW_BLUR = 0.4, 0.12, 0.05
+"""Of the head on the neck: how dark, how far down and how soft, in sizes of the head."""
 STANCE = Stance(
     arm=(0.42, 0.36), swing=(0.05, 0.1), elbow=(0.3, 0.2), spread=(-0.06, -0.03), hip=(0.06, -0.02), knee=(0.1, 0.04),
     head_yaw=0.06, curl=(0.25, 0.3), yaw=0.04,
 )  # fmt: skip
 TEAL, CREAM, NAVY, RED, BROWN = (38, 110, 118), (232, 224, 200), (44, 52, 84), (176, 60, 52), (92, 58, 38)
-IN_MOUTH_LIGHT = 0.85
 STRIPE_M = 0.055
 COLLAR_M, COLLAR_SLOPE, CUFF_M = 0.016, 0.35, 0.012
 """Where the jumper ends: above the neck's joint, the more so the further back, and before the wrist's."""
 
 
-@dataclass(frozen=True)
-class SamplePerson:
-    """The picture, and the truth behind it.
-
-    Attributes:
-        image: [h, w, 3] uint8.
-        parameters: of the body, a single frame.
-        camera: that it was drawn with.
-        alpha: [h, w] uint8, the person.
-        covers: [h, w] uint8, values of `Cover`.
-    """
-
-    image: NDArray[np.uint8]
-    parameters: BodyParameters
-    camera: Camera
-    alpha: NDArray[np.uint8]
-    covers: NDArray[np.uint8]
-
-
-def sample_person() -> SamplePerson:
-    """Render it (some seconds). The same every time."""
+def sample_person() -> NDArray[np.uint8]:
+    """Render it [h, w, 3] (some seconds). The same every time."""
     import skimage.data
 
     head, model = embedded_head(), AnnyBody().load()
     portrait = MediapipeTrackerConfig().build(head).track(np.asarray(skimage.data.astronaut()))
-    parameters = _parameters(model, head, portrait)
     camera = looking_at((0.0, EYE_M, 0.0), DISTANCE_M, FOCAL_HEIGHTS * HEIGHT, WIDTH, HEIGHT)
-    person = _dressed(model, head, portrait, parameters, camera)
+    parameters = _parameters(model, head, portrait, camera)
+    person = _dressed(model, portrait, parameters, camera)
     frame = draw_person(person, person.posed(parameters), camera)
-    lowest = float(person.posed(parameters)[:, 1].min())
-    room = _room(camera, lowest)
-    alpha = frame.alpha[..., None] / 255.0
+    cut_out = photographed_head(portrait, *_landmarks(model, portrait, parameters, camera), (WIDTH, HEIGHT))
+    alpha = _without_scalp(frame, cut_out)[..., None]
     # The frame lies on white, so what it adds to black is what it holds above the white that shines through.
-    image = frame.image / 255.0 - (1 - alpha) + (1 - alpha) * room
+    drawn = frame.image / 255.0 - (1 - frame.alpha[..., None] / 255.0)
+    body = np.clip(drawn / np.maximum(frame.alpha[..., None] / 255.0, 1e-3), 0, 1) * _shadow(cut_out)
+    room = _room(camera, float(person.posed(parameters)[:, 1].min()))
+    image = alpha * body + (1 - alpha) * room
+    image += cut_out.alpha[..., None] * (cut_out.color - image)
     noise = np.random.default_rng(0).normal(0, 0.008, image.shape)
-    return SamplePerson(
-        np.round(255 * np.clip(image + noise, 0, 1)).astype(np.uint8), parameters, camera, frame.alpha, frame.parts
-    )
+    return np.round(255 * np.clip(image + noise, 0, 1)).astype(np.uint8)
 
 
-def _parameters(model: HeadModel, head: HeadModel, portrait: TrackedPortrait) -> BodyParameters:
+def _without_scalp(frame: DrawnBody, head: HeadPicture) -> NDArray[np.float32]:
+    """[h, w] the rendered body's share of each pixel, its own bald head and ears left out."""
+    shown = (frame.parts != Cover.HAIR) | (head.alpha > CERTAIN)
+    return np.asarray(frame.alpha / np.float32(255) * shown, np.float32)
+
+
+def _shadow(head: HeadPicture) -> NDArray[np.float32]:
+    """[h, w, 1] brightness of what is below the head."""
+    size = float(np.sqrt(head.alpha.sum()))
+    moved = np.roll(head.alpha, round(SHADOW_DOWN * size), axis=0)
+    soft = np.asarray(cv2.GaussianBlur(moved, (0, 0), SHADOW_BLUR * size), np.float32)
+    return (1 - np.float32(SHADOW) * soft)[..., None]
+
+
+def _landmarks(
+    model: HeadModel, portrait: TrackedPortrait, parameters: BodyParameters, camera: Camera
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Pixels [l, 2] of the face's landmarks in the portrait and on the posed body."""
+    vertices = pose_body(model, parameters).vertices[model.faces[model.landmark_faces]]
+    points = (vertices * model.landmark_weights[..., None]).sum(1)
+    return portrait.landmarks_px[model.landmark_ids.numpy(), :2], camera.project(points)[0].numpy()
+
+
+def _parameters(model: HeadModel, head: HeadModel, portrait: TrackedPortrait, camera: Camera) -> BodyParameters:
     betas = torch.zeros(model.n_shape)
     betas[0], betas[1] = -0.8, 0.15
-    return BodyParameters(
-        betas, baked_head(model, head, portrait.head), torch.zeros(model.n_expression), stance_pose(model, STANCE),
-        torch.zeros(3),
-    )  # fmt: skip
+    offsets, pose = baked_head(model, head, portrait.head), stance_pose(model, STANCE)
+    joints = model.joint_regressor @ (model.template + model.shape_basis @ betas + offsets)
+    neck = joint_transforms(joints, pose, model.parents.tolist())[BodyJoint.NECK, :3, :3]
+    held = portrait.camera.world_to_camera[:3, :3] @ pose_head(head, portrait.head).transforms[1, :3, :3]
+    pose[BodyJoint.HEAD] = matrix_to_axis_angle(neck.T @ camera.world_to_camera[:3, :3].T @ held)
+    return BodyParameters(betas, offsets, torch.zeros(model.n_expression), pose, torch.zeros(3))
 
 
 def _dressed(
-    model: HeadModel, head: HeadModel, portrait: TrackedPortrait, parameters: BodyParameters, camera: Camera
-) -> DressedPerson:
+    model: HeadModel, portrait: TrackedPortrait, parameters: BodyParameters, camera: Camera
+) -> DressedPerson:  # fmt: skip
     skin = model.template + model.shape_basis @ parameters.betas + parameters.vertex_offsets
     skin = _under_clothes(model, skin)
     lengths = EdgeLengths.everywhere(model.n_vertices, EDGE_M)
     fine = refined(skin.numpy().astype(np.float64), model.faces.numpy(), lengths)
     regions = body_regions(model)
-    thickness = _thickness(model, regions)
-    normals = torch.from_numpy(
-        smooth_values(
-            unit_normals(skin, model.faces).numpy().astype(np.float64),
-            neighbour_average(model.faces.numpy(), len(skin)), 4,
-        ).astype(np.float32)
-    )  # fmt: skip
-    normals = torch.nn.functional.normalize(normals, dim=-1)
-    off = fine.of(thickness)
-    direction = torch.nn.functional.normalize(fine.of(normals), dim=-1)
-    surface = fine.of(skin)
-    rest = surface + off[:, None] * direction
+    off, direction = fine.of(_thickness(model, regions)), _smooth_directions(model, skin, fine)
+    rest = fine.of(skin) + off[:, None] * direction
     layer = weights_of_layer(
         rest.numpy(), off.numpy(), fine.of(model.skinning_weights).numpy(), skin.numpy(), model.skinning_weights.numpy()
     )
     shares = soft_shares(torch.nn.functional.one_hot(regions, len(BodyRegion)).float(), model.faces)
     drawn_on = fine.of(_under_clothes(model, model.template))
-    fine_covers = _covers(model, fine.of(shares).argmax(1), drawn_on)
-    photo_px, seen = _in_portrait(model, head, portrait, fine, direction * off[:, None])
-    hidden = ~torch.isin(fine_covers, torch.tensor([int(Cover.SKIN), int(Cover.HAIR)]))
+    covers = _covers(model, fine.of(shares).argmax(1), drawn_on)
+    n = len(fine)
     bare = DressedPerson(
-        model=model, fine=fine, parameters=parameters, rest=rest, thickness_m=off, looseness=torch.zeros(len(fine)),
-        skinning=torch.from_numpy(layer.astype(np.float32)), covers=fine_covers, hands=fine_covers < 0,
-        photograph=portrait.image.astype(np.float32) / np.float32(255), photo_px=photo_px, seen=seen * ~hidden,
-        fill=torch.zeros(len(fine), 3), camera=camera,
+        model=model, fine=fine, parameters=parameters, rest=rest, thickness_m=off, looseness=torch.zeros(n),
+        skinning=torch.from_numpy(layer.astype(np.float32)), covers=covers, hands=covers < 0,
+        photograph=np.zeros((1, 1, 3), np.float32), photo_px=torch.zeros(n, 2), seen=torch.zeros(n),
+        fill=torch.zeros(n, 3), camera=camera,
     )  # fmt: skip
     light = _light(bare.posed(parameters), model, fine)
-    light[fine.of(in_mouth(model).float()) > 0.5] = IN_MOUTH_LIGHT
-    fill = _colors(model, portrait, fine, fine_covers, drawn_on) * light
-    return DressedPerson(**{**vars(bare), "fill": fill.clamp(0, 1)})
+    light[covers == Cover.SHOES] = SHOE_LIGHT  # the sides of toes lie in its surface and face anywhere
+    fill = _colors(model, portrait, fine, covers, drawn_on) * light
+    return replace(bare, fill=fill.clamp(0, 1))
+
+
+def _smooth_directions(model: HeadModel, skin: Tensor, fine: FineMesh) -> Tensor:
+    """[n, 3] unit vectors along which cloth stands off the skin."""
+    rough = unit_normals(skin, model.faces).numpy().astype(np.float64)
+    soft = smooth_values(rough, neighbour_average(model.faces.numpy(), len(skin)), 4).astype(np.float32)
+    return torch.nn.functional.normalize(fine.of(torch.nn.functional.normalize(torch.from_numpy(soft), dim=-1)), dim=-1)
 
 
 def _under_clothes(model: HeadModel, skin: Tensor) -> Tensor:
@@ -144,11 +149,11 @@ def _under_clothes(model: HeadModel, skin: Tensor) -> Tensor:
     average = neighbour_average(model.faces.numpy(), model.n_vertices)
     covers = _covers(model, body_regions(model), model.template)
     result = skin.numpy().astype(np.float64)
-    for cover, rounds in ((Cover.UPPER, 12), (Cover.LOWER, 5), (Cover.SHOES, 25)):
+    for cover, rounds in ((Cover.UPPER, 12), (Cover.LOWER, 5)):
         chosen = (covers == cover).numpy()[:, None]
         for _ in range(rounds):
             result = np.where(chosen, 0.5 * result + 0.5 * (average @ result), result)
-    return torch.from_numpy(result.astype(np.float32))
+    return shod(model, torch.from_numpy(result.astype(np.float32)), covers == Cover.SHOES)
 
 
 def _heights(model: HeadModel) -> tuple[float, float, float]:
@@ -159,7 +164,7 @@ def _heights(model: HeadModel) -> tuple[float, float, float]:
 
 
 def _covers(model: HeadModel, regions: Tensor, place: Tensor) -> Tensor:
-    """What covers points [n, 3] of the template in these regions [n]: a jumper, trousers, shoes, hair."""
+    """What covers points [n, 3] of the template in these regions [n]: a jumper, trousers, shoes."""
     _, ankle, hem = _heights(model)
     covers = torch.full((len(place),), int(Cover.SKIN))
     legs = (regions == BodyRegion.UPPER_LEG) | (regions == BodyRegion.LOWER_LEG) | (regions == BodyRegion.HIP)
@@ -191,7 +196,7 @@ def _sleeves(model: HeadModel, regions: Tensor, place: Tensor) -> Tensor:
 
 
 def _thickness(model: HeadModel, regions: Tensor) -> Tensor:
-    """How far the clothes stand off, [v]: a jumper with a wide hem, flared trousers, hair with volume."""
+    """How far the clothes stand off, [v]: a jumper with a wide hem, flared trousers."""
     place = model.template
     hip, ankle, hem = _heights(model)
     covers = _covers(model, regions, place)
@@ -204,52 +209,22 @@ def _thickness(model: HeadModel, regions: Tensor) -> Tensor:
     down = ((hip - place[:, 1]) / (hip - ankle)).clamp(0, 1)
     thickness[lower] = 0.008 + 0.034 * down[lower] ** 1.5
     thickness[covers == Cover.SHOES] = 0.012
-    thickness[covers == Cover.HAIR] = HAIR_M
     average = neighbour_average(model.faces.numpy(), model.n_vertices)
     soft = smooth_values(thickness.numpy().astype(np.float64), average, 3)
-    bare = (regions == BodyRegion.HAND) | (regions == BodyRegion.FACE) | (regions == BodyRegion.EYE)
-    return torch.where(bare, torch.zeros(()), torch.from_numpy(soft.astype(np.float32)))
-
-
-def _in_portrait(
-    model: HeadModel, head: HeadModel, portrait: TrackedPortrait, fine: FineMesh, raised: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Where the portrait shows each point, and how well; nothing below the neck is looked for there."""
-    from perse.body.model.anny_body import head_vertices
-
-    pairs = torch.from_numpy(head_vertices())
-    posed = pose_head(head, portrait.head)
-    of_head = torch.full((model.n_vertices, 3), float("nan"))
-    of_head[pairs[:, 1]] = posed.vertices[pairs[:, 0]]
-    points = fine.of(of_head)
-    turn = posed.transforms[1, :3, :3]
-    points = points + raised @ turn.T
-    known = ~torch.isnan(points).any(-1)
-    faces = torch.from_numpy(fine.faces)
-    faces = faces[known[faces].all(1)]
-    points = torch.where(known[:, None], points, torch.zeros(()))
-    carried = fine.of(model.skinning_weights[:, [BodyJoint.HEAD, BodyJoint.JAW, 23, 24]].sum(1))
-    shown = portrait.masks.person / 255 * (portrait.inside > 0) * (portrait.masks[Part.CLOTHES] < 0.3)
-    person = np.asarray(shown, np.float32)
-    pixels, seen = seen_in(points, faces, portrait.camera, person)
-    mouth = fine.of(in_mouth(model).float()) > 0.5
-    seen = torch.where(mouth, seen_in(points, faces, portrait.camera, person, BEHIND_LIPS_M)[1], seen)
-    return pixels, seen * known * ((carried - 0.5) / 0.3).clamp(0, 1)
+    return torch.where(
+        (covers == Cover.SKIN) | (covers == Cover.HAIR), torch.zeros(()), torch.from_numpy(soft.astype(np.float32))
+    )
 
 
 def _colors(model: HeadModel, portrait: TrackedPortrait, fine: FineMesh, covers: Tensor, place: Tensor) -> Tensor:
-    """[n, 3] of what the portrait does not show: invented clothes, hair and skin of its median colours.
+    """[n, 3]: invented clothes, and skin of the portrait's median colour.
 
     Args:
         place: [n, 3], the template as cloth lies over it, on which stripes are straight.
     """
     image = portrait.image.astype(np.float32) / 255
     skin = torch.from_numpy(np.median(image[portrait.masks[Part.SKIN] > 0.9], axis=0))
-    hair = torch.from_numpy(np.median(image[portrait.masks[Part.HAIR] > 0.9], axis=0))
     color = skin.expand(len(fine), 3).clone()
-    strands = torch.sin(place[:, 0] * 310) * torch.sin(place[:, 1] * 270 + place[:, 2] * 330)
-    color = torch.where((covers == Cover.HAIR)[:, None], hair * (1 + 0.25 * strands[:, None]), color)
-    color = torch.where((fine.of(in_mouth(model).float()) > 0.5)[:, None], fine.of(mouth_colors(model)), color)
     neck = float((model.joint_regressor @ model.template)[BodyJoint.NECK, 1])
     band = (torch.remainder(torch.floor(place[:, 1] / STRIPE_M), 3) == 0) & (place[:, 1] < neck - STRIPE_M)
     jumper = torch.where(band[:, None], _rgb(CREAM), _rgb(TEAL))

@@ -1,0 +1,78 @@
+"""A dressed surface gets the photograph's colours: where each point is seen, how well, and what it has elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import map_coordinates
+from torch import Tensor
+
+from perse.body.animation.dressed import DressedPerson
+from perse.body.animation.visibility import seen_in
+from perse.body.fitting.fill import BORDER_M, LEAST, alike, away_from, fill_colors
+from perse.body.model import BodyRegion
+from perse.body.model.covers import Cover
+from perse.body.model.mouth import in_mouth, mouth_colors
+from perse.shapes import Picture, SoftMask
+from perse.synthesis.procedural.animator.by_example import Example
+
+BEHIND_LIPS_M = 0.002
+"""A tooth that lies so far behind what is seen is not seen: otherwise it had the lips' colours."""
+BESIDE = (BodyRegion.NECK, BodyRegion.SCALP, BodyRegion.TORSO)
+"""Skin that hair and collars hang over."""
+
+
+def textured(
+    person: DressedPerson, image: Picture, mask: SoftMask, regions: Int[Tensor, " v"], hair: Example | None
+) -> DressedPerson:
+    """The person with the photograph's colours.
+
+    Args:
+        mask: the person in the photograph.
+        regions: values of `BodyRegion` of the body's vertices.
+        hair: the photographed hair, which goes on behind.
+    """
+    model, fine = person.model, person.fine
+    posed, mouth = person.posed(person.parameters), fine.of(in_mouth(model).float()) > 0.5
+    photo_px, seen = seen_in(posed, person.faces, person.camera, mask)
+    seen = torch.where(mouth, seen_in(posed, person.faces, person.camera, mask, BEHIND_LIPS_M)[1], seen)
+    photographed = sampled(image, photo_px)
+    kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
+    seen = seen * ~other_than_skin(person.rest, photographed, seen, person.covers, kinds)
+    fill = fill_colors(person.rest, person.covers, photographed, seen * ~mouth, hair)
+    return replace(
+        person, photo_px=photo_px, seen=seen, fill=torch.where(mouth[:, None], fine.of(mouth_colors(model)), fill)
+    )
+
+
+def other_than_skin(
+    rest: Float[Tensor, "n 3"],
+    colors: Float[Tensor, "n 3"],
+    seen: Float[Tensor, " n"],
+    covers: Int[Tensor, " n"],
+    regions: Int[Tensor, " n"],
+) -> Bool[Tensor, " n"]:
+    """Places of neck and ears where the photograph shows something else than skin: hair that hangs over them, a collar
+    that stands up. They are taken as not seen, and get the colour of skin.
+
+    Where cloth begins is known to a few millimetres only. So near to it the photograph is right, whatever it shows:
+    told point by point, a straight collar had teeth.
+    """
+    skin = (covers == Cover.SKIN) & (seen > 0)
+    beside = torch.isin(regions, torch.tensor([int(one) for one in BESIDE]))
+    face = skin & (regions == BodyRegion.FACE) & (seen > 0.6)
+    if int(face.sum()) < LEAST:
+        return torch.zeros_like(skin)
+    return away_from(rest, skin & beside & ~alike(colors, face), covers == Cover.UPPER, BORDER_M)
+
+
+def sampled(image: Picture, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
+    """Colours in [0, 1] of an image at pixels."""
+    places = [pixels[:, 1].numpy() - 0.5, pixels[:, 0].numpy() - 0.5]
+    channels = [
+        map_coordinates(image[..., c].astype(np.float32) / 255, places, order=1, mode="nearest") for c in range(3)
+    ]
+    return torch.from_numpy(np.stack(channels, 1).astype(np.float32))
