@@ -60,7 +60,7 @@ class Synthesize:
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
         """Everything that the rows left, of those too that came to nothing."""
         judged = [*result["subjects"], *result["rejected"]]
-        rows = [run.studio.row(run.portrait.key, row_to_prompt(one["prompt"])) for one in judged]
+        rows = [run.synthesis_config.row(run.portrait.key, row_to_prompt(one["prompt"])) for one in judged]
         clips = [result["reference"], *(subject["clip"] for subject in result["subjects"])]
         names = [
             *(f"edits/{row['edit']}" for row in rows),
