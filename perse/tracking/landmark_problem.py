@@ -93,7 +93,7 @@ class LandmarkProblem:
         self,
         landmarks: LandmarkModel,
         model: HeadModel,
-        points_px: Float64[NDArray[np.float64], "n d"],
+        points_px: Float[NDArray[np.float64], "n d"],
         config: FitConfig,
         *,
         at_rest: bool = False,
@@ -171,7 +171,7 @@ class LandmarkProblem:
 
     def normal_equations(
         self, vector: Float[Tensor, " p"], free: Bool[np.ndarray, " p"]
-    ) -> tuple[Float64[NDArray[np.float64], "n n"], Float64[NDArray[np.float64], " n"]]:
+    ) -> tuple[Float[NDArray[np.float64], "n n"], Float[NDArray[np.float64], " n"]]:
         """The problem linearised at `vector`, for the next values x of the free entries: A x = b, [n, n] and [n]."""
         weight = self.weights[:, None] / self.unit_px
         residual = ((self.landmarks.pixels(vector) - self.target) * weight).flatten().numpy()

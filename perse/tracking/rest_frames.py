@@ -8,7 +8,7 @@ are, on average, nearest to.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64, Integer
+from jaxtyping import Float, Integer
 from numpy.typing import NDArray
 
 from perse.tracking.landmark_model import FitLayout
@@ -24,8 +24,8 @@ the longest one of a film was taken for rest."""
 
 def rest_frames(
     layout: FitLayout,
-    vectors: Float64[NDArray[np.float64], "f p"],
-    lips: Float64[NDArray[np.float64], " f"],
+    vectors: Float[NDArray[np.float64], "f p"],
+    lips: Float[NDArray[np.float64], " f"],
     count: int,
 ) -> Integer[NDArray[np.intp], " r"]:
     """The medoid of the frames that face the camera, and those [≤ count] most like it.
