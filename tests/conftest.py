@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 CONVERTED = (
     "avatar", "data", "evaluation", "export", "features", "gaussians", "geometry", "head", "identity", "losses",
-    "morphing", "render", "report", "synthesis/clip_check.py", "synthesis/compositing.py", "synthesis/motion",
+    "morphing", "render", "report", "synthesis/clip_check.py", "synthesis/motion",
     "synthesis/procedural/attachments", "synthesis/procedural/editing", "synthesis/procedural/scene",
     "synthesis/procedural/transfer", "synthesis/production", "synthesis/screen.py", "tracking", "training", "viewing",
 )  # fmt: skip

@@ -81,7 +81,7 @@ class Scalp:
         """That hair must keep to lie over the ears, in directions [..., 3]: [...] metres."""
         return look_up(self.covered, towards)
 
-    def hairline(self, azimuth: Float[NDArray[np.float64], "..."] | float) -> Float[NDArray[np.float64], "..."]:
+    def hairline(self, azimuth: Float[NDArray[np.float64], "..."] | float) -> Float[NDArray[np.float64], "..."] | float:
         """Elevation of the hairline at an azimuth, radians."""
         return np.interp(np.abs(azimuth), self.hairline_azimuth, self.hairline_elevation)
 
