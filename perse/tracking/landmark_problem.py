@@ -24,7 +24,10 @@ from perse.tracking.landmarks import FACE_OVAL, LEFT_EYE, LEFT_IRIS_CENTER, RIGH
 
 Floats = NDArray[np.float64]
 
-Solver = Callable[[Floats, Floats, Floats, Floats], Floats]
+Solver = Callable[
+    [Float[np.ndarray, "n n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]],
+    Float[np.ndarray, " n"],
+]
 """Normal matrix, right side, lower and upper bounds to the solution; see `bounded_solver`."""
 
 UNOBSERVABLE = ("tongueOut",)

@@ -7,6 +7,7 @@ import math
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -47,7 +48,9 @@ PLAIN = (Cover.SKIN, Cover.HAIR)
 """Covers that have one colour, more or less; what differs is a collar beside the neck, a forehead below the fringe."""
 
 
-def fill_colors(rest: Tensor, covers: Tensor, colors: Tensor, seen: Tensor) -> Tensor:
+def fill_colors(
+    rest: Float[Tensor, "n 3"], covers: Int[Tensor, " n"], colors: Float[Tensor, "n 3"], seen: Float[Tensor, " n"]
+) -> Float[Tensor, "n 3"]:
     """Colours [n, 3] of surface points [n, 3] in rest pose.
 
     Args:
@@ -100,7 +103,7 @@ def _weights(distances: NDArray[np.float64], neighbours: int) -> NDArray[np.floa
     return np.asarray(np.exp(-0.5 * beside / BLUR_M**2))
 
 
-def locks(places: Tensor, contrast: float) -> Tensor:
+def locks(places: Float[Tensor, "n 3"], contrast: float) -> Float[Tensor, " n"]:
     """Brightness [n], about one, of hair at places [n, 3] in rest pose: light and dark locks that run down from the
     crown. A photograph shows hair from the front only; behind, one colour looked like a helmet.
 
@@ -126,7 +129,7 @@ def _contrast(photographed: Tensor, smooth: Tensor) -> float:
     return min(float((bright - around).std() / around.mean().clamp(min=1e-3)), LARGEST_CONTRAST)
 
 
-def alike(colors: Tensor, sources: Tensor) -> Tensor:
+def alike(colors: Float[Tensor, "n 3"], sources: Bool[Tensor, " n"]) -> Bool[Tensor, " n"]:
     """[n] bool: colours [n, 3] that are not far from the middle one of the sources [n]: median and its deviation."""
     lab = torch.from_numpy(cv2.cvtColor(colors.numpy()[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0])
     lab = lab * torch.tensor([LIGHTNESS, 1.0, 1.0])
