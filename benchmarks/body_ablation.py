@@ -29,13 +29,14 @@ from perse.body.fitting.person import FittedPerson, PersonFitConfig, fit_person
 from perse.body.fitting.storage import first_colors
 from perse.body.model import AnnyBody
 from perse.body.sample import sample_photograph
-from perse.body.showing.drawing import Picture, close_ups, draw, picture, sheet
+from perse.body.showing.drawing import close_ups, draw, picture, sheet
 from perse.body.showing.measuring import FrameScores, held_out, identity_distance, score_frames, trained_on
 from perse.body.training import BodyTrainer, BodyTrainingConfig, captured_clip, captured_patches
 from perse.body.training.config import unweighted
 from perse.body.training.frames import TargetFrame, frame_of
 from perse.data.images import encode_image
 from perse.render import CpuRasterizer
+from perse.shapes import Picture
 
 DRIFT = Drift(tint=(0.06, -0.05, -0.04), face_blur_px=2.5, flatten=0.45, sway_m=0.012)
 EVERY = 5

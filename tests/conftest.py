@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 CONVERTED = (
     "avatar", "data", "evaluation", "export", "features", "gaussians", "geometry", "head", "identity", "losses",
-    "morphing", "render", "report", "synthesis/clip_check.py", "synthesis/compositing.py", "synthesis/motion",
-    "synthesis/procedural", "synthesis/production", "synthesis/prompts", "synthesis/screen.py", "tracking", "training",
-    "viewing",
+    "morphing", "render", "report", "synthesis/clip_check.py", "synthesis/motion",
+    "synthesis/procedural/attachments", "synthesis/procedural/editing", "synthesis/procedural/scene",
+    "synthesis/procedural/transfer", "synthesis/production", "synthesis/screen.py", "tracking", "training", "viewing",
 )  # fmt: skip
 """Parts of `perse` whose signatures give shapes. In tests every call is held to them; `test_shapes` shows it."""
 

@@ -12,6 +12,7 @@ from perse.geometry import Camera
 from perse.geometry.rotations import axis_angle_to_matrix
 from perse.head.skinning import blend_transforms
 from perse.losses.images import l1
+from perse.synthesis.procedural.editing.canvas import to_rgb
 from perse.tracking.colors import guided_filter
 
 
@@ -36,3 +37,5 @@ def test_the_packages_above_are_held_too() -> None:
     assert canonical_quaternions(torch.ones(2, 5, 4)).shape == (2, 5, 4)
     with pytest.raises(TypeCheckError, match="quats"):
         canonical_quaternions(torch.ones(5, 3))
+    with pytest.raises(TypeCheckError, match="lab"):
+        to_rgb(np.zeros((8, 9), np.float32))

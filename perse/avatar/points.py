@@ -12,7 +12,7 @@ from enum import IntEnum
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -231,6 +231,6 @@ class StartingPoints:
         )  # fmt: skip
 
 
-def as_array(tensor: Float[Tensor, "..."]) -> Float32[NDArray[np.float32], "..."]:
+def as_array(tensor: Shaped[Tensor, "..."]) -> Float[NDArray[np.float32], "..."]:
     """Contiguous float32 array for a numba kernel."""
     return np.ascontiguousarray(tensor.detach().numpy(), np.float32)

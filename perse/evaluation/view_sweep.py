@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -24,7 +24,6 @@ from perse.gaussians import Gaussians
 from perse.geometry import orbit
 from perse.head import HeadParameters, Joint
 from perse.render import Rasterizer, rasterize
-from perse.shapes import SoftMask
 
 ANGLES_DEG = (-40, -20, 20, 40, 90, 135, 180, 225, 270)
 """Where the camera stands; the frames look from 0."""
@@ -113,7 +112,7 @@ def outside_share(avatar: Avatar, gaussians: Gaussians) -> float:
     return float(opacity[shown & ~body & ~head].sum() / max(opacity[shown].sum(), 1e-9))
 
 
-def foreign_share(colors: Float32[NDArray[np.float32], "n 3"], palette: UInt8[NDArray[np.uint8], "m 3"]) -> float:
+def foreign_share(colors: Float[NDArray[np.float32], "n 3"], palette: UInt8[NDArray[np.uint8], "m 3"]) -> float:
     """Share of colours [n, 3] in [0, 1] that are far from all of a palette [m, 3] uint8; 0 if either is empty."""
     if not len(colors) or not len(palette):
         return 0.0
@@ -122,7 +121,7 @@ def foreign_share(colors: Float32[NDArray[np.float32], "n 3"], palette: UInt8[ND
     return float(np.mean(~np.isfinite(away)))
 
 
-def hazy_share(alpha: SoftMask, outline_px: int = 7) -> float:
+def hazy_share(alpha: Float[NDArray[np.float32], "h w"], outline_px: int = 7) -> float:
     """Share of a silhouette [h, w] in [0, 1] that is neither there nor not, away from the outline of what is."""
     solid = (alpha > 0.85).astype(np.uint8)
     near = cv2.dilate(solid, np.ones((outline_px, outline_px), np.uint8)) > 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -44,7 +44,7 @@ class PromptImageEncoder(Protocol):
         ...
 
 
-def check_subjects(images: UInt8[NDArray[np.uint8], "..."], texts: Sequence[str]) -> None:
+def check_subjects(images: Shaped[NDArray[np.uint8], "..."], texts: Sequence[str]) -> None:
     """Raise ValueError unless the arguments are those of `PromptImageEncoder.encode`."""
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise ValueError(f"images must be uint8 [b, h, w, 3], got {images.dtype} {images.shape}")

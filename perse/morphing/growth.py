@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.morphing.correspondence import Field, sampled
-from perse.shapes import HardMask, SoftMask
+from perse.shapes import HardMask
 
 _ROUNDING = 0.012
 """Standard deviation of the blurs that close the core's notches and smooth the directions in which things are pulled,
@@ -57,14 +57,14 @@ class Core:
         """Where each pixel's content lies in the end that is pulled out so far; growth in (0, 1]."""
         return self.away * np.float32(1 / growth - 1)
 
-    def areas(self, part: SoftMask) -> Float64[NDArray[np.float64], " g"]:
+    def areas(self, part: Float[NDArray[np.float32], "h w"]) -> Float[NDArray[np.float64], " g"]:
         """How much of a part [h, w] shows outside of the core at growths from 0 to 1."""
         outside = (self.away != 0).any(-1) & (part > 0.5)
         grown = [float(sampled(part, self.pulled(growth))[outside].sum()) for growth in _GROWTHS[1:-1]]
         return np.maximum.accumulate([0.0, *grown, float(part[outside].sum())])
 
 
-def growth_of(areas: Float64[NDArray[np.float64], " g"], share: float) -> float:
+def growth_of(areas: Float[NDArray[np.float64], " g"], share: float) -> float:
     """The growth at which a share of the area shows: equal areas in equal times."""
     if areas[-1] <= 0:
         return share

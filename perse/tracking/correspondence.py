@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Float32, Int
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
@@ -102,7 +102,7 @@ def brow_paint(
     return (np.clip(1.5 - np.abs(y - ridge) / half, 0, 1) * along).astype(np.float32)
 
 
-def draw(model: HeadModel, vertices: Float32[np.ndarray, "n 3"]) -> tuple[Picture, MeshFragments]:
+def draw(model: HeadModel, vertices: Float[np.ndarray, "n 3"]) -> tuple[Picture, MeshFragments]:
     """The made-up head and its z-buffer (at `SIZE_PX` × `OVERSAMPLING`)."""
     size = SIZE_PX * OVERSAMPLING
     camera = frontal_camera().resized(size, size)
@@ -124,7 +124,7 @@ def draw(model: HeadModel, vertices: Float32[np.ndarray, "n 3"]) -> tuple[Pictur
 
 def lift(
     model: HeadModel, fragments: MeshFragments, points: Float32[np.ndarray, "m 2"]
-) -> tuple[Int64[NDArray[np.int64], " m"], Float[NDArray[np.float32], "m 3"]]:
+) -> tuple[Int[NDArray[np.int64], " m"], Float[NDArray[np.float32], "m 3"]]:
     """Triangles [l] and barycentric weights [l, 3] under image points [l, 2]; the nearest skin where they miss."""
     region_of_face = model.regions.numpy()[model.faces.numpy()[:, 0]]
     skin = (fragments.face >= 0) & np.isin(region_of_face[fragments.face], (Region.SKIN, Region.EARS))

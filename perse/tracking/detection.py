@@ -153,7 +153,7 @@ def points_of(answer: Any, image: Picture) -> Float32[np.ndarray, "n 3"] | None:
     return np.array([[p.x * width, p.y * height, p.z * width] for p in points], np.float32)
 
 
-def detect_hands(image: Picture) -> list[Float32[NDArray[np.float32], "21 2"]]:
+def detect_hands(image: Picture) -> list[Float[NDArray[np.float32], "21 2"]]:
     """Landmarks [21, 2] in pixels of each hand in an image [h, w, 3]: the wrist, then four a finger, thumb first."""
     height, width = image.shape[:2]
     found = _HANDS.process(image).multi_hand_landmarks or ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.head import HeadModel
@@ -59,7 +59,7 @@ class FrameFit:
             for lids, iris in ((LEFT_EYE, LEFT_IRIS_CENTER), (RIGHT_EYE, RIGHT_IRIS_CENTER))
         ]
 
-    def fit(self, points_px: Float[np.ndarray, "n d"]) -> tuple[Float64[np.ndarray, " p"], float]:
+    def fit(self, points_px: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, " p"], float]:
         """The parameter vector and the root mean square distance of the surface landmarks, pixels.
 
         Args:

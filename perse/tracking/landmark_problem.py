@@ -24,7 +24,10 @@ from perse.tracking.landmarks import FACE_OVAL, LEFT_EYE, LEFT_IRIS_CENTER, RIGH
 
 Floats = NDArray[np.float64]
 
-Solver = Callable[[Floats, Floats, Floats, Floats], Floats]
+Solver = Callable[
+    [Float[np.ndarray, "n n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]],
+    Float[np.ndarray, " n"],
+]
 """Normal matrix, right side, lower and upper bounds to the solution; see `bounded_solver`."""
 
 UNOBSERVABLE = ("tongueOut",)
@@ -93,7 +96,7 @@ class LandmarkProblem:
         self,
         landmarks: LandmarkModel,
         model: HeadModel,
-        points_px: Float64[NDArray[np.float64], "n d"],
+        points_px: Float[NDArray[np.float64], "n d"],
         config: FitConfig,
         *,
         at_rest: bool = False,
@@ -171,7 +174,7 @@ class LandmarkProblem:
 
     def normal_equations(
         self, vector: Float[Tensor, " p"], free: Bool[np.ndarray, " p"]
-    ) -> tuple[Float64[NDArray[np.float64], "n n"], Float64[NDArray[np.float64], " n"]]:
+    ) -> tuple[Float[NDArray[np.float64], "n n"], Float[NDArray[np.float64], " n"]]:
         """The problem linearised at `vector`, for the next values x of the free entries: A x = b, [n, n] and [n]."""
         weight = self.weights[:, None] / self.unit_px
         residual = ((self.landmarks.pixels(vector) - self.target) * weight).flatten().numpy()

@@ -75,12 +75,12 @@ def with_narrowed_lips(
 
 
 def with_narrowed_lips_of_frames(
-    actions: Float64[NDArray[np.float64], "f e"],
+    actions: Float[NDArray[np.float64], "f e"],
     names: Sequence[str],
-    points: Float64[NDArray[np.float64], "f 478 d"],
+    points: Float[NDArray[np.float64], "f 478 d"],
     seen: Bool[NDArray[np.bool_], " f"],
     resting: Integer[NDArray[np.intp], " r"],
-) -> Float64[NDArray[np.float64], "f e"]:
+) -> Float[NDArray[np.float64], "f e"]:
     """The same for all frames of a film.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.tracking.smoothing import SmoothingConfig
@@ -27,7 +27,7 @@ class OneEuro:
         self._values: Floats | None = None
         self._speeds: Floats | None = None
 
-    def calm(self, values: Float64[NDArray[np.float64], " c"], time_s: float) -> Float64[NDArray[np.float64], " c"]:
+    def calm(self, values: Float[NDArray[np.float64], " c"], time_s: float) -> Float[NDArray[np.float64], " c"]:
         """The next values [c], at a time later than the last; earlier ones leave everything as it was."""
         if self._values is None or self._speeds is None:
             self._values, self._speeds, self._time_s = values.copy(), np.zeros_like(values), time_s

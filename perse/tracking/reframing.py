@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float, UInt8
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
@@ -42,7 +42,7 @@ class Reframed:
     matrix: Floats
     head: HeadParameters
 
-    def points(self, video_px: Float32[NDArray[np.float32], "n 3"]) -> Float32[NDArray[np.float32], "n 3"]:
+    def points(self, video_px: Float[NDArray[np.float32], "n 3"]) -> Float[NDArray[np.float32], "n 3"]:
         """Points [n, 3] of the video's frame in pixels of the crop; z is scaled along."""
         flat = np.concatenate([video_px[:, :2], np.ones((len(video_px), 1))], 1) @ self.matrix.T
         depth = video_px[:, 2:] * np.sqrt(abs(np.linalg.det(self.matrix[:2, :2]))) / self.matrix[2, 2]
@@ -94,7 +94,7 @@ def reframed(tracked: TrackedVideo, number: int, portrait: TrackedPortrait, mode
 
 def laid_on_the_face(
     frame: Reframed,
-    points_px: Float32[NDArray[np.float32], "478 3"],
+    points_px: Float[NDArray[np.float32], "478 3"],
     portrait: TrackedPortrait,
     model: HeadModel,
     *,

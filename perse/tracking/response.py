@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64, Integer
+from jaxtyping import Float, Integer
 from numpy.typing import NDArray
 
 from perse.tracking.colors import smoothstep
@@ -26,10 +26,10 @@ WINK = (0.15, 0.4)
 
 def from_rest(
     layout: FitLayout,
-    vectors: Float64[NDArray[np.float64], "f p"],
+    vectors: Float[NDArray[np.float64], "f p"],
     expression_names: Sequence[str],
     rest: Integer[NDArray[np.intp], " r"],
-) -> Float64[NDArray[np.float64], "f p"]:
+) -> Float[NDArray[np.float64], "f p"]:
     """Parameter vectors [f, size] whose expression and jaw are zero at rest; actions reach as far as before.
 
     What the shape cannot express of a resting face, the fit shows as actions that cancel each other (a wide eye that
@@ -45,8 +45,8 @@ def from_rest(
 
 
 def with_level_eyes(
-    layout: FitLayout, vectors: Float64[NDArray[np.float64], "f p"], rest: Integer[NDArray[np.intp], " r"]
-) -> Float64[NDArray[np.float64], "f p"]:
+    layout: FitLayout, vectors: Float[NDArray[np.float64], "f p"], rest: Integer[NDArray[np.intp], " r"]
+) -> Float[NDArray[np.float64], "f p"]:
     """Parameter vectors [f, size] whose eyes look neither up nor down at rest.
 
     Where an iris stands between the lids depends on lids that no shape fits exactly: in a rendered film eyes that look
@@ -60,8 +60,8 @@ def with_level_eyes(
 
 
 def answered(
-    layout: FitLayout, vectors: Float64[NDArray[np.float64], "f p"], expression_names: Sequence[str], jaw_limit: float
-) -> Float64[NDArray[np.float64], "f p"]:
+    layout: FitLayout, vectors: Float[NDArray[np.float64], "f p"], expression_names: Sequence[str], jaw_limit: float
+) -> Float[NDArray[np.float64], "f p"]:
     """Parameter vectors [f, size] with the network's answer undone; actions stay within 0 and 1."""
     out = vectors.copy()
     out[:, layout.jaw] = np.clip(JAW_GAIN * out[:, layout.jaw], 0, jaw_limit)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64, Integer
+from jaxtyping import Float, Integer
 from numpy.typing import NDArray
 
 from perse.tracking.landmark_model import FitLayout
@@ -32,7 +32,7 @@ NEARLY_CLOSEST = 0.1
 
 
 def rest_frames(
-    layout: FitLayout, vectors: Float64[NDArray[np.float64], "f p"], lips: Sequence[Lips], count: int
+    layout: FitLayout, vectors: Float[NDArray[np.float64], "f p"], lips: Sequence[Lips], count: int
 ) -> Integer[NDArray[np.intp], " r"]:
     """The medoid of the frames that face the camera with closed lips, and those [≤ count] most like it.
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -86,7 +86,7 @@ def shared_offsets(
     return close_lips(precise, vectors[0][problems[0].layout.betas], torch.stack(fields).mean(0))
 
 
-def rotation_spread(rotations: Float64[NDArray[np.float64], "f 3"], count: int) -> list[int]:
+def rotation_spread(rotations: Float[NDArray[np.float64], "f 3"], count: int) -> list[int]:
     """Frames whose rotations [f, 3] differ most: the most frontal one, then always the farthest from those chosen."""
     chosen = [int(np.linalg.norm(rotations, axis=1).argmin())]
     distance = np.linalg.norm(rotations - rotations[chosen[0]], axis=1)

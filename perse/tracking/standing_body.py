@@ -13,7 +13,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -70,7 +70,7 @@ class StandingBody:
     def __init__(self, portrait: TrackedPortrait, model: HeadModel, config: StandingBodyConfig | None = None) -> None:
         self._portrait, self._model, self._config = portrait, model, config or StandingBodyConfig()
 
-    def settled(self, frame: Reframed, picture: Picture, points_px: Float32[NDArray[np.float32], "478 3"]) -> Reframed:
+    def settled(self, frame: Reframed, picture: Picture, points_px: Float[NDArray[np.float32], "478 3"]) -> Reframed:
         """The frame with the head's turn that the body's place tells; unchanged where no body is found.
 
         Args:
@@ -88,7 +88,7 @@ class StandingBody:
 
     def movement(
         self, crop: UInt8[NDArray[np.uint8], "s s 3"], inside: UInt8[NDArray[np.uint8], "s s"]
-    ) -> Float64[NDArray[np.float64], "3 3"] | None:
+    ) -> Float[NDArray[np.float64], "3 3"] | None:
         """Size, turn and place [3, 3] that bring the crop's body to the portrait's; None where it is not found.
 
         Args:

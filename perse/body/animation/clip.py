@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from perse.body.animation.drawing import DrawnBody
@@ -97,7 +98,7 @@ SEAM_M = 0.02
 SEAM_PX = 2
 
 
-def seams_of(frame: DrawnBody, camera: Camera) -> NDArray[np.bool_]:
+def seams_of(frame: DrawnBody, camera: Camera) -> Bool[NDArray[np.bool_], "f h w"]:
     """Where one part of the body ends before another [h, w]: Sobel of the position map > 2 cm, dilated."""
     import cv2
 

@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,7 +35,12 @@ SAG = 0.8
 """How much of its slack cloth sags."""
 
 
-def hung(points: Tensor, faces: Tensor, looseness: Tensor, slack_m: Tensor) -> Tensor:
+def hung(
+    points: Float[Tensor, "f n 3"],
+    faces: Int[Tensor, "t 3"],
+    looseness: Float[Tensor, " n"],
+    slack_m: Float[Tensor, " n"],
+) -> Float[Tensor, "f n 3"]:
     """Posed points [f, n, 3] after cloth has sagged.
 
     Args:
@@ -46,7 +52,7 @@ def hung(points: Tensor, faces: Tensor, looseness: Tensor, slack_m: Tensor) -> T
     return torch.stack([points[..., 0], points[..., 1] - drop, points[..., 2]], -1)
 
 
-def lagged(points: Tensor, looseness: Tensor, seconds: float) -> Tensor:
+def lagged(points: Float[Tensor, "f n 3"], looseness: Float[Tensor, " n"], seconds: float) -> Float[Tensor, "f n 3"]:
     """A cycle of posed points [f, n, 3], `seconds` long, with cloth that lags behind.
 
     The cycle is run twice and the second one kept, so that the first frame follows the last.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from perse.body.model.covers import Cover
 from perse.body.model.upsampling import unit_normals
 from perse.geometry import Camera
 from perse.render import MeshFragments, project_vertices, rasterize_mesh
+from perse.shapes import HardMask
 
 SUPERSAMPLING = 2
 
@@ -40,7 +42,7 @@ class DrawnBody:
     hands: NDArray[np.bool_]
 
 
-def draw_person(person: DressedPerson, points: Tensor, camera: Camera) -> DrawnBody:
+def draw_person(person: DressedPerson, points: Float[Tensor, "n 3"], camera: Camera) -> DrawnBody:
     """A frame of posed points [n, 3]."""
     large = camera.resized(camera.width * SUPERSAMPLING, camera.height * SUPERSAMPLING)
     faces = person.fine.faces.astype(np.int32)
@@ -69,7 +71,9 @@ def draw_person(person: DressedPerson, points: Tensor, camera: Camera) -> DrawnB
     )
 
 
-def drawn_points(person: DressedPerson, points: Tensor, camera: Camera, chosen: Tensor) -> NDArray[np.bool_]:
+def drawn_points(
+    person: DressedPerson, points: Float[Tensor, "n 3"], camera: Camera, chosen: Bool[Tensor, " n"]
+) -> HardMask:
     """[h, w], where chosen ones [n] of the posed points [n, 3] are nearest to what is seen."""
     faces = person.fine.faces.astype(np.int32)
     fragments = rasterize_mesh(project_vertices(points.numpy(), camera), faces, camera.width, camera.height)

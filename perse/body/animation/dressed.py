@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -53,16 +54,16 @@ class DressedPerson:
     camera: Camera
 
     @property
-    def faces(self) -> Tensor:
+    def faces(self) -> Int[Tensor, "t 3"]:
         return torch.from_numpy(self.fine.faces)
 
-    def posed(self, motion: BodyParameters) -> Tensor:
+    def posed(self, motion: BodyParameters) -> Float[Tensor, "*f n 3"]:
         """Skinned points [f, n, 3] of a motion, cloth as at rest."""
         transforms = pose_body(self.model, motion).transforms
         matrices = blend_transforms(transforms, self.skinning)
         return (matrices[..., :3, :3] @ self.rest[..., None])[..., 0] + matrices[..., :3, 3]
 
-    def moved(self, motion: BodyParameters, seconds: float) -> Tensor:
+    def moved(self, motion: BodyParameters, seconds: float) -> Float[Tensor, "*f n 3"]:
         """Points [f, n, 3] of a cycle of that duration, with cloth."""
         points = hung(self.posed(motion), self.faces, self.looseness, self.thickness_m)
         return lagged(points, self.looseness, seconds)

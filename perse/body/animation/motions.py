@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.body.model import BodyJoint, BodyParameters, pose_body
@@ -106,7 +107,7 @@ def choreography(name: str) -> Choreography:
     return (MOTIONS | UNSEEN)[name]
 
 
-def turns_of(model: HeadModel, name: str, phases: tuple[float, ...]) -> Tensor:
+def turns_of(model: HeadModel, name: str, phases: tuple[float, ...]) -> Float[Tensor, "f 55 3"]:
     """θ [f, 55, 3] of a motion, wherever the person stands."""
     return torch.stack([stance_pose(model, choreography(name)(phase)) for phase in phases])
 

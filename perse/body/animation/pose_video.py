@@ -23,11 +23,13 @@ import numpy as np
 import torch
 from diffusers import ConfigMixin, ModelMixin, StableVideoDiffusionPipeline
 from diffusers.configuration_utils import register_to_config
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import Tensor, nn
 
 from perse.errors import GenerationError
+from perse.shapes import Frames
 from perse.synthesis.production.generation import PipelineSettings, load_model, load_pipeline
 from perse.synthesis.production.model_store import Weights
 from perse.synthesis.production.portrait_champ.windows import blended
@@ -57,7 +59,7 @@ class PoseEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Float[Tensor, "f 3 h w"]) -> Float[Tensor, "f c h2 w2"]:
         """See the class."""
         features: Tensor = self.last(self.body(pictures))
         return features
@@ -101,7 +103,7 @@ class PoseVideo:
         self._poses: Any = load_model(PoseEncoder, folder / FOLDER, config.pipeline)
 
     @torch.no_grad()
-    def frames(self, person: Pictures, skeletons: Pictures, seed: int) -> Pictures:
+    def frames(self, person: UInt8[NDArray[np.uint8], "_ _ 3"], skeletons: Frames, seed: int) -> Frames:
         """Frames [f, h, w, 3] of a motion.
 
         Args:

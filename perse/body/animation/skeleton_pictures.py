@@ -10,12 +10,12 @@ import colorsys
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from perse.body.model import BodyJoint, BodyParameters, pose_body
 from perse.body.model.joints import FINGERS, finger_joint
 from perse.geometry import Camera
 from perse.head import HeadModel
+from perse.shapes import Frames
 
 J = BodyJoint
 BODY: tuple[tuple[int, int], ...] = (
@@ -39,7 +39,7 @@ THICKNESS = 0.012
 """Of a bone of the body, in heights of the picture; a finger's is a third."""
 
 
-def skeleton_pictures(model: HeadModel, motion: BodyParameters, camera: Camera) -> NDArray[np.uint8]:
+def skeleton_pictures(model: HeadModel, motion: BodyParameters, camera: Camera) -> Frames:
     """[f, h, w, 3] RGB: the joints of a motion of f frames as a camera sees them, farther bones first."""
     posed = pose_body(model, motion)
     ends = torch.cat([posed.joints, torch.ones(len(posed.joints), 1)], 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from torch import Tensor
@@ -21,8 +22,12 @@ EDGE_PX = 2.0
 
 
 def seen_in(
-    points: Tensor, faces: Tensor, camera: Camera, mask: NDArray[np.float32], tolerance_m: float = DEPTH_TOLERANCE_M
-) -> tuple[Tensor, Tensor]:
+    points: Float[Tensor, "n 3"],
+    faces: Int[Tensor, "t 3"],
+    camera: Camera,
+    mask: Float[NDArray[np.float32], "h w"],
+    tolerance_m: float = DEPTH_TOLERANCE_M,
+) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"]]:
     """Places [n, 2] in pixels and visibilities [n] in [0, 1] of posed points [n, 3].
 
     Args:

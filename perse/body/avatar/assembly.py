@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
@@ -199,7 +200,9 @@ def _pool(rows: Sequence[EditRow]) -> _Pool | None:
     return _Pool(worn, skinning)
 
 
-def partners(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.int64]:
+def partners(
+    points: Float[NDArray[np.float32], "n 3"], others: Float[NDArray[np.float32], "n 3"]
+) -> Int[NDArray[np.int64], " n"]:
     """For each of some points [p, 3], its own one of as many others: near ones, each used once.
 
     Both are cut into as many sectors around the vertical through their middle, and matched within them.

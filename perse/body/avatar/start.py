@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.avatar.pose_offsets import OffsetConfig
@@ -20,7 +21,9 @@ HAIR_SCALE_EDGES = 0.6
 """Of hair, which has large triangles: through gaps between smaller ones the back of the head showed the face."""
 
 
-def start_avatar(person: DressedPerson, colors: torch.Tensor, config: OffsetConfig, seed: int) -> BodyAvatar:
+def start_avatar(
+    person: DressedPerson, colors: Float[torch.Tensor, "n 3"], config: OffsetConfig, seed: int
+) -> BodyAvatar:
     """Gaussians on a dressed surface.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.body.fitting.head_transfer import head_vertex_pairs
@@ -30,11 +31,11 @@ class HeadFrame:
     turn: Floats
     shift: Floats
 
-    def to_body(self, points: NDArray[np.floating]) -> Floats:
+    def to_body(self, points: Float[NDArray[np.floating], "*n 3"]) -> Float[NDArray[np.float64], "*n 3"]:
         """Points [..., 3]."""
         return np.asarray(self.scale * np.asarray(points, float) @ self.turn.T + self.shift)
 
-    def to_head(self, points: NDArray[np.floating]) -> Floats:
+    def to_head(self, points: Float[NDArray[np.floating], "*n 3"]) -> Float[NDArray[np.float64], "*n 3"]:
         """Points [..., 3]."""
         return np.asarray((np.asarray(points, float) - self.shift) @ self.turn / self.scale)
 
@@ -52,7 +53,7 @@ def head_frame(body: HeadModel, person: BodyParameters, head: HeadModel, tracked
     )
 
 
-def similarity(source: Floats, target: Floats) -> HeadFrame:
+def similarity(source: Float[NDArray[np.float64], "n 3"], target: Float[NDArray[np.float64], "n 3"]) -> HeadFrame:
     """The similarity that brings points [n, 3] nearest to their partners [n, 3], least squares."""
     mean, goal = source.mean(0), target.mean(0)
     centred, wanted = source - mean, target - goal

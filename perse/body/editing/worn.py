@@ -13,6 +13,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
@@ -32,6 +33,7 @@ from perse.body.model.mouth import in_mouth
 from perse.body.model.upsampling import INSET, unit_normals
 from perse.data import Attachment, AttributePrompt, EditedPortrait
 from perse.head.embedded import embedded_head
+from perse.shapes import Picture
 from perse.synthesis.procedural.attachments.hats import rim_plane
 from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.procedural.editing.editor import ProceduralEditor, ProceduralEditorConfig
@@ -57,9 +59,6 @@ SAME_DIRECTION = 0.08
 """Radians; on a head, about a centimetre."""
 GREATEST_GAP_M = 0.004
 """Hair below a hat is taken for covered from so far under its rim."""
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 
 
 def edit_head(person: FittedPerson, face: TrackedFace, prompt: AttributePrompt) -> EditedPerson:
@@ -110,7 +109,12 @@ def edit_head(person: FittedPerson, face: TrackedFace, prompt: AttributePrompt) 
     return EditedPerson(prompt, changed_person, changed, colors, added, picture)
 
 
-def pasted(photograph: Image, crop: Image, mask: NDArray[np.uint8], face: TrackedFace) -> Image:
+def pasted(
+    photograph: Picture,
+    crop: UInt8[NDArray[np.uint8], "s s 3"],
+    mask: UInt8[NDArray[np.uint8], "s s"],
+    face: TrackedFace,
+) -> Picture:
     """The photograph with the crop where a mask of the crop says so."""
     height, width = photograph.shape[:2]
     back = np.array([[1 / face.scale, 0, face.left], [0, 1 / face.scale, face.top]], np.float64)
@@ -157,7 +161,9 @@ def _lying_down(person: FittedPerson, prompt: AttributePrompt, frame: HeadFrame,
     return torch.zeros_like(hair)
 
 
-def sticks_out(points: Tensor, piece: WornPiece, centre: Floats) -> Tensor:
+def sticks_out(
+    points: Float[Tensor, "n 3"], piece: WornPiece, centre: Float[NDArray[np.float64], "3"]
+) -> Bool[Tensor, " n"]:
     """[n] bool: points that stand further from the head's centre than a piece does in the same direction."""
     away, around = points.numpy() - centre, piece.points[piece.faces.unique()].numpy() - centre
     radius, inner = (np.linalg.norm(one, axis=-1) for one in (away, around))
@@ -219,7 +225,7 @@ def added_points(piece: WornPiece, count: int, seed: int) -> AddedPoints:
     return AddedPoints(points + INSET * scales[:, None] * inwards, at(piece.colors), at(piece.skinning), scales)
 
 
-def farthest_points(points: Tensor, count: int) -> Tensor:
+def farthest_points(points: Float[Tensor, "n 3"], count: int) -> Int[Tensor, " m"]:
     """Numbers [count] of points [n, 3], each the one that is farthest from those before it: no clumps and no holes,
     and a rim has its own."""
     places, chosen = points.numpy(), np.zeros(count, np.int64)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from perse.body.model import BodyRegion
 from perse.body.model.covers import Cover
 from perse.head.mesh_tools import neighbour_average, smooth_values
+from perse.shapes import ByteMask, HardMask
 
 SKIN_CHROMA = 9.0
 """Distance in Lab's a and b that still counts as the face's colour."""
@@ -26,8 +27,13 @@ LEAST = 12
 
 
 def vertex_covers(
-    template: Tensor, faces: Tensor, regions: Tensor, colors: Tensor, seen: Tensor, hair: Tensor | None
-) -> Tensor:
+    template: Float[Tensor, "n 3"],
+    faces: Int[Tensor, "t 3"],
+    regions: Int[Tensor, " n"],
+    colors: Float[Tensor, "n 3"],
+    seen: Float[Tensor, " n"],
+    hair: Float[Tensor, " n"] | None,
+) -> Int[Tensor, " n"]:
     """Covers [v] of the body's vertices.
 
     Args:
@@ -121,7 +127,7 @@ def _nearest(samples: Tensor, asked: Tensor) -> Tensor:
     return torch.from_numpy(np.asarray(distances).mean(1))
 
 
-def nearest_labels(labels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def nearest_labels(labels: ByteMask, mask: HardMask) -> ByteMask:
     """Labels [h, w] carried from where there are any (> 0) to the rest of a mask; 0 outside it."""
     from scipy.ndimage import distance_transform_edt
 

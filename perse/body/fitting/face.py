@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -13,6 +14,7 @@ from perse.body.fitting.found import FoundPerson
 from perse.data import TrackedPortrait
 from perse.errors import PortraitError
 from perse.head.embedded import embedded_head
+from perse.shapes import Picture
 from perse.tracking import MediapipeTrackerConfig
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class TrackedFace:
         hair = portrait.masks[Part.HAIR] + portrait.masks[Part.HEADWEAR]
         return cls(portrait, landmarks.astype(np.float32), hair.astype(np.float32), left, top, scale)
 
-    def in_crop(self, photo_px: NDArray[np.float32]) -> NDArray[np.float32]:
+    def in_crop(self, photo_px: Float[NDArray[np.float32], "n 2"]) -> Float[NDArray[np.float32], "n 2"]:
         """Points [n, 2] of the photograph in pixels of the crop."""
         return np.asarray((photo_px - np.array([self.left, self.top], np.float32)) * np.float32(self.scale))
 
@@ -57,7 +59,7 @@ def face_size(found: FoundPerson) -> float:
     return max(ears, 2.2 * eyes, 8.0)
 
 
-def track_face(image: NDArray[np.uint8], found: FoundPerson) -> TrackedFace | str:
+def track_face(image: Picture, found: FoundPerson) -> TrackedFace | str:
     """The face, or why it could not be tracked."""
     half = WINDOW_WIDTHS / 2 * face_size(found)
     middle = found.landmarks_px[0]

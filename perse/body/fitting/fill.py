@@ -105,7 +105,7 @@ def _weights(distances: NDArray[np.float64], neighbours: int) -> NDArray[np.floa
     return np.asarray(np.exp(-0.5 * beside / BLUR_M**2))
 
 
-def alike(colors: Tensor, sources: Tensor) -> Tensor:
+def alike(colors: Float[Tensor, "n 3"], sources: Bool[Tensor, " n"]) -> Bool[Tensor, " n"]:
     """[n] bool: colours [n, 3] that are not far from the middle one of the sources [n]: median and its deviation."""
     lab = torch.from_numpy(cv2.cvtColor(colors.numpy()[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0])
     lab = lab * torch.tensor([LIGHTNESS, 1.0, 1.0])

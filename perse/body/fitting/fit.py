@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -93,8 +94,8 @@ def fit_body(
     model: HeadModel,
     found: FoundPerson,
     size: tuple[int, int],
-    face_px: NDArray[np.float32] | None,
-    offsets: Tensor,
+    face_px: Float[NDArray[np.float32], "478 2"] | None,
+    offsets: Float[Tensor, "v 3"],
     config: BodyFitConfig,
 ) -> BodyFit:
     """Fit a body.

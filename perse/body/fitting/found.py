@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perse.errors import PortraitError
+from perse.shapes import Picture
 from perse.tracking.detection import FaceBox, detect_faces, started
 
 Image = NDArray[np.uint8]
@@ -64,7 +65,7 @@ def _hands() -> Any:
     )
 
 
-def find_person(image: Image, person: int | None = None) -> FoundPerson:
+def find_person(image: Picture, person: int | None = None) -> FoundPerson:
     """The person to fit.
 
     Args:

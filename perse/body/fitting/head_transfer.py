@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from perse.body.model import BodyJoint
@@ -13,7 +14,7 @@ from perse.head import HeadModel, HeadParameters, pose_head
 HEAD_JOINTS = (BodyJoint.HEAD, BodyJoint.JAW, BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE)
 
 
-def baked_head(body: HeadModel, head: HeadModel, tracked: HeadParameters) -> Tensor:
+def baked_head(body: HeadModel, head: HeadModel, tracked: HeadParameters) -> Float[Tensor, "v 3"]:
     """Vertex offsets [v, 3], metres, that give an anny body the tracked face, expression, jaw and gaze included.
 
     They fade out towards the neck. A tracked head knows no scale, so the body's stays.
@@ -30,7 +31,7 @@ def baked_head(body: HeadModel, head: HeadModel, tracked: HeadParameters) -> Ten
 
 
 @lru_cache(maxsize=1)
-def head_vertex_pairs() -> Tensor:
+def head_vertex_pairs() -> Int[Tensor, "n 2"]:
     """[n, 2]: vertex of the embedded head, the same vertex of the anny body."""
     from perse.body.model.anny_body import head_vertices
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.sparse import diags
@@ -42,7 +43,7 @@ LARGEST_CHANGE = 1.5
 Floats = NDArray[np.float32]
 
 
-def smooth_normals(skin: Tensor, faces: Tensor) -> Tensor:
+def smooth_normals(skin: Float[Tensor, "n 3"], faces: Int[Tensor, "t 3"]) -> Float[Tensor, "n 3"]:
     """Unit normals [v, 3] without the skin's small forms, so that a layer over them does not fold."""
     average = neighbour_average(faces.numpy(), len(skin))
     rough = unit_normals(skin, faces).numpy().astype(np.float64)
@@ -63,7 +64,12 @@ class Outline:
 
 
 def read_outline(
-    posed: Tensor, normals: Tensor, regions: Tensor, camera: Camera, mask: Floats, body_mask: Floats
+    posed: Float[Tensor, "n 3"],
+    normals: Float[Tensor, "n 3"],
+    regions: Int[Tensor, " n"],
+    camera: Camera,
+    mask: Float[NDArray[np.float32], "h w"],
+    body_mask: Float[NDArray[np.float32], "h w"],
 ) -> Outline:
     """Compare the fitted body's outline with the person's.
 
@@ -95,7 +101,13 @@ def read_outline(
     return Outline(distance, observed)
 
 
-def shape_towards(basis: Tensor, placed_basis: Tensor, turns: Tensor, normals: Tensor, outline: Outline) -> Tensor:
+def shape_towards(
+    basis: Float[Tensor, "v 3 s"],
+    placed_basis: Float[Tensor, "j 3 s"],
+    turns: Float[Tensor, "v 3 3"],
+    normals: Float[Tensor, "v 3"],
+    outline: Outline,
+) -> Float[Tensor, " s"]:
     """Change [s] of the shape coefficients that brings the body's outline to the person's less a thin garment.
 
     A linear problem: how far each outline vertex moves along its normal; joints and face, which landmarks have placed,
@@ -118,7 +130,7 @@ def shape_towards(basis: Tensor, placed_basis: Tensor, turns: Tensor, normals: T
     return torch.linalg.lstsq(system, goal[:, None]).solution[:, 0].clamp(-LARGEST_CHANGE, LARGEST_CHANGE)
 
 
-def layer_thickness(outline: Outline, regions: Tensor, faces: Tensor) -> Tensor:
+def layer_thickness(outline: Outline, regions: Int[Tensor, " n"], faces: Int[Tensor, "t 3"]) -> Float[Tensor, " n"]:
     """Thickness [v] of what the person wears, metres: read at the outline, spread over the surface, nothing on face
     and hands."""
     bare = torch.isin(regions, _BARE).numpy()
@@ -127,8 +139,13 @@ def layer_thickness(outline: Outline, regions: Tensor, faces: Tensor) -> Tensor:
 
 
 def within_mask(
-    thickness: Tensor, posed: Tensor, normals: Tensor, regions: Tensor, camera: Camera, mask: Floats
-) -> Tensor:
+    thickness: Float[Tensor, " n"],
+    posed: Float[Tensor, "n 3"],
+    normals: Float[Tensor, "n 3"],
+    regions: Int[Tensor, " n"],
+    camera: Camera,
+    mask: Float[NDArray[np.float32], "h w"],
+) -> Float[Tensor, " n"]:
     """Thickness [v] made smaller where the layer would be seen outside of the person: between the legs, under an arm.
 
     What the photograph does not reach is left as it is.

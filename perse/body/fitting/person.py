@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from torch import Tensor
@@ -31,6 +32,7 @@ from perse.geometry import Camera
 from perse.head import HeadModel, blend_transforms
 from perse.head.mesh_tools import neighbour_average, smooth_values
 from perse.render import project_vertices, rasterize_mesh
+from perse.shapes import Picture
 from perse.synthesis.procedural.animator.by_example import Example
 from perse.tracking.person import person_matte
 
@@ -93,7 +95,7 @@ class FittedPerson:
     face: TrackedFace | None = None
 
 
-def fit_person(image: Image, source: BodySource, config: PersonFitConfig, person: int | None = None) -> FittedPerson:
+def fit_person(image: Picture, source: BodySource, config: PersonFitConfig, person: int | None = None) -> FittedPerson:
     """Fit the person of a photograph.
 
     Args:
@@ -203,7 +205,7 @@ def _lengths(regions: Tensor, shares: Tensor, config: PersonFitConfig) -> EdgeLe
     return EdgeLengths(longest, shares.numpy().astype(np.float64), config.border_edges * config.longest_edge_m)
 
 
-def soft_shares(shares: Tensor, faces: Tensor) -> Tensor:
+def soft_shares(shares: Float[Tensor, "n k"], faces: Int[Tensor, "t 3"]) -> Float[Tensor, "n k"]:
     """Shares [v, c] that change gradually from vertex to vertex, so that a border cuts through triangles."""
     average = neighbour_average(faces.numpy(), len(shares))
     soft = smooth_values(shares.numpy().astype(np.float64), average, BORDER_ROUNDS)
@@ -262,7 +264,7 @@ def _looseness(thickness: Tensor, shares: Tensor) -> Tensor:
     return loose_by_thickness(thickness) * cloth
 
 
-def loose_by_thickness(thickness: Tensor) -> Tensor:
+def loose_by_thickness(thickness: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """[n] in [0, 1]: how loosely cloth hangs that stands so far off the skin, metres."""
     return ((thickness - LOOSE_FROM_M) / LOOSE_OVER_M).clamp(0, 1)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from scipy.sparse import csr_matrix
@@ -110,7 +111,7 @@ def _about(data: bytes) -> dict[str, Any]:
     return dict(json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["about"]))
 
 
-def first_colors(person: FittedPerson) -> Tensor:
+def first_colors(person: FittedPerson) -> Float[Tensor, "n 3"]:
     """Colours [n, 3] of the surface points: the photograph's where it shows them, carried ones elsewhere."""
     dressed = person.dressed
     seen = dressed.seen[:, None]

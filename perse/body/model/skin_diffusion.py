@@ -8,11 +8,10 @@ mixture is felt, so that a wide trouser leg follows both of its bones and no fin
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
-
-Floats = NDArray[np.float64]
 
 STEP_M = 0.03
 SHARES = (1.0, *[0.5] * 6, *[0.3] * 6)
@@ -21,13 +20,17 @@ FULL_AT_M = 0.04
 """A point so far from the skin takes the diffused weights entirely, nearer ones in part."""
 
 
-def offsets() -> Floats:
+def offsets() -> Float[NDArray[np.float64], "13 3"]:
     """[13, 3] metres."""
     axes = np.concatenate([np.eye(3), -np.eye(3)])
     return np.concatenate([np.zeros((1, 3)), STEP_M * axes, 2 * STEP_M * axes])
 
 
-def diffused_weights(points: Floats, surface: Floats, weights: Floats) -> Floats:
+def diffused_weights(
+    points: Float[NDArray[np.float64], "n 3"],
+    surface: Float[NDArray[np.float64], "v 3"],
+    weights: Float[NDArray[np.float64], "v j"],
+) -> Float[NDArray[np.float64], "n j"]:
     """Weights [n, j] at points [n, 3] of space, from those [v, j] of surface points [v, 3]; rows sum to one."""
     tree = cKDTree(surface)
     rows = np.arange(len(points))
@@ -39,8 +42,12 @@ def diffused_weights(points: Floats, surface: Floats, weights: Floats) -> Floats
 
 
 def weights_of_layer(
-    points: Floats, thickness_m: Floats, below: Floats, surface: Floats, surface_weights: Floats
-) -> Floats:
+    points: Float[NDArray[np.float64], "n 3"],
+    thickness_m: Float[NDArray[np.float64], " n"],
+    below: Float[NDArray[np.float64], "n j"],
+    surface: Float[NDArray[np.float64], "v 3"],
+    surface_weights: Float[NDArray[np.float64], "v j"],
+) -> Float[NDArray[np.float64], "n j"]:
     """Weights [n, j] of a layer that stands off a surface.
 
     Args:

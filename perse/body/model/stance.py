@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.body.model.joints import FINGERS, N_JOINTS, BodyJoint, finger_joint
@@ -55,7 +56,7 @@ class Stance:
     """Fingers bend."""
 
 
-def stance_pose(model: HeadModel, stance: Stance) -> Tensor:
+def stance_pose(model: HeadModel, stance: Stance) -> Float[Tensor, "55 3"]:
     """Axis-angle [55, 3] of a stance."""
     joints = model.joint_regressor @ model.template
     turns = torch.eye(3).repeat(N_JOINTS, 1, 1)
@@ -107,7 +108,7 @@ def _curl(turns: Tensor, joints: Tensor, side: str, angle: float) -> None:
             turns[joint] = axis_angle_to_matrix(row * (sense * share * angle)) @ turns[joint]
 
 
-def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
+def matrix_to_axis_angle(matrix: Float[Tensor, "*n 3 3"]) -> Float[Tensor, "*n 3"]:
     """Rotation matrices [..., 3, 3] to axis-angle [..., 3], angles in [0, π]."""
     quaternion = matrix_to_quaternion(matrix)
     sine = quaternion[..., 1:].norm(dim=-1, keepdim=True)

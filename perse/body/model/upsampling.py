@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, identity, vstack
 from torch import Tensor
@@ -39,13 +40,13 @@ class FineMesh:
     def __len__(self) -> int:
         return int(self.mixture.shape[0])
 
-    def of(self, values: Tensor) -> Tensor:
+    def of(self, values: Float[Tensor, "v ..."]) -> Float[Tensor, "n ..."]:
         """Values of the coarse vertices [v, ...] at the fine ones [n, ...]; a constant, no gradient."""
         flat = values.detach().cpu().numpy().reshape(values.shape[0], -1)
         return torch.from_numpy(np.asarray(self.mixture @ flat, np.float32)).reshape(len(self), *values.shape[1:])
 
 
-def sparse(matrix: csr_matrix) -> Tensor:
+def sparse(matrix: csr_matrix) -> Float[Tensor, "n v"]:
     """A scipy matrix as a torch CSR tensor, which gradients flow through."""
     plain = csr_matrix(matrix.astype(np.float32))
     rows, columns = (torch.from_numpy(one.astype(np.int64)) for one in (plain.indptr, plain.indices))
@@ -71,14 +72,16 @@ class EdgeLengths:
         """The same for all edges."""
         return cls(np.full(n_vertices, longest_m), np.ones((n_vertices, 1)), longest_m)
 
-    def allowed(self, mixture: csr_matrix, edges: Ints) -> Floats:
+    def allowed(self, mixture: csr_matrix, edges: Int[NDArray[np.int64], "*e 2"]) -> Float[NDArray[np.float64], "*e"]:
         """Longest lengths [...] of edges [..., 2] between mixtures of the coarse vertices."""
         kinds = np.asarray(mixture @ self.shares).argmax(1)[edges]
         longest = np.asarray(mixture @ self.longest_m)[edges].mean(-1)
         return np.where(kinds[..., 0] != kinds[..., 1], np.minimum(self.border_m, longest), longest)
 
 
-def refined(vertices: Floats, faces: Ints, lengths: EdgeLengths) -> FineMesh:
+def refined(
+    vertices: Float[NDArray[np.float64], "v 3"], faces: Int[NDArray[np.int64], "t 3"], lengths: EdgeLengths
+) -> FineMesh:
     """Halve every edge that is longer than wanted until none is; neighbours stay joined."""
     mixture = csr_matrix(identity(len(vertices), format="csr"))
     points = vertices
@@ -119,13 +122,13 @@ def _split(faces: Ints, middle: Ints) -> Ints:
     return np.concatenate(parts)
 
 
-def one_ring(faces: Tensor) -> Tensor:
+def one_ring(faces: Int[Tensor, "t 3"]) -> Int[Tensor, "e 2"]:
     """Edges [e, 2] of triangles [t, 3], each once."""
     ends = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return torch.unique(torch.sort(ends, 1).values, dim=0)
 
 
-def unit_normals(points: Tensor, faces: Tensor) -> Tensor:
+def unit_normals(points: Float[Tensor, "*f n 3"], faces: Int[Tensor, "t 3"]) -> Float[Tensor, "*f n 3"]:
     """Area-weighted unit normals [..., n, 3] of posed points [..., n, 3]; differentiable, the same bytes every time."""
     # The gradient of an indexed tensor is summed in whatever order threads arrive; that of index_select in one.
     a, b, c = (points.index_select(-2, faces[:, corner]) for corner in range(3))

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from perse.data.images import read_portrait
+from perse.shapes import Picture
 
 PICTURE = Path(__file__).with_name("standing.jpg")
 
 
-def sample_photograph() -> NDArray[np.uint8]:
+def sample_photograph() -> Picture:
     """The committed picture, [1350, 900, 3]."""
     return read_portrait(PICTURE)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from perse.body.animation.animator import studio_camera
@@ -23,10 +24,11 @@ from perse.body.avatar import BodyAvatar
 from perse.body.model import BodyJoint
 from perse.body.model.covers import Cover
 from perse.body.model.upsampling import one_ring
-from perse.body.showing.drawing import Picture, draw, head_shot, picture
+from perse.body.showing.drawing import draw, head_shot, picture
 from perse.body.training.frames import TargetFrame
 from perse.geometry import Camera, orbit
 from perse.render import Rasterizer, rasterize
+from perse.shapes import Picture
 
 VIEWS = 8
 VIEW_PX = 256
@@ -87,7 +89,7 @@ def views_around(person: DressedPerson, size_px: int) -> tuple[list[Camera], lis
     return [orbit(camera, centre, yaw) for yaw in yaws], [orbit(close, head, yaw) for yaw in yaws]
 
 
-def surface_points(person: DressedPerson) -> Tensor:
+def surface_points(person: DressedPerson) -> Float[Tensor, "n 3"]:
     """The fitted surface [n, 3] in the photographed pose, cloth hanging."""
     return hung(person.posed(person.parameters)[None], person.faces, person.looseness, person.thickness_m)[0]
 
@@ -104,7 +106,7 @@ def compared_around(
     ]
 
 
-def speckle_by_cover(avatar: BodyAvatar, colors: Tensor, visible: Tensor) -> dict[str, float]:
+def speckle_by_cover(avatar: BodyAvatar, colors: Float[Tensor, "n 3"], visible: Bool[Tensor, " n"]) -> dict[str, float]:
     """Root mean square of the colours' Laplacian within a cover, by its name.
 
     Args:
@@ -126,7 +128,7 @@ def speckle_by_cover(avatar: BodyAvatar, colors: Tensor, visible: Tensor) -> dic
 
 
 @torch.no_grad()
-def seen_points(avatar: BodyAvatar, frames: Sequence[TargetFrame]) -> Tensor:
+def seen_points(avatar: BodyAvatar, frames: Sequence[TargetFrame]) -> Bool[Tensor, " n"]:
     """[n] bool, points that at least one frame shows at more than a grazing angle."""
     found = torch.zeros(len(avatar), dtype=torch.bool)
     for target in frames:

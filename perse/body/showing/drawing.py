@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.body.animation.dressed import DressedPerson
@@ -19,8 +19,7 @@ from perse.body.model.joints import finger_joint
 from perse.body.model.stance import Stance, stance_pose
 from perse.geometry import Camera, orbit
 from perse.render import Rasterizer, Rendering, rasterize
-
-Picture = NDArray[np.uint8]
+from perse.shapes import Picture
 
 FACE_M, HAND_M = 0.36, 0.28
 """Widths of the close-ups' windows."""
@@ -28,7 +27,13 @@ CLOSE_DISTANCE_M = 2.0
 
 
 @torch.no_grad()
-def draw(avatar: BodyAvatar, pose: Tensor, translation: Tensor, camera: Camera, rasterizer: Rasterizer) -> Rendering:
+def draw(
+    avatar: BodyAvatar,
+    pose: Float[Tensor, "55 3"],
+    translation: Float[Tensor, "3"],
+    camera: Camera,
+    rasterizer: Rasterizer,
+) -> Rendering:
     """The avatar in a pose [55, 3], on white."""
     return rasterize(avatar.posed(pose, translation), camera, background=torch.ones(3), rasterizer=rasterizer)
 
@@ -78,7 +83,7 @@ def close_ups(avatar: BodyAvatar, person: DressedPerson, size_px: int, rasterize
     }
 
 
-def head_shot(person: DressedPerson, width_m: float, size_px: int) -> tuple[Camera, Tensor]:
+def head_shot(person: DressedPerson, width_m: float, size_px: int) -> tuple[Camera, Float[Tensor, "3"]]:
     """A camera in front of the photographed head that sees so many metres, neck included, and what it looks at [3]."""
     centre = _head(_photographed_joints(person)) - torch.tensor([0.0, 0.15 * width_m, 0.0])
     return _close(centre, width_m, size_px), centre

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.attributes import Category
 from perse.avatar import Avatar, Subject, interpolate
 from perse.avatar.whole_body import WholeBody
-from perse.body.showing.drawing import Picture, sheet
+from perse.body.showing.drawing import sheet
 from perse.body.training.frames import TargetFrame
 from perse.export.edits import mixed_code
 from perse.export.shots import at_rest
@@ -21,6 +22,7 @@ from perse.export.views import orbit, orbit_centre
 from perse.geometry import Camera
 from perse.head import HeadParameters
 from perse.render import Rasterizer, rasterize
+from perse.shapes import Picture
 
 CHANGED = 0.02
 """Difference of two clean frames from which on a pixel shows the edit."""
@@ -113,7 +115,7 @@ def head_camera(avatar: Avatar, whole: Camera) -> Camera:
 
 @torch.inference_mode()
 def draw_look(
-    avatar: Avatar, code: Tensor, frame: HeadParameters, camera: Camera, rasterizer: Rasterizer
+    avatar: Avatar, code: Float[Tensor, "k d"], frame: HeadParameters, camera: Camera, rasterizer: Rasterizer
 ) -> Picture:  # fmt: skip
     """A look on white, [h, w, 3] uint8."""
     gaussians = avatar.pose(avatar.canonicalise(code), frame)[0]

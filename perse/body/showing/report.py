@@ -12,7 +12,7 @@ from perse.body.animation.animator import studio_camera
 from perse.body.avatar import BodyAvatar
 from perse.body.fitting.person import FittedPerson
 from perse.body.showing.all_around import compared_around, score_all_around
-from perse.body.showing.drawing import Picture, close_ups, draw, motion, picture, sheet, turntable
+from perse.body.showing.drawing import close_ups, draw, motion, picture, sheet, turntable
 from perse.body.showing.measuring import frames_per_second, identity_distance, score_frames
 from perse.body.training import captured_clip
 from perse.body.training.frames import TargetFrame, frame_of
@@ -20,6 +20,7 @@ from perse.data.images import encode_image
 from perse.data.workspace import Workspace
 from perse.export.video import mp4_bytes
 from perse.render import Rasterizer
+from perse.shapes import Picture
 
 SHOWN_MOTIONS = ("wave", "walk", "dance")
 FPS = 20.0

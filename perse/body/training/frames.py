@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
@@ -19,6 +20,7 @@ from perse.body.model import BodyJoint, BodyParameters, BodyRegion, body_regions
 from perse.body.model.covers import Cover
 from perse.body.model.joints import finger_joint
 from perse.geometry import Camera
+from perse.shapes import HardMask
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -65,7 +67,7 @@ class TargetFrame:
     camera: Camera
     generated: bool
 
-    def within(self, silhouette: Tensor, background: Tensor) -> Tensor:
+    def within(self, silhouette: Float[Tensor, "h w"], background: Float[Tensor, "3"]) -> Float[Tensor, "h w 3"]:
         """The picture [h, w, 3] that somebody of these colours and of another silhouette [h, w] would give on a
         background [3].
 
@@ -99,7 +101,9 @@ def frame_of(clip: BodyClip, number: int, *, generated: bool) -> TargetFrame:
     )
 
 
-def continued_colors(image: Floats, alpha: Floats, rim_px: float) -> Floats:
+def continued_colors(
+    image: Float[NDArray[np.float32], "h w 3"], alpha: Float[NDArray[np.float32], "h w"], rim_px: float
+) -> Float[NDArray[np.float32], "h w 3"]:
     """The person's colours [h, w, 3], carried on to where the person is not: each pixel has those of the nearest one
     that lies inside.
 
@@ -114,7 +118,7 @@ def continued_colors(image: Floats, alpha: Floats, rim_px: float) -> Floats:
     return nearest_colors(own, inside) if inside.any() else image
 
 
-def nearest_colors(image: Floats, inside: NDArray[np.bool_]) -> Floats:
+def nearest_colors(image: Float[NDArray[np.float32], "h w 3"], inside: HardMask) -> Float[NDArray[np.float32], "h w 3"]:
     """An image [h, w, 3] whose pixels outside of a mask [h, w] have the colours of the nearest ones inside."""
     if not inside.any():
         return image

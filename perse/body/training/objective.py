@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.body.avatar.avatar import BodyAvatar, PosedAvatar
@@ -35,7 +36,7 @@ class FrameLoss:
 
 def frame_loss(
     avatar: BodyAvatar, posed: PosedAvatar, target: TargetFrame, config: BodyLossConfig, rasterizer: Rasterizer,
-    background: Tensor,
+    background: Float[Tensor, "3"],
 ) -> FrameLoss:  # fmt: skip
     """The loss of an avatar that is posed as the target is (one frame), both on a background [3].
 
@@ -66,8 +67,8 @@ def frame_loss(
 
 def patch_loss(
     avatar: BodyAvatar, posed: PosedAvatar, target: TargetFrame, config: BodyLossConfig, rasterizer: Rasterizer,
-    background: Tensor,
-) -> Tensor:  # fmt: skip
+    background: Float[Tensor, "3"],
+) -> Float[Tensor, ""]:  # fmt: skip
     """The image term of a close look at the captured frame: un-offset asset, own colours."""
     colors = avatar.shown_colors(generated=False)
     drawn = rasterize(

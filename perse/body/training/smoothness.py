@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.body.avatar.avatar import BodyAvatar, PosedAvatar
@@ -26,7 +27,7 @@ class Smoothness:
         weights[avatar.hands] = config.hand_laplacian
         self._weights = weights
 
-    def laplacian(self, values: Tensor) -> Tensor:
+    def laplacian(self, values: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
         """Values [n, c] less the mean over each point's neighbours."""
         first, second = self._ends.T
         # The gradient of values[second] would be summed in whatever order threads arrive; these are summed in one.
@@ -34,7 +35,7 @@ class Smoothness:
         total = torch.zeros_like(values).index_add(0, first, there).index_add(0, second, back)
         return values - total / self._count[:, None]
 
-    def __call__(self, avatar: BodyAvatar, posed: PosedAvatar) -> Tensor:
+    def __call__(self, avatar: BodyAvatar, posed: PosedAvatar) -> Float[Tensor, ""]:
         """The weighted sum for a step."""
         config = self._config
         means = sum(

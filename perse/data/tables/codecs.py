@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from numpy.typing import NDArray
 
 PNG_LEVEL = 1
 """zlib level. Level 1 with PNG's filters is 4 × faster than the default for 10 % more bytes; Parquet adds nothing."""
 
 
-def picture_to_png(picture: UInt8[NDArray[np.uint8], "h w *c"]) -> bytes:
+def picture_to_png(picture: Shaped[NDArray[np.uint8], "..."]) -> bytes:
     """uint8 [h, w], [h, w, 3] RGB or [h, w, 4] RGBA as PNG bytes."""
     if picture.dtype != np.uint8 or picture.ndim not in (2, 3):
         raise ValueError(f"a picture must be uint8 [h, w] or [h, w, c], got {picture.dtype} {picture.shape}")

@@ -42,6 +42,6 @@ def bytes_to_camera(encoded: bytes) -> Camera:
     return Camera(torch.from_numpy(arrays["world_to_camera"]), torch.from_numpy(arrays["intrinsics"]), width, height)
 
 
-def as_array(value: Shaped[Tensor, "*n"]) -> Shaped[NDArray[np.generic], "*n"]:
+def as_array(value: Shaped[Tensor, "..."]) -> Shaped[NDArray[np.generic], "..."]:
     """A tensor of any device as a contiguous array."""
     return np.ascontiguousarray(value.detach().cpu().numpy())

@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from perse.attributes import Part
 from perse.data import PartMasks
+from perse.shapes import ByteMask
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
@@ -82,7 +83,7 @@ class BodyLayer:
 
 
 def build_body(
-    surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, inside: NDArray[np.uint8], face_width_px: float
+    surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, inside: ByteMask, face_width_px: float
 ) -> BodyLayer:
     """Cut the body out of the photograph.
 

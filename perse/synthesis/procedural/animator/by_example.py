@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.shapes import Colors, Field
 from perse.synthesis.procedural.animator.fill import blurred_within, mean_of_channels
 
 Array = NDArray[np.float32]
@@ -47,7 +49,7 @@ class Example:
     radius_px: int
 
 
-def read_example(rgb: Array, mask: Array, least_radius_px: int = _RADII_PX[-1]) -> Example | None:
+def read_example(rgb: Colors, mask: Field, least_radius_px: int = _RADII_PX[-1]) -> Example | None:
     """The material of a photograph [h, w, 3] where its mask [h, w] is sure; None where there is too little of it."""
     mask = mask * _of_one_kind(rgb, mask)
     gray = mean_of_channels(rgb)[..., None]
@@ -90,7 +92,7 @@ def _strands(gray: Array, radius: int) -> tuple[Array, Array]:
     return angle.astype(np.float32), coherence.astype(np.float32)
 
 
-def detail_like(example: Example, along: int, across: int, seed: int) -> Array:
+def detail_like(example: Example, along: int, across: int, seed: int) -> Float32[NDArray[np.float32], "along across"]:
     """Detail as the example's, strands running down: [along, across], periodic across, about zero.
 
     Training compares an edit with its reference: where the example grows or shrinks, most patches stay what they were.

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float32
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -47,7 +48,7 @@ _CELL_M = 0.00025
 """Grid on which the lips' contour is drawn, metres."""
 
 
-def relaxed_lips(surface: HeadSurface, portrait: TrackedPortrait) -> Array:
+def relaxed_lips(surface: HeadSurface, portrait: TrackedPortrait) -> Float32[NDArray[np.float32], "n 3"]:
     """Rest-pose displacement [n, 3] metres that takes a laugh or scream out of the fit's offsets; zeros without one."""
     share = how_parted(portrait.landmarks_px)
     if not share or not _knows_lips(surface):

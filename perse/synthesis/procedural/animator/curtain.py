@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32, Float64
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from perse.attributes import Part
 from perse.render.mesh import project_vertices
+from perse.shapes import ByteMask, HardMask
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
 from perse.synthesis.procedural.animator.fill import smoothstep, strand_noise
 from perse.synthesis.procedural.animator.hair_volume import COVERS, fallen_row
@@ -90,8 +92,8 @@ class Curtain:
 
 
 def trace_outline(
-    core: NDArray[np.uint8],
-    drawn: NDArray[np.bool_],
+    core: ByteMask,
+    drawn: HardMask,
     ears_row: int,
     axis: float,
     face_width_px: float,
@@ -143,8 +145,8 @@ def make_curtain(
     picture: PreparedPhotograph,
     part: Part,
     outline: CurtainOutline,
-    edges: tuple[Floats, Floats],
-    transform: Array,
+    edges: tuple[Float64[NDArray[np.float64], "r 3"], Float64[NDArray[np.float64], "r 3"]],
+    transform: Float32[NDArray[np.float32], "4 4"],
     face_width_px: float,
 ) -> Curtain:
     """The curtain between two edges.

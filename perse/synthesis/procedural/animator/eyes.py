@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.render.mesh import project_vertices
+from perse.shapes import Colors
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.front_map import FrontMap
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
@@ -21,8 +23,12 @@ _DEFAULT_SCLERA = np.array([214.0, 204.0, 198.0], np.float32)
 
 
 def paint_eye(
-    surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, front: FrontMap, iris_px: Array
-) -> Array:
+    surface: HeadSurface,
+    pose: OwnPose,
+    picture: PreparedPhotograph,
+    front: FrontMap,
+    iris_px: Float32[NDArray[np.float32], "5 2"],
+) -> Colors:
     """Texture of one eyeball, [h, w, 3] float32.
 
     Args:

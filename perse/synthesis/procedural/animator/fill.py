@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
+
+from perse.shapes import Colors, Field
 
 Image = NDArray[np.float32]
 
 
-def push_pull(colors: Image, weights: Image) -> Image:
+def push_pull(
+    colors: Float32[NDArray[np.float32], "h w c"], weights: Float32[NDArray[np.float32], "h w"]
+) -> Float32[NDArray[np.float32], "h w c"]:
     """Continue known pixels smoothly over unknown ones through an image pyramid (Gortler et al. 1996).
 
     Args:
@@ -36,24 +41,28 @@ def _divide(color: Image, weight: Image) -> Image:
     return (color / divisor).astype(np.float32)
 
 
-def blurred_within(colors: Image, weights: Image, sigma_px: float) -> tuple[Image, Image]:
+def blurred_within(
+    colors: Float32[NDArray[np.float32], "h w c"], weights: Float32[NDArray[np.float32], "h w"], sigma_px: float
+) -> tuple[Float32[NDArray[np.float32], "h w c"], Float32[NDArray[np.float32], "h w"]]:
     """Gaussian mean of the pixels that `weights` [h, w] lets count, and how much there was to average."""
     total = cv2.GaussianBlur(weights, (0, 0), sigma_px)
     blurred = cv2.GaussianBlur(colors * weights[..., None], (0, 0), sigma_px).reshape(colors.shape)
     return blurred / np.maximum(total, 1e-4)[..., None], total
 
 
-def mean_of_channels(colors: Image) -> Image:
+def mean_of_channels(colors: Colors) -> Field:
     """[h, w, 3] to [h, w]: the bits of `colors.mean(-1)`, which takes ten times as long."""
     return np.asarray((colors[..., 0] + colors[..., 1] + colors[..., 2]) / np.float32(3), np.float32)
 
 
-def smoothstep(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.float32]:
+def smoothstep(
+    values: Float[NDArray[np.floating], "*n"], low: float, high: float
+) -> Float32[NDArray[np.float32], "*n"]:
     t = np.clip((values - low) / (high - low), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
-def strand_noise(rng: np.random.Generator, across: int, along: int) -> Image:
+def strand_noise(rng: np.random.Generator, across: int, along: int) -> Float32[NDArray[np.float32], "along across"]:
     """Noise that looks like combed hair: [along, across], zero mean, unit deviation, periodic across.
 
     Fine strands, locks and broad waves; each long in the direction of growth, with ends at random places.
@@ -68,7 +77,9 @@ def strand_noise(rng: np.random.Generator, across: int, along: int) -> Image:
     return ((total - total.mean()) / total.std()).astype(np.float32)
 
 
-def grain(rng: np.random.Generator, height: int, width: int, sigma_px: float) -> Image:
+def grain(
+    rng: np.random.Generator, height: int, width: int, sigma_px: float
+) -> Float32[NDArray[np.float32], "height width"]:
     """Isotropic noise, [height, width], unit deviation."""
     layer = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), sigma_px)
     return (layer / layer.std()).astype(np.float32)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.data import TrackedPortrait
+from perse.shapes import Field, Picture
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample_nearest
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.tracking.detection import landmarks_in_window
@@ -25,8 +27,8 @@ _MOST = 0.15
 
 
 def follow_landmarks(
-    surface: HeadSurface, portrait: TrackedPortrait, pose: OwnPose, image: NDArray[np.uint8], mask: Array
-) -> Array:
+    surface: HeadSurface, portrait: TrackedPortrait, pose: OwnPose, image: Picture, mask: Field
+) -> Float32[NDArray[np.float32], "n 3"]:
     """Displacement [n, 3] in rest pose, metres; zeros where nothing moved or no face is found."""
     still = np.zeros_like(surface.rest)
     moved_px = _moves(portrait, image, mask)

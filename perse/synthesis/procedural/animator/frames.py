@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from perse.data import Attachment
@@ -68,7 +69,7 @@ def clip_setting(
     size_px: int,
     supersampling: int,
     *,
-    shadows: Array | None = None,
+    shadows: Float32[NDArray[np.float32], " n"] | None = None,
 ) -> ClipSetting:
     """Prepare a clip of frames `size_px` wide and high.
 
@@ -121,7 +122,7 @@ def draw_frames(setting: ClipSetting, motion: HeadParameters) -> Iterator[Frame]
             yield draw_frame(setting, vertices, transforms)
 
 
-def draw_pose(setting: ClipSetting, pose: HeadParameters) -> tuple[FrameBuffers, Array]:
+def draw_pose(setting: ClipSetting, pose: HeadParameters) -> tuple[FrameBuffers, Float32[NDArray[np.float32], "j 4 4"]]:
     """A single frame before it is reduced, and the joints' transforms [j, 4, 4] in it, for who draws on."""
     pose = pose.with_identity(setting.lifted.head)
     posed = pose_head(setting.lifted.surface.model, pose)
@@ -132,8 +133,11 @@ def draw_pose(setting: ClipSetting, pose: HeadParameters) -> tuple[FrameBuffers,
 
 
 def drawn_vertices(
-    lifted: LiftedPortrait, vertices: Array, transforms: Array, expression: torch.Tensor | None = None
-) -> Array:
+    lifted: LiftedPortrait,
+    vertices: Float32[NDArray[np.float32], "v 3"],
+    transforms: Float32[NDArray[np.float32], "j 4 4"],
+    expression: Float[torch.Tensor, " e"] | None = None,
+) -> Float32[NDArray[np.float32], "n 3"]:
     """Refine the posed head and carry the displacement along with its skinning: [n, 3].
 
     Args:
@@ -163,7 +167,11 @@ def _draw_lids(setting: ClipSetting, expression: torch.Tensor) -> None:
         setting.texture[box][..., :3] = np.round(setting.texture[box][..., :3] * (1 - blend) + lid.rgb * blend)
 
 
-def draw_frame(setting: ClipSetting, vertices: Array, transforms: Array) -> Frame:
+def draw_frame(
+    setting: ClipSetting,
+    vertices: Float32[NDArray[np.float32], "n 3"],
+    transforms: Float32[NDArray[np.float32], "j 4 4"],
+) -> Frame:
     """Draw one frame from posed vertices [n, 3] and joint transforms [j, 4, 4]."""
     return reduced(draw_buffers(setting, vertices, transforms), setting.supersampling)
 
@@ -183,7 +191,11 @@ def _bytes(values: Array) -> NDArray[np.uint8]:
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
-def draw_buffers(setting: ClipSetting, vertices: Array, transforms: Array) -> FrameBuffers:
+def draw_buffers(
+    setting: ClipSetting,
+    vertices: Float32[NDArray[np.float32], "n 3"],
+    transforms: Float32[NDArray[np.float32], "j 4 4"],
+) -> FrameBuffers:
     """Body, then head, then attachments, at the supersampled size."""
     lifted, surface, blank = setting.lifted, setting.lifted.surface, setting.blank
     buffers = FrameBuffers(blank.rgb.copy(), blank.alpha.copy(), blank.parts.copy(), blank.depth.copy())

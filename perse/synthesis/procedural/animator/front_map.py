@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.render.mesh import MeshFragments, rasterize_mesh
+from perse.shapes import HardMask
 from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
 
 Array = NDArray[np.float32]
@@ -31,11 +33,11 @@ class FrontMap:
     scale: float
 
     @property
-    def inside(self) -> NDArray[np.bool_]:
+    def inside(self) -> HardMask:
         """[h, w] where the map shows the part."""
         return self.fragments.face >= 0
 
-    def rest_xy(self) -> Array:
+    def rest_xy(self) -> Float32[NDArray[np.float32], "h w 2"]:
         """Rest x and y of every pixel, metres: [h, w, 2]."""
         height, width = self.fragments.face.shape
         x = (np.arange(width) + 0.5) / self.scale + self.low[0]
@@ -44,7 +46,11 @@ class FrontMap:
 
 
 def make_front_map(
-    surface: HeadSurface, rest: Array, kinds: tuple[TriangleKind, ...], scale: float, margin_px: int = 3
+    surface: HeadSurface,
+    rest: Float32[NDArray[np.float32], "n 3"],
+    kinds: tuple[TriangleKind, ...],
+    scale: float,
+    margin_px: int = 3,
 ) -> FrontMap:
     """Draw the triangles of some kinds from the front.
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
+from perse.shapes import Field
 from perse.synthesis.procedural.animator.by_example import Example, detail_like
 from perse.synthesis.procedural.animator.strand_frame import ACROSS, ALONG, StrandFrame, on_strands
 
-Array = NDArray[np.float32]
 
-
-def borrowed_detail(frame: StrandFrame, example: Example, seed: int) -> Array:
+def borrowed_detail(frame: StrandFrame, example: Example, seed: int) -> Field:
     """Relative detail for every texel, [h, w], about zero."""
     return on_strands(frame, detail_like(example, ALONG, ACROSS, seed))

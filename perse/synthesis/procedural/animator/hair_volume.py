@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float32
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from perse.attributes import Part
 from perse.data import PartMasks
 from perse.render.mesh import project_vertices
+from perse.shapes import HardMask, SoftMask
 from perse.synthesis.procedural.animator.harmonic import extend, smooth
 from perse.synthesis.procedural.animator.own_pose import OwnPose, moved, sample
 from perse.synthesis.procedural.animator.surface import HeadSurface
@@ -65,7 +67,7 @@ class HairVolume:
     displacement: NDArray[np.float32]
 
 
-def head_centre(surface: HeadSurface, pose: OwnPose) -> NDArray[np.float32]:
+def head_centre(surface: HeadSurface, pose: OwnPose) -> Float32[NDArray[np.float32], "3"]:
     """The middle of the skull in the posed head: above the middle of the ears, world metres [3]."""
     height = surface.rest[surface.outer, 1]
     upper = surface.outer & ~surface.ears & (surface.rest[:, 1] > np.quantile(height, 0.5))
@@ -92,12 +94,12 @@ def lift_hair(surface: HeadSurface, pose: OwnPose, masks: PartMasks, config: Hai
     return HairVolume(cover, displacement)
 
 
-def sum_of(masks: PartMasks, parts: tuple[Part, ...]) -> NDArray[np.float32]:
+def sum_of(masks: PartMasks, parts: tuple[Part, ...]) -> SoftMask:
     """Soft union of parts, [h, w] in [0, 1]."""
     return np.clip(masks.soft[list(parts)].astype(np.float32).sum(0) / 255, 0, 1)
 
 
-def joined(part: NDArray[np.float32], drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def joined(part: SoftMask, drawn: HardMask) -> HardMask:
     """Where a part [h, w] hangs together with the head, or is not there at all: [h, w].
 
     Hair that comes out behind a shoulder or an arm stays with the body, and so does a fleck of the masks on a sleeve.
@@ -120,8 +122,8 @@ def fallen_row(chin: int, end: int | None, face_width_px: float) -> int:
 
 
 def falling_columns(
-    there: NDArray[np.float32], drawn: NDArray[np.bool_], face_width_px: float, end: int | None
-) -> NDArray[np.bool_]:
+    there: SoftMask, drawn: HardMask, face_width_px: float, end: int | None
+) -> Bool[NDArray[np.bool_], " w"]:
     """Columns of the sides of the face on which a part [h, w] falls below the chin, [w]; `end`: see `fallen_row`."""
     falls = np.zeros(drawn.shape[1], bool)
     if drawn.any():
@@ -135,10 +137,10 @@ def falling_columns(
 def find_cover(
     surface: HeadSurface,
     pose: OwnPose,
-    soft: NDArray[np.float32],
+    soft: SoftMask,
     masks: PartMasks,
     config: HairVolumeConfig,
-) -> NDArray[np.float32]:
+) -> Float32[NDArray[np.float32], " n"]:
     """How surely each vertex is covered: read off `soft` [h, w] where it is seen, continued elsewhere, [n]."""
     seen = surface.outer & (pose.facing > 0.2) & pose.visible(pose.pixels)
     seen &= sample(sum_of(masks, ATOP), pose.pixels[:, :2]) < 0.3

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from perse.attributes import Part
 from perse.data import Attachment
 from perse.head import Joint
+from perse.shapes import HardMask
 from perse.synthesis.procedural.animator.curtain import Curtain, make_curtain, trace_outline
 from perse.synthesis.procedural.animator.fill import smoothstep
 from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
@@ -55,7 +57,7 @@ class HangingSheet:
     joint: Joint
 
 
-def head_drawn(surface: HeadSurface, pose: OwnPose) -> NDArray[np.bool_]:
+def head_drawn(surface: HeadSurface, pose: OwnPose) -> HardMask:
     """Pixels where the lifted head, without its neck, is seen in the portrait's own pose."""
     share = pose.fragments.interpolate(surface.faces, surface.head_share[:, None])[..., 0]
     return np.asarray((pose.fragments.face >= 0) & (share > 0.85))
@@ -70,7 +72,7 @@ def hang_sheets(
     surface: HeadSurface,
     pose: OwnPose,
     picture: PreparedPhotograph,
-    joints: NDArray[np.float32],
+    joints: Float32[NDArray[np.float32], "j 4 4"],
     face_width_px: float,
     end: int | None,
 ) -> tuple[HangingSheet, ...]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, identity
 from scipy.sparse.linalg import splu
 
 
 def extend(
-    values: NDArray[np.floating],
-    confidence: NDArray[np.floating],
+    values: Float[NDArray[np.floating], "n ..."],
+    confidence: Float[NDArray[np.floating], " n"],
     average: csr_matrix,
-    among: NDArray[np.bool_],
+    among: Bool[NDArray[np.bool_], " n"],
     softness: float = 1.0,
-) -> NDArray[np.float32]:
+) -> Float32[NDArray[np.float32], "n ..."]:
     """Fill in what is not known so that every unknown value is the mean of its neighbours.
 
     Minimises Σ c_i (x_i − value_i)² + softness · Σ (x_i − mean of neighbours)²-like energy through one sparse solve;
@@ -49,7 +50,9 @@ def extend(
     return out
 
 
-def smooth(values: NDArray[np.floating], average: csr_matrix, rounds: int) -> NDArray[np.float32]:
+def smooth(
+    values: Float[NDArray[np.floating], "n ..."], average: csr_matrix, rounds: int
+) -> Float32[NDArray[np.float32], "n ..."]:
     """Half-way steps towards the neighbours' mean."""
     result = np.asarray(values, np.float32)
     for _ in range(rounds):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from perse.attributes import Part
 from perse.data import PartMasks, TrackedPortrait
 from perse.head import pose_head, rest_vertices
+from perse.shapes import Picture
 from perse.synthesis.procedural.animator.body import build_body
 from perse.synthesis.procedural.animator.closed_mouth import closed_mouth, relaxed_lips
 from perse.synthesis.procedural.animator.eyelids import close_lids
@@ -133,7 +134,7 @@ def _bare_below(heights: Array, cover: Array) -> float:
 def lift_portrait(
     surface: HeadSurface,
     portrait: TrackedPortrait,
-    image: NDArray[np.uint8],
+    image: Picture,
     masks: PartMasks,
     config: LiftConfig,
     light: Light | None = None,
@@ -194,7 +195,7 @@ def _joints(surface: HeadSurface, portrait: TrackedPortrait) -> Array:
     return pose_head(surface.model, portrait.head).transforms.numpy()
 
 
-def light_of(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, image: NDArray[np.uint8]) -> Light:
+def light_of(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, image: Picture) -> Light:
     """The photograph's light, from its skin."""
     return fit_light(image, picture.masks, pose.fragments.interpolate(surface.faces, pose.normals))
 

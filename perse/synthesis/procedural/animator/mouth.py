@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.render.mesh import project_vertices
+from perse.shapes import Colors, FaceLandmarks
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.front_map import FrontMap
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
@@ -61,7 +63,7 @@ class MouthOpening:
         return self.height_px > 2.5 and float(self.teeth.sum()) > least * float(self.mask.sum())
 
 
-def how_open(landmarks_px: Array) -> float:
+def how_open(landmarks_px: FaceLandmarks) -> float:
     """0 for mouths that are shut, smiling or laughing, 1 for those wide open; landmarks [478, 2 or 3]."""
     return float(smoothstep(_gap(landmarks_px), *_OPEN_WIDTHS)[0])
 
@@ -77,7 +79,7 @@ def _gap(landmarks_px: Array) -> Array:
     return np.array([gap / face_width(landmarks_px)], np.float32)
 
 
-def find_opening(picture: PreparedPhotograph, landmarks_px: Array) -> MouthOpening:
+def find_opening(picture: PreparedPhotograph, landmarks_px: FaceLandmarks) -> MouthOpening:
     """Look between the lips: teeth are the brighter and less red pixels there."""
     mask = np.zeros(picture.matte.shape, np.uint8)
     scale = 16
@@ -101,7 +103,7 @@ def find_opening(picture: PreparedPhotograph, landmarks_px: Array) -> MouthOpeni
     return MouthOpening(mask, teeth.astype(np.float32), height, wide)
 
 
-def place_teeth(surface: HeadSurface, pose: OwnPose, opening: MouthOpening) -> Array:
+def place_teeth(surface: HeadSurface, pose: OwnPose, opening: MouthOpening) -> Float32[NDArray[np.float32], "n 3"]:
     """Move the upper teeth to where the photograph shows them: rest-pose displacement [n, 3], metres.
 
     Only when it does: their lower edge is put at the lower edge of what is seen, and they are widened to fill the
@@ -136,7 +138,7 @@ def paint_teeth(
     opening: MouthOpening,
     *,
     upper: bool,
-) -> Array:
+) -> Colors:
     """Texture of one row of teeth, [h, w, 3] float32: drawn teeth, replaced by the photograph's where they show."""
     posed = front.fragments.interpolate(surface.faces, pose.vertices)
     pixels = project_vertices(posed.reshape(-1, 3), pose.camera)[:, :2].reshape(*posed.shape[:2], 2)
@@ -176,7 +178,7 @@ def _drawn_teeth(front: FrontMap, widths: tuple[float, ...], upper: bool) -> Arr
     return ((1 - gums) * _IVORY * level + gums * np.array([168.0, 96.0, 92.0]) * level).astype(np.float32)
 
 
-def inner_shade(surface: HeadSurface) -> Array:
+def inner_shade(surface: HeadSurface) -> Float32[NDArray[np.float32], " n"]:
     """Ambient light inside the mouth, [n]: falls off towards the throat."""
     shade = np.ones(len(surface.rest), np.float32)
     inner = surface.of_kind(TriangleKind.CAVITY, TriangleKind.TONGUE) & ~surface.outer

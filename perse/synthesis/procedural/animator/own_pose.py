@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float32
 from numpy.typing import NDArray
 
 from perse.geometry import Camera
@@ -41,24 +42,24 @@ class OwnPose:
     camera: Camera
 
     @property
-    def eye(self) -> NDArray[np.float32]:
+    def eye(self) -> Float32[NDArray[np.float32], "3"]:
         """The camera's centre, world metres [3]."""
         matrix = self.camera.world_to_camera.numpy()
         return (-matrix[:3, :3].T @ matrix[:3, 3]).astype(np.float32)
 
-    def visible(self, pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def visible(self, pixels: Float32[NDArray[np.float32], "*n 3"]) -> Bool[NDArray[np.bool_], "*n"]:
         """Whether points [..., 3] (x, y, depth) lie on the nearest surface."""
         depth = sample_nearest(self.fragments.depth, pixels[..., :2], outside=-1.0)
         return np.abs(np.where(np.isfinite(depth), depth, -1) - pixels[..., 2]) < _VISIBLE_WITHIN_M
 
-    def metres_per_pixel(self, at: NDArray[np.float32]) -> float:
+    def metres_per_pixel(self, at: Float32[NDArray[np.float32], "3"]) -> float:
         """Size of a pixel at a world point [3]."""
         depth = float(project_vertices(at[None], self.camera)[0, 2])
         return depth / float(self.camera.intrinsics[0, 0])
 
 
 def take_own_pose(
-    surface: HeadSurface, head: HeadParameters, camera: Camera, displacement: NDArray[np.float32]
+    surface: HeadSurface, head: HeadParameters, camera: Camera, displacement: Float32[NDArray[np.float32], "n 3"]
 ) -> OwnPose:
     """Pose the drawn mesh with a rest-pose displacement [n, 3] (hair volume and the like) on top."""
     posed = pose_head(surface.model, head)
@@ -68,7 +69,7 @@ def take_own_pose(
     return _seen(surface, vertices.astype(np.float32), rotations, camera)
 
 
-def moved(surface: HeadSurface, pose: OwnPose, vertices: NDArray[np.float32]) -> OwnPose:
+def moved(surface: HeadSurface, pose: OwnPose, vertices: Float[NDArray[np.float32], "n 3"]) -> OwnPose:
     """The same pose with other vertex positions."""
     return _seen(surface, vertices.astype(np.float32), pose.rotations, pose.camera)
 
@@ -92,7 +93,9 @@ def _seen(
     )
 
 
-def sample_nearest(image: NDArray[np.float32], xy: NDArray[np.float32], outside: float) -> NDArray[np.float32]:
+def sample_nearest(
+    image: Float32[NDArray[np.float32], "h w"], xy: Float32[NDArray[np.float32], "*n 2"], outside: float
+) -> Float32[NDArray[np.float32], "*n"]:
     """Image [h, w] at pixel positions [..., 2] (pixel centres at half-integers)."""
     column, row = np.floor(xy[..., 0]).astype(np.int64), np.floor(xy[..., 1]).astype(np.int64)
     inside = (column >= 0) & (column < image.shape[1]) & (row >= 0) & (row < image.shape[0])
@@ -100,7 +103,9 @@ def sample_nearest(image: NDArray[np.float32], xy: NDArray[np.float32], outside:
     return np.where(inside, value, np.float32(outside))
 
 
-def sample(image: NDArray[np.float32], xy: NDArray[np.float32], *, sharp: bool = False) -> NDArray[np.float32]:
+def sample(
+    image: Float32[NDArray[np.float32], "h w *c"], xy: Float32[NDArray[np.float32], "*n 2"], *, sharp: bool = False
+) -> Float32[NDArray[np.float32], "..."]:
     """Image [h, w] or [h, w, c] at positions [h', w', 2] or [n, 2], interpolated; the border is repeated.
 
     Args:

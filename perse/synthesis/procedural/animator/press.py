@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from perse.data import Attachment
 from perse.head import rest_vertices
 from perse.synthesis.procedural.animator.harmonic import smooth
 from perse.synthesis.procedural.animator.lifted import LiftedPortrait
-
-Array = NDArray[np.float32]
 
 _NEAR = 0.10  # radians between directions from the middle of the skull
 _CLEARANCE_M = 0.006

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import PartMasks
 from perse.render.mesh import project_vertices
+from perse.shapes import Picture
 from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
 from perse.synthesis.procedural.animator.hair_volume import COVERS, sum_of
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
@@ -52,7 +54,7 @@ class PreparedPhotograph:
     shaded: Array
 
 
-def prepare_photograph(image: NDArray[np.uint8], masks: PartMasks) -> PreparedPhotograph:
+def prepare_photograph(image: Picture, masks: PartMasks) -> PreparedPhotograph:
     """Take the background out of the colours at the person's outline."""
     matte = (masks.person / 255).astype(np.float32)
     core = cv2.erode((matte > 0.9).astype(np.float32), np.ones((3, 3), np.uint8))
@@ -123,7 +125,11 @@ class Projection:
 
 
 def project_points(
-    pose: OwnPose, picture: PreparedPhotograph, points: Array, facing: Array, share: Array
+    pose: OwnPose,
+    picture: PreparedPhotograph,
+    points: Float32[NDArray[np.float32], "*n 3"],
+    facing: Float32[NDArray[np.float32], "*n"],
+    share: Float32[NDArray[np.float32], "*n"],
 ) -> Projection:
     """Project points [..., 3] of the surface.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float32, Int32
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix, identity
 
@@ -34,10 +35,10 @@ class RefinedHead:
 
 
 def refine(
-    vertices: NDArray[np.float32],
-    faces: NDArray[np.int32],
-    corner_uvs: NDArray[np.float32],
-    splittable: NDArray[np.bool_],
+    vertices: Float32[NDArray[np.float32], "v 3"],
+    faces: Int32[NDArray[np.int32], "t 3"],
+    corner_uvs: Float32[NDArray[np.float32], "t 3 2"],
+    splittable: Bool[NDArray[np.bool_], " t"],
     longest_m: float,
     rounds: int,
 ) -> RefinedHead:

@@ -12,10 +12,12 @@ from functools import cache
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from perse.attributes import Part
+from perse.shapes import Field
 from perse.synthesis.procedural.animator.by_example import read_example
 from perse.synthesis.procedural.animator.fill import blurred_within, grain, mean_of_channels, smoothstep, strand_noise
 from perse.synthesis.procedural.animator.hair_detail import borrowed_detail
@@ -70,7 +72,12 @@ class Complexion:
 
 
 def read_complexion(
-    surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, seen: Projection, cover: Array, light: Light
+    surface: HeadSurface,
+    pose: OwnPose,
+    picture: PreparedPhotograph,
+    seen: Projection,
+    cover: Float32[NDArray[np.float32], " n"],
+    light: Light,
 ) -> Complexion:
     """Read colours off the photograph where vertices are seen and continue them over the hidden ones."""
     skin_mask = sum_of(picture.masks, (Part.SKIN, Part.NOSE, Part.EARS, Part.NECK)) * picture.solid
@@ -221,7 +228,7 @@ def paint_atlas(
     picture: PreparedPhotograph,
     texels: Projection,
     complexion: Complexion,
-    garment: Array,
+    garment: Field,
 ) -> PaintedAtlas:
     """Blend the projected photograph with the continuation.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
@@ -21,12 +22,12 @@ class StrandFrame:
     rows: Array
 
 
-def middle_of_head(outer: Array) -> Array:
+def middle_of_head(outer: Float32[NDArray[np.float32], "n 3"]) -> Float32[NDArray[np.float32], "3"]:
     """The point [3] about which hair is unrolled, of the outer skin's rest vertices [n, 3]."""
     return np.asarray(0.5 * (outer.max(0) + outer[outer[:, 1] > np.median(outer[:, 1])].min(0)), np.float32)
 
 
-def strand_frame(from_middle: Array) -> StrandFrame:
+def strand_frame(from_middle: Float32[NDArray[np.float32], "h w 3"]) -> StrandFrame:
     """Coordinates about a crown at the upper back of the head. Column `ACROSS / 2` is the front.
 
     Args:
@@ -43,7 +44,9 @@ def strand_frame(from_middle: Array) -> StrandFrame:
     return StrandFrame((columns % ACROSS).astype(np.float32), (polar / np.pi * (ALONG - 1)).astype(np.float32))
 
 
-def on_strands(frame: StrandFrame, unrolled: Array) -> Array:
+def on_strands(
+    frame: StrandFrame, unrolled: Float32[NDArray[np.float32], "along across *c"]
+) -> Float32[NDArray[np.float32], "h w *c"]:
     """Look an unrolled image [along, across] or [along, across, c] of any size up at every texel."""
     height, width = unrolled.shape[:2]
     padded = np.concatenate([unrolled, unrolled[:, :1]], 1)

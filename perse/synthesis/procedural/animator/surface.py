@@ -10,6 +10,7 @@ from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Bool, Float32
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
@@ -86,13 +87,13 @@ class HeadSurface:
         """Where every texel lies along the hair: the same for all portraits."""
         return strand_frame(self.on_texels((self.rest - middle_of_head(self.rest[self.outer])).astype(np.float32)))
 
-    def of_kind(self, *kinds: TriangleKind) -> NDArray[np.bool_]:
+    def of_kind(self, *kinds: TriangleKind) -> Bool[NDArray[np.bool_], " n"]:
         """[n] bool: vertices on triangles of these kinds."""
         chosen = np.zeros(len(self.rest), bool)
         chosen[self.faces[np.isin(self.kinds, kinds)]] = True
         return chosen
 
-    def on_texels(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def on_texels(self, values: Float32[NDArray[np.float32], "n ..."]) -> Float32[NDArray[np.float32], "h w *c"]:
         """Per-vertex values [n, c] at every texel [h, w, c]; zeros outside the charts."""
         return self.atlas.interpolate(self.faces, values)
 

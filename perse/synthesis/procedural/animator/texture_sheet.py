@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -36,7 +37,7 @@ def flat_patch(
     kind: TriangleKind,
     color: tuple[float, float, float],
     part: Part,
-    among: NDArray[np.bool_] | None = None,
+    among: Bool[NDArray[np.bool_], " n"] | None = None,
 ) -> Patch:
     """A patch of one colour for the triangles of a kind: all of them, or those in `among` [t]."""
     chosen = np.nonzero((surface.kinds == kind) & (True if among is None else among))[0]

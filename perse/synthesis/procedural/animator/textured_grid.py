@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import Attachment
+from perse.shapes import Colors, Field
 from perse.synthesis.procedural.attachments.surfaces import grid_faces
 
 Array = NDArray[np.float32]
@@ -30,7 +32,7 @@ class PictureGrid:
     texture: Array
 
 
-def picture_grid(rgb: Array, alpha: Array, cell_px: int, aside_px: int = 0) -> PictureGrid:
+def picture_grid(rgb: Colors, alpha: Field, cell_px: int, aside_px: int = 0) -> PictureGrid:
     """A grid over all that is seen of a picture.
 
     Args:
@@ -53,11 +55,11 @@ def picture_grid(rgb: Array, alpha: Array, cell_px: int, aside_px: int = 0) -> P
 def grid_attachment(
     name: str,
     part: Part,
-    vertices: NDArray[np.floating],
-    weight: NDArray[np.floating],
-    uvs: NDArray[np.floating],
-    texture: NDArray[np.floating],
-    normal: NDArray[np.floating],
+    vertices: Float[NDArray[np.floating], "r c 3"],
+    weight: Float[NDArray[np.floating], "r c"],
+    uvs: Float[NDArray[np.floating], "r c 2"],
+    texture: Float[NDArray[np.floating], "h w 4"],
+    normal: Float[NDArray[np.floating], "3"],
 ) -> Attachment:
     """An attachment of one normal that casts no shadow.
 

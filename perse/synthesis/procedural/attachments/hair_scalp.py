@@ -83,7 +83,7 @@ class Scalp:
 
     def hairline(self, azimuth: Float[NDArray[np.float64], "..."] | float) -> Float[NDArray[np.float64], "..."]:
         """Elevation of the hairline at an azimuth, radians."""
-        return np.interp(np.abs(azimuth), self.hairline_azimuth, self.hairline_elevation)
+        return np.asarray(np.interp(np.abs(azimuth), self.hairline_azimuth, self.hairline_elevation))
 
     def elevation_at(
         self, azimuth: Float[NDArray[np.float64], "..."] | float, height: Float[NDArray[np.float64], "..."] | float

@@ -146,7 +146,7 @@ def hair_cover(
         around = np.arctan2(towards[..., 0], towards[..., 1])
         forward = towards[..., 2] / np.maximum(np.linalg.norm(towards, axis=-1), 1e-9)
         share = np.clip((0.75 - forward) / 0.5, 0, 1)
-        return skull.radius(towards) * (1 + (np.interp(around, angles, ratio) - 1) * share)
+        return np.asarray(skull.radius(towards) * (1 + (np.interp(around, angles, ratio) - 1) * share))
 
     return reach
 

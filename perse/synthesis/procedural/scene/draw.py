@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.data.attachment import Attachment
@@ -32,7 +32,7 @@ OPAQUE = 0.996
 def draw_attachments(
     buffers: FrameBuffers,
     attachments: PreparedAttachments | Sequence[Attachment],
-    neck_transform: Float32[NDArray[np.float32], "4 4"],
+    neck_transform: Float[NDArray[np.float32], "4 4"],
     camera: Camera,
     light: Light,
 ) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -22,7 +22,7 @@ _DARKEST, _BRIGHTEST = 0.14, 1.35
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, as JPEG has it
 
 
-def harmonics(normals: Float32[NDArray[np.float32], "*n 3"]) -> Float32[NDArray[np.float32], "*n 9"]:
+def harmonics(normals: Float[NDArray[np.float32], "*n 3"]) -> Float[NDArray[np.float32], "*n 9"]:
     """The nine polynomials of unit normals [..., 3]: 1, x, y, z, xy, yz, 3z² − 1, xz, x² − y²; [..., 9]."""
     x, y, z = normals[..., 0], normals[..., 1], normals[..., 2]
     columns = (np.ones_like(x), x, y, z, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y)
@@ -39,12 +39,12 @@ class Light:
 
     coefficients: NDArray[np.float32]
 
-    def shade(self, normals: Float32[NDArray[np.float32], "*n 3"]) -> Float32[NDArray[np.float32], "*n"]:
+    def shade(self, normals: Float[NDArray[np.float32], "*n 3"]) -> Float[NDArray[np.float32], "*n"]:
         """Luminance on surfaces with unit normals [..., 3]: [...], clipped to a range that skin can show."""
         return np.clip(harmonics(normals) @ self.coefficients, _DARKEST, _BRIGHTEST).astype(np.float32)
 
     @property
-    def direction(self) -> Float32[NDArray[np.float32], "3"]:
+    def direction(self) -> Float[NDArray[np.float32], "3"]:
         """Unit vector towards the key light, from the linear terms.
 
         Raised a little: chin and brow shade the skin that would show a high light, so a fit sees it too low.
@@ -62,7 +62,7 @@ class Light:
         return cls(np.array([0.68, 0.04, 0.16, 0.26, 0, 0, 0, 0, 0], np.float32))
 
 
-def fit_light(image: Picture, masks: PartMasks, normals_px: Float32[NDArray[np.float32], "h w 3"]) -> Light:
+def fit_light(image: Picture, masks: PartMasks, normals_px: Float[NDArray[np.float32], "h w 3"]) -> Light:
     """The light under which the photograph's skin was taken.
 
     Args:

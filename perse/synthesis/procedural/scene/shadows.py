@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from perse.data.attachment import Attachment
@@ -35,13 +35,13 @@ class ShadowConfig:
 
 
 def shadows_on(
-    vertices: Float32[NDArray[np.float32], "v 3"],
-    normals: Float32[NDArray[np.float32], "v 3"],
+    vertices: Float[NDArray[np.float32], "v 3"],
+    normals: Float[NDArray[np.float32], "v 3"],
     attachments: Sequence[Attachment],
     light: Light,
     *,
     config: ShadowConfig | None = None,
-) -> Float32[NDArray[np.float32], " v"]:
+) -> Float[NDArray[np.float32], " v"]:
     """How much light the attachments leave on other surfaces.
 
     Args:
@@ -65,8 +65,8 @@ def shadows_on(
 
 def bake_occlusion(
     attachments: Sequence[Attachment],
-    head_vertices: Float32[NDArray[np.float32], "v 3"],
-    head_faces: Int32[NDArray[np.int32], "t 3"],
+    head_vertices: Float[NDArray[np.float32], "v 3"],
+    head_faces: Int[NDArray[np.int32], "t 3"],
     light: Light,
     *,
     strength: float = 0.6,
@@ -91,14 +91,14 @@ def bake_occlusion(
 
 
 def self_occlusion(
-    vertices: Float32[NDArray[np.float32], "v 3"],
-    normals: Float32[NDArray[np.float32], "v 3"],
-    faces: Int32[NDArray[np.int32], "t 3"],
+    vertices: Float[NDArray[np.float32], "v 3"],
+    normals: Float[NDArray[np.float32], "v 3"],
+    faces: Int[NDArray[np.int32], "t 3"],
     light: Light,
     *,
     strength: float = 0.5,
     config: ShadowConfig | None = None,
-) -> Float32[NDArray[np.float32], " v"]:
+) -> Float[NDArray[np.float32], " v"]:
     """How much light a surface leaves itself: folds of the ear, under the chin; [v] multipliers in (0, 1]."""
     config = config or ShadowConfig(bias_m=0.006, blur_px=1.0, resolution_px=192)
     ambient, _ = _blocked(vertices, normals, vertices, faces, light, config)
