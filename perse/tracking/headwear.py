@@ -29,6 +29,10 @@ LARGE_HEIGHT, LARGE_WIDTH, LARGE_CONTRAST = 0.88, 1.55, 0.07
 Curls 1.72 wide and .90 high measured .11, whether they were well lit or not."""
 EMPTY_MIDDLE_SHARE = 0.1
 """A hat if fewer pixels than this lie in the middle third between two very different tones."""
+SURFACE_L = 26.0
+"""CIELAB lightness of what any hair's surface mirrors: 4.7 % of the light (Fresnel, refractive index 1.55). Below it a
+colour is that of the room, not of a pigment, and smoothness is want of light, not felt: black hair before a blue wall
+was blue in .43 of its pixels, painted black hair as smooth as .036."""
 TONE_DISTANCE = 55.0
 """What "very different" means: distance of the two tones in CIELAB. A white crown on a dark band reached 71; the shine
 and the parting of smooth dark hair 51."""
@@ -54,6 +58,7 @@ class HeadwearSigns:
         sides_distance: CIELAB distance from the top's main tone to the hair beside the face; 0 where none is seen.
         height, width: extent above the brows, face widths.
         layered: share of the directions in which the one tone lies outside of the other.
+        lightness: median CIELAB lightness of the larger tone's area.
     """
 
     unnatural: float
@@ -64,6 +69,7 @@ class HeadwearSigns:
     height: float
     width: float
     layered: float
+    lightness: float = 50.0
 
     @property
     def is_headwear(self) -> bool:
@@ -75,7 +81,7 @@ class HeadwearSigns:
             (self.unnatural > UNNATURAL_SHARE and self.contrast < DYED_CONTRAST)
             or two_tones
             or other_hair
-            or (large and self.contrast < LARGE_CONTRAST)
+            or (large and self.contrast < LARGE_CONTRAST and self.lightness > SURFACE_L)
             or self.is_layered
         )
 
@@ -133,6 +139,7 @@ def measure_headwear(lab: Float32[np.ndarray, "h w 3"], hair: SoftMask, frame: F
         height=frame.brow - float(np.percentile(frame.down[top], 1)),
         width=float(np.subtract(*np.percentile(frame.across[top], [99, 1]))),
         layered=max(_layered(side, top, frame) for side in _sides(colors, centres, top)),
+        lightness=float(np.median(samples[labels == main][:, 0])),
     )
 
 
@@ -143,7 +150,8 @@ def _unnatural(lab: Float32[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
     hue = np.degrees(np.arctan2(b, a))
     # Natural hair lies between orange-red (35°) and yellow (100°); near grey, hue means nothing.
     outside = (hue < 30) | (hue > 110)
-    return np.asarray((chroma > 12) & outside | (chroma > 55))
+    pigment = lab[..., 0] > SURFACE_L
+    return np.asarray(((chroma > 12) & outside | (chroma > 55)) & pigment)
 
 
 def _two_tones(samples: Float32[np.ndarray, "n 3"]) -> tuple[Floats, NDArray[np.int64]]:

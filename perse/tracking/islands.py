@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
+from perse.shapes import HardMask
 from perse.tracking.kinds import PixelKind
 
 LARGEST = 0.03
@@ -15,9 +16,12 @@ ENCLOSED = 0.7
 GIVEN = {
     PixelKind.CLOTHES: (PixelKind.SKIN, PixelKind.HAIR, PixelKind.HEADWEAR),
     PixelKind.SKIN: (PixelKind.CLOTHES,),
-    PixelKind.HAIR: (PixelKind.CLOTHES,),
+    PixelKind.HAIR: (PixelKind.CLOTHES, PixelKind.SKIN),
 }
-"""What becomes of islands. Skin among hair is an ear or a shoulder, hair on skin a fringe: they stay."""
+"""What becomes of islands. Skin among hair is an ear or a shoulder, and a strand on skin is a strand: they stay."""
+WHOLLY, SPOT = 0.98, 3.0
+"""Hair on skin is a spot of light or shadow when this share of its border is skin and its area is less than this many
+discs that fit inside: a strand is longer than it is wide, and a fringe hangs together with other hair."""
 
 
 def without_islands(shares: Float32[np.ndarray, "k h w"], width_px: float) -> Float32[np.ndarray, "k h w"]:
@@ -37,7 +41,11 @@ def without_islands(shares: Float32[np.ndarray, "k h w"], width_px: float) -> Fl
         borders = _borders(pieces, kinds, count)
         for piece in np.nonzero(small)[0]:
             other = int(borders[piece].argmax())
-            if other not in others or borders[piece, other] <= ENCLOSED * borders[piece].sum():
+            strand = (own, other) == (PixelKind.HAIR, PixelKind.SKIN)  # or a spot
+            share = WHOLLY if strand else ENCLOSED
+            if other not in others or borders[piece, other] <= share * borders[piece].sum():
+                continue
+            if strand and not _is_spot(pieces == piece):
                 continue
             around = cv2.dilate((pieces == piece).astype(np.float32), np.ones((5, 5), np.float32))
             moved = around * result[own]
@@ -45,6 +53,12 @@ def without_islands(shares: Float32[np.ndarray, "k h w"], width_px: float) -> Fl
             result[other] += moved
             result[own] -= moved
     return result
+
+
+def _is_spot(piece: HardMask) -> bool:
+    """Whether a piece [h, w] is about as wide as it is long."""
+    radius = float(cv2.distanceTransform(piece.astype(np.uint8), cv2.DIST_L2, 5).max())
+    return int(piece.sum()) < SPOT * np.pi * radius**2
 
 
 def _borders(pieces: Int32[np.ndarray, "h w"], kinds: Int64[np.ndarray, "h w"], count: int) -> Int64[np.ndarray, "p k"]:

@@ -13,6 +13,7 @@ from perse.shapes import Picture, SoftMask
 from perse.tracking.bare_shoulders import bare_share
 from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep, to_gray
 from perse.tracking.frame import FaceCoordinates
+from perse.tracking.open_neck import skin_below_throat
 from perse.tracking.strands import hair_or_cloth, place_of_cloth, shoulder_lift
 
 Floats = NDArray[np.float32]
@@ -20,6 +21,8 @@ Floats = NDArray[np.float32]
 ROUNDS = 4
 COMPONENTS = {0: 3, 1: 4, 2: 5}
 IMPOSSIBLE = -40.0
+LEAST_CLOTHES = 60
+"""Pixels of clothes (half of the picture's size) from which their colours are learned."""
 CURTAIN_AREA = 0.02
 """Hair beside the chin, squared face widths a side, from which on it is long: it may cover the shoulders."""
 LOCK_WIDTH = 0.2
@@ -205,7 +208,7 @@ def _with_curtain(
         likelihood = hair.log_likelihood(smooth)
         floor = float(np.percentile(likelihood[hair_seed], 4))
         certain = clothes & ~((curtain > 0.2) & (likelihood > floor))
-        if certain.sum() > 60:
+        if certain.sum() > LEAST_CLOTHES:
             clothes = certain
     return [seeds[Material.SKIN], hair_seed, clothes]
 
@@ -266,7 +269,30 @@ def _seeds(
         # Bare shoulders are no clothes; a garment of the skin's colour still is one where there is nothing else.
         unlike_skin = clothes & (likelihood < floor)
         clothes = unlike_skin if unlike_skin.sum() > 0.15 * clothes.sum() else clothes
+        bare = skin_below_throat(colors, present, skin, across, down, frame)
+        if (clothes & ~bare).sum() > LEAST_CLOTHES:
+            clothes, skin = clothes & ~bare, skin | bare
+        elif clothes.sum() <= LEAST_CLOTHES:
+            clothes = _collar(colors, present, around, likelihood < floor, down, frame)
     return [skin, around, clothes]
+
+
+def _collar(
+    colors: Floats,
+    present: NDArray[np.bool_],
+    around: NDArray[np.bool_],
+    unlike_skin: NDArray[np.bool_],
+    down: Floats,
+    frame: FaceCoordinates,
+) -> NDArray[np.bool_]:
+    """A garment [h, w] in a photograph that ends at the neck: what has neither the skin's colour nor the hair's."""
+    smooth = blur(colors, 1.0)
+    hair = fit_mixture(colors[around], 4)
+    low = present & (down > frame.chin - 0.1) & unlike_skin
+    if hair is None:
+        return low
+    likelihood = hair.log_likelihood(smooth)
+    return low & (likelihood < float(np.percentile(likelihood[around], 2)))
 
 
 def _estimate(

@@ -38,7 +38,8 @@ ALIKE = 2.5
 LARGEST_SHARE = 0.35
 """When more of the hair than this looks like the background, the two cannot be told apart, and nothing is taken."""
 LEAST_HUE = 25.0
-"""Distance in a*, b* between background and hair: dark hair before a dark wall of its hue is not told apart by it."""
+"""Distance in a*, b* between background and hair: dark hair before a dark wall of its hue is not told apart by it. Less
+is enough for hair of one hue, `ALIKE` of its own deviations: black hair before a blue wall, 18 away, varies by 5."""
 _LEAST_NEAR = 0.02
 
 
@@ -94,8 +95,15 @@ def _background_likelihood(lab: Floats, person: Floats, reach: float, hair: Floa
     away = ((lab - mean) ** 2 / spread).sum(-1)
     value = -0.5 * (away + np.log(2 * np.pi * spread).sum(-1))
     hue = np.linalg.norm(mean[..., 1:] - (np.median(hair[:, 1:], 0) if len(hair) else 0), axis=-1)
-    known = (near > _LEAST_NEAR) & (hue > LEAST_HUE)
+    known = (near > _LEAST_NEAR) & (hue > _least_hue(hair))
     return np.where(known, value, -np.inf).astype(np.float32), known & (away < ALIKE**2)
+
+
+def _least_hue(hair: Floats) -> float:
+    """Distance in a*, b* from which on a background's hue is not that of hair [n, 3]."""
+    if len(hair) < 2:
+        return LEAST_HUE
+    return min(LEAST_HUE, ALIKE * float(np.sqrt(hair[:, 1:].var(0).sum() + NOISE / 2)))
 
 
 def _beside_background(seen: HardMask, person: SoftMask, width_px: float) -> SoftMask:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from perse.errors import PortraitError
 from perse.shapes import Picture
 from perse.tracking.detection import FaceBox, detect_faces
+from perse.tracking.wording import below
 
 Image = NDArray[np.uint8]
 
@@ -56,7 +57,7 @@ def choose_face(image: Picture, face: int | None, config: SelectionConfig) -> Fa
     brightness = _brightness(image, chosen)
     if brightness < config.min_brightness:
         raise PortraitError(
-            f"the face is too dark (median brightness {brightness:.0f} of 255, at least {config.min_brightness:.0f} "
+            f"the face is too dark (median brightness {below(brightness)} of 255, at least {config.min_brightness:.0f} "
             "is needed); give a better lit picture"
         )
     return chosen
@@ -93,7 +94,7 @@ def _brightness(image: Picture, box: FaceBox) -> float:
 def too_small(width_px: float, config: SelectionConfig) -> PortraitError:
     """The refusal of a face whose landmarks are so wide, rounded down: 47.9 px are not 48."""
     return PortraitError(
-        f"the face is {int(width_px)} px wide, at least {config.min_face_px} px are needed; "
+        f"the face is {below(width_px)} px wide, at least {config.min_face_px} px are needed; "
         "give a larger picture or a closer crop"
     )
 

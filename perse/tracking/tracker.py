@@ -26,6 +26,7 @@ from perse.tracking.orientation import lean_of, upright
 from perse.tracking.parser import FaceParser
 from perse.tracking.residual import ResidualConfig
 from perse.tracking.selection import SelectionConfig, choose_face, too_small, washed_out
+from perse.tracking.wording import above
 
 Image = NDArray[np.uint8]
 
@@ -150,9 +151,10 @@ class MediapipeTracker:
     def _check_fit(self, fit: HeadFit, width_px: float) -> None:
         limit, error = self._config.selection.max_fit_error, fit.rms_before_offsets_px / width_px
         if error > limit:
+            away = above(100 * error, 1)
             raise PortraitError(
-                f"this is not a human face, or one that cannot be read: the best head is {error:.1%} of the face's "
-                f"width off, at most {limit:.1%} can be used (an animal, a mask?); give a picture of a person"
+                f"this is not a human face, or one that cannot be read: the best head is {away}% of the face's"
+                f" width off, at most {limit:.1%} can be used (an animal, a mask?); give a picture of a person"
             )
 
     def _check_turn(self, fit: HeadFit, landmarks: NDArray[np.float32]) -> None:
@@ -161,13 +163,13 @@ class MediapipeTracker:
         limit = self._config.selection.max_yaw_deg
         if abs(yaw) > limit:
             raise PortraitError(
-                f"the head is turned by {abs(yaw):.0f} degrees, at most {limit:.0f} can be used; "
+                f"the head is turned by {above(abs(yaw))} degrees, at most {limit:.0f} can be used; "
                 "give a picture that looks towards the camera"
             )
         lean, most = abs(lean_of(landmarks)), self._config.selection.max_roll_deg
         if lean > most:
             raise PortraitError(
-                f"the head lies on its side, by {lean:.0f} degrees; at most {most:.0f} can be used: turn the picture"
+                f"the head lies on its side, by {above(lean)} degrees; at most {most:.0f} can be used: turn the picture"
             )
 
     def _key(self, crop: Image) -> str:

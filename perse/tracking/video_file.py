@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from perse.data.motion_file import MAX_FRAMES
 from perse.errors import InputError
 from perse.shapes import Picture
+from perse.tracking.wording import above
 
 Image = NDArray[np.uint8]
 
@@ -208,7 +209,9 @@ def _opened(path: Path, max_bytes: int | None = None) -> Iterator[Any]:
         raise InputError(f"the video {path} cannot be read ({error.strerror})") from None
     with file:
         if max_bytes is not None and size > max_bytes:
-            raise InputError(f"{path.name} has {size / 2**30:.1f} GiB; a video has at most {max_bytes / 2**30:.0f}")
+            raise InputError(
+                f"{path.name} has {above(size / 2**30, 1)} GiB; a video has at most {max_bytes / 2**30:.0f}"
+            )
         options = {"format_whitelist": CONTAINERS, "codec_whitelist": CODECS, "protocol_whitelist": "none"}
         try:
             container = av.open(file, options=options)

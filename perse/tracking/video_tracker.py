@@ -38,6 +38,7 @@ from perse.tracking.shared_shape import fit_shared_shape, rotation_spread, share
 from perse.tracking.smoothing import SmoothingConfig, fill_gaps, gaps, smooth
 from perse.tracking.video_file import VideoFile
 from perse.tracking.video_landmarks import follow_face, video_landmarks
+from perse.tracking.wording import below
 
 log = logging.getLogger(__name__)
 
@@ -238,7 +239,7 @@ class VideoTracker:
         width = float(np.median([face_width(row) for row in points[seen]]))
         if width < self._config.min_face_px:
             raise InputError(
-                f"the face is {width:.0f} px wide, at least {self._config.min_face_px:.0f} px are needed; "
+                f"the face is {below(width)} px wide, at least {self._config.min_face_px:.0f} px are needed; "
                 "give a larger video or a closer one"
             )
         if rest is not None and not (0 <= rest < len(seen) and seen[rest]):

@@ -40,6 +40,18 @@ def test_what_a_person_wears_stays() -> None:
     assert without_islands(before, 60.0) is before
 
 
+def test_a_spot_of_light_on_a_forehead_is_no_hair() -> None:
+    kinds = np.full((100, 100), int(PixelKind.SKIN))
+    kinds[:30] = PixelKind.HAIR
+    kinds[28:40, 10:16] = PixelKind.HAIR  # a fringe
+    kinds[50:54, 40:60] = PixelKind.HAIR  # a strand
+    spot = np.hypot(*(np.mgrid[:100, :100] - 70)) < 5
+    kinds[spot] = PixelKind.HAIR
+    found = without_islands(shares(kinds), 60.0).argmax(0)
+    assert (found[spot] == PixelKind.SKIN).all()
+    np.testing.assert_array_equal(found[~spot], kinds[~spot])
+
+
 def test_skin_between_strands_is_given_back_and_fair_strands_are_not() -> None:
     rows, columns = np.mgrid[:128, :128].astype(np.float32)
     across, down = (columns - 64) / 40, (rows - 50) / 40

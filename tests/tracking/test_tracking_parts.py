@@ -126,11 +126,23 @@ def test_a_dark_collar_below_a_bun_is_no_long_hair() -> None:
         ("a pale veil over dark hair", (0.0, 45, 0.13, 0.163, 29, 0.73, 1.39, 0.67), True),
         ("a tall felt hat", (0.0, 8, 0.2, 0.03, 0, 0.94, 1.3, 0.0), True),
         ("a red beanie", (0.9, 8, 0.2, 0.05, 0, 0.8, 1.2, 0.0), True),
+        ("black hair put up, painted", (0.0, 50, 0.026, 0.036, 10, 1.01, 1.30, 0.0, 18.0), False),
     ],
 )
 def test_headwear_by_what_was_measured(what: str, signs: tuple[float, ...], verdict: bool) -> None:
     """Signs measured on the portraits named; felt and wool from the limits alone."""
     assert HeadwearSigns(*signs).is_headwear == verdict, what
+
+
+@pytest.mark.parametrize(("tone", "is_hat"), [((15.0, 5, -15), False), ((45.0, 10, -40), True)])
+def test_black_hair_that_mirrors_a_blue_room_is_no_hat(tone: tuple[float, float, float], is_hat: bool) -> None:
+    """Hair's surface mirrors some 5 % of any light: so dark a blue is the room's, a lighter one is dye or cloth."""
+    frame = _frame()
+    radius = np.hypot(frame.across, frame.down)
+    hair = ((radius < 0.75) & (radius > 0.42) & (frame.down < 0.2)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    lab = (np.array(tone) + rng.normal(0, 1, (256, 256, 3))).astype(np.float32)
+    assert find_headwear(lab, hair, hair, np.zeros_like(hair), frame).any() == is_hat
 
 
 def test_a_cloth_over_the_hair_is_headwear_and_the_hair_below_it_is_not() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perse.tracking.colors import to_lab
-from perse.tracking.seen_through import without_background
+from perse.tracking.seen_through import LEAST_HUE, without_background
 
 WALL, HAIR = (235, 200, 40), (96, 66, 44)
 
@@ -39,6 +39,22 @@ def test_hair_stays_though_it_shines() -> None:
 def test_a_wall_of_the_hairs_hue_takes_nothing_away() -> None:
     lab, person = scene((120, 90, 64), (118, 88, 62))
     np.testing.assert_array_equal(without_background(lab, person, np.ones_like(person), 100.0), person)
+
+
+def test_black_hair_is_told_from_a_blue_wall() -> None:
+    """Their hues are near each other, but black hair is of one hue."""
+    rng = np.random.default_rng(0)
+    _, person = scene(WALL, WALL)
+    image = np.empty((256, 256, 3), np.float32)
+    image[:] = (96, 104, 143)
+    image[60:220, 70:190] = (40, 38, 50)
+    image += rng.normal(0, 3, image.shape)
+    lab = to_lab(np.clip(image, 0, 255).astype(np.uint8))
+    apart = np.median(lab[:50, :, 1:], (0, 1)) - np.median(lab[70:210, 80:180, 1:], (0, 1))
+    assert np.linalg.norm(apart) < LEAST_HUE
+    after = without_background(lab, person, np.ones_like(person), 100.0)
+    assert after[105:135, 52:66].mean() < 0.1
+    assert after[65:215, 76:184].min() > 0.95
 
 
 def test_without_hair_there_is_nothing_to_see_through() -> None:
