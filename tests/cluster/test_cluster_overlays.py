@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kuberay_schema import problems
 
 from perse.recipes import recipe_named
 from perse.recipes.resources import WorkerPool
@@ -52,7 +53,9 @@ def pods(cluster: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("what", KINDS)
 @pytest.mark.parametrize("overlay", ["dev", "prod"])
 def test_no_overlay_loosens_what_the_base_locks(kustomize: Path, overlay: str, what: str) -> None:
-    cluster = cluster_of(rendered(kustomize, f"overlays/{overlay}/{what}"), what)
+    resources = rendered(kustomize, f"overlays/{overlay}/{what}")
+    assert problems(resources[KINDS[what]]) == []
+    cluster = cluster_of(resources, what)
     assert cluster["authOptions"] == {"mode": "token"}
     for pod in pods(cluster):
         (container,) = pod["containers"]

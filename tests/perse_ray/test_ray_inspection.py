@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ from perse.training.checkpoint import Checkpoint
 from perse_ray.build.inspection import check, mend_noted, repair, sizes
 from perse_ray.build.manifests import StageManifests
 from perse_ray.build.products import Depth
+from perse_ray.build.stages import Synthesize
+from perse_ray.build.values import synthesis_to_json
 from perse_ray.commands.workspace import run as command
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows import in_process
@@ -138,6 +141,16 @@ def test_a_row_that_lost_what_its_clip_was_made_of_is_made_whole(workspace: Work
     assert _made(workspace) == before
     assert {name: workspace.read(name) for name in names} == content and names
     assert {name: workspace.look(f"clips/{name}") for name in clips} == clips, "nothing is filmed twice"
+
+
+def test_a_manifest_names_all_that_a_synthesis_left(workspace: Workspace) -> None:
+    """Of edits that were refused and prompts that failed, too; each file is there, and none is left out."""
+    made = _made(workspace)
+    run = SimpleNamespace(studio=fake_studio(workspace.path.parent / "j"), portrait=small_portrait())
+    named = Synthesize().products(run, synthesis_to_json(made))  # type: ignore[arg-type]
+    left = {name for name, _ in workspace.walk() if name.startswith(("edits/", "clips/", "prompts/", "quarantine/"))}
+    assert made.rejected and made.quarantined
+    assert set(named) == left and len(named) == len(left)
 
 
 def _made(workspace: Workspace) -> Synthesis:
