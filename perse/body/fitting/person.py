@@ -33,6 +33,7 @@ from perse.body.model import (
     shaped_body,
 )
 from perse.body.model.covers import Cover
+from perse.body.model.mouth import in_mouth
 from perse.body.model.shoes import shod
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined
@@ -77,6 +78,8 @@ class PersonFitConfig:
     """Longest edges on the head, which is looked at most, relative to the others."""
     hair_edges: float = 0.42
     """The same of hair: a lock is a centimetre wide."""
+    mouth_edges: float = 0.2
+    """The same within the mouth: a smile is open by a centimetre, and points behind the lips are not photographed."""
     border_edges: float = 0.28
     """The same where one cover ends and another begins."""
 
@@ -193,7 +196,7 @@ def _dressed(
     skin = shod(model, body.skin, covers == Cover.SHOES)
     surface = skin + thickness[:, None] * body.rest_normals
     shares = soft_shares(torch.nn.functional.one_hot(covers, len(Cover)).float(), model.faces)
-    fine = refined(surface.numpy(), model.faces.numpy(), _lengths(regions, shares, config))
+    fine = refined(surface.numpy(), model.faces.numpy(), _lengths(model, regions, shares, config))
     hair = None if face is None else read_hair(face.portrait)
     return _refined(model, fit, image, mask, fine, skin, body.rest_normals, thickness, shares, regions, hair)
 
@@ -205,12 +208,13 @@ def _face_basis(model: HeadModel) -> Tensor:
     return (weights[:, :, None, None] * model.shape_basis[corners]).sum(1)
 
 
-def _lengths(regions: Tensor, shares: Tensor, config: PersonFitConfig) -> EdgeLengths:
+def _lengths(model: HeadModel, regions: Tensor, shares: Tensor, config: PersonFitConfig) -> EdgeLengths:
     """Finer on the head, which is looked at most, and where one cover ends and another begins."""
+    mouth = in_mouth(model).numpy()
     head = torch.isin(regions, torch.tensor([int(one) for one in _HEAD])).numpy()
     hair = (shares[:, Cover.HAIR] > 0.5).numpy()
     relative = np.where(hair, config.hair_edges, np.where(head, config.head_edges, 1.0))
-    longest = relative * config.longest_edge_m
+    longest = np.where(mouth, config.mouth_edges, relative) * config.longest_edge_m
     return EdgeLengths(longest, shares.numpy().astype(np.float64), config.border_edges * config.longest_edge_m)
 
 
