@@ -25,6 +25,7 @@ from perse.body.editing.edited import AddedPoints, EditedPerson, WornPiece, no_p
 from perse.body.editing.head_frame import HeadFrame, head_frame
 from perse.body.fitting.face import TrackedFace
 from perse.body.fitting.fill import fill_colors
+from perse.body.fitting.hair_detail import read_hair
 from perse.body.fitting.person import FittedPerson
 from perse.body.fitting.texture import sampled
 from perse.body.model import BodyJoint, shaped_body
@@ -88,7 +89,7 @@ def edit_head(person: FittedPerson, face: TrackedFace, prompt: AttributePrompt) 
     photographed = sampled(below, dressed.photo_px)
     if prompt.category is Category.HAIR and prompt.get("style") == OWN_STYLE:
         changed |= dressed.covers == Cover.HAIR  # the back takes the new colour from the front
-    filled = fill_colors(dressed.rest, covers, photographed, seen)
+    filled = fill_colors(dressed.rest, covers, photographed, seen, read_hair(face.portrait))
     mouth = dressed.fine.of(in_mouth(dressed.model).float()) > 0.5  # whose colours are no skin's
     fill = torch.where((changed & ~mouth)[:, None], filled, dressed.fill)
     skin = dressed.fine.of(shaped_body(dressed.model, dressed.parameters))

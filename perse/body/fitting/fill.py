@@ -33,8 +33,10 @@ UNSEEN_COLOR = {
 """Where nothing of a cover is seen: nobody knows; plain and dull, so that it is not taken for a finding."""
 
 
-LIGHTNESS = 0.4
-"""Of a difference in L*: shade is no other colour."""
+SHADED = (0.5, 1.5)
+"""Brightness, relative to the middle one's, within which a colour is the same in other light: a neck below a chin."""
+EVEN = (0.85, 1.15)
+"""The same of what is carried elsewhere: a chin's shadow does not belong on a nape."""
 SPREAD = (2.0, 4.0)
 """Bounds of that deviation."""
 ODD = 2.5
@@ -69,7 +71,7 @@ def fill_colors(
             sources = inner
         well_seen = own & (seen > WELL_SEEN)
         if cover in PLAIN and int(well_seen.sum()) >= LEAST:
-            sources, neighbours = well_seen & alike(colors, well_seen), PLAIN_NEIGHBOURS
+            sources, neighbours = well_seen & alike(colors, well_seen, EVEN), PLAIN_NEIGHBOURS
         if int(sources.sum()) < LEAST:
             fill[own] = torch.tensor(unseen, dtype=torch.float32) / 255
             continue
@@ -105,10 +107,17 @@ def _weights(distances: NDArray[np.float64], neighbours: int) -> NDArray[np.floa
     return np.asarray(np.exp(-0.5 * beside / BLUR_M**2))
 
 
-def alike(colors: Float[Tensor, "n 3"], sources: Bool[Tensor, " n"]) -> Bool[Tensor, " n"]:
-    """[n] bool: colours [n, 3] that are not far from the middle one of the sources [n]: median and its deviation."""
-    lab = torch.from_numpy(cv2.cvtColor(colors.numpy()[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0])
-    lab = lab * torch.tensor([LIGHTNESS, 1.0, 1.0])
+def alike(
+    colors: Float[Tensor, "n 3"], sources: Bool[Tensor, " n"], light: tuple[float, float] = SHADED
+) -> Bool[Tensor, " n"]:
+    """Colours in [0, 1] that are not far from the middle one of the sources: median and its deviation, in Lab.
+
+    Args:
+        light: brightness, relative to the middle one's, that makes no other colour.
+    """
+    bright = colors.mean(1).clamp(min=1e-3)
+    relit = (colors / (bright / bright[sources].median()).clamp(*light)[:, None]).clamp(0, 1)
+    lab = torch.from_numpy(cv2.cvtColor(relit.numpy()[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0])
     middle = lab[sources].median(0).values
     off = (lab - middle).norm(dim=-1)
     return off < ODD * off[sources].median().clamp(*SPREAD)

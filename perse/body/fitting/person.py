@@ -23,8 +23,18 @@ from perse.body.fitting.hair_detail import read_hair
 from perse.body.fitting.head_transfer import baked_head
 from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals, within_mask
 from perse.body.fitting.texture import sampled, textured
-from perse.body.model import AnnyBody, BodyParameters, BodyRegion, BodySource, body_regions, pose_body, shaped_body
+from perse.body.model import (
+    AnnyBody,
+    BodyJoint,
+    BodyParameters,
+    BodyRegion,
+    BodySource,
+    body_regions,
+    pose_body,
+    shaped_body,
+)
 from perse.body.model.covers import Cover
+from perse.body.model.mouth import in_mouth
 from perse.body.model.shoes import shod
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined
@@ -48,6 +58,8 @@ LOOSE_FROM_M, LOOSE_OVER_M = 0.012, 0.028
 """A garment is loose from this thickness on, and entirely so much further out."""
 HAIR_LOOSENESS = 0.35
 _HEAD = (BodyRegion.SCALP, BodyRegion.NECK, BodyRegion.FACE)
+BELOW_EARS_M, BEHIND_EARS_M = 0.045, 0.095
+"""A scalp's skin so far below the eyes, and no further behind them, is the angle of the jaw [M, the anny body]."""
 BORDER_ROUNDS = 2
 """Of averaging a vertex's covers with its neighbours': a collar is a line, and not the teeth of the triangles."""
 FACE_HELD_EVERY = 8
@@ -68,7 +80,9 @@ class PersonFitConfig:
     """Longest edges on the head, which is looked at most, relative to the others."""
     hair_edges: float = 0.42
     """The same of hair: a lock is a centimetre wide."""
-    border_edges: float = 0.4
+    mouth_edges: float = 0.2
+    """The same within the mouth: a smile is open by a centimetre, and points behind the lips are not photographed."""
+    border_edges: float = 0.28
     """The same where one cover ends and another begins."""
 
 
@@ -179,12 +193,12 @@ def _dressed(
     dressed_coarse = body.vertices + thickness[:, None] * body.normals
     photo_px, seen = seen_in(dressed_coarse, model.faces, fit.camera, mask)
     colors = sampled(image, photo_px)
-    covers = vertex_covers(model.template, model.faces, regions, colors, seen, _hair_of(face, photo_px, regions))
+    covers = vertex_covers(model.template, model.faces, regions, colors, seen, _hair_of(face, photo_px, regions, model))
 
     skin = shod(model, body.skin, covers == Cover.SHOES)
     surface = skin + thickness[:, None] * body.rest_normals
     shares = soft_shares(torch.nn.functional.one_hot(covers, len(Cover)).float(), model.faces)
-    fine = refined(surface.numpy(), model.faces.numpy(), _lengths(regions, shares, config))
+    fine = refined(surface.numpy(), model.faces.numpy(), _lengths(model, regions, shares, config))
     hair = None if face is None else read_hair(face.portrait)
     return _refined(model, fit, image, mask, fine, skin, body.rest_normals, thickness, shares, regions, hair)
 
@@ -196,12 +210,13 @@ def _face_basis(model: HeadModel) -> Tensor:
     return (weights[:, :, None, None] * model.shape_basis[corners]).sum(1)
 
 
-def _lengths(regions: Tensor, shares: Tensor, config: PersonFitConfig) -> EdgeLengths:
+def _lengths(model: HeadModel, regions: Tensor, shares: Tensor, config: PersonFitConfig) -> EdgeLengths:
     """Finer on the head, which is looked at most, and where one cover ends and another begins."""
+    mouth = in_mouth(model).numpy()
     head = torch.isin(regions, torch.tensor([int(one) for one in _HEAD])).numpy()
     hair = (shares[:, Cover.HAIR] > 0.5).numpy()
     relative = np.where(hair, config.hair_edges, np.where(head, config.head_edges, 1.0))
-    longest = relative * config.longest_edge_m
+    longest = np.where(mouth, config.mouth_edges, relative) * config.longest_edge_m
     return EdgeLengths(longest, shares.numpy().astype(np.float64), config.border_edges * config.longest_edge_m)
 
 
@@ -269,8 +284,9 @@ def loose_by_thickness(thickness: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     return ((thickness - LOOSE_FROM_M) / LOOSE_OVER_M).clamp(0, 1)
 
 
-def _hair_of(face: TrackedFace | None, photo_px: Tensor, regions: Tensor) -> Tensor | None:
-    """[v] in [0, 1]: the tracked portrait's hair where vertices of the head are seen; behind it, hair goes on."""
+def _hair_of(face: TrackedFace | None, photo_px: Tensor, regions: Tensor, model: HeadModel) -> Tensor | None:
+    """[v] in [0, 1]: the tracked portrait's hair where vertices of the head are seen; behind it, hair goes on. Below
+    an ear it does not: there, hair is what the picture shows, and otherwise a jaw."""
     if face is None:
         return None
     crop = face.in_crop(photo_px.numpy())
@@ -278,7 +294,10 @@ def _hair_of(face: TrackedFace | None, photo_px: Tensor, regions: Tensor) -> Ten
     scalp = regions == BodyRegion.SCALP
     found = torch.from_numpy(hair.astype(np.float32))
     bald = float(found[scalp].median()) < 0.2 if bool(scalp.any()) else True
-    return torch.where(scalp, torch.full_like(found, 0.0 if bald else 1.0), found)
+    eyes = (model.joint_regressor @ model.template)[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
+    down, back = (model.template - eyes)[:, 1] < -BELOW_EARS_M, (model.template - eyes)[:, 2] < -BEHIND_EARS_M
+    grown = scalp & (back | ~down)
+    return torch.where(grown, torch.full_like(found, 0.0 if bald else 1.0), found)
 
 
 def person_camera(person: FittedPerson, size_px: int) -> tuple[Camera, tuple[int, int, int, int]]:

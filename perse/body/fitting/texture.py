@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates
 from torch import Tensor
 
 from perse.body.animation.dressed import DressedPerson
-from perse.body.animation.visibility import seen_in
+from perse.body.animation.visibility import WITHIN, seen_in
 from perse.body.fitting.fill import BORDER_M, LEAST, alike, away_from, fill_colors
 from perse.body.model import BodyRegion
 from perse.body.model.covers import Cover
@@ -19,8 +19,6 @@ from perse.body.model.mouth import in_mouth, mouth_colors
 from perse.shapes import Picture, SoftMask
 from perse.synthesis.procedural.animator.by_example import Example
 
-BEHIND_LIPS_M = 0.002
-"""A tooth that lies so far behind what is seen is not seen: otherwise it had the lips' colours."""
 BESIDE = (BodyRegion.NECK, BodyRegion.SCALP, BodyRegion.TORSO)
 """Skin that hair and collars hang over."""
 
@@ -38,7 +36,8 @@ def textured(
     model, fine = person.model, person.fine
     posed, mouth = person.posed(person.parameters), fine.of(in_mouth(model).float()) > 0.5
     photo_px, seen = seen_in(posed, person.faces, person.camera, mask)
-    seen = torch.where(mouth, seen_in(posed, person.faces, person.camera, mask, BEHIND_LIPS_M)[1], seen)
+    within = seen_in(posed, person.faces, person.camera, mask, WITHIN)[1]
+    seen = torch.where(mouth, within, seen)
     photographed = sampled(image, photo_px)
     kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
     seen = seen * ~other_than_skin(person.rest, photographed, seen, person.covers, kinds)

@@ -40,7 +40,7 @@ DISTANCE_M, EYE_M, FOCAL_HEIGHTS = 4.0, -0.65, 1.95
 EDGE_M = 0.003
 """Longest edge of the drawn surface: stripes need fine vertices."""
 SHOE_LIGHT = 0.85
-SHADOW, SHADOW_DOWN, SHADOW_BLUR = 0.4, 0.12, 0.05
+SHADOW, SHADOW_DOWN, SHADOW_BLUR = 0.3, 0.12, 0.05
 """Of the head on the neck: how dark, how far down and how soft, in sizes of the head."""
 STANCE = Stance(
     arm=(0.42, 0.36), swing=(0.05, 0.1), elbow=(0.3, 0.2), spread=(-0.06, -0.03), hip=(0.06, -0.02), knee=(0.1, 0.04),
