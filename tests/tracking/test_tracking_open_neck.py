@@ -53,6 +53,16 @@ def test_skin_goes_on_below_the_throat_up_to_an_edge(collar: tuple[float, float,
     assert found[below & ~chest].mean() < 0.01
 
 
+def test_black_cloth_that_keeps_the_skins_proportions_is_no_neckline() -> None:
+    small = _frame(192, 60.0)
+    frame = FaceCoordinates(120.0, small.across, small.down, small.chin, small.nose, small.mouth, small.brow)
+    face = np.hypot(small.across / 0.5, (small.down - 0.1) / 0.62) < 1
+    dress = small.down > frame.chin
+    lab = _painted([(dress, (15.0, 4.1, 5.3)), (face, FACE)])  # (15 + 8) / (70 + 8) of the face's a* and b*
+    seeds = face & (small.down > 0.1) & (small.down < 0.35)
+    assert not skin_below_throat(lab, face | dress, seeds, small.across, small.down, frame).any()
+
+
 def test_a_grey_picture_says_nothing_about_necklines() -> None:
     small = _frame(192, 60.0)
     frame = FaceCoordinates(120.0, small.across, small.down, small.chin, small.nose, small.mouth, small.brow)
