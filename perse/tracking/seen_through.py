@@ -94,16 +94,22 @@ def _background_likelihood(lab: Floats, person: Floats, reach: float, hair: Floa
     spread = np.maximum(blur(lab * lab * weight[..., None], reach) / amount - mean * mean, 0) + NOISE
     away = ((lab - mean) ** 2 / spread).sum(-1)
     value = -0.5 * (away + np.log(2 * np.pi * spread).sum(-1))
-    hue = np.linalg.norm(mean[..., 1:] - (np.median(hair[:, 1:], 0) if len(hair) else 0), axis=-1)
-    known = (near > _LEAST_NEAR) & (hue > _least_hue(hair))
+    known = (near > _LEAST_NEAR) & _of_another_hue(mean[..., 1:], hair[:, 1:])
     return np.where(known, value, -np.inf).astype(np.float32), known & (away < ALIKE**2)
 
 
-def _least_hue(hair: Floats) -> float:
-    """Distance in a*, b* from which on a background's hue is not that of hair [n, 3]."""
-    if len(hair) < 2:
-        return LEAST_HUE
-    return min(LEAST_HUE, ALIKE * float(np.sqrt(hair[:, 1:].var(0).sum() + NOISE / 2)))
+def _of_another_hue(walls: Floats, hair: Floats) -> NDArray[np.bool_]:
+    """Whether hues a*, b* of backgrounds [h, w, 2] are not those of hair [n, 2]: [h, w].
+
+    A greyer wall is left alone unless it is far away: hair's shine has the light's colour, grey between the two.
+    """
+    if not len(hair):
+        return np.asarray(np.linalg.norm(walls, axis=-1) > LEAST_HUE)
+    own = np.median(hair, 0)
+    apart = np.linalg.norm(walls - own, axis=-1)
+    of_one_hue = ALIKE * float(np.sqrt(hair.var(0).sum() + NOISE / 2))
+    more_colourful = np.linalg.norm(walls, axis=-1) > np.linalg.norm(own)
+    return np.asarray(apart > np.where(more_colourful, min(LEAST_HUE, of_one_hue), LEAST_HUE))
 
 
 def _beside_background(seen: HardMask, person: SoftMask, width_px: float) -> SoftMask:

@@ -57,6 +57,20 @@ def test_black_hair_is_told_from_a_blue_wall() -> None:
     assert after[65:215, 76:184].min() > 0.95
 
 
+def test_shine_on_fair_hair_is_no_wall() -> None:
+    """A grey wall lies on the way from fair hair to its shine; hair of one hue must not make it thinner."""
+    rng = np.random.default_rng(1)
+    _, person = scene(WALL, WALL)
+    image = np.empty((256, 256, 3), np.float32)
+    image[:] = (214, 208, 203)
+    image[60:220, 70:190] = (150, 124, 86)
+    image[60:90, 70:100] = (208, 199, 188)  # shine, up to the hair's outline
+    image += rng.normal(0, 2, image.shape)
+    lab = to_lab(np.clip(image, 0, 255).astype(np.uint8))
+    after = without_background(lab, person, np.ones_like(person), 100.0)
+    assert after[70:88, 76:98].min() > 0.95
+
+
 def test_without_hair_there_is_nothing_to_see_through() -> None:
     lab, person = scene(WALL, WALL)
     assert without_background(lab, person, np.zeros_like(person), 100.0) is person
