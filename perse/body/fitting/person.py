@@ -80,7 +80,7 @@ class PersonFitConfig:
     """Longest edges on the head, which is looked at most, relative to the others."""
     hair_edges: float = 0.42
     """The same of hair: a lock is a centimetre wide."""
-    mouth_edges: float = 0.2
+    mouth_edges: float = 0.3
     """The same within the mouth: a smile is open by a centimetre, and points behind the lips are not photographed."""
     border_edges: float = 0.28
     """The same where one cover ends and another begins."""

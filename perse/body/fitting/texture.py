@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import map_coordinates
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from perse.body.animation.dressed import DressedPerson
@@ -19,6 +20,10 @@ from perse.body.model.mouth import in_mouth, mouth_colors
 from perse.shapes import Picture, SoftMask
 from perse.synthesis.procedural.animator.by_example import Example
 
+SHOWN = 0.5
+"""How well a point of the mouth is seen whose colour its neighbours take."""
+NEIGHBOURS, REACH_M = 4, 0.015
+"""So many, and so far: a smile shows half of each tooth."""
 BESIDE = (BodyRegion.NECK, BodyRegion.SCALP, BodyRegion.TORSO)
 """Skin that hair and collars hang over."""
 
@@ -42,9 +47,26 @@ def textured(
     kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
     seen = seen * ~other_than_skin(person.rest, photographed, seen, person.covers, kinds)
     fill = fill_colors(person.rest, person.covers, photographed, seen * ~mouth, hair)
-    return replace(
-        person, photo_px=photo_px, seen=seen, fill=torch.where(mouth[:, None], fine.of(mouth_colors(model)), fill)
+    fill[mouth] = _within_mouth(
+        person.rest[mouth], photographed[mouth], seen[mouth], fine.of(mouth_colors(model))[mouth]
     )
+    return replace(person, photo_px=photo_px, seen=seen, fill=fill)
+
+
+def _within_mouth(
+    rest: Float[Tensor, "m 3"],
+    photographed: Float[Tensor, "m 3"],
+    seen: Float[Tensor, " m"],
+    otherwise: Float[Tensor, "m 3"],
+) -> Float[Tensor, "m 3"]:
+    """Colours of a mouth's points that the lips hide: those of points beside them that a smile shows."""
+    shown = seen > SHOWN
+    if int(shown.sum()) < LEAST:
+        return otherwise
+    distance, nearest = cKDTree(rest[shown].numpy()).query(rest.numpy(), k=NEIGHBOURS)
+    beside = photographed[shown][torch.from_numpy(nearest)].mean(1)
+    share = torch.from_numpy(1 - distance.mean(1) / REACH_M).clamp(0, 1).float()[:, None]
+    return share * beside + (1 - share) * otherwise
 
 
 def other_than_skin(
