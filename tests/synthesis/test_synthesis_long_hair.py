@@ -70,6 +70,19 @@ def test_short_hair_hides_no_shoulders() -> None:
     assert not _behind_the_head(picture, drawn, pockets_of(picture), FACE)[:, ~drawn.any(0)].any()
 
 
+def test_the_shoulder_line_runs_through_clothes_only() -> None:
+    """Two collars in the corners of a headshot: an opening with an even kernel took a column beside one for cloth, whose
+    edge was the picture's upper one, and a garment was made up behind the whole head."""
+    picture, drawn = person(None)
+    labels = picture.masks.labels.copy()
+    labels[NECKLINE:, 88:152] = Part.NECK
+    soft = np.zeros((len(Part), 240, 240), np.uint8)
+    np.put_along_axis(soft, labels[None].astype(np.int64), 255, 0)
+    picture = prepare_photograph(np.zeros((240, 240, 3), np.uint8), PartMasks(soft, picture.masks.person))
+    behind = _behind_the_head(picture, drawn, pockets_of(picture), 80.0) > 0  # an opening of four columns
+    assert not behind[: NECKLINE - 8].any()
+
+
 def test_a_strand_on_the_shoulder_cuts_no_notch() -> None:
     picture, _ = person(slice(170, 174))
     notches = _notches(picture, pockets_of(picture), FACE) > 0

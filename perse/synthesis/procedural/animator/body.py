@@ -23,7 +23,7 @@ from perse.synthesis.procedural.animator.hair_volume import falling_columns, joi
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
-from perse.tracking.crop import FADE_WIDTHS, last_row
+from perse.tracking.crop import FADE_WIDTHS, fade, last_row
 from perse.tracking.person import disk
 
 Array = NDArray[np.float32]
@@ -111,6 +111,7 @@ def build_body(
     hole = _with_seam(hole, picture, face_width_px)
     alpha = _without_crumbs(np.clip(np.maximum(clothes + neck + behind, hole), 0, 1))
     alpha, hole = _without_rims(_without_haze(alpha, picture), hole, picture)
+    alpha = np.minimum(alpha, fade(inside, face_width_px))  # what is continued ends where the photograph does, too
     filled = _continued(picture, clothes * (1 - hole), hole, face_width_px)
     inside = cv2.GaussianBlur(hole, (0, 0), 0.8)[..., None]
     labels = np.where(behind > 0.5, Part.HAIR, np.where(neck > clothes, Part.NECK, garment))
@@ -287,7 +288,8 @@ def _behind_the_head(
     honest &= (above == Part.NECK) | (around == 0)
     # A column or two between strands say nothing about the shoulder.
     run = np.ones((1, max(3, round(0.05 * face_width_px))), np.uint8)
-    honest = cv2.morphologyEx(honest.astype(np.uint8)[None], cv2.MORPH_OPEN, run)[0] > 0
+    # An even kernel moves what it opens by a column, which may show no clothes at all.
+    honest &= cv2.morphologyEx(honest.astype(np.uint8)[None], cv2.MORPH_OPEN, run)[0] > 0
     if not honest.any():  # strands wherever one looks: then the lowest edge of a piece is the best that is known
         honest = is_clothes.any(0)
     under_hair = (hairy > 0) | (is_clothes & (labels[np.maximum(top - 3, 0), np.arange(width)] == Part.HAIR))
