@@ -269,30 +269,10 @@ def _seeds(
         # Bare shoulders are no clothes; a garment of the skin's colour still is one where there is nothing else.
         unlike_skin = clothes & (likelihood < floor)
         clothes = unlike_skin if unlike_skin.sum() > 0.15 * clothes.sum() else clothes
-        bare = skin_below_throat(colors, present, skin, across, down, frame)
+        bare = skin_below_throat(colors, present, skin, around, across, down, frame)
         if (clothes & ~bare).sum() > LEAST_CLOTHES:
             clothes, skin = clothes & ~bare, skin | bare
-        elif clothes.sum() <= LEAST_CLOTHES:
-            clothes = _collar(colors, present, around, likelihood < floor, down, frame)
     return [skin, around, clothes]
-
-
-def _collar(
-    colors: Floats,
-    present: NDArray[np.bool_],
-    around: NDArray[np.bool_],
-    unlike_skin: NDArray[np.bool_],
-    down: Floats,
-    frame: FaceCoordinates,
-) -> NDArray[np.bool_]:
-    """A garment [h, w] in a photograph that ends at the neck: what has neither the skin's colour nor the hair's."""
-    smooth = blur(colors, 1.0)
-    hair = fit_mixture(colors[around], 4)
-    low = present & (down > frame.chin - 0.1) & unlike_skin
-    if hair is None:
-        return low
-    likelihood = hair.log_likelihood(smooth)
-    return low & (likelihood < float(np.percentile(likelihood[around], 2)))
 
 
 def _estimate(

@@ -36,12 +36,15 @@ EDGE = 12.0
 EDGE_WIDTHS = 0.03
 SMOOTHING_WIDTHS = 0.01
 LEAST_SEEDS = 60
+LIKE_SKIN = 0.18
+"""Share of the hair that may keep the skin's proportions: fair and red hair does, and hangs where a chest would be."""
 
 
 def skin_below_throat(
     colors: Float32[np.ndarray, "h w 3"],
     present: HardMask,
     face_skin: HardMask,
+    hair: HardMask,
     across: SoftMask,
     down: SoftMask,
     frame: FaceCoordinates,
@@ -50,7 +53,7 @@ def skin_below_throat(
 
     Args:
         colors: [h, w, 3] CIELAB at half the picture's size, as everything here.
-        present: [h, w], the person. face_skin: [h, w], skin of the face for certain.
+        present: [h, w], the person. face_skin, hair: [h, w], skin of the face and hair for certain.
         across, down: [h, w], places in face widths; frame: of the whole picture.
     """
     width = frame.width_px / 2
@@ -58,7 +61,10 @@ def skin_below_throat(
     if face_skin.sum() < LEAST_SEEDS or np.median(np.hypot(*colors[face_skin][:, 1:].T)) < LEAST_CHROMA:
         return nothing
     smooth = blur(colors, SMOOTHING_WIDTHS * width + 0.4)
-    domain = present & (down > frame.chin) & _keeps_proportions(smooth, face_skin) & ~_edges(smooth, width)
+    alike = _keeps_proportions(smooth, face_skin)
+    if hair.any() and alike[hair].mean() > LIKE_SKIN:
+        return nothing
+    domain = present & (down > frame.chin) & alike & ~_edges(smooth, width)
     throat = domain & (np.abs(across) < 0.25) & (down < frame.chin + 0.25)
     return pieces_touching(domain, throat) if throat.any() else nothing
 

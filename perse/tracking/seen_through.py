@@ -39,7 +39,10 @@ LARGEST_SHARE = 0.35
 """When more of the hair than this looks like the background, the two cannot be told apart, and nothing is taken."""
 LEAST_HUE = 25.0
 """Distance in a*, b* between background and hair: dark hair before a dark wall of its hue is not told apart by it. Less
-is enough for hair of one hue, `ALIKE` of its own deviations: black hair before a blue wall, 18 away, varies by 5."""
+is enough for hair of one hue before a plain wall, `ALIKE` of its own deviations: black hair before a blue wall, 18
+away, varies by 5."""
+PLAIN = 5.0
+"""Deviation of a*, b* within a wall of one colour, its shading included."""
 _LEAST_NEAR = 0.02
 
 
@@ -94,22 +97,24 @@ def _background_likelihood(lab: Floats, person: Floats, reach: float, hair: Floa
     spread = np.maximum(blur(lab * lab * weight[..., None], reach) / amount - mean * mean, 0) + NOISE
     away = ((lab - mean) ** 2 / spread).sum(-1)
     value = -0.5 * (away + np.log(2 * np.pi * spread).sum(-1))
-    known = (near > _LEAST_NEAR) & _of_another_hue(mean[..., 1:], hair[:, 1:])
+    plain = (spread[..., 1:] - NOISE).sum(-1) < PLAIN**2
+    known = (near > _LEAST_NEAR) & _of_another_hue(mean[..., 1:], plain, hair[:, 1:])
     return np.where(known, value, -np.inf).astype(np.float32), known & (away < ALIKE**2)
 
 
-def _of_another_hue(walls: Floats, hair: Floats) -> NDArray[np.bool_]:
+def _of_another_hue(walls: Floats, plain: NDArray[np.bool_], hair: Floats) -> NDArray[np.bool_]:
     """Whether hues a*, b* of backgrounds [h, w, 2] are not those of hair [n, 2]: [h, w].
 
-    A greyer wall is left alone unless it is far away: hair's shine has the light's colour, grey between the two.
+    Backgrounds of many colours, not `plain` [h, w], and those greyer than hair are left alone unless they are far away:
+    a forest has some of hair's colours, and hair's shine has the light's, which is grey between the two.
     """
     if not len(hair):
         return np.asarray(np.linalg.norm(walls, axis=-1) > LEAST_HUE)
     own = np.median(hair, 0)
     apart = np.linalg.norm(walls - own, axis=-1)
     of_one_hue = ALIKE * float(np.sqrt(hair.var(0).sum() + NOISE / 2))
-    more_colourful = np.linalg.norm(walls, axis=-1) > np.linalg.norm(own)
-    return np.asarray(apart > np.where(more_colourful, min(LEAST_HUE, of_one_hue), LEAST_HUE))
+    sure = plain & (np.linalg.norm(walls, axis=-1) > np.linalg.norm(own))
+    return np.asarray(apart > np.where(sure, min(LEAST_HUE, of_one_hue), LEAST_HUE))
 
 
 def _beside_background(seen: HardMask, person: SoftMask, width_px: float) -> SoftMask:

@@ -1,4 +1,4 @@
-"""Skin that goes on below the throat, and what of a garment a tight crop shows."""
+"""Skin that goes on below the throat."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from perse.tracking.frame import FaceCoordinates
-from perse.tracking.materials import Material, estimate_materials
 from perse.tracking.open_neck import skin_below_throat
 
 FACE, CHEST, DRESS = (70.0, 14, 18), (90.0, 15, 22), (15.0, 0, 0)
-HAIR, COLLAR = (15.0, 3, 4), (85.0, 0, 2)
+COLLAR = (85.0, 0, 2)
 
 
 def _frame(size: int, width_px: float) -> FaceCoordinates:
@@ -47,7 +46,7 @@ def test_skin_goes_on_below_the_throat_up_to_an_edge(collar: tuple[float, float,
         soft = (1 - rise) * np.array(FACE) + rise * np.array(CHEST)
         lab[between] = soft[between]
     seeds = face & (down > 0.1) & (down < 0.35)
-    found = skin_below_throat(lab, face | below, seeds, small.across, down, frame)
+    found = skin_below_throat(lab, face | below, seeds, np.zeros_like(seeds), small.across, down, frame)
     inner = chest & (across < 0.5) & (down > 1.1) & (down < 1.4)
     assert (found[inner].mean() > 0.95) == goes_on and not found[down < 0.75].any()
     assert found[below & ~chest].mean() < 0.01
@@ -60,7 +59,7 @@ def test_black_cloth_that_keeps_the_skins_proportions_is_no_neckline() -> None:
     dress = small.down > frame.chin
     lab = _painted([(dress, (15.0, 4.1, 5.3)), (face, FACE)])  # (15 + 8) / (70 + 8) of the face's a* and b*
     seeds = face & (small.down > 0.1) & (small.down < 0.35)
-    assert not skin_below_throat(lab, face | dress, seeds, small.across, small.down, frame).any()
+    assert not skin_below_throat(lab, face | dress, seeds, np.zeros_like(seeds), small.across, small.down, frame).any()
 
 
 def test_a_grey_picture_says_nothing_about_necklines() -> None:
@@ -69,21 +68,20 @@ def test_a_grey_picture_says_nothing_about_necklines() -> None:
     everywhere = np.ones(small.down.shape, np.bool_)
     lab = _painted([(everywhere, (60.0, 0, 0))])
     seeds = (small.down > 0.1) & (small.down < 0.35) & (np.abs(small.across) < 0.36)
-    assert not skin_below_throat(lab, everywhere, seeds, small.across, small.down, frame).any()
+    assert not skin_below_throat(lab, everywhere, seeds, np.zeros_like(seeds), small.across, small.down, frame).any()
 
 
-def test_a_collar_is_seen_where_the_photograph_ends_at_the_neck() -> None:
-    """A white collar below black hair: no garment is seen a whole neck below the chin, and still it is one."""
-    frame = _frame(384, 120.0)
-    across, down = np.abs(frame.across), frame.down
-    face = (np.hypot(frame.across / 0.5, (down - 0.1) / 0.68) < 1) | ((across < 0.3) & (down > 0.1) & (down < 1.1))
-    hair = (np.hypot(frame.across, down) < 0.75) & ~face
-    collar = (down > 0.85) & (across >= 0.3) & (across < 0.9)
-    person = ((face | hair | collar) & (down < 1.1)).astype(np.float32)
-    lab = _painted([(hair, HAIR), (face, FACE), (collar, COLLAR)])
-    grey = np.clip(lab[..., :1] * 2.55, 0, 255).astype(np.uint8).repeat(3, -1)
-    hull = (np.hypot(frame.across / 0.5, (down - 0.1) / 0.66) < 1).astype(np.float32)
-    found = estimate_materials(grey, lab, person, hull, frame)
-    inner = collar & (person > 0) & (across > 0.36) & (down > 0.92) & (down < 1.04) & (across < 0.8)
-    assert found[Material.CLOTHES][inner].mean() > 0.8
-    assert found[Material.HAIR][hair & (down < 0)].mean() > 0.9
+@pytest.mark.parametrize(("tone", "goes_on"), [((50.0, 11, 15), False), ((18.0, 3, 4), True)])
+def test_fair_hair_beside_the_throat_is_no_chest(tone: tuple[float, float, float], goes_on: bool) -> None:
+    """It keeps the skin's proportions of colours, and hangs where a chest would be: nothing is said of either then."""
+    small = _frame(192, 60.0)
+    frame = FaceCoordinates(120.0, small.across, small.down, small.chin, small.nose, small.mouth, small.brow)
+    across, down = np.abs(small.across), small.down
+    face = (np.hypot(small.across / 0.5, (down - 0.1) / 0.7) < 1) | ((across < 0.3) & (down > 0.1) & (down < 1.0))
+    strands = (across > 0.3) & (across < 0.7) & (down > -0.4) & ~face
+    chest = (down >= 1.0) & (across < 0.3)
+    lab = _painted([(face, FACE), (strands, tone), (chest, FACE)])
+    seeds, hair = face & (down > 0.1) & (down < 0.35), strands & (down < 0.35)
+    found = skin_below_throat(lab, face | strands | chest, seeds, hair, small.across, small.down, frame)
+    assert not found[(across > 0.4) & (across < 0.6) & (down > 0.9)].any()
+    assert (found[(across < 0.2) & (down > 1.1)].mean() > 0.9) == goes_on
