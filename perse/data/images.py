@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
@@ -146,7 +146,7 @@ def _from_deep_gray(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def encode_image(
-    image: UInt8[NDArray[np.uint8], "h w *c"],
+    image: Shaped[NDArray[np.uint8], "h w *c"],
     format: ImageFormat = "png",
     *,
     quality: int = 90,

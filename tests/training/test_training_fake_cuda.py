@@ -55,7 +55,9 @@ class BlankTeacher:
 
 def test_a_fine_tuning_step_runs_where_the_avatar_is(paper, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     avatar, clips = paper
-    monkeypatch.setattr(torch, "from_numpy", lambda array: torch.tensor(array.shape).new_zeros(array.shape))
+    monkeypatch.setattr(
+        torch, "from_numpy", lambda array: torch.zeros(array.shape, dtype=getattr(torch, array.dtype.name))
+    )
     config = replace(PAPER.finetuning, training=numbers(PAPER.finetuning.training))
     trainer = Trainer(avatar, clips, config.training, rasterizer=FakeGsplat(), device=CUDA)
     FineTuner(trainer, BlankTeacher(), config).step()
