@@ -31,6 +31,10 @@ class SelectionConfig:
     """Largest distance of the landmarks from the best human head, root mean square in face widths, before the residual
     offsets: the best of 12 people, paintings among them, was .006 and the worst .011, a
     profile .019, a dog's face .030."""
+    sure_fit_error: float = 0.0075
+    """Below this a fit alone says that a face is human; above it the face must have `least_human_score` too."""
+    least_human_score: float = 0.3
+    """See `perse.tracking.human_face`."""
     max_outside_share: float = 0.02
     """Largest share of the landmarks beyond the picture's edge."""
     rival_size: float = 0.45

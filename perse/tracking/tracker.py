@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from perse.data import TrackedPortrait
 from perse.errors import PortraitError
 from perse.head import HeadModel, Joint
-from perse.shapes import Picture
+from perse.shapes import FaceLandmarks, Picture, SquarePicture
 from perse.tracking.crop import Crop, CropConfig, crop_portrait, end_softly
 from perse.tracking.detection import face_width, landmarks_in_window
 from perse.tracking.ears import EarConfig, align_ears
 from perse.tracking.fit import HeadFit, fit_head
+from perse.tracking.human_face import human_score
 from perse.tracking.landmark_problem import FitConfig
 from perse.tracking.landmarks import N_SURFACE
 from perse.tracking.learned.parser import LearnedParser
@@ -105,6 +106,7 @@ class MediapipeTracker:
         fit = fit_head(self._model, landmarks, size, size, self._config.fit, self._config.residual)
         self._check_turn(fit, landmarks)
         self._check_fit(fit, face_width(landmarks))
+        self._check_human(fit, crop.image, landmarks)
         masks = self._parser.parse(crop.image, landmarks, inside=crop.inside)
         masks = end_softly(masks, crop.inside, face_width(landmarks))
         head = align_ears(self._model, fit.head, fit.camera, masks, landmarks, self._config.ears)
@@ -155,6 +157,16 @@ class MediapipeTracker:
             raise PortraitError(
                 f"this is not a human face, or one that cannot be read: the best head is {away}% of the face's"
                 f" width off, at most {limit:.1%} can be used (an animal, a mask?); give a picture of a person"
+            )
+
+    def _check_human(self, fit: HeadFit, image: SquarePicture, landmarks: FaceLandmarks) -> None:
+        limits = self._config.selection
+        if fit.rms_before_offsets_px / face_width(landmarks) <= limits.sure_fit_error:
+            return
+        if human_score(image, landmarks) < limits.least_human_score:
+            raise PortraitError(
+                "this is probably not a human face: it fits a human head badly, and a second detector sees none "
+                "(an animal, a mask, a very blurred face?); give a sharp picture of a person"
             )
 
     def _check_turn(self, fit: HeadFit, landmarks: NDArray[np.float32]) -> None:

@@ -71,8 +71,8 @@ def test_short_hair_hides_no_shoulders() -> None:
 
 
 def test_the_shoulder_line_runs_through_clothes_only() -> None:
-    """Two collars in the corners of a headshot: an opening with an even kernel took a column beside one for cloth, whose
-    edge was the picture's upper one, and a garment was made up behind the whole head."""
+    """Two collars in the corners of a headshot: an opening with an even kernel took a column beside one for cloth,
+    whose edge was the picture's upper one, and a garment was made up behind the whole head."""
     picture, drawn = person(None)
     labels = picture.masks.labels.copy()
     labels[NECKLINE:, 88:152] = Part.NECK
