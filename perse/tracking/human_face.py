@@ -25,7 +25,7 @@ NEAR_WIDTHS = 0.4
 
 
 def human_score(image: SquarePicture, landmarks_px: FaceLandmarks) -> float:
-    """dlib's score of the face at these landmarks in [h, w, 3]; `LEAST_LISTED` where it sees none, infinite without it."""
+    """dlib's score of the face at these landmarks; `LEAST_LISTED` where it sees none, infinite without dlib."""
     if find_spec("dlib") is None:
         return float("inf")
     windows, scores, _ = _detector().run(np.ascontiguousarray(image), 0, LEAST_LISTED)
