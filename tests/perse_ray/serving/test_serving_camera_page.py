@@ -68,6 +68,7 @@ def browser_with_a_camera() -> Iterator[Any]:
 
 def opened(context: Any, address: str) -> Any:
     page = context.new_page()
+    page.set_default_timeout(120_000)  # beside the rest of the suite a browser without a GPU draws seconds a picture
     page.goto(address)
     until(page, "Number(document.body.dataset.drawn) > 0 && !document.querySelector('#camera').hidden")
     page.click("#tab-motion")
@@ -75,7 +76,7 @@ def opened(context: Any, address: str) -> Any:
 
 
 def until(page: Any, condition: str) -> None:
-    for _ in range(1200):
+    for _ in range(4000):
         if page.evaluate(condition):
             return
         page.wait_for_timeout(50)
