@@ -8,7 +8,7 @@ from flat_service import FlatService
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 
-from perse_ray.serving.drawing.tasks import Work
+from perse_ray.serving.drawing.tasks import EncodedPictures, Understand, Work
 from perse_ray.serving.http.app import create_app
 
 
@@ -19,7 +19,8 @@ class DrawsNothing(FlatService):
         pass
 
     async def run(self, avatar: str, work: Work) -> object:  # type: ignore[type-arg, override]
-        return {"Frames": [b""], "Understand": []}.get(type(work).__name__, b"")
+        answers: dict[type, object] = {EncodedPictures: [b""], Understand: []}
+        return answers.get(type(work), b"")
 
 
 schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(DrawsNothing()))
