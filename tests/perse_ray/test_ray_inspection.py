@@ -146,7 +146,7 @@ def test_a_row_that_lost_what_its_clip_was_made_of_is_made_whole(workspace: Work
 def test_a_manifest_names_all_that_a_synthesis_left(workspace: Workspace) -> None:
     """Of edits that were refused and prompts that failed, too; each file is there, and none is left out."""
     made = _made(workspace)
-    run = SimpleNamespace(studio=fake_studio(workspace.path.parent / "j"), portrait=small_portrait())
+    run = SimpleNamespace(synthesis_config=fake_studio(workspace.path.parent / "j"), portrait=small_portrait())
     named = Synthesize().products(run, synthesis_to_json(made))  # type: ignore[arg-type]
     left = {name for name, _ in workspace.walk() if name.startswith(("edits/", "clips/", "prompts/", "quarantine/"))}
     assert made.rejected and made.quarantined
