@@ -11,10 +11,10 @@ from jaxtyping import Float, Float64
 from numpy.typing import NDArray
 
 from perse.tracking.landmarks import CHIN
+from perse.tracking.narrowed_lips import CHEEKS
 
 BRIDGE = 168
 """Of the nose, between the eyes: it keeps still."""
-CHEEKS = (234, 454)
 PER_RADIAN = 0.46
 """Face widths by which an opening jaw takes the chin from the bridge of the nose (the embedded head: .053 for .1,
 .24 for .5)."""
