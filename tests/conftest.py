@@ -14,21 +14,20 @@ import torch
 from jaxtyping import install_import_hook
 from numpy.typing import NDArray
 
-CONVERTED = (
-    "avatar", "data", "evaluation", "export", "features", "gaussians", "geometry", "head", "identity", "losses",
-    "morphing", "render", "report", "synthesis/clip_check.py", "synthesis/motion",
-    "synthesis/procedural/attachments", "synthesis/procedural/editing", "synthesis/procedural/scene",
-    "synthesis/procedural/transfer", "synthesis/production", "synthesis/screen.py", "tracking", "training", "viewing",
-)  # fmt: skip
-"""Parts of `perse` whose signatures give shapes. In tests every call is held to them; `test_shapes` shows it."""
-
 
 def checked_modules() -> list[str]:
-    """Every module of these parts but those with kernels: numba compiles functions, not what is wrapped around them."""
+    """Every module whose signatures give shapes, but those with kernels: numba compiles functions, not what is wrapped
+    around them. In tests every call is held to the shapes; `test_shapes` shows it."""
     root = Path(__file__).parents[1]
-    files = [file for part in CONVERTED for file in [root / "perse" / part, *(root / "perse" / part).rglob("*.py")]]
-    plain = [file for file in files if file.is_file() and not re.search(r"^@\w*kernel", file.read_text(), re.MULTILINE)]
-    return [".".join(file.relative_to(root).with_suffix("").parts) for file in plain if file.name != "__init__.py"]
+    files = [file for package in ("perse", "perse_ray") for file in sorted((root / package).rglob("*.py"))]
+    texts = {file: file.read_text() for file in files if file.name != "__init__.py"}
+    plain = [
+        file
+        for file, text in texts.items()
+        if re.search(r"^from (jaxtyping|perse\.shapes) import", text, re.MULTILINE)
+        and not re.search(r"^@\w*kernel", text, re.MULTILINE)
+    ]
+    return [".".join(file.relative_to(root).with_suffix("").parts) for file in plain]
 
 
 install_import_hook(checked_modules(), "shape_checker.checked")

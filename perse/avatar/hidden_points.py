@@ -62,8 +62,8 @@ class ShownPoints:
         reference: [m, 14] of the reference.
     """
 
-    attributes: Tensor
-    reference: Tensor
+    attributes: Float[Tensor, "s m 14"]
+    reference: Float[Tensor, "m 14"]
 
 
 @torch.no_grad()

@@ -85,12 +85,12 @@ class WholeBody(PartBases):
     LEAST_SKINNING = 1e-9
     """A body has 55 joints: a ten-thousandth of each would pull a hand by centimetres."""
 
-    places: Tensor
+    places: Float[Tensor, "v 3"]
     mixture_rows: Tensor
     mixture_columns: Tensor
     mixture_values: Tensor
-    motions: Tensor
-    rest_joints: Tensor
+    motions: Float[Tensor, "m f j 3"]
+    rest_joints: Float[Tensor, "j 3"]
 
     def __init__(
         self, config: WholeBodyConfig, latent_dimensions: int, start: StartingPoints, n_subjects: int = 0

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Int, Shaped, UInt8
 from numpy.typing import NDArray
 
 from perse.data.clip import PortraitClip
@@ -96,7 +96,7 @@ class StreamedPictures:
     stream: FrameStream
     file: ClipFile
     column: Literal["image", "alpha", "parts"]
-    rows: NDArray[np.intp]
+    rows: Int[NDArray[np.intp], " f"]
 
     @property
     def shape(self) -> tuple[int, ...]:

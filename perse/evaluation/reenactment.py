@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float, Float32, Int, UInt8
 
 from perse.data import TrackedPortrait
+from perse.data.on_white import laid_on_white
 from perse.errors import InputError
 from perse.evaluation.champ_preview import mean_psnr
 from perse.evaluation.learned_distance import LearnedDistance
@@ -145,8 +146,7 @@ def on_white_beyond(
     pictures: UInt8[np.ndarray, "f s s 3"], shown: Float32[np.ndarray, "s s"]
 ) -> UInt8[np.ndarray, "f s s 3"]:
     """Pictures that are white where `shown` is 0."""
-    share = shown[None, ..., None]
-    return np.round(pictures * share + 255 * (1 - share)).astype(np.uint8)
+    return laid_on_white(pictures, np.broadcast_to(shown, pictures.shape[:3]))
 
 
 def first_frame_repeated(scene: DrivingVideo) -> UInt8[np.ndarray, "f s s 3"]:

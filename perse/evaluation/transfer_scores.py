@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -72,9 +73,9 @@ class TransferPictures:
         shown, filmed: [f, h, w, 3] the new subject and its clip; strip: [9, h, w, 3] from an old subject to it.
     """
 
-    shown: Tensor
-    filmed: Tensor
-    strip: Tensor
+    shown: Float[Tensor, "f h w 3"]
+    filmed: Float[Tensor, "f h w 3"]
+    strip: Float[Tensor, "9 h w 3"]
 
 
 def score_transfer(

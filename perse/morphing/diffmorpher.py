@@ -27,6 +27,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -100,7 +101,7 @@ class _Pivot:
         features: of the first steps, what the ``up`` blocks' self-attention got: by layer [1, tokens, channels].
     """
 
-    noise: Tensor
+    noise: Float[Tensor, "c h w"]
     features: tuple[dict[str, Tensor], ...]
 
     @property

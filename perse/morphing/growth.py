@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from perse.morphing.correspondence import Field, sampled
@@ -34,7 +34,7 @@ class Core:
         away: [h, w, 2] vectors from the nearest point of the core to each pixel, px; zero inside.
     """
 
-    inside: NDArray[np.float32]
+    inside: Float32[NDArray[np.float32], "h w"]
     away: Field
 
     @classmethod

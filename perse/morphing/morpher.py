@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Bool, Float32, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Category
@@ -56,10 +57,10 @@ class MorphEnd:
         pose: how the head is held; None where only pixels are known.
     """
 
-    image: NDArray[np.uint8]
-    alpha: NDArray[np.uint8]
-    shape: NDArray[np.bool_]
-    landmarks_px: NDArray[np.float32]
+    image: UInt8[NDArray[np.uint8], "h w 3"]
+    alpha: UInt8[NDArray[np.uint8], "h w"]
+    shape: Bool[NDArray[np.bool_], "h w"]
+    landmarks_px: Float32[NDArray[np.float32], "l 2"]
     category: Category | None = None
     origin: FrameOrigin | None = None
     pose: FramePose | None = None
@@ -104,10 +105,10 @@ class Morph:
         cost: what it took.
     """
 
-    positions: NDArray[np.float32]
-    images: NDArray[np.uint8]
-    alphas: NDArray[np.uint8]
-    shapes: NDArray[np.bool_] | None = None
+    positions: Float32[NDArray[np.float32], " m"]
+    images: UInt8[NDArray[np.uint8], "m h w 3"]
+    alphas: UInt8[NDArray[np.uint8], "m h w"]
+    shapes: Bool[NDArray[np.bool_], "m h w"] | None = None
     cost: MorphCost = MorphCost()
 
 

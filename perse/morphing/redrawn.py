@@ -22,6 +22,7 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import CATEGORY_PARTS, Category
@@ -218,7 +219,7 @@ class _Stand:
 
     subject: _Subject
     below: FrameBuffers
-    neck: NDArray[np.float32]
+    neck: Float32[NDArray[np.float32], "4 4"]
 
     @classmethod
     def of(cls, subject: _Subject, pose: HeadParameters) -> _Stand:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Category
@@ -150,8 +151,8 @@ class _Layers:
     """
 
     picture: NDArray[Any]
-    part: NDArray[np.float32]
-    tint: NDArray[np.float32]
+    part: Float32[NDArray[np.float32], "h w"]
+    tint: Float32[NDArray[np.float32], "3"]
 
     @classmethod
     def of(cls, end: MorphEnd) -> _Layers:

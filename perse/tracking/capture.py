@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -53,8 +53,8 @@ class FramedPicture:
     """
 
     frame: Reframed
-    crop: Image
-    inside: Image
+    crop: UInt8[NDArray[np.uint8], "s s 3"]
+    inside: UInt8[NDArray[np.uint8], "s s"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -45,8 +45,8 @@ class Crop:
         scale: pixels of the crop per pixel of the photograph.
     """
 
-    image: Image
-    inside: NDArray[np.uint8]
+    image: UInt8[NDArray[np.uint8], "s s 3"]
+    inside: UInt8[NDArray[np.uint8], "s s"]
     left: float
     top: float
     scale: float

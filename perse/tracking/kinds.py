@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -48,8 +49,8 @@ class FoundKinds:
         skin_parts: soft masks by which the skin is divided, in this order: mouth, eyes, brows, nose, ears, neck.
     """
 
-    shares: Floats
-    person: Floats
+    shares: Float32[NDArray[np.float32], "k h w"]
+    person: Float32[NDArray[np.float32], "h w"]
     skin_parts: dict[Part, Floats]
 
     def masks(self) -> PartMasks:

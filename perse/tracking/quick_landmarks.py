@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -41,7 +41,7 @@ class _State:
     shaped: Floats
     carried: Floats
     chain: _Chain
-    placed: Floats
+    placed: Float64[NDArray[np.float64], "l 3"]
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class _Chain:
         rest, posed: [j, 3] metres.
     """
 
-    turns: Floats
-    own: Floats
-    world: Floats
-    rest: Floats
-    posed: Floats
+    turns: Float64[NDArray[np.float64], "j 3"]
+    own: Float64[NDArray[np.float64], "j 3 3"]
+    world: Float64[NDArray[np.float64], "j 3 3"]
+    rest: Float64[NDArray[np.float64], "j 3"]
+    posed: Float64[NDArray[np.float64], "j 3"]
 
 
 class QuickLandmarkModel(LandmarkModel):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float64, UInt8
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
@@ -39,7 +39,7 @@ class Reframed:
         head: the head in it, a single frame, with the portrait's identity.
     """
 
-    matrix: Floats
+    matrix: Float64[NDArray[np.float64], "3 3"]
     head: HeadParameters
 
     def points(self, video_px: Float[NDArray[np.float32], "n 3"]) -> Float[NDArray[np.float32], "n 3"]:

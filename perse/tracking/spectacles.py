@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.shapes import FaceLandmarks, Picture
@@ -54,8 +55,8 @@ class Spectacles:
         hinges: [2, 2] float32, where the temples begin, pixels: at the person's right and left.
     """
 
-    alpha: Floats
-    hinges: Floats
+    alpha: Float32[NDArray[np.float32], "h w"]
+    hinges: Float32[NDArray[np.float32], "2 2"]
 
 
 def find_spectacles(image: Picture, landmarks_px: FaceLandmarks) -> Spectacles | None:

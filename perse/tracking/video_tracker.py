@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float32
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -60,7 +61,7 @@ class FoundFace:
         faces: how many faces the video shows.
     """
 
-    landmarks_px: NDArray[np.float32]
+    landmarks_px: Float32[NDArray[np.float32], "f 478 3"]
     faces: int
 
 
@@ -110,10 +111,10 @@ class TrackedVideo:
 
     head: HeadParameters
     camera: Camera
-    translations: Tensor
+    translations: Float[Tensor, "f 3"]
     window: tuple[float, float, float]
-    landmarks_px: NDArray[np.float32]
-    seen: NDArray[np.bool_]
+    landmarks_px: Float32[NDArray[np.float32], "f 478 3"]
+    seen: Bool[NDArray[np.bool_], " f"]
     rms_px: Floats
     rest: tuple[int, ...]
     faces: int

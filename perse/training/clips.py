@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Shaped, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -36,9 +36,9 @@ class FrameBatch:
         partial: some do not tell everything (`UNRECORDED`).
     """
 
-    images: Tensor
-    alphas: Tensor
-    parts: Tensor
+    images: UInt8[Tensor, "b h w 3"]
+    alphas: UInt8[Tensor, "b h w"]
+    parts: UInt8[Tensor, "b h w"]
     partial: bool = False
 
     @property

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from perse.attributes import CATEGORY_PARTS, Category
@@ -200,9 +200,9 @@ class _Supervision:
     frame: int
     alphas: tuple[float, ...]
     pivots: FrameBatch
-    morph: Tensor
-    elsewhere: Tensor
-    changed: Tensor
+    morph: UInt8[Tensor, "m h w 3"]
+    elsewhere: Float[Tensor, "m h w 3"]
+    changed: Bool[Tensor, "m h w"]
 
 
 def _faded(first: Tensor, second: Tensor, alphas: tuple[float, ...]) -> Tensor:

@@ -19,7 +19,7 @@ from itertools import combinations
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Bool, Int32, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Category
@@ -65,8 +65,8 @@ class MorphTarget:
     """
 
     alphas: tuple[float, ...]
-    images: NDArray[np.uint8]
-    parts: NDArray[np.bool_] | None = None
+    images: UInt8[NDArray[np.uint8], "m h w 3"]
+    parts: Bool[NDArray[np.bool_], "m h w"] | None = None
 
 
 class MorphSource(Protocol):

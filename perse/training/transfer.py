@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.attributes import Category
@@ -69,8 +70,8 @@ class NewAttribute:
     """
 
     subject: Subject
-    image: Tensor
-    text: Tensor
+    image: Float[Tensor, " w"]
+    text: Float[Tensor, " w"]
     reference: PortraitClip
     clip: PortraitClip
 

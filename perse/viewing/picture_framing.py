@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
+from perse.data.on_white import laid_on_white
 from perse.shapes import Picture
 
 _one_at_a_time = Lock()  # mediapipe's graphs serve one caller
@@ -28,5 +29,5 @@ def framed(image: Picture) -> UInt8[NDArray[np.uint8], "_ _ 3"]:
         if landmarks is None:
             return image
         crop = crop_portrait(image, landmarks, CropConfig()).image
-        person = person_probability(crop)[..., None]
-    return (crop * person + 255 * (1 - person)).round().astype(np.uint8)
+        person = person_probability(crop)
+    return laid_on_white(crop, person)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 from safetensors.torch import load
 
@@ -42,6 +43,7 @@ from perse.body.training.trainer import trained_avatar
 from perse.data import AttributePrompt
 from perse.data.images import decode_image, encode_image
 from perse.data.keys import identity_of
+from perse.data.on_white import laid_on_white
 from perse.data.presence import absent_categories
 from perse.data.workspace import PHOTOGRAPH, Workspace
 from perse.errors import PromptError
@@ -79,7 +81,7 @@ class BodyRequest:
 
     recipe: BodyRecipe
     """Who does each step, and with which numbers."""
-    photograph: NDArray[np.uint8]
+    photograph: UInt8[NDArray[np.uint8], "h w 3"]
     """[h, w, 3] RGB, upright."""
     workspace: Workspace
     """Where everything goes."""
@@ -262,7 +264,7 @@ class _Build:
         workspace.write(PERSON, person_to_bytes(person))
         workspace.write(PHOTOGRAPH, encode_image(self.request.photograph))
         parts = np.array(PALETTE, np.uint8)[person.parts]
-        matte = (person.mask[..., None] * person.image + 255 * (1 - person.mask[..., None])).astype(np.uint8)
+        matte = laid_on_white(person.image, person.mask)
         workspace.write("report/fit.png", encode_image(np.concatenate([person.image, matte, parts], 1)))
         with self._books.stage("fit") as stage:
             stage.metrics({"fit_rms_px": person.rms_px, "guessed": len(person.guessed)})

@@ -13,6 +13,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.data.file_digests import file_digest
@@ -67,7 +68,7 @@ class RecordedPerson:
     video: VideoFile
     digest: str
     face: FoundFace
-    photograph: Image
+    photograph: UInt8[NDArray[np.uint8], "h w 3"]
     number: int
     face_of_photograph: int | None
     config: CaptureConfig

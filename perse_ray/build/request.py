@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.data import AttributePrompt
@@ -24,7 +25,7 @@ class BuildRequest:
     recipe: Recipe
     """Who does each step, and with which numbers."""
 
-    photograph: NDArray[np.uint8]
+    photograph: UInt8[NDArray[np.uint8], "h w 3"]
     """[h, w, 3] RGB, upright."""
 
     workspace: Workspace
@@ -36,7 +37,7 @@ class BuildRequest:
     face: int | None = None
     """Which face, where the photograph shows several; from 1, left to right."""
 
-    parts: NDArray[np.uint8] | None = None
+    parts: UInt8[NDArray[np.uint8], "h w 4"] | None = None
     """Painted corrections of the part masks, [h, w, 4] RGBA of the crop's size; see `perse.tracking.part_picture`."""
 
     prompts: tuple[AttributePrompt, ...] | None = None

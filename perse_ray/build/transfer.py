@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Category
@@ -69,7 +70,7 @@ class TransferRequest:
 
     workspace: Workspace
     recipe: Recipe
-    picture: NDArray[np.uint8]
+    picture: UInt8[NDArray[np.uint8], "h w 3"]
     category: Category
     name: str
     face: int | None = None

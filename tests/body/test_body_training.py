@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from perse.body.animation.animator import ProceduralBodyAnimatorConfig
+from perse.body.animation.drawing import drawn_points
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.motions import Filmed
 from perse.body.avatar import BodyAvatar, OffsetConfig, avatar_from_files, avatar_to_files, start_avatar
+from perse.body.fitting.person import FittedPerson
 from perse.body.model.covers import Cover
 from perse.body.training import BodyLossConfig, BodyTrainer, BodyTrainingConfig, first_checkpoint_of
-from perse.body.training.frames import TargetFrame, continued_colors, frame_of
-from perse.body.training.objective import frame_loss
+from perse.body.training.frames import TargetFrame, captured_clip, continued_colors, frame_of
+from perse.body.training.objective import frame_loss, patch_loss
 from perse.body.training.sampler import sample_frames, training_steps
 from perse.body.training.smoothness import Smoothness
 from perse.errors import DamagedFile, RecipeError
@@ -130,6 +132,38 @@ def test_a_persons_colours_go_on_outside(frames: list[TargetFrame]) -> None:
     image[2:7, 2] = image[2:7, 6] = image[6, 2:7] = image[2, 2:7] = 0  # the photograph's own outline is dirty
     np.testing.assert_allclose(continued_colors(image, alpha, 1.5), np.broadcast_to(own, image.shape), atol=1e-6)
     assert np.isfinite(continued_colors(image, 0 * alpha, 1.5)).all()
+
+
+def test_what_the_photograph_shows_badly_is_a_seam(dressed: DressedPerson) -> None:
+    """Left half of the person seen badly: its pixels are seams, those of the right half are not."""
+    left = dressed.rest[:, 0] > 0.0
+    half = replace(dressed, seen=torch.where(left, 0.2, 1.0))
+    size = dressed.photograph.shape[0]
+    person = FittedPerson(
+        half, (255 * dressed.photograph).astype(np.uint8), np.ones((size, size), np.float32),
+        np.zeros((size, size), np.uint8), 0.0, (),
+    )  # fmt: skip
+    clip = captured_clip(person, 256)
+    sides = [
+        drawn_points(half, half.posed(half.parameters), clip.camera, chosen) & (clip.depth[0] > 0)
+        for chosen in (left, ~left)
+    ]
+    shares = [float(clip.seams[0][side].mean()) for side in sides]
+    assert sides[0].sum() > 50 and sides[1].sum() > 50
+    # Of the right half, those that lie next to a jump in depth and next to the border of the halves.
+    assert shares[0] == 1.0 and shares[1] < 0.5
+
+
+def test_seams_count_less_in_a_close_look_too(dressed: DressedPerson, frames: list[TargetFrame]) -> None:
+    avatar = new_avatar(dressed)
+    target = replace(frames[0], generated=False, seams=(frames[0].alpha > 0).float())
+    posed = avatar.pose(frames[1].pose[None], frames[1].translation[None])
+    with torch.no_grad():
+        losses = [
+            float(patch_loss(avatar, posed, target, BodyLossConfig(seams=weight), CpuRasterizer(), WHITE))
+            for weight in (1.0, 0.0)
+        ]
+    assert losses[1] < 0.5 * losses[0]
 
 
 def test_no_colour_learns_the_background(dressed: DressedPerson, frames: list[TargetFrame]) -> None:

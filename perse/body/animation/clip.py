@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float16, Float32, Int8, UInt8
 from numpy.typing import NDArray
 
 from perse.body.animation.drawing import DrawnBody
@@ -15,6 +15,7 @@ from perse.body.model import BodyParameters
 from perse.errors import DamagedFile
 from perse.geometry import Camera
 from perse.plain_arrays import PlainArrayError, read_npz
+from perse.shapes import HardMask
 
 MAX_BYTES = 4 * 2**30
 
@@ -35,17 +36,17 @@ class BodyClip:
         world_to_camera: [4, 4] float32; intrinsics: [3, 3] float32.
     """
 
-    image: NDArray[np.uint8]
-    alpha: NDArray[np.uint8]
-    depth: NDArray[np.float16]
-    normals: NDArray[np.int8]
-    parts: NDArray[np.uint8]
-    hands: NDArray[np.bool_]
-    seams: NDArray[np.bool_]
-    pose: NDArray[np.float32]
-    translation: NDArray[np.float32]
-    world_to_camera: NDArray[np.float32]
-    intrinsics: NDArray[np.float32]
+    image: UInt8[NDArray[np.uint8], "f h w 3"]
+    alpha: UInt8[NDArray[np.uint8], "f h w"]
+    depth: Float16[NDArray[np.float16], "f h w"]
+    normals: Int8[NDArray[np.int8], "f h w 3"]
+    parts: UInt8[NDArray[np.uint8], "f h w"]
+    hands: Bool[NDArray[np.bool_], "f h w"]
+    seams: Bool[NDArray[np.bool_], "f h w"]
+    pose: Float32[NDArray[np.float32], "f 55 3"]
+    translation: Float32[NDArray[np.float32], "f 3"]
+    world_to_camera: Float32[NDArray[np.float32], "4 4"]
+    intrinsics: Float32[NDArray[np.float32], "3 3"]
 
     def __len__(self) -> int:
         return len(self.image)
@@ -98,7 +99,7 @@ SEAM_M = 0.02
 SEAM_PX = 2
 
 
-def seams_of(frame: DrawnBody, camera: Camera) -> Bool[NDArray[np.bool_], "f h w"]:
+def seams_of(frame: DrawnBody, camera: Camera) -> HardMask:
     """Where one part of the body ends before another [h, w]: Sobel of the position map > 2 cm, dilated."""
     import cv2
 

@@ -19,6 +19,7 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.motions import Filmed, performed
 from perse.body.animation.skeleton_pictures import skeleton_pictures
 from perse.data.keys import content_key
+from perse.data.on_white import laid_on_white
 
 if TYPE_CHECKING:
     from perse.body.animation.pose_video import PoseVideo, PoseVideoConfig
@@ -72,5 +73,4 @@ def _with_pixels(frame: DrawnBody, picture: np.ndarray) -> DrawnBody:  # type: i
     """A frame with a picture's pixels, on white outside of its silhouette."""
     height, width = frame.alpha.shape
     small = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.float32)
-    alpha = frame.alpha[..., None].astype(np.float32) / np.float32(255)
-    return replace(frame, image=np.round(alpha * small + 255 * (1 - alpha)).astype(np.uint8))
+    return replace(frame, image=laid_on_white(small, frame.alpha.astype(np.float32) / np.float32(255)))

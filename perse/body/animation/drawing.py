@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32, Int8, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,12 +34,12 @@ class DrawnBody:
         hands: [h, w] bool.
     """
 
-    image: NDArray[np.uint8]
-    alpha: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    normals: NDArray[np.int8]
-    parts: NDArray[np.uint8]
-    hands: NDArray[np.bool_]
+    image: UInt8[NDArray[np.uint8], "h w 3"]
+    alpha: UInt8[NDArray[np.uint8], "h w"]
+    depth: Float32[NDArray[np.float32], "h w"]
+    normals: Int8[NDArray[np.int8], "h w 3"]
+    parts: UInt8[NDArray[np.uint8], "h w"]
+    hands: Bool[NDArray[np.bool_], "h w"]
 
 
 def draw_person(person: DressedPerson, points: Float[Tensor, "n 3"], camera: Camera) -> DrawnBody:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -41,16 +41,16 @@ class DressedPerson:
     model: HeadModel
     fine: FineMesh
     parameters: BodyParameters
-    rest: Tensor
-    thickness_m: Tensor
-    looseness: Tensor
-    skinning: Tensor
-    covers: Tensor
-    hands: Tensor
-    photograph: NDArray[np.float32]
-    photo_px: Tensor
-    seen: Tensor
-    fill: Tensor
+    rest: Float[Tensor, "n 3"]
+    thickness_m: Float[Tensor, " n"]
+    looseness: Float[Tensor, " n"]
+    skinning: Float[Tensor, "n 55"]
+    covers: Int[Tensor, " n"]
+    hands: Bool[Tensor, " n"]
+    photograph: Float32[NDArray[np.float32], "h w 3"]
+    photo_px: Float[Tensor, "n 2"]
+    seen: Float[Tensor, " n"]
+    fill: Float[Tensor, "n 3"]
     camera: Camera
 
     @property

@@ -68,8 +68,8 @@ class EditRow:
 
     prompt: AttributePrompt
     learned: LearnedEdit
-    image: Tensor
-    text: Tensor
+    image: Float[Tensor, " w"]
+    text: Float[Tensor, " w"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class _Pool:
     """
 
     worn: dict[str, Tensor]
-    skinning: Tensor
+    skinning: Float[Tensor, "p 55"]
 
 
 def assemble(

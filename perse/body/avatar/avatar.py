@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from perse.avatar.pose_offsets import TURNING_JOINTS, OffsetConfig, PoseOffsets
@@ -46,18 +46,18 @@ class Structure:
         fitted_log_scales: [n], the same of the logarithms of scales.
     """
 
-    rest: Tensor
-    skinning: Tensor
-    faces: Tensor
-    joints: Tensor
-    parents: Tensor
-    vertices: Tensor
-    mixture: Tensor
-    covers: Tensor
-    hands: Tensor
-    face: Tensor
-    fitted: Tensor
-    fitted_log_scales: Tensor
+    rest: Float[Tensor, "n 3"]
+    skinning: Float[Tensor, "n 55"]
+    faces: Int[Tensor, "t 3"]
+    joints: Float[Tensor, "55 3"]
+    parents: Int[Tensor, "55"]
+    vertices: Float[Tensor, "v 3"]
+    mixture: Float[Tensor, "n v"]
+    covers: Int[Tensor, " n"]
+    hands: Bool[Tensor, " n"]
+    face: Bool[Tensor, " n"]
+    fitted: Float[Tensor, "n 3"]
+    fitted_log_scales: Float[Tensor, " n"]
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class PosedAvatar:
         offsets: [f, n, 3], the pose-driven ones, rest pose.
     """
 
-    plain: Tensor
-    refined: Tensor
-    scales: Tensor
-    offsets: Tensor
+    plain: Float[Tensor, "f n 3"]
+    refined: Float[Tensor, "f n 3"]
+    scales: Float[Tensor, " n"]
+    offsets: Float[Tensor, "f n 3"]
 
 
 class BodyAvatar(nn.Module):
@@ -128,7 +128,7 @@ class BodyAvatar(nn.Module):
         """RGB in [0, 1]; with the auxiliary colour for generated frames."""
         return (self.colors + self.auxiliary if generated else self.colors).clamp(0, 1)
 
-    def gaussians(self, points: Float[Tensor, "f n 3"], values: Float[Tensor, "*f n c"]) -> Gaussians:
+    def gaussians(self, points: Float[Tensor, "*f n 3"], values: Float[Tensor, "*v n c"]) -> Gaussians:
         """Gaussians at posed points that show some values; colours, normals or parts."""
         lead = points.shape[:-1]
         unturned = torch.zeros(*lead, 4, device=points.device)

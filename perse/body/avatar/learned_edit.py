@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -22,14 +23,14 @@ class LearnedEdit:
         added_skinning: [p, 55].
     """
 
-    members: Tensor
-    places: Tensor
-    log_scales: Tensor
-    colors: Tensor
-    added_places: Tensor
-    added_log_scales: Tensor
-    added_colors: Tensor
-    added_skinning: Tensor
+    members: Int[Tensor, " m"]
+    places: Float[Tensor, "m 3"]
+    log_scales: Float[Tensor, " m"]
+    colors: Float[Tensor, "m 3"]
+    added_places: Float[Tensor, "p 3"]
+    added_log_scales: Float[Tensor, " p"]
+    added_colors: Float[Tensor, "p 3"]
+    added_skinning: Float[Tensor, "p 55"]
 
     def to_bytes(self) -> bytes:
         """A safetensors file."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 from torch import Tensor
@@ -26,10 +27,10 @@ class WornPiece:
         skinning: [p, 55].
     """
 
-    points: Tensor
-    faces: Tensor
-    colors: Tensor
-    skinning: Tensor
+    points: Float[Tensor, "p 3"]
+    faces: Int[Tensor, "t 3"]
+    colors: Float[Tensor, "p 3"]
+    skinning: Float[Tensor, "p 55"]
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ class AddedPoints:
         scales: [p], standard deviations, metres.
     """
 
-    points: Tensor
-    colors: Tensor
-    skinning: Tensor
-    scales: Tensor
+    points: Float[Tensor, "p 3"]
+    colors: Float[Tensor, "p 3"]
+    skinning: Float[Tensor, "p 55"]
+    scales: Float[Tensor, " p"]
 
     def __len__(self) -> int:
         return len(self.points)
@@ -65,10 +66,10 @@ class EditedPerson:
 
     prompt: AttributePrompt
     dressed: DressedPerson
-    changed: Tensor
-    colors: Tensor
+    changed: Bool[Tensor, " n"]
+    colors: Float[Tensor, "n 3"]
     added: AddedPoints
-    picture: NDArray[np.uint8]
+    picture: UInt8[NDArray[np.uint8], "h w 3"]
 
 
 def with_piece(person: DressedPerson, piece: WornPiece, cover: int) -> DressedPerson:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -136,15 +137,15 @@ class _Surface:
         joints: [55, 3].
     """
 
-    skin: Tensor
-    normals: Tensor
-    region: Tensor
-    upper: Tensor
-    trunk: Tensor
-    along: Tensor
-    across_m: Tensor
-    down_m: Tensor
-    joints: Tensor
+    skin: Float[Tensor, "n 3"]
+    normals: Float[Tensor, "n 3"]
+    region: Int[Tensor, " n"]
+    upper: Bool[Tensor, " n"]
+    trunk: Bool[Tensor, " n"]
+    along: Float[Tensor, " n"]
+    across_m: Float[Tensor, " n"]
+    down_m: Float[Tensor, " n"]
+    joints: Float[Tensor, "55 3"]
 
     @classmethod
     def of(cls, person: FittedPerson, skin: Tensor) -> _Surface:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from numpy.typing import NDArray
 
 from perse.body.fitting.head_transfer import head_vertex_pairs
@@ -28,8 +28,8 @@ class HeadFrame:
     """
 
     scale: float
-    turn: Floats
-    shift: Floats
+    turn: Float64[NDArray[np.float64], "3 3"]
+    shift: Float64[NDArray[np.float64], "3"]
 
     def to_body(self, points: Float[NDArray[np.floating], "*n 3"]) -> Float[NDArray[np.float64], "*n 3"]:
         """Points [..., 3]."""

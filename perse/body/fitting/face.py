@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -34,8 +34,8 @@ class TrackedFace:
     """
 
     portrait: TrackedPortrait
-    landmarks_px: NDArray[np.float32]
-    hair: NDArray[np.float32]
+    landmarks_px: Float32[NDArray[np.float32], "478 2"]
+    hair: Float32[NDArray[np.float32], "h w"]
     left: float
     top: float
     scale: float

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.errors import PortraitError
@@ -42,11 +43,11 @@ class FoundPerson:
         mask: [h, w] in [0, 1], coarse.
     """
 
-    landmarks_px: Floats
-    visibility: Floats
-    world_m: Floats
-    hands_px: Floats
-    mask: Floats
+    landmarks_px: Float32[NDArray[np.float32], "33 2"]
+    visibility: Float32[NDArray[np.float32], "33"]
+    world_m: Float32[NDArray[np.float32], "33 3"]
+    hands_px: Float32[NDArray[np.float32], "2 21 2"]
+    mask: Float32[NDArray[np.float32], "h w"]
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.sparse import diags
@@ -59,8 +59,8 @@ class Outline:
         observed: [v] bool, which vertices lie on the outline and have a distance.
     """
 
-    distance_m: NDArray[np.float64]
-    observed: NDArray[np.bool_]
+    distance_m: Float64[NDArray[np.float64], " v"]
+    observed: Bool[NDArray[np.bool_], " v"]
 
 
 def read_outline(

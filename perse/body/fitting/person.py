@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from torch import Tensor
@@ -101,9 +101,9 @@ class FittedPerson:
     """
 
     dressed: DressedPerson
-    image: Image
-    mask: Floats
-    parts: NDArray[np.uint8]
+    image: UInt8[NDArray[np.uint8], "h w 3"]
+    mask: Float32[NDArray[np.float32], "h w"]
+    parts: UInt8[NDArray[np.uint8], "h w"]
     rms_px: float
     guessed: tuple[str, ...]
     face: TrackedFace | None = None
@@ -237,11 +237,11 @@ class _Posed:
         turns: [v, 3, 3], rest pose to posed.
     """
 
-    skin: Tensor
-    vertices: Tensor
-    rest_normals: Tensor
-    normals: Tensor
-    turns: Tensor
+    skin: Float[Tensor, "v 3"]
+    vertices: Float[Tensor, "v 3"]
+    rest_normals: Float[Tensor, "v 3"]
+    normals: Float[Tensor, "v 3"]
+    turns: Float[Tensor, "v 3 3"]
 
     @classmethod
     def of(cls, model: HeadModel, parameters: BodyParameters) -> _Posed:

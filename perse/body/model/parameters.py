@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from perse.head import HeadParameters
@@ -22,11 +23,11 @@ class BodyParameters:
         translation: [..., 3], metres, added after posing.
     """
 
-    betas: Tensor
-    vertex_offsets: Tensor
-    expression: Tensor
+    betas: Float[Tensor, " s"]
+    vertex_offsets: Float[Tensor, "v 3"]
+    expression: Float[Tensor, "... e"]
     pose: Tensor
-    translation: Tensor
+    translation: Float[Tensor, "... 3"]
 
     def __post_init__(self) -> None:
         if self.pose.shape[:-2] != self.translation.shape[:-1] or self.expression.shape[:-1] != self.pose.shape[:-2]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int, Int64
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, identity, vstack
 from torch import Tensor
@@ -35,7 +35,7 @@ class FineMesh:
     """
 
     mixture: csr_matrix
-    faces: Ints
+    faces: Int64[NDArray[np.int64], "t 3"]
 
     def __len__(self) -> int:
         return int(self.mixture.shape[0])
@@ -63,8 +63,8 @@ class EdgeLengths:
         border_m: between vertices of different kinds, so that a border follows its line and not the triangles.
     """
 
-    longest_m: Floats
-    shares: Floats
+    longest_m: Float64[NDArray[np.float64], " v"]
+    shares: Float64[NDArray[np.float64], "v c"]
     border_m: float
 
     @classmethod

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.attributes import Part
-from perse.body.animation.drawing import DrawnBody, draw_person
+from perse.body.animation.drawing import draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.studio_camera import looking_at
 from perse.body.fitting.head_transfer import baked_head
@@ -27,7 +27,7 @@ from perse.body.model.shoes import shod
 from perse.body.model.skin_diffusion import weights_of_layer
 from perse.body.model.stance import Stance, matrix_to_axis_angle, stance_pose
 from perse.body.model.upsampling import EdgeLengths, FineMesh, refined, unit_normals
-from perse.body.sample.photographed_head import CERTAIN, HeadPicture, photographed_head
+from perse.body.sample.photographed_head import HeadPicture, photographed_head
 from perse.data import TrackedPortrait
 from perse.geometry import Camera
 from perse.head import HeadModel, joint_transforms, pose_head
@@ -42,6 +42,8 @@ EDGE_M = 0.003
 SHOE_LIGHT = 0.85
 SHADOW, SHADOW_DOWN, SHADOW_BLUR = 0.3, 0.12, 0.05
 """Of the head on the neck: how dark, how far down and how soft, in sizes of the head."""
+SLIM_NECK = 0.6
+"""Share of the neck's points, from below, where it still widens towards the shoulders."""
 STANCE = Stance(
     arm=(0.42, 0.36), swing=(0.05, 0.1), elbow=(0.3, 0.2), spread=(-0.06, -0.03), hip=(0.06, -0.02), knee=(0.1, 0.04),
     head_yaw=0.06, curl=(0.25, 0.3), yaw=0.04,
@@ -61,12 +63,12 @@ def sample_person() -> NDArray[np.uint8]:
     camera = looking_at((0.0, EYE_M, 0.0), DISTANCE_M, FOCAL_HEIGHTS * HEIGHT, WIDTH, HEIGHT)
     parameters = _parameters(model, head, portrait, camera)
     person = _dressed(model, portrait, parameters, camera)
-    frame = draw_person(person, person.posed(parameters), camera)
+    frame = draw_person(_headless(person), person.posed(parameters), camera)
     cut_out = photographed_head(portrait, *_landmarks(model, portrait, parameters, camera), (WIDTH, HEIGHT))
-    alpha = _without_scalp(frame, cut_out)[..., None]
+    alpha = frame.alpha[..., None] / np.float32(255)
     # The frame lies on white, so what it adds to black is what it holds above the white that shines through.
-    drawn = frame.image / 255.0 - (1 - frame.alpha[..., None] / 255.0)
-    body = np.clip(drawn / np.maximum(frame.alpha[..., None] / 255.0, 1e-3), 0, 1) * _shadow(cut_out)
+    drawn = frame.image / 255.0 - (1 - alpha)
+    body = np.clip(drawn / np.maximum(alpha, 1e-3), 0, 1) * _shadow(cut_out)
     room = _room(camera, float(person.posed(parameters)[:, 1].min()))
     image = alpha * body + (1 - alpha) * room
     image += cut_out.alpha[..., None] * (cut_out.color - image)
@@ -74,10 +76,17 @@ def sample_person() -> NDArray[np.uint8]:
     return np.round(255 * np.clip(image + noise, 0, 1)).astype(np.uint8)
 
 
-def _without_scalp(frame: DrawnBody, head: HeadPicture) -> NDArray[np.float32]:
-    """[h, w] the rendered body's share of each pixel, its own bald head and ears left out."""
-    shown = (frame.parts != Cover.HAIR) | (head.alpha > CERTAIN)
-    return np.asarray(frame.alpha / np.float32(255) * shown, np.float32)
+def _headless(person: DressedPerson) -> DressedPerson:
+    """The body up to its chin, no wider there than its neck. Beside the photographed head its own one showed: bald,
+    with ears, and along the jaw a dark rim of cheek in the head's shadow."""
+    shares = torch.nn.functional.one_hot(body_regions(person.model), len(BodyRegion)).float()
+    regions, aside = person.fine.of(shares).argmax(1), person.rest[:, 0].abs()
+    height = person.rest[:, 1]
+    neck = regions == BodyRegion.NECK
+    slim = aside[neck & (height > height[neck].quantile(SLIM_NECK))].max()
+    head = torch.isin(regions, torch.tensor([int(one) for one in (BodyRegion.FACE, BodyRegion.SCALP, BodyRegion.EYE)]))
+    faces = person.fine.faces
+    return replace(person, fine=replace(person.fine, faces=faces[~(head & (aside > slim)).numpy()[faces].any(1)]))
 
 
 def _shadow(head: HeadPicture) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from perse.body.fitting.person import FittedPerson, person_camera
 from perse.body.model import BodyJoint, BodyParameters, BodyRegion, body_regions, pose_body
 from perse.body.model.covers import Cover
 from perse.body.model.joints import finger_joint
+from perse.data.on_white import laid_on_white
 from perse.geometry import Camera
 from perse.shapes import HardMask
 
@@ -35,6 +36,8 @@ BESIDE_M = 0.012
 """Of a photograph's mask, what is further outside of the fitted surface is no person: a wall between hair and neck."""
 UNSEEN, OTHER_COLOR = 0.05, 0.03
 """A place that the photograph does not show, and a difference of colours, in [0, 1], that says so."""
+WELL_SEEN = 0.5
+"""What the photograph shows less well, at a grazing angle or next to the outline, may belong to the next point."""
 LEAST_HALF_PX = 8
 """Smaller windows show nothing that the whole picture does not."""
 
@@ -48,22 +51,23 @@ class TargetFrame:
         colors: [h, w, 3], the person's own colours, without what is behind; outside of the person they go on.
         depth: [h, w] metres, 0 where nobody is; normals: [h, w, 3], camera axes.
         parts: [h, w, c], one for each cover but the background.
-        hands, seams: [h, w] float32.
+        hands: [h, w] float32.
+        seams: [h, w] float32, where it is not sure whose colour a pixel shows.
         pose: [55, 3]; translation: [3].
         camera: its own.
         generated: whether an animator made it.
     """
 
-    image: Tensor
-    alpha: Tensor
-    colors: Tensor
-    depth: Tensor
-    normals: Tensor
-    parts: Tensor
-    hands: Tensor
-    seams: Tensor
-    pose: Tensor
-    translation: Tensor
+    image: Float[Tensor, "h w 3"]
+    alpha: Float[Tensor, "h w"]
+    colors: Float[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"]
+    normals: Float[Tensor, "h w 3"]
+    parts: Float[Tensor, "h w c"]
+    hands: Float[Tensor, "h w"]
+    seams: Float[Tensor, "h w"]
+    pose: Float[Tensor, "55 3"]
+    translation: Float[Tensor, "3"]
     camera: Camera
     generated: bool
 
@@ -127,7 +131,12 @@ def nearest_colors(image: Float[NDArray[np.float32], "h w 3"], inside: HardMask)
 
 
 def captured_clip(person: FittedPerson, size_px: int) -> BodyClip:
-    """The photograph as a clip of one frame: its own pixels on white, geometry of the fit."""
+    """The photograph as a clip of one frame: its own pixels on white, geometry of the fit.
+
+    Seams are also where the fit says that the photograph shows the surface badly. There a millimetre of the fit decides
+    whose colours a pixel has: along a jaw, points learned the shadow of the neck below, which stood in the cheek as
+    soon as the head was seen from the side.
+    """
     return _window_clip(person, *person_camera(person, size_px))
 
 
@@ -183,7 +192,7 @@ def _window_clip(person: FittedPerson, camera: Camera, box: tuple[int, int, int,
     doubtful = covered & _not_the_surface(person, image, drawn.image, camera)
     image = nearest_colors(np.where(doubtful[..., None], drawn.image, image).astype(np.float32), covered & inside)
     frame = DrawnBody(
-        image=np.round(image * mask[..., None] + 255 * (1 - mask[..., None])).astype(np.uint8),
+        image=laid_on_white(image, mask),
         alpha=np.round(255 * mask).astype(np.uint8),
         depth=np.where(inside, drawn.depth, 0).astype(np.float32),
         normals=drawn.normals * inside[..., None].astype(np.int8),
@@ -194,7 +203,10 @@ def _window_clip(person: FittedPerson, camera: Camera, box: tuple[int, int, int,
     alone = BodyParameters(
         still.betas, still.vertex_offsets, still.expression[None], still.pose[None], still.translation[None]
     )
-    return clip_of([frame], alone, camera)
+    clip = clip_of([frame], alone, camera)
+    dressed = person.dressed
+    badly_seen = drawn_points(dressed, dressed.posed(dressed.parameters), camera, dressed.seen < WELL_SEEN)
+    return replace(clip, seams=clip.seams | badly_seen)
 
 
 def _pixels_per_metre(person: FittedPerson, camera: Camera) -> float:

@@ -47,10 +47,9 @@ def frame_loss(
     plain = rasterize(
         avatar.gaussians(posed.plain[0], colors), target.camera, background=background, rasterizer=rasterizer
     )
-    seams = None if target.generated else 1 - (1 - config.seams) * target.seams
     image = picture_loss(
         plain.colors[None], plain.alphas[None], target.within(plain.alphas, background)[None], target.alpha[None],
-        masks=None if seams is None else seams[None], config=config.image,
+        masks=_trusted(target, config), config=config.image,
     )  # fmt: skip
     refined, values = _refined(avatar, posed.refined[0], colors, target, rasterizer)
     alpha = refined.alphas
@@ -76,9 +75,15 @@ def patch_loss(
     )
     image = picture_loss(
         drawn.colors[None], drawn.alphas[None], target.within(drawn.alphas, background)[None], target.alpha[None],
-        config=config.image,
+        masks=_trusted(target, config), config=config.image,
     )  # fmt: skip
     return config.patches * image.total
+
+
+def _trusted(target: TargetFrame, config: BodyLossConfig) -> Float[Tensor, "1 h w"] | None:
+    """How much each pixel's colour counts. A generated frame is drawn from the avatar's own surface and is right
+    everywhere."""
+    return None if target.generated else (1 - (1 - config.seams) * target.seams)[None]
 
 
 def _refined(

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from perse.attributes import Part
 from perse.data import EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
+from perse.data.on_white import laid_on_white
 from perse.errors import GenerationError
 from perse.shapes import ByteMask, FaceLandmarks, Picture, SquarePicture
 from perse.synthesis.compositing import smooth_step
@@ -68,8 +69,7 @@ def _face(portrait: TrackedPortrait, picture: Picture, what: str) -> FaceLandmar
 
 
 def _over_white(image: Picture, masks: PartMasks) -> Picture:
-    person = masks.person[..., None].astype(np.float32) / 255
-    return np.round(image * person + 255 * (1 - person)).astype(np.uint8)
+    return laid_on_white(image, masks.person.astype(np.float32) / 255)
 
 
 def checked_picture(picture: Float[np.ndarray, "h w 3"], number: int) -> Picture | GenerationError:

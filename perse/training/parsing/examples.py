@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int8, UInt8
 from numpy.typing import NDArray
 
 from perse.tracking.learned.part_network import WORK_PX, PartInputs, estimate_of
@@ -28,7 +28,7 @@ class PartExample:
     """
 
     inputs: PartInputs
-    kinds: NDArray[np.int8]
+    kinds: Int8[NDArray[np.int8], "128 128"]
     source: str
 
     def to_bytes(self) -> bytes:

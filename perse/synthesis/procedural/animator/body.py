@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
@@ -66,10 +67,10 @@ class BodyLayer:
         depth: [h, w] float32 metres; a smooth relief, defined everywhere.
     """
 
-    rgb: Array
-    alpha: Array
-    labels: NDArray[np.uint8]
-    depth: Array
+    rgb: Float32[NDArray[np.float32], "h w 3"]
+    alpha: Float32[NDArray[np.float32], "h w"]
+    labels: UInt8[NDArray[np.uint8], "h w"]
+    depth: Float32[NDArray[np.float32], "h w"]
 
     def resized(self, width: int, height: int) -> BodyLayer:
         """The layer at another size (labels by nearest neighbour)."""

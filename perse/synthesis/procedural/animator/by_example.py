@@ -43,9 +43,9 @@ class Example:
         radius_px: of the discs.
     """
 
-    detail: Array
-    centres: Array
-    angles: Array
+    detail: Float32[NDArray[np.float32], "h w"]
+    centres: Float32[NDArray[np.float32], "k 2"]
+    angles: Float32[NDArray[np.float32], " k"]
     radius_px: int
 
 

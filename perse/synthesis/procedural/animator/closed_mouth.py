@@ -77,9 +77,9 @@ class _Box:
 
     rows: slice
     columns: slice
-    lips: Array
-    near: Array
-    tone: Array
+    lips: Float32[NDArray[np.float32], "h w"]
+    near: Float32[NDArray[np.float32], "h w"]
+    tone: Float32[NDArray[np.float32], "h w"]
 
 
 def closed_mouth(

@@ -64,8 +64,8 @@ class CurtainOutline:
     """
 
     top: int
-    left: Floats
-    right: Floats
+    left: Float64[NDArray[np.float64], " r"]
+    right: Float64[NDArray[np.float64], " r"]
     ends: tuple[float, float]
 
 
@@ -79,10 +79,10 @@ class Curtain:
         texture: [h, w, 4] float32, 0…255.
     """
 
-    world: Floats
-    inwards: Floats
-    heights: Floats
-    texture: Array
+    world: Float64[NDArray[np.float64], "rows columns 3"]
+    inwards: Float64[NDArray[np.float64], "rows columns 3"]
+    heights: Float64[NDArray[np.float64], " rows"]
+    texture: Float32[NDArray[np.float32], "h w 4"]
 
     def lining(self) -> Curtain:
         """Its inner side, darker and a little nearer to the neck."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -44,9 +45,9 @@ class EditedPicture:
         reshaped: whether it moves features of the face, which the mesh must follow.
     """
 
-    image: NDArray[np.uint8]
+    image: UInt8[NDArray[np.uint8], "h w 3"]
     masks: PartMasks
-    edit_mask: NDArray[np.uint8]
+    edit_mask: UInt8[NDArray[np.uint8], "h w"]
     reshaped: bool = False
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -82,9 +83,9 @@ class ClosedLid:
     expression: int
     top: int
     left: int
-    rgb: Array
-    weight: Array
-    shift: Array
+    rgb: Float32[NDArray[np.float32], "h w 3"]
+    weight: Float32[NDArray[np.float32], "h w 1"]
+    shift: Float32[NDArray[np.float32], "n 3"]
 
 
 def close_lids(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 
 from perse.data import Attachment
@@ -54,8 +54,8 @@ class ClipSetting:
     camera: Camera
     supersampling: int
     blank: FrameBuffers
-    texture: NDArray[np.uint8]
-    shade: Array
+    texture: UInt8[NDArray[np.uint8], "h w 4"]
+    shade: Float32[NDArray[np.float32], " n"]
     attachments: tuple[tuple[Joint, PreparedAttachments, Light], ...]
 
     def wearing(self, attachments: Sequence[Attachment]) -> ClipSetting:

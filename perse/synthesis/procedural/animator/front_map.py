@@ -29,7 +29,7 @@ class FrontMap:
     chosen: NDArray[np.int64]
     corner_uvs: Array
     fragments: MeshFragments
-    low: Array
+    low: Float32[NDArray[np.float32], "2"]
     scale: float
 
     @property

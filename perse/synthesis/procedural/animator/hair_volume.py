@@ -63,8 +63,8 @@ class HairVolume:
         displacement: [n, 3] float32 metres, world, in the portrait's own pose.
     """
 
-    cover: NDArray[np.float32]
-    displacement: NDArray[np.float32]
+    cover: Float32[NDArray[np.float32], " n"]
+    displacement: Float32[NDArray[np.float32], "n 3"]
 
 
 def head_centre(surface: HeadSurface, pose: OwnPose) -> Float32[NDArray[np.float32], "3"]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
@@ -140,9 +140,9 @@ class _DrawnHead:
     """
 
     pose: OwnPose
-    drawn: NDArray[np.bool_]
-    behind: Array
-    front: Array
+    drawn: Bool[NDArray[np.bool_], "h w"]
+    behind: Float32[NDArray[np.float32], "h w"]
+    front: Float32[NDArray[np.float32], "h w"]
 
     @staticmethod
     def of(pose: OwnPose, drawn: NDArray[np.bool_]) -> _DrawnHead:

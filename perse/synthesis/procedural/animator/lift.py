@@ -18,6 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -86,8 +87,8 @@ class Geometry:
         displacement: [n, 3] metres, rest pose.
     """
 
-    cover: Array
-    displacement: Array
+    cover: Float32[NDArray[np.float32], " n"]
+    displacement: Float32[NDArray[np.float32], "n 3"]
 
 
 def shape_head(

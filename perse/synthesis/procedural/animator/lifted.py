@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
 from perse.geometry import Camera
@@ -44,14 +45,14 @@ class LiftedPortrait:
     surface: HeadSurface
     head: HeadParameters
     camera: Camera
-    displacement: Array
-    cover: Array
-    shade: Array
-    corner_uvs: Array
-    texture: NDArray[np.uint8]
-    dressed: NDArray[np.uint8]
-    rim: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    displacement: Float32[NDArray[np.float32], "n 3"]
+    cover: Float32[NDArray[np.float32], " n"]
+    shade: Float32[NDArray[np.float32], " n"]
+    corner_uvs: Float32[NDArray[np.float32], "t 3 2"]
+    texture: UInt8[NDArray[np.uint8], "h w 4"]
+    dressed: UInt8[NDArray[np.uint8], "h w"]
+    rim: UInt8[NDArray[np.uint8], "h w"]
+    labels: UInt8[NDArray[np.uint8], "h w"]
     lids: tuple[ClosedLid, ...]
     body: BodyLayer
     sheets: tuple[HangingSheet, ...]

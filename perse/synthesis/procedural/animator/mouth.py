@@ -52,8 +52,8 @@ class MouthOpening:
         wide: whether it is so wide that most of what it shows lies behind the teeth.
     """
 
-    mask: Array
-    teeth: Array
+    mask: Float32[NDArray[np.float32], "h w"]
+    teeth: Float32[NDArray[np.float32], "h w"]
     height_px: float
     wide: bool = False
 

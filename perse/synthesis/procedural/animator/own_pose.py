@@ -33,12 +33,12 @@ class OwnPose:
         camera: the photograph's.
     """
 
-    vertices: NDArray[np.float32]
-    normals: NDArray[np.float32]
-    pixels: NDArray[np.float32]
-    facing: NDArray[np.float32]
+    vertices: Float32[NDArray[np.float32], "n 3"]
+    normals: Float32[NDArray[np.float32], "n 3"]
+    pixels: Float32[NDArray[np.float32], "n 3"]
+    facing: Float32[NDArray[np.float32], " n"]
     fragments: MeshFragments
-    rotations: NDArray[np.float32]
+    rotations: Float32[NDArray[np.float32], "n 3 3"]
     camera: Camera
 
     @property

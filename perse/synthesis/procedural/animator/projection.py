@@ -43,15 +43,15 @@ class PreparedPhotograph:
         held: [h, w] float32, 1 on hands before the head; shaded: [h, w], 1 next to them, where they cast a shade.
     """
 
-    rgb: Array
+    rgb: Float32[NDArray[np.float32], "h w 3"]
     masks: PartMasks
-    matte: Array
-    solid: Array
-    cover: Array
-    clothes: Array
-    hanging: Array
-    held: Array
-    shaded: Array
+    matte: Float32[NDArray[np.float32], "h w"]
+    solid: Float32[NDArray[np.float32], "h w"]
+    cover: Float32[NDArray[np.float32], "h w"]
+    clothes: Float32[NDArray[np.float32], "h w"]
+    hanging: Float32[NDArray[np.float32], "h w"]
+    held: Float32[NDArray[np.float32], "h w"]
+    shaded: Float32[NDArray[np.float32], "h w"]
 
 
 def prepare_photograph(image: Picture, masks: PartMasks) -> PreparedPhotograph:
@@ -119,9 +119,9 @@ class Projection:
         facing: [...] cosine between normal and view.
     """
 
-    pixels: Array
-    trust: Array
-    facing: Array
+    pixels: Float32[NDArray[np.float32], "... 2"]
+    trust: Float32[NDArray[np.float32], " ..."]
+    facing: Float32[NDArray[np.float32], " ..."]
 
 
 def project_points(

@@ -29,9 +29,9 @@ class RefinedHead:
     """
 
     mixture: csr_matrix
-    faces: NDArray[np.int32]
-    corner_uvs: NDArray[np.float32]
-    origin: NDArray[np.int32]
+    faces: Int32[NDArray[np.int32], "t 3"]
+    corner_uvs: Float32[NDArray[np.float32], "t 3 2"]
+    origin: Int32[NDArray[np.int32], " t"]
 
 
 def refine(

@@ -12,7 +12,7 @@ from functools import cache
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -62,12 +62,12 @@ class Complexion:
         hair_contrast: deviation of the hair's luminance from its local mean, relative.
     """
 
-    skin: Array
-    hair: Array
-    cover: Array
-    smooth_cover: Array
-    beard: Array
-    clothes: Array
+    skin: Float32[NDArray[np.float32], "n 3"]
+    hair: Float32[NDArray[np.float32], "n 3"]
+    cover: Float32[NDArray[np.float32], " n"]
+    smooth_cover: Float32[NDArray[np.float32], " n"]
+    beard: Float32[NDArray[np.float32], " n"]
+    clothes: Float32[NDArray[np.float32], " n"]
     hair_contrast: float
 
 
@@ -214,12 +214,12 @@ class PaintedAtlas:
         skin: [h, w, 3] float32, the continued skin alone.
     """
 
-    rgb: Array
-    alpha: Array
-    dressed: Array
-    rim: Array
-    labels: NDArray[np.uint8]
-    skin: Array
+    rgb: Float32[NDArray[np.float32], "h w 3"]
+    alpha: Float32[NDArray[np.float32], "h w"]
+    dressed: Float32[NDArray[np.float32], "h w"]
+    rim: Float32[NDArray[np.float32], "h w"]
+    labels: UInt8[NDArray[np.uint8], "h w"]
+    skin: Float32[NDArray[np.float32], "h w 3"]
 
 
 def paint_atlas(

@@ -10,7 +10,7 @@ from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int8, Int32
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
@@ -65,14 +65,14 @@ class HeadSurface:
 
     model: HeadModel
     mixture: csr_matrix
-    rest: NDArray[np.float32]
-    faces: NDArray[np.int32]
-    kinds: NDArray[np.int8]
-    corner_uvs: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    head_share: NDArray[np.float32]
-    outer: NDArray[np.bool_]
-    ears: NDArray[np.bool_]
+    rest: Float32[NDArray[np.float32], "n 3"]
+    faces: Int32[NDArray[np.int32], "t 3"]
+    kinds: Int8[NDArray[np.int8], " t"]
+    corner_uvs: Float32[NDArray[np.float32], "t 3 2"]
+    weights: Float32[NDArray[np.float32], "n j"]
+    head_share: Float32[NDArray[np.float32], " n"]
+    outer: Bool[NDArray[np.bool_], " n"]
+    ears: Bool[NDArray[np.bool_], " n"]
     average: csr_matrix
     atlas: MeshFragments
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -26,7 +26,7 @@ class Patch:
         part: their label.
     """
 
-    rgb: Array
+    rgb: Float32[NDArray[np.float32], "h w 3"]
     chosen: NDArray[np.int64]
     corner_uvs: Array
     part: Part

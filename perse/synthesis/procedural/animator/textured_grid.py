@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Float64
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -27,9 +27,9 @@ class PictureGrid:
         texture: [h, w, 4] float32, 0…255.
     """
 
-    nodes: Floats
-    uvs: Floats
-    texture: Array
+    nodes: Float64[NDArray[np.float64], "rows columns 2"]
+    uvs: Float64[NDArray[np.float64], "rows columns 2"]
+    texture: Float32[NDArray[np.float32], "h w 4"]
 
 
 def picture_grid(rgb: Colors, alpha: Field, cell_px: int, aside_px: int = 0) -> PictureGrid:

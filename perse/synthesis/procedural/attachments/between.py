@@ -19,7 +19,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Int8
+from jaxtyping import Float64, Int8
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -179,9 +179,9 @@ class _Carrier:
         color: [3] of the other thing, where it is the largest of what both have; None where they have nothing.
     """
 
-    here: FloatArray
-    there: FloatArray
-    color: FloatArray | None
+    here: Float64[NDArray[np.float64], "n 3"]
+    there: Float64[NDArray[np.float64], "n 3"]
+    color: Float64[NDArray[np.float64], "3"] | None
 
     @classmethod
     def of(cls, matched: Sequence[Ends]) -> _Carrier:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -21,10 +22,10 @@ class FrameBuffers:
         depth: [h, w] float32, camera z in metres of what is seen; +inf where nothing is.
     """
 
-    rgb: NDArray[np.float32]
-    alpha: NDArray[np.float32]
-    parts: NDArray[np.uint8]
-    depth: NDArray[np.float32]
+    rgb: Float32[NDArray[np.float32], "h w 3"]
+    alpha: Float32[NDArray[np.float32], "h w"]
+    parts: UInt8[NDArray[np.uint8], "h w"]
+    depth: Float32[NDArray[np.float32], "h w"]
 
     def __post_init__(self) -> None:
         size = self.alpha.shape

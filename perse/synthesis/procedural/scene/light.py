@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -37,7 +37,7 @@ class Light:
         coefficients: [9] float32 over `harmonics`, in the world's axes; 1 is the luminance of well-lit skin.
     """
 
-    coefficients: NDArray[np.float32]
+    coefficients: Float32[NDArray[np.float32], "9"]
 
     def shade(self, normals: Float[NDArray[np.float32], "*n 3"]) -> Float[NDArray[np.float32], "*n"]:
         """Luminance on surfaces with unit normals [..., 3]: [...], clipped to a range that skin can show."""

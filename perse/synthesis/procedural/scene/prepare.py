@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float32, Int32, UInt8
 from numpy.typing import NDArray
 
 from perse.data.attachment import Attachment
@@ -31,22 +32,22 @@ class PreparedAttachments:
         levels: [a, l, 3] int32: first texel, height, width of each level.
     """
 
-    vertices: NDArray[np.float32]
-    normals: NDArray[np.float32]
-    tangents: NDArray[np.float32]
-    uvs: NDArray[np.float32]
-    head_weight: NDArray[np.float32]
-    occlusion: NDArray[np.float32]
-    gloss: NDArray[np.float32]
-    gloss_exponent: NDArray[np.float32]
-    anisotropy: NDArray[np.float32]
-    faces: NDArray[np.int32]
-    owner: NDArray[np.int32]
-    winding: NDArray[np.float32]
-    parts: NDArray[np.uint8]
-    opaque: NDArray[np.bool_]
-    texels: NDArray[np.uint8]
-    levels: NDArray[np.int32]
+    vertices: Float32[NDArray[np.float32], "v 3"]
+    normals: Float32[NDArray[np.float32], "v 3"]
+    tangents: Float32[NDArray[np.float32], "v 3"]
+    uvs: Float32[NDArray[np.float32], "v 2"]
+    head_weight: Float32[NDArray[np.float32], " v"]
+    occlusion: Float32[NDArray[np.float32], " v"]
+    gloss: Float32[NDArray[np.float32], " v"]
+    gloss_exponent: Float32[NDArray[np.float32], " v"]
+    anisotropy: Float32[NDArray[np.float32], " v"]
+    faces: Int32[NDArray[np.int32], "t 3"]
+    owner: Int32[NDArray[np.int32], " t"]
+    winding: Float32[NDArray[np.float32], " t"]
+    parts: UInt8[NDArray[np.uint8], " a"]
+    opaque: Bool[NDArray[np.bool_], " a"]
+    texels: UInt8[NDArray[np.uint8], "n 4"]
+    levels: Int32[NDArray[np.int32], "a l 3"]
 
     def __len__(self) -> int:
         """Number of attachments."""

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from perse.data.on_white import laid_on_white
 from perse.errors import InputError
 from perse.geometry import Camera
 from perse.head import HeadModel
@@ -158,8 +159,8 @@ def cut_on_white(
     picture = cv2.warpAffine(source, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     own = ((points_px[:, :2] - (left, top)) * scale).astype(np.float32)
     hull = landmark_mask(own, marks.FACE_OVAL, size, grow=0.97)
-    person = person_matte(np.asarray(picture, np.uint8), face_width(own), hull)[..., None]
-    return np.round(picture * person + 255 * (1 - person)).astype(np.uint8)
+    person = person_matte(np.asarray(picture, np.uint8), face_width(own), hull)
+    return laid_on_white(picture, person)
 
 
 def longest_run(usable: Bool[np.ndarray, " f"]) -> tuple[int, int]:
