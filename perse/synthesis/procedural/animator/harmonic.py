@@ -52,7 +52,7 @@ def extend(
 
 def smooth(
     values: Float[NDArray[np.floating], "n ..."], average: csr_matrix, rounds: int
-) -> Float32[NDArray[np.float32], "n ..."]:
+) -> Float[NDArray[np.floating], "n ..."]:
     """Half-way steps towards the neighbours' mean."""
     result = np.asarray(values, np.float32)
     for _ in range(rounds):
