@@ -202,7 +202,7 @@ class _Supervision:
     pivots: FrameBatch
     morph: UInt8[Tensor, "m h w 3"]
     elsewhere: Float[Tensor, "m h w 3"]
-    changed: Bool[Tensor, "m h w"]
+    changed: Bool[Tensor, "*m h w"]
 
 
 def _faded(first: Tensor, second: Tensor, alphas: tuple[float, ...]) -> Tensor:
