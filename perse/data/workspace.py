@@ -46,6 +46,7 @@ from pyarrow import fs
 
 from perse.data.durable_files import TEMPORARY, make_folders, remove, write_file_atomically
 from perse.data.keys import identity_of
+from perse.data.object_store import check_answers
 from perse.data.tables.codecs import png_to_picture
 from perse.errors import DamagedFile, WorkspaceError
 
@@ -418,14 +419,16 @@ class Workspace:
         try:
             if "://" not in self.location:
                 return fs.LocalFileSystem(), self.location
+            if not self.location.partition("://")[2].partition("?")[0].strip("/"):
+                raise WorkspaceError(f"{self.location} names no folder; expected something like s3://bucket/folder")
+            if not self.location.startswith("file://"):
+                check_answers(self.location)
             filesystem, root = fs.FileSystem.from_uri(self.location)
         except (pa.ArrowInvalid, OSError) as error:
             raise WorkspaceError(
                 f"cannot use {self.location} as a workspace: expected a local path or an s3:// or gs:// address "
                 f"({_one_line(error)})"
             ) from error
-        if not root.strip("/"):
-            raise WorkspaceError(f"{self.location} names no folder; expected something like s3://bucket/folder")
         return filesystem, root.rstrip("/")
 
     def __getstate__(self) -> dict[str, str]:
