@@ -43,7 +43,7 @@ from perse_ray.build.stages import (
     Track,
     Train,
 )
-from perse_ray.build.stages.register import doubt_model
+from perse_ray.build.stages.register import doubt_model, settle_model
 from perse_ray.build.values import all_numbers_of, flat_params, numbers_of, versions
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.runtime.session import is_private
@@ -68,7 +68,7 @@ def build(request: BuildRequest) -> BuildResult:
         for finding in mend_noted(request.workspace):
             run.tell(f"{finding}; it is made again")
         metrics = _stages(run)
-    model = str(run.results["register"]["model"])
+    model = settle_model(log) or str(run.results["register"]["model"])  # the run's end may have told MLflow of it
     return BuildResult(metrics, tuple(run.manifests.skipped), time.perf_counter() - begin, model)
 
 

@@ -211,13 +211,15 @@ class BuildLog:
         return PENDING
 
     def has_registered(self, model: str) -> bool:
-        """Whether "NAME version N" is in MLflow, and is this workspace's. Where MLflow cannot be asked, or has not been
-        told yet, that is believed."""
+        """Whether "NAME version N" is in MLflow, and is this workspace's. Where MLflow cannot be asked, or is still to be
+        told, that is believed."""
         from mlflow.exceptions import MlflowException
 
         name, _, version = model.partition(" version ")
-        if version == PENDING or not self.parent.is_told():
+        if not self.parent.is_told():
             return True
+        if version == PENDING:
+            return any(event["kind"] == "register" for _, event in event_spool.kept(self.workspace))
         try:
             found = self.parent.client.get_model_version(name, version)
         except MlflowException as error:
@@ -226,6 +228,18 @@ class BuildLog:
             self.parent.store.trouble(error)
             return True
         return found.run_id == _read_note(self.workspace).get("stages", {}).get("register")
+
+    def told_later(self, name: str) -> str | None:
+        """The version of a model that waited to be told and has been; None if there is none (yet)."""
+        if not self.parent.is_told():
+            return None
+        run = _read_note(self.workspace).get("stages", {}).get("register")
+        try:
+            found = self.parent.client.search_model_versions(f"name = '{name}' and run_id = '{run}'")
+        except Exception as error:  # see StageLog._tell
+            self.parent.store.trouble(error)
+            return None
+        return str(max(int(one.version) for one in found)) if found else None
 
 
 @contextmanager
