@@ -211,8 +211,8 @@ class BuildLog:
         return PENDING
 
     def has_registered(self, model: str) -> bool:
-        """Whether "NAME version N" is in MLflow, and is this workspace's. Where MLflow cannot be asked, or is still to be
-        told, that is believed."""
+        """Whether "NAME version N" is in MLflow, and is this workspace's. Where MLflow cannot be asked, or is still
+        to be told, that is believed."""
         from mlflow.exceptions import MlflowException
 
         name, _, version = model.partition(" version ")
