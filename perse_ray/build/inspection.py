@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from perse.data import consent
 from perse.data.file_check import unreadable
 from perse.data.workspace import DAMAGED, MARKER, Workspace, is_temporary
 from perse.errors import WorkspaceError
 from perse_ray.build.products import Depth, damaged
 from perse_ray.registry.checkpoints import broken_checkpoints
 
-SMALL = ("quarantine/", "edits/verdicts/", "features/", "measurements/", "prompts/")
-"""Folders of small files, which are always read."""
+SMALL = ("quarantine/", "edits/verdicts/", "features/", "measurements/", "prompts/", *consent.KEPT)
+"""Folders of small files, and small files, which are always read."""
 
 LARGE = ("edits/", "clips/", "morphs/", "adapters/")
 """Folders of files that are read only when everything is."""
