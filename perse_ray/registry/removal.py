@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlparse
 from perse.data.workspace import Workspace
 from perse.errors import WorkspaceError
 from perse_ray.registry import event_spool
-from perse_ray.registry.mlflow_log import NOTE
+from perse_ray.registry.mlflow_log import read_note
 from perse_ray.registry.mlflow_store import Store, there
 
 if TYPE_CHECKING:
@@ -57,10 +57,11 @@ def remove_from_mlflow(workspace: Workspace, keys: Sequence[str]) -> RemovedFrom
     """
     done = RemovedFromMlflow()
     with _said(done, "MLflow cannot be asked"):
-        note = workspace.read_json(NOTE) if workspace.has(NOTE) else {}
-        if not _named_runs(note):
+        note = read_note(workspace)
+        uri = str(note.get("uri") or Store.beside(workspace).uri)  # models have the person's key in their name
+        if not _named_runs(note) and not there(uri):
             return done
-        client = _client_of(str(note["uri"]), workspace)
+        client = _client_of(uri, workspace)
         runs = _runs(client, note)
         for key in keys:
             for name in (head_model_name(key), body_model_name(key)):
@@ -90,7 +91,7 @@ def _named_runs(note: dict[str, Any]) -> list[str]:
 def _runs(client: MlflowClient, note: dict[str, Any]) -> list[str]:
     """The parent, its stages, and children that a stage had before."""
     runs = _named_runs(note)
-    with suppress(Exception):  # a parent that is gone has no children
+    with suppress(Exception):  # a parent that is gone, or that nobody remembers, has no children
         experiment = client.get_run(runs[0]).info.experiment_id
         children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{runs[0]}'")
         runs += [child.info.run_id for child in children]

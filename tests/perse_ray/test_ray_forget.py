@@ -96,13 +96,19 @@ def test_what_another_store_was_told_is_removed_there_or_said(tmp_path: Path, mo
     with monkeypatch.context() as then:
         then.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/told.db")
         then.chdir(tmp_path)  # where MLflow lays files if nobody says where
-        for name in ("me", "me too"):
+        for name in ("me", "me too", "a third"):
             mine = made(runs, name, 1)
             build = BuildLog.open(mine, name)
             build.register(mine.path / "avatar", model, REGISTERED_ALIAS, MODEL_CODE)
-    first, second = (Workspace(str(runs / name)) for name in ("me", "me too"))
+    first, second, third = (Workspace(str(runs / name)) for name in ("me", "me too", "a third"))
+    third.write("mlflow.json", b"{")  # what it was told is known by the person's key alone
+    with monkeypatch.context() as then:
+        then.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/told.db")
+        then.chdir(tmp_path)
+        assert forget([third]).models == (model,)
+        BuildLog.open(first, "me").register(first.path / "avatar", model, REGISTERED_ALIAS, MODEL_CODE)
     done = forget([first])
-    assert done.models == (model,) and done.runs == 2 and done.problems == () and not (runs / "mlflow.db").exists()
+    assert done.models == (model,) and done.runs == 3 and done.problems == () and not (runs / "mlflow.db").exists()
     (tmp_path / "told.db").rename(tmp_path / "moved.db")
     (problem,) = forget([second]).problems
     assert "told.db" in problem and not (tmp_path / "told.db").exists()

@@ -178,6 +178,17 @@ def test_a_damaged_note_of_a_registration_is_no_trouble(workspace: Workspace, co
     doubt_model(BuildLog(workspace, StageLog(Store.beside(workspace), "x")), print)
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"stages": 3, "parent": 4}', b'{"stages": {"train": []}}'])
+def test_a_damaged_note_of_runs_costs_no_build(workspace: Workspace, content: bytes) -> None:
+    """Every build ended there, and said that the next one would go on."""
+    workspace.write("mlflow.json", content)
+    build = BuildLog.open(workspace, "x")
+    with build.recorded(), build.stage("train"):
+        pass
+    note = workspace.read_json("mlflow.json")
+    assert note["parent"] == build.parent.run and list(note["stages"]) == ["train"]
+
+
 def whole_build(workspace: Workspace) -> BuildLog:
     """A build that logs one of everything."""
     build = BuildLog.open(workspace, "laptop")
