@@ -68,7 +68,7 @@ def load_avatar(directory: Path) -> Avatar:
     except FileNotFoundError as error:
         raise InputError(f"{directory} holds no avatar: {Path(error.filename).name} is missing") from error
     except Exception as error:  # safetensors raises its own kind, json another
-        raise InputError(f"the avatar in {directory} cannot be read; train it again or copy it again") from error
+        raise InputError(f"the avatar in {directory} cannot be read; repeat `perse build`, or copy it again") from error
     return restore(description, tensors)
 
 
