@@ -49,5 +49,7 @@ def _restored(workspace: Workspace) -> Avatar:
         description = json.loads(workspace.read(f"avatar/{DESCRIPTION_FILE}"))
         tensors = load(workspace.read(f"avatar/{TENSORS_FILE}"))
     except (ValueError, RecursionError, SafetensorError):
-        raise InputError(f"the avatar in {workspace.location} is damaged; repeat `perse build`, which makes it again") from None
+        raise InputError(
+            f"the avatar in {workspace.location} is damaged; repeat `perse build`, which makes it again"
+        ) from None
     return restore(description, tensors)
