@@ -149,9 +149,7 @@ def _loose(workspace: Workspace, depth: Depth) -> Iterator[WorkspaceFinding]:
             yield WorkspaceFinding("/".join(name.split("/")[:2]), "is left over from a run that was interrupted")
         elif name.startswith(SMALL + LARGE) and not size:
             yield WorkspaceFinding(name, "is empty")
-        elif (name.startswith(reads) or (name.endswith(".json") and name != MARKER)) and (
-            problem := unreadable(workspace, name)
-        ):
+        elif (name.startswith(reads) or NOTE.fullmatch(name)) and (problem := unreadable(workspace, name)):
             yield WorkspaceFinding(name, problem)
     for name, problem in broken_checkpoints(workspace, content=depth is Depth.ALL):
         yield WorkspaceFinding(name, problem)
