@@ -44,6 +44,10 @@ _DECODERS: dict[str, Callable[..., DecoderConfig]] = {
 }
 
 
+_UNFIT = (KeyError, IndexError, AttributeError, RuntimeError, TypeError, ValueError, OverflowError, AssertionError)
+"""What building an avatar of a stranger's description raises."""
+
+
 def save_avatar(avatar: Avatar, directory: Path) -> None:
     """Write an avatar. The description goes first and is written last: a folder without one is not an avatar."""
     remove(directory / DESCRIPTION_FILE)
@@ -64,7 +68,7 @@ def load_avatar(directory: Path) -> Avatar:
     except FileNotFoundError as error:
         raise InputError(f"{directory} holds no avatar: {Path(error.filename).name} is missing") from error
     except Exception as error:  # safetensors raises its own kind, json another
-        raise InputError(f"the avatar in {directory} cannot be read; train it again or copy it again") from error
+        raise InputError(f"the avatar in {directory} cannot be read; repeat `perse build`, or copy it again") from error
     return restore(description, tensors)
 
 
@@ -107,14 +111,15 @@ def restore(description: dict[str, Any], tensors: dict[str, Tensor]) -> Avatar:
     Raises:
         InputError: the two do not fit together, or the format is another version's.
     """
-    if description.get("format") != FORMAT_VERSION:
-        raise InputError(f"expected avatar format {FORMAT_VERSION}, got {description.get('format')}; train it again")
+    found = description.get("format") if isinstance(description, dict) else None
+    if found != FORMAT_VERSION:
+        raise InputError(f"expected avatar format {FORMAT_VERSION}, got {str(found)[:40]}; train it again")
     try:
         avatar = _empty_avatar(description, tensors)
         prefix = "decoder."
         avatar.decoder.make_room({name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)})
         avatar.load_state_dict(tensors)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except _UNFIT as error:
         raise InputError("the avatar's description and tensors do not fit together; copy both again") from error
     return avatar
 

@@ -11,6 +11,8 @@ from perse.data.workspace import Workspace
 from perse.errors import InputError
 
 FILE = "consent.json"
+KEPT = (f"portrait/{FILE}", f"avatar/{FILE}")
+"""Where a workspace has it: beside the portrait, and beside the avatar, with which it travels."""
 EXAMPLE = '{"who": "Ada Lovelace", "purpose": "our film", "date": "2026-11-01", "expires": "2027-11-01"}'
 LONGEST = 500
 """Characters of a field."""
@@ -73,15 +75,27 @@ def consent_of(content: bytes) -> Consent:
 
 
 def save_consent(workspace: Workspace, consent: Consent) -> None:
-    """Keep it beside the portrait, and beside the avatar, with which it travels."""
-    for folder in ("portrait", "avatar"):
-        workspace.write_json(f"{folder}/{FILE}", asdict(consent))
+    """Keep it in both places."""
+    for name in KEPT:
+        workspace.write_json(name, asdict(consent))
 
 
 def load_consent(workspace: Workspace) -> Consent | None:
-    """What was kept, if anything was."""
-    name = f"portrait/{FILE}"
-    return consent_of(workspace.read(name)) if workspace.has(name) else None
+    """What was kept, if anything was; where one copy is damaged, the other.
+
+    Raises:
+        InputError: what was kept is damaged.
+    """
+    broken = ""
+    for name in KEPT:
+        if workspace.has(name):
+            try:
+                return consent_of(workspace.read(name))
+            except InputError:
+                broken = name
+    if broken:
+        raise InputError(f"{workspace.location}/{broken} is damaged; give the consent again, with --consent {FILE}")
+    return None
 
 
 def _day(text: str, name: str) -> Day:

@@ -46,6 +46,7 @@ from pyarrow import fs
 
 from perse.data.durable_files import TEMPORARY, make_folders, remove, write_file_atomically
 from perse.data.keys import identity_of
+from perse.data.object_store import check_answers
 from perse.data.tables.codecs import png_to_picture
 from perse.errors import DamagedFile, WorkspaceError
 
@@ -177,7 +178,11 @@ class Workspace:
         """Where a file or folder of a local workspace lies; its parents exist."""
         target = self.path / _checked(name)
         with self._explained(f"write {name}"):
-            make_folders(target.parent)
+            try:
+                make_folders(target.parent)
+            except NotADirectoryError:
+                self.remove(name)
+                make_folders(target.parent)
         return target
 
     # Bytes
@@ -191,10 +196,14 @@ class Workspace:
         filesystem, root = self._place
         target = f"{root}/{_checked(name)}"
         with self._explained(f"write {name}"):
-            if self.is_local:
-                write_file_atomically(Path(target), content)
-            else:
+            if not self.is_local:
                 _put(filesystem, target, content)
+                return
+            try:
+                write_file_atomically(Path(target), content)
+            except (IsADirectoryError, NotADirectoryError):  # names in here are ours: what has taken one is removed
+                self.remove(name)
+                write_file_atomically(Path(target), content)
 
     def read(self, name: str) -> bytes:
         """A file's bytes.
@@ -207,9 +216,10 @@ class Workspace:
             return bytes(stream.read())
 
     def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
         filesystem, root = self._place
         with self._explained(f"look for {name}"):
-            return filesystem.get_file_info(f"{root}/{_checked(name)}").type != fs.FileType.NotFound
+            return bool(filesystem.get_file_info(f"{root}/{_checked(name)}").type == fs.FileType.File)
 
     def fingerprint(self, names: Sequence[str]) -> str:
         """Changes when one of the files is replaced: their sizes and times of change."""
@@ -272,12 +282,14 @@ class Workspace:
         return sorted(name.removesuffix(suffix) for name in kept)
 
     def remove(self, name: str) -> None:
-        """Delete a file or folder; nothing happens if it is not there."""
+        """Delete a file or folder, or the file that lies where its folder should be; nothing happens if it is not
+        there."""
         filesystem, root = self._place
         target = f"{root}/{_checked(name)}"
         with self._explained(f"delete {name}"):
             if self.is_local:
-                remove(Path(target))
+                above = [Path(root, folder) for folder in PurePosixPath(name).parents if folder.name]
+                remove(next((folder for folder in reversed(above) if folder.is_file()), Path(target)))
                 return
             kind = filesystem.get_file_info(target).type
             if kind == fs.FileType.Directory:
@@ -385,8 +397,8 @@ class Workspace:
             WorkspaceError: it already belongs to another.
         """
         owner = self.owner()
-        if owner not in (None, identity) and self._is_unused():
-            owner = None
+        if owner not in (None, identity) and (self._is_unused() or self._identity_of_photograph() == identity):
+            owner = None  # in the second case the marker is damaged
         if owner not in (None, identity):
             raise WorkspaceError(
                 f"{self.location} holds the avatar of another portrait (identity {owner}, this one is {identity}); "
@@ -394,6 +406,16 @@ class Workspace:
             )
         if owner is None:
             self.write_json(MARKER, {"format": FORMAT, "version": VERSION, "identity": identity})
+
+    def is_marked_rightly(self) -> bool:
+        """Whether workspace.json says what it should: of this program, and of the person in the photograph."""
+        marker, identity = self._marker(), self._identity_of_photograph()
+        return marker is not None and (None in (identity, marker.get("identity")) or marker["identity"] == identity)
+
+    def mark_again(self) -> None:
+        """Write workspace.json where it is missing, with the identity of the photograph."""
+        if not self.has(MARKER):
+            self.write_json(MARKER, {"format": FORMAT, "version": VERSION, "identity": self._identity_of_photograph()})
 
     @contextmanager
     def scratch_folder(self, name: str) -> Iterator[tuple[fs.FileSystem, str]]:
@@ -418,14 +440,16 @@ class Workspace:
         try:
             if "://" not in self.location:
                 return fs.LocalFileSystem(), self.location
+            if not self.location.partition("://")[2].partition("?")[0].strip("/"):
+                raise WorkspaceError(f"{self.location} names no folder; expected something like s3://bucket/folder")
+            if not self.location.startswith("file://"):
+                check_answers(self.location)
             filesystem, root = fs.FileSystem.from_uri(self.location)
         except (pa.ArrowInvalid, OSError) as error:
             raise WorkspaceError(
                 f"cannot use {self.location} as a workspace: expected a local path or an s3:// or gs:// address "
                 f"({_one_line(error)})"
             ) from error
-        if not root.strip("/"):
-            raise WorkspaceError(f"{self.location} names no folder; expected something like s3://bucket/folder")
         return filesystem, root.rstrip("/")
 
     def __getstate__(self) -> dict[str, str]:
@@ -436,12 +460,13 @@ class Workspace:
         filesystem, root = self._place
         marker = self._marker()
         if marker is not None:
-            if marker.get("format") != FORMAT or marker.get("version") != VERSION:
+            if marker.get("version") != VERSION:
                 raise WorkspaceError(
                     f"{self.location} was made by another version of this project; choose another --workspace"
                 )
         elif self._is_one_without_marker():
-            self.write_json(MARKER, {"format": FORMAT, "version": VERSION, "identity": self._identity_of_photograph()})
+            self.remove(MARKER)
+            self.mark_again()
             log.warning("%s/%s was missing or damaged; it is written again", self.location, MARKER)
         else:
             kind = filesystem.get_file_info(root).type
@@ -459,14 +484,14 @@ class Workspace:
         self._prove_writable()
 
     def _marker(self) -> dict[str, Any] | None:
-        """The content of workspace.json; None if it is not there or cannot be read."""
+        """The content of workspace.json; None if it is not there, cannot be read or is not ours."""
         if not self.has(MARKER):
             return None
         try:
             found = json.loads(self.read(MARKER))
         except ValueError:
             return None
-        return found if isinstance(found, dict) else None
+        return found if isinstance(found, dict) and found.get("format") == FORMAT else None
 
     def _is_empty(self) -> bool:
         """Whether nothing lies here but what an interrupted founding leaves: our folders, empty, and litter."""

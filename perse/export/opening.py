@@ -48,6 +48,8 @@ def _restored(workspace: Workspace) -> Avatar:
     try:
         description = json.loads(workspace.read(f"avatar/{DESCRIPTION_FILE}"))
         tensors = load(workspace.read(f"avatar/{TENSORS_FILE}"))
-    except (ValueError, SafetensorError):
-        raise InputError(f"the avatar in {workspace.location} is damaged; train it again") from None
+    except (ValueError, RecursionError, SafetensorError):
+        raise InputError(
+            f"the avatar in {workspace.location} is damaged; repeat `perse build`, which makes it again"
+        ) from None
     return restore(description, tensors)

@@ -55,7 +55,7 @@ from perse_ray.build.body_films import FACE, PERSON, clip_file, film, film_rows
 from perse_ray.build.inspection import mend_noted
 from perse_ray.build.manifests import Result, StageManifests
 from perse_ray.build.stages.export import FILES as AVATAR
-from perse_ray.build.stages.register import doubt_model, register_avatar
+from perse_ray.build.stages.register import doubt_model, register_avatar, settle_model
 from perse_ray.build.values import all_numbers_of, flat_params, versions
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.registry.mlflow_log import BuildLog
@@ -132,7 +132,8 @@ def build_body(request: BodyRequest) -> BodyResult:
         metrics = build.stages()
         books.parent.metrics(all_numbers_of(metrics))
     guessed = tuple(metrics["guessed"])
-    return BodyResult(metrics, guessed, build.model, tuple(build.manifests.skipped), time.perf_counter() - begin)
+    model = settle_model(books) or build.model  # the run's end may have told MLflow of it
+    return BodyResult(metrics, guessed, model, tuple(build.manifests.skipped), time.perf_counter() - begin)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ from perse_ray.build.stages import (
     Track,
     Train,
 )
-from perse_ray.build.stages.register import doubt_model
+from perse_ray.build.stages.register import doubt_model, settle_model
 from perse_ray.build.values import all_numbers_of, flat_params, numbers_of, versions
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.runtime.session import is_private
@@ -60,7 +60,7 @@ def build(request: BuildRequest) -> BuildResult:
     begin = time.perf_counter()
     _check(request)
     request.workspace.claim(identity_of(request.photograph))
-    _settle_consent(request)
+    settle_consent(request)
     title = f"{request.recipe.name} {request.workspace.location.rpartition('/')[2]}"
     with ExitStack() as held, BuildLog.open(request.workspace, title).recorded() as log:
         log.parent.params(flat_params(request.recipe))
@@ -68,7 +68,7 @@ def build(request: BuildRequest) -> BuildResult:
         for finding in mend_noted(request.workspace):
             run.tell(f"{finding}; it is made again")
         metrics = _stages(run)
-    model = str(run.results["register"]["model"])
+    model = settle_model(log) or str(run.results["register"]["model"])  # the run's end may have told MLflow of it
     return BuildResult(metrics, tuple(run.manifests.skipped), time.perf_counter() - begin, model)
 
 
@@ -84,14 +84,14 @@ def _check(request: BuildRequest) -> None:
         request.recipe.morpher.check()
 
 
-def _settle_consent(request: BuildRequest) -> None:
+def settle_consent(request: BuildRequest) -> None:
     """Keep the consent that was given; refuse where one is asked for, or where the one that there is has expired."""
     consent = request.consent or load_consent(request.workspace)
     if consent is None:
         if request.recipe.asks_consent:
             raise RecipeError(
                 f"recipe {request.recipe.name} makes a likeness of a person and asks for their consent: --consent "
-                f"consent.json, a file like {EXAMPLE}"
+                f"consent.json, a file like {EXAMPLE} (build-many: of the portrait's name, beside it)"
             )
         return
     if consent.has_expired(datetime.now(UTC).date()):

@@ -7,22 +7,27 @@ made again only if it comes out otherwise than before (`manifests`).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from perse.data import consent
 from perse.data.file_check import unreadable
 from perse.data.workspace import DAMAGED, MARKER, Workspace, is_temporary
 from perse.errors import WorkspaceError
 from perse_ray.build.products import Depth, damaged
 from perse_ray.registry.checkpoints import broken_checkpoints
 
-SMALL = ("quarantine/", "edits/verdicts/", "features/", "measurements/", "prompts/")
-"""Folders of small files, which are always read."""
+SMALL = ("quarantine/", "edits/verdicts/", "features/", "measurements/", "prompts/", *consent.KEPT)
+"""Folders of small files, and small files, which are always read."""
 
 LARGE = ("edits/", "clips/", "morphs/", "adapters/")
 """Folders of files that are read only when everything is."""
+
+NOTE = re.compile(r"(?:(?:checkpoints|tracking|report)/)?(?!workspace\.)[^/]+\.json")
+"""What runs write down for the next, beside what they make."""
 
 LITTER = ("checkpoints/ray-train-", "quarantine/attempts/")
 """What a run that was killed leaves behind."""
@@ -57,14 +62,16 @@ def check(workspace: Workspace, depth: Depth) -> list[WorkspaceFinding]:
 
 def repair(workspace: Workspace, depth: Depth) -> list[WorkspaceFinding]:
     """Put right what `check` finds; returns what that was. The workspace must be locked."""
-    found = check(workspace, depth)
-    for finding in found:
-        if finding.name != MARKER:  # opening the workspace writes it again
+    done: dict[str, WorkspaceFinding] = {}
+    while found := [one for one in check(workspace, depth) if one.name not in done]:
+        for finding in found:  # a checkpoint that has lost a file is found as a whole afterwards
+            done[finding.name] = finding
             workspace.remove(finding.name)
-        if finding.stage:
-            workspace.remove(f"manifests/{finding.stage}.json")
+            if finding.stage:
+                workspace.remove(f"manifests/{finding.stage}.json")
+        workspace.mark_again()
     workspace.remove(DAMAGED)
-    return found
+    return list(done.values())
 
 
 def mend_noted(workspace: Workspace) -> list[WorkspaceFinding]:
@@ -87,7 +94,7 @@ def sizes(workspace: Workspace) -> dict[str, tuple[int, int]]:
 
 
 def _marker(workspace: Workspace) -> Iterator[WorkspaceFinding]:
-    problem = unreadable(workspace, MARKER)
+    problem = unreadable(workspace, MARKER) or ("" if workspace.is_marked_rightly() else "is not of this photograph")
     if problem:
         yield WorkspaceFinding(MARKER, problem)
 
@@ -142,7 +149,7 @@ def _loose(workspace: Workspace, depth: Depth) -> Iterator[WorkspaceFinding]:
             yield WorkspaceFinding("/".join(name.split("/")[:2]), "is left over from a run that was interrupted")
         elif name.startswith(SMALL + LARGE) and not size:
             yield WorkspaceFinding(name, "is empty")
-        elif name.startswith(reads) and (problem := unreadable(workspace, name)):
+        elif (name.startswith(reads) or NOTE.fullmatch(name)) and (problem := unreadable(workspace, name)):
             yield WorkspaceFinding(name, problem)
     for name, problem in broken_checkpoints(workspace, content=depth is Depth.ALL):
         yield WorkspaceFinding(name, problem)

@@ -19,18 +19,20 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import ray
 
+from perse.data.consent import read_consent
 from perse.data.keys import identity_of
 from perse.data.photograph import read_photograph
 from perse.data.workspace import Workspace
 from perse.data.workspace_lock import locked
 from perse.errors import PerseError
 from perse.recipes import Recipe
-from perse_ray.build.build import build
+from perse_ray.build.build import build, settle_consent
 from perse_ray.build.components import synthesis_config_of
 from perse_ray.build.request import BuildRequest
 from perse_ray.build.run import BuildRun
@@ -57,11 +59,13 @@ class Person:
         name: of the workspace's folder.
         portrait: where the photograph lies.
         workspace: where everything goes.
+        consent: file of the person's consent; empty if there is none.
     """
 
     name: str
     portrait: str
     workspace: str
+    consent: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,9 +140,10 @@ def _together(request: ManyRequest, people: Sequence[Person]) -> None:
 
 
 def _track(recipe: Recipe, person: Person) -> Outcome:
-    """The first stage of a build."""
+    """The first stage of a build. Whose consent is missing is told before anything is computed."""
     request = _request(recipe, person)
     request.workspace.claim(identity_of(request.photograph))
+    settle_consent(request)
     log = BuildLog.open(request.workspace, f"{recipe.name} {person.name}")
     with locked(request.workspace), ExitStack() as held:
         BuildRun(request, held, log).do(Track())
@@ -156,7 +161,11 @@ def _build(recipe: Recipe, person: Person) -> Outcome:
 def _request(recipe: Recipe, person: Person) -> BuildRequest:
     photograph = read_photograph(person.portrait)
     return BuildRequest(
-        recipe=recipe, photograph=photograph, workspace=Workspace.open(person.workspace), show=lambda _: None
+        recipe=recipe,
+        photograph=photograph,
+        workspace=Workspace.open(person.workspace),
+        consent=read_consent(Path(person.consent)) if person.consent else None,
+        show=lambda _: None,
     )
 
 

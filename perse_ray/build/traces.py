@@ -34,15 +34,18 @@ LARGEST_SCANNED = 2 * 2**30
 CHUNK_BYTES = 2**22
 HASH_BITS = 22
 """Of ten thousand pieces, one place in four hundred is looked at twice."""
-PERSONAL = ("portrait/", "edits/", "clips/", "features/", "morphs/", "adapters/", "avatar/", "checkpoints/", "report/")
-
-
+PERSONAL = (
+    "portrait/", "edits/", "clips/", "features/", "morphs/", "adapters/", "avatar/", "checkpoints/", "report/", "body/",
+    "studio/",
+)  # fmt: skip
 COLUMNS = ("image", "landmarks_px", "underlay_image")
-TENSORS = ("decoder.base/", "decoder.response", "features_image")
+TENSORS = ("decoder.base/", "decoder.response", "features_image", "image/", "photo_px/", "state.colors/")
 """Not `decoder.features`: those of a point that no picture shows stay as every avatar's were drawn."""
 SHARED_ARRAYS = ("text.npy",)
 """Of NPZ files: the same words are the same numbers for everybody."""
-WHOLE = (".png", ".webp")
+OF_BODIES, SHOWN_ARRAYS = "body/", ("image.npy",)
+"""Films of bodies: everybody walks and is lit alike."""
+WHOLE = (".png", ".webp", ".mp4")
 
 LENGTHS_AT, LOCAL_HEADER_BYTES = 26, 30
 """Of a ZIP file (APPNOTE 4.3.7)."""
@@ -95,7 +98,7 @@ def _ranges(name: str, content: bytes) -> Iterator[Range]:
     if suffix in WHOLE:
         yield 0, len(content)
     elif suffix == ".npz":
-        yield from _arrays(content)
+        yield from _arrays(content, SHOWN_ARRAYS if name.startswith(OF_BODIES) else None)
     elif suffix == ".parquet":
         yield from _columns(content)
     elif suffix == ".safetensors":
@@ -110,11 +113,12 @@ def _columns(content: bytes) -> Iterator[Range]:
                 yield column.data_page_offset, column.data_page_offset + column.total_compressed_size
 
 
-def _arrays(content: bytes) -> Iterator[Range]:
-    """Numbers of a ZIP file's arrays: a member's local header holds the lengths of its name and of its extra field."""
+def _arrays(content: bytes, only: tuple[str, ...] | None) -> Iterator[Range]:
+    """Numbers of a ZIP file's arrays, of all but shared ones if not of some only: a member's local header holds the
+    lengths of its name and of its extra field."""
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         for member in file.infolist():
-            if member.filename not in SHARED_ARRAYS:
+            if member.filename not in SHARED_ARRAYS if only is None else member.filename in only:
                 lengths = struct.unpack_from("<HH", content, member.header_offset + LENGTHS_AT)
                 start = member.header_offset + LOCAL_HEADER_BYTES + sum(lengths)
                 yield start + ARRAY_HEADER_BYTES, start + member.compress_size

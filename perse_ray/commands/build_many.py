@@ -4,8 +4,9 @@
     perse build-many --portraits faces/ --workspaces runs/faces --max-parallel 4
     perse build-many --portraits faces/ --workspaces s3://b/faces --recipe paper      on a cluster
 
-Each portrait (PNG, JPEG or WebP) has a workspace of its name. Repeat the same command after any interruption: what is
-finished is kept. A person whose build fails leaves the others alone; exit code 1 says that there is one.
+Each portrait (PNG, JPEG or WebP) has a workspace of its name. The consent of a person, which recipe paper asks for,
+lies beside their portrait under the same name: ada.jpg, ada.json. Repeat the same command after any interruption: what
+is finished is kept. A person whose build fails leaves the others alone; exit code 1 says that there is one.
 """
 
 from __future__ import annotations
@@ -94,7 +95,15 @@ def people_in(portraits: Path, home: str) -> tuple[Person, ...]:
     stems = Counter(path.stem for path in files)
     names = [path.name if stems[path.stem] > 1 or path.stem == COMMON else path.stem for path in files]
     where = home.rstrip("/")
-    return tuple(Person(name, str(path.absolute()), f"{where}/{name}") for name, path in zip(names, files, strict=True))
+    return tuple(
+        Person(name, str(path.absolute()), f"{where}/{name}", _consent_beside(path))
+        for name, path in zip(names, files, strict=True)
+    )
+
+
+def _consent_beside(portrait: Path) -> str:
+    path = portrait.with_suffix(".json")
+    return str(path.absolute()) if path.exists() else ""
 
 
 def run(words: Sequence[str] | None = None) -> int:

@@ -92,6 +92,8 @@ class CheckpointFolder:
         Raises:
             WorkspaceError: the folder cannot be written; older checkpoints are untouched.
         """
+        if self.workspace.is_local:  # the stage's folder is made, whatever has taken its name
+            self.workspace.local_path(f"checkpoints/{self.stage}/{checkpoint_name(checkpoint.step)}")
         folder = save_checkpoint(self._local, checkpoint)
         if not self.workspace.is_local:
             self._push(folder)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perse.data.workspace import Workspace
+from perse.errors import DamagedFile
 from perse_ray.registry import event_spool, model_files
 from perse_ray.registry.mlflow_store import Store, exists, remove_stray_folder
 from perse_ray.registry.stage_log import StageLog, deliver
@@ -53,15 +54,15 @@ class BuildLog:
         """
         store = Store.beside(workspace)
         store.trust_again()
-        note = _read_note(workspace)
+        note = read_note(workspace)
         run = str(note["parent"]) if note.get("parent") and note.get("uri") == store.uri else None
         if run is None:
             workspace.write_json(NOTE, {"uri": store.uri, "parent": None, "stages": {}})
         log = cls(workspace, StageLog(store, run or event_spool.waiting_run()))
         log._replay()
-        run = _read_note(workspace).get("parent")
+        run = read_note(workspace).get("parent")
         opened = cls(workspace, StageLog(store, log._continued(run, title)))
-        workspace.write_json(NOTE, {**_read_note(workspace), "uri": store.uri, "parent": opened.parent.run})
+        workspace.write_json(NOTE, {**read_note(workspace), "uri": store.uri, "parent": opened.parent.run})
         remove_stray_folder(store.uri)
         return opened
 
@@ -99,9 +100,9 @@ class BuildLog:
     @contextmanager
     def stage(self, name: str) -> Iterator[StageLog]:
         """A child run. One that was interrupted is continued; one that finished is followed by another."""
-        stages = _read_note(self.workspace).get("stages", {})
+        stages = read_note(self.workspace).get("stages", {})
         run = self._continued(stages.get(name), name, parent=self.parent.run)
-        note = _read_note(self.workspace)
+        note = read_note(self.workspace)
         self.workspace.write_json(NOTE, {**note, "stages": {**note.get("stages", {}), name: run}})
         child = StageLog(self.parent.store, run)
         with self._ended(child):
@@ -154,7 +155,7 @@ class BuildLog:
         """The run, or one in its place if it was lost with its database."""
         if exists(client, run):
             return run
-        note = _read_note(self.workspace)
+        note = read_note(self.workspace)
         stage = next((name for name, one in note.get("stages", {}).items() if one == run), None)
         parent = note.get("parent") if stage else None
         if parent is not None:
@@ -165,7 +166,7 @@ class BuildLog:
 
     def _renamed(self, waiting: str, run: str) -> None:
         """A run that was waited for is made: those who come later find it, and what follows in the spool too."""
-        note = _read_note(self.workspace)
+        note = read_note(self.workspace)
         stages = {name: run if one == waiting else one for name, one in note.get("stages", {}).items()}
         parent = run if note.get("parent") == waiting else note.get("parent")
         self.workspace.write_json(NOTE, {**note, "parent": parent, "stages": stages})
@@ -211,13 +212,15 @@ class BuildLog:
         return PENDING
 
     def has_registered(self, model: str) -> bool:
-        """Whether "NAME version N" is in MLflow, and is this workspace's. Where MLflow cannot be asked, or has not been
-        told yet, that is believed."""
+        """Whether "NAME version N" is in MLflow, and is this workspace's. Where MLflow cannot be asked, or is still
+        to be told, that is believed."""
         from mlflow.exceptions import MlflowException
 
         name, _, version = model.partition(" version ")
-        if version == PENDING or not self.parent.is_told():
+        if not self.parent.is_told():
             return True
+        if version == PENDING:
+            return any(event["kind"] == "register" for _, event in event_spool.kept(self.workspace))
         try:
             found = self.parent.client.get_model_version(name, version)
         except MlflowException as error:
@@ -225,7 +228,19 @@ class BuildLog:
         except Exception as error:  # see StageLog._tell
             self.parent.store.trouble(error)
             return True
-        return found.run_id == _read_note(self.workspace).get("stages", {}).get("register")
+        return found.run_id == read_note(self.workspace).get("stages", {}).get("register")
+
+    def told_later(self, name: str) -> str | None:
+        """The version of a model that waited to be told and has been; None if there is none (yet)."""
+        if not self.parent.is_told():
+            return None
+        run = read_note(self.workspace).get("stages", {}).get("register")
+        try:
+            found = self.parent.client.search_model_versions(f"name = '{name}' and run_id = '{run}'")
+        except Exception as error:  # see StageLog._tell
+            self.parent.store.trouble(error)
+            return None
+        return str(max(int(one.version) for one in found)) if found else None
 
 
 @contextmanager
@@ -272,5 +287,13 @@ def _registered(store: Store, event: event_spool.Event) -> str:
     return version
 
 
-def _read_note(workspace: Workspace) -> dict[str, Any]:
-    return workspace.read_json(NOTE) if workspace.has(NOTE) else {}
+def read_note(workspace: Workspace) -> dict[str, Any]:
+    """The ids that a workspace keeps; where they cannot be read the build goes on in new runs."""
+    try:
+        note = workspace.read_json(NOTE) if workspace.has(NOTE) else {}
+    except DamagedFile:
+        return {}
+    stages = note.get("stages")
+    named = stages.items() if isinstance(stages, dict) else ()
+    found = {name: run for name, run in note.items() if name in ("uri", "parent") and isinstance(run, str)}
+    return {**found, "stages": {name: run for name, run in named if isinstance(run, str)}}

@@ -160,6 +160,11 @@ def _probe_sqlite(uri: str) -> None:
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
+def there(uri: str) -> bool:
+    """Whether a store can be asked without being made: a server, or a database file that is there."""
+    return not uri.startswith(SQLITE) or _file_of(uri).exists()
+
+
 def _file_of(uri: str) -> Path:
     return Path(unquote(uri.removeprefix(SQLITE)).partition("?")[0])
 

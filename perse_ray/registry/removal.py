@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from perse.data.workspace import Workspace
+from perse.errors import WorkspaceError
 from perse_ray.registry import event_spool
-from perse_ray.registry.mlflow_log import NOTE
-from perse_ray.registry.mlflow_store import Store
+from perse_ray.registry.mlflow_log import read_note
+from perse_ray.registry.mlflow_store import Store, there
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,11 +57,11 @@ def remove_from_mlflow(workspace: Workspace, keys: Sequence[str]) -> RemovedFrom
     """
     done = RemovedFromMlflow()
     with _said(done, "MLflow cannot be asked"):
-        store = Store.beside(workspace)
-        note = workspace.read_json(NOTE) if workspace.has(NOTE) else {}
-        if not note or note.get("uri") != store.uri:
+        note = read_note(workspace)
+        uri = str(note.get("uri") or Store.beside(workspace).uri)  # models have the person's key in their name
+        if not _named_runs(note) and not there(uri):
             return done
-        client = store.client()
+        client = _client_of(uri, workspace)
         runs = _runs(client, note)
         for key in keys:
             for name in (head_model_name(key), body_model_name(key)):
@@ -70,11 +71,27 @@ def remove_from_mlflow(workspace: Workspace, keys: Sequence[str]) -> RemovedFrom
     return done
 
 
+def _client_of(uri: str, workspace: Workspace) -> MlflowClient:
+    """The store that was told of the person, whatever the environment names today.
+
+    Raises:
+        WorkspaceError: it is a database file that is not there; asking for it would make an empty one.
+    """
+    if not there(uri):
+        raise WorkspaceError(f"{uri}, which was told of this person, is gone; if it was moved, delete it there")
+    return Store(uri, None, workspace.location).client()
+
+
+def _named_runs(note: dict[str, Any]) -> list[str]:
+    """Runs that a workspace remembers and MLflow was told of."""
+    runs = [note.get("parent"), *note.get("stages", {}).values()]
+    return [run for run in runs if run and not run.startswith(event_spool.WAITING)]
+
+
 def _runs(client: MlflowClient, note: dict[str, Any]) -> list[str]:
     """The parent, its stages, and children that a stage had before."""
-    named = [note.get("parent"), *note.get("stages", {}).values()]
-    runs = [run for run in named if run and not run.startswith(event_spool.WAITING)]
-    with suppress(Exception):  # a parent that is gone has no children
+    runs = _named_runs(note)
+    with suppress(Exception):  # a parent that is gone, or that nobody remembers, has no children
         experiment = client.get_run(runs[0]).info.experiment_id
         children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{runs[0]}'")
         runs += [child.info.run_id for child in children]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 import torch
@@ -187,6 +188,24 @@ def test_a_damaged_avatar_is_refused_in_one_sentence(avatar: Avatar, tmp_path, d
     with pytest.raises(InputError) as error:
         load_avatar(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [None, [], {}, "x", -1, 1e308, [None], {"kind": "part_bases"}], ids=str)
+def test_a_strangers_description_is_taken_or_refused(avatar: Avatar, tmp_path, wrong: object) -> None:  # type: ignore[no-untyped-def]
+    save_avatar(avatar, tmp_path)
+    description = tmp_path / DESCRIPTION_FILE
+    sound = json.loads(description.read_text())
+    spoiled = [wrong, *({**sound, key: wrong} for key in sound)]
+    spoiled += [
+        {**sound, outer: {**inner, key: wrong}}
+        for outer, inner in sound.items()
+        if isinstance(inner, dict)
+        for key in inner
+    ]
+    for content in spoiled:
+        description.write_text(json.dumps(content))
+        with suppress(InputError):
+            load_avatar(tmp_path)
 
 
 def test_an_unknown_subject_is_named(avatar: Avatar) -> None:

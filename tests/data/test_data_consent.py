@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perse.data.consent import Consent, load_consent, read_consent, save_consent
+from perse.data.consent import KEPT, Consent, load_consent, read_consent, save_consent
 from perse.data.images import encode_image, read_portrait_bytes
 from perse.data.workspace import Workspace
 from perse.errors import InputError, RecipeError
 from perse.recipes import recipe_named
-from perse_ray.build.build import _settle_consent
+from perse_ray.build.build import settle_consent
+from perse_ray.build.inspection import check
+from perse_ray.build.products import Depth
 from perse_ray.build.request import BuildRequest
 from perse_ray.serving.schema.consent import read_consent_info
 
@@ -57,14 +59,25 @@ def test_paper_asks_for_one_and_tiny_does_not(tmp_path: Path) -> None:
     photograph = np.zeros((8, 8, 3), np.uint8)
     workspace = Workspace.open(tmp_path / "w")
     asks = BuildRequest(recipe=recipe_named("paper"), photograph=photograph, workspace=workspace)
-    _settle_consent(replace(asks, recipe=recipe_named("tiny")))
+    settle_consent(replace(asks, recipe=recipe_named("tiny")))
     with pytest.raises(RecipeError, match=r"--consent consent\.json"):
-        _settle_consent(asks)
+        settle_consent(asks)
     with pytest.raises(InputError, match="expired on 2026-01-02"):
-        _settle_consent(replace(asks, consent=Consent("A", "x", "2026-01-01", "2026-01-02")))
-    _settle_consent(replace(asks, consent=GIVEN))
-    _settle_consent(asks)  # from now on it is known
+        settle_consent(replace(asks, consent=Consent("A", "x", "2026-01-01", "2026-01-02")))
+    settle_consent(replace(asks, consent=GIVEN))
+    settle_consent(asks)  # from now on it is known
     assert load_consent(workspace) == GIVEN
+
+
+def test_a_damaged_copy_is_made_good_from_the_other_and_both_are_named(tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path / "w")
+    save_consent(workspace, GIVEN)
+    workspace.write(KEPT[0], b'{"who"')
+    assert load_consent(workspace) == GIVEN
+    assert [one.name for one in check(workspace, Depth.CHANGED)] == [KEPT[0]]
+    workspace.write(KEPT[1], b"")
+    with pytest.raises(InputError, match="give the consent again"):
+        load_consent(workspace)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

@@ -90,6 +90,46 @@ def test_what_was_one_persons_is_gone_and_copies_are_found(tmp_path: Path, capsy
     assert not list((runs / "mlflow-artifacts").rglob("*.png")) + list((runs / "mlflow-artifacts").rglob("*.safete*"))
 
 
+def test_what_another_store_was_told_is_removed_there_or_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment names another store than at the time of the build, model and runs stayed without a word."""
+    runs, model = tmp_path / "runs", f"perse-{1:032x}"[:18]
+    with monkeypatch.context() as then:
+        then.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/told.db")
+        then.chdir(tmp_path)  # where MLflow lays files if nobody says where
+        for name in ("me", "me too", "a third"):
+            mine = made(runs, name, 1)
+            build = BuildLog.open(mine, name)
+            build.register(mine.path / "avatar", model, REGISTERED_ALIAS, MODEL_CODE)
+    first, second, third = (Workspace(str(runs / name)) for name in ("me", "me too", "a third"))
+    third.write("mlflow.json", b"{")  # what it was told is known by the person's key alone
+    with monkeypatch.context() as then:
+        then.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/told.db")
+        then.chdir(tmp_path)
+        assert forget([third]).models == (model,)
+        BuildLog.open(first, "me").register(first.path / "avatar", model, REGISTERED_ALIAS, MODEL_CODE)
+    done = forget([first])
+    assert done.models == (model,) and done.runs == 3 and done.problems == () and not (runs / "mlflow.db").exists()
+    (tmp_path / "told.db").rename(tmp_path / "moved.db")
+    (problem,) = forget([second]).problems
+    assert "told.db" in problem and not (tmp_path / "told.db").exists()
+
+
+def test_traces_of_a_body_and_of_a_project_are_found(tmp_path: Path) -> None:
+    home, copies = Workspace.open(tmp_path / "me"), tmp_path / "copies"
+    rng = np.random.default_rng(0)
+    picture, shared = (rng.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(2))
+    home.write("body/clips/a.npz", arrays_to_npz({"image": picture, "depth": shared}))
+    home.write("body/person.safetensors", save({"image": torch.from_numpy(picture[::-1].copy())}))
+    home.write("report/walk.mp4", rng.bytes(20_000))
+    home.write("studio/photograph.png", encode_image(picture))
+    copies.mkdir()
+    for number, name in enumerate([name for name, size in home.walk() if size > 1000]):
+        (copies / f"{number}.bin").write_bytes(b"before" + home.read(name))
+    assert len(scan(traces_of(home), [copies])[1]) == 4
+    (copies / "hers.npz").write_bytes(arrays_to_npz({"image": shared, "depth": shared}))
+    assert not [name for name in scan(traces_of(home), [copies])[1] if name.endswith("hers.npz")]
+
+
 def test_where_nothing_is_left_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = made(tmp_path / "runs", "me", 1)
     done = forget(workspaces_of(f"{1:032x}", tmp_path / "runs"))

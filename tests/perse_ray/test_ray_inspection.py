@@ -175,6 +175,58 @@ def test_a_damaged_marker_is_written_again_with_the_identity_of_the_photograph(
         again.claim(identity_of(photograph[::-1]))
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"format": "perse-workspace", "version": 1, "identity": "ab"}', b'{"formaT": "perse-workspace"}']
+)
+def test_a_marker_of_somebody_else_is_found_and_does_not_lock_the_owner_out(
+    workspace: Workspace, content: bytes
+) -> None:
+    """One flipped bit of the identity: no damage was found, and every build was refused."""
+    photograph = np.zeros((8, 8, 3), np.uint8)
+    workspace.write(PHOTOGRAPH, encode_image(photograph))
+    workspace.write(MARKER, content)
+    assert MARKER in named(workspace)
+    Workspace.open(workspace.location).claim(identity_of(photograph))
+    assert MARKER not in named(workspace) and workspace.owner() == identity_of(photograph)
+    with pytest.raises(WorkspaceError, match="another portrait"):
+        workspace.claim("ab")
+
+
+def test_after_one_repair_there_is_nothing_left_to_repair(workspace: Workspace) -> None:
+    """A checkpoint that had lost its damaged file was found again as a whole."""
+    manifests, step = StageManifests(workspace, print), "checkpoints/train/step-00000010"
+    manifests.run("train", manifests.digest("train", ()), dict, lambda _: [f"{step}/state.json"])
+    workspace.write(f"{step}/state.json", b'{"step": 10}')
+    assert {f"{step}/state.json", step} <= {one.name for one in repair(workspace, Depth.CHANGED)}
+    assert named(workspace) == set() and CheckpointFolder(workspace, "train").load() is not None
+
+
+@pytest.mark.parametrize("taken", ["report", "report/page", "checkpoints/train", MARKER, "manifests/report.json"])
+def test_a_name_that_something_else_has_taken_is_no_dead_end(workspace: Workspace, taken: str) -> None:
+    """A file where a folder of ours should be, a folder where a file should."""
+    was_folder = (workspace.path / taken).is_dir()
+    workspace.remove(taken)
+    if was_folder:
+        (workspace.path / taken).write_bytes(b"a file")
+    else:
+        (workspace.path / taken / "x").mkdir(parents=True)
+    again = Workspace.open(workspace.location)
+    repair(again, Depth.CHANGED)
+    manifests = StageManifests(again, lambda _: None)
+    made: list[str] = []
+    work = lambda: made.append("it") or again.write("report/page", b"content") or {}  # noqa: E731
+    manifests.run("report", manifests.digest("report", ()), work, lambda _: ["report/page"])
+    CheckpointFolder(again, "train").save(Checkpoint(20, {"state.json": b"{}"}))
+    assert again.read("report/page") == b"content" and again.has("manifests/report.json")
+    assert named(again) == set()
+
+
+@pytest.mark.parametrize("name", ["mlflow.json", "checkpoints/finetune.json"])
+def test_notes_that_no_manifest_names_are_looked_into(workspace: Workspace, name: str) -> None:
+    workspace.write(name, b'{"inputs": ')
+    assert named(workspace) == {name}
+
+
 def test_sizes_count_every_byte_once(workspace: Workspace) -> None:
     found = sizes(workspace)
     on_disk = [path for path in workspace.path.rglob("*") if path.is_file()]

@@ -12,10 +12,12 @@ from ray_fakes import FakeSupply, fake_studio, small_portrait, whatever
 from perse.data import archive
 from perse.data.images import encode_image
 from perse.data.workspace import Workspace
-from perse.errors import InputError
+from perse.errors import InputError, RecipeError
 from perse.recipes import recipe_named
+from perse_ray.build import many
 from perse_ray.build.many import Outcome, Person, _Slots
 from perse_ray.build.many_summary import summary_json, summary_lines, summary_page
+from perse_ray.build.stages import Track
 from perse_ray.commands.build_many import people_in
 from perse_ray.rows import in_process
 from perse_ray.rows.attempts import new_ledger
@@ -85,16 +87,32 @@ def test_somebody_whose_process_dies_or_fails_takes_nobody_along(tmp_path: Path)
 
 
 def test_a_folder_of_portraits_is_people_by_name(tmp_path: Path) -> None:
-    for name in ("b.jpg", "a.PNG", "notes.txt", "a.webp", "together.png"):
+    for name in ("b.jpg", "a.PNG", "notes.txt", "a.webp", "together.png", "b.json"):
         (tmp_path / name).write_bytes(b"")
     people = people_in(tmp_path, "s3://bucket/runs/")
     assert [person.name for person in people] == ["a.PNG", "a.webp", "b", "together.png"]
     assert people[2].workspace == "s3://bucket/runs/b"
+    assert [person.consent for person in people] == ["", "", str(tmp_path / "b.json"), ""]
     with pytest.raises(InputError, match="is no folder"):
         people_in(tmp_path / "nowhere", "x")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no photograph"):
         people_in(tmp_path / "empty", "x")
+
+
+def test_whose_consent_is_missing_is_told_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recipe paper made everybody's edits and clips, and then refused every build."""
+    monkeypatch.setattr(Track, "work", lambda *_: pytest.fail("it was begun"))
+    (tmp_path / "ada.jpg").write_bytes(encode_image(np.zeros((64, 64, 3), np.uint8), "jpeg"))
+    (person,) = people_in(tmp_path, str(tmp_path / "runs"))
+    with pytest.raises(RecipeError, match="asks for their consent"):
+        many._track(recipe_named("paper"), person)
+    (tmp_path / "ada.json").write_text('{"who": "Ada", "purpose": "x", "date": "2026-01-01", "expires": "2026-01-02"}')
+    (person,) = people_in(tmp_path, str(tmp_path / "runs"))
+    with pytest.raises(InputError, match="expired"):
+        many._track(recipe_named("paper"), person)
 
 
 def test_the_summary_has_a_row_for_each_with_pictures(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from perse.data.workspace import Workspace
 from perse.errors import StageError
-from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS, doubt_model
+from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS, doubt_model, settle_model
 from perse_ray.registry import event_spool, mlflow_log, mlflow_store, stage_log
 from perse_ray.registry.mlflow_log import PENDING, BuildLog
 from perse_ray.registry.mlflow_store import Store
@@ -162,7 +162,10 @@ def test_a_registration_holds_while_mlflow_has_it_and_no_longer(
     moved = Workspace.open(tmp_path / "moved")
     shutil.copytree(workspace.path, moved.path, dirs_exist_ok=True)
     log = BuildLog.open(moved, "x")
-    assert log.has_registered(f"perse-held version {PENDING}"), "it is told later"
+    waits = f"perse-held version {PENDING}"
+    assert not log.has_registered(waits), "nobody is going to tell it"
+    event_spool.keep(moved, {"run": event_spool.waiting_run(), "kind": "register"})
+    assert log.has_registered(waits), "it is told later"
     doubt_model(log, told.append)
     assert moved.manifest("register") is None and model in told[0]
     monkeypatch.setattr(StageLog, "is_told", lambda _: False)
@@ -173,6 +176,17 @@ def test_a_registration_holds_while_mlflow_has_it_and_no_longer(
 def test_a_damaged_note_of_a_registration_is_no_trouble(workspace: Workspace, content: bytes) -> None:
     workspace.write("manifests/register.json", content)
     doubt_model(BuildLog(workspace, StageLog(Store.beside(workspace), "x")), print)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"stages": 3, "parent": 4}', b'{"stages": {"train": []}}'])
+def test_a_damaged_note_of_runs_costs_no_build(workspace: Workspace, content: bytes) -> None:
+    """Every build ended there, and said that the next one would go on."""
+    workspace.write("mlflow.json", content)
+    build = BuildLog.open(workspace, "x")
+    with build.recorded(), build.stage("train"):
+        pass
+    note = workspace.read_json("mlflow.json")
+    assert note["parent"] == build.parent.run and list(note["stages"]) == ["train"]
 
 
 def whole_build(workspace: Workspace) -> BuildLog:
@@ -265,11 +279,18 @@ def test_a_registration_that_waited_is_made_at_the_next_build(
         full.setattr(mlflow_log, "_registered", broken)
         with build.recorded():
             assert build.register(folder, "perse-waiting", REGISTERED_ALIAS, MODEL_CODE) == PENDING
+    model = f"perse-waiting version {PENDING}"
+    workspace.commit("register", {"inputs": "x", "result": {"model": model}})
+    assert settle_model(build) == model, "nobody has been told"
     assert len(warnings_of(caplog)) == 1 and workspace.names("tracking")
     again = BuildLog.open(workspace, "laptop")
     assert not workspace.names("tracking")
     found = again.parent.client.get_model_version_by_alias("perse-waiting", REGISTERED_ALIAS)
     assert int(found.version) == 1 and found.run_id == workspace.read_json("mlflow.json")["stages"]["register"]
+    told: list[str] = []
+    doubt_model(again, told.append)
+    assert workspace.manifest("register") == {"inputs": "x", "result": {"model": "perse-waiting version 1"}}
+    assert not told, "it is not registered twice"
 
 
 def test_events_of_a_run_that_was_lost_with_its_database_go_to_a_new_one(

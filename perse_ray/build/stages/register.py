@@ -11,7 +11,7 @@ import perse_ray.serving
 from perse.errors import DamagedFile
 from perse_ray.build.manifests import Result, Tell
 from perse_ray.build.run import BuildRun
-from perse_ray.registry.mlflow_log import BuildLog
+from perse_ray.registry.mlflow_log import PENDING, BuildLog
 from perse_ray.registry.removal import head_model_name
 from perse_ray.runtime.local_folders import folder_copy
 
@@ -30,13 +30,29 @@ def register_avatar(log: BuildLog, name: str) -> str:
 def doubt_model(log: BuildLog, tell: Tell) -> None:
     """Let the avatar be registered again where MLflow does not know what an earlier run registered: its database was
     moved away, or the workspace was."""
-    manifest = {}
-    with suppress(DamagedFile):  # an unfinished stage, which is found later
-        manifest = log.workspace.manifest("register") or {}
-    model = manifest.get("result", {}).get("model") if isinstance(manifest.get("result", {}), dict) else None
-    if isinstance(model, str) and not log.has_registered(model):
+    model = settle_model(log)
+    if model is not None and not log.has_registered(model):
         tell(f"register: MLflow does not know {model}; the avatar is registered again")
         log.workspace.remove("manifests/register.json")
+
+
+def settle_model(log: BuildLog) -> str | None:
+    """What the workspace says of its registered model, "NAME version N"; None if it says nothing.
+
+    A version that was still to be told when the stage ended is written down as soon as MLflow knows it.
+    """
+    manifest: dict[str, Any] = {}
+    with suppress(DamagedFile):  # an unfinished stage, which is found later
+        manifest = log.workspace.manifest("register") or {}
+    result = manifest.get("result")
+    model = result.get("model") if isinstance(result, dict) else None
+    if not isinstance(model, str):
+        return None
+    name, _, version = model.partition(" version ")
+    if version == PENDING and (told := log.told_later(name)) is not None:
+        model = f"{name} version {told}"
+        log.workspace.commit("register", {**manifest, "result": {**result, "model": model}})
+    return model
 
 
 class Register:

@@ -193,4 +193,4 @@ def read_info(name: str, folder: Path) -> AvatarInfo:
             joints=about["joint_names"], gaussians=gaussians, consent=read_consent_info(folder),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise InputError(f"the avatar {name} cannot be read; train it again or copy it again") from error
+        raise InputError(f"the avatar {name} cannot be read; repeat `perse build`, or copy it again") from error

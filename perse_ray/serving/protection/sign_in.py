@@ -57,7 +57,7 @@ def sign_in_page(target: str, *, failed: bool) -> tuple[bytes, *tuple[tuple[byte
 
 
 async def read_form(receive: Receive) -> tuple[str, str]:
-    """The token and the target of a sent page; empty where they are missing or too long."""
+    """The token and the target of a sent page; empty where they are missing, too long or too many."""
     body = bytearray()
     more = True
     while more and len(body) <= MAX_FORM_BYTES:
@@ -66,7 +66,10 @@ async def read_form(receive: Receive) -> tuple[str, str]:
         more = message.get("more_body", False)
     if more or len(body) > MAX_FORM_BYTES:
         return "", HOME
-    fields = parse_qs(bytes(body).decode("utf-8", "replace"), max_num_fields=8)
+    try:
+        fields = parse_qs(bytes(body).decode("utf-8", "replace"), max_num_fields=8)
+    except ValueError:  # more fields than our page has
+        return "", HOME
     return fields.get("token", [""])[0].strip(), fields.get("next", [HOME])[0]
 
 

@@ -78,6 +78,7 @@ def test_a_person_without_one_is_asked_and_gets_where_they_wanted() -> None:
     wrong = ask(APP, http_scope("/login", "POST"), [b"token=wrong&next=/view"])
     assert wrong.status == 401 and b"not known" in wrong.body and "set-cookie" not in wrong.headers
     assert ask(APP, http_scope("/login", "POST"), [b"x" * 10_000]).status == 401
+    assert ask(APP, http_scope("/login", "POST"), [b"&".join([b"a=1"] * 100)]).status == 401, "many fields"
 
 
 @pytest.mark.parametrize("target", ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", "view"])
