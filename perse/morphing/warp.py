@@ -57,7 +57,7 @@ _STANDING = 0.05
 class WarpMorpherConfig:
     """Numbers of warping and blending."""
 
-    version: int = 6
+    version: int = 7
     """Part of content keys: changes whenever the pictures do."""
     correspondence: CorrespondenceConfig = field(default_factory=CorrespondenceConfig)
     """What corresponds to what."""
@@ -184,9 +184,12 @@ class _Layers:
         picture[rim] = np.round(spread[rim] / total[rim][:, None])
         return replace(self, picture=picture)
 
-    def towards(self, other: _Layers, share: float) -> _Layers:
-        """With a share of another one's colours: the less is pulled out, the less it is what it was."""
-        return replace(self, picture=cv2.addWeighted(self.picture, 1 - share, other.picture, share, 0))
+    def where_it_was(self, whole: _Layers, core: Core, growth: float) -> _Layers:
+        """With the rim of the whole end where pulling moves it by less than its own width, so that all of what is out
+        becomes the end, and no dark line is seen before it is where it belongs."""
+        moved = np.linalg.norm(core.away, axis=2) * np.float32(1 - growth)
+        share = np.clip(1 - moved / _RIM_PX, 0, 1)
+        return replace(self, picture=cv2.blendLinear(self.picture, whole.picture, 1 - share, share))
 
     def moved(self, field: Field) -> _Layers:
         return replace(self, picture=sampled(self.picture, field), part=sampled(self.part, field))
@@ -234,7 +237,7 @@ def _grown(
     """The same, where what only one end has is pulled out of what both have."""
     core, inside = growing.core, growing.core.inside[..., None]
     growths = growth_of(growing.areas[0], 1 - t), growth_of(growing.areas[1], t)
-    pulled = [one.towards(end, g) for one, end, g in zip(growing.rimless, ends, growths, strict=True)]
+    pulled = [one.where_it_was(end, core, g) for one, end, g in zip(growing.rimless, ends, growths, strict=True)]
     first = pulled[0].moved(inside * (-t * passing) + core.pulled(growths[0])).within(ends[0], core, 1 - t)
     second = pulled[1].moved(inside * ((1 - t) * passing) + core.pulled(growths[1])).within(ends[1], core, t)
     under, under_alpha = _under(ends, moved, t)
