@@ -50,21 +50,20 @@ def lowest(vertices: NDArray[np.float32]) -> float:
 
 
 def silhouette(vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """The person's left earring as a hoop's axis sees it, a third of a millimetre a pixel."""
+    """The person's left earring as a hoop's axis sees it, a third of a millimetre a pixel; of the same place always."""
     along = np.stack([[0.70, 0, -0.72], [0, -1, 0]], 1)
     left = faces[(vertices[faces][:, :, 0] > 0).all(1)]
     flat = vertices @ along
-    corner = flat[np.unique(left)].mean(0) - 0.04
+    corner = np.array([0.01, 0.02])  # above an ear, and before it
     picture = np.zeros((240, 240), np.uint8)
     for triangle in np.round((flat[left] - corner) * 3000).astype(np.int32):
         cv2.fillConvexPoly(picture, triangle, 255)
     return picture
 
 
-@pytest.mark.parametrize("kind", ["drop", "stud", "chandelier"])
-def test_a_hoop_and_another_earring_are_one_shape(skull: Skull, kind: str) -> None:
-    """Each vanishing into the lobe they were two, both of half size in the middle."""
-    way = between(skull, "hoop", kind)
+def test_a_hoop_and_a_drop_are_one_shape(skull: Skull) -> None:
+    """Each vanishing into the lobe they were two, both of two thirds of their length in the middle."""
+    way = between(skull, "hoop", "drop")
     ends = [lowest(way.at(t).vertices) for t in (0.0, 1.0)]
     for t in STEPS:
         wanted = (1 - t) * ends[0] + t * ends[1]
@@ -104,7 +103,7 @@ def test_a_body_read_as_a_ring_lies_on_the_body(skull: Skull) -> None:
     pairs = list(meetings(grids(skull, "hoop"), grids(skull, "drop")))
     assert len(pairs) == 2, "one for each ear"
     for hoop, drop in pairs:
-        assert is_ring(hoop) and not is_ring(drop) and drop.owner.name == "stones"
+        assert is_ring(hoop) and not is_ring(drop) and drop.owner.name == "pearls"
         ring, read = in_one_form(hoop, drop)
         assert ring is hoop and read.values.shape == hoop.values.shape
         apart = cKDTree(drop.sampled(np.linspace(0, 1, 200), np.linspace(-0.5, 0.5, 200))[..., :3].reshape(-1, 3))

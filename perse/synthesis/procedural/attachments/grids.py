@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
 from perse.data import Attachment
@@ -77,7 +77,7 @@ class Grid:
         return texture_at(self.owner.texture, uvs)
 
 
-def texture_at(texture: Texture, uvs: Float[NDArray[np.float64], "r c 2"]) -> Texture:
+def texture_at(texture: Texture, uvs: Float[NDArray[np.float64], "r c 2"]) -> UInt8[NDArray[np.uint8], "r c 4"]:
     """Texels [r, c, 4] at texture coordinates; u wraps around."""
     high, wide = texture.shape[:2]
     x = (uvs[..., 0] * wide - 0.5) % wide
