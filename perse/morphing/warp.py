@@ -274,7 +274,7 @@ def _without_shreds(part: NDArray[np.float32], rounding_px: float) -> NDArray[np
     if rounding_px < _LEAST_ROUNDING_PX:
         return part
     around = cv2.GaussianBlur(part, (0, 0), rounding_px)
-    return np.minimum(part, np.clip(_EDGE * (around - 0.5) + 0.5, 0, 1))
+    return np.asarray(np.minimum(part, np.clip(_EDGE * (around - 0.5) + 0.5, 0, 1)), np.float32)
 
 
 def _under(ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: float) -> tuple[Any, NDArray[np.float32]]:

@@ -163,4 +163,4 @@ def _outline(turn: Float[FloatArray, " n"], far: Float[FloatArray, " n"]) -> Flo
     np.maximum.at(reach, number, far)
     known = np.flatnonzero(reach > 0)
     middles = (known + 0.5) / _DIRECTIONS * 2 * np.pi - np.pi
-    return np.maximum(np.interp(turn, middles, reach[known], period=2 * np.pi), far)
+    return np.asarray(np.maximum(np.interp(turn, middles, reach[known], period=2 * np.pi), far))
