@@ -32,10 +32,12 @@ class Core:
     Attributes:
         inside: [h, w] in [0, 1], soft.
         away: [h, w, 2] vectors from the nearest point of the core to each pixel, px; zero inside.
+        rounding_px: standard deviation of the blurs that made it.
     """
 
     inside: Float32[NDArray[np.float32], "h w"]
     away: Field
+    rounding_px: float
 
     @classmethod
     def of(cls, first: HardMask, second: HardMask, width_px: int) -> Core | None:
@@ -51,7 +53,7 @@ class Core:
         soft = cv2.GaussianBlur(common.astype(np.float32), (0, 0), sigma)
         core = common | (soft > 0.5)  # all that both show, and the notches in it
         away = cv2.GaussianBlur(_away(core), (0, 0), sigma) * ~core[..., None]
-        return cls(np.maximum(soft, common).astype(np.float32), away.astype(np.float32))
+        return cls(np.maximum(soft, common).astype(np.float32), away.astype(np.float32), sigma)
 
     def pulled(self, growth: float) -> Field:
         """Where each pixel's content lies in the end that is pulled out so far; growth in (0, 1]."""

@@ -53,7 +53,7 @@ _LOOKED_AT = tuple(k / 6 for k in range(7))
 class RedrawMorpherConfig:
     """Configuration of the redrawing morpher: who draws, and who interpolates where there is nothing to draw."""
 
-    version: int = 2
+    version: int = 3
     """Part of content keys: changes whenever the pictures do."""
     animator: ProceduralAnimatorConfig = field(default_factory=ProceduralAnimatorConfig)
     """The one that filmed the clips."""

@@ -47,6 +47,12 @@ _TINTED = 70.0
 _RIM_PX = 2
 """Pixels of a part along its outline in which what is behind it shows."""
 
+_LEAST_ROUNDING_PX = 0.5
+"""Below this a blur does next to nothing."""
+
+_EDGE = 4.0
+"""Steepness of a rounded outline: it is as soft as one that was drawn."""
+
 _BESIDE = 0.1
 """How far around what differs the ends are looked at, a share of the picture's width."""
 
@@ -58,7 +64,7 @@ _STANDING = 0.05
 class WarpMorpherConfig:
     """Numbers of warping and blending."""
 
-    version: int = 6
+    version: int = 7
     """Part of content keys: changes whenever the pictures do."""
     correspondence: CorrespondenceConfig = field(default_factory=CorrespondenceConfig)
     """What corresponds to what."""
@@ -167,12 +173,13 @@ class _Layers:
         """[h, w] in [0, 1]."""
         return np.asarray(self.picture[..., 3] / 255, np.float32)
 
-    def within(self, whole: _Layers, core: Core, share: float) -> _Layers:
-        """Only as much of a part as there can be: what is pulled out never crosses what the whole end has not, and
-        shows itself gradually, because at first it is a few pixels drawn out of very many."""
+    def within(self, whole: _Layers, core: Core, share: float, rounding_px: float) -> _Layers:
+        """Only as much of a part as there can be: what is pulled out never crosses what the whole end has not, has no
+        shreds, and shows itself gradually, because at first it is a few pixels drawn out of very many."""
         reach = (2 * cv2.GaussianBlur(whole.part, (0, 0), 0.7)).clip(0, 1)
         shown = core.inside + (1 - core.inside) * min(1.0, share / _FULLY_SHOWN)
-        return replace(self, part=np.asarray(np.minimum(self.part, reach) * shown, np.float32))
+        part = np.minimum(_without_shreds(self.part, rounding_px), reach)
+        return replace(self, part=np.asarray(part * shown, np.float32))
 
     def without_rim(self, core: Core) -> _Layers:
         """The same, but the outermost pixels of what is pulled out have the colour of those further in. What is behind
@@ -185,9 +192,12 @@ class _Layers:
         picture[rim] = np.round(spread[rim] / total[rim][:, None])
         return replace(self, picture=picture)
 
-    def towards(self, other: _Layers, share: float) -> _Layers:
-        """With a share of another one's colours: the less is pulled out, the less it is what it was."""
-        return replace(self, picture=cv2.addWeighted(self.picture, 1 - share, other.picture, share, 0))
+    def where_it_was(self, whole: _Layers, core: Core, growth: float) -> _Layers:
+        """With the rim of the whole end where pulling moves it by less than its own width, so that all of what is out
+        becomes the end, and no dark line is seen before it is where it belongs."""
+        moved = np.linalg.norm(core.away, axis=2) * np.float32(1 - growth)
+        share = np.clip(1 - moved / _RIM_PX, 0, 1)
+        return replace(self, picture=cv2.blendLinear(self.picture, whole.picture, 1 - share, share))
 
     def moved(self, field: Field) -> _Layers:
         return replace(self, picture=sampled(self.picture, field), part=sampled(self.part, field))
@@ -235,9 +245,11 @@ def _grown(
     """The same, where what only one end has is pulled out of what both have."""
     core, inside = growing.core, growing.core.inside[..., None]
     growths = growth_of(growing.areas[0], 1 - t), growth_of(growing.areas[1], t)
-    pulled = [one.towards(end, g) for one, end, g in zip(growing.rimless, ends, growths, strict=True)]
-    first = pulled[0].moved(inside * (-t * passing) + core.pulled(growths[0])).within(ends[0], core, 1 - t)
-    second = pulled[1].moved(inside * ((1 - t) * passing) + core.pulled(growths[1])).within(ends[1], core, t)
+    pulled = [one.where_it_was(end, core, g) for one, end, g in zip(growing.rimless, ends, growths, strict=True)]
+    first = pulled[0].moved(inside * (-t * passing) + core.pulled(growths[0]))
+    first = first.within(ends[0], core, 1 - t, core.rounding_px * (1 - growths[0]))
+    second = pulled[1].moved(inside * ((1 - t) * passing) + core.pulled(growths[1]))
+    second = second.within(ends[1], core, t, core.rounding_px * (1 - growths[1]))
     under, under_alpha = _under(ends, moved, t)
 
     weights = (1 - t) * first.part + 1e-6, t * second.part + 1e-6
@@ -256,6 +268,14 @@ def _grown(
     alpha = covered + (1 - covered) * under_alpha
     mixed = covered[..., None] * np.clip(straight, 0, 255) + ((1 - covered) * under_alpha)[..., None] * under
     return np.clip(mixed / np.maximum(alpha, 1e-3)[..., None], 0, 255), alpha, part
+
+
+def _without_shreds(part: NDArray[np.float32], rounding_px: float) -> NDArray[np.float32]:
+    """A soft mask without what is thinner than a rounding: neighbours that are pulled to different places tear."""
+    if rounding_px < _LEAST_ROUNDING_PX:
+        return part
+    around = cv2.GaussianBlur(part, (0, 0), rounding_px)
+    return np.asarray(np.minimum(part, np.clip(_EDGE * (around - 0.5) + 0.5, 0, 1)), np.float32)
 
 
 def _under(ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: float) -> tuple[Any, NDArray[np.float32]]:

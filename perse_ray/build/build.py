@@ -24,6 +24,7 @@ from perse.data.consent import EXAMPLE, load_consent, save_consent
 from perse.data.keys import identity_of
 from perse.errors import InputError, RecipeError
 from perse.render import check_device
+from perse.training import morph_pairs
 from perse_ray.build.components import device_of
 from perse_ray.build.inspection import mend_noted
 from perse_ray.build.quarantine import forget
@@ -114,10 +115,8 @@ def _stages(run: BuildRun) -> dict[str, Any]:
     before = after = run.do(Evaluate("evaluate_before", "train"))
     last = "train"
     config = FineTune.wanted(run)
-    if config is not None:
-        lora = run.recipe.morpher.lora
-        without = () if lora is None else run.do(Adapt(lora))["without"]
-        run.do(FineTune(config, tuple(without)))
+    if config is not None and (without := _without(run)) is not None:
+        run.do(FineTune(config, without))
         last = "finetune"
         after = run.do(Evaluate("evaluate", last))
     run.do(Export(last))
@@ -129,6 +128,16 @@ def _stages(run: BuildRun) -> dict[str, Any]:
     run.request.workspace.write_json("report/metrics.json", complete)
     run.log.parent.metrics(numbers_of(complete) | all_numbers_of({"video": complete.get("video") or {}}))
     return complete
+
+
+def _without(run: BuildRun) -> tuple[int, ...] | None:
+    """Rows of subjects that the teacher knows nothing about; None where it knows no two that it could show between."""
+    lora = run.recipe.morpher.lora
+    without = () if lora is None else tuple(run.do(Adapt(lora))["without"])
+    if any(first not in without and second not in without for first, second in morph_pairs(run.subjects)):
+        return without
+    run.tell("not fine-tuned: no two subjects of a category have adapters; perse quarantine list says why")
+    return None
 
 
 def _metrics(run: BuildRun, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,14 @@ from perse.data import archive
 from perse.data.tables import QuarantinedRow
 from perse.data.workspace import Workspace
 from perse.errors import InputError
+from perse_ray.training.morph_work import STAGE as MORPH
 
-STAGES = ("synthesize", "adapt")
-"""Stages of a build that send rows to quarantine; they are not finished once their rows are to be tried again."""
+UNFINISHED = ("manifests/synthesize.json", "manifests/adapt.json")
+"""Of stages that send rows to quarantine: they are not finished once their rows are to be tried again."""
+
+FINE_TUNING = ("manifests/finetune.json", "checkpoints/finetune.json")
+"""Of a fine-tuning, which begins again from the trained avatar once a morph is to be tried again: a target that it had
+to do without is in all weights since."""
 
 
 def chosen(workspace: Workspace, words: Sequence[str]) -> list[QuarantinedRow]:
@@ -36,6 +41,7 @@ def forget(workspace: Workspace, rows: Sequence[QuarantinedRow] | None = None) -
     rows = archive.load_quarantined(workspace) if rows is None else rows
     for row in rows:
         workspace.remove(f"quarantine/{row.key}.parquet")
-    for stage in STAGES if rows else ():
-        workspace.remove(f"manifests/{stage}.json")
+    morphs = any(row.stage == MORPH for row in rows)
+    for name in (*(UNFINISHED if rows else ()), *(FINE_TUNING if morphs else ())):
+        workspace.remove(name)
     return len(rows)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perse.errors import InputError
-from perse_ray.commands.command_line import parsed, run_command
+from perse_ray.commands.command_line import own_recipe, parsed, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Arguments:
     """What to train on and where."""
 
     recipe: str = "champ-tiny"
-    """champ-tiny or champ-paper."""
+    """champ-tiny, champ-paper, or one's own as module:function that returns a ChampRecipe."""
 
     videos: str | None = None
     """Folder with videos of talking heads, one person each; also s3://… or gs://…. champ-tiny films four if left
@@ -41,12 +41,13 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Prepare, train both stages, and say where the weights are."""
     from perse.data.workspace import Workspace
-    from perse.recipes.champ import champ_recipe_named
+    from perse.recipes.champ import ChampRecipe, champ_recipe_named
     from perse.synthesis.production.model_store import require
     from perse_ray.build.champ import SAMPLES, WEIGHTS, ChampRequest, train_champ
     from perse_ray.runtime.progress import readable_s
 
-    recipe = champ_recipe_named(arguments.recipe)
+    name = arguments.recipe
+    recipe = own_recipe(name, ChampRecipe) if ":" in name else champ_recipe_named(name)
     if arguments.videos is None and recipe.name != "champ-tiny":
         raise InputError(f"{recipe.name} needs --videos, a folder with videos of talking heads")
     require(recipe)

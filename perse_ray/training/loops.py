@@ -117,7 +117,7 @@ class FineTuningLoop(OnClips):
             RecipeError: the checkpoint was made with another configuration.
         """
         trainer = self.trainer(start, self.fine_tuning.training, seat)
-        source = PooledMorphs(self.pool, self.clips, trainer.clips, self.steps)
+        source = PooledMorphs(self.pool, self.workspace, self.clips, trainer.clips, self.steps)
         return FineTuning(FineTuner(trainer, source, self.fine_tuning, without=self.without), source, self.pool.gpus)
 
 

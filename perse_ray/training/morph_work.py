@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[Any]]
 
+STAGE = "morph"
+"""What the quarantine calls it."""
+
 OPEN_CLIPS = 256
 """Clips that a replica keeps open: their motion, 0.2 MB each, and none of their pictures."""
 

@@ -2,7 +2,7 @@
 
 The schedule is a pure function of the step, so the future is known and a window of requests is always under way. A
 replica that dies costs its requests another try and the loop, at most, some waiting; the targets, and so the training,
-are the same.
+are the same. A morph that cannot be made is in quarantine, its step is taught by a cross-fade, and the run goes on.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from typing import Any, TypeVar
 import numpy as np
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from perse.data import archive
+from perse.data.tables import QuarantinedRow
+from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse.training import ClipStore, FineTuner, MorphRequest, MorphTarget
 from perse_ray.rows.on_ray_data import readable
 from perse_ray.training.morph_pool import REQUESTS_UNDER_WAY, MorphPool
-from perse_ray.training.morph_work import Answer, Arrays, MorphTask
+from perse_ray.training.morph_work import STAGE, Answer, Arrays, MorphTask
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +84,10 @@ class PoolStats:
         self.ends_made += cost.ends_made
 
 
+def _forget(task: object, reason: str) -> None:
+    """Nothing is kept of what failed."""
+
+
 class TargetsAhead:
     """Targets by step, from a pool.
 
@@ -89,6 +96,7 @@ class TargetsAhead:
         schedule: the task of a step, and a name that it shares with tasks that are quicker after it. Pure.
         start, stop: steps that will be asked for, in order.
         window: how many of them are under way or ready at once.
+        set_aside: told of every task without a target, and why.
     """
 
     def __init__(
@@ -99,9 +107,10 @@ class TargetsAhead:
         start: int,
         stop: int,
         window: int,
+        set_aside: Callable[[Any, str], None] = _forget,
     ) -> None:
         self.stats = PoolStats()
-        self._pool, self._schedule, self._handle = pool, schedule, pool.handle()
+        self._pool, self._schedule, self._handle, self._set_aside = pool, schedule, pool.handle(), set_aside
         self._next, self._stop, self._window = start, stop, window
         self._flying: dict[int, Any] = {}
         self._failures = 0
@@ -152,6 +161,7 @@ class TargetsAhead:
         self.stats.given_up += 1
         self._failures += 1
         log.warning("no morph for step %d: %s", step, reason)
+        self._set_aside(self._schedule(step)[0], reason)
         if self._failures >= MAX_FAILURES_IN_A_ROW:
             raise StageError(f"{self._failures} morphs in a row could not be made: {reason}")
 
@@ -167,13 +177,16 @@ class PooledMorphs:
 
     Args:
         pool: who makes the morphs.
+        workspace: where those that cannot be made are put in quarantine.
         clips: content keys of the clips by row of the subjects table.
         store: their training frames, for the fallback.
         stop: the last step.
     """
 
-    def __init__(self, pool: MorphPool, clips: tuple[str, ...], store: ClipStore, stop: int) -> None:
-        self._pool, self._clips, self._store, self._stop = pool, clips, store, stop
+    def __init__(
+        self, pool: MorphPool, workspace: Workspace, clips: tuple[str, ...], store: ClipStore, stop: int
+    ) -> None:
+        self._pool, self._workspace, self._clips, self._store, self._stop = pool, workspace, clips, store, stop
         self._tuner: FineTuner | None = None
         self._shares: tuple[int, ...] = (0,)
         self._ahead: TargetsAhead | None = None
@@ -190,6 +203,7 @@ class PooledMorphs:
             start=tuner.trainer.step_number * len(self._shares),
             stop=self._stop * len(self._shares),
             window=max(WINDOW_AT_LEAST * len(self._shares), of_all),
+            set_aside=self._quarantined,
         )
 
     def _scheduled(self, number: int) -> tuple[MorphTask, str]:
@@ -215,6 +229,22 @@ class PooledMorphs:
         # Copies: what comes out of Ray's shared memory cannot be written to, which torch does not like.
         parts = arrays["parts"].copy() if "parts" in arrays else None
         return MorphTarget(tuple(arrays["alphas"].tolist()), arrays["images"].copy(), parts)
+
+    def _quarantined(self, task: MorphTask, reason: str) -> None:
+        assert self._tuner is not None, "serve() comes first"
+        subjects = self._tuner.trainer.avatar.subjects
+        first, second = (subjects[self._clips.index(clip)].text for clip in (task.first_clip, task.second_clip))
+        archive.save_quarantined(
+            self._workspace,
+            QuarantinedRow(
+                key=self._pool.key(task),
+                name=f"{first} to {second}, frame {task.frame_number}",
+                stage=STAGE,
+                error=reason,
+                traceback="",
+                attempts=1,
+            ),
+        )
 
     @property
     def stats(self) -> PoolStats:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from perse.morphing import MorphEnd, WarpMorpher, WarpMorpherConfig
+from perse.morphing.warp import _without_shreds
 
 SIZE = 128
 INNER = [k / 6 for k in range(1, 6)]
@@ -147,8 +148,10 @@ def test_no_positions_no_pictures(morpher: WarpMorpher) -> None:
     assert morpher.morph(end, end, []).images.shape == (0, SIZE, SIZE, 3)
 
 
-def test_what_is_behind_a_part_is_not_pulled_out_with_it(morpher: WarpMorpher) -> None:
-    """The outermost pixels of a white beard before a black collar are grey, and pulled out they were a black line."""
+@pytest.mark.parametrize("position", [0.3, 0.5])
+def test_what_is_behind_a_part_is_not_pulled_out_with_it(morpher: WarpMorpher, position: float) -> None:
+    """The outermost pixels of a white beard before a black collar are grey, and pulled out they were a black line; the
+    more of the beard was out, the blacker."""
 
     def bearded(rows: int) -> MorphEnd:
         image = np.full((SIZE, SIZE, 3), 160, np.uint8)
@@ -160,8 +163,20 @@ def test_what_is_behind_a_part_is_not_pulled_out_with_it(morpher: WarpMorpher) -
             image[48 + rows : 50 + rows, 40:88] = 60
         return MorphEnd(image, np.full((SIZE, SIZE), 255, np.uint8), beard, np.zeros((0, 2), np.float32))
 
-    between = morpher.morph(bearded(60), bearded(20), [0.5]).images[0]
+    between = morpher.morph(bearded(60), bearded(20), [position]).images[0]
     assert between[60:98, 44:84].min() > 130, "no line darker than the face above the collar"
+
+
+def test_shreds_go_and_shapes_stay() -> None:
+    """Where neighbours were pulled to different places a beard ended in bits."""
+    shape = np.zeros((64, 64), np.float32)
+    shape[10:40, 10:50] = 1
+    shreds = shape.copy()
+    shreds[40:56, 20] = shreds[40:56, 30:32] = 1
+    left = _without_shreds(shreds, 3.0)
+    assert left[44:].max() < 0.1 and (left <= shreds).all()
+    assert left.sum() > 0.95 * shape.sum(), "the corners alone are rounded"
+    assert np.array_equal(_without_shreds(shreds, 0.1), shreds)
 
 
 def test_a_morph_of_a_window_is_that_of_the_whole(morpher: WarpMorpher) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 from ray_fakes import FakeAnimator, fake_studio, small_portrait
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait, PortraitClip, TrackedPortrait, archive
 from perse.data.workspace import Workspace
-from perse.errors import GenerationError
+from perse.errors import GenerationError, MissingWeightsError
 from perse.head import HeadModel
 from perse.synthesis.production import AnimatorByCategoryConfig
 from perse.synthesis.seams import PortraitAnimator, Shot
@@ -46,6 +47,30 @@ def test_a_broken_clip_goes_to_quarantine_and_the_run_goes_on(tmp_path: Path) ->
     assert [subject.prompt.key for subject in found.subjects] == ["nose-0000"]
     (row,) = found.quarantined
     assert (row.name, row.stage, row.error) == ("hat-0000", "animate", "frame 3 of the clip is black")
+
+
+@dataclass(frozen=True)
+class Weightless:
+    """An animator whose weights went after the run had looked for them."""
+
+    def build(self, head: HeadModel) -> PortraitAnimator:
+        raise MissingWeightsError("model.safetensors is damaged: fetch it again")
+
+
+def test_weights_that_went_cost_their_own_category(tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path / "w")
+    archive.save_portrait(workspace, small_portrait())
+    animator = AnimatorByCategoryConfig(
+        default=FakeAnimator(str(tmp_path / "j")), by_category=((Category.HAT, Weightless()),)
+    )
+    studio = replace(fake_studio(tmp_path / "j"), animator=animator)
+    found = synthesize(workspace, studio, ListSupply((HAT, NOSE)), execute=in_process.run)
+    assert [subject.prompt.key for subject in found.subjects] == ["nose-0000"]
+    (row,) = found.quarantined
+    assert row.error == "its animator cannot be built: model.safetensors is damaged: fetch it again"
+    alone = replace(animator, default=Weightless())
+    with pytest.raises(MissingWeightsError, match="fetch it again"):
+        alone.build(None)  # type: ignore[arg-type]
 
 
 def test_another_animator_of_hats_leaves_the_noses_clips_alone(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,8 +41,8 @@ def requests(journal: Path) -> Counter[int]:
     return Counter(int(line.split()[1]) for line in journal.read_text().splitlines())
 
 
-def ahead(pool: MorphPool, stop: int) -> TargetsAhead:
-    return TargetsAhead(pool, lambda step: (step, str(step % 4)), start=0, stop=stop, window=4)
+def ahead(pool: MorphPool, stop: int, **others: Any) -> TargetsAhead:
+    return TargetsAhead(pool, lambda step: (step, str(step % 4)), start=0, stop=stop, window=4, **others)
 
 
 def doubled(targets: TargetsAhead, steps: int, between: Callable[[int], None] = lambda step: None) -> list[int | None]:
@@ -83,12 +84,14 @@ def test_an_actor_that_is_killed_costs_time_and_no_step(workspace: Workspace, tm
 def test_a_request_that_cannot_be_met_is_given_up_until_none_can(workspace: Workspace, tmp_path: Path) -> None:
     work = Doubling(workspace, str(tmp_path / "j"), mishaps=tuple((n, "raise") for n in (3, *range(8, 20))))
     with morph_pool(work, TWO) as pool:
-        targets = ahead(pool, 20)
+        aside: list[tuple[int, str]] = []
+        targets = ahead(pool, 20, set_aside=lambda task, why: aside.append((task, why)))
         assert [found is None for found in doubled(targets, 8)] == [step == 3 for step in range(8)]
         with pytest.raises(StageError, match=r"3 morphs in a row could not be made.*two"):
             for step in range(8, 20):
                 targets.get(step)
     assert targets.stats.made == 7
+    assert [task for task, _ in aside] == [3, 8, 9, 10] and all("two" in why for _, why in aside)
 
 
 def test_an_actor_that_hangs_is_not_waited_for(workspace: Workspace, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tiny_liveportrait import TINY, converted_weights, tiny_networks
 
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
-from perse.head import HeadModel, HeadParameters, Joint
+from perse.head import HeadModel, HeadParameters, Joint, pose_head
 from perse.synthesis.procedural.animator import ProceduralAnimatorConfig
 from perse.synthesis.production.liveportrait import LivePortraitAnimator, LivePortraitConfig, RenderedDriving
 from perse.synthesis.production.segmenter import LandmarkSegmenterConfig, TorchscriptSegmenterConfig
@@ -155,6 +155,13 @@ def test_frames_are_those_of_the_shot(filmed: Filmed, tracked_astronaut: Tracked
         assert (clip.camera.width, clip.camera.height) == (SIZE, SIZE)
 
 
+def test_the_camera_is_the_portraits_at_the_clips_size(filmed: Filmed, tracked_astronaut: TrackedPortrait) -> None:
+    wanted = tracked_astronaut.camera.resized(SIZE, SIZE)
+    for clip in (filmed.reference, filmed.edit):
+        assert torch.allclose(clip.camera.intrinsics, wanted.intrinsics)
+        assert torch.allclose(clip.camera.world_to_camera, wanted.world_to_camera)
+
+
 def test_head_parameters_are_the_motion_with_the_portraits_identity(
     filmed: Filmed, tracked_astronaut: TrackedPortrait
 ) -> None:
@@ -196,6 +203,25 @@ def test_the_edit_stays_where_it_is(filmed: Filmed) -> None:
     assert changed.any((1, 2)).all()
     near = (filmed.reference.parts == Part.HAIR) | (filmed.reference.parts == Part.CLOTHES)
     assert (changed & near).sum() < 0.01 * near.sum()
+
+
+def test_pictures_parts_and_head_agree_in_every_frame(filmed: Filmed, head_model: HeadModel) -> None:
+    """The lips are blue where the parts have a mouth, and go where the parameters say that the head went."""
+    if filmed.case.nearness_db is None:
+        pytest.skip("random weights")
+    clip = filmed.edit
+    places = []
+    for image, parts in zip(clip.images, clip.parts, strict=True):
+        mouth = parts == Part.MOUTH
+        assert mouth.sum() >= 20
+        lips = image[mouth].astype(int)
+        assert np.median(lips[:, 2] - lips[:, 0]) > 40, "the parts are those of another frame, or the edit is gone"
+        places.append(np.nonzero(mouth)[1].mean())
+    landmarks = head_model.landmarks(pose_head(head_model, clip.parameters).vertices)
+    middles = clip.camera.project(landmarks)[0][..., 0].mean(1)
+    for place, middle in zip(places[1:], middles[1:], strict=True):
+        assert (place - places[0]) * float(middle - middles[0]) > 0, "it turns to the other side"
+        assert abs(place - places[0]) > 2, "nothing moves"
 
 
 def test_the_same_edit_gives_the_same_bytes(filmed: Filmed) -> None:

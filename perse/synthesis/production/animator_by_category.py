@@ -1,4 +1,8 @@
-"""Several animators in one run: hats by portrait-Champ, noses by LivePortrait, as the recipe says (P Table 4)."""
+"""Several animators in one run: hats by portrait-Champ, noses by LivePortrait, as the recipe says (P Table 4).
+
+An animator whose weights are lost or damaged after the run's own check costs the edits of its categories, one line each
+in quarantine, and nobody else's: the files' digests are in the clips' keys, so repaired ones are tried again.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Any
 
 from perse.attributes import Category
 from perse.data import EditedPortrait, PortraitClip, TrackedPortrait
-from perse.errors import RecipeError
+from perse.errors import GenerationError, MissingWeightsError, RecipeError
 from perse.head import HeadModel
 from perse.synthesis.seams import AnimatorConfig, PortraitAnimator, Shot
 
@@ -36,7 +40,7 @@ class AnimatorByCategoryConfig:
     def build(self, head: HeadModel) -> PortraitAnimator:
         """
         Raises:
-            MissingWeightsError: one of the animators lacks weights.
+            MissingWeightsError: the default animator lacks weights, without which there is no reference.
         """
         return AnimatorByCategory(self, head)
 
@@ -45,17 +49,32 @@ class AnimatorByCategory:
     """See `AnimatorByCategoryConfig`."""
 
     def __init__(self, config: AnimatorByCategoryConfig, head: HeadModel) -> None:
-        built: list[tuple[Any, PortraitAnimator]] = []
-        self._animators: dict[Category | None, PortraitAnimator] = {}
-        for category in (None, *Category):
+        self._default = config.default.build(head)
+        built: list[tuple[Any, PortraitAnimator | str]] = [(config.default, self._default)]
+        self._animators: dict[Category, PortraitAnimator | str] = {}
+        for category in Category:
             one = config.of(category)
             known = next((animator for other, animator in built if other == one), None)
             if known is None:
-                known = one.build(head)
+                known = _built(one, head)
                 built.append((one, known))
             self._animators[category] = known
 
     def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
-        """By the animator of the edit's category; see `PortraitAnimator.animate`."""
-        category = edited.prompt.category if edited is not None else None
-        return self._animators[category].animate(portrait, edited, shot)
+        """By the animator of the edit's category; see `PortraitAnimator.animate`.
+
+        Raises:
+            GenerationError: that one has no weights, or what it raises itself.
+        """
+        animator = self._default if edited is None else self._animators[edited.prompt.category]
+        if isinstance(animator, str):
+            raise GenerationError(animator)
+        return animator.animate(portrait, edited, shot)
+
+
+def _built(config: AnimatorConfig, head: HeadModel) -> PortraitAnimator | str:
+    """An animator, or why there is none."""
+    try:
+        return config.build(head)
+    except MissingWeightsError as error:
+        return f"its animator cannot be built: {error}"

@@ -7,7 +7,8 @@ brim's width, a band's height and the tilt of a rim are what lies between those 
 light are blended where they are on the sheet, not where they are in a picture: a stripe stays on its hat.
 
 What only one of the two has grows out of the other, and takes its colour from there: a brim along its first row out of
-the rim, an earring out of the lobe that it hangs from, hair out of the scalp.
+the rim, hair out of the scalp, an earring's wire out of the lobe that it hangs from. The largest of what hangs there
+on both sides becomes each other, whatever it is (`ring_reading`): a hoop closes into a drop.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from scipy.spatial import cKDTree
 from perse.attributes import Part
 from perse.data import Attachment
 from perse.synthesis.procedural.attachments.grids import NORMAL, POINT, SHADE, TANGENT, UV, WEIGHT, Grid, grids_by_place
+from perse.synthesis.procedural.attachments.ring_reading import in_one_form, is_ring, meetings
 from perse.synthesis.procedural.attachments.surfaces import grid_faces
 from perse.synthesis.procedural.attachments.textures import Texture
 from perse.synthesis.procedural.scene import PreparedAttachments, prepare_attachments
@@ -53,27 +55,11 @@ class Between:
         """Two things' way into each other; None where one is nothing, or has vertices that are no sheets."""
         if not first or not second or not all(item.sheets for item in (*first, *second)):
             return None
-        ends = grids_by_place(first), grids_by_place(second)
-        pairs = [pair for place in ends[0] if place in ends[1] for pair in _paired(ends[0][place], ends[1][place])]
-        alike = [_matched(*pair) for pair in pairs if pair[0].turns == pair[1].turns]
-        forth, back = _Carrier.of([(a, b) for a, b in alike]), _Carrier.of([(b, a) for a, b in alike])
-        unlike = [
-            _matched(*pair, forth if _narrow(pair[1], pair[0]) else back)
-            for pair in pairs
-            if pair[0].turns != pair[1].turns
-        ]
-        going = [(_alone(grids, forth), grids) for grids in _without(ends[0], ends[1])]
-        coming = [(_alone(grids, back)[::-1], grids) for grids in _without(ends[1], ends[0])]
-        pieces = [
-            *((pair, 0) for pair in (*alike, *unlike)),
-            *((pair, -1 if grids[0].root else 0) for pair, grids in going),
-            *((pair, 1 if grids[0].root else 0) for pair, grids in coming),
-        ]
-        known, last = (prepare_attachments([pair[end] for pair, _ in pieces]) for end in (0, 1))
-        # What has no area has no side either: sheets that come are turned as they are in the end.
-        comes = last.owner >= len(pieces) - len(coming)
-        winding = np.where(comes, last.winding, known.winding)
-        solid = np.concatenate([np.full(len(pair[0].vertices), sign, np.int8) for pair, sign in pieces])
+        pieces = list(_pieces(grids_by_place(first), grids_by_place(second)))
+        known, last = (prepare_attachments([piece.ends[end] for piece in pieces]) for end in (0, 1))
+        as_last = np.array([piece.sided_as_last for piece in pieces])
+        winding = np.where(as_last[last.owner], last.winding, known.winding)
+        solid = np.concatenate([np.full(len(piece.ends[0].vertices), piece.solid, np.int8) for piece in pieces])
         return cls(replace(known, winding=winding), last, solid)
 
     @property
@@ -104,6 +90,41 @@ class Between:
             opaque=first.opaque & second.opaque,
             texels=np.asarray(cv2.addWeighted(first.texels, 1 - t, second.texels, t, 0), np.uint8),
         )
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What travels as one.
+
+    Attributes:
+        ends: as it is on the first and on the second thing.
+        solid: of all its vertices, see `Between`.
+        sided_as_last: whether its triangles' sides are those of the second end; what has no area has no side.
+    """
+
+    ends: Ends
+    solid: int = 0
+    sided_as_last: bool = False
+
+
+def _pieces(first: dict[str, list[Grid]], second: dict[str, list[Grid]]) -> Iterator[_Piece]:
+    """Everything that two things are made of."""
+    pairs = [pair for place in first if place in second for pair in _paired(first[place], second[place])]
+    alone = _without(first, second), _without(second, first)
+    met = list(meetings(*alone))
+    alike = [_Piece(_matched(*pair)) for pair in pairs if pair[0].turns == pair[1].turns]
+    alike += [_Piece(_matched(*in_one_form(*pair)), sided_as_last=is_ring(pair[1])) for pair in met]
+    forth, back = _Carrier.of([piece.ends for piece in alike]), _Carrier.of([piece.ends[::-1] for piece in alike])
+    yield from alike
+    for pair in pairs:
+        if pair[0].turns != pair[1].turns:
+            yield _Piece(_matched(*pair, forth if _narrow(pair[1], pair[0]) else back))
+    # Beside what becomes another a thing keeps its pace, so that a drop hangs on its wire all the way.
+    by_itself = 0 if met else 1
+    for grids in _by_owner(alone[0], without=[one for one, _ in met]):
+        yield _Piece(_alone(grids, forth), -by_itself if grids[0].root else 0)
+    for grids in _by_owner(alone[1], without=[one for _, one in met]):
+        yield _Piece(_alone(grids, back)[::-1], by_itself if grids[0].root else 0, sided_as_last=True)
 
 
 def _matched(first: Grid, second: Grid, carrier: _Carrier | None = None) -> Ends:
@@ -219,11 +240,16 @@ def _paired(first: list[Grid], second: list[Grid]) -> Iterator[tuple[Grid, Grid]
         yield first[number * len(first) // count], second[number * len(second) // count]
 
 
-def _without(ours: dict[str, list[Grid]], theirs: dict[str, list[Grid]]) -> list[list[Grid]]:
-    """Sheets at places that the other thing does not have, those of one attachment together."""
+def _without(ours: dict[str, list[Grid]], theirs: dict[str, list[Grid]]) -> list[Grid]:
+    """Sheets at places that the other thing does not have."""
+    return [grid for place, grids in ours.items() if place not in theirs for grid in grids]
+
+
+def _by_owner(grids: Sequence[Grid], without: Sequence[Grid]) -> list[list[Grid]]:
+    """Sheets but for some, those of one attachment together."""
     left: dict[int, list[Grid]] = {}
-    for place, grids in ours.items():
-        for grid in grids if place not in theirs else ():
+    for grid in grids:
+        if not any(grid is one for one in without):
             left.setdefault(id(grid.owner), []).append(grid)
     return list(left.values())
 

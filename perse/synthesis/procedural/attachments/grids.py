@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
 from perse.data import Attachment
@@ -74,13 +74,17 @@ class Grid:
     def chart(self, size: tuple[int, int], columns: tuple[float, float]) -> Texture:
         """The texture laid out over the sheet: [rows, columns, 4], from the first row to the last, over some turns."""
         uvs = self.sampled(np.linspace(0, 1, size[0]), np.linspace(*columns, size[1]))[..., UV]
-        texture = self.owner.texture
-        high, wide = texture.shape[:2]
-        x = (uvs[..., 0] * wide - 0.5) % wide
-        y = np.clip(uvs[..., 1] * high - 0.5, 0, high - 1)
-        wrapped = np.concatenate([texture, texture[:, :1]], 1)
-        found = cv2.remap(wrapped, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
-        return np.asarray(found, np.uint8)
+        return texture_at(self.owner.texture, uvs)
+
+
+def texture_at(texture: Texture, uvs: Float[NDArray[np.float64], "r c 2"]) -> UInt8[NDArray[np.uint8], "r c 4"]:
+    """Texels [r, c, 4] at texture coordinates; u wraps around."""
+    high, wide = texture.shape[:2]
+    x = (uvs[..., 0] * wide - 0.5) % wide
+    y = np.clip(uvs[..., 1] * high - 0.5, 0, high - 1)
+    wrapped = np.concatenate([texture, texture[:, :1]], 1)
+    found = cv2.remap(wrapped, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
+    return np.asarray(found, np.uint8)
 
 
 def grids_by_place(things: Sequence[Attachment]) -> dict[str, list[Grid]]:
