@@ -21,10 +21,10 @@ const SILENT = "The studio does not answer. Is it still running? Trying again…
 
 class Studio {
   constructor(about) {
-    Object.assign(this, { id: "", step: "", project: null, list: [], removed: 0 });
+    Object.assign(this, { id: "", step: "", project: null, list: [], removed: null });
     const update = (project) => this.meet(project), go = (step) => this.go(this.id, step);
     this.start = new Start(about, (project) => { this.meet(project); this.go(project.id, "check"); this.refresh(); });
-    this.check = new Check(about, { update, next: () => go("consent"), again: () => problem("Give another photograph with “New photograph”, one in which your face looks towards the camera."), other: () => this.go("", "") });
+    this.check = new Check(about, { update, next: () => go("consent"), other: () => this.go("", "") });
     this.consent = new Consent({ update, next: () => go("looks") });
     this.looks = new Looks(about, { update, built: () => { go("build"); this.refresh(); } });
     this.build = new Build({ update, change: () => go("looks") });
@@ -143,8 +143,9 @@ class Studio {
       const { projects, removed } = await api.projects();
       if (round !== this.round) return;
       this.list = projects;
-      for (const gone of removed.slice(this.removed)) this.told(gone);
-      this.removed = removed.length;
+      const last = this.removed ?? Infinity;            // those from before this page was opened are old news
+      for (const gone of removed.filter(({ number }) => number > last)) this.told(gone);
+      this.removed = removed.at(-1)?.number ?? 0;
       const line = projects.find(({ id }) => id === this.id), leaves = line?.phase === "leaving";
       if (this.id && (!line || (leaves && !this.project))) { this.project = null; this.go("", ""); return; }
       if (leaves) this.meet({ ...this.project, phase: line.phase });      // it may be gone before the next question
@@ -170,9 +171,8 @@ class Studio {
     if (at("notice").hidden) problem(SILENT);
   }
 
-  // A removal is over. Those from before this page was opened are old news.
+  // A removal is over.
   told(gone) {
-    if (this.removed === 0 && !this.forgetting) return;
     const says = `Deleted: ${gone.files} files, ${gone.mib} MiB.`;
     news(says);
     at("gone").textContent = says;
@@ -187,7 +187,6 @@ class Studio {
     dialog.returnValue = "no";
     dialog.onclose = () => {
       if (dialog.returnValue !== "yes") return;
-      this.forgetting = true;
       busy(at("forget"), async () => { this.meet(await api.forget(project.id)); this.refresh(); });
     };
     dialog.showModal();

@@ -263,6 +263,23 @@ def test_everything_can_be_deleted_after_a_question(
     assert key not in served.studio.projects.ids() and window.page.is_visible("#start")
 
 
+def test_every_deletion_is_told_however_many_there_were(
+    window: Page, served: Served, astronaut: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perse.data.images import encode_image
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("perse_ray.studio.removal.KEPT", 1)
+    for name in ("first", "second"):
+        key = served.studio.create(name, encode_image(astronaut[:60, :60])).id
+        until(lambda key=key: served.studio.show(key).phase != "looking")
+        window.page.evaluate(f"location.hash = '#{key}'")
+        window.says("#project-name", name)
+        window.page.click("#forget")
+        window.page.click("#forget-dialog [value=yes]")
+        window.seen("#gone")
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing(
     browser: Any, served: Served, looked: str, dark: bool, head_model: Any, tiny_clips: Any
