@@ -2,7 +2,7 @@
 // can be closed, reloaded or opened twice at any time. The address says which project and which step: #ada/looks.
 "use strict";
 
-import { Lost, api } from "./api.js";
+import { api, passing } from "./api.js";
 import { Avatar } from "./avatar.js";
 import { Build } from "./build.js";
 import { Check } from "./check.js";
@@ -96,6 +96,7 @@ class Studio {
   show() {
     const { project } = this, there = Boolean(this.id && project);
     at("start").hidden = Boolean(this.id);
+    at("loading").hidden = !this.id || there;
     at("project").hidden = !there;
     document.title = there ? `${project.name} – Studio` : "Studio";
     if (this.id) this.start.leave();
@@ -157,7 +158,7 @@ class Studio {
       this.lost = false;
       if (at("notice").textContent === SILENT) problem("");
     } catch (error) {
-      if (error instanceof Lost) this.silent();
+      if (passing(error)) this.silent();
       else if (error.status !== 404) problem(error.message);
     }
     if (round !== this.round || document.hidden) return;
@@ -199,8 +200,8 @@ async function main() {
       new Studio(await api.about());
       return;
     } catch (error) {
-      problem(error instanceof Lost ? SILENT : error.message);
-      if (!(error instanceof Lost)) throw error;
+      problem(passing(error) ? SILENT : error.message);
+      if (!passing(error)) throw error;
       await new Promise((again) => setTimeout(again, SOON_MS));
     }
   }

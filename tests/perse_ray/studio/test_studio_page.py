@@ -131,6 +131,7 @@ def test_from_a_photograph_to_an_avatar(
     assert page.input_value("#start-name") == "", "the next photograph is of somebody else"
     window.says("#fit", "fits well")
     window.says("#fit", "hair")
+    window.says("#brush-help", "Glasses have no colour")
     paint(window)
     page.click("#check-next")
     window.seen("#consent-form")
@@ -214,6 +215,27 @@ def test_a_photograph_that_nobody_took_is_told_until_it_is_sent(window: Page, po
     window.problems.clear()  # the browser notes that nobody answered
 
 
+def test_a_machine_that_is_too_busy_to_answer_is_asked_again(window: Page, served: Served, looked: str) -> None:
+    page = window.page
+    late = {"status": 504, "json": {"detail": "no answer within 60 seconds; try again"}}
+    page.route("**/v1/studio", lambda route: route.fulfill(**late))
+    page.reload()
+    window.says("#notice", "Trying again")
+    assert page.is_visible("#loading")
+    page.unroute("**/v1/studio")
+    window.seen("#start")
+    window.until("document.querySelector('#notice').hidden")
+    assert not page.is_visible("#loading")
+    page.route("**/v1/studio/projects", lambda route: route.fulfill(**late))
+    page.evaluate(f"location.hash = '#{looked}/check'")
+    window.says("#notice", "Trying again")
+    assert page.is_visible("#loading")
+    page.unroute("**/v1/studio/projects")
+    window.seen("#brush")
+    window.until("document.querySelector('#notice').hidden")
+    window.problems.clear()  # the browser notes that it was answered too late
+
+
 def test_two_tabs_show_one_truth_and_a_stranger_sees_a_door(
     window: Page, browser: Any, served: Served, looked: str
 ) -> None:
@@ -261,6 +283,28 @@ def test_everything_can_be_deleted_after_a_question(
     window.says("#status", "Deleted")
     window.seen("#gone")
     assert key not in served.studio.projects.ids() and window.page.is_visible("#start")
+
+
+def test_the_only_face_that_was_found_may_be_somebody_else(window: Page, served: Served, looked: str) -> None:
+    window.page.evaluate(f"location.hash = '#{looked}/check'")
+    window.seen("#not-me")
+    assert not window.page.is_visible("#check-other")
+    window.page.click("#not-me")
+    window.seen("#check-other")
+    window.says("#faces-question", "If it is not yours")
+    window.page.click("#check-other")
+    window.seen("#start")
+
+
+def test_the_brush_leaves_no_ring_behind(window: Page, served: Served, looked: str) -> None:
+    window.page.evaluate(f"location.hash = '#{looked}/check'")
+    window.until("document.querySelector('#brush').width === 512")
+    picture = "document.querySelector('#brush').toDataURL()"
+    before, box = window.page.evaluate(picture), window.page.locator("#brush").bounding_box()
+    window.page.mouse.move(box["x"] + 50, box["y"] + 50)
+    assert window.page.evaluate(picture) != before
+    window.page.mouse.move(5, 5)
+    assert window.page.evaluate(picture) == before
 
 
 def test_every_deletion_is_told_however_many_there_were(
