@@ -148,7 +148,7 @@ class Studio {
       for (const gone of removed.filter(({ number }) => number > last)) this.told(gone);
       this.removed = removed.at(-1)?.number ?? 0;
       const line = projects.find(({ id }) => id === this.id), leaves = line?.phase === "leaving";
-      if (this.id && (!line || (leaves && !this.project))) { this.project = null; this.go("", ""); return; }
+      if (this.id && (!line || (leaves && !this.project))) { this.goes(); this.project = null; this.go("", ""); return; }
       if (leaves) this.meet({ ...this.project, phase: line.phase });      // it may be gone before the next question
       else if (this.id) {
         const project = await api.project(this.id);
@@ -170,6 +170,13 @@ class Studio {
   silent() {
     this.lost = true;
     if (at("notice").hidden) problem(SILENT);
+  }
+
+  // The project's folder is gone; traces elsewhere are still looked for, which may take minutes.
+  goes() {
+    if (this.project?.phase !== "leaving" || !at("gone").hidden) return;
+    at("gone").textContent = `${this.project.name} is being deleted…`;
+    at("gone").hidden = false;
   }
 
   // A removal is over.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -281,7 +283,8 @@ def test_everything_can_be_deleted_after_a_question(
     window.page.click("#forget")
     window.page.click("#forget-dialog [value=yes]")
     window.says("#status", "Deleted")
-    window.seen("#gone")
+    window.says("#gone", "Deleted")
+    assert window.page.is_visible("#gone")
     assert key not in served.studio.projects.ids() and window.page.is_visible("#start")
 
 
@@ -307,6 +310,31 @@ def test_the_brush_leaves_no_ring_behind(window: Page, served: Served, looked: s
     assert window.page.evaluate(picture) == before
 
 
+def test_a_deletion_that_takes_its_time_is_told_meanwhile(
+    window: Page, served: Served, astronaut: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perse.data.images import encode_image
+
+    free = threading.Event()
+
+    def slow(workspaces: Any) -> Any:
+        shutil.rmtree(served.studio.projects.runs / key)
+        free.wait(60)
+        return SimpleNamespace(files=3, size=2**20, models=(), left=(), problems=())
+
+    monkeypatch.setattr("perse_ray.build.forget.forget", slow)
+    key = served.studio.create("Slow", encode_image(astronaut[:60, :60])).id
+    until(lambda: served.studio.show(key).phase != "looking")
+    window.page.evaluate(f"location.hash = '#{key}'")
+    window.says("#project-name", "Slow")
+    window.page.click("#forget")
+    window.page.click("#forget-dialog [value=yes]")
+    window.says("#gone", "Slow is being deleted")
+    assert window.page.is_visible("#gone")
+    free.set()
+    window.says("#gone", "Deleted: 3 files")
+
+
 def test_every_deletion_is_told_however_many_there_were(
     window: Page, served: Served, astronaut: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,7 +349,8 @@ def test_every_deletion_is_told_however_many_there_were(
         window.says("#project-name", name)
         window.page.click("#forget")
         window.page.click("#forget-dialog [value=yes]")
-        window.seen("#gone")
+        window.says("#gone", "Deleted:")
+        assert window.page.is_visible("#gone")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
