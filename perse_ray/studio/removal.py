@@ -15,7 +15,7 @@ from perse_ray.studio.project import NotNow, Phase, Project, Projects
 log = logging.getLogger(__name__)
 
 KEPT = 20
-"""Accounts of removals; the page asks for the last one."""
+"""Newest accounts of removals; a page tells those that it has not told."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class RemovedProject:
     """What became of a removal.
 
     Attributes:
+        number: counts removals from 1, so that a page knows which of them it has told.
         id: of the project that is gone.
         files, mib: what lay in it.
         models: of MLflow, that went with it.
@@ -30,6 +31,7 @@ class RemovedProject:
         problems: what could not be removed.
     """
 
+    number: int
     id: str
     files: int
     mib: float
@@ -76,7 +78,9 @@ class Remover:
             with locked(workspace):
                 gone = forget([workspace])
             self._gallery.forget(name)
-            told = RemovedProject(name, gone.files, round(gone.size / 2**20, 1), gone.models, gone.left, gone.problems)
+            number = self.done[-1].number + 1 if self.done else 1
+            mib = round(gone.size / 2**20, 1)
+            told = RemovedProject(number, name, gone.files, mib, gone.models, gone.left, gone.problems)
             self.done = [*self.done, told][-KEPT:]
         except Exception as error:
             log.exception("removing %s", name)

@@ -193,8 +193,9 @@ class ProjectLine(Strict):
 
 
 class RemovedInfo(Strict):
-    """What became of a removal."""
+    """What became of a removal; `number` counts them since the studio began."""
 
+    number: int
     id: str
     files: int
     mib: float

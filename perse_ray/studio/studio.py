@@ -300,8 +300,8 @@ def _open(project: Project) -> Project:
 
 def _removed_info(one: RemovedProject) -> RemovedInfo:
     return RemovedInfo(
-        id=one.id, files=one.files, mib=one.mib, models=list(one.models), left=list(one.left[:SHOWN_LEFT]),
-        problems=list(one.problems),
+        number=one.number, id=one.id, files=one.files, mib=one.mib, models=list(one.models),
+        left=list(one.left[:SHOWN_LEFT]), problems=list(one.problems),
     )  # fmt: skip
 
 

@@ -14,6 +14,9 @@ async function asked(path, options = {}) {
   throw error;
 }
 
+// Whether asking again may help: nobody answered, or the machine is too busy to answer in time.
+const passing = (error) => error instanceof Lost || error.status >= 500;
+
 // Nobody answers: the server has ended, or a machine sleeps.
 class Lost extends Error { constructor() { super("The studio does not answer, so this was not done. Is it still running? Then try again."); } }
 
@@ -39,4 +42,4 @@ const api = {
   reportOf: (project) => `${HOME}${at(project.id)}/report`,
 };
 
-export { Lost, api };
+export { api, passing };

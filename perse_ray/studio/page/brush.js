@@ -13,6 +13,7 @@ class Brush {
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, () => this.end());
+    canvas.addEventListener("pointerleave", () => { if (!this.drawing) { this.cursor = null; this.paint(); } });
     canvas.addEventListener("keydown", (event) => this.key(event));
     canvas.addEventListener("blur", () => { this.cursor = null; this.paint(); });
   }

@@ -11,10 +11,9 @@ const GOOD_FIT = 0.01;         // of the face's width: a millimetre or two on a 
 const WORDS = { headwear: "hat", brows: "eyebrows" };
 
 class Check {
-  // `update` is told a project that has changed, `next` that this step is done, `again` that it is not the person, `other`
-  // that another photograph is wanted.
-  constructor(about, { update, next, again, other }) {
-    Object.assign(this, { update, again, project: null, shown: "", asks: false });
+  // `update` is told a project that has changed, `next` that this step is done, `other` that another photograph is wanted.
+  constructor(about, { update, next, other }) {
+    Object.assign(this, { update, project: null, shown: "", asks: false });
     this.brush = new Brush(at("brush"), about.parts, (blob) => this.save(blob));
     this.brush.resized = (radius) => this.size(radius);
     this.fillPalette(about.parts);
@@ -65,8 +64,9 @@ class Check {
     at("found-error").hidden = looking || !found.error;
     at("found-error").textContent = found.error;
     const useless = !looking && Boolean(found.error) && found.faces.length < 2 && Boolean(pictures.photograph);
-    at("check-title").textContent = useless ? "This photograph cannot be used" : "Is this right?";
-    at("check-other").hidden = !useless;
+    const alone = this.asks && found.faces.length < 2;
+    at("check-title").textContent = looking ? "The photograph" : useless ? "This photograph cannot be used" : "Is this right?";
+    at("check-other").hidden = looking || !(useless || alone);
     at("faces").hidden = looking || !pictures.photograph || !(found.faces.length > 1 || this.asks || !found.size_px);
     if (!at("faces").hidden) this.showFaces(project, open);
     const ready = !looking && found.size_px > 0 && Boolean(pictures.crop);
@@ -79,7 +79,7 @@ class Check {
 
   showFaces(project, open) {
     const { faces } = project.found;
-    at("faces-question").textContent = faces.length > 1 ? "Which face is meant?" : faces.length && project.found.size_px ? "This is the only face that was found." : "";
+    at("faces-question").textContent = faces.length > 1 ? "Which face is meant?" : faces.length && project.found.size_px ? "This is the only face that was found. If it is not yours, give a photograph in which your face looks towards the camera." : "";
     const address = api.pictureOf(project, "photograph");
     if (at("faces-image").getAttribute("src") !== address) at("faces-image").src = address;
     const box = at("faces-picture"), buttons = [...box.querySelectorAll("button")];
@@ -126,8 +126,9 @@ class Check {
   notMe() {
     this.asks = true;
     this.show(this.project);
-    if (this.project.found.faces.length > 1) at("faces-picture").querySelector("button")?.focus();
-    else this.again();
+    const chosen = this.project.found.faces.length > 1 ? at("faces-picture").querySelector("button") : at("check-other");
+    chosen?.focus({ preventScroll: true });
+    at("faces").scrollIntoView({ block: "nearest" });
   }
 }
 

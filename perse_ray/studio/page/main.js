@@ -2,7 +2,7 @@
 // can be closed, reloaded or opened twice at any time. The address says which project and which step: #ada/looks.
 "use strict";
 
-import { Lost, api } from "./api.js";
+import { api, passing } from "./api.js";
 import { Avatar } from "./avatar.js";
 import { Build } from "./build.js";
 import { Check } from "./check.js";
@@ -21,10 +21,10 @@ const SILENT = "The studio does not answer. Is it still running? Trying again…
 
 class Studio {
   constructor(about) {
-    Object.assign(this, { id: "", step: "", project: null, list: [], removed: 0 });
+    Object.assign(this, { id: "", step: "", project: null, list: [], removed: null });
     const update = (project) => this.meet(project), go = (step) => this.go(this.id, step);
     this.start = new Start(about, (project) => { this.meet(project); this.go(project.id, "check"); this.refresh(); });
-    this.check = new Check(about, { update, next: () => go("consent"), again: () => problem("Give another photograph with “New photograph”, one in which your face looks towards the camera."), other: () => this.go("", "") });
+    this.check = new Check(about, { update, next: () => go("consent"), other: () => this.go("", "") });
     this.consent = new Consent({ update, next: () => go("looks") });
     this.looks = new Looks(about, { update, built: () => { go("build"); this.refresh(); } });
     this.build = new Build({ update, change: () => go("looks") });
@@ -96,6 +96,7 @@ class Studio {
   show() {
     const { project } = this, there = Boolean(this.id && project);
     at("start").hidden = Boolean(this.id);
+    at("loading").hidden = !this.id || there;
     at("project").hidden = !there;
     document.title = there ? `${project.name} – Studio` : "Studio";
     if (this.id) this.start.leave();
@@ -143,10 +144,11 @@ class Studio {
       const { projects, removed } = await api.projects();
       if (round !== this.round) return;
       this.list = projects;
-      for (const gone of removed.slice(this.removed)) this.told(gone);
-      this.removed = removed.length;
+      const last = this.removed ?? Infinity;            // those from before this page was opened are old news
+      for (const gone of removed.filter(({ number }) => number > last)) this.told(gone);
+      this.removed = removed.at(-1)?.number ?? 0;
       const line = projects.find(({ id }) => id === this.id), leaves = line?.phase === "leaving";
-      if (this.id && (!line || (leaves && !this.project))) { this.project = null; this.go("", ""); return; }
+      if (this.id && (!line || (leaves && !this.project))) { this.goes(); this.project = null; this.go("", ""); return; }
       if (leaves) this.meet({ ...this.project, phase: line.phase });      // it may be gone before the next question
       else if (this.id) {
         const project = await api.project(this.id);
@@ -156,7 +158,7 @@ class Studio {
       this.lost = false;
       if (at("notice").textContent === SILENT) problem("");
     } catch (error) {
-      if (error instanceof Lost) this.silent();
+      if (passing(error)) this.silent();
       else if (error.status !== 404) problem(error.message);
     }
     if (round !== this.round || document.hidden) return;
@@ -170,9 +172,15 @@ class Studio {
     if (at("notice").hidden) problem(SILENT);
   }
 
-  // A removal is over. Those from before this page was opened are old news.
+  // The project's folder is gone; traces elsewhere are still looked for, which may take minutes.
+  goes() {
+    if (this.project?.phase !== "leaving" || !at("gone").hidden) return;
+    at("gone").textContent = `${this.project.name} is being deleted…`;
+    at("gone").hidden = false;
+  }
+
+  // A removal is over.
   told(gone) {
-    if (this.removed === 0 && !this.forgetting) return;
     const says = `Deleted: ${gone.files} files, ${gone.mib} MiB.`;
     news(says);
     at("gone").textContent = says;
@@ -187,7 +195,6 @@ class Studio {
     dialog.returnValue = "no";
     dialog.onclose = () => {
       if (dialog.returnValue !== "yes") return;
-      this.forgetting = true;
       busy(at("forget"), async () => { this.meet(await api.forget(project.id)); this.refresh(); });
     };
     dialog.showModal();
@@ -200,8 +207,8 @@ async function main() {
       new Studio(await api.about());
       return;
     } catch (error) {
-      problem(error instanceof Lost ? SILENT : error.message);
-      if (!(error instanceof Lost)) throw error;
+      problem(passing(error) ? SILENT : error.message);
+      if (!passing(error)) throw error;
       await new Promise((again) => setTimeout(again, SOON_MS));
     }
   }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -131,6 +133,7 @@ def test_from_a_photograph_to_an_avatar(
     assert page.input_value("#start-name") == "", "the next photograph is of somebody else"
     window.says("#fit", "fits well")
     window.says("#fit", "hair")
+    window.says("#brush-help", "Glasses have no colour")
     paint(window)
     page.click("#check-next")
     window.seen("#consent-form")
@@ -214,6 +217,27 @@ def test_a_photograph_that_nobody_took_is_told_until_it_is_sent(window: Page, po
     window.problems.clear()  # the browser notes that nobody answered
 
 
+def test_a_machine_that_is_too_busy_to_answer_is_asked_again(window: Page, served: Served, looked: str) -> None:
+    page = window.page
+    late = {"status": 504, "json": {"detail": "no answer within 60 seconds; try again"}}
+    page.route("**/v1/studio", lambda route: route.fulfill(**late))
+    page.reload()
+    window.says("#notice", "Trying again")
+    assert page.is_visible("#loading")
+    page.unroute("**/v1/studio")
+    window.seen("#start")
+    window.until("document.querySelector('#notice').hidden")
+    assert not page.is_visible("#loading")
+    page.route("**/v1/studio/projects", lambda route: route.fulfill(**late))
+    page.evaluate(f"location.hash = '#{looked}/check'")
+    window.says("#notice", "Trying again")
+    assert page.is_visible("#loading")
+    page.unroute("**/v1/studio/projects")
+    window.seen("#brush")
+    window.until("document.querySelector('#notice').hidden")
+    window.problems.clear()  # the browser notes that it was answered too late
+
+
 def test_two_tabs_show_one_truth_and_a_stranger_sees_a_door(
     window: Page, browser: Any, served: Served, looked: str
 ) -> None:
@@ -259,8 +283,74 @@ def test_everything_can_be_deleted_after_a_question(
     window.page.click("#forget")
     window.page.click("#forget-dialog [value=yes]")
     window.says("#status", "Deleted")
-    window.seen("#gone")
+    window.says("#gone", "Deleted")
+    assert window.page.is_visible("#gone")
     assert key not in served.studio.projects.ids() and window.page.is_visible("#start")
+
+
+def test_the_only_face_that_was_found_may_be_somebody_else(window: Page, served: Served, looked: str) -> None:
+    window.page.evaluate(f"location.hash = '#{looked}/check'")
+    window.seen("#not-me")
+    assert not window.page.is_visible("#check-other")
+    window.page.click("#not-me")
+    window.seen("#check-other")
+    window.says("#faces-question", "If it is not yours")
+    window.page.click("#check-other")
+    window.seen("#start")
+
+
+def test_the_brush_leaves_no_ring_behind(window: Page, served: Served, looked: str) -> None:
+    window.page.evaluate(f"location.hash = '#{looked}/check'")
+    window.until("document.querySelector('#brush').width === 512")
+    picture = "document.querySelector('#brush').toDataURL()"
+    before, box = window.page.evaluate(picture), window.page.locator("#brush").bounding_box()
+    window.page.mouse.move(box["x"] + 50, box["y"] + 50)
+    assert window.page.evaluate(picture) != before
+    window.page.mouse.move(5, 5)
+    assert window.page.evaluate(picture) == before
+
+
+def test_a_deletion_that_takes_its_time_is_told_meanwhile(
+    window: Page, served: Served, astronaut: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perse.data.images import encode_image
+
+    free = threading.Event()
+
+    def slow(workspaces: Any) -> Any:
+        shutil.rmtree(served.studio.projects.runs / key)
+        free.wait(60)
+        return SimpleNamespace(files=3, size=2**20, models=(), left=(), problems=())
+
+    monkeypatch.setattr("perse_ray.build.forget.forget", slow)
+    key = served.studio.create("Slow", encode_image(astronaut[:60, :60])).id
+    until(lambda: served.studio.show(key).phase != "looking")
+    window.page.evaluate(f"location.hash = '#{key}'")
+    window.says("#project-name", "Slow")
+    window.page.click("#forget")
+    window.page.click("#forget-dialog [value=yes]")
+    window.says("#gone", "Slow is being deleted")
+    assert window.page.is_visible("#gone")
+    free.set()
+    window.says("#gone", "Deleted: 3 files")
+
+
+def test_every_deletion_is_told_however_many_there_were(
+    window: Page, served: Served, astronaut: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perse.data.images import encode_image
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("perse_ray.studio.removal.KEPT", 1)
+    for name in ("first", "second"):
+        key = served.studio.create(name, encode_image(astronaut[:60, :60])).id
+        until(lambda key=key: served.studio.show(key).phase != "looking")
+        window.page.evaluate(f"location.hash = '#{key}'")
+        window.says("#project-name", name)
+        window.page.click("#forget")
+        window.page.click("#forget-dialog [value=yes]")
+        window.says("#gone", "Deleted:")
+        assert window.page.is_visible("#gone")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
