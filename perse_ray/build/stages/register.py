@@ -45,8 +45,7 @@ def settle_model(log: BuildLog) -> str | None:
     with suppress(DamagedFile):  # an unfinished stage, which is found later
         manifest = log.workspace.manifest("register") or {}
     result = manifest.get("result")
-    model = result.get("model") if isinstance(result, dict) else None
-    if not isinstance(model, str):
+    if not isinstance(result, dict) or not isinstance(model := result.get("model"), str):
         return None
     name, _, version = model.partition(" version ")
     if version == PENDING and (told := log.told_later(name)) is not None:

@@ -92,8 +92,8 @@ def _read_as(ring: Grid, body: Grid) -> Grid:
     texture = texture_at(body.owner.texture, seen.at(_Places.of(fine))[..., UV])
     values = seen.at(places)
     rows, columns = values.shape[:2]
-    edge = (np.array([0.5, _CHART - 0.5]) / _CHART).tolist()
-    u, v = np.meshgrid(np.linspace(*edge, columns), np.linspace(*edge, rows))
+    first, last = 0.5 / _CHART, 1 - 0.5 / _CHART
+    u, v = np.meshgrid(np.linspace(first, last, columns), np.linspace(first, last, rows))
     values[..., UV] = np.stack([u, v], -1)
     return Grid(values, replace(body.owner, texture=texture), ring.turns, body.root)
 
