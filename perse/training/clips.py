@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from perse.data.clip import Pictures
 from perse.data.frame_stream import StreamedPictures
 from perse.errors import StageError
 from perse.geometry import Camera
-from perse.head import HeadParameters
+from perse.head import HeadParameters, Joint
 from perse.shapes import Picture
 
 
@@ -58,11 +59,19 @@ class FrameBatch:
         return self.within(lambda values: values.pin_memory().to(device, non_blocking=True))
 
 
+BEYOND_RAD = 0.05
+"""Turns further than this beyond what a camera has seen show sides that it has not (3°)."""
+
+RECORDED_TO_FILMED = 2
+"""Recorded frames for each one of the clip's at least: what a camera saw is the truth."""
+
+
 class ClipStore:
     """Clips of s subjects and f frames each, and what a camera has recorded of the reference, if it did: c frames.
 
     Frames are named by positions. Those from f on are recorded ones: the reference alone has them, and is trained on
-    them instead of on its clip.
+    them instead of on its clip. Of its clip it keeps the frames in which the head turns further than the camera has
+    seen it: an avatar that knows nothing of its sides falls apart at 40° where its person never turned beyond 25°.
 
     Attributes:
         keys: of the subjects, the reference first.
@@ -97,12 +106,14 @@ class ClipStore:
     def n_frames(self) -> int:
         return len(self.frame_numbers)
 
-    @property
-    def reference_frames(self) -> range:
-        """Positions of the frames that the reference is trained on."""
+    @cached_property
+    def reference_frames(self) -> tuple[int, ...]:
+        """Positions of the frames that the reference is trained on, those more than once that come more often."""
         if self.captured is None:
-            return range(self.n_frames)
-        return range(self.n_frames, self.n_frames + len(self.captured))
+            return tuple(range(self.n_frames))
+        recorded = tuple(range(self.n_frames, self.n_frames + len(self.captured)))
+        beyond = np.flatnonzero(turned_beyond(self.parameters, self.captured.parameters).numpy()).tolist()
+        return (*beyond, *recorded * max(1, -(-RECORDED_TO_FILMED * len(beyond) // len(recorded))))
 
     @property
     def motion(self) -> HeadParameters:
@@ -172,6 +183,13 @@ class ClipStore:
         """
         index = np.flatnonzero(chosen)
         return ClipStore([_select(clip, index) for clip in self._clips], self.captured)
+
+
+def turned_beyond(motion: HeadParameters, seen: HeadParameters) -> Bool[Tensor, " f"]:
+    """Frames of a motion in which the head turns further to a side, up, down or over than in any frame of another."""
+    turns, known = (one.pose[:, [Joint.GLOBAL, Joint.NECK]].sum(1) for one in (motion, seen))
+    low, high = known.min(0).values - BEYOND_RAD, known.max(0).values + BEYOND_RAD
+    return ((turns < low) | (turns > high)).any(1)
 
 
 def select_frames(clip: PortraitClip, chosen: Bool[NDArray[np.bool_], " f"]) -> PortraitClip:

@@ -56,7 +56,7 @@ def sample_step(
     n_frames: int,
     edits: int,
     *,
-    reference: range | None = None,
+    reference: Sequence[int] | None = None,
     rank: int = 0,
     world: int = 1,
 ) -> StepSample:

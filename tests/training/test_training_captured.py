@@ -12,8 +12,10 @@ from synthetic_avatar import synthetic_avatar
 
 from perse.data import UNRECORDED, PortraitClip
 from perse.errors import StageError
+from perse.head import Joint
 from perse.render import CpuRasterizer, Rendering
 from perse.training import ClipStore, LossConfig, Trainer, TrainingConfig
+from perse.training.clips import select_frames
 from perse.training.objective import ImageObjective
 from perse.training.sampler import sample_step
 
@@ -36,7 +38,7 @@ def test_positions_behind_the_clips_are_the_recorded_frames(tiny_clips: Any) -> 
     captured = _captured(clips[0])
     store = ClipStore(clips).with_captured(captured)
     f = store.n_frames
-    assert store.reference_frames == range(f, f + 3) and ClipStore(clips).reference_frames == range(f)
+    assert store.reference_frames[-3:] == (f, f + 1, f + 2) and ClipStore(clips).reference_frames == tuple(range(f))
     batch = store.batch((0, 1), (f + 2, 1))
     assert np.array_equal(batch.images[0].numpy(), captured.images[2])
     assert np.array_equal(batch.images[1].numpy(), clips[1].images[1])
@@ -44,6 +46,20 @@ def test_positions_behind_the_clips_are_the_recorded_frames(tiny_clips: Any) -> 
     assert torch.equal(store.motion.pose[:f], store.parameters.pose)
     assert store.name_of(f + 1) == f"{captured.frame_numbers[1]} of the video" and store.name_of(0).isdigit()
     assert store.frames(np.arange(f) < 2).captured is captured
+
+
+def test_where_the_camera_saw_no_such_turn_the_reference_keeps_its_clip(tiny_clips: Any) -> None:
+    """Yaws of 0, 20 and −40 degrees in the clip, of −10 to 25 in the video."""
+    clip = tiny_clips[0][0]
+    clip = select_frames(clip, np.arange(len(clip)) < 3)
+    pose = torch.zeros_like(clip.parameters.pose)
+    pose[:, Joint.NECK, 1] = torch.tensor([0.0, 20.0, -40.0]).deg2rad()
+    clip = replace(clip, parameters=replace(clip.parameters, pose=pose))
+    seen = torch.zeros_like(pose)
+    seen[:, Joint.GLOBAL, 1] = torch.tensor([-10.0, 25.0, 5.0]).deg2rad()
+    captured = replace(clip, parameters=replace(clip.parameters, pose=seen))
+    assert ClipStore([clip], captured).reference_frames == (2, 3, 4, 5)
+    assert ClipStore([clip], clip).reference_frames == (3, 4, 5)
 
 
 def test_the_reference_is_dealt_recorded_frames_alone_and_edits_their_clips() -> None:
@@ -74,7 +90,8 @@ def test_a_step_compares_the_reference_with_a_recorded_frame_in_its_pose(head_mo
         config,
         rasterizer=CpuRasterizer(),
     )
-    sample = trainer.sample(3)
+    samples = (trainer.sample(step) for step in range(config.steps))
+    sample = next(one for one in samples if one.frames[0] >= len(clips[0]))
     row = sample.frames[0] - len(clips[0])
     assert 0 <= row < 3 and sample.frames[1] < len(clips[0])
     canonical = trainer.avatar.canonicalise(trainer.avatar.subject_codes(torch.tensor([0])))
