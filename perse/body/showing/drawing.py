@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from perse.body.animation.dressed import DressedPerson
@@ -105,6 +105,6 @@ def _close(centre: Tensor, width_m: float, size_px: int) -> Camera:
     return looking_at((x, y, z), CLOSE_DISTANCE_M, size_px * CLOSE_DISTANCE_M / width_m, size_px, size_px)
 
 
-def sheet(rows: Sequence[Sequence[Picture]]) -> Picture:
+def sheet(rows: Sequence[Sequence[Picture]]) -> UInt8[np.ndarray, "height width 3"]:
     """Rows of pictures of one size as one picture."""
     return np.concatenate([np.concatenate(list(row), 1) for row in rows], 0)
