@@ -15,6 +15,7 @@ from perse.body.animation.motions import Filmed
 from perse.body.avatar import BodyAvatar, OffsetConfig, avatar_from_files, avatar_to_files, start_avatar
 from perse.body.fitting.person import FittedPerson
 from perse.body.model.covers import Cover
+from perse.body.model.upsampling import one_ring
 from perse.body.training import BodyLossConfig, BodyTrainer, BodyTrainingConfig, first_checkpoint_of
 from perse.body.training.frames import TargetFrame, captured_clip, continued_colors, frame_of
 from perse.body.training.objective import frame_loss, patch_loss
@@ -187,7 +188,8 @@ def test_no_colour_learns_the_background(dressed: DressedPerson, frames: list[Ta
 def test_colours_and_sizes_are_pulled_back_to_the_fitted_ones(
     dressed: DressedPerson, frames: list[TargetFrame]
 ) -> None:
-    """As a single line of arithmetic says: the gradient of w · mean((x − x₀)²)."""
+    """As a single line of arithmetic says: the gradient of w · mean((x − x₀)²). Colours of points that the photograph
+    does not show are held the more firmly."""
     avatar, target = new_avatar(dressed), frames[0]
     with torch.no_grad():
         avatar.colors[:50] += 0.1
@@ -197,9 +199,19 @@ def test_colours_and_sizes_are_pulled_back_to_the_fitted_ones(
     Smoothness(avatar, w)(avatar, posed).backward()  # type: ignore[no-untyped-call]
     assert avatar.colors.grad is not None and avatar.log_scales.grad is not None
     n = len(avatar)
-    torch.testing.assert_close(avatar.colors.grad[:50], torch.full((50, 3), 2 * w.fitted_colors * 0.1 / (3 * n)))
+    firmly = w.fitted_colors * (1 + w.unseen_colors * (1 - avatar.seen[:50, None]))
+    torch.testing.assert_close(avatar.colors.grad[:50], (2 * firmly * 0.1 / (3 * n)).expand(50, 3))
     torch.testing.assert_close(avatar.log_scales.grad[:50], torch.full((50,), -2 * w.fitted_scales * 0.2 / n))
     assert avatar.colors.grad[50:].abs().max() == 0 and avatar.log_scales.grad[50:].abs().max() == 0
+
+
+def test_a_point_is_seen_as_badly_as_the_worst_beside_it(dressed: DressedPerson) -> None:
+    seen = torch.rand(len(dressed.rest), generator=torch.Generator().manual_seed(3))
+    found, edges = new_avatar(replace(dressed, seen=seen)).seen, one_ring(dressed.faces)
+    assert bool((found <= seen).all()) and bool((found[edges[:, 0]] <= seen[edges[:, 1]]).all())
+    assert bool((found[edges[:, 1]] <= seen[edges[:, 0]]).all())
+    all_seen = new_avatar(replace(dressed, seen=torch.ones_like(seen))).seen
+    assert bool((all_seen == 1).all())
 
 
 def trained(dressed: DressedPerson, frames: list[TargetFrame], stops: tuple[int, ...]) -> BodyTrainer:

@@ -44,6 +44,7 @@ class Structure:
         hands, face: [n] bool.
         fitted: [n, 3] in [0, 1], colours of the fitted surface, which training starts from.
         fitted_log_scales: [n], the same of the logarithms of scales.
+        seen: [n] in [0, 1], how well the photograph shows a point and those beside it.
     """
 
     rest: Float[Tensor, "n 3"]
@@ -58,6 +59,7 @@ class Structure:
     face: Bool[Tensor, " n"]
     fitted: Float[Tensor, "n 3"]
     fitted_log_scales: Float[Tensor, " n"]
+    seen: Float[Tensor, " n"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class BodyAvatar(nn.Module):
     face: Tensor
     fitted: Tensor
     fitted_log_scales: Tensor
+    seen: Tensor
 
     def __init__(self, structure: Structure, config: OffsetConfig) -> None:
         super().__init__()

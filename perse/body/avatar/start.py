@@ -13,10 +13,12 @@ from perse.body.avatar.avatar import BodyAvatar, Structure
 from perse.body.model import BodyRegion, body_regions, shaped_body
 from perse.body.model.covers import Cover
 from perse.body.model.mouth import lining
-from perse.body.model.upsampling import INSET, sparse, unit_normals
+from perse.body.model.upsampling import INSET, one_ring, sparse, unit_normals
 
 SCALE_EDGES = 0.5
 """First standard deviation of a Gaussian, in lengths of the edges around it."""
+BESIDE_EDGES = 2
+"""A point is seen as badly as the worst that is so many edges away: its Gaussian reaches there."""
 HAIR_SCALE_EDGES = 0.6
 """Of hair, which has large triangles: through gaps between smaller ones the back of the head showed the face."""
 
@@ -48,6 +50,7 @@ def start_avatar(
         face=person.fine.of(((regions == BodyRegion.FACE) | (regions == BodyRegion.EYE)).float()) > 0.5,
         fitted=colors,
         fitted_log_scales=scales.log(),
+        seen=_seen_around(person),
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -77,3 +80,13 @@ def _edges(person: DressedPerson) -> torch.Tensor:
         total.index_add_(0, end, lengths)
         count.index_add_(0, end, torch.ones_like(lengths))
     return (total / count.clamp(min=1)).clamp(min=5e-4)
+
+
+def _seen_around(person: DressedPerson) -> torch.Tensor:
+    """[n] in [0, 1], how well the photograph shows the worst seen point near each."""
+    first, second = one_ring(person.faces).T
+    seen = person.seen.clone()
+    for _ in range(BESIDE_EDGES):
+        beside = seen.scatter_reduce(0, first, seen[second], "amin")
+        seen = beside.scatter_reduce(0, second, seen[first], "amin")
+    return seen

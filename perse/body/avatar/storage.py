@@ -17,7 +17,7 @@ from perse.errors import DamagedFile
 from perse.geometry.sparse_tensors import csr_tensor
 
 TENSORS, ABOUT = "body.safetensors", "body.json"
-FORMAT, VERSION = "perse-body", 2
+FORMAT, VERSION = "perse-body", 3
 
 
 def avatar_to_files(avatar: BodyAvatar) -> dict[str, bytes]:

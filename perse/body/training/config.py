@@ -47,6 +47,10 @@ class BodyLossConfig:
     fitted_colors: float = 0.2
     """Of the squared distance of colours from the fitted surface's. A point that lies behind others has a hundredth of
     a seen one's gradient, of which Adam makes a whole step: without this it learns what those in front get wrong."""
+    unseen_colors: float = 20.0
+    """How much more of it a point has that the photograph does not show well: the fitted surface weighs pixels by the
+    angle that they show it at, and a photograph's frame knows nothing better. Without it jaws and temples were
+    patched with the colours of what the outline shows beside them (docs/body.md#measured)."""
     fitted_scales: float = 0.4
     """Of the squared difference of scales' logarithms from the first ones: at silhouettes, which are half a pixel too
     wide, points shrank to .6 of their size, and between them the background was seen from the side."""

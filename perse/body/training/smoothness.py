@@ -26,6 +26,7 @@ class Smoothness:
         weights[avatar.face] = config.face_laplacian
         weights[avatar.hands] = config.hand_laplacian
         self._weights = weights
+        self._held = (config.fitted_colors * (1 + config.unseen_colors * (1 - avatar.seen)))[:, None]
 
     def laplacian(self, values: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
         """Values [n, c] less the mean over each point's neighbours."""
@@ -43,14 +44,14 @@ class Smoothness:
             for values in (avatar.moved, avatar.moved + posed.offsets[0])
         )
         scales = self.laplacian(avatar.log_scales[:, None]).square().mean()
-        colors = (avatar.colors - avatar.fitted).square().mean()
+        colors = (self._held * (avatar.colors - avatar.fitted).square()).mean()
         sizes = (avatar.log_scales - avatar.fitted_log_scales).square().mean()
         tint = self.laplacian(avatar.auxiliary).square().mean()
         return (
             config.mean_laplacian * means
             + config.scale_laplacian * scales
             + config.auxiliary_laplacian * tint
-            + config.fitted_colors * colors
+            + colors
             + config.fitted_scales * sizes
             + config.auxiliary * avatar.auxiliary.square().mean()
         )
