@@ -37,6 +37,7 @@ def person_matte(
     *,
     probability: SoftMask | None = None,
     possible: SoftMask | None = None,
+    doubtful: SoftMask | None = None,
     work_px: int = WORK_PX,
     unsure_widths: float = UNSURE_WIDTHS,
 ) -> SoftMask:
@@ -48,6 +49,7 @@ def person_matte(
         face_hull: [h, w] in [0, 1], certainly person.
         probability: [h, w], a network's opinion; by default that of the one for close portraits.
         possible: [h, w], where the person may be in spite of that opinion: colours decide there.
+        doubtful: [h, w], where that opinion is not believed, however sure: colours decide there, too.
         work_px: longer side of the copy that colours are compared on.
         unsure_widths: half-width of the band around the network's outline that colours decide, in face widths.
     """
@@ -56,12 +58,17 @@ def person_matte(
     small_size = (round(width * scale), round(height * scale))
     small = np.asarray(cv2.resize(image, small_size, interpolation=cv2.INTER_AREA), np.uint8)
     probability = person_probability(image) if probability is None else probability
-    likely, maybe = (
+    nowhere = np.zeros_like(probability)
+    likely, maybe, doubt = (
         np.asarray(cv2.resize(layer, small_size, interpolation=cv2.INTER_AREA), np.float32)
-        for layer in (probability, probability if possible is None else possible)
+        for layer in (
+            probability,
+            probability if possible is None else possible,
+            nowhere if doubtful is None else doubtful,
+        )
     )
     hull = np.asarray(cv2.resize(face_hull, small_size, interpolation=cv2.INTER_AREA)) > 0.5
-    rough = _grab_cut(small, likely, maybe > POSSIBLE, hull, unsure_widths * face_width_px * scale)
+    rough = _grab_cut(small, likely, maybe > POSSIBLE, doubt > 0.5, hull, unsure_widths * face_width_px * scale)
     large = np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
     gray = to_gray(image)
     soft = guided_filter(
@@ -88,15 +95,17 @@ def soften_hair_edge(
     return (person + amount * (refine_alpha(lab, person, band) - person)).astype(np.float32)
 
 
-def _grab_cut(image: Picture, probability: SoftMask, possible: HardMask, hull: HardMask, unsure: float) -> SoftMask:
+def _grab_cut(
+    image: Picture, probability: SoftMask, possible: HardMask, doubtful: HardMask, hull: HardMask, unsure: float
+) -> SoftMask:
     """Binary person mask [h, w] float32 after GrabCut in a band around the network's outline."""
     likely = (probability > 0.5).astype(np.uint8)
     likely[hull] = 1
     inner, outer = cv2.erode(likely, disk(unsure)), cv2.dilate(likely, disk(unsure))
     labels = np.where(likely > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[(outer == 0) & ~possible] = cv2.GC_BGD
-    labels[(inner > 0) | hull] = cv2.GC_FGD
-    disputed = (likely == 0) & possible
+    labels[((inner > 0) & ~doubtful) | hull] = cv2.GC_FGD
+    disputed = ((likely == 0) & possible) | (doubtful & (outer > 0) & ~hull)
     if disputed.any():
         labels[disputed] = np.where(_like_person(image, labels)[disputed], cv2.GC_PR_FGD, cv2.GC_PR_BGD)
     if (labels == cv2.GC_BGD).any() or (labels == cv2.GC_PR_BGD).any():

@@ -6,28 +6,25 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
 from torch import Tensor
 
+from perse.body.fitting.bare_skin import LEAST, SEEN, nearest, skin_likeness
+from perse.body.fitting.limb_hems import bare_below_hems
+from perse.body.fitting.long_hair import hanging_hair
 from perse.body.model import BodyRegion
 from perse.body.model.covers import Cover
+from perse.body.model.upsampling import unit_normals
 from perse.head.mesh_tools import neighbour_average, smooth_values
 from perse.shapes import ByteMask, HardMask
 
-SKIN_CHROMA = 9.0
-"""Distance in Lab's a and b that still counts as the face's colour."""
-SKIN_LIGHTNESS = 32.0
-SEEN = 0.4
-NEIGHBOURS = 5
 SMOOTHING = 4
 COLLAR_M = 0.008
 """Heights of a neck that differ less are the same."""
-LEAST = 12
-"""Fewer seen vertices than this say nothing."""
 
 
 def vertex_covers(
     template: Float[Tensor, "n 3"],
+    joints: Float[Tensor, "55 3"],
     faces: Int[Tensor, "t 3"],
     regions: Int[Tensor, " n"],
     colors: Float[Tensor, "n 3"],
@@ -37,16 +34,20 @@ def vertex_covers(
     """Covers [v] of the body's vertices.
 
     Args:
-        template: [v, 3], rest pose; heights are compared on it.
+        template: [v, 3], rest pose; heights are compared on it. joints: [55, 3] of it.
         regions: [v] values of `BodyRegion`.
         colors: [v, 3] in [0, 1], what the photograph has where each vertex is; seen: [v], how well it shows it.
-        hair: [v] in [0, 1], of vertices of the head in the tracked portrait's hair mask; None if it was not tracked.
+        hair: [v] in [0, 1], the tracked portrait's hair mask at each vertex; None if the face was not tracked.
     """
     lab = torch.from_numpy(cv2.cvtColor(colors.numpy()[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0])
     average = neighbour_average(faces.numpy(), len(template))
-    likeness = _skin_likeness(lab, regions, seen)
-    bare = _spread(likeness, seen, average)
-    bare = torch.where(regions == BodyRegion.NECK, _by_height(template[:, 1], likeness, seen, regions, bare), bare)
+    hanging = torch.zeros(len(template), dtype=torch.bool)
+    if hair is not None:
+        hanging = hanging_hair(template, unit_normals(template, faces), regions, seen, hair)
+    likeness, shown = skin_likeness(lab, regions, seen, hanging), seen * ~hanging
+    bare = _spread(likeness, shown, average)
+    bare = torch.where(regions == BodyRegion.NECK, _by_height(template[:, 1], likeness, shown, regions, bare), bare)
+    bare = bare_below_hems(template, joints, regions, likeness, shown > SEEN, bare)
 
     def of(*chosen: BodyRegion) -> Tensor:
         return torch.isin(regions, torch.tensor([int(one) for one in chosen]))
@@ -58,7 +59,7 @@ def vertex_covers(
     covers[trunk & (bare < 0.8)] = int(Cover.UPPER)
     covers[legs & (bare < 0.6)] = int(Cover.LOWER)
     covers[of(BodyRegion.FOOT) & (bare < 0.7)] = int(Cover.SHOES)
-    hem = _hem(template[:, 1], lab, seen, trunk | of(BodyRegion.HIP, BodyRegion.UPPER_LEG), trunk)
+    hem = _hem(template[:, 1], lab, shown, trunk | of(BodyRegion.HIP, BodyRegion.UPPER_LEG), trunk)
     middle = (trunk | of(BodyRegion.HIP, BodyRegion.UPPER_LEG)) & (covers != Cover.SKIN)
     covers[middle] = torch.where(template[middle, 1] > hem, int(Cover.UPPER), int(Cover.LOWER))
     scalp = of(BodyRegion.SCALP)
@@ -66,17 +67,8 @@ def vertex_covers(
     covers[scalp & hairy] = int(Cover.HAIR)
     if hair is not None:
         covers[of(BodyRegion.FACE) & (hair > 0.8)] = int(Cover.HAIR)
+    covers[hanging] = int(Cover.HAIR)
     return covers
-
-
-def _skin_likeness(lab: Tensor, regions: Tensor, seen: Tensor) -> Tensor:
-    """[v], 1 where the colour is the face's."""
-    face = (regions == BodyRegion.FACE) & (seen > SEEN)
-    if int(face.sum()) < LEAST:
-        return torch.zeros(len(lab))
-    middle = lab[face].median(0).values
-    near = (lab[:, 1:] - middle[1:]).norm(dim=-1) < SKIN_CHROMA
-    return (near & ((lab[:, 0] - middle[0]).abs() < SKIN_LIGHTNESS)).float()
 
 
 def _spread(values: Tensor, seen: Tensor, average: object) -> Tensor:
@@ -116,15 +108,10 @@ def _hem(height: Tensor, lab: Tensor, seen: Tensor, middle: Tensor, trunk: Tenso
     band = good & middle & ~upper & ~lower
     if int(band.sum()) < LEAST:
         return waist
-    is_upper = _nearest(lab[lower], lab[band]) > _nearest(lab[upper], lab[band])
+    is_upper = nearest(lab[lower], lab[band]) > nearest(lab[upper], lab[band])
     candidates = torch.linspace(float(height[band].min()), float(height[band].max()), 60)
     wrong = torch.stack([((height[band] > line) != is_upper).float().mean() for line in candidates])
     return float(candidates[wrong.argmin()])
-
-
-def _nearest(samples: Tensor, asked: Tensor) -> Tensor:
-    distances, _ = cKDTree(samples.numpy()).query(asked.numpy(), k=NEIGHBOURS)
-    return torch.from_numpy(np.asarray(distances).mean(1))
 
 
 def nearest_labels(labels: ByteMask, mask: HardMask) -> ByteMask:

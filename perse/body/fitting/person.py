@@ -15,6 +15,7 @@ from torch import Tensor
 from perse.body.animation.drawing import draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.visibility import seen_in
+from perse.body.fitting.bare_skin import SEEN
 from perse.body.fitting.covering import nearest_labels, vertex_covers
 from perse.body.fitting.face import TrackedFace, face_size, track_face
 from perse.body.fitting.fit import BodyFit, BodyFitConfig, fit_body, tall_px
@@ -51,8 +52,13 @@ Floats = NDArray[np.float32]
 
 MAX_SIDE_PX = 1400
 """Larger photographs are reduced: no Gaussian is smaller than their pixels."""
+LEAST_HAIR = 0.15
+"""Share of the scalp's seen vertices that show hair, from which on a person has some: short hair begins far above the
+forehead's end, and what lies behind is not seen."""
 MATTE_PX = 512
 UNSURE_WIDTHS = 0.22
+BESIDE_WIDTHS = 0.1
+"""So far from the fitted body, in face widths, colours tell the person from what is behind."""
 """Of the matte, face widths: the network's outline of a whole body is coarse."""
 LOOSE_FROM_M, LOOSE_OVER_M = 0.012, 0.028
 """A garment is loose from this thickness on, and entirely so much further out."""
@@ -161,13 +167,18 @@ def _drawn_mask(model: HeadModel, fit: BodyFit) -> Floats:
 
 
 def _matte(image: Image, found: FoundPerson, body_mask: Floats) -> Floats:
-    """The person's mask [h, w]. The inside of the fitted body is certain, its outline is not."""
+    """The person's mask [h, w]. The inside of the fitted body is certain, its outline is not, and where the body does
+    not reach, colours decide: mediapipe takes the wall between an arm and the trunk, or between two legs, for the
+    person."""
     width = face_size(found)
     size = 2 * max(1, round(0.12 * width)) + 1
     core = cv2.erode(body_mask, np.ones((size, size), np.uint8)) * (found.mask > 0.2)
+    beside = 2 * max(1, round(BESIDE_WIDTHS * width)) + 1
+    doubtful = 1 - cv2.dilate(body_mask, np.ones((beside, beside), np.uint8))
     return person_matte(
-        image, width, core.astype(np.float32), probability=found.mask, work_px=MATTE_PX, unsure_widths=UNSURE_WIDTHS
-    )
+        image, width, core.astype(np.float32), probability=found.mask, doubtful=doubtful, work_px=MATTE_PX,
+        unsure_widths=UNSURE_WIDTHS,
+    )  # fmt: skip
 
 
 def _dressed(
@@ -193,14 +204,16 @@ def _dressed(
     dressed_coarse = body.vertices + thickness[:, None] * body.normals
     photo_px, seen = seen_in(dressed_coarse, model.faces, fit.camera, mask)
     colors = sampled(image, photo_px)
-    covers = vertex_covers(model.template, model.faces, regions, colors, seen, _hair_of(face, photo_px, regions, model))
+    hair = _hair_of(face, photo_px, seen, regions, model)
+    joints = model.joint_regressor @ model.template
+    covers = vertex_covers(model.template, joints, model.faces, regions, colors, seen, hair)
 
     skin = shod(model, body.skin, covers == Cover.SHOES)
     surface = skin + thickness[:, None] * body.rest_normals
     shares = soft_shares(torch.nn.functional.one_hot(covers, len(Cover)).float(), model.faces)
     fine = refined(surface.numpy(), model.faces.numpy(), _lengths(model, regions, shares, config))
-    hair = None if face is None else read_hair(face.portrait)
-    return _refined(model, fit, image, mask, fine, skin, body.rest_normals, thickness, shares, regions, hair)
+    example = None if face is None else read_hair(face.portrait)
+    return _refined(model, fit, image, mask, fine, skin, body.rest_normals, thickness, shares, regions, example)
 
 
 def _face_basis(model: HeadModel) -> Tensor:
@@ -284,16 +297,19 @@ def loose_by_thickness(thickness: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     return ((thickness - LOOSE_FROM_M) / LOOSE_OVER_M).clamp(0, 1)
 
 
-def _hair_of(face: TrackedFace | None, photo_px: Tensor, regions: Tensor, model: HeadModel) -> Tensor | None:
-    """[v] in [0, 1]: the tracked portrait's hair where vertices of the head are seen; behind it, hair goes on. Below
+def _hair_of(
+    face: TrackedFace | None, photo_px: Tensor, seen: Tensor, regions: Tensor, model: HeadModel
+) -> Tensor | None:
+    """[v] in [0, 1]: the tracked portrait's hair where vertices are seen; on the head, hair goes on behind it. Below
     an ear it does not: there, hair is what the picture shows, and otherwise a jaw."""
     if face is None:
         return None
     crop = face.in_crop(photo_px.numpy())
-    hair = map_coordinates(face.hair, [crop[:, 1] - 0.5, crop[:, 0] - 0.5], order=1, mode="nearest")
+    hair = map_coordinates(face.hair, [crop[:, 1] - 0.5, crop[:, 0] - 0.5], order=1, mode="constant")
     scalp = regions == BodyRegion.SCALP
     found = torch.from_numpy(hair.astype(np.float32))
-    bald = float(found[scalp].median()) < 0.2 if bool(scalp.any()) else True
+    shown = scalp & (seen > SEEN)
+    bald = float((found[shown] > 0.5).float().mean()) < LEAST_HAIR if bool(shown.any()) else True
     eyes = (model.joint_regressor @ model.template)[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
     down, back = (model.template - eyes)[:, 1] < -BELOW_EARS_M, (model.template - eyes)[:, 2] < -BEHIND_EARS_M
     grown = scalp & (back | ~down)

@@ -1,0 +1,79 @@
+"""Where a photographed body shows skin and where it shows cloth, told by colours of the person's own skin and clothes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from perse.body.model import BodyRegion
+
+SEEN = 0.4
+"""How well a vertex has to be seen to count."""
+LEAST = 12
+"""Fewer seen vertices than this say nothing."""
+SKIN_CHROMA = 9.0
+"""Distance in Lab's a and b that still counts as the face's colour."""
+SKIN_LIGHTNESS = 32.0
+LIGHTNESS_SHARE = 0.5
+"""Of a difference in lightness beside one in a and b: an arm is lit otherwise than a face, and as tanned."""
+NEIGHBOURS = 5
+ROUNDS = 3
+SURELY = 0.6
+"""A vertex whose colour is so much nearer to skin than to cloth is skin, and what is like it may be skin too."""
+SKIN_REACH = 14.0
+"""And not farther than this from skin that is known."""
+
+
+def skin_likeness(
+    lab: Float[Tensor, "v 3"], regions: Int[Tensor, " v"], seen: Float[Tensor, " v"], hairy: Bool[Tensor, " v"]
+) -> Float[Tensor, " v"]:
+    """[v], 1 where a vertex has the colour of skin, 0 where it has that of cloth.
+
+    Skin is the face's colour and the hands', which are bare; cloth is what of trunk and hips has neither. A vertex is
+    what it is nearer to. Light changes from the face to the shins, so what surely is skin counts as skin's colour in
+    the next round.
+
+    Args:
+        lab: CIELAB of the photograph at each vertex.
+        regions: values of `BodyRegion`.
+        seen: in [0, 1], how well the photograph shows it.
+        hairy: what long hair hangs over.
+    """
+    good = (seen > SEEN) & ~hairy
+    face, hands = good & (regions == BodyRegion.FACE), good & (regions == BodyRegion.HAND)
+    if int(face.sum()) < LEAST:
+        return torch.zeros(len(lab))
+    of_face = _like_the_middle(lab, face, 1.0)
+    bare_hands = hands & _like_the_middle(lab, face, 2.0)  # no gloves
+    near = of_face | _like_the_middle(lab, bare_hands, 1.0) if int(bare_hands.sum()) >= LEAST else of_face
+    clothed = torch.isin(regions, torch.tensor([int(BodyRegion.TORSO), int(BodyRegion.HIP)]))
+    cloth, skin = good & clothed & ~near, (face & of_face) | bare_hands
+    if int(cloth.sum()) < LEAST:
+        return near.float()
+    return _nearer_to_skin(lab, good, skin, cloth).float()
+
+
+def _like_the_middle(lab: Tensor, own: Tensor, times: float) -> Tensor:
+    """[v], whether a colour is like the middle one of these vertices, in other light too."""
+    middle = lab[own].median(0).values
+    near = (lab[:, 1:] - middle[1:]).norm(dim=-1) < times * SKIN_CHROMA
+    return near & ((lab[:, 0] - middle[0]).abs() < times * SKIN_LIGHTNESS)
+
+
+def _nearer_to_skin(lab: Tensor, good: Tensor, skin: Tensor, cloth: Tensor) -> Tensor:
+    scaled = lab * torch.tensor([LIGHTNESS_SHARE, 1.0, 1.0])
+    from_cloth = nearest(scaled[cloth], scaled)
+    for _ in range(ROUNDS):
+        from_skin = nearest(scaled[skin], scaled)
+        surely = good & (from_skin < SURELY * from_cloth) & (from_skin < SKIN_REACH)
+        skin = skin | surely
+    return (from_skin < from_cloth) & (from_skin < 2 * SKIN_REACH)
+
+
+def nearest(samples: Float[Tensor, "m c"], asked: Float[Tensor, "n c"]) -> Float[Tensor, " n"]:
+    """Mean distance of each to the nearest few samples."""
+    distances, _ = cKDTree(samples.numpy()).query(asked.numpy(), k=min(NEIGHBOURS, len(samples)))
+    return torch.from_numpy(np.asarray(distances, np.float32).reshape(len(asked), -1).mean(1))

@@ -1,0 +1,99 @@
+"""Where sleeves and trouser legs end: one line around a pair of limbs, above which is cloth and below which is skin."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from perse.body.fitting.bare_skin import LEAST
+from perse.body.model import BodyJoint, BodyRegion
+
+STEPS = 60
+APART = 0.25
+"""A limb has a line of its own where the pair's is wrong of so many more of its vertices: one bare shoulder."""
+WELL_TOLD = 0.35
+"""Where the best line is wrong of more vertices than these, there is none: torn jeans, a tattoo."""
+
+_ARMS = (
+    (BodyJoint.LEFT_SHOULDER, BodyJoint.LEFT_ELBOW, BodyJoint.LEFT_WRIST),
+    (BodyJoint.RIGHT_SHOULDER, BodyJoint.RIGHT_ELBOW, BodyJoint.RIGHT_WRIST),
+)
+_LEGS = (
+    (BodyJoint.LEFT_HIP, BodyJoint.LEFT_KNEE, BodyJoint.LEFT_ANKLE),
+    (BodyJoint.RIGHT_HIP, BodyJoint.RIGHT_KNEE, BodyJoint.RIGHT_ANKLE),
+)
+_LIMBS = (
+    (_ARMS, (BodyRegion.UPPER_ARM, BodyRegion.FOREARM)),
+    (_LEGS, (BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG)),
+)
+
+
+def bare_below_hems(
+    template: Float[Tensor, "v 3"],
+    joints: Float[Tensor, "55 3"],
+    regions: Int[Tensor, " v"],
+    skin: Float[Tensor, " v"],
+    good: Bool[Tensor, " v"],
+    otherwise: Float[Tensor, " v"],
+) -> Float[Tensor, " v"]:
+    """How bare each vertex is, in [0, 1]: of arms and legs 0 above the hem and 1 below it, elsewhere as it was.
+
+    A wall that the person's mask took for a part of the person, a shadow or hair on an upper arm were patches of cloth
+    on a bare limb, vertex by vertex.
+
+    Args:
+        template: rest pose, metres; joints: rest positions.
+        regions: values of `BodyRegion`.
+        skin: 1 where the colour is skin's; good: where that is seen.
+        otherwise: what is known without a line.
+    """
+    bare = otherwise.clone()
+    for pair, (near, far) in _LIMBS:
+        own = [_of_side(template, joints, regions, chain, near, far) for chain in pair]
+        along = [_along(template, joints, chain, regions == far) for chain in pair]
+        both = torch.cat([place[limb & good] for place, limb in zip(along, own, strict=True)])
+        told = torch.cat([skin[limb & good] for limb in own])
+        if len(both) < LEAST:
+            continue
+        hem, _ = _line(both, told)
+        for place, limb in zip(along, own, strict=True):
+            line = _own_line(place[limb & good], skin[limb & good], hem)
+            if line is not None:
+                bare[limb] = (place[limb] > line).float()
+    return bare
+
+
+def _of_side(
+    template: Tensor, joints: Tensor, regions: Tensor, chain: tuple[BodyJoint, ...], near: BodyRegion, far: BodyRegion
+) -> Tensor:
+    """[v], vertices of one limb of a pair."""
+    same_side = template[:, 0] * joints[int(chain[1]), 0] > 0
+    return same_side & ((regions == near) | (regions == far))
+
+
+def _along(template: Tensor, joints: Tensor, chain: tuple[BodyJoint, ...], far: Tensor) -> Tensor:
+    """[v], places along a limb: 0 where it begins, 1 at elbow or knee, 2 at wrist or ankle."""
+    first, middle, last = (joints[int(joint)] for joint in chain)
+    upper, lower = middle - first, last - middle
+    above = ((template - first) @ upper / upper.square().sum()).clamp(-1, 1)
+    below = 1 + ((template - middle) @ lower / lower.square().sum()).clamp(0, 2)
+    return torch.where(far, below, above)
+
+
+def _line(places: Tensor, skin: Tensor) -> tuple[float, float]:
+    """The place that parts cloth from skin best, and the share of vertices that it is wrong of."""
+    lines = torch.linspace(float(places.min()) - 0.05, float(places.max()) + 0.05, STEPS)
+    wrong = ((places[None] > lines[:, None]).float() - skin[None]).abs().mean(1)
+    return float(lines[wrong.argmin()]), float(wrong.min())
+
+
+def _own_line(places: Tensor, skin: Tensor, pair: float) -> float | None:
+    """A limb's line: the pair's, or its own where that is much better; None where neither tells cloth from skin."""
+    if not len(places):
+        return pair
+    line, wrong = _line(places, skin)
+    of_pair = float(((places > pair).float() - skin).abs().mean())
+    if wrong > WELL_TOLD:
+        return None
+    return line if of_pair > wrong + APART else pair
