@@ -91,13 +91,20 @@ def test_no_cloth_is_left_outside_of_the_mask(body_model: HeadModel, posed: tupl
     assert float(found[regions == BodyRegion.TORSO].max()) == pytest.approx(0.04)  # in front it stays
 
 
+def covered(
+    model: HeadModel, colors: torch.Tensor, seen: torch.Tensor, hair: torch.Tensor | None = None
+) -> torch.Tensor:
+    joints = model.joint_regressor @ model.template
+    return vertex_covers(model.template, joints, model.faces, body_regions(model), colors, seen, hair)
+
+
 def test_covers_follow_colours(body_model: HeadModel) -> None:
     regions, height = body_regions(body_model), body_model.template[:, 1]
     skin, red, blue = torch.tensor([0.8, 0.6, 0.5]), torch.tensor([0.8, 0.1, 0.1]), torch.tensor([0.1, 0.1, 0.7])
     colors = torch.where((height > -0.6)[:, None], red, blue)
     bare = (regions == BodyRegion.FACE) | (regions == BodyRegion.HAND) | (regions == BodyRegion.FOREARM)
     colors = torch.where(bare[:, None], skin, colors)
-    covers = vertex_covers(body_model.template, body_model.faces, regions, colors, torch.ones(len(height)), None)
+    covers = covered(body_model, colors, torch.ones(len(height)))
 
     def share(region: BodyRegion, cover: Cover) -> float:
         return float((covers[regions == region] == cover).float().mean())

@@ -51,6 +51,20 @@ def test_colours_decide_where_one_view_sees_the_person() -> None:
     assert after[50:130, 24:56].mean() < 0.1
 
 
+def test_colours_decide_where_a_sure_opinion_is_doubted() -> None:
+    """The network takes a piece of wall beside the shoulders for the person; doubted, it is wall again, and hair that is
+    doubted stays hair."""
+    likely, doubtful = network(), np.zeros((256, 256), np.float32)
+    likely[60:165, 16:80] = 1
+    doubtful[:, :78] = 1
+    doubtful[40:90, 78:160] = 1
+    believed = person_matte(scene(), 80.0, face(), probability=likely)
+    assert believed[80:140, 30:65].mean() > 0.9
+    after = person_matte(scene(), 80.0, face(), probability=likely, doubtful=doubtful)
+    assert after[80:140, 30:65].mean() < 0.1
+    assert after[60:85, 105:150].mean() > 0.9
+
+
 def test_the_views_are_put_together_in_the_pictures_own_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that answers with its picture's green: every view must say the same of every pixel."""
     seen: list[tuple[int, ...]] = []

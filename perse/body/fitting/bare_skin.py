@@ -1,4 +1,4 @@
-"""Where a photographed body shows skin and where it shows cloth, told by colours of the person's own skin and clothes."""
+"""Where a photographed body shows skin and where cloth, told by the colours of the person's own skin and clothes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ SKIN_CHROMA = 9.0
 SKIN_LIGHTNESS = 32.0
 LIGHTNESS_SHARE = 0.5
 """Of a difference in lightness beside one in a and b: an arm is lit otherwise than a face, and as tanned."""
+SHINE = (0.0, 0.3, 0.6)
+"""Shares of white in skin that is lit too brightly: it is paler, and no cloth."""
+WHITE = (100.0, 0.0, 0.0)
 NEIGHBOURS = 5
 ROUNDS = 3
 SURELY = 0.6
@@ -64,10 +67,11 @@ def _like_the_middle(lab: Tensor, own: Tensor, times: float) -> Tensor:
 
 
 def _nearer_to_skin(lab: Tensor, good: Tensor, skin: Tensor, cloth: Tensor) -> Tensor:
-    scaled = lab * torch.tensor([LIGHTNESS_SHARE, 1.0, 1.0])
+    scale = torch.tensor([LIGHTNESS_SHARE, 1.0, 1.0])
+    scaled, white = lab * scale, torch.tensor(WHITE) * scale
     from_cloth = nearest(scaled[cloth], scaled)
     for _ in range(ROUNDS):
-        from_skin = nearest(scaled[skin], scaled)
+        from_skin = nearest(torch.cat([scaled[skin].lerp(white, share) for share in SHINE]), scaled)
         surely = good & (from_skin < SURELY * from_cloth) & (from_skin < SKIN_REACH)
         skin = skin | surely
     return (from_skin < from_cloth) & (from_skin < 2 * SKIN_REACH)

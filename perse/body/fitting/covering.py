@@ -18,6 +18,8 @@ from perse.head.mesh_tools import neighbour_average, smooth_values
 from perse.shapes import ByteMask, HardMask
 
 SMOOTHING = 4
+ONE_GARMENT = 10.0
+"""Distance in Lab of the middle colours of chest and thighs below which both are one garment: a dress, overalls."""
 COLLAR_M = 0.008
 """Heights of a neck that differ less are the same."""
 
@@ -56,10 +58,11 @@ def vertex_covers(
     arms, trunk = of(BodyRegion.UPPER_ARM, BodyRegion.FOREARM), of(BodyRegion.TORSO)
     legs = of(BodyRegion.HIP, BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG)
     covers[(arms | of(BodyRegion.NECK)) & (bare < 0.5)] = int(Cover.UPPER)
-    covers[trunk & (bare < 0.8)] = int(Cover.UPPER)
+    covers[trunk & (bare < 0.6)] = int(Cover.UPPER)
     covers[legs & (bare < 0.6)] = int(Cover.LOWER)
     covers[of(BodyRegion.FOOT) & (bare < 0.7)] = int(Cover.SHOES)
-    hem = _hem(template[:, 1], lab, shown, trunk | of(BodyRegion.HIP, BodyRegion.UPPER_LEG), trunk)
+    cloth = (shown > SEEN) & (likeness < 0.5)
+    hem = _hem(template[:, 1], lab, cloth, trunk | of(BodyRegion.HIP, BodyRegion.UPPER_LEG), trunk)
     middle = (trunk | of(BodyRegion.HIP, BodyRegion.UPPER_LEG)) & (covers != Cover.SKIN)
     covers[middle] = torch.where(template[middle, 1] > hem, int(Cover.UPPER), int(Cover.LOWER))
     scalp = of(BodyRegion.SCALP)
@@ -96,18 +99,20 @@ def _by_height(height: Tensor, values: Tensor, seen: Tensor, regions: Tensor, ot
     return highest_so_far[torch.searchsorted(levels, height.contiguous()).clamp(max=len(levels) - 1)]
 
 
-def _hem(height: Tensor, lab: Tensor, seen: Tensor, middle: Tensor, trunk: Tensor) -> float:
-    """Height of the line between upper and lower garment: the one that separates their colours best."""
-    low, high = float(height[middle & ~trunk].min()), float(height[trunk].max())
-    waist = float(height[trunk].min())
-    good = seen > SEEN
-    upper = good & trunk & (height > waist + 0.4 * (high - waist))
-    lower = good & middle & (height < low + 0.45 * (waist - low))
-    if int(upper.sum()) < LEAST or int(lower.sum()) < LEAST:
+def _hem(height: Tensor, lab: Tensor, cloth: Tensor, middle: Tensor, trunk: Tensor) -> float:
+    """Height of the line between upper and lower garment: the one that separates their colours best. `cloth` is what
+    is seen and no skin, `middle` trunk, hips and thighs."""
+    waist, top = float(height[trunk].min()), float(height[trunk].max())
+    upper = cloth & trunk & (height > waist + 0.4 * (top - waist))
+    if int((cloth & middle).sum()) < LEAST or int(upper.sum()) < LEAST:
         return waist
-    band = good & middle & ~upper & ~lower
-    if int(band.sum()) < LEAST:
+    low = float(height[cloth & middle].quantile(0.05))
+    lower = cloth & middle & (height < low + 0.45 * max(waist - low, 0.0))
+    band = cloth & middle & ~upper & ~lower
+    if int(lower.sum()) < LEAST or int(band.sum()) < LEAST:
         return waist
+    if float((lab[upper].median(0).values - lab[lower].median(0).values).norm()) < ONE_GARMENT:
+        return -float("inf")
     is_upper = nearest(lab[lower], lab[band]) > nearest(lab[upper], lab[band])
     candidates = torch.linspace(float(height[band].min()), float(height[band].max()), 60)
     wrong = torch.stack([((height[band] > line) != is_upper).float().mean() for line in candidates])

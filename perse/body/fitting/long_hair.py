@@ -12,7 +12,8 @@ from perse.body.model import BodyRegion
 HAIRY = 0.5
 LOWEST, WIDEST = 0.05, 0.9
 """Quantiles of what is seen of it: some vertices beside it are always taken for hair."""
-NARROWEST_M = 0.06
+NARROWEST_M, NECKS = 0.06, 2.0
+"""Half the width of hair on a back: at least so much, at most so many times half the neck's width."""
 BEHIND = 0.0
 """The back's normals point backwards by more than this."""
 
@@ -36,8 +37,8 @@ def hanging_hair(
     shown = (below | (regions == BodyRegion.UPPER_ARM)) & (seen > SEEN) & (hair > HAIRY)
     if int(shown.sum()) < LEAST:
         return torch.zeros_like(shown)
-    level = float(template[shown, 1].quantile(LOWEST))
-    neck = regions == BodyRegion.NECK
-    wide = max(NARROWEST_M, min(float(template[shown, 0].abs().quantile(WIDEST)), 2 * float(template[neck, 0].abs().max())))
+    level, neck = float(template[shown, 1].quantile(LOWEST)), regions == BodyRegion.NECK
+    widest = NECKS * float(template[neck, 0].abs().max())
+    wide = max(NARROWEST_M, min(float(template[shown, 0].abs().quantile(WIDEST)), widest))
     back = below & (normals[:, 2] < BEHIND) & (template[:, 1] > level) & (template[:, 0].abs() < wide)
     return shown | (back & ~(seen > SEEN))

@@ -1,0 +1,90 @@
+"""Skin and cloth told apart, sleeves that end in one line, and hair that hangs over shoulders and back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from perse.body.fitting.bare_skin import skin_likeness
+from perse.body.fitting.limb_hems import bare_below_hems
+from perse.body.fitting.long_hair import hanging_hair
+from perse.body.model import BodyRegion, body_regions
+from perse.body.model.upsampling import unit_normals
+from perse.head import HeadModel
+
+FACE, ARM, TANNED = (65.0, 18.0, 22.0), (82.0, 10.0, 12.0), (45.0, 20.0, 26.0)
+"""CIELAB of a face, of an arm in bright light and of one in shade."""
+GREY, BLUE = (50.0, 3.0, 0.0), (30.0, 5.0, -35.0)
+
+
+@pytest.fixture(scope="module")
+def regions(body_model: HeadModel) -> torch.Tensor:
+    return body_regions(body_model)
+
+
+def of(regions: torch.Tensor, *chosen: BodyRegion) -> torch.Tensor:
+    return torch.isin(regions, torch.tensor([int(one) for one in chosen]))
+
+
+def painted(regions: torch.Tensor, arms: tuple[float, float, float]) -> torch.Tensor:
+    """Colours [v, 3] of somebody in a grey top without sleeves and blue trousers."""
+    lab = torch.tensor(GREY).repeat(len(regions), 1)
+    lab[of(regions, BodyRegion.FACE, BodyRegion.HAND, BodyRegion.NECK)] = torch.tensor(FACE)
+    lab[of(regions, BodyRegion.UPPER_ARM, BodyRegion.FOREARM)] = torch.tensor(arms)
+    lab[of(regions, BodyRegion.HIP, BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG)] = torch.tensor(BLUE)
+    return lab + torch.randn(lab.shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("arms", [FACE, ARM, TANNED])
+def test_bare_arms_are_skin_in_any_light(regions: torch.Tensor, arms: tuple[float, float, float]) -> None:
+    none = torch.zeros(len(regions), dtype=torch.bool)
+    skin = skin_likeness(painted(regions, arms), regions, torch.ones(len(regions)), none)
+    assert skin[of(regions, BodyRegion.UPPER_ARM, BodyRegion.FOREARM)].mean() > 0.95
+    assert skin[of(regions, BodyRegion.TORSO, BodyRegion.LOWER_LEG)].mean() < 0.05
+
+
+def test_without_a_face_nothing_is_taken_for_skin(regions: torch.Tensor) -> None:
+    seen = (~of(regions, BodyRegion.FACE)).float()
+    none = torch.zeros(len(regions), dtype=torch.bool)
+    assert skin_likeness(painted(regions, FACE), regions, seen, none).sum() == 0
+
+
+def hems(model: HeadModel, regions: torch.Tensor, skin: torch.Tensor) -> torch.Tensor:
+    joints, good = model.joint_regressor @ model.template, torch.ones(len(skin), dtype=torch.bool)
+    return bare_below_hems(model.template, joints, regions, skin, good, torch.full_like(skin, 0.5))
+
+
+def test_a_patch_on_a_bare_arm_is_no_sleeve(body_model: HeadModel, regions: torch.Tensor) -> None:
+    """A wall below an arm, hair on a shoulder: a quarter of the arm's vertices are no skin, and the arm is bare."""
+    arms = of(regions, BodyRegion.UPPER_ARM, BodyRegion.FOREARM)
+    noise = torch.rand(len(regions), generator=torch.Generator().manual_seed(1))
+    bare = hems(body_model, regions, (noise > 0.25).float())
+    assert bare[arms].mean() > 0.95
+    elsewhere = of(regions, BodyRegion.TORSO, BodyRegion.FACE, BodyRegion.HAND)
+    assert (bare[elsewhere] == 0.5).all()
+
+
+def test_sleeves_end_at_the_same_place_on_both_arms_and_one_bare_shoulder_is_possible(
+    body_model: HeadModel, regions: torch.Tensor
+) -> None:
+    skin = of(regions, BodyRegion.FOREARM, BodyRegion.LOWER_LEG).float()
+    bare = hems(body_model, regions, skin)
+    for upper, lower in ((BodyRegion.UPPER_ARM, BodyRegion.FOREARM), (BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG)):
+        assert bare[of(regions, lower)].mean() > 0.95 and bare[of(regions, upper)].mean() < 0.1
+    left = body_model.template[:, 0] > 0
+    one = hems(body_model, regions, torch.where(left, torch.ones_like(skin), skin))
+    arm = of(regions, BodyRegion.UPPER_ARM)
+    assert one[arm & left].mean() > 0.95 and one[arm & ~left].mean() < 0.1
+
+
+def test_hair_before_the_shoulders_is_as_long_behind_them(body_model: HeadModel, regions: torch.Tensor) -> None:
+    template, normals = body_model.template, unit_normals(body_model.template, body_model.faces)
+    front, neck = normals[:, 2] > 0.1, of(regions, BodyRegion.NECK)
+    level = float(template[neck, 1].min()) - 0.15
+    trunk = of(regions, BodyRegion.NECK, BodyRegion.TORSO)
+    hair = (trunk & front & (template[:, 1] > level) & (template[:, 0] > 0.02)).float()
+    found = hanging_hair(template, normals, regions, front.float(), hair)
+    back = trunk & ~front & (normals[:, 2] < 0) & (template[:, 0].abs() < 0.05)
+    assert found[back & (template[:, 1] > level + 0.03)].float().mean() > 0.95
+    assert found[back & (template[:, 1] < level - 0.03)].sum() == 0
+    assert not hanging_hair(template, normals, regions, front.float(), torch.zeros_like(hair)).any()
