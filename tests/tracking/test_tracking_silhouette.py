@@ -52,8 +52,8 @@ def test_colours_decide_where_one_view_sees_the_person() -> None:
 
 
 def test_colours_decide_where_a_sure_opinion_is_doubted() -> None:
-    """The network takes a piece of wall beside the shoulders for the person; doubted, it is wall again, and hair that is
-    doubted stays hair."""
+    """The network takes a piece of wall beside the shoulders for the person; doubted, it is wall again, and
+    doubted hair stays hair."""
     likely, doubtful = network(), np.zeros((256, 256), np.float32)
     likely[60:165, 16:80] = 1
     doubtful[:, :78] = 1
