@@ -77,6 +77,31 @@ def test_sleeves_end_at_the_same_place_on_both_arms_and_one_bare_shoulder_is_pos
     assert one[arm & left].mean() > 0.95 and one[arm & ~left].mean() < 0.1
 
 
+def test_what_is_not_seen_of_limbs_goes_on_as_what_is_and_unseen_legs_are_dressed(
+    body_model: HeadModel, regions: torch.Tensor
+) -> None:
+    joints, otherwise = body_model.joint_regressor @ body_model.template, torch.full((len(regions),), 0.5)
+    seen = of(regions, BodyRegion.UPPER_ARM)
+    for skin in (0.0, 1.0):
+        told = torch.full((len(regions),), skin)
+        bare = bare_below_hems(body_model.template, joints, regions, told, seen, otherwise)
+        assert (bare[of(regions, BodyRegion.FOREARM)] == skin).all()  # a suit's sleeve, or none
+        assert (bare[of(regions, BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG)] == 0).all()
+
+
+def test_a_beige_coat_is_no_skin(regions: torch.Tensor) -> None:
+    """Trunk, hips and arms have nearly the face's colour; hands and face have it."""
+    lab = painted(regions, ARM)
+    coat = ~of(regions, BodyRegion.FACE, BodyRegion.HAND, BodyRegion.NECK)
+    lab[coat] = torch.tensor(FACE) + torch.tensor([10.0, -6.0, -4.0])
+    lab = lab + torch.randn(lab.shape, generator=torch.Generator().manual_seed(1))
+    none = torch.zeros(len(regions), dtype=torch.bool)
+    skin = skin_likeness(lab, regions, torch.ones(len(regions)), none)
+    # The two clouds of colours, each 1.4 wide in every direction, are 7 apart in a and b, and overlap.
+    assert skin[of(regions, BodyRegion.TORSO, BodyRegion.UPPER_ARM)].mean() < 0.25
+    assert skin[of(regions, BodyRegion.HAND)].mean() > 0.9
+
+
 def test_hair_before_the_shoulders_is_as_long_behind_them(body_model: HeadModel, regions: torch.Tensor) -> None:
     template, normals = body_model.template, unit_normals(body_model.template, body_model.faces)
     front, neck = normals[:, 2] > 0.1, of(regions, BodyRegion.NECK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -97,9 +98,20 @@ def test_two_persons_need_a_choice(photograph: NDArray[np.uint8]) -> None:
     assert first < photograph.shape[1] < second
 
 
-def test_a_person_too_small_is_refused(photograph: NDArray[np.uint8]) -> None:
-    import cv2
+def test_of_two_who_stand_close_each_is_found(photograph: NDArray[np.uint8]) -> None:
+    """One stands half behind the other: in a wide window mediapipe finds the one in front, whoever is asked for."""
+    height, width = photograph.shape[:2]
+    apart = width // 4
+    scene = np.concatenate([photograph, photograph[:, -apart:]], 1)
+    small = cv2.resize(photograph, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)
+    person = (np.abs(small.astype(int) - small[2, 2]).sum(-1) > 60)[..., None]
+    place = scene[height - small.shape[0] :, width + apart - small.shape[1] :]
+    place[...] = np.where(person, small, place)
+    noses = [float(find_person(scene, number).landmarks_px[0, 0]) for number in (1, 2)]
+    assert noses[1] - noses[0] > 0.5 * apart
 
+
+def test_a_person_too_small_is_refused(photograph: NDArray[np.uint8]) -> None:
     room = np.full((700, 900, 3), 200, np.uint8)
     room[300:500, 300:433] = cv2.resize(photograph, (133, 200), interpolation=cv2.INTER_AREA)
     with pytest.raises(PortraitError, match=r"too small|no person"):

@@ -23,6 +23,8 @@ SHINE = (0.0, 0.3, 0.6)
 """Shares of white in skin that is lit too brightly: it is paler, and no cloth."""
 WHITE = (100.0, 0.0, 0.0)
 NEIGHBOURS = 5
+DRESSED = 0.5
+"""Where less than this share of trunk and hips is not like skin, that is the garment's colour."""
 ROUNDS = 3
 SURELY = 0.6
 """A vertex whose colour is so much nearer to skin than to cloth is skin, and what is like it may be skin too."""
@@ -52,8 +54,10 @@ def skin_likeness(
     of_face = _like_the_middle(lab, face, 1.0)
     bare_hands = hands & _like_the_middle(lab, face, 2.0)  # no gloves
     near = of_face | _like_the_middle(lab, bare_hands, 1.0) if int(bare_hands.sum()) >= LEAST else of_face
-    clothed = torch.isin(regions, torch.tensor([int(BodyRegion.TORSO), int(BodyRegion.HIP)]))
-    cloth, skin = good & clothed & ~near, (face & of_face) | bare_hands
+    clothed = good & torch.isin(regions, torch.tensor([int(BodyRegion.TORSO), int(BodyRegion.HIP)]))
+    cloth, skin = clothed & ~near, (face & of_face) | bare_hands
+    if int(cloth.sum()) < DRESSED * int(clothed.sum()):
+        cloth = clothed  # a beige coat: people are dressed
     if int(cloth.sum()) < LEAST:
         return near.float()
     return _nearer_to_skin(lab, good, skin, cloth).float()

@@ -271,10 +271,10 @@ def tall_px(found: FoundPerson) -> float:
 
 
 def _stands(found: FoundPerson) -> bool:
-    """Whether both legs are seen and nearly vertical in mediapipe's guess."""
-    bones = np.stack([found.world_m[below] - found.world_m[above] for above, below in _LEGS])
-    steep = bones[:, 1] / np.linalg.norm(bones, axis=1).clip(1e-6) > STEEP
-    return bool(steep.all()) and all(found.visibility[mark] >= MIN_VISIBILITY for bone in _LEGS for mark in bone)
+    """Whether all that is seen of the legs is nearly vertical in mediapipe's guess. Legs that nobody sees stand."""
+    seen = [(a, b) for a, b in _LEGS if found.visibility[a] >= MIN_VISIBILITY and found.visibility[b] >= MIN_VISIBILITY]
+    bones = np.array([found.world_m[below] - found.world_m[above] for above, below in seen]).reshape(-1, 3)
+    return bool((bones[:, 1] > STEEP * np.linalg.norm(bones, axis=1)).all())
 
 
 def _out_of_plumb(posed: Tensor) -> Tensor:

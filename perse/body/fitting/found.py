@@ -21,8 +21,9 @@ Floats = NDArray[np.float32]
 N_LANDMARKS = 33
 RIVAL_SIZE = 0.45
 """Other faces count as persons when they are at least this wide relative to the widest."""
-SIDE_WIDTHS, ABOVE_WIDTHS, BELOW_WIDTHS = 5.0, 2.0, 11.0
-"""Window around a person, in widths of the face box, where there are several."""
+SIDE_WIDTHS, ABOVE_WIDTHS, BELOW_WIDTHS = (5.0, 3.0, 2.0), 2.0, 11.0
+"""Window around a person, in widths of the face box, where there are several; a narrower one where the pose is that of
+somebody beside."""
 MIN_VISIBILITY = 0.5
 MIN_PERSON_PX = 96
 """Smallest usable distance from the nose to the middle of the hips, or twice that to the shoulders."""
@@ -81,8 +82,9 @@ def find_person(image: Picture, person: int | None = None) -> FoundPerson:
         (box for box in faces if box.width >= RIVAL_SIZE * faces[0].width), key=lambda box: box.left + box.width / 2
     )
     chosen = _chosen(rivals, person)
-    left, top, right, bottom = _window(chosen, image) if len(rivals) > 1 and chosen else (0, 0, *image.shape[1::-1])
-    found = _in_window(image, left, top, right, bottom)
+    found = (
+        _one_of_several(image, chosen) if len(rivals) > 1 and chosen else _in_window(image, 0, 0, *image.shape[1::-1])
+    )
     if found is None:
         raise PortraitError(
             "no person was found; give a photograph of one person whose shoulders can be seen, best a standing one"
@@ -104,11 +106,26 @@ def _chosen(rivals: list[FaceBox], person: int | None) -> FaceBox | None:
     return rivals[person - 1] if rivals else None
 
 
-def _window(face: FaceBox, image: Image) -> tuple[int, int, int, int]:
+def _one_of_several(image: Image, face: FaceBox) -> FoundPerson | None:
+    """The person whose face this is; None where no window shows only that one."""
+    for side in SIDE_WIDTHS:
+        found = _in_window(image, *_window(face, image, side))
+        if found is not None and _within(found.landmarks_px[NOSE], face):
+            return found
+    return None
+
+
+def _within(place: Floats, face: FaceBox) -> bool:
+    """Whether a place in pixels lies in a face's box, or half as much outside of it."""
+    x, y = float(place[0]) - face.left, float(place[1]) - face.top
+    return -0.5 * face.width < x < 1.5 * face.width and -0.5 * face.width < y < 1.5 * face.width
+
+
+def _window(face: FaceBox, image: Image, side: float) -> tuple[int, int, int, int]:
     middle = face.left + face.width / 2
     return (
-        max(0, int(middle - SIDE_WIDTHS * face.width)), max(0, int(face.top - ABOVE_WIDTHS * face.width)),
-        min(image.shape[1], int(middle + SIDE_WIDTHS * face.width)),
+        max(0, int(middle - side * face.width)), max(0, int(face.top - ABOVE_WIDTHS * face.width)),
+        min(image.shape[1], int(middle + side * face.width)),
         min(image.shape[0], int(face.top + BELOW_WIDTHS * face.width)),
     )  # fmt: skip
 

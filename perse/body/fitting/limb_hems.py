@@ -12,6 +12,8 @@ from perse.body.model import BodyJoint, BodyRegion
 STEPS = 60
 APART = 0.25
 """A limb has a line of its own where the pair's is wrong of so many more of its vertices: one bare shoulder."""
+SHOWN = 0.05
+"""Limbs of which less is seen are dressed: most are, and nobody wants legs that a photograph does not show bare."""
 WELL_TOLD = 0.35
 """Where the best line is wrong of more vertices than these, there is none: torn jeans, a tattoo."""
 
@@ -54,7 +56,8 @@ def bare_below_hems(
         along = [_along(template, joints, chain, regions == far) for chain in pair]
         both = torch.cat([place[limb & good] for place, limb in zip(along, own, strict=True)])
         told = torch.cat([skin[limb & good] for limb in own])
-        if len(both) < LEAST:
+        if len(both) < max(LEAST, SHOWN * int((own[0] | own[1]).sum())):
+            bare[own[0] | own[1]] = 0.0
             continue
         hem, _ = _line(both, told)
         for place, limb in zip(along, own, strict=True):
@@ -82,8 +85,10 @@ def _along(template: Tensor, joints: Tensor, chain: tuple[BodyJoint, ...], far: 
 
 
 def _line(places: Tensor, skin: Tensor) -> tuple[float, float]:
-    """The place that parts cloth from skin best, and the share of vertices that it is wrong of."""
-    lines = torch.linspace(float(places.min()) - 0.05, float(places.max()) + 0.05, STEPS)
+    """The place that parts cloth from skin best, and the share of vertices that it is wrong of. Where all that is seen
+    is cloth, or all skin, the rest of the limb is too."""
+    within = torch.linspace(float(places.min()), float(places.max()), STEPS)
+    lines = torch.cat([torch.tensor([float("inf"), -float("inf")]), within])
     wrong = ((places[None] > lines[:, None]).float() - skin[None]).abs().mean(1)
     return float(lines[wrong.argmin()]), float(wrong.min())
 
