@@ -91,6 +91,9 @@ def test_no_cloth_is_left_outside_of_the_mask(body_model: HeadModel, posed: tupl
     assert float(found[regions == BodyRegion.TORSO].max()) == pytest.approx(0.04)  # in front it stays
 
 
+_CLOTHED = (BodyRegion.TORSO, BodyRegion.HIP, BodyRegion.UPPER_LEG)
+
+
 def covered(
     model: HeadModel, colors: torch.Tensor, seen: torch.Tensor, hair: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -115,6 +118,22 @@ def test_covers_follow_colours(body_model: HeadModel) -> None:
     middle = (regions == BodyRegion.TORSO) | (regions == BodyRegion.HIP)
     right = torch.where(height > -0.6, int(Cover.UPPER), int(Cover.LOWER))
     assert (covers == right)[middle & ((height + 0.6).abs() > 0.03)].float().mean() > 0.95
+
+
+def test_a_dress_is_one_garment(body_model: HeadModel) -> None:
+    """Down to the knees in one colour, darker below; the same in two colours is a top and a skirt."""
+    regions, height = body_regions(body_model), body_model.template[:, 1]
+    bare = torch.isin(regions, torch.tensor([int(one) for one in BodyRegion if one not in _CLOTHED]))
+    middle = torch.isin(regions, torch.tensor([int(one) for one in _CLOTHED]))
+
+    def lower_share(below: list[float]) -> float:
+        colors = torch.where((height > -0.7)[:, None], torch.tensor([0.3, 0.65, 0.75]), torch.tensor(below))
+        colors = torch.where(bare[:, None], torch.tensor([0.8, 0.6, 0.5]), colors)
+        covers = covered(body_model, colors, torch.ones(len(height)))
+        return float((covers[middle] == Cover.LOWER).float().mean())
+
+    assert lower_share([0.25, 0.55, 0.64]) == 0
+    assert lower_share([0.6, 0.2, 0.2]) > 0.2
 
 
 def test_a_back_takes_its_fronts_colours_and_what_nobody_saw_is_plain() -> None:
