@@ -43,6 +43,15 @@ def test_bare_arms_are_skin_in_any_light(regions: torch.Tensor, arms: tuple[floa
     assert skin[of(regions, BodyRegion.TORSO, BodyRegion.LOWER_LEG)].mean() < 0.05
 
 
+def test_white_shoes_are_no_skin_and_bare_feet_are(regions: torch.Tensor) -> None:
+    none, feet = torch.zeros(len(regions), dtype=torch.bool), of(regions, BodyRegion.FOOT)
+    for color, share in (((94.0, 0.0, 1.0), 0.0), (FACE, 1.0)):
+        lab = painted(regions, ARM)
+        lab[feet] = torch.tensor(color)
+        skin = skin_likeness(lab, regions, torch.ones(len(regions)), none)
+        assert skin[feet].mean() == share
+
+
 def test_without_a_face_nothing_is_taken_for_skin(regions: torch.Tensor) -> None:
     seen = (~of(regions, BodyRegion.FACE)).float()
     none = torch.zeros(len(regions), dtype=torch.bool)

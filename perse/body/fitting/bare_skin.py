@@ -60,7 +60,8 @@ def skin_likeness(
         cloth = clothed  # a beige coat: people are dressed
     if int(cloth.sum()) < LEAST:
         return near.float()
-    return _nearer_to_skin(lab, good, skin, cloth).float()
+    # No garment says what shoes are like, and white ones are as pale as skin in the sun.
+    return (_nearer_to_skin(lab, good, skin, cloth) & (near | (regions != BodyRegion.FOOT))).float()
 
 
 def _like_the_middle(lab: Tensor, own: Tensor, times: float) -> Tensor:
