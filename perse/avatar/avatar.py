@@ -127,7 +127,7 @@ class Avatar(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its tensors are."""
+        """Device of its tensors."""
         return self.features_categories.device
 
     @property
@@ -196,7 +196,7 @@ class Avatar(nn.Module):
         return self.decoder.draw(canonical.with_subjects(), motion, of_frame, camera, rasterizer)
 
     def seen_from(self, camera: Camera, gaussians: Gaussians) -> Gaussians:
-        """Posed Gaussians [..., n] as this camera, or one for each leading dimension, is to draw them: what closes the
-        back is for those who look from behind."""
+        """Posed Gaussians [..., n] as a camera (or one for each leading dimension) is to draw them: without the backs
+        that show it their inner side."""
         backs = self.decoder.backs
         return gaussians if backs is None else culled(gaussians, backs, camera)

@@ -68,8 +68,8 @@ class Skeleton(nn.Module):
         self.correctives = correctives
 
     def forward(self, parameters: HeadParameters) -> FrameMotion:
-        """Motion of one frame or of f frames; always with a leading [f]. Betas and offsets are not read: an avatar
-        has its own identity.
+        """Motion of one frame or of f frames; always with a leading [f]. Betas and offsets are not read: an avatar has
+        its own identity.
 
         Raises:
             ValueError: expression or pose do not have this avatar's sizes.

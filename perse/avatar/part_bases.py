@@ -84,7 +84,7 @@ class PartBasesConfig:
         return PartBases(self, latent_dimensions, start, n_subjects)
 
     def training_flop(self, points: int) -> float:
-        """See `DecoderConfig`."""
+        """Operations of a training image; see `DecoderConfig`."""
         if not self.depth:
             return 0.0
         first = encoding_width(self.encoding_octaves) + self.features
@@ -149,22 +149,24 @@ class PartBases(Decoder):
 
     @property
     def n_in_front(self) -> int:
-        """See `Decoder`: the fixed points come after all that an avatar starts with."""
+        """Number of leading points that a training draws: the fixed points come after all that an avatar starts
+        with."""
         fixed = torch.nonzero(self.fixed)
         return int(fixed[0]) if len(fixed) else len(self)
 
     @property
     def backs(self) -> Bool[Tensor, " n"] | None:
-        """See `Decoder`."""
+        """Mask [n] of the points that close the back; see `Decoder`."""
         return self.fixed if bool(self.fixed.any()) else None
 
     @property
     def members(self) -> list[Int[Tensor, " _"]]:
-        """For each category, the points [m] of its region."""
+        """Points [m] of each category's region."""
         return [getattr(self, f"members_{k}") for k in range(len(CATEGORIES))]
 
     def coefficients(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> Float[Tensor, "s k r"]:
-        """tanh(W_k (z_k − z_ref,k)) for codes [s, k, d]: [s, k, r]. Exactly 0 where a row is the reference's."""
+        """Coefficients [s, k, r] of codes [s, k, d]: tanh(W_k (z_k − z_ref,k)). Exactly 0 where a row is the
+        reference's."""
         differences = codes - reference
         return self._between(_curve(differences, self.directions, self.config.bend), differences, reference)
 
@@ -201,14 +203,15 @@ class PartBases(Decoder):
         return straight, bent, inverse, free
 
     def shared_attributes(self) -> Float[Tensor, "n 14"]:
-        """a_0 + MLP(x_gc): the reference, [n, 14] in units of `attribute_units`. Fixed points are a_0, for ever."""
+        """Attributes of the reference, [n, 14] in units of `attribute_units`: a_0 + MLP(x_gc). Fixed points keep
+        a_0."""
         learned = self.base
         if self.residual is not None:
             learned = learned + self.residual(torch.cat([self.encoded, self.features], -1))
         return torch.where(self.fixed[:, None], self.base.detach(), learned)
 
     def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
-        """Eq. 18–23 for codes [s, k, d], with z_ref [k, d].
+        """Canonical Gaussians of codes [s, k, d], with z_ref [k, d] (Eq. 18–23).
 
         Only categories whose row differs from the reference are touched. Skipping the others is exact, their
         coefficients being zero, and leaves their parameters without a gradient: Adam then leaves them alone.
@@ -243,14 +246,14 @@ class PartBases(Decoder):
         return [part for part in self.added if isinstance(part, AddedPart)]
 
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
-        """For the added parts of a state."""
+        """Make the added parts of a state."""
         self.added = parts_in(tensors, "")
 
     @torch.no_grad()
     def add_part(
         self, category: Category, offset: Float[Tensor, " d"], others: Float[Tensor, "s d"], start: AttributeStart
     ) -> AddedPart:
-        """A column for a new subject; the picture of no other one changes.
+        """Add a column for a new subject; the picture of no other one changes.
 
         Args:
             offset: [d], z_new − z_ref,k; others: [s, d], the same of the category's subjects without a part of
@@ -302,14 +305,14 @@ class PartBases(Decoder):
         return torch.where(self.fixed[self.members[category], None], change.detach(), change)
 
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
-        """Eq. 21–29 for f frames: [f, n]."""
+        """Gaussians [f, n] of f frames (Eq. 21–29)."""
         return pose_points(canonical, motion, of_frame)
 
     @torch.no_grad()
     def lay_hidden_points(
         self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"], categories: Int[Tensor, " s"]
     ) -> None:
-        """Let what a subject of a category hides wait on its own surface (`perse.avatar.hidden_points`).
+        """Move what a subject of a category hides onto its own surface (`perse.avatar.hidden_points`).
 
         Exact for a category with no more subjects than directions; any other is left alone, and so are attributes that
         were added later.
@@ -333,7 +336,7 @@ class PartBases(Decoder):
     def hold_pivots(
         self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"], categories: Int[Tensor, " s"]
     ) -> None:
-        """From now on `free_part` of a basis is invisible to these subjects, and only seen between them.
+        """Make `free_part` of each basis invisible to these subjects from now on: it is seen only between them.
 
         What the bases hold there by accident is removed; no subject changes. Codes and directions must stay as they
         are from here on. Does nothing for a category with as many subjects as directions, and nothing where pivots
@@ -352,7 +355,7 @@ class PartBases(Decoder):
 
     @contextmanager
     def between_pivots(self, category: int, reference: Float[Tensor, "k d"]) -> Iterator[None]:
-        """Project what an update does to the category's basis onto `free_part`.
+        """Context in which what an update does to the category's basis is projected onto `free_part`.
 
         Adam scales every number on its own and so leaves any subspace: not the gradient, its step is projected.
         """
@@ -366,7 +369,7 @@ class PartBases(Decoder):
     def free_part(
         self, category: int, change: Float[Tensor, "r m 14"], reference: Float[Tensor, "k d"]
     ) -> Float[Tensor, "r m 14"]:
-        """The part of a basis or of a change of one, [r, m, 14], that moves no pivot of its category."""
+        """Part of a basis, or of a change of one, [r, m, 14], that moves no pivot of its category."""
         _, _, _, free = self._pivot_frame(category, reference)
         return torch.einsum("rs,smc->rmc", free, change)
 
@@ -440,7 +443,7 @@ def _claims(attributes: Float[Tensor, "m 14"], change: Float[Tensor, "m 14"]) ->
 
 
 def attribute_units() -> Float[Tensor, "14"]:
-    """What a step of 1 means for each of the 14 attributes.
+    """Size of a step of 1 in each of the 14 attributes.
 
     One learning rate then serves them all: half a centimetre, a quarter of a unit quaternion, a factor e^0.25 of size,
     and logits of opacity and colour, which must travel far (from 0.05 to 0.9 is a change of 5).

@@ -98,7 +98,7 @@ def deform_fused(
 
 
 def blend_shift(blend_basis: Float[Tensor, "n 3 m"], motion: FrameMotion) -> Float[Tensor, "f n 3"]:
-    """Eq. 21's E ψ + P vec(R − I) of a basis that is a constant."""
+    """Shift by a basis that is a constant: Eq. 21's E ψ + P vec(R − I)."""
     n, _, m = blend_basis.shape
     return (motion.coefficients @ blend_basis.detach().reshape(n * 3, m).T).view(len(motion), n, 3)
 

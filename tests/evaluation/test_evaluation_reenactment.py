@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tolerances import PIXELS
 
 from perse.errors import MissingWeightsError
 from perse.evaluation.learned_distance import LearnedDistance
@@ -26,7 +27,7 @@ def test_the_window_of_a_portrait_is_found_in_its_picture() -> None:
     portrait = SimpleNamespace(landmarks_px=there, image=np.zeros((512, 512, 3), np.uint8))
     here = there.copy()
     here[:, :2] = there[:, :2] * 0.25 + (30, -12)
-    assert crop_window(here, portrait) == pytest.approx((30, -12, 128), abs=1e-3)  # type: ignore[arg-type]
+    assert crop_window(here, portrait) == pytest.approx((30, -12, 128), abs=PIXELS)  # type: ignore[arg-type]
 
 
 def test_scores_leave_the_given_frame_out_and_the_truth_is_best() -> None:

@@ -90,7 +90,7 @@ def fill_colors(
 def away_from(
     rest: Float[Tensor, "n 3"], own: Bool[Tensor, " n"], other: Bool[Tensor, " n"], distance_m: float
 ) -> Bool[Tensor, " n"]:
-    """Own points that are at least so far from all others."""
+    """Those own points that are at least so far from all others."""
     far = own.clone()
     if bool(other.any()):
         nearest, _ = cKDTree(rest[other].numpy()).query(rest[own].numpy(), distance_upper_bound=distance_m)
