@@ -60,7 +60,8 @@ class ClipFile:
 
     @classmethod
     def open(cls, workspace: Workspace, name: str) -> ClipFile:
-        """
+        """Opened file of a clip.
+
         Raises:
             WorkspaceError: there is no such clip, or it is damaged (`DamagedFile`).
         """
@@ -81,11 +82,11 @@ class ClipFile:
 
     @property
     def frame_bytes(self) -> int:
-        """Of one decoded frame."""
+        """Size of one decoded frame, bytes."""
         return self.camera.width * self.camera.height * DECODED_BYTES
 
     def decode(self, row: int) -> Frame:
-        """The pictures of the frame in that row.
+        """Decoded pictures of the frame in that row.
 
         Raises:
             WorkspaceError: the file is gone, or damaged (`DamagedFile`).
@@ -99,7 +100,7 @@ class ClipFile:
         return frame
 
     def clip(self, row: int) -> PortraitClip:
-        """One frame as a clip of its own."""
+        """Clip of its own of one frame."""
         frame = self.decode(row)
         only = slice(row, row + 1)
         return PortraitClip(

@@ -38,7 +38,7 @@ class Preview:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """For curves."""
+        """Numbers for curves."""
         return {"held_out_psnr": self.psnr, "held_out_psnr_of_first_frame": self.psnr_of_first}
 
 

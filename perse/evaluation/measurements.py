@@ -205,7 +205,7 @@ def edit_gain(
     truth: Float[Tensor, "f h w 3"],
     changed: Bool[NDArray[np.bool_], "f h w"],
 ) -> float:
-    """How much nearer to the truth a subject's own latent comes than the reference latent, dB.
+    """Gain of a subject's own latent code over the reference's, dB: how much nearer it comes to the truth.
 
     Args:
         own, reference, truth: [f, h, w, 3] in [0, 1]: the subject rendered with its own latent and with the

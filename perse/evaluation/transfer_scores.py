@@ -87,7 +87,7 @@ def score_transfer(
     source: PartOfPicture,
     rasterizer: Rasterizer,
 ) -> tuple[TransferScores, TransferPictures]:
-    """Measure the newest subject of an avatar.
+    """Scores of the newest subject of an avatar.
 
     Args:
         before, after: the avatar without and with it.

@@ -83,7 +83,7 @@ def quantise(gaussians: Gaussians) -> Columns:
 
 
 def scene_description(scene: SplatScene, columns: Columns) -> dict[str, Any]:
-    """All that a browser needs to know to draw the columns of a scene, for JSON."""
+    """Description of a scene's columns for JSON: all that a browser needs to know to draw them."""
     camera, intrinsics = scene.camera, scene.camera.intrinsics.tolist()
     middle, _ = camera.project(scene.centre[None])
     return columns.description() | {

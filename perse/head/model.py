@@ -95,7 +95,7 @@ class HeadModel:
         return (corners * self.landmark_weights[..., None]).sum(-2)
 
     def landmark_rows(self, marks: Iterable[int]) -> list[int]:
-        """Rows of `landmark_ids` that hold these of mediapipe's landmarks.
+        """Rows of `landmark_ids` that hold some of mediapipe's landmarks.
 
         Raises:
             ValueError: one of them is not embedded.

@@ -75,7 +75,7 @@ class WarpMorpherConfig:
     """No subject needs an adapter."""
 
     def check(self) -> None:
-        """It needs no weights."""
+        """Do nothing: it needs no weights."""
 
     def build(self) -> WarpMorpher:
         return WarpMorpher(self)

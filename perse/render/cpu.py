@@ -29,7 +29,7 @@ from perse.render.threads import limited_threads, thread_count
 
 @dataclass(frozen=True)
 class CpuRasterizer:
-    """Draws on the CPU in float32, forward and backward; the same bits whatever the number of threads.
+    """Rasterizer on the CPU in float32, forward and backward; the same bits whatever the number of threads.
 
     Memory: 160 bytes a Gaussian, and 12 forward and 64 backward for each pair of a Gaussian and a 16 × 16 tile that its
     box touches; a few enormous Gaussians are nothing, many of them are.

@@ -36,12 +36,12 @@ def processors(unet: Any, chosen: Callable[[str], bool], processor: Callable[[st
 
 
 def decoder_self_attention(name: str) -> bool:
-    """The layers in which DiffMorpher interpolates: self-attention of the ``up`` blocks."""
+    """Layers in which DiffMorpher interpolates: self-attention of the ``up`` blocks."""
     return name.startswith("up_blocks.") and name.endswith("attn1.processor")
 
 
 def self_attention(name: str) -> bool:
-    """All self-attention."""
+    """Layers of self-attention, all of them."""
     return name.endswith("attn1.processor")
 
 
