@@ -14,7 +14,7 @@ from perse.shapes import SoftMask
 
 
 def smooth_step(values: ArrayLike, low: float = 0.0, high: float = 1.0) -> Float32[NDArray[np.float32], "..."]:
-    """0 below `low`, 1 above `high`, an S without corners between; falls where `low` > `high`."""
+    """S-curve without corners: 0 below `low`, 1 above `high`; falls where `low` > `high`."""
     t = ((np.asarray(values, np.float32) - low) / (high - low)).clip(0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 

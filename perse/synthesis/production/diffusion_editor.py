@@ -71,7 +71,8 @@ class DiffusionEditorConfig:
     """Mask portraits tried for a prompt, each with its own seed, until one shows the part."""
 
     def build(self, head: HeadModel) -> PortraitEditor:
-        """
+        """Editor with its models in memory.
+
         Raises:
             MissingWeightsError: one line with what is missing.
         """

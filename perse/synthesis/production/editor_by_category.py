@@ -28,11 +28,12 @@ class EditorByCategoryConfig:
             raise RecipeError(f"each category can have one editor, got {', '.join(c.value for c in named)}")
 
     def of(self, category: Category) -> EditorConfig:
-        """Who edits a category."""
+        """Editor of a category."""
         return dict(self.by_category).get(category, self.default)
 
     def build(self, head: HeadModel) -> PortraitEditor:
-        """
+        """Editor that asks the one of each category.
+
         Raises:
             MissingWeightsError: one of the editors lacks weights.
         """
@@ -40,7 +41,7 @@ class EditorByCategoryConfig:
 
 
 class EditorByCategory:
-    """See `EditorByCategoryConfig`."""
+    """Editor that asks the one of the prompt's category; see `EditorByCategoryConfig`."""
 
     def __init__(self, config: EditorByCategoryConfig, head: HeadModel) -> None:
         built: list[tuple[Any, PortraitEditor]] = []
@@ -54,7 +55,7 @@ class EditorByCategory:
             self._editors[category] = known
 
     def edit(self, portrait: TrackedPortrait, prompt: AttributePrompt) -> EditedPortrait:
-        """By the editor of the prompt's category; see `PortraitEditor.edit`."""
+        """Edit by the editor of the prompt's category; see `PortraitEditor.edit`."""
         return self._editors[prompt.category].edit(portrait, prompt)
 
     def edit_many(

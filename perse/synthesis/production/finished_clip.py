@@ -44,7 +44,7 @@ class Still:
 
 
 def still_of(portrait: TrackedPortrait, edited: EditedPortrait | None, segmenter: Segmenter) -> Still:
-    """The edit, or without one the portrait itself, if it can be filmed.
+    """Still that is filmed: the edit's or, without one, the portrait's own, if it can be filmed.
 
     Raises:
         GenerationError: no face is seen where the portrait has its own, or the parser finds no head.

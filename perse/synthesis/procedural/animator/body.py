@@ -1,4 +1,4 @@
-"""Neck and clothes: a still layer behind the moving head, cut out by the person's matte.
+"""Body layer: neck and clothes, still behind the moving head, cut out by the person's matte.
 
 Camera and body do not move, so the layer is an image with a relief of depths. The head's hole in it is not filled
 everywhere: only where clothes must go on behind hair, beard or chin, below a line drawn from shoulder to shoulder.
@@ -86,7 +86,7 @@ class BodyLayer:
 def build_body(
     surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, inside: ByteMask, face_width_px: float
 ) -> BodyLayer:
-    """Cut the body out of the photograph.
+    """Body layer cut out of the photograph.
 
     Args:
         pose: the lifted head, hair included, in the portrait's own pose.

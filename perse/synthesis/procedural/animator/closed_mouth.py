@@ -1,4 +1,4 @@
-"""The closed mouth of a person who is photographed laughing, or with it wide open.
+"""Closed mouth of a person who is photographed laughing, or with it wide open.
 
 A laugh folds the skin beside the lips, and at rest the folds stand beside a narrower mouth as brown stains: there the
 skin is continued over them, and the head's own lips are mixed with the photographed ones. A scream stretches the lips,
@@ -89,7 +89,7 @@ def closed_mouth(
     texels: Projection,
     atlas: PaintedAtlas,
 ) -> PaintedAtlas:
-    """The atlas with lips and skin around them for a mouth that is shut; itself where the photograph's nearly is."""
+    """Atlas with lips and skin around them for a mouth that is shut; itself where the photograph's nearly is."""
     share = how_parted(portrait.landmarks_px)
     if not share or not _knows_lips(surface):
         return atlas

@@ -85,7 +85,7 @@ class Curtain:
     texture: Float32[NDArray[np.float32], "h w 4"]
 
     def lining(self) -> Curtain:
-        """Its inner side, darker and a little nearer to the neck."""
+        """Inner side of the curtain, darker and a little nearer to the neck."""
         texture = self.texture.copy()
         texture[..., :3] *= _LINING_SHADE
         return Curtain(self.world + _LINING_M * self.inwards, self.inwards, self.heights, texture)
@@ -99,7 +99,7 @@ def trace_outline(
     face_width_px: float,
     end: int | None,
 ) -> CurtainOutline | None:
-    """Follow the outer edges of what hangs; None where nothing hangs below the chin.
+    """Outline of what hangs, along its outer edges; None where nothing hangs below the chin.
 
     Args:
         core: [h, w] of 0 or 1, what hangs off the head (and together with it); drawn: [h, w], the head itself.

@@ -54,7 +54,7 @@ class EditedPicture:
 def lift_edit(
     portrait: TrackedPortrait, reference: LiftedPortrait, edited: EditedPicture, config: LiftConfig
 ) -> LiftedPortrait:
-    """Lift an edit of a portrait whose reference has been lifted."""
+    """Lifted edit of a portrait whose reference has been lifted."""
     surface = reference.surface
     picture = prepare_photograph(without_spectacles(edited.image, reference.spectacles), edited.masks)
     mask = cv2.dilate((edited.edit_mask > 0).astype(np.float32), np.ones((2 * _REACH_PX + 1,) * 2, np.uint8))

@@ -91,7 +91,8 @@ class ClosedLid:
 def close_lids(
     surface: HeadSurface, portrait: TrackedPortrait, pose: OwnPose, picture: PreparedPhotograph, light: Light
 ) -> tuple[ClosedLid, ...]:
-    """One patch for each blink that the head model knows; none for a model without named blinks or landmarks.
+    """Patches of the closed lids, one for each blink that the head model knows; none for a model without named blinks
+    or landmarks.
 
     Args:
         pose: the drawn head in the portrait's own pose and expression.

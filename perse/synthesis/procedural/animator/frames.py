@@ -59,7 +59,7 @@ class ClipSetting:
     attachments: tuple[tuple[Joint, PreparedAttachments, Light], ...]
 
     def wearing(self, attachments: Sequence[Attachment]) -> ClipSetting:
-        """The same with things that follow the neck, in the portrait's light."""
+        """Setting with things that follow the neck, in the portrait's light."""
         worn = (Joint.NECK, prepare_attachments(attachments), self.lifted.light)
         return replace(self, attachments=(*self.attachments, worn))
 
@@ -71,7 +71,7 @@ def clip_setting(
     *,
     shadows: Float32[NDArray[np.float32], " n"] | None = None,
 ) -> ClipSetting:
-    """Prepare a clip of frames `size_px` wide and high.
+    """Setting of a clip of frames `size_px` wide and high.
 
     Small frames are supersampled more than asked for, so that no texel of the head is skipped.
     """
@@ -109,7 +109,7 @@ def _with_body(body: BodyLayer) -> FrameBuffers:
 
 
 def draw_frames(setting: ClipSetting, motion: HeadParameters) -> Iterator[Frame]:
-    """Draw every frame of a motion (leading [f]); its identity is replaced by the portrait's."""
+    """Frames of a motion (leading [f]); its identity is replaced by the portrait's."""
     motion = motion.with_identity(setting.lifted.head)
     for start in range(0, len(motion), _BATCH):
         batch = motion.frame(slice(start, start + _BATCH))
@@ -138,7 +138,7 @@ def drawn_vertices(
     transforms: Float32[NDArray[np.float32], "j 4 4"],
     expression: Float[torch.Tensor, " e"] | None = None,
 ) -> Float32[NDArray[np.float32], "n 3"]:
-    """Refine the posed head and carry the displacement along with its skinning: [n, 3].
+    """Vertices [n, 3] of the refined posed head, with the displacement carried along by its skinning.
 
     Args:
         expression: [e], by which the lids come down to meet; without it they stay as the head model has them.
@@ -172,12 +172,12 @@ def draw_frame(
     vertices: Float32[NDArray[np.float32], "n 3"],
     transforms: Float32[NDArray[np.float32], "j 4 4"],
 ) -> Frame:
-    """Draw one frame from posed vertices [n, 3] and joint transforms [j, 4, 4]."""
+    """Frame drawn from posed vertices [n, 3] and joint transforms [j, 4, 4]."""
     return reduced(draw_buffers(setting, vertices, transforms), setting.supersampling)
 
 
 def reduced(buffers: FrameBuffers, supersampling: int) -> Frame:
-    """A drawn frame at its final size."""
+    """Drawn frame at its final size."""
     size = buffers.height // supersampling
     image = cv2.resize(buffers.rgb, (size, size), interpolation=cv2.INTER_AREA)
     alpha = cv2.resize(buffers.alpha, (size, size), interpolation=cv2.INTER_AREA)
@@ -196,7 +196,7 @@ def draw_buffers(
     vertices: Float32[NDArray[np.float32], "n 3"],
     transforms: Float32[NDArray[np.float32], "j 4 4"],
 ) -> FrameBuffers:
-    """Body, then head, then attachments, at the supersampled size."""
+    """Buffers with body, then head, then attachments, at the supersampled size."""
     lifted, surface, blank = setting.lifted, setting.lifted.surface, setting.blank
     buffers = FrameBuffers(blank.rgb.copy(), blank.alpha.copy(), blank.parts.copy(), blank.depth.copy())
     pixels = project_vertices(vertices, setting.camera)

@@ -34,11 +34,11 @@ class FrontMap:
 
     @property
     def inside(self) -> HardMask:
-        """[h, w] where the map shows the part."""
+        """Mask [h, w] of where the map shows the part."""
         return self.fragments.face >= 0
 
     def rest_xy(self) -> Float32[NDArray[np.float32], "h w 2"]:
-        """Rest x and y of every pixel, metres: [h, w, 2]."""
+        """Rest positions x and y of every pixel, metres: [h, w, 2]."""
         height, width = self.fragments.face.shape
         x = (np.arange(width) + 0.5) / self.scale + self.low[0]
         y = (height - np.arange(height) - 0.5) / self.scale + self.low[1]
@@ -52,7 +52,7 @@ def make_front_map(
     scale: float,
     margin_px: int = 3,
 ) -> FrontMap:
-    """Draw the triangles of some kinds from the front.
+    """Front view of the triangles of some kinds.
 
     Args:
         rest: [n, 3] rest positions of the drawn mesh (they may differ from the template's), metres.

@@ -76,7 +76,7 @@ def head_centre(surface: HeadSurface, pose: OwnPose) -> Float32[NDArray[np.float
 
 
 def lift_hair(surface: HeadSurface, pose: OwnPose, masks: PartMasks, config: HairVolumeConfig) -> HairVolume:
-    """Find the cover and its thickness. `pose` is the bare head in the portrait's own pose."""
+    """Cover of the head and its thickness. `pose` is the bare head in the portrait's own pose."""
     soft = sum_of(masks, COVERS)
     if (soft > 0.5).sum() < 50:
         nothing = np.zeros(len(surface.rest), np.float32)
@@ -100,7 +100,7 @@ def sum_of(masks: PartMasks, parts: tuple[Part, ...]) -> SoftMask:
 
 
 def joined(part: SoftMask, drawn: HardMask) -> HardMask:
-    """Where a part [h, w] hangs together with the head, or is not there at all: [h, w].
+    """Part [h, w] where it hangs together with the head, or is not there at all.
 
     Hair that comes out behind a shoulder or an arm stays with the body, and so does a fleck of the masks on a sleeve.
     """
@@ -141,7 +141,7 @@ def find_cover(
     masks: PartMasks,
     config: HairVolumeConfig,
 ) -> Float32[NDArray[np.float32], " n"]:
-    """How surely each vertex is covered: read off `soft` [h, w] where it is seen, continued elsewhere, [n]."""
+    """Certainty [n] that each vertex is covered: read off `soft` [h, w] where it is seen, continued elsewhere."""
     seen = surface.outer & (pose.facing > 0.2) & pose.visible(pose.pixels)
     seen &= sample(sum_of(masks, ATOP), pose.pixels[:, :2]) < 0.3
     # A fitted skull that is higher than the person's stands before the wall there, which says nothing of its hair.

@@ -58,13 +58,13 @@ class HangingSheet:
 
 
 def head_drawn(surface: HeadSurface, pose: OwnPose) -> HardMask:
-    """Pixels where the lifted head, without its neck, is seen in the portrait's own pose."""
+    """Mask of pixels where the lifted head, without its neck, is seen in the portrait's own pose."""
     share = pose.fragments.interpolate(surface.faces, surface.head_share[:, None])[..., 0]
     return np.asarray((pose.fragments.face >= 0) & (share > 0.85))
 
 
 def ears_row(surface: HeadSurface, pose: OwnPose) -> int:
-    """The picture's row at the middle of the ears."""
+    """Row of the picture at the middle of the ears."""
     return int(pose.pixels[surface.ears if surface.ears.any() else surface.outer, 1].mean())
 
 

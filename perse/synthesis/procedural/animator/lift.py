@@ -94,7 +94,7 @@ class Geometry:
 def shape_head(
     surface: HeadSurface, portrait: TrackedPortrait, picture: PreparedPhotograph, config: LiftConfig
 ) -> Geometry:
-    """Find the displacement of the drawn mesh from the fitted head: ears under hair, hair itself, teeth."""
+    """Geometry of the drawn mesh, displaced from the fitted head: ears under hair, hair itself, teeth."""
     nothing = np.zeros_like(surface.rest)
     bare = take_own_pose(surface, portrait.head, portrait.camera, nothing)
     first = lift_hair(surface, bare, picture.masks, config.hair)
@@ -140,7 +140,7 @@ def lift_portrait(
     config: LiftConfig,
     light: Light | None = None,
 ) -> LiftedPortrait:
-    """Lift a picture of the portrait's head: the portrait itself or an edit of it, in the same pose and crop."""
+    """Lifted picture of the portrait's head: of the portrait itself or of an edit of it, in the same pose and crop."""
     spectacles = find_spectacles(portrait.image, portrait.landmarks_px)
     picture = prepare_photograph(without_spectacles(image, spectacles), masks)
     return dress(surface, portrait, picture, shape_head(surface, portrait, picture, config), light, spectacles)
@@ -154,7 +154,7 @@ def dress(
     light: Light | None,
     spectacles: Spectacles | None,
 ) -> LiftedPortrait:
-    """Texture a head whose shape is known.
+    """Lifted portrait: a head whose shape is known, textured.
 
     Args:
         picture: without the spectacles that the portrait shows.

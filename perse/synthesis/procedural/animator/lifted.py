@@ -1,4 +1,4 @@
-"""The record of a lifted portrait: everything that is needed to draw it in any pose."""
+"""Record of a lifted portrait: everything that is needed to draw it in any pose."""
 
 from __future__ import annotations
 

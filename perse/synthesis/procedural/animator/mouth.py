@@ -64,12 +64,14 @@ class MouthOpening:
 
 
 def how_open(landmarks_px: FaceLandmarks) -> float:
-    """0 for mouths that are shut, smiling or laughing, 1 for those wide open; landmarks [478, 2 or 3]."""
+    """Degree of opening: 0 for mouths that are shut, smiling or laughing, 1 for those wide open; landmarks [478, 2 or
+    3]."""
     return float(smoothstep(_gap(landmarks_px), *_OPEN_WIDTHS)[0])
 
 
 def how_parted(landmarks_px: Array) -> float:
-    """0 for mouths that are shut or smile, 1 for those that laugh or are opened farther; landmarks [478, 2 or 3]."""
+    """Degree of parting: 0 for mouths that are shut or smile, 1 for those that laugh or are opened farther; landmarks
+    [478, 2 or 3]."""
     return float(smoothstep(_gap(landmarks_px), *_PARTED_WIDTHS)[0])
 
 
@@ -80,7 +82,7 @@ def _gap(landmarks_px: Array) -> Array:
 
 
 def find_opening(picture: PreparedPhotograph, landmarks_px: FaceLandmarks) -> MouthOpening:
-    """Look between the lips: teeth are the brighter and less red pixels there."""
+    """Opening between the lips: teeth are the brighter and less red pixels there."""
     mask = np.zeros(picture.matte.shape, np.uint8)
     scale = 16
     contour = np.round((landmarks_px[list(LIPS_INNER), :2] - 0.5) * scale).astype(np.int32)
@@ -104,7 +106,7 @@ def find_opening(picture: PreparedPhotograph, landmarks_px: FaceLandmarks) -> Mo
 
 
 def place_teeth(surface: HeadSurface, pose: OwnPose, opening: MouthOpening) -> Float32[NDArray[np.float32], "n 3"]:
-    """Move the upper teeth to where the photograph shows them: rest-pose displacement [n, 3], metres.
+    """Rest-pose displacement [n, 3], metres, of the upper teeth to where the photograph shows them.
 
     Only when it does: their lower edge is put at the lower edge of what is seen, and they are widened to fill the
     opening from corner to corner.

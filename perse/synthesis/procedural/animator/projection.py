@@ -1,4 +1,4 @@
-"""Projection of the surface into the photograph: the pixel that a point shows at, and how far to trust it."""
+"""Projection of the surface into the photograph: the pixel that shows a point, and how far to trust it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PreparedPhotograph:
 
 
 def prepare_photograph(image: Picture, masks: PartMasks) -> PreparedPhotograph:
-    """Take the background out of the colours at the person's outline."""
+    """Photograph whose colours at the person's outline are free of the background."""
     matte = (masks.person / 255).astype(np.float32)
     core = cv2.erode((matte > 0.9).astype(np.float32), np.ones((3, 3), np.uint8))
     rgb = image.astype(np.float32)
@@ -131,7 +131,7 @@ def project_points(
     facing: Float32[NDArray[np.float32], "*n"],
     share: Float32[NDArray[np.float32], "*n"],
 ) -> Projection:
-    """Project points [..., 3] of the surface.
+    """Projection of points [..., 3] of the surface.
 
     Args:
         facing: [...] cosine between normal and view.
@@ -157,7 +157,8 @@ def project_points(
 
 
 def project_texels(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph) -> Projection:
-    """Every texel of the atlas: [h, w, …]; trust is 0 outside the charts and softened where visibility ends.
+    """Projection of every texel of the atlas, [h, w, …]; trust is 0 outside the charts and softened where visibility
+    ends.
 
     Texels outside of the charts lie in the middle of the head, with a cosine of 0.
     """
@@ -176,6 +177,6 @@ def project_texels(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotogr
 
 
 def project_mesh(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph) -> Projection:
-    """Every vertex of the drawn mesh: [n, …]; trust is 0 for inner surfaces."""
+    """Projection of every vertex of the drawn mesh, [n, …]; trust is 0 for inner surfaces."""
     projection = project_points(pose, picture, pose.vertices, pose.facing, surface.head_share)
     return replace(projection, trust=projection.trust * surface.outer)

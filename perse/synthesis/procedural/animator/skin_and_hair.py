@@ -79,7 +79,7 @@ def read_complexion(
     cover: Float32[NDArray[np.float32], " n"],
     light: Light,
 ) -> Complexion:
-    """Read colours off the photograph where vertices are seen and continue them over the hidden ones."""
+    """Colours of the vertices that are seen in the photograph, continued over the hidden ones."""
     skin_mask = sum_of(picture.masks, (Part.SKIN, Part.NOSE, Part.EARS, Part.NECK)) * picture.solid
     beard_mask = picture.masks[Part.BEARD] * picture.solid
     veiled = _falls(surface, picture, seen)
@@ -230,7 +230,7 @@ def paint_atlas(
     complexion: Complexion,
     garment: Field,
 ) -> PaintedAtlas:
-    """Blend the projected photograph with the continuation.
+    """Atlas in which the projected photograph is blended with its continuation.
 
     Args:
         garment: [h, w] of the picture in [0, 1], clothes and what is continued of them behind the head and its hair.

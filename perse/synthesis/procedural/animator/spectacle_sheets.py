@@ -38,7 +38,8 @@ _HINGE_WIDTHS = 0.08
 def spectacle_sheets(
     surface: HeadSurface, portrait: TrackedPortrait, found: Spectacles | None
 ) -> tuple[HangingSheet, ...]:
-    """The frame's front and its two temples, or nothing. They hang on the portrait alone, not on an edit of it."""
+    """Sheets of the frame's front and its two temples, or nothing. They hang on the portrait alone, not on an edit of
+    it."""
     if found is None or not (found.alpha > 0.3).any():
         return ()
     rest = (surface.mixture @ rest_vertices(surface.model, portrait.head).numpy()).astype(np.float32)

@@ -47,7 +47,7 @@ def strand_frame(from_middle: Float32[NDArray[np.float32], "h w 3"]) -> StrandFr
 def on_strands(
     frame: StrandFrame, unrolled: Float32[NDArray[np.float32], "along across *c"]
 ) -> Float32[NDArray[np.float32], "h w *c"]:
-    """Look an unrolled image [along, across] or [along, across, c] of any size up at every texel."""
+    """Values at every texel of an unrolled image [along, across] or [along, across, c] of any size."""
     height, width = unrolled.shape[:2]
     padded = np.concatenate([unrolled, unrolled[:, :1]], 1)
     columns = frame.columns * np.float32(width / ACROSS)

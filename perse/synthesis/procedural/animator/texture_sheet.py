@@ -1,4 +1,4 @@
-"""One texture for the whole head: the atlas of the outer skin, with the maps of eyes and mouth beside it."""
+"""Texture of the whole head: the atlas of the outer skin, with the maps of eyes and mouth beside it."""
 
 from __future__ import annotations
 

@@ -196,7 +196,8 @@ class Growth:
 
 
 def shell_height(sheet: Surface, height: float) -> Float[NDArray[np.float64], "..."]:
-    """Shells part from each other below the root: at the parting and the hairline all lie on the same line."""
+    """Height of a shell along its strands: shells part from each other below the root, for at the parting and the
+    hairline all lie on the same line."""
     v = sheet.uvs[..., 1]
     return height * ramp(v / 0.12)
 

@@ -38,7 +38,7 @@ _COLUMNS = 121
 
 
 def rim_plane(prompt: AttributePrompt) -> RimPlane:
-    """Where the hat of this prompt ends; hair above it has to go.
+    """Plane in which the hat of this prompt ends; hair above it has to go.
 
     Raises:
         PromptError: not a hat that can be built.
@@ -57,7 +57,7 @@ def build_hat(skull: Skull, prompt: AttributePrompt) -> tuple[Attachment, ...]:
 
 
 def assemble(model: HatModel, skull: Skull, slots: Slots) -> tuple[Attachment, ...]:
-    """A model, in the table or not, as a prompt's slots ask for it, on a head."""
+    """Attachments of a model, in the table or not, as a prompt's slots ask for it, on a head."""
     fit = _Fit(_Rim.cut(skull, model.rim), model.pieces[0].shapes[0])
 
     def surfaces(piece: Piece[Shape]) -> list[Surface]:

@@ -49,7 +49,7 @@ class Surface:
 
     @property
     def sheet(self) -> Sheet:
-        """What is kept of it in an attachment's record."""
+        """Sheet in an attachment's record: what is kept of the surface."""
         rows, columns = self.points.shape[:2]
         root = None if self.root is None else (float(self.root[0]), float(self.root[1]), float(self.root[2]))
         return Sheet(self.place, rows, columns, self.turns, root)
@@ -89,7 +89,7 @@ def lathe(
     upright: Float[np.ndarray, "3"] | None = None,
     repeat_u: float = 1.0,
 ) -> Surface:
-    """Turn a profile round an axis.
+    """Surface of a profile turned round an axis.
 
     Args:
         base: [3], where the axis starts. axis: [3].
@@ -194,7 +194,7 @@ def join(
     *,
     casts_shadow: bool = True,
 ) -> Attachment:
-    """Surfaces that share a texture and a finish, rigid with the head, as one attachment."""
+    """Attachment of surfaces that share a texture and a finish, rigid with the head."""
     finish = finish or Finish()
     vertices, normals, tangents, faces, uvs, shade = [], [], [], [], [], []
     start = 0
@@ -233,7 +233,7 @@ def ramp(x: Float[np.ndarray, "*n"] | float) -> Float[np.ndarray, "*n"]:
 
 
 def unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    """Vectors [..., 3] at length one."""
+    """Unit vectors of vectors [..., 3]."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 

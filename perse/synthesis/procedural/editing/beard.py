@@ -35,7 +35,8 @@ from perse.synthesis.prompts.palette import HAIR
 
 
 def paint_beard(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """A beard of the prompt's shape, length and color. Slots: see `perse.synthesis.prompts.vocabulary(BEARD)`."""
+    """Portrait with a beard of the prompt's shape, length and color. Slots: see
+    `perse.synthesis.prompts.vocabulary(BEARD)`."""
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     shape = BEARD_SHAPES[prompt.get("shape", "full")]

@@ -120,7 +120,7 @@ class Cloth:
         return noise(self.body.face.shape, rng, 0.8) * 0.8
 
     def render(self, fabric: Float32[NDArray[np.float32], "*f 3"], shading: Field | None = None) -> Colors:
-        """Fabric [h, w, 3] or [3] in L*a*b* under the light, as sRGB 0..255."""
+        """Colours sRGB 0..255 of a fabric [h, w, 3] or [3] in L*a*b* under the light."""
         shade = self.shading if shading is None else shading
         lab = np.broadcast_to(fabric, (*shade.shape, 3))
         lightness = lab[..., 0] * shade
@@ -154,7 +154,7 @@ def _square_wave(
 
 
 def color_of(name: str) -> Float32[NDArray[np.float32], "3"]:
-    """[3] L*a*b* of a fabric colour."""
+    """Colour [3] L*a*b* of a fabric."""
     return lab_of(FABRIC[name])
 
 

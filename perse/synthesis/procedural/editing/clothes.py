@@ -37,7 +37,7 @@ _NECK: Corners = (
 
 
 def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """The prompt's garment with its color, pattern, accent and collar."""
+    """Portrait in the prompt's garment with its color, pattern, accent and collar."""
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     body = BodyFrame(frame)
@@ -64,7 +64,7 @@ def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painted
 
 
 def take_off_clothes(portrait: TrackedPortrait, covered: Field) -> PaintedEdit:
-    """The portrait without its garment: background where it hung, skin where the neck goes on.
+    """Portrait without its garment: background where it hung, skin where the neck goes on.
 
     Args:
         covered: [h, w] in 0..1, where another garment will lie: no skin is painted below it.

@@ -67,7 +67,7 @@ class _Brow:
 
 
 def paint_eyebrows(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """Eyebrows of the prompt's shape, thickness and color."""
+    """Portrait with eyebrows of the prompt's shape, thickness and color."""
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     shape, thickness = prompt.get("shape", "straight"), prompt.get("thickness", "medium")

@@ -1,4 +1,4 @@
-"""Garments: how they are cut and sewn. `clothes` takes the old one off and puts these on.
+"""Garments: their cuts and sewn parts. `clothes` takes the old one off and puts these on.
 
 A new garment is a row of `GARMENTS` and its name in the vocabulary (`perse/synthesis/prompts/vocabulary.py`); what no
 other garment has is drawn by a tailor of its own.
@@ -42,7 +42,7 @@ class Sewing:
     free: Field
 
     def lay(self, rgb: Colors, mask: Field, shadow_px: float = 0.0, darkness: float = 0.5) -> Sewing:
-        """Another piece of cloth on top, with the shadow that it throws on what lies below."""
+        """Picture with another piece of cloth on top, with the shadow that it throws on what lies below."""
         picture = self.picture
         if shadow_px > 0:
             cast = shifted(blur(mask, shadow_px), 0.3 * shadow_px, 0.8 * shadow_px) * (1 - mask) * self.free
@@ -51,7 +51,7 @@ class Sewing:
         return replace(self, picture=mix(picture, rgb, seen), alpha=np.maximum(self.alpha, seen))
 
     def shade(self, amount: Field) -> Sewing:
-        """Darken what has been drawn so far."""
+        """Picture in which what has been drawn so far is darker."""
         return replace(self, picture=self.picture * (1 - (amount * self.free).clip(0, 1))[..., None])
 
 
@@ -139,7 +139,7 @@ Outline = Callable[[float, float], list[tuple[float, float]]]
 
 @dataclass(frozen=True, kw_only=True)
 class SewnPatch:
-    """A padded piece of cloth that is sewn on. Lengths in face widths.
+    """Padded piece of cloth that is sewn on. Lengths in face widths.
 
     Attributes:
         outline: of the one at the person's left; `sides` says whether there is its mirror image too.
@@ -169,7 +169,8 @@ class SewnPatch:
         pattern: Field | float = 1.0,
         brightest: float = 1.0,
     ) -> Sewing:
-        """The patch in a fabric; `pattern` multiplies its tone, `brightest` is the fold that is full light."""
+        """Picture with the patch in a fabric; `pattern` multiplies its tone, `brightest` is the fold that is full
+        light."""
         body, px = garment.body, garment.body.face.px
         folds = self.folds * garment.cloth.shading / brightest
         for side in self.sides:

@@ -20,7 +20,7 @@ _MATTE_EPSILON = 4e-3
 
 
 def dye_hair(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """The portrait's own hair in the prompt's colour; strands, light and shadow stay.
+    """Portrait with its own hair in the prompt's colour; strands, light and shadow stay.
 
     Where the portrait shows no hair, nothing changes.
 

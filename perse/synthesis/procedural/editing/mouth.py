@@ -45,7 +45,7 @@ _FULLNESS = {"full": (1.25, 0.012), "thin": (0.58, 0.0), NATURAL: (1.0, 0.0)}
 
 
 def paint_mouth(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """Lips of the prompt's fullness, width and color; `natural` leaves a trait as it is."""
+    """Portrait with lips of the prompt's fullness, width and color; `natural` leaves a trait as it is."""
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     fullness, width = prompt.get("fullness", NATURAL), prompt.get("width", NATURAL)

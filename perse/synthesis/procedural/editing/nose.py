@@ -126,7 +126,7 @@ _CHEEK = 0.2
 
 
 def paint_nose(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """A nose of the prompt's length, width, bridge and tip; `natural` leaves a trait as it is."""
+    """Portrait with a nose of the prompt's length, width, bridge and tip; `natural` leaves a trait as it is."""
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     traits = {slot: prompt.get(slot, NATURAL) for slot in ("length", "width", "bridge", "tip")}

@@ -68,7 +68,8 @@ class HeadCrop:
         return np.asarray(cv2.resize(seen, (size_px, size_px), interpolation=cv2.INTER_AREA), np.uint8)
 
     def weight(self, image: Picture, framing: CropFraming) -> SoftMask:
-        """How much of each pixel [h, w] of the picture the window replaces: 1 inside, falling softly at its border."""
+        """Weight [h, w] by which the window replaces each pixel of the picture: 1 inside, falling softly at its
+        border."""
         height, width = image.shape[:2]
         y, x = np.mgrid[:height, :width].astype(np.float64) + 0.5
         inside = np.einsum("ij,jhw->ihw", self.matrix, np.stack([x, y, np.ones_like(x)]))

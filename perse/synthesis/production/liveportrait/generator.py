@@ -1,4 +1,4 @@
-"""G, the generator: a picture from warped features, by blocks with spatially adaptive normalisation (SPADE)."""
+"""Generator G: a picture from warped features, by blocks with spatially adaptive normalisation (SPADE)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SLOPE = 0.2
 
 
 class SpadeGenerator(nn.Module):
-    """[b, 256, 64, 64] → [b, 3, 512, 512] RGB in 0…1."""
+    """Network G: features [b, 256, 64, 64] to pictures [b, 3, 512, 512] RGB in 0…1."""
 
     def __init__(self, shape: LivePortraitShape) -> None:
         super().__init__()

@@ -56,7 +56,7 @@ def training_frames(frames: int, held_out_every: int) -> list[int]:
 
 
 def held_out_frames(frames: int, held_out_every: int) -> list[int]:
-    """The others."""
+    """Frames of a video that are not trained on; see `training_frames`."""
     return [number for number in range(frames) if _held_out(number, held_out_every)]
 
 
