@@ -28,7 +28,7 @@ def bare_share(
     down: SoftMask,
     frame: FaceCoordinates,
 ) -> SoftMask:
-    """How much of the hair [h, w] is bare skin instead: [h, w] in [0, 1], zeros outside of the curtain.
+    """Share [h, w] in [0, 1] of the hair that is bare skin instead; zeros outside of the curtain.
 
     Args:
         colors: [h, w, 3] CIELAB at half the picture's size, as everything here.

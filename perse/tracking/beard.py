@@ -25,7 +25,7 @@ DARKER_BY = 14.0
 def beard_mask(
     image: Picture, lab: Float32[np.ndarray, "h w 3"], points: FaceLandmarks, frame: FaceCoordinates, person: SoftMask
 ) -> SoftMask:
-    """[h, w] in [0, 1]; all zeros for a shaved face.
+    """Mask [h, w] in [0, 1] of the beard; all zeros for a shaved face.
 
     Darker than the cheeks and of another chroma (shadows keep the skin's), or so dark that no shadow of a portrait is.
     """

@@ -54,7 +54,7 @@ class FoundKinds:
     skin_parts: dict[Part, Floats]
 
     def masks(self) -> PartMasks:
-        """Contours divide the skin; every pixel's parts sum to 255."""
+        """Masks of the parts: contours divide the skin; every pixel's parts sum to 255."""
         soft = np.zeros((len(Part), *self.person.shape), np.float32)
         for kind, parts in KIND_PARTS.items():
             if kind is not PixelKind.SKIN:

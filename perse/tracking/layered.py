@@ -54,7 +54,7 @@ def cloth_over_hair(
     inner: HardMask,
     frame: FaceCoordinates,
 ) -> SoftMask:
-    """What of the person is the cloth: [h, w] in [0, 1].
+    """Share [h, w] in [0, 1] of the person that is the cloth.
 
     Args:
         lab: [h, w, 3] CIELAB; person, skin: [h, w] in [0, 1], the matte and the skin among it.

@@ -1,4 +1,5 @@
-"""The lower lip of a wide open mouth: the face mesh network stops too early there, and the picture itself knows better.
+"""Correction of the lower lip of a wide open mouth: the face mesh network stops too early there, and the picture itself
+knows better.
 
 On screaming and yawning people the network leaves the lower lip and the chin up to a tenth of the face's width too
 high: it puts the lip's contour into the dark of the mouth. The red of the lip is then painted on the chin.

@@ -33,7 +33,7 @@ class Standing:
 
 
 def upright(image: Picture) -> UInt8[np.ndarray, "a b 3"]:
-    """The picture [h, w, 3], turned by a quarter or a half if that shows the face clearly better; else the same."""
+    """Picture [h, w, 3], turned by a quarter or a half if that shows the face clearly better; else the same."""
     best, turns = standing(image).confidence, 0
     for quarter in (1, 2, 3):
         turned = standing(np.ascontiguousarray(np.rot90(image, quarter))).confidence
@@ -46,7 +46,7 @@ def upright(image: Picture) -> UInt8[np.ndarray, "a b 3"]:
 
 
 def standing(image: Picture) -> Standing:
-    """Look at the surest face; confidence 0 without one."""
+    """Uprightness of the surest face; confidence 0 without one."""
     faces = detect_faces(image)
     if not faces:
         return Standing(0.0, 0.0)

@@ -1,4 +1,4 @@
-"""The person's alpha matte: a coarse network mask, sharpened by the picture's own colours and edges."""
+"""Matte of the person: a coarse network mask, sharpened by the picture's own colours and edges."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def person_matte(
     work_px: int = WORK_PX,
     unsure_widths: float = UNSURE_WIDTHS,
 ) -> SoftMask:
-    """How much of each pixel is the person (hair and headwear included): [h, w] in [0, 1].
+    """Share [h, w] in [0, 1] of each pixel that is the person (hair and headwear included).
 
     Args:
         image: [h, w, 3] uint8 RGB.
@@ -74,7 +74,7 @@ def person_matte(
 def soften_hair_edge(
     lab: Float32[np.ndarray, "h w 3"], person: SoftMask, hair: SoftMask, face_width_px: float
 ) -> SoftMask:
-    """The matte with loose strands measured from colours, only where hair meets the background: [h, w] in [0, 1].
+    """Matte [h, w] in [0, 1] with loose strands measured from colours, only where hair meets the background.
 
     Skin and cloth end in a line; there the colours on either side are often alike and would only add a haze.
 

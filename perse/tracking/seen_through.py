@@ -1,4 +1,4 @@
-"""Background that shows through loose hair: taken out of the person's matte where the colours near by say so.
+"""Removal of the background that shows through loose hair from the person's matte, where the colours near by say so.
 
 The person network counts everything between loose strands and the head as the person; a wall seen there would turn
 with the hair, as a patch of the wall's colour. Wherever the wall's colour is a serious candidate, a pixel's alpha is
@@ -49,7 +49,7 @@ _LEAST_NEAR = 0.02
 def without_background(
     lab: Float32[np.ndarray, "h w 3"], person: SoftMask, hair: SoftMask, width_px: float
 ) -> SoftMask:
-    """The matte [h, w] without the background that it holds among the hair.
+    """Matte [h, w] without the background that it holds among the hair.
 
     Args:
         lab: [h, w, 3] CIELAB.

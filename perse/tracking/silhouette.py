@@ -1,4 +1,4 @@
-"""The person's silhouette as mediapipe's network sees it in several views: plain, mirrored, and near by.
+"""Silhouette of the person as mediapipe's network sees it in several views: plain, mirrored, and near by.
 
 One look at a whole crop misses pigtails, and a veil on one side only: the network was made for video calls, sees 256
 pixels, and is not symmetric. Where its answers differ it does not know, and colours decide (`perse.tracking.person`).
@@ -42,7 +42,7 @@ class Silhouette:
 
 
 def person_silhouette(image: Picture, eyes_px: tuple[float, float], face_width_px: float) -> Silhouette:
-    """The silhouette of the person in a picture [h, w, 3].
+    """Silhouette of the person in a picture [h, w, 3].
 
     Args:
         eyes_px: the point between the eyes; face_width_px: natural unit of distances.

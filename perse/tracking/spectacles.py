@@ -60,7 +60,7 @@ class Spectacles:
 
 
 def find_spectacles(image: Picture, landmarks_px: FaceLandmarks) -> Spectacles | None:
-    """The frame that a face [h, w, 3] wears, or None.
+    """Frame of the spectacles that a face [h, w, 3] wears, or None.
 
     Args:
         landmarks_px: [478, 2 or 3] of the face, pixels.
@@ -87,7 +87,7 @@ def find_spectacles(image: Picture, landmarks_px: FaceLandmarks) -> Spectacles |
 
 
 def without_spectacles(image: Picture, found: Spectacles | None) -> Picture:
-    """The picture [h, w, 3] with skin continued over the frame (Telea 2004); itself where there is none."""
+    """Picture [h, w, 3] with skin continued over the frame (Telea 2004); itself where there is none."""
     if found is None:
         return image
     frame = cv2.dilate((found.alpha > 0.08).astype(np.uint8), np.ones((3, 3), np.uint8))

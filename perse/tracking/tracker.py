@@ -46,7 +46,7 @@ class HeadTracker(Protocol):
     """Tracker that finds the head in a photograph."""
 
     def track(self, image: Picture, *, face: int | None = None) -> TrackedPortrait:
-        """Track one face of a picture [h, w, 3] uint8 RGB.
+        """Tracked portrait of one face of a picture [h, w, 3] uint8 RGB.
 
         Args:
             face: which one, counted from 1 at the picture's left; None where there is only one.
@@ -123,7 +123,7 @@ class MediapipeTracker:
         )
 
     def locate(self, image: Picture, *, face: int | None = None) -> LocatedFace:
-        """The first half of `track`: the crop and its landmarks, without parts and fit. Refuses what it refuses."""
+        """Window and landmarks of a face: the first half of `track`, without parts and fit. Refuses what it refuses."""
         _check_image(image)
         image = upright(image)
         box = choose_face(image, face, self._config.selection)

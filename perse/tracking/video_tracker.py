@@ -150,7 +150,7 @@ class VideoTracker:
     def track(
         self, video: VideoFile, *, face: int | None = None, rest: int | None = None, started: Started | None = None
     ) -> TrackedVideo:
-        """Track one face.
+        """Motion of one face.
 
         Args:
             video: from `open_video`.
@@ -166,7 +166,7 @@ class VideoTracker:
         return self.fit(found, video.fps, rest=rest, started=started)
 
     def find(self, video: VideoFile, *, face: int | None = None, started: Started | None = None) -> FoundFace:
-        """The first half of `track`: where one face's landmarks are in every frame. Refuses what it refuses."""
+        """Landmarks of one face in every frame: the first half of `track`. Refuses what it refuses."""
         started = started or unwatched
         track, faces = follow_face(video, face, started("faces", video.expected))
         return FoundFace(video_landmarks(video, track, started("landmarks", video.expected)), faces)
@@ -180,7 +180,7 @@ class VideoTracker:
         identity: HeadParameters | None = None,
         started: Started | None = None,
     ) -> TrackedVideo:
-        """The second half: the head that moves like these landmarks.
+        """Motion of the head that moves like these landmarks: the second half of `track`.
 
         Args:
             identity: betas and vertex offsets of the person, where they are known; told from the video if left out.

@@ -121,7 +121,8 @@ class MorphSchedule:
             raise ValueError("no category has two subjects: there is nothing to interpolate between")
 
     def request(self, step: int, *, rank: int = 0, world: int = 1) -> MorphRequest:
-        """The morph of a worker's step; workers get different cards of the same deal."""
+        """Request of a worker's step. Over all workers' steps in order, every subject comes once before any comes
+        again."""
         number = step * world + rank
         visit, place = divmod(number, len(self._dealt))
         row = self._dealt[self._shuffled(_SUBJECTS, 0, visit, len(self._dealt))[place]]

@@ -35,12 +35,12 @@ class StepSample:
 
     @property
     def subject_of_frame(self) -> tuple[int, ...]:
-        """For each frame, its row in the subjects table."""
+        """Row in the subjects table of each frame."""
         return tuple(self.subjects[i] for i in self.of_frame)
 
 
 def joined(samples: Sequence[StepSample]) -> StepSample:
-    """One sample with the frames of several, in order: what one worker would have to look at instead of many."""
+    """Sample with the frames of several, in order: what one worker would have to look at instead of many."""
     subjects: list[int] = []
     for sample in samples:
         subjects += [s for s in sample.subjects if s not in subjects]
@@ -60,7 +60,7 @@ def sample_step(
     rank: int = 0,
     world: int = 1,
 ) -> StepSample:
-    """The reference and some edited subjects, one frame each.
+    """Sample of the reference and some edited subjects, one frame each.
 
     Args:
         seed, step: the only sources of randomness.

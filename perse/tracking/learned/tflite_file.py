@@ -1,4 +1,4 @@
-"""A reader of TensorFlow Lite files: the networks that mediapipe ships, with their weights, as plain records.
+"""Reader of TensorFlow Lite files: the networks that mediapipe ships, with their weights, as plain records.
 
 mediapipe runs its networks as a whole and shows no layer in between; those are what another network can build on. The
 format is a FlatBuffer, whose field numbers below are those of TensorFlow's ``schema.fbs`` (Apache-2.0).

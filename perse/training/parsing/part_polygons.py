@@ -27,7 +27,7 @@ IGNORED = "ignore"
 
 @dataclass(frozen=True)
 class PortraitLabels:
-    """The polygons of one picture: (kind, points [n, 2]) in painting order."""
+    """Polygons of one picture: (kind, points [n, 2]) in painting order."""
 
     name: str
     sha256: str
@@ -51,7 +51,7 @@ class PortraitLabels:
 
 
 def read_labels(path: Path) -> list[PortraitLabels]:
-    """Read the file; see the module for its form.
+    """Labels in a file; see the module for its form.
 
     Raises:
         InputError: it is missing, or has another form.
