@@ -270,7 +270,7 @@ class Networks(Decoder):
             self.color.compile()
 
     def gradient_pattern(self) -> bool:
-        """Pattern of the reached parameters: all but, at first, MLP_pose's."""
+        """Whether a step reaches all parameters: at first it does not reach MLP_pose's."""
         return self.pose_active
 
     def begin_step(self, progress: float, *, pose_networks_from: float) -> None:

@@ -48,6 +48,6 @@ class Viewer:
         return drawn.colors.clamp(0, 1).cpu()
 
     def at(self, frames: list[int]) -> Viewer:
-        """Pictures of some frames only; see `pictures`."""
+        """Viewer of some of the frames only."""
         chosen = torch.tensor(frames, device=self.motion.coefficients.device)
         return Viewer(self.avatar, self.motion[chosen], self.camera, self.rasterizer)

@@ -35,7 +35,7 @@ def motion_of(avatar: Avatar, motion: str) -> tuple[HeadParameters, float]:
 
 
 def named_motion(avatar: Avatar, motion: str) -> Motion:
-    """Frames of a named motion and their rate; see `motion_of`.
+    """Motion of that name; see `motion_of`.
 
     Raises:
         InputError: it is no motion.

@@ -220,5 +220,5 @@ def rotation_from_depths(
 
 
 def is_action(names: tuple[str, ...]) -> Bool[np.ndarray, " e"]:
-    """Whether a name is an ARKit action's, such as ``mouthSmileLeft``, and not a numbered component's."""
+    """Mask [e] of names that are ARKit's actions, such as ``mouthSmileLeft``; numbered components are none."""
     return np.array([not any(character.isdigit() for character in name) for name in names], bool)

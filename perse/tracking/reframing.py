@@ -116,7 +116,7 @@ def laid_on_the_face(
 
 
 def above_the_mouth(model: HeadModel) -> Bool[NDArray[np.bool_], " n"]:
-    """Landmarks [l] that no jaw and no lips move."""
+    """Mask [l] of landmarks that no jaw and no lips move."""
     rest, ids = model.landmarks(model.template).numpy(), model.landmark_ids.numpy()
     return np.asarray((rest[:, 1] > rest[ids == NOSE_BASE, 1].max()) & (ids < N_SURFACE))
 

@@ -1,4 +1,4 @@
-"""Training portrait-Champ: from a folder of videos to an animator, stage by stage.
+"""Training of portrait-Champ from a folder of videos to an animator, stage by stage.
 
 ::
 

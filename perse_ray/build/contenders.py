@@ -51,7 +51,7 @@ class TrainedContender:
 
 
 def steps_in(shared: SharedClips, contender: Contender, cpu_s: float, seed: int) -> int:
-    """How many steps a contender makes in some processor seconds, by a few steps that are thrown away.
+    """Number of steps that a contender makes in some processor seconds, measured on a few steps that are thrown away.
 
     The number is fixed before the training begins, since its schedules run over steps.
     """

@@ -53,7 +53,7 @@ class WorkspaceFinding:
 
 
 def check(workspace: Workspace, depth: Depth) -> list[WorkspaceFinding]:
-    """Everything that is wrong, each file once."""
+    """Findings: everything that is wrong, each file once."""
     found: dict[str, WorkspaceFinding] = {}
     for finding in (*_marker(workspace), *_committed(workspace, depth), *_noted(workspace), *_loose(workspace, depth)):
         found.setdefault(finding.name, finding)

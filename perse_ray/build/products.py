@@ -55,7 +55,7 @@ def products_of(workspace: Workspace, names: Iterable[str]) -> dict[str, dict[st
 
 
 def outputs_key(manifest: Mapping[str, Any]) -> str:
-    """Names what a stage has made: equal exactly when its files are."""
+    """Key of what a stage has made: equal exactly when its files are."""
     products = {name: Product(**values) for name, values in manifest.get("products", {}).items()}
     return content_key({name: (one.size, one.sha256) for name, one in products.items()})
 

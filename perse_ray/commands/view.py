@@ -45,7 +45,7 @@ def main(arguments: Arguments) -> None:
 
 
 def found(place: str) -> Workspace:
-    """The workspace, which may have hardly anything in it yet; nothing is made or written.
+    """Workspace that is found, which may have hardly anything in it yet; nothing is made or written.
 
     Raises:
         InputError: there is no such folder.

@@ -51,7 +51,7 @@ Workers = Callable[[Dataset, Stage, AttemptLedger, Teller | None], Dataset]
 
 
 def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> Dataset:
-    """The dataset with one more stage. Nothing runs yet."""
+    """Dataset with one more stage. Nothing runs yet."""
     low, high = stage.workers
     resources = stage.resources
     return dataset.map_batches(
@@ -74,7 +74,7 @@ def run(
     more: More = no_more,
     workers: Workers = apply,
 ) -> Iterator[Row]:
-    """Every row through every stage, in whatever order they finish. Needs a running Ray with free logical CPUs.
+    """Rows after every stage, in whatever order they finish. Needs a running Ray with free logical CPUs.
 
     Args:
         more: asked about rows of which there is news; the rows that it returns join the running pipeline, whose workers
@@ -241,7 +241,7 @@ class _Worker:
 
 
 def worked_and_told(work: GuardedWork, row: Row, teller: Teller | None) -> Row:
-    """The row with the stage's columns; the driver is told if it waits for that."""
+    """Row with the stage's columns; the driver is told if it waits for that."""
     done = work(row)
     if teller is not None and is_news(work.stage, row, done):
         teller.tell(done)
@@ -256,14 +256,14 @@ def _stopped(row: Row) -> StageError:
 
 
 def readable(error: BaseException, length: int = 400) -> str:
-    """Ray's long, coloured messages as one line; what a task raised, without Ray's account of where."""
+    """Message of Ray, long and coloured, as one line; what a task raised, without Ray's account of where."""
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
         error = error.cause
     return re.sub(r"\x1b\[[0-9;]*m", "", one_line(error))[:length]
 
 
 def limit_threads(threads: int) -> None:
-    """Let numerical libraries of this process use that many threads, whether or not they are imported yet."""
+    """Limit the threads of numerical libraries in this process, whether or not they are imported yet."""
     names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
     if "numba" not in sys.modules:  # its pool has a size already, and it refuses a process that names another one
         names.append("NUMBA_NUM_THREADS")

@@ -1,4 +1,4 @@
-"""The viewer on this machine: one process, no Ray, one avatar, which may still be in training."""
+"""Viewer on this machine: one process, no Ray, one avatar, which may still be in training."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def serve_viewer(workspace: Workspace, port: int, tokens: Tokens | None, say: Ca
 
 
 def viewer_server(app: FastAPI) -> uvicorn.Server:
-    """A server for one machine: it waits for nobody without end, and what it has begun it finishes."""
+    """Server for one machine: it waits for nobody without end, and what it has begun it finishes."""
     # Splats are noise to a compressor: it would take longer than the loopback interface does.
     return uvicorn.Server(
         uvicorn.Config(
@@ -71,18 +71,18 @@ def viewer_server(app: FastAPI) -> uvicorn.Server:
 
 
 def viewer_app(shelf: Shelf, tokens: Tokens | None) -> FastAPI:
-    """The whole service over a shelf, for the people at this machine."""
+    """Application of the whole service over a cache of avatars, for the people at this machine."""
     return create_app(LocalAvatars(shelf), Protection(tokens=tokens), live_tracker)
 
 
 def avatar_id(workspace: Workspace) -> str:
-    """The workspace's name where it can be an id."""
+    """Id of a workspace's avatar: its name where that can be an id."""
     name = workspace.location.rstrip("/").rpartition("/")[2]
     return name if AVATAR_ID.fullmatch(name) else "avatar"
 
 
 def wait_for_avatar(place: FollowedWorkspace) -> None:
-    """Return once there is something to look at."""
+    """Wait until there is something to look at."""
     waiting = False
     while True:
         try:
@@ -96,7 +96,7 @@ def wait_for_avatar(place: FollowedWorkspace) -> None:
 
 
 def listen_on(port: int) -> socket.socket:
-    """A socket on the loopback interface.
+    """Socket on the loopback interface.
 
     Raises:
         InputError: the port is taken.

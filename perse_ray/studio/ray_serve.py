@@ -1,4 +1,4 @@
-"""The studio on Ray Serve: the same page and routes, behind the same tokens; builds run where the cluster has room.
+"""Studio on Ray Serve: the same page and routes, behind the same tokens; builds run where the cluster has room.
 
 ::
 
@@ -67,7 +67,7 @@ class StudioArguments(Entrance):
 
 
 def application(arguments: StudioArguments | dict[str, Any]) -> Application:
-    """The Serve application, for `serve run`, deploy configs and `serve.run`."""
+    """Application for `serve run`, deploy configs and `serve.run`."""
     arguments = StudioArguments.model_validate(arguments)
     claimed = {"num_cpus": arguments.num_cpus}
     return StudioReplica.options(ray_actor_options=claimed).bind(arguments)  # type: ignore[attr-defined,no-any-return]
@@ -82,7 +82,8 @@ def application(arguments: StudioArguments | dict[str, Any]) -> Application:
 )
 @serve.ingress()
 class StudioReplica:
-    """The studio of a folder. One that still holds the folder, or died a moment ago on another node, is waited for."""
+    """Replica with the studio of a folder. One that still holds the folder, or died a moment ago on another node, is
+    waited for."""
 
     def __init__(self, arguments: StudioArguments) -> None:
         protection = arguments.protection()

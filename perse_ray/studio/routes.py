@@ -1,4 +1,4 @@
-"""The studio's routes. Whatever the page does is one of them; who may ask, and how much, is `protection`'s work.
+"""Routes of the studio. Whatever the page does is one of them; who may ask, and how much, is `protection`'s work.
 
 ::
 
@@ -67,7 +67,7 @@ def add_studio(app: FastAPI, studio: Studio) -> None:
 
 
 def studio_routes(studio: Studio) -> APIRouter:
-    """What the page asks."""
+    """Routes that the page asks."""
     routes = APIRouter(prefix="/v1/studio", responses=refusals(422, 503), route_class=CheckedRoute)
 
     @routes.get("")

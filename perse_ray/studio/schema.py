@@ -1,4 +1,4 @@
-"""What the studio's routes are asked and answer."""
+"""Schema of the studio's routes: what they are asked and answer."""
 
 from __future__ import annotations
 

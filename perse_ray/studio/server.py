@@ -1,4 +1,5 @@
-"""The studio on this machine: one process with the page, the viewer and the render service; builds are others."""
+"""Server of the studio on this machine: one process with the page, the viewer and the render service; builds are
+others."""
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ def serve_studio(runs: Path, port: int, tokens: Tokens | None, say: Callable[[in
 
 
 def studio_app(studio: Studio, shelf: Shelf, tokens: Tokens | None) -> FastAPI:
-    """The service over the avatars of a studio, with the studio's own routes."""
+    """Application over the avatars of a studio, with the studio's own routes."""
     app = viewer_app(shelf, tokens)
     add_studio(app, studio)
     return app

@@ -20,7 +20,7 @@ CAPTURED = "body/captured.npz"
 
 
 def patch_file(number: int) -> str:
-    """A close look at the photograph, as a clip of one frame."""
+    """Name of the file of a close look at the photograph, as a clip of one frame."""
     return f"body/patch-{number}.npz"
 
 
@@ -44,7 +44,8 @@ class BodyLoop:
         return training_steps(self.recipe.training.epochs, frames, max(self.recipe.train_workers, 1))
 
     def build(self, start: Checkpoint, seat: Seat) -> BodyTrainer:
-        """
+        """Training, continued from a checkpoint.
+
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """

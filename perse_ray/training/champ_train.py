@@ -1,4 +1,4 @@
-"""Both stages of portrait-Champ's training as `LoopConfig`s: small values that are built where they run."""
+"""Loops of portrait-Champ's training, one a stage: small values that are built where they run."""
 
 from __future__ import annotations
 
@@ -56,11 +56,12 @@ class ChampLoop:
         return self.training.iterations
 
     def first(self) -> Checkpoint:
-        """Where this stage starts from. Weights are made where it runs."""
+        """Checkpoint where this stage starts. Weights are made where it runs."""
         return Checkpoint(0, {NUMBERS: self._numbers(0), STATE: b""})
 
     def build(self, start: Checkpoint, seat: Seat) -> ChampStage:
-        """
+        """Training of the stage, continued from a checkpoint.
+
         Raises:
             RecipeError: the checkpoint was made with another configuration.
             MissingWeightsError: the weights to start with are not there.
@@ -86,7 +87,7 @@ class ChampLoop:
         return WholeWeights(replicas.rank, backward)
 
     def networks(self) -> ChampNetworks:
-        """As they are before this stage's first step."""
+        """Networks as they are before this stage's first step."""
         torch.manual_seed(self.training.seed)
         networks = self.recipe.sizes.build(moves=self.training.moves)
         if self.recipe.start is not None:
@@ -97,7 +98,7 @@ class ChampLoop:
         return networks
 
     def checkpoint_of(self, step: int, state: Mapping[str, Tensor]) -> Checkpoint:
-        """What is kept of a trainer's state."""
+        """Checkpoint of a trainer's state."""
         return Checkpoint(step, {NUMBERS: self._numbers(step), STATE: save(dict(state))})
 
     def weights(self, final: Checkpoint) -> dict[str, bytes]:
@@ -149,7 +150,8 @@ class ChampStage:
         return self._loop.checkpoint_of(self.step_number, state)
 
     def check_replicas(self) -> None:
-        """Parts have nothing to be compared with; they are gathered for the checkpoint, which takes all workers."""
+        """Do nothing: parts have nothing to be compared with; they are gathered for the checkpoint, which takes all
+        workers."""
         if self._trainer.sharded:
             self._gathered = self._trainer.state()
         elif self._replicas.world > 1:
@@ -159,7 +161,7 @@ class ChampStage:
         self._reader.shutdown(cancel_futures=True)
 
     def sample(self) -> Preview:
-        """A few videos again, drawn by the averaged weights from their first frame and their guidance."""
+        """Previews of a few videos, drawn by the averaged weights from their first frame and their guidance."""
         footage = [_read(self._loop.workspace, take.key, range(take.frames)) for take in self._loop.takes[:PREVIEWED]]
         with self._trainer.averaging() as networks:
             return preview(

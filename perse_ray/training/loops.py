@@ -1,4 +1,4 @@
-"""Trainings of the avatar as `LoopConfig`s: small values that are built where they run."""
+"""Loops of the avatar's training: small values that are built where they run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class TrainingLoop(OnClips):
         return self.training.steps
 
     def build(self, start: Checkpoint, seat: Seat) -> Training:
-        """
+        """Training, continued from a checkpoint.
+
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """
@@ -91,7 +92,7 @@ class Training:
         self.trainer.check_replicas()
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Do nothing: it holds nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +113,8 @@ class FineTuningLoop(OnClips):
         return self.fine_tuning.training.steps
 
     def build(self, start: Checkpoint, seat: Seat) -> FineTuning:
-        """
+        """Fine-tuning, continued from a checkpoint.
+
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """

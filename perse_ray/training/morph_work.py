@@ -84,12 +84,12 @@ class TaskWorkConfig(Protocol):
 
     @property
     def workspace(self) -> Workspace:
-        """Where what was made is kept."""
+        """Workspace where what was made is kept."""
         ...
 
     @property
     def ingredients(self) -> object:
-        """What of it decides how morphs look; a part of their content keys."""
+        """Ingredients that decide how morphs look; a part of their content keys."""
         ...
 
     def build(self) -> TaskWork: ...
@@ -155,7 +155,7 @@ class Answer:
 
 
 def make_cached(work: TaskWork, workspace: Workspace, key: str, task: Any) -> tuple[Made, bool]:
-    """A morph from the workspace (True), or made and put there (False)."""
+    """Morph from the workspace (True), or made and put there (False)."""
     cached = read_cached(workspace, key)
     if cached is not None:
         return Made(cached), True
@@ -166,7 +166,7 @@ def make_cached(work: TaskWork, workspace: Workspace, key: str, task: Any) -> tu
 
 
 def read_cached(workspace: Workspace, key: str) -> Arrays | None:
-    """A morph that lies in the workspace; a damaged file counts as absent and is made again."""
+    """Morph that lies in the workspace; a damaged file counts as absent and is made again."""
     if not workspace.has(f"morphs/{key}.npz"):
         return None
     try:

@@ -121,7 +121,7 @@ class Loop(Protocol):
 
     @property
     def step_number(self) -> int:
-        """Finished steps."""
+        """Number of finished steps."""
         ...
 
     def step(self) -> Any: ...
@@ -129,11 +129,12 @@ class Loop(Protocol):
     def checkpoint(self) -> Checkpoint: ...
 
     def check_replicas(self) -> None:
-        """Called by all workers at the same step, before a checkpoint. Raises StageError where they have drifted."""
+        """Compare the replicas. Called by all workers at the same step, before a checkpoint. Raises StageError where
+        they have drifted."""
         ...
 
     def close(self) -> None:
-        """Let go of what it holds outside this process."""
+        """Free what it holds outside this process."""
         ...
 
 
@@ -146,7 +147,7 @@ class LoopConfig(Protocol):
         ...
 
     def build(self, start: Checkpoint, seat: Seat) -> Loop:
-        """The training, continued from a checkpoint."""
+        """Training, continued from a checkpoint."""
         ...
 
 
@@ -179,7 +180,7 @@ class _WorkerTask:
 
 
 def train(task: TrainTask, group: WorkerGroup, *, show: Callable[[str], None] | None = None) -> Checkpoint:
-    """Run to the last step and return the final checkpoint. Called again after a kill, it goes on where it was.
+    """Final checkpoint of a training that is run to its last step. Called again after a kill, it goes on where it was.
 
     Raises:
         StageError: the workers failed too often, or the cluster has no room for them.
@@ -414,7 +415,7 @@ def _catch_up(task: TrainTask, progress: Progress, board: ProgressBoard, start: 
 
 
 def first_checkpoint(workspace: Workspace, stage: str, checkpoint: Checkpoint) -> None:
-    """Where a training starts from, if it has not started yet."""
+    """Keep a checkpoint as the start of a training, if that has not started yet."""
     folder = CheckpointFolder(workspace, stage)
     if folder.load() is None:
         folder.save(checkpoint)

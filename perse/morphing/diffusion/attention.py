@@ -36,12 +36,12 @@ def processors(unet: Any, chosen: Callable[[str], bool], processor: Callable[[st
 
 
 def decoder_self_attention(name: str) -> bool:
-    """Layers in which DiffMorpher interpolates: self-attention of the ``up`` blocks."""
+    """Whether a layer is one in which DiffMorpher interpolates: self-attention of the ``up`` blocks."""
     return name.startswith("up_blocks.") and name.endswith("attn1.processor")
 
 
 def self_attention(name: str) -> bool:
-    """Layers of self-attention, all of them."""
+    """Whether a layer is self-attention."""
     return name.endswith("attn1.processor")
 
 

@@ -73,7 +73,8 @@ class Shelf:
             return sum(edition.loaded.mib for edition in self._editions.values())
 
     def avatar(self, name: str) -> LoadedAvatar:
-        """
+        """Avatar of an id.
+
         Raises:
             NoSuchAvatar: the id is nobody's.
             PerseError: its place holds no readable avatar.
@@ -89,7 +90,7 @@ class Shelf:
             return self._editions[name].loaded
 
     def info(self, name: str) -> AvatarInfo:
-        """What can be asked of an avatar, whether or not it is in memory.
+        """Description of an avatar, whether or not it is in memory.
 
         Raises:
             NoSuchAvatar, PerseError: as `avatar`.

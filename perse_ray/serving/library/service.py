@@ -32,7 +32,7 @@ class AvatarService(Protocol):
         ...
 
     async def info(self, avatar: str) -> AvatarInfo:
-        """What can be asked of one."""
+        """Description of one avatar."""
         ...
 
     async def frame(self, avatar: str, request: RenderRequest) -> bytes:
@@ -40,7 +40,7 @@ class AvatarService(Protocol):
         ...
 
     async def run(self, avatar: str, work: Work[Result]) -> Result:
-        """Anything else."""
+        """Answer of any other work."""
         ...
 
 

@@ -51,5 +51,5 @@ async def respond(scope: Scope, send: Send, status: int, body: bytes, *headers: 
 
 
 def retry_after(seconds: float) -> tuple[bytes, bytes]:
-    """The header; whole seconds, at least one."""
+    """Header Retry-After; whole seconds, at least one."""
     return b"retry-after", str(max(1, round(seconds + 0.5))).encode()

@@ -75,7 +75,7 @@ class Renderer:
         return await asyncio.to_thread(self._shelf.info, avatar)
 
     async def frame(self, request: RenderRequest, deadline: float | None) -> bytes:
-        """A picture of the avatar whose id the request was routed by."""
+        """Picture of the avatar whose id the request was routed by."""
         name = serve.get_multiplexed_model_id()
         await self._shelved(name)
         if request.describes:  # the first photograph takes a second; others' pictures do not wait for it
@@ -99,7 +99,7 @@ class Renderer:
         return [next(pictures) if isinstance(one, Resolved) else one for one in resolved]
 
     async def run(self, work: Work[Any], deadline: float | None) -> Any:
-        """Work on the avatar whose id the request was routed by."""
+        """Answer of work on the avatar whose id the request was routed by."""
         name = serve.get_multiplexed_model_id()
         await self._shelved(name)
         remaining_s(deadline)

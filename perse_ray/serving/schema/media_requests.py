@@ -65,7 +65,7 @@ class UploadedMotion(Strict):
         return self
 
     def motion(self) -> Motion:
-        """The same as a checked record."""
+        """Motion as a checked record."""
         try:
             return Motion(
                 self.fps,
@@ -134,7 +134,7 @@ class AnimateRequest(Strict):
         return self
 
     def frames(self, known: Callable[[str], Motion]) -> tuple[list[RenderRequest], float]:
-        """One render request a frame, and frames a second.
+        """Render requests, one a frame, and frames a second.
 
         Args:
             known: the avatar's motion of a name.

@@ -132,7 +132,7 @@ Attributes = dict[Category, Attribute]
 
 
 def terms(attribute: Attribute) -> list[Mix | Description]:
-    """An attribute as a sum, whatever its form."""
+    """Terms of an attribute as a sum, whatever its form."""
     return list(attribute) if isinstance(attribute, list) else [attribute]
 
 

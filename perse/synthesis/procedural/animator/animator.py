@@ -94,7 +94,8 @@ class ProceduralAnimator:
         return press_hair(lift_edit(portrait, reference, picture, self._config.lift), edited.attachments)
 
     def underlay(self, portrait: TrackedPortrait, edited: EditedPortrait, size_px: int) -> ClipSetting:
-        """Picture that an edit's attachments are drawn onto, with their shadows but without themselves."""
+        """Setting of the picture that an edit's attachments are drawn onto, with their shadows but without
+        themselves."""
         lifted = self.lift(portrait, edited)
         shadows = shadows_on(*_at_rest(lifted), edited.attachments, lifted.light)
         return clip_setting(lifted, size_px, self._config.supersampling, shadows=shadows)
