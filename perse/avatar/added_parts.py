@@ -64,7 +64,7 @@ class AddedPart(nn.Module):
         change: parameter [m, 14], B_new in units of `attribute_units`.
     """
 
-    category: Tensor
+    category: Int[Tensor, ""]
     gate: Float[Tensor, " d"]
     offset: Float[Tensor, " d"]
     members: Int[Tensor, " m"]

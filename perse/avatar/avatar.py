@@ -83,9 +83,9 @@ class Avatar(nn.Module):
         subjects: the table, the reference first; `features` has the same rows.
     """
 
-    features_image: Tensor
-    features_text: Tensor
-    features_categories: Tensor
+    features_image: Float[Tensor, "s w"]
+    features_text: Float[Tensor, "s w"]
+    features_categories: Int[Tensor, " s"]
 
     def __init__(
         self,

@@ -40,9 +40,9 @@ class CanonicalGaussians:
     """
 
     attributes: Float[Tensor, "... n 14"]
-    blend_basis: Tensor
-    skinning: Tensor
-    pose_condition: Tensor
+    blend_basis: Float[Tensor, "... n 3 m"]
+    skinning: Float[Tensor, "... n j"]
+    pose_condition: Float[Tensor, "... n p"]
     blend_features: Float[Tensor, "... n h"] | None = None
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES, Category
@@ -87,9 +87,9 @@ class LatentSpace(nn.Module):
     buffers: a new subject is encoded with the same ones.
     """
 
-    feature_mean: Tensor
-    feature_scale: Tensor
-    absent: Tensor
+    feature_mean: Float[Tensor, "k w"]
+    feature_scale: Float[Tensor, " k"]
+    absent: Bool[Tensor, " k"]
 
     def __init__(self, config: LatentConfig, absent: Sequence[Category], statistics: SubjectFeatures) -> None:
         """

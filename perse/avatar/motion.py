@@ -48,8 +48,8 @@ class FrameMotion:
 class Skeleton(nn.Module):
     """The joints of one identity: what is left of the head model inside an avatar, so that it can be posed alone."""
 
-    joints: Tensor
-    parents: Tensor
+    joints: Float[Tensor, "j 3"]
+    parents: Int[Tensor, " j"]
 
     def __init__(
         self, joints: Float[Tensor, "j 3"], parents: Int[Tensor, " j"], n_expression: int, *, correctives: bool

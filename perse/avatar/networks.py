@@ -103,9 +103,9 @@ class Networks(Decoder):
         pose_active: whether MLP_pose takes part; off during the first epoch (P A.1.2).
     """
 
-    closing: Tensor
-    skinning_logits: Tensor
-    first_log_scale: Tensor
+    closing: Float[Tensor, "n 3"]
+    skinning_logits: Float[Tensor, "n j+1"]
+    first_log_scale: Float[Tensor, ""]
 
     def __init__(self, config: NetworksConfig, latent_dimensions: int, start: StartingPoints) -> None:
         super().__init__()

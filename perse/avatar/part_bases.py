@@ -97,12 +97,12 @@ class PartBases(Decoder):
     LEAST_SKINNING: ClassVar[float] = 1e-4
     """Smallest share of a joint: what is below could not be learned away from zero."""
 
-    encoded: Tensor
-    skinning_logits: Tensor
-    units: Tensor
-    fixed: Tensor
-    pivots: Tensor
-    pivot_rows: Tensor
+    encoded: Float[Tensor, "n e"]
+    skinning_logits: Float[Tensor, "n j"]
+    units: Float[Tensor, "14"]
+    fixed: Bool[Tensor, " n"]
+    pivots: Float[Tensor, "s d"]
+    pivot_rows: Int[Tensor, " s"]
 
     def __init__(
         self, config: PartBasesConfig, latent_dimensions: int, start: StartingPoints, n_subjects: int = 0

@@ -41,8 +41,8 @@ class OffsetConfig:
 class PoseOffsets(nn.Module):
     """Offsets of surface points in a pose."""
 
-    low: Tensor
-    high: Tensor
+    low: Float[Tensor, "3"]
+    high: Float[Tensor, "3"]
 
     def __init__(self, config: OffsetConfig, low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> None:
         """

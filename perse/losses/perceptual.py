@@ -20,8 +20,8 @@ _TAPS = (3, 8, 15, 22)
 class VggLoss(nn.Module):
     """Mean absolute difference of ImageNet VGG-16 features at four depths."""
 
-    mean: Tensor
-    std: Tensor
+    mean: Float[Tensor, "3 1 1"]
+    std: Float[Tensor, "3 1 1"]
 
     def __init__(self, checkpoint: Path | None) -> None:
         """

@@ -103,7 +103,7 @@ class _Pivot:
     """
 
     noise: Float[Tensor, "c h w"]
-    features: tuple[dict[str, Tensor], ...]
+    features: tuple[dict[str, Float[Tensor, "1 _ _"]], ...]
 
     @property
     def n_bytes(self) -> int:

@@ -13,10 +13,10 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from perse.data.durable_files import write_file_atomically
+from perse.shapes import Picture
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Section:
     name: str
     title: str
     caption: str
-    frames: Sequence[NDArray[np.uint8]]
+    frames: Sequence[Picture]
     frame_ms: int = 80
 
 

@@ -30,7 +30,7 @@ from perse.head.embedded import LANDMARK_FILE, embedded_head
 from perse.head.embedded_parts import cut_head
 from perse.head.mesh_tools import vertex_normals
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
-from perse.shapes import Picture
+from perse.shapes import Picture, SquarePicture
 from perse.tracking.detection import detect_landmarks
 from perse.tracking.landmarks import LEFT_IRIS_CENTER, LIPS, LIPS_BETWEEN, N_SURFACE, RIGHT_IRIS_CENTER
 from perse.tracking.lip_correspondence import bring_to_edges
@@ -158,10 +158,10 @@ def pupil(model: HeadModel, region: Region) -> tuple[int, Float[NDArray[np.float
 class _Drawing:
     """A drawn head with its z-buffer and the landmarks [478, 2] found on it and on its mirror image."""
 
-    image: NDArray[np.uint8]
+    image: SquarePicture
     fragments: MeshFragments
-    points: Floats
-    mirrored: Floats
+    points: Float32[NDArray[np.float32], "478 2"]
+    mirrored: Float32[NDArray[np.float32], "478 2"]
 
     @staticmethod
     def of(model: HeadModel, parameters: HeadParameters) -> _Drawing:

@@ -16,8 +16,6 @@ from perse.tracking.colors import blur, smoothstep
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import N_SURFACE
 
-Image = NDArray[np.uint8]
-
 FADE_WIDTHS = 0.12
 """How far inside the photograph's border a person who is cut by it begins to fade, face widths."""
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from perse.data.motion_file import Motion
@@ -92,7 +94,7 @@ class _Person:
     window: tuple[float, float, float]  # left, top and side, pixels of the frames
     landmarks: QuickLandmarkModel
     fit: FrameFit
-    rest: Floats  # [f, size]
+    rest: Float64[NDArray[np.float64], "f size"]
     lips: Lips  # at rest
     chin: float  # at rest, see `chin_height`
     ahead: Rotation

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perse.shapes import Picture
+from perse.shapes import Picture, SoftMask
 from perse.tracking.colors import smoothstep
 from perse.tracking.detection import person_probability
 
@@ -37,8 +37,8 @@ class Silhouette:
         possible: the largest.
     """
 
-    likely: Floats
-    possible: Floats
+    likely: SoftMask
+    possible: SoftMask
 
 
 def person_silhouette(image: Picture, eyes_px: tuple[float, float], face_width_px: float) -> Silhouette:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.data import TrackedPortrait
@@ -81,7 +82,7 @@ class LocatedFace:
     """Window of the photograph around a face: the crop, and the landmarks [478, 3] in its pixels."""
 
     crop: Crop
-    landmarks_px: NDArray[np.float32]
+    landmarks_px: Float32[NDArray[np.float32], "478 3"]
 
 
 class MediapipeTracker:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -115,7 +115,7 @@ class TrackedVideo:
     window: tuple[float, float, float]
     landmarks_px: Float32[NDArray[np.float32], "f 478 3"]
     seen: Bool[NDArray[np.bool_], " f"]
-    rms_px: Floats
+    rms_px: Float64[NDArray[np.float64], " f"]
     rest: tuple[int, ...]
     faces: int
     fps: float

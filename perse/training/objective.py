@@ -31,10 +31,10 @@ class LossTerms:
             host wait for it.
     """
 
-    total: Tensor
-    l1: Tensor
-    ssim: Tensor
-    alpha: Tensor
+    total: Float[Tensor, ""]
+    l1: Float[Tensor, ""]
+    ssim: Float[Tensor, ""]
+    alpha: Float[Tensor, ""]
 
     def numbers(self) -> list[float]:
         """Numbers total, l1, ssim and alpha, in one transfer."""

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
+from jaxtyping import Shaped
 from numpy.typing import NDArray
 
 from perse.attributes import Category
@@ -69,7 +70,7 @@ class Made:
         cost: what it took. Never kept: it depends on what the actor remembered.
     """
 
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Mapping[str, Shaped[NDArray[Any], "..."]]
     cost: MorphCost = field(default_factory=MorphCost)
 
 

@@ -94,10 +94,10 @@ class InstaConfig:
 class Insta(Decoder):
     """Radiance field in the rest pose, with the surface points that say how to get there."""
 
-    surface: Tensor
-    normals: Tensor
-    skinning: Tensor
-    box: Tensor
+    surface: Float[Tensor, "n 14"]
+    normals: Float[Tensor, "n 3"]
+    skinning: Float[Tensor, "n j"]
+    box: Float[Tensor, "2 3"]
 
     def __init__(self, config: InstaConfig, latent_dimensions: int, start: StartingPoints) -> None:
         super().__init__()

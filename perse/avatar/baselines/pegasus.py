@@ -67,7 +67,7 @@ class PegasusConfig(NetworksConfig):
 class Pegasus(Networks):
     """Point avatar of lit discs."""
 
-    centre: Tensor
+    centre: Float[Tensor, "3"]
 
     def __init__(self, config: PegasusConfig, latent_dimensions: int, start: StartingPoints) -> None:
         there = (start.layers != Layer.SHELL) | (start.attributes[:, OPACITY] > 0)

@@ -67,14 +67,14 @@ class SplattingAvatarConfig:
 class SplattingAvatar(Decoder):
     """Gaussians bound to triangles."""
 
-    vertices: Tensor
-    faces: Tensor
-    vertex_basis: Tensor
-    vertex_skinning: Tensor
-    triangles: Tensor
-    rest_offsets: Tensor
-    skinning: Tensor
-    encoded: Tensor
+    vertices: Float[Tensor, "v 3"]
+    faces: Int[Tensor, "t 3"]
+    vertex_basis: Float[Tensor, "v 3 m"]
+    vertex_skinning: Float[Tensor, "v j"]
+    triangles: Int[Tensor, " n"]
+    rest_offsets: Float[Tensor, "n 3"]
+    skinning: Float[Tensor, "n j"]
+    encoded: Float[Tensor, "n e"]
 
     def __init__(self, config: SplattingAvatarConfig, latent_dimensions: int, start: StartingPoints) -> None:
         super().__init__()

@@ -81,7 +81,7 @@ class _Pool:
         skinning: [p, 55].
     """
 
-    worn: dict[str, Tensor]
+    worn: dict[str, Float[Tensor, "p 14"]]
     skinning: Float[Tensor, "p 55"]
 
 

@@ -79,17 +79,17 @@ class PosedAvatar:
 class BodyAvatar(nn.Module):
     """Avatar of one person's body."""
 
-    rest: Tensor
-    skinning: Tensor
-    faces: Tensor
-    joints: Tensor
-    vertices: Tensor
-    mixture: Tensor
-    covers: Tensor
-    hands: Tensor
-    face: Tensor
-    fitted: Tensor
-    fitted_log_scales: Tensor
+    rest: Float[Tensor, "n 3"]
+    skinning: Float[Tensor, "n 55"]
+    faces: Int[Tensor, "t 3"]
+    joints: Float[Tensor, "55 3"]
+    vertices: Float[Tensor, "v 3"]
+    mixture: Float[Tensor, "n v"]
+    covers: Int[Tensor, " n"]
+    hands: Bool[Tensor, " n"]
+    face: Bool[Tensor, " n"]
+    fitted: Float[Tensor, "n 3"]
+    fitted_log_scales: Float[Tensor, " n"]
 
     def __init__(self, structure: Structure, config: OffsetConfig) -> None:
         super().__init__()

@@ -12,8 +12,6 @@ from perse.body.fitting.head_transfer import head_vertex_pairs
 from perse.body.model import BodyJoint, BodyParameters, shaped_body
 from perse.head import HeadModel, HeadParameters, Region, rest_vertices
 
-Floats = NDArray[np.float64]
-
 CARRIED = 0.9
 """Vertices that follow the head joint at least so much belong to the skull."""
 

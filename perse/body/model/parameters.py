@@ -26,7 +26,7 @@ class BodyParameters:
     betas: Float[Tensor, " s"]
     vertex_offsets: Float[Tensor, "v 3"]
     expression: Float[Tensor, "... e"]
-    pose: Tensor
+    pose: Float[Tensor, "... 55 3"]
     translation: Float[Tensor, "... 3"]
 
     def __post_init__(self) -> None:

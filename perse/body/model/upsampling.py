@@ -16,7 +16,6 @@ from torch import Tensor
 
 from perse.geometry.sparse_tensors import csr_tensor
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MAX_ROUNDS = 6

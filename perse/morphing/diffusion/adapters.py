@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -27,7 +28,7 @@ class Adapter:
         tensors: by name in peft's state dict, float32.
     """
 
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Float[Tensor, "_ _"]]
 
     @property
     def layers(self) -> list[str]:

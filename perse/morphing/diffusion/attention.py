@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Features = Mapping[str, Tensor]
@@ -55,7 +55,7 @@ class AttentionInputs:
     """
 
     given: Features = field(default_factory=dict)
-    seen: dict[str, Tensor] = field(default_factory=dict)
+    seen: dict[str, Float[Tensor, "_ _ _"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Attending:
         columns: for each of the three the rows that do and their shares; empty where attention is as ever.
     """
 
-    columns: tuple[tuple[Tensor, Tensor], ...] = ()
+    columns: tuple[tuple[Int[Tensor, " _"], Float[Tensor, " _"]], ...] = ()
 
     def set(self, weights: Float[Tensor, "b 3"] | None) -> None:
         """Weights [b, 3] that sum to one; None leaves attention alone."""

@@ -42,10 +42,10 @@ class PartInputs:
         middle, coarse, deep: the person network's features at 64, 32 and 16 px.
     """
 
-    fine: Tensor
-    middle: Tensor
-    coarse: Tensor
-    deep: Tensor
+    fine: Float[Tensor, "b 48 128 128"]
+    middle: Float[Tensor, "b _ 64 64"]
+    coarse: Float[Tensor, "b _ 32 32"]
+    deep: Float[Tensor, "b _ 16 16"]
 
     @staticmethod
     def of(image: Picture, landmarks_px: FaceLandmarks, estimate: Float32[np.ndarray, "k a b"]) -> PartInputs:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from flatbuffers import number_types
 from flatbuffers.table import Table
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 
@@ -62,7 +63,7 @@ class TfliteNetwork:
     """
 
     layers: tuple[TfliteOperation, ...]
-    constants: dict[int, NDArray[np.float32]]
+    constants: dict[int, Float32[NDArray[np.float32], "..."]]
     input: int
     output: int
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Int16
+from jaxtyping import Float32, Int16
 from numpy.typing import NDArray
 
 from perse.errors import InputError
@@ -31,7 +31,7 @@ class PortraitLabels:
 
     name: str
     sha256: str
-    polygons: tuple[tuple[str, NDArray[np.float32]], ...]
+    polygons: tuple[tuple[str, Float32[NDArray[np.float32], "_ 2"]], ...]
 
     def matches(self, path: Path) -> bool:
         """Whether the file is the picture that was labelled."""

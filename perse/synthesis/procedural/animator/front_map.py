@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from perse.render.mesh import MeshFragments, rasterize_mesh
 from perse.shapes import HardMask
 from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class FrontMap:
         low: [2] rest x and y (metres) of the map's left lower corner; scale: pixels per metre.
     """
 
-    chosen: NDArray[np.int64]
-    corner_uvs: Array
+    chosen: Int64[NDArray[np.int64], " t"]
+    corner_uvs: Float32[NDArray[np.float32], "t 3 2"]
     fragments: MeshFragments
     low: Float32[NDArray[np.float32], "2"]
     scale: float

@@ -179,8 +179,8 @@ def _tapering(cover: NDArray[np.float32]) -> NDArray[np.float32]:
 class _Outline:
     """An outline seen from a point: radius in pixels by angle, and how much of it is hair or headwear."""
 
-    radius: NDArray[np.float32]
-    covered: NDArray[np.float32]
+    radius: Float32[NDArray[np.float32], " a"]
+    covered: Float32[NDArray[np.float32], " a"]
 
     def at(self, angle: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values [a] by angle, interpolated at angles [n] in radians."""

@@ -17,8 +17,6 @@ from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.scene import Light
 from perse.tracking.spectacles import Spectacles
 
-Array = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class LiftedPortrait:

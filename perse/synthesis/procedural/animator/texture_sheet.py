@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -27,8 +27,8 @@ class Patch:
     """
 
     rgb: Float32[NDArray[np.float32], "h w 3"]
-    chosen: NDArray[np.int64]
-    corner_uvs: Array
+    chosen: Int64[NDArray[np.int64], " t"]
+    corner_uvs: Float32[NDArray[np.float32], "t 3 2"]
     part: Part
 
 
@@ -48,11 +48,11 @@ def flat_patch(
 class TextureSheet:
     """See `LiftedPortrait` for the arrays."""
 
-    texture: NDArray[np.uint8]
-    dressed: NDArray[np.uint8]
-    rim: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-    corner_uvs: Array
+    texture: UInt8[NDArray[np.uint8], "h w 4"]
+    dressed: UInt8[NDArray[np.uint8], "h w"]
+    rim: UInt8[NDArray[np.uint8], "h w"]
+    labels: UInt8[NDArray[np.uint8], "h w"]
+    corner_uvs: Float32[NDArray[np.float32], "t 3 2"]
 
 
 def assemble(surface: HeadSurface, atlas: PaintedAtlas, patches: list[Patch]) -> TextureSheet:
