@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
+from perse.curves import smoothstep
 from perse.shapes import HardMask, SoftMask
-from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep
+from perse.tracking.colors import blur, fit_mixture, guided_filter
 from perse.tracking.frame import FaceCoordinates
 
 LIKELIER_BY = 4.0

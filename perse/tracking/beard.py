@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import FaceLandmarks, HardMask, Picture, SoftMask
 from perse.tracking import landmarks as marks
-from perse.tracking.colors import blur, guided_filter, smoothstep, to_gray
+from perse.tracking.colors import blur, guided_filter, to_gray
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.person import disk
 from perse.tracking.polygons import landmark_mask

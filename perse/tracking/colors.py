@@ -30,16 +30,6 @@ def blur(values: Float[np.ndarray, "h w *c"], sigma: float) -> Float[np.ndarray,
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)
 
 
-def smoothstep(
-    values: Float[np.ndarray, " *shape"],
-    low: float | Float[NDArray[np.floating], "..."],
-    high: float | Float[NDArray[np.floating], "..."],
-) -> Float[np.ndarray, " *shape"]:
-    """S-curve: 0 below `low`, 1 above `high` (or the reverse if low > high), smooth between."""
-    t = np.clip((values - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
-
-
 def guided_filter(guide: SoftMask, mask: SoftMask, radius: int, epsilon: float) -> SoftMask:
     """Mask [h, w] smoothed along the edges of a grey `guide` [h, w] in [0, 1] (He et al. 2010)."""
     size = (2 * radius + 1, 2 * radius + 1)

@@ -10,9 +10,10 @@ from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.shapes import ByteMask, FaceLandmarks, Picture, SoftMask
-from perse.tracking.colors import blur, smoothstep
+from perse.tracking.colors import blur
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import N_SURFACE
 

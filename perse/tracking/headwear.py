@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import HardMask, SoftMask
-from perse.tracking.colors import blur, fit_mixture, smoothstep
+from perse.tracking.colors import blur, fit_mixture
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.layered import cloth_over_hair
 

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import Picture, SoftMask
 from perse.tracking.bare_shoulders import bare_share
-from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep, to_gray
+from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, to_gray
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.open_neck import skin_below_throat
 from perse.tracking.strands import hair_or_cloth, place_of_cloth, shoulder_lift

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer
 from numpy.typing import NDArray
 
-from perse.tracking.colors import smoothstep
+from perse.curves import smoothstep
 
 CORNERS = ((61, 291), (78, 308))
 """Of the outer and of the inner lips."""

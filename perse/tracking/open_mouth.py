@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import FaceLandmarks, Picture
-from perse.tracking.colors import blur, smoothstep, to_lab
+from perse.tracking.colors import blur, to_lab
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import CHIN, FOREHEAD, LIPS_LOWER_INNER, LIPS_LOWER_OUTER, MOUTH_CORNERS, N_SURFACE
 from perse.tracking.lip_correspondence import LOWER_COLUMNS

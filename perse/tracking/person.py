@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from perse.curves import smoothstep
 from perse.shapes import ByteMask, HardMask, Picture, SoftMask
-from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep, to_gray, to_lab
+from perse.tracking.colors import blur, fit_mixture, guided_filter, to_gray, to_lab
 from perse.tracking.detection import person_probability
 from perse.tracking.matting import refine_alpha
 

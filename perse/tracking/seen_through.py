@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import HardMask, SoftMask
-from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep
+from perse.tracking.colors import blur, fit_mixture, guided_filter
 from perse.tracking.matting import spread_color
 from perse.tracking.person import disk
 from perse.tracking.pieces import pieces_touching

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import Picture, SoftMask
-from perse.tracking.colors import smoothstep
 from perse.tracking.detection import person_probability
 
 Image = NDArray[np.uint8]

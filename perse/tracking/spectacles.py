@@ -18,8 +18,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import FaceLandmarks, Picture
-from perse.tracking.colors import blur, smoothstep, to_lab
+from perse.tracking.colors import blur, to_lab
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import LEFT_EYE, NASION, RIGHT_EYE
 from perse.tracking.pieces import pieces_touching

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import HardMask, SoftMask
-from perse.tracking.colors import blur, smoothstep
+from perse.tracking.colors import blur
 from perse.tracking.frame import FaceCoordinates
 
 Floats = NDArray[np.float32]

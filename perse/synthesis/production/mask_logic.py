@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from perse.attributes import CATEGORY_PARTS, Category, Part
+from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.errors import GenerationError
 from perse.shapes import ByteMask, Picture, SoftMask
@@ -141,8 +142,7 @@ def feathered(mask: SoftMask, width_px: float) -> SoftMask:
     if width_px < 0.5 or not (mask > 0.5).any():
         return mask
     distance = cv2.distanceTransform((mask <= 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-    ramp = np.clip(1 - distance / np.float32(width_px), 0, 1)
-    return np.maximum(mask, ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
+    return np.maximum(mask, smoothstep(1 - distance / np.float32(width_px)))
 
 
 def composite(below: Picture, above: Picture, mask: SoftMask) -> tuple[Picture, ByteMask]:

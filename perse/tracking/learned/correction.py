@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from perse.curves import smoothstep
 from perse.shapes import FaceLandmarks, HardMask, Picture
-from perse.tracking.colors import guided_filter, smoothstep, to_gray
+from perse.tracking.colors import guided_filter, to_gray
 from perse.tracking.kinds import FoundKinds, PixelKind
 from perse.tracking.learned.part_network import WORK_PX, PartInputs, PartNetwork, estimate_of
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int16, UInt8
 
-from perse.tracking.colors import smoothstep
+from perse.curves import smoothstep
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.kinds import PixelKind
 from perse.training.parsing.textures import SKIN_COLORS, any_color, cloth, hair_color, smooth_noise, strands

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, field_validator, model_validator
 
 from perse.attributes import Category
+from perse.curves import ramp
 from perse.data.motion_file import Motion
 from perse.errors import InputError
 from perse_ray.serving.schema.requests import (
@@ -166,7 +167,7 @@ def _glide(motion: BetweenMotion) -> Iterator[Appearance]:
     if motion.there_and_back:
         shares = 1 - np.abs(2 * np.arange(count) / count - 1)
     if motion.easing == "smooth":
-        shares = shares * shares * (3 - 2 * shares)
+        shares = ramp(shares)
     for share in shares:
         yield between(motion.start, motion.end, float(share))
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.shapes import ByteMask
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
-from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
+from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import PreparedPhotograph

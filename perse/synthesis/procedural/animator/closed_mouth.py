@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import TrackedPortrait
-from perse.synthesis.procedural.animator.fill import blurred_within, push_pull, smoothstep
+from perse.synthesis.procedural.animator.fill import blurred_within, push_pull
 from perse.synthesis.procedural.animator.harmonic import smooth
 from perse.synthesis.procedural.animator.mouth import how_open, how_parted
 from perse.synthesis.procedural.animator.own_pose import sample

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.render.mesh import project_vertices
 from perse.shapes import ByteMask, HardMask
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
-from perse.synthesis.procedural.animator.fill import smoothstep, strand_noise
+from perse.synthesis.procedural.animator.fill import strand_noise
 from perse.synthesis.procedural.animator.hair_volume import COVERS, fallen_row
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.projection import PreparedPhotograph

@@ -15,10 +15,10 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import PartMasks, TrackedPortrait
 from perse.synthesis.procedural.animator.body import BodyLayer
 from perse.synthesis.procedural.animator.eyelids import ClosedLid
-from perse.synthesis.procedural.animator.fill import smoothstep
 from perse.synthesis.procedural.animator.follow import follow_landmarks
 from perse.synthesis.procedural.animator.hair_volume import sum_of
 from perse.synthesis.procedural.animator.harmonic import extend

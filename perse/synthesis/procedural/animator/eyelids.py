@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import TrackedPortrait
 from perse.head import rest_vertices
 from perse.render.mesh import project_vertices
 from perse.synthesis.procedural.animator.canvas import vertex_normals
-from perse.synthesis.procedural.animator.fill import blurred_within, grain, push_pull, smoothstep
+from perse.synthesis.procedural.animator.fill import blurred_within, grain, push_pull
 from perse.synthesis.procedural.animator.hair_volume import sum_of
 from perse.synthesis.procedural.animator.harmonic import extend
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample

@@ -8,9 +8,10 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.render.mesh import project_vertices
 from perse.shapes import Colors
-from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
+from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.animator.front_map import FrontMap
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.projection import PreparedPhotograph

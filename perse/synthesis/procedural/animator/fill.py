@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from jaxtyping import Float32
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from perse.shapes import Colors, Field
 
@@ -53,11 +53,6 @@ def blurred_within(
 def mean_of_channels(colors: Colors) -> Field:
     """Mean [h, w] over channels [h, w, 3]: the bits of `colors.mean(-1)`, which takes ten times as long."""
     return np.asarray((colors[..., 0] + colors[..., 1] + colors[..., 2]) / np.float32(3), np.float32)
-
-
-def smoothstep(values: ArrayLike, low: float, high: float) -> Float32[NDArray[np.float32], "..."]:
-    t = np.clip((np.asarray(values) - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def strand_noise(rng: np.random.Generator, across: int, along: int) -> Float32[NDArray[np.float32], "along across"]:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.data import Attachment
 from perse.data.clip_file import Frame
 from perse.geometry import Camera
@@ -18,7 +19,6 @@ from perse.head import HeadParameters, Joint, pose_head
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
 from perse.synthesis.procedural.animator.body import BodyLayer
 from perse.synthesis.procedural.animator.canvas import paint_head, reduce_parts, vertex_normals
-from perse.synthesis.procedural.animator.fill import smoothstep
 from perse.synthesis.procedural.animator.hanging import AS_PHOTOGRAPHED
 from perse.synthesis.procedural.animator.lifted import LiftedPortrait
 from perse.synthesis.procedural.scene import (

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.render.mesh import project_vertices
 from perse.shapes import HardMask, SoftMask
@@ -171,8 +172,7 @@ def _directions(surface: HeadSurface) -> tuple[NDArray[np.float32], NDArray[np.f
 
 def _tapering(cover: NDArray[np.float32]) -> NDArray[np.float32]:
     """Full thickness where covered, none where bare; the ramp is the slope of the hairline."""
-    t = np.clip((cover - 0.2) / 0.6, 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    return smoothstep(cover, 0.2, 0.8)
 
 
 @dataclass(frozen=True)

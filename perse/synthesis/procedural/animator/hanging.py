@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import Attachment
 from perse.head import Joint
 from perse.shapes import HardMask
 from perse.synthesis.procedural.animator.curtain import Curtain, make_curtain, trace_outline
-from perse.synthesis.procedural.animator.fill import smoothstep
 from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
 from perse.synthesis.procedural.animator.own_pose import OwnPose
 from perse.synthesis.procedural.animator.projection import PreparedPhotograph

@@ -10,10 +10,11 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.render.mesh import project_vertices
 from perse.shapes import Picture
-from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
+from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.animator.hair_volume import COVERS, sum_of
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.surface import HeadSurface

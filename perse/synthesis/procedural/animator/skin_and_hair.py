@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.shapes import Field
 from perse.synthesis.procedural.animator.by_example import read_example
-from perse.synthesis.procedural.animator.fill import blurred_within, grain, mean_of_channels, smoothstep, strand_noise
+from perse.synthesis.procedural.animator.fill import blurred_within, grain, mean_of_channels, strand_noise
 from perse.synthesis.procedural.animator.hair_detail import borrowed_detail
 from perse.synthesis.procedural.animator.hair_volume import sum_of
 from perse.synthesis.procedural.animator.harmonic import extend, smooth

@@ -14,6 +14,7 @@ from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from perse.curves import ramp
 from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
 from perse.synthesis.procedural.attachments.surfaces import FloatArray
 
@@ -105,8 +106,8 @@ class Scalp:
 
     def head_weight(self, points: Float[np.ndarray, "*n 3"]) -> Float32[np.ndarray, "*n"]:
         """Share by which points [..., 3] follow the head: fully above the chin, little on the shoulders."""
-        down = np.clip((self.chin_y + 0.01 - points[..., 1]) / (self.chin_y + 0.01 - self.shoulder_y), 0, 1)
-        return (1 - 0.85 * down * down * (3 - 2 * down)).astype(np.float32)
+        down = (self.chin_y + 0.01 - points[..., 1]) / (self.chin_y + 0.01 - self.shoulder_y)
+        return (1 - 0.85 * ramp(down)).astype(np.float32)
 
     def to_head(self, points: Float[np.ndarray, "*n 3"]) -> Float32[np.ndarray, "*n 3"]:
         """Points [..., 3] of the average head in the person's rest space, metres."""

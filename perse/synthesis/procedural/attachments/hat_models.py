@@ -12,10 +12,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from perse.curves import ramp
 from perse.synthesis.procedural.attachments import textures
 from perse.synthesis.procedural.attachments.pieces import Piece, Profile, Slots, dyed
 from perse.synthesis.procedural.attachments.skull import Skull, directions
-from perse.synthesis.procedural.attachments.surfaces import Finish, FloatArray, ramp
+from perse.synthesis.procedural.attachments.surfaces import Finish, FloatArray
 from perse.synthesis.procedural.attachments.textures import Rgb, Texture
 from perse.synthesis.prompts.palette import FABRIC
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from perse.attributes import Category, Part
+from perse.curves import ramp
 from perse.data import Attachment, AttributePrompt
 from perse.synthesis.procedural.attachments.hat_models import (
     HAT_MODELS,
@@ -32,7 +33,7 @@ from perse.synthesis.procedural.attachments.hat_models import (
 )
 from perse.synthesis.procedural.attachments.pieces import Piece, Slots, put_together, slots_of
 from perse.synthesis.procedural.attachments.skull import Skull, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, ramp, surface, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, surface, unit
 
 _COLUMNS = 121
 

@@ -226,12 +226,6 @@ def join(
     )
 
 
-def ramp(x: Float[np.ndarray, "*n"] | float) -> Float[np.ndarray, "*n"]:
-    """Hermite ramp: 0 below 0, 1 above 1."""
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x))
-
-
 def unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
     """Unit vectors of vectors [..., 3]."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

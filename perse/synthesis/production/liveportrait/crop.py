@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float64
 
+from perse.curves import smoothstep
 from perse.shapes import Picture, SoftMask, SquarePicture
-from perse.synthesis.compositing import smooth_step
 from perse.tracking import landmarks as marks
 
 _FACE = (*marks.JAW_LINE, *marks.LEFT_BROW_UPPER, *marks.RIGHT_BROW_UPPER)
@@ -74,7 +74,7 @@ class HeadCrop:
         y, x = np.mgrid[:height, :width].astype(np.float64) + 0.5
         inside = np.einsum("ij,jhw->ihw", self.matrix, np.stack([x, y, np.ones_like(x)]))
         to_border = np.minimum(inside, 1 - inside).min(0)
-        return smooth_step(to_border, 0.0, framing.feather)
+        return smoothstep(to_border, 0.0, framing.feather)
 
     def put_back(self, drawn: SquarePicture, image: Picture, weight: SoftMask) -> Picture:
         """The picture with the window's content [s, s, 3] over it."""
