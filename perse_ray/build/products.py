@@ -9,8 +9,9 @@ from enum import Enum
 from typing import Any
 
 from perse.data.file_check import unreadable
+from perse.data.folder_files import FileLook
 from perse.data.keys import content_key
-from perse.data.workspace import FileLook, Workspace
+from perse.data.workspace import Workspace
 
 DIGESTED_BYTES = 2 * 2**30
 """Of one stage. Where its files are more than this together, those that workers wrote are known by their size and the
