@@ -68,6 +68,10 @@ class SleepingReport:
     loss: float = 0.0
 
 
+def _unexpected(task: object, reason: str) -> None:
+    raise RuntimeError(f"{task} only sleeps and cannot fail: {reason}")
+
+
 class SleepingSteps:
     """A `SleepingLoop` under way."""
 
@@ -76,7 +80,9 @@ class SleepingSteps:
         self._ahead: TargetsAhead | None = None
         if loop.pool is not None:
             window = max(WINDOW_AT_LEAST, -(-2 * loop.pool.actors // seat.replicas.world))
-            self._ahead = TargetsAhead(loop.pool, self._task, start=step, stop=loop.steps, window=window)
+            self._ahead = TargetsAhead(
+                loop.pool, self._task, start=step, stop=loop.steps, window=window, set_aside=_unexpected
+            )
 
     def _task(self, step: int) -> tuple[Any, str]:
         return (self._seat.replicas.rank, step), f"hat {step}"

@@ -24,6 +24,7 @@ from perse.errors import StageError
 from perse.geometry import Camera
 from perse.head import HeadParameters, Joint
 from perse.shapes import Picture
+from perse.training.sampler import ReferenceFrames
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,14 @@ class ClipStore:
         return len(self.frame_numbers)
 
     @cached_property
-    def reference_frames(self) -> tuple[int, ...]:
-        """Positions of the frames that the reference is trained on, those more than once that come more often."""
+    def reference_frames(self) -> ReferenceFrames:
+        """Frames that the reference is trained on."""
         if self.captured is None:
-            return tuple(range(self.n_frames))
-        recorded = tuple(range(self.n_frames, self.n_frames + len(self.captured)))
+            return ReferenceFrames(range(self.n_frames))
+        recorded = range(self.n_frames, self.n_frames + len(self.captured))
         beyond = np.flatnonzero(turned_beyond(self.parameters, self.captured.parameters).numpy()).tolist()
-        return (*beyond, *recorded * max(1, -(-RECORDED_TO_FILMED * len(beyond) // len(recorded))))
+        weight = max(1, -(-RECORDED_TO_FILMED * len(beyond) // len(recorded)))
+        return ReferenceFrames(beyond, recorded, weight)
 
     @property
     def motion(self) -> HeadParameters:

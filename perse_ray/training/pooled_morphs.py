@@ -84,10 +84,6 @@ class PoolStats:
         self.ends_made += cost.ends_made
 
 
-def _forget(task: object, reason: str) -> None:
-    """Nothing is kept of what failed."""
-
-
 class TargetsAhead:
     """Targets by step, from a pool.
 
@@ -107,7 +103,7 @@ class TargetsAhead:
         start: int,
         stop: int,
         window: int,
-        set_aside: Callable[[Any, str], None] = _forget,
+        set_aside: Callable[[Any, str], None],
     ) -> None:
         self.stats = PoolStats()
         self._pool, self._schedule, self._handle, self._set_aside = pool, schedule, pool.handle(), set_aside
