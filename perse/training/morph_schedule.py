@@ -3,9 +3,9 @@
 The future is known, so whoever makes the morphs can work ahead: the request of a step that is still to come may be
 asked for, and is the same on every machine.
 
-Subjects are drawn without replacement, pass after pass, and each brings a partner of its own category, so that every subject is interpolated
-equally often, whatever the size of its category: the paper takes 40 pairs *a subject* (A.2.3). Dealt over pairs
-instead, 395 hair styles would get 79 % of all steps and 59 earrings 1.7 %.
+Subjects are drawn without replacement, pass after pass, and each brings a partner of its own category, so that every
+subject is interpolated equally often, whatever the size of its category: the paper takes 40 pairs *a subject* (A.2.3).
+Drawn over pairs instead, 395 hair styles would get 79 % of all steps and 59 earrings 1.7 %.
 
 The subjects of a category are looked at in one frame of the motion at a time: each then is an end of about two pairs in
 that frame, and a teacher that works an end out once (`perse.morphing.diffmorpher`) has half of the work.
