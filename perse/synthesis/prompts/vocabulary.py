@@ -85,7 +85,6 @@ def _accent_differs(worn: Mapping[str, str]) -> bool:
 _CLOTH = tuple(FABRIC)
 _DYES = tuple(HAIR)
 _SUITS = ("navy", "black", "grey", "brown")
-_ACCENTS = ("white", "yellow", "navy")
 _GEMS = tuple(stone for stone in STONES if stone != "pearl")
 
 VOCABULARIES: dict[Category, Vocabulary] = {

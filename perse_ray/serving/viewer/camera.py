@@ -125,7 +125,6 @@ class Watching:
     make: MakeFollower
     _waiting: WaitingPicture | None = None
     _rest: bool = False
-    _heard_s: float = 0.0
     _mouth: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def run(self) -> None:

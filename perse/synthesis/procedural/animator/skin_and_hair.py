@@ -33,7 +33,6 @@ from perse.tracking.pieces import pieces_touching
 
 Array = NDArray[np.float32]
 
-_FACE_PARTS = (Part.BROWS, Part.EYES, Part.MOUTH)
 _NOISE_SEED = 20
 _TURNED_TO_CAMERA = (-0.3, -0.15)
 """Between these cosines of normal and view, the outline is the photograph's rather than made-up tips of strands."""
