@@ -34,7 +34,7 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRates:
-    """Adam's rates before the schedule. Points are in `part_bases.attribute_units`."""
+    """Adam's rates before the schedule. Points are in `perse.avatar.canonical.attribute_units`."""
 
     points: float = 2e-2
     """Attributes of the points."""
