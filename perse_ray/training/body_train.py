@@ -13,7 +13,7 @@ from perse.body.training.trainer import trained_avatar
 from perse.data.workspace import Workspace
 from perse.recipes.body import BodyRecipe
 from perse.training.checkpoint import Checkpoint
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 CAPTURED = "body/captured.npz"
 """The photograph as a clip of one frame."""
@@ -43,7 +43,7 @@ class BodyLoop:
         frames = sum(filmed.frames - filmed.frames // every for filmed in self.recipe.motions)
         return training_steps(self.recipe.training.epochs, frames, max(self.recipe.train_workers, 1))
 
-    def build(self, start: Checkpoint, seat: Seat) -> BodyTrainer:
+    def build(self, start: Checkpoint, place: WorkerPlace) -> BodyTrainer:
         """Training, continued from a checkpoint.
 
         Raises:
@@ -57,8 +57,8 @@ class BodyLoop:
             self.recipe.training,
             rasterizer=self.recipe.rasterizer,
             patches=[self._frame(patch_file(number)) for number in range(self.patches)],
-            device=seat.device,
-            replicas=seat.replicas,
+            device=place.device,
+            replicas=place.replicas,
         )
         trainer.resume(start)
         return trainer

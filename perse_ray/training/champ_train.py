@@ -27,7 +27,7 @@ from perse.synthesis.production.portrait_champ.sharing import ShardedWeights, Sh
 from perse.synthesis.production.portrait_champ.storage import TENSORS, fill, networks_to_files
 from perse.training.checkpoint import Checkpoint
 from perse.training.replicas import Replicas, parameter_digest
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 STATE, NUMBERS = "state.safetensors", "state.json"
 PREVIEWED = 4
@@ -59,27 +59,27 @@ class ChampLoop:
         """Checkpoint where this stage starts. Weights are made where it runs."""
         return Checkpoint(0, {NUMBERS: self._numbers(0), STATE: b""})
 
-    def build(self, start: Checkpoint, seat: Seat) -> ChampStage:
+    def build(self, start: Checkpoint, place: WorkerPlace) -> ChampStage:
         """Training of the stage, continued from a checkpoint.
 
         Raises:
             RecipeError: the checkpoint was made with another configuration.
             MissingWeightsError: the weights to start with are not there.
         """
-        networks = self.networks().to(seat.device)
-        trainer = ChampTrainer(networks, self.training, self._sharing(seat))
+        networks = self.networks().to(place.device)
+        trainer = ChampTrainer(networks, self.training, self._sharing(place))
         if json.loads(start.files[NUMBERS])["made_of"] != self.made_of():
             raise RecipeError(
                 "the checkpoint was made with another recipe or other videos; use the same ones, or a new workspace"
             )
         if start.step:
             trainer.restore(start.step, load(start.files[STATE]))
-        return ChampStage(self, trainer, seat.replicas)
+        return ChampStage(self, trainer, place.replicas)
 
-    def _sharing(self, seat: Seat) -> Sharing:
-        replicas = seat.replicas
+    def _sharing(self, place: WorkerPlace) -> Sharing:
+        replicas = place.replicas
         if self.recipe.held_weights == "parts" and replicas.world > 1:
-            return ShardedWeights(seat.device)
+            return ShardedWeights(place.device)
 
         def backward(module: nn.Module, forward: Callable[[], Tensor]) -> None:
             replicas.backward(module, [forward], None)

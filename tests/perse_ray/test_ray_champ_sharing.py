@@ -32,7 +32,7 @@ from perse.synthesis.production.portrait_champ import (
 from perse.synthesis.production.portrait_champ.sharing import ShardedWeights
 from perse.training import Checkpoint, DistributedReplicas
 from perse_ray.training.champ_train import STATE, ChampLoop
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 ROUNDING = 2e-5
 """Of weights after four steps of 1e-3: the norm of the gradients is summed in another order, and where a gradient is
@@ -41,7 +41,7 @@ next to nothing Adam makes a step of it all the same."""
 
 def trained(one: ChampLoop, start: Checkpoint, steps: int) -> Checkpoint:
     """Some steps by both workers; what worker 0 keeps."""
-    stage = one.build(start, Seat(torch.device("cpu"), DistributedReplicas()))
+    stage = one.build(start, WorkerPlace(torch.device("cpu"), DistributedReplicas()))
     try:
         while stage.step_number < steps:
             stage.step()
@@ -154,4 +154,4 @@ def test_one_worker_holds_everything() -> None:
         workspace=None, recipe=replace(recipe(), held_weights="parts"), training=recipe().frames, stage="frames",
         takes=(),
     )  # type: ignore[arg-type]  # fmt: skip
-    assert not isinstance(alone._sharing(Seat(torch.device("cpu"), SingleReplica())), ShardedWeights)
+    assert not isinstance(alone._sharing(WorkerPlace(torch.device("cpu"), SingleReplica())), ShardedWeights)

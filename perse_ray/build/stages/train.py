@@ -15,7 +15,8 @@ from perse_ray.build.stages.set_up import SetUp
 from perse_ray.build.values import flat_params
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.training.loops import TrainingLoop
-from perse_ray.training.ray_train import LoopConfig, TrainTask, train
+from perse_ray.training.ray_train import TrainTask, train
+from perse_ray.training.seam import LoopConfig
 
 
 class Train:
