@@ -130,8 +130,8 @@ class _TileLists:
     """Which splats are in which tile, front to back; see `perse.render.binning_kernels.list_tiles`."""
 
     members: Int32[NDArray[np.int32], "pairs 2"]
-    starts: Int32[NDArray[np.int32], " f*tiles+1"]
-    slot_starts: Int32[NDArray[np.int32], " f*m+1"]
+    starts: Int32[NDArray[np.int32], " _"]
+    slot_starts: Int32[NDArray[np.int32], " _"]
 
 
 @dataclass(frozen=True)
