@@ -117,9 +117,9 @@ class RowFeed:
             self._unfilled = 0
 
     @property
-    def teller(self) -> Teller:
+    def sender(self) -> NewsSender:
         """Sender by which workers tell their news."""
-        return Teller(self._actor)
+        return NewsSender(self._actor)
 
     def news(self) -> list[Row]:
         """News of workers since the last call, in order; waits a moment for it."""
@@ -153,7 +153,7 @@ class RowFeed:
 
 
 @dataclass(frozen=True)
-class Teller:
+class NewsSender:
     """End of a feed in a worker; travels to all of them."""
 
     actor: Any
@@ -222,7 +222,7 @@ def _blocks(actor: Any, block_rows: int) -> Iterator[pa.Table]:
             time.sleep(POLL_S)
 
 
-class Pusher:
+class FillerTimer:
     """Timer of a feed's fillers: after a while without a row, and then ever more rarely."""
 
     def __init__(self, clock: Any = time.monotonic) -> None:

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from perse.data.workspace import Workspace
 from perse.errors import InputError, PerseError
 from perse_ray.serving.http.app import create_app
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.service import LocalAvatars
 from perse_ray.serving.library.training_source import FollowedWorkspace
 from perse_ray.serving.protection import Protection, Tokens
@@ -48,11 +48,11 @@ def serve_viewer(workspace: Workspace, port: int, tokens: Tokens | None, say: Ca
     place = FollowedWorkspace(workspace)
     listening = listen_on(port)
     wait_for_avatar(place)
-    shelf = Shelf({avatar_id(workspace): place}, memory_mib=MEMORY_MIB)
+    cache = AvatarCache({avatar_id(workspace): place}, memory_mib=MEMORY_MIB)
     every_s = FOLLOW_S if workspace.is_local else FOLLOW_FAR_S
-    threading.Thread(target=follow, args=(shelf, every_s), daemon=True).start()
+    threading.Thread(target=follow, args=(cache, every_s), daemon=True).start()
     say(listening.getsockname()[1])
-    viewer_server(viewer_app(shelf, tokens)).run(sockets=[listening])
+    viewer_server(viewer_app(cache, tokens)).run(sockets=[listening])
 
 
 def viewer_server(app: FastAPI) -> uvicorn.Server:
@@ -70,9 +70,9 @@ def viewer_server(app: FastAPI) -> uvicorn.Server:
     )
 
 
-def viewer_app(shelf: Shelf, tokens: Tokens | None) -> FastAPI:
+def viewer_app(cache: AvatarCache, tokens: Tokens | None) -> FastAPI:
     """Application of the whole service over a cache of avatars, for the people at this machine."""
-    return create_app(LocalAvatars(shelf), Protection(tokens=tokens), live_tracker)
+    return create_app(LocalAvatars(cache), Protection(tokens=tokens), live_tracker)
 
 
 def avatar_id(workspace: Workspace) -> str:
@@ -110,11 +110,11 @@ def listen_on(port: int) -> socket.socket:
     return listening
 
 
-def follow(shelf: Shelf, every_s: float) -> None:
+def follow(cache: AvatarCache, every_s: float) -> None:
     """Look for newer versions of what is in memory, without end."""
     while True:
         time.sleep(every_s)
         try:
-            shelf.refresh()
+            cache.refresh()
         except PerseError as error:
             log.warning("the newest checkpoint cannot be followed: %s", error)

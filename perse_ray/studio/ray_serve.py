@@ -30,7 +30,7 @@ from perse.data.workspace import Workspace
 from perse.data.workspace_lock import locked
 from perse.errors import InputError
 from perse_ray.serving.http.app import create_app
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.service import LocalAvatars
 from perse_ray.serving.local_viewer import FOLLOW_S, follow
 from perse_ray.serving.ray_serve.arguments import Entrance
@@ -96,9 +96,9 @@ class StudioReplica:
         self._held.enter_context(locked(Workspace(str(runs / LOCK)), wait=True))
         self._studio = Studio(runs, RayBuilder(arguments.build_cpus))
         self._held.callback(self._studio.close)
-        shelf = Shelf(self._studio.places, memory_mib=arguments.memory_mib)
-        threading.Thread(target=follow, args=(shelf, FOLLOW_S), daemon=True).start()
-        self._app = create_app(LocalAvatars(shelf), protection)
+        cache = AvatarCache(self._studio.places, memory_mib=arguments.memory_mib)
+        threading.Thread(target=follow, args=(cache, FOLLOW_S), daemon=True).start()
+        self._app = create_app(LocalAvatars(cache), protection)
         add_studio(self._app, self._studio)
 
     def __serve_build_asgi_app__(self) -> FastAPI:

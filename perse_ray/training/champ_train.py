@@ -19,8 +19,8 @@ from perse.evaluation.champ_preview import Preview, preview
 from perse.recipes.champ import ChampRecipe
 from perse.synthesis.production.portrait_champ import ChampBatch, ChampReport, ChampTrainer, ChampTrainingConfig
 from perse.synthesis.production.portrait_champ.batches import SamplePictures
-from perse.synthesis.production.portrait_champ.dealing import Take, deal
 from perse.synthesis.production.portrait_champ.footage import Footage
+from perse.synthesis.production.portrait_champ.footage_sampler import Take, sample_footage
 from perse.synthesis.production.portrait_champ.footage_table import FootageFile
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks
 from perse.synthesis.production.portrait_champ.sharing import ShardedWeights, Sharing, WholeWeights
@@ -183,7 +183,7 @@ class ChampStage:
 
     def _read(self, step: int) -> SamplePictures:
         loop, training = self._loop, self._loop.training
-        samples = deal(
+        samples = sample_footage(
             loop.takes, seed=training.seed, step=step, rank=self._replicas.rank, world=self._replicas.world,
             batch=training.batch, frames=training.frames, stride=training.stride,
             held_out_every=loop.recipe.held_out_every,

@@ -21,8 +21,8 @@ from perse.data.tables import QuarantinedRow
 from perse.data.workspace import Workspace
 from perse.errors import InputError, StageError
 from perse.head.sources import HeadSource
-from perse.synthesis.production.portrait_champ.dealing import Take, training_frames
 from perse.synthesis.production.portrait_champ.footage import FootageConfig, FootageMaker
+from perse.synthesis.production.portrait_champ.footage_sampler import Take, training_frames
 from perse.synthesis.production.portrait_champ.footage_table import FootageFile, footage_name, save_footage
 from perse.tracking.video_file import SUFFIXES, open_video
 from perse_ray.rows.attempts import AttemptLedger

@@ -220,10 +220,10 @@ def _run(task: _WorkerTask) -> None:
     folder = CheckpointFolder(task.workspace, task.stage)
     start = folder.load()
     assert start is not None, "the driver has looked"
-    teller = _Teller(task.board) if place.replicas.rank == 0 else None
+    reporter = _StepReporter(task.board) if place.replicas.rank == 0 else None
     for rewinds in range(MAX_REWINDS + 1):
         try:
-            _steps(task, start, place, folder, teller)
+            _steps(task, start, place, folder, reporter)
             break
         except TrainingDiverged as error:  # on every replica, at the same step
             start = folder.load()
@@ -235,7 +235,7 @@ def _run(task: _WorkerTask) -> None:
 
 
 def _steps(
-    task: _WorkerTask, start: Checkpoint, place: WorkerPlace, folder: CheckpointFolder, teller: _Teller | None
+    task: _WorkerTask, start: Checkpoint, place: WorkerPlace, folder: CheckpointFolder, reporter: _StepReporter | None
 ) -> None:
     """All steps from a checkpoint on."""
     loop = task.loop.build(start, place)
@@ -244,8 +244,8 @@ def _steps(
         while loop.step_number < task.loop.steps:
             report = loop.step()
             finished = loop.step_number >= task.loop.steps
-            if teller:
-                teller.tell(report, last=finished)
+            if reporter:
+                reporter.tell(report, last=finished)
             if finished or due(loop.step_number):
                 loop.check_replicas()
                 if place.replicas.rank == 0:
@@ -304,7 +304,7 @@ def _place(group: WorkerGroup) -> WorkerPlace:
     return WorkerPlace(device, DistributedReplicas(shares) if together else SingleReplica(shares))
 
 
-class _Teller:
+class _StepReporter:
     """Writes on the board: every step's numbers now and then, the newest step about once a second."""
 
     def __init__(self, board: ProgressBoard) -> None:

@@ -23,7 +23,7 @@ from perse.head.sources import EmbeddedHead
 from perse.recipes.champ import ChampRecipe, champ_recipe_named, champ_tiny
 from perse.synthesis.production.guidance import Guidance
 from perse.synthesis.production.portrait_champ import BlockLatentsConfig, ChampTrainingConfig, Footage, UNetSizes
-from perse.synthesis.production.portrait_champ.dealing import Take
+from perse.synthesis.production.portrait_champ.footage_sampler import Take
 from perse.synthesis.production.portrait_champ.footage_table import FootageFile, save_footage
 from perse.synthesis.production.portrait_champ.storage import TENSORS
 from perse.training import Checkpoint, SingleReplica

@@ -1,6 +1,6 @@
 """Cache of loaded avatars: loaded when first asked for, as many as fit, exchanged when there is a new version.
 
-Whoever draws with an avatar holds it: taking it off the shelf or exchanging it drops no request under way.
+Whoever draws with an avatar holds it: taking it out of the cache or exchanging it drops no request under way.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Edition:
     loaded: LoadedAvatar
 
 
-class Shelf:
+class AvatarCache:
     """Cache of several avatars, as many in memory as fit. Its methods may be called from several threads."""
 
     def __init__(self, places: Mapping[str, Place], *, memory_mib: float, encoders: Encoders = WITHOUT_WEIGHTS) -> None:
