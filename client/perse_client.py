@@ -214,7 +214,7 @@ class AvatarClient:
         return self._ask("POST", f"{_path(avatar)}/render", json=body).content
 
     def frames(self, avatar: str, requests: Sequence[Mapping[str, Any]]) -> list[bytes]:
-        """Several pictures in one request, each asked for by the fields of a render request; all of one format.
+        """Pictures in one request, each asked for by the fields of a render request; all of one format.
 
         Raises:
             ServiceError: as `render`.

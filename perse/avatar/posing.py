@@ -1,4 +1,4 @@
-"""From canonical Gaussians to the Gaussians of a frame, in two passes over the points.
+"""Posing: from canonical Gaussians to the Gaussians of a frame, in two passes over the points.
 
 Blendshapes, skinning, the turn of the quaternions, a first-order pose response and the activations are seven
 operations over [f, n, ·] tensors; one after another in torch they cost more than rasterizing does. `pose_fused` makes

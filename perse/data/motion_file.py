@@ -118,7 +118,7 @@ class Motion:
         return HeadParameters(torch.zeros(0), torch.zeros(0, 3), expression, pose)
 
     def only(self, expression_names: Sequence[str], joint_names: Sequence[str]) -> Motion:
-        """What a head with these names can perform of the motion.
+        """Motion of those names that a head with these names can perform.
 
         Raises:
             InputError: nothing is left.

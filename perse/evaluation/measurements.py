@@ -247,7 +247,7 @@ def choose_mixes(
 
 
 def spread(available: int, wanted: int) -> list[int]:
-    """At most `wanted` positions, spread evenly over the available ones."""
+    """Positions, at most `wanted`, spread evenly over the available ones."""
     count = min(available, wanted)
     return [int(i) for i in np.unique(np.linspace(0, available - 1, count).round())] if count else []
 

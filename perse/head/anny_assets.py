@@ -103,5 +103,5 @@ def read_target(path: Path, kept: Int64[np.ndarray, " v"], n_total: int) -> Floa
 
 
 def read_targets(paths: Sequence[Path], kept: Int64[np.ndarray, " v"], n_total: int) -> Float64[np.ndarray, "n v 3"]:
-    """Several targets: [n, v, 3] decimetres."""
+    """Displacements [n, v, 3] of several targets, decimetres."""
     return np.stack([read_target(path, kept, n_total) for path in paths])

@@ -17,7 +17,7 @@ def latent_loss(z: Float[Tensor, "... k d"]) -> Float[Tensor, ""]:
 
 @dataclass(frozen=True, kw_only=True)
 class DeformationLossConfig:
-    """How firmly the learned deformation is held to that of the head model (Eq. 31)."""
+    """Weights by which the learned deformation is held to that of the head model (Eq. 31)."""
 
     expression: float = 1000.0
     """Of the squared difference of expression blendshapes, in metres² (IMavatar's value, whose loss this is)."""

@@ -34,7 +34,7 @@ class Rasterizer(Protocol):
 
     @property
     def device_types(self) -> tuple[str, ...]:
-        """Where the tensors may be: "cpu", "cuda"."""
+        """Types of devices where the tensors may be: "cpu", "cuda"."""
         ...
 
     def draw(self, gaussians: Gaussians, cameras: Camera, background: Float[Tensor, " c"] | None) -> Rendering:

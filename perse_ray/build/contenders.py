@@ -1,4 +1,5 @@
-"""Several avatars on one set of clips: trained by the same loop for the same time or the same steps, then compared."""
+"""Contenders: avatars on one set of clips, trained by the same loop for the same time or the same steps, then
+compared."""
 
 from __future__ import annotations
 

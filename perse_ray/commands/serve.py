@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What to serve and where."""
+    """Arguments: what to serve and where."""
 
     workspace: str = "runs/demo"
     """Workspaces with finished avatars, and models by alias (models:/NAME@champion), separated by commas. A

@@ -32,7 +32,7 @@ EXIT_NOT_PROVEN = 1
 
 @dataclass(frozen=True)
 class Arguments:
-    """Which files."""
+    """Arguments: which files."""
 
     files: tyro.conf.Positional[tuple[Path, ...]]
     """PNG, JPEG, WebP, MP4, PLY, .splat, GLB, USD or HTML."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(LocalPage):
-    """What to look at."""
+    """Arguments: what to look at."""
 
     workspace: str = "runs/demo"
     """Workspace with an avatar, finished or in training; also s3://… or gs://…."""

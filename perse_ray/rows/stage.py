@@ -162,7 +162,7 @@ several times, and must answer with each row once."""
 
 
 def no_more(_: Row) -> Sequence[Row]:
-    """Nothing: no row brings others along."""
+    """Rows that others bring along: none."""
     return ()
 
 

@@ -70,7 +70,7 @@ POORLY_FITTED = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class PersonFitConfig:
-    """Everything that decides how a person is fitted."""
+    """Configuration of fitting a person: everything that decides how."""
 
     fit: BodyFitConfig = field(default_factory=BodyFitConfig)
     """Weights of the pose fit."""

@@ -1,4 +1,4 @@
-"""Several animators in one run: hats by portrait-Champ, noses by LivePortrait, as the recipe says (P Table 4).
+"""Animators by category in one run: hats by portrait-Champ, noses by LivePortrait, as the recipe says (P Table 4).
 
 An animator whose weights are lost or damaged after the run's own check costs the edits of its categories, one line each
 in quarantine, and nobody else's: the files' digests are in the clips' keys, so repaired ones are tried again.

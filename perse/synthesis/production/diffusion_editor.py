@@ -112,7 +112,7 @@ class DiffusionEditor:
     def edit_many(
         self, portrait: TrackedPortrait, prompts: Sequence[AttributePrompt]
     ) -> list[EditedPortrait | PerseError]:
-        """Several edits of one portrait in the pipelines' batches; a prompt that fails takes no other with it."""
+        """Edits of one portrait in the pipelines' batches; a prompt that fails takes no other with it."""
         batch = _Batch(portrait, tuple(prompts))
         batch.fail_where(lambda prompt: None if prompt.text.strip() else _no_sentence(prompt))
         self._find_text_masks(batch)

@@ -1,4 +1,4 @@
-"""Several editors in one run: hair by FLUX, noses by the procedural one, as the recipe says."""
+"""Editors by category in one run: hair by FLUX, noses by the procedural one, as the recipe says."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class EditorByCategory:
     def edit_many(
         self, portrait: TrackedPortrait, prompts: Sequence[AttributePrompt]
     ) -> list[EditedPortrait | PerseError]:
-        """Several edits; those of one editor go to it together."""
+        """Edits of several prompts; those of one editor go to it together."""
         outcomes: dict[int, EditedPortrait | PerseError] = {}
         for editor in {id(one): one for one in self._editors.values()}.values():
             rows = [i for i, prompt in enumerate(prompts) if self._editors[prompt.category] is editor]
@@ -73,7 +73,7 @@ class EditorByCategory:
 def edit_many(
     editor: PortraitEditor, portrait: TrackedPortrait, prompts: Sequence[AttributePrompt]
 ) -> list[EditedPortrait | PerseError]:
-    """Several edits by any editor: in batches where it has `edit_many`, one by one otherwise.
+    """Edits by any editor: in batches where it has `edit_many`, one by one otherwise.
 
     Only expected errors become outcomes; anything else is raised.
     """

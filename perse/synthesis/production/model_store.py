@@ -186,7 +186,7 @@ def verify(name: str, *, again: bool = False) -> str:
 
 
 def digest_state(entry: WeightsEntry) -> str:
-    """What is known of a row's digests, in two or three words."""
+    """State of a row's digests, in two or three words."""
     if (store_root() / entry.name / FETCHED).is_file():
         return "recorded"
     return f"{len(entry.sha256)} published" if entry.sha256 else "unknown until fetched"

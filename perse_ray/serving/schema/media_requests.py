@@ -303,7 +303,7 @@ class EditSpaceSubject(SubjectInfo):
 
 
 class EditSpace(BaseModel):
-    """What an avatar can be made to look like. Weights of subjects mix freely within and between categories."""
+    """Space of looks of an avatar. Weights of subjects mix freely within and between categories."""
 
     model_config = ConfigDict(
         json_schema_extra={

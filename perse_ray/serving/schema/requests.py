@@ -224,7 +224,7 @@ class ConsentInfo(BaseModel):
 
 
 class AvatarInfo(BaseModel):
-    """What can be asked of an avatar."""
+    """Description of an avatar: what can be asked of it."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -246,7 +246,7 @@ def _frames(piece: Surface) -> tuple[Float[np.ndarray, "r c 3"], Float[np.ndarra
 
 
 def grid_faces(rows: int, columns: int) -> Int64[np.ndarray, "t 3"]:
-    """Two triangles for each cell of a grid of nodes, row by row."""
+    """Triangles of a grid of nodes, two for each cell, row by row."""
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
     return np.concatenate([np.stack([a, d, c], 1), np.stack([a, c, b], 1)])

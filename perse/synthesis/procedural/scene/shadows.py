@@ -42,7 +42,7 @@ def shadows_on(
     *,
     config: ShadowConfig | None = None,
 ) -> Float[NDArray[np.float32], " v"]:
-    """How much light the attachments leave on other surfaces.
+    """Light that the attachments leave on other surfaces.
 
     Args:
         vertices, normals: [v, 3] float32, rest pose, metres and unit; usually the head's.

@@ -37,7 +37,8 @@ class SpadeGenerator(nn.Module):
 
 
 class SpadeBlock(nn.Module):
-    """Two normalised convolutions added to the input, or to a 1 × 1 convolution of it where the width changes."""
+    """Block of two normalised convolutions added to the input, or to a 1 × 1 convolution of it where the width
+    changes."""
 
     def __init__(self, inputs: int, outputs: int, style: int, hidden: int) -> None:
         super().__init__()

@@ -44,7 +44,7 @@ class DoublingBlock(ConvNorm):
 
 
 class ResidualVolume(nn.Module):
-    """Two convolutions of a volume [b, c, d, h, w], each after normalisation and ReLU, added to it."""
+    """Block of two convolutions of a volume [b, c, d, h, w], each after normalisation and ReLU, added to it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
