@@ -191,7 +191,7 @@ def _texture(
     picture: PreparedPhotograph,
     part: Part,
     outline: CurtainOutline,
-    world: Float64[np.ndarray, "r c 3"],
+    world: Float64[np.ndarray, "nodes across 3"],
     face_width_px: float,
 ) -> Float32[np.ndarray, "r c 4"]:
     rows = len(outline.left)

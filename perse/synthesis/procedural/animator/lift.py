@@ -192,7 +192,7 @@ def dress(
     )
 
 
-def _joints(surface: HeadSurface, portrait: TrackedPortrait) -> Float32[np.ndarray, "j 3"]:
+def _joints(surface: HeadSurface, portrait: TrackedPortrait) -> Float32[np.ndarray, "j 4 4"]:
     return pose_head(surface.model, portrait.head).transforms.numpy()
 
 

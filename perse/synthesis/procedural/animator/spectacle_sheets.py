@@ -163,7 +163,7 @@ def _temple(
 
 def _rigid(
     name: str,
-    vertices: Float32[np.ndarray, "r c 3"],
+    vertices: Float[np.ndarray, "r c 3"],
     uvs: Float[np.ndarray, "r c 2"],
     texture: Float32[np.ndarray, "h w 4"],
 ) -> Attachment:
