@@ -15,7 +15,7 @@ from perse.training.checkpoint import Checkpoint
 from perse_ray.training.morph_pool import MorphPool
 from perse_ray.training.morph_work import Made
 from perse_ray.training.pooled_morphs import WINDOW_AT_LEAST, TargetsAhead
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class SleepingLoop:
     journal: Journal
     pool: MorphPool | None = None
 
-    def build(self, start: Checkpoint, seat: Seat) -> SleepingSteps:
-        return SleepingSteps(self, start.step, seat)
+    def build(self, start: Checkpoint, place: WorkerPlace) -> SleepingSteps:
+        return SleepingSteps(self, start.step, place)
 
 
 @dataclass(frozen=True)
@@ -68,21 +68,27 @@ class SleepingReport:
     loss: float = 0.0
 
 
+def _unexpected(task: object, reason: str) -> None:
+    raise RuntimeError(f"{task} only sleeps and cannot fail: {reason}")
+
+
 class SleepingSteps:
     """A `SleepingLoop` under way."""
 
-    def __init__(self, loop: SleepingLoop, step: int, seat: Seat) -> None:
-        self._loop, self._seat, self.step_number = loop, seat, step
+    def __init__(self, loop: SleepingLoop, step: int, place: WorkerPlace) -> None:
+        self._loop, self._place, self.step_number = loop, place, step
         self._ahead: TargetsAhead | None = None
         if loop.pool is not None:
-            window = max(WINDOW_AT_LEAST, -(-2 * loop.pool.actors // seat.replicas.world))
-            self._ahead = TargetsAhead(loop.pool, self._task, start=step, stop=loop.steps, window=window)
+            window = max(WINDOW_AT_LEAST, -(-2 * loop.pool.actors // place.replicas.world))
+            self._ahead = TargetsAhead(
+                loop.pool, self._task, start=step, stop=loop.steps, window=window, set_aside=_unexpected
+            )
 
     def _task(self, step: int) -> tuple[Any, str]:
-        return (self._seat.replicas.rank, step), f"hat {step}"
+        return (self._place.replicas.rank, step), f"hat {step}"
 
     def step(self) -> SleepingReport:
-        if self._seat.replicas.rank == 0:
+        if self._place.replicas.rank == 0:
             with self._loop.journal.noted(self._loop.stage):
                 self._wait()
         else:
@@ -94,7 +100,7 @@ class SleepingSteps:
         if self._ahead is not None:
             self._ahead.get(self.step_number)
         time.sleep(self._loop.seconds)
-        self._seat.replicas.maximum(torch.zeros(1))
+        self._place.replicas.maximum(torch.zeros(1))
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(self.step_number, {"state.json": b"{}"})

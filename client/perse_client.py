@@ -44,7 +44,7 @@ _COME_BACK = frozenset({429, 502, 503, 504})
 
 
 class Description(TypedDict, total=False):
-    """An attribute in words, as a picture (base64), or both; see `described`."""
+    """Description of an attribute in words, as a picture (base64), or both; see `described`."""
 
     text: str
     image: str
@@ -58,7 +58,8 @@ these, added up."""
 
 
 def described(text: str | None = None, *, image: bytes | None = None, weight: float = 1.0) -> Description:
-    """An attribute that no subject has, in words, as a PNG, JPEG or WebP, or both. What comes of it is a guess."""
+    """Description of an attribute that no subject has, in words, as a PNG, JPEG or WebP, or both. What comes of it is a
+    guess."""
     description = Description(weight=weight)
     if text is not None:
         description["text"] = text
@@ -68,7 +69,7 @@ def described(text: str | None = None, *, image: bytes | None = None, weight: fl
 
 
 class Orbit(TypedDict, total=False):
-    """The portrait's own camera, moved around the head."""
+    """Camera of the portrait, moved around the head."""
 
     yaw_deg: float
     pitch_deg: float
@@ -76,7 +77,7 @@ class Orbit(TypedDict, total=False):
 
 
 class Pinhole(TypedDict):
-    """A camera of one's own, OpenCV convention, metres and pixels."""
+    """Camera of one's own, OpenCV convention, metres and pixels."""
 
     world_to_camera: Sequence[Sequence[float]]
     intrinsics: Sequence[Sequence[float]]
@@ -84,7 +85,7 @@ class Pinhole(TypedDict):
 
 @dataclass(frozen=True)
 class Subject:
-    """One edit that an avatar has learned."""
+    """Edit that an avatar has learned."""
 
     id: str
     category: str
@@ -119,12 +120,12 @@ class AvatarDescription:
     version: str = ""
 
     def of(self, category: str) -> list[Subject]:
-        """The subjects of one category."""
+        """Subjects of one category."""
         return [subject for subject in self.subjects if subject.category == category]
 
 
 class ServiceError(Exception):
-    """The service answered with a refusal or not at all.
+    """Error: the service answered with a refusal or not at all.
 
     Attributes:
         status: the HTTP status; 0 if there was no answer.
@@ -138,7 +139,7 @@ class ServiceError(Exception):
 
 
 class AvatarClient:
-    """A connection to a render service. Use it as a context manager, or call `close`. One thread at a time."""
+    """Connection to a render service. Use it as a context manager, or call `close`. One thread at a time."""
 
     def __init__(
         self,
@@ -175,7 +176,7 @@ class AvatarClient:
             return False
 
     def avatars(self) -> list[AvatarDescription]:
-        """The avatars that are served.
+        """Avatars that are served.
 
         Raises:
             ServiceError: the service refused or is not there.
@@ -213,7 +214,7 @@ class AvatarClient:
         return self._ask("POST", f"{_path(avatar)}/render", json=body).content
 
     def frames(self, avatar: str, requests: Sequence[Mapping[str, Any]]) -> list[bytes]:
-        """Several pictures in one request, each asked for by the fields of a render request; all of one format.
+        """Pictures in one request, each asked for by the fields of a render request; all of one format.
 
         Raises:
             ServiceError: as `render`.
@@ -222,7 +223,7 @@ class AvatarClient:
         return [base64.b64decode(frame) for frame in answer["frames"]]
 
     def attributes(self, avatar: str) -> EditSpace:
-        """What the avatar can be made to look like.
+        """Space of edits: what the avatar can be made to look like.
 
         Raises:
             ServiceError: there is no such avatar, or the service refused or is not there.
@@ -325,7 +326,7 @@ class AvatarClient:
 
 
 class AvatarStream:
-    """Changes in, pictures out; of several changes that wait, one picture shows all."""
+    """Stream of changes in and pictures out; of several changes that wait, one picture shows all."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection

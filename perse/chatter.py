@@ -17,7 +17,7 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def without(known: Sequence[str]) -> Iterator[None]:
-    """For the length of a block, drop lines that contain one of some phrases from this process's standard error.
+    """Context in which lines that contain one of some phrases are dropped from this process's standard error.
 
     Keep the block short: what native code writes while it crashes may be lost in it. Processes that are started in the
     block write to where this one wrote only while the block lasts, so start none that stay.

@@ -72,4 +72,4 @@ class StageError(PerseError):
 
 
 class TrainingDiverged(StageError):
-    """Several steps in a row had gradients that are not finite."""
+    """Training whose gradients were not finite in several steps in a row."""

@@ -25,7 +25,7 @@ def build(
     prompts: Path | None,
     show: Callable[[str], None] | None,
 ) -> None:
-    """From a photograph [h, w, 3] to a finished avatar in the workspace; what is finished already is kept.
+    """Build the avatar of a photograph [h, w, 3] in the workspace; what is finished already is kept.
 
     Raises:
         PerseError: something of the request cannot be used, or a stage could not finish.

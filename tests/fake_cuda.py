@@ -22,6 +22,7 @@ from perse.head import HeadParameters
 from perse.render import Rendering
 from perse.render.gsplat import draw_with
 from perse.training import FrameBatch
+from perse.training.sampler import ReferenceFrames
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -121,7 +122,7 @@ class FakeClips:
             torch.zeros(10), torch.zeros(vertices, 3), torch.zeros(n_frames, avatar.skeleton.n_expression),
             torch.zeros(n_frames, joints, 3),
         )  # fmt: skip
-        self.motion, self.reference_frames = self.parameters, range(n_frames)
+        self.motion, self.reference_frames = self.parameters, ReferenceFrames(range(n_frames))
         self.camera = Camera(torch.eye(4), torch.eye(3), size_px, size_px)
 
     def batch(self, subjects: Any, frames: Any) -> FrameBatch:

@@ -1,4 +1,5 @@
-"""The networks' smooth ReLU. On a CPU torch's own takes as long as the matrix products around it."""
+"""Smooth ReLU of the networks, as one fused function: on a CPU torch's own takes as long as the matrix products around
+it."""
 
 from __future__ import annotations
 

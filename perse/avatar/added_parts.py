@@ -64,7 +64,7 @@ class AddedPart(nn.Module):
         change: parameter [m, 14], B_new in units of `attribute_units`.
     """
 
-    category: Tensor
+    category: Int[Tensor, ""]
     gate: Float[Tensor, " d"]
     offset: Float[Tensor, " d"]
     members: Int[Tensor, " m"]
@@ -81,7 +81,7 @@ class AddedPart(nn.Module):
 
     @classmethod
     def empty(cls, dimensions: int, points: int) -> AddedPart:
-        """Of the right sizes, for a state to be loaded into."""
+        """Part of the right sizes whose numbers are still to be loaded."""
         return cls(0, torch.zeros(dimensions), torch.zeros(points, dtype=torch.long), torch.zeros(points, N_ATTRIBUTES))
 
 
@@ -96,7 +96,7 @@ def parts_in(tensors: Mapping[str, Tensor], prefix: str) -> nn.ModuleList:
 
 @torch.no_grad()
 def set_gates(parts: Sequence[AddedPart], category: Category, others: Float[Tensor, "s d"]) -> None:
-    """Choose w of all parts of a category: 1 at their own subject, 0 at those of the others and of one another.
+    """Set the gate w of every part of a category: 1 at the part's own subject, 0 at all other subjects of the category.
 
     Args:
         others: [s, d], z_s − z_ref,k of the subjects that have no part of their own.

@@ -67,12 +67,13 @@ class HeadAxis:
 
     @staticmethod
     def of(joints: Float[Tensor, "j 3"]) -> HeadAxis:
-        """From rest positions of joints [j, 3]; y is up and z forward in every head model's rest space."""
+        """Axis of a head, from rest positions of its joints [j, 3]; y is up and z forward in every head model's rest
+        space."""
         eyes = joints[[Joint.LEFT_EYE, Joint.RIGHT_EYE]].mean(0).detach().cpu().double().numpy()
         return HeadAxis(eyes + np.array([0.0, ABOVE_EYES_M, -BEHIND_EYES_M]))
 
     def around(self, points: Float[np.ndarray, "n 3"]) -> Around:
-        """Where points [n, 3] are."""
+        """Cylindrical coordinates of points [n, 3]."""
         x, y, z = (np.asarray(points, np.float64) - self.centre).T
         flat = np.hypot(x, z)
         above = y > 0
@@ -97,8 +98,8 @@ class HeadAxis:
 def within_reach(
     axis: HeadAxis, points: Float[np.ndarray, "n 3"], owned: Bool[np.ndarray, "p n"]
 ) -> Bool[np.ndarray, "p n"]:
-    """Which points of several things are no farther behind the head than their thing reaches sideways at the same
-    height, [p, n].
+    """Mask [p, n] of the points of several things that are no farther behind the head than their thing reaches sideways
+    at the same height.
 
     Nothing carves behind a head that turns by forty degrees: without this bound, hair and hats end in long spikes
     there.

@@ -83,9 +83,9 @@ class Avatar(nn.Module):
         subjects: the table, the reference first; `features` has the same rows.
     """
 
-    features_image: Tensor
-    features_text: Tensor
-    features_categories: Tensor
+    features_image: Float[Tensor, "s w"]
+    features_text: Float[Tensor, "s w"]
+    features_categories: Int[Tensor, " s"]
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Avatar(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its tensors are."""
+        """Device of its tensors."""
         return self.features_categories.device
 
     @property
@@ -196,7 +196,7 @@ class Avatar(nn.Module):
         return self.decoder.draw(canonical.with_subjects(), motion, of_frame, camera, rasterizer)
 
     def seen_from(self, camera: Camera, gaussians: Gaussians) -> Gaussians:
-        """Posed Gaussians [..., n] as this camera, or one for each leading dimension, is to draw them: what closes the
-        back is for those who look from behind."""
+        """Posed Gaussians [..., n] as a camera (or one for each leading dimension) is to draw them: without the backs
+        that show it their inner side."""
         backs = self.decoder.backs
         return gaussians if backs is None else culled(gaussians, backs, camera)

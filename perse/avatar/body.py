@@ -29,7 +29,7 @@ BODY_PARTS = (Part.NECK, Part.CLOTHES)
 
 
 def body_coverage(parts: UInt8[np.ndarray, "s f h w"], minimum_share: float = 0.05) -> SoftMask:
-    """Where body points are wanted, from part maps [s, f, h, w]: [h, w] float32, 1 or 0.
+    """Mask [h, w] float32, 1 or 0, of where body points are wanted, from part maps [s, f, h, w].
 
     A pixel counts if it shows the body in a twentieth of all frames and subjects: behind the chin it is seen rarely,
     but it is seen.
@@ -56,7 +56,7 @@ def body_points(
 
 
 def relief_distance(points: Float[Tensor, "*b 3"], neck: Float[Tensor, "3"], camera: Camera) -> Float[Tensor, " *b"]:
-    """How far points [..., 3] stand before the relief, metres [...]; negative behind it.
+    """Distance [...], metres, of points [..., 3] before the relief; negative behind it.
 
     Args:
         neck: [3], the neck joint at rest.

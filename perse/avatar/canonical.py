@@ -40,9 +40,9 @@ class CanonicalGaussians:
     """
 
     attributes: Float[Tensor, "... n 14"]
-    blend_basis: Tensor
-    skinning: Tensor
-    pose_condition: Tensor
+    blend_basis: Float[Tensor, "... n 3 m"]
+    skinning: Float[Tensor, "... n j"]
+    pose_condition: Float[Tensor, "... n p"]
     blend_features: Float[Tensor, "... n h"] | None = None
 
     def __post_init__(self) -> None:
@@ -131,3 +131,18 @@ def pack_attributes(
 ) -> Float[Tensor, "*s n 14"]:
     """Join attributes [..., n, 3 | 4 | 3 | – | 3] into [..., n, 14]."""
     return torch.cat([means, quats, log_scales, opacity_logits[..., None], colors], -1)
+
+
+def attribute_units() -> Float[Tensor, "14"]:
+    """Size of a step of 1 in each of the 14 attributes.
+
+    One learning rate then serves them all: half a centimetre, a quarter of a unit quaternion, a factor e^0.25 of size,
+    and logits of opacity and colour, which must travel far (from 0.05 to 0.9 is a change of 5).
+    """
+    units = torch.ones(N_ATTRIBUTES)
+    units[MEAN] = 0.005
+    units[QUAT] = 0.25
+    units[LOG_SCALE] = 0.25
+    units[OPACITY] = 1.0
+    units[COLOR] = 1.0
+    return units

@@ -49,7 +49,7 @@ class BareRadius:
 
     @staticmethod
     def of(axis: HeadAxis, vertices: Float[np.ndarray, "v 3"]) -> BareRadius:
-        """From vertices [v, 3] at rest."""
+        """Radius table of a bare head, from its vertices [v, 3] at rest."""
         places = axis.around(vertices)
         return BareRadius(places, cKDTree(_features(places)))
 
@@ -70,7 +70,7 @@ class HeadCover:
     thickness: Float64[np.ndarray, "2 r"]
 
     def continues(self, heights: Float64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-        """At which heights [n] the back is covered."""
+        """Mask [n] of heights [n] at which the back is covered."""
         both = np.asarray(np.isfinite(self.thickness).all(axis=0))
         return np.asarray(both[_row(heights)])
 
@@ -93,7 +93,7 @@ class HeadCover:
 
 
 def cover_of(skull: BareRadius, seen: Around) -> HeadCover:
-    """The cover that points at these places, all of them well seen, belong to."""
+    """Cover of a head, read off points of it that are all well seen."""
     rows = np.arange(LOWEST_M, CROWN_M + ROW_M, ROW_M)
     above = seen.radius - skull.radius(seen)
     found = np.full((2, len(rows)), np.nan)

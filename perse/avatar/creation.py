@@ -20,7 +20,8 @@ from perse.head import HeadModel
 def watched_subjects(
     edited: Sequence[tuple[PortraitClip, Category]], limit: int | None
 ) -> list[tuple[PortraitClip, Category]]:
-    """At most so many subjects, spread evenly over their table: every category keeps its share, and one at least."""
+    """Subjects that are watched: so many at most, spread evenly over their table; every category keeps its share, and
+    one at least."""
     if limit is None or len(edited) <= limit:
         return list(edited)
     by_category: dict[Category, list[tuple[PortraitClip, Category]]] = {}

@@ -97,11 +97,12 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
-        """Codes [s, k, d] and z_ref [k, d] to canonical Gaussians [s, n] (Eq. 18–20, 23)."""
+        """Canonical Gaussians [s, n] of codes [s, k, d], with z_ref [k, d] (Eq. 18–20, 23)."""
 
     @abstractmethod
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
-        """Canonical Gaussians [s, n] in f frames, frame i showing subject of_frame[i]: Gaussians [f, n] (Eq. 21–29)."""
+        """Gaussians [f, n] of f frames from canonical Gaussians [s, n]; frame i shows subject of_frame[i] (Eq.
+        21–29)."""
 
     def draw(
         self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"], camera: Camera,
@@ -115,7 +116,8 @@ class Decoder(nn.Module, ABC):
         return rasterize(gaussians, camera, background=white, rasterizer=rasterizer)
 
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
-        """Before a state is loaded, its tensors by their names in the decoder: make what a fresh decoder lacks."""
+        """Make what a fresh decoder lacks for a state, given as tensors by their names in the decoder, before it is
+        loaded."""
 
     @property
     def performances(self) -> Mapping[str, Tensor]:
@@ -131,7 +133,7 @@ class Decoder(nn.Module, ABC):
 
     @property
     def backs(self) -> Float[Tensor, " n"] | None:
-        """Mask [n] of those others; None where there are none."""
+        """Mask [n] of the points that close the back; None where there are none."""
         return None
 
     def absorb_edits(
@@ -140,7 +142,7 @@ class Decoder(nn.Module, ABC):
         """Start from given changes of attributes [s, n, 14] of the subjects with codes [s, k, d]."""
 
     def arithmetic(self) -> AbstractContextManager[None]:
-        """Around a forward and backward pass: in which precision products are made."""
+        """Context of a forward and backward pass: the precision in which products are made."""
         return nullcontext()
 
     def compile(self, *_: object, **__: object) -> None:
@@ -151,18 +153,19 @@ class Decoder(nn.Module, ABC):
         return None
 
     def begin_step(self, progress: float, *, pose_networks_from: float) -> None:
-        """A step begins at a share of the training in [0, 1]; `pose_networks_from` is the recipe's."""
+        """Begin a step at a share of the training in [0, 1]; `pose_networks_from` is the recipe's."""
 
     def window(self, camera: Camera, rng: np.random.Generator) -> Window | None:
         """The part of all pictures that a step draws; None is all of them, which every step of a rasterizer can."""
         return None
 
     def own_loss(self, canonical: CanonicalGaussians) -> Float[Tensor, ""] | None:
-        """A term of the decoder's own that is added to every step's loss."""
+        """Term of the decoder's own that is added to every step's loss; None where it has none."""
         return None
 
     def learned_deformation(self, canonical: CanonicalGaussians) -> LearnedDeformation | None:
-        """What the FLAME term (Eq. 31) looks at; None where blendshapes are the head model's own."""
+        """Deformation that the FLAME term (Eq. 31) compares with the head model's; None where it is the head model's
+        own."""
         return None
 
     def point_tensors(self) -> Sequence[str]:
@@ -179,16 +182,17 @@ class Decoder(nn.Module, ABC):
     def lay_hidden_points(
         self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"], categories: Int[Tensor, " s"]
     ) -> None:
-        """Before fine-tuning, once: what the subjects with codes [s, k, d] and categories [s] (-1: the reference) hide
-        may wait where it suits the way to the others (`perse.avatar.hidden_points`)."""
+        """Move points that subjects hide, once before fine-tuning, to where they suit the way to the other subjects
+        (`perse.avatar.hidden_points`). Subjects have codes [s, k, d] and categories [s] (-1: the reference)."""
 
     def hold_pivots(
         self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"], categories: Int[Tensor, " s"]
     ) -> None:
-        """Fine-tuning begins: the subjects with codes [s, k, d] and categories [s] (-1: the reference) are to stay."""
+        """Begin fine-tuning, in which the subjects with codes [s, k, d] and categories [s] (-1: the reference) keep
+        their looks."""
 
     def between_pivots(self, category: int, reference: Float[Tensor, "k d"]) -> AbstractContextManager[None]:
-        """Around an update that is to change a category between its subjects only."""
+        """Context of an update that is to change a category between its subjects only."""
         return nullcontext()
 
 

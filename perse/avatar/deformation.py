@@ -46,7 +46,7 @@ def blended_turns(skinning: Float[Tensor, "*f n j"], turns: Float[Tensor, "f j 4
 def displace(
     means: Float[Tensor, "*f n 3"], blend_basis: Float[Tensor, "*g n 3 m"], motion: FrameMotion
 ) -> tuple[Float[Tensor, "f n 3"], Float[Tensor, "f n 3"]]:
-    """Eq. 21: x_fc + E ψ + P vec(R − I).
+    """Canonical means after blendshapes (Eq. 21): x_fc + E ψ + P vec(R − I).
 
     Returns:
         displaced points and the displacements, metres.
@@ -59,7 +59,7 @@ def displace(
 def skin(
     points: Float[Tensor, "f n 3"], skinning: Float[Tensor, "*g n j"], motion: FrameMotion
 ) -> Float[Tensor, "f n 3"]:
-    """Eq. 22: linear blend skinning of points with weights of every frame, or the same in all."""
+    """Points after linear blend skinning (Eq. 22), with weights of every frame, or the same in all."""
     matrices = (skinning @ motion.transforms[..., :3, :].flatten(-2)).unflatten(-1, (3, 4))  # [f, n, 3, 4]
     return (matrices[..., :3] @ points[..., None])[..., 0] + matrices[..., 3]
 
@@ -71,7 +71,7 @@ def deform(
     skinning: Float[Tensor, "*d n j"],
     motion: FrameMotion,
 ) -> tuple[Float[Tensor, "f n 3"], Float[Tensor, "f n 4"], Float[Tensor, "f n 3"], Float[Tensor, "f n 4"]]:
-    """Eq. 21, 22 and 29: canonical means and quaternions to posed ones.
+    """Posed means and quaternions of canonical ones (Eq. 21, 22 and 29).
 
     Args:
         means: [(f,) n, 3], quats: [(f,) n, 4], blend_basis: [(f,) n, 3, m], skinning: [(f,) n, j]; each with the

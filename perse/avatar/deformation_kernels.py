@@ -93,7 +93,7 @@ def _add(array, at, stride, valid, value):
 
 @parallel_kernel
 def deform(attributes, skinning, shift, transforms, aligned, of_frame, means, quats, turns):
-    """Eq. 22 and 29 for f frames.
+    """Posed means and quaternions in f frames (Eq. 22 and 29).
 
     Args:
         attributes: [s, n, 14].

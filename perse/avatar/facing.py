@@ -20,7 +20,7 @@ FADING = 0.15
 
 
 def culled(gaussians: Gaussians, backs: Bool[Tensor, " n"], camera: Camera) -> Gaussians:
-    """Without the backs that show the camera their inner side.
+    """Gaussians without the backs that show the camera their inner side.
 
     Args:
         gaussians: [..., n].

@@ -68,7 +68,7 @@ class ShownPoints:
 
 @torch.no_grad()
 def waiting_changes(look: ShownPoints, *, seed: int = 0) -> Float[Tensor, "s m 14"]:
-    """What to add to the attributes [s, m, 14]: place, colour and least opacity of points that a subject hides.
+    """Changes of the attributes [s, m, 14] of points that a subject hides: place, colour and least opacity.
 
     Points that the reference shows, or that nobody does, stay.
     """

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES, Category
@@ -87,9 +87,9 @@ class LatentSpace(nn.Module):
     buffers: a new subject is encoded with the same ones.
     """
 
-    feature_mean: Tensor
-    feature_scale: Tensor
-    absent: Tensor
+    feature_mean: Float[Tensor, "k w"]
+    feature_scale: Float[Tensor, " k"]
+    absent: Bool[Tensor, " k"]
 
     def __init__(self, config: LatentConfig, absent: Sequence[Category], statistics: SubjectFeatures) -> None:
         """
@@ -124,7 +124,7 @@ class LatentSpace(nn.Module):
         return torch.where(self.absent[:, None], self.zero, self.learned_reference)
 
     def encode(self, features: SubjectFeatures) -> Float[Tensor, "s d"]:
-        """Eq. 5: z_k = MLP_z(f_I, f_T) for edited subjects, [s, d]."""
+        """Codes [s, d] of edited subjects (Eq. 5): z_k = MLP_z(f_I, f_T)."""
         return self.encoder(self._normalised(features))
 
     def forward(self, features: SubjectFeatures) -> Float[Tensor, "s k d"]:
@@ -182,14 +182,14 @@ def _spread(members: Tensor, edited: Tensor) -> tuple[Tensor, Tensor]:
 def swap_parts(
     code: Float[Tensor, "*batch k d"], donor: Float[Tensor, "*batch k d"], categories: Sequence[Category]
 ) -> Float[Tensor, "*batch k d"]:
-    """Eq. 4: the code with the rows of some categories taken from a donor."""
+    """Codes with the rows of some categories taken from a donor (Eq. 4)."""
     chosen = torch.zeros(code.shape[-2], dtype=torch.bool, device=code.device)
     chosen[[category.index for category in categories]] = True
     return torch.where(chosen[:, None], donor, code)
 
 
 def mix_edits(reference: Float[Tensor, "k d"], edits: Mapping[Category, Float[Tensor, " d"]]) -> Float[Tensor, "k d"]:
-    """Several edits at once: z_ref with row k replaced by edits[k] for each given category."""
+    """Code of several edits at once: z_ref with row k replaced by edits[k] for each given category."""
     mixed = reference
     for category, code in edits.items():
         row = torch.zeros_like(reference)
@@ -203,7 +203,8 @@ def interpolate(
     end: Float[Tensor, "*batch k d"],
     alpha: Float[Tensor, "*steps"] | float,
 ) -> Float[Tensor, "... k d"]:
-    """Eq. 13: (1 − α) z_a + α z_b. The ends are exact: α = 0 gives z_a and α = 1 gives z_b, to the bit.
+    """Code between two (Eq. 13): (1 − α) z_a + α z_b. The ends are exact: α = 0 gives z_a and α = 1 gives z_b, to the
+    bit.
 
     And so are the rows that both have in common: (1 − α) x + α x is not x in floating point, and a row that is off the
     reference by a rounding error would wake its part, and Adam would blow its gradient up to a full step.

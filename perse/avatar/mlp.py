@@ -34,7 +34,7 @@ class ConditionedLinear(nn.Module):
                 self.of_code.weight.mul_(CONDITION_GAIN)
 
     def forward(self, points: Float[Tensor, "*p n x"], codes: Float[Tensor, "s z"] | None) -> Float[Tensor, "*q n out"]:
-        """points [(s,) n, x] and codes [s, z] to [s, n, out]; without codes to the shape of the points."""
+        """Outputs [s, n, out] of points [(s,) n, x] and codes [s, z]; without codes in the shape of the points."""
         through = self.of_point(points)
         if self.of_code is None or codes is None:
             return through
@@ -79,7 +79,7 @@ class ConditionedMLP(nn.Module):
     def forward(
         self, points: Float[Tensor, "*shared n x"], codes: Float[Tensor, "s z"] | None = None
     ) -> Float[Tensor, "*s n out"]:
-        """points [(s,) n, x], codes [s, z]: [s, n, out], or [n, out] without codes."""
+        """Outputs [s, n, out] of points [(s,) n, x] and codes [s, z], or [n, out] without codes."""
         with network_arithmetic(self.precision, points.device):
             entered = self.first(points, codes)
         return self.tail(entered, points, codes)
@@ -90,14 +90,15 @@ class ConditionedMLP(nn.Module):
         points: Float[Tensor, "*q n x"] | None = None,
         codes: Float[Tensor, "s z"] | None = None,
     ) -> Float[Tensor, "*p n out"]:
-        """Everything after the first layer, for callers that compute the first layer's halves at different times."""
+        """Outputs from what left the first layer, for callers that compute the first layer's halves at different
+        times."""
         with network_arithmetic(self.precision, entered.device):
             return self.out(self._features(entered, points, codes)).float()
 
     def features(
         self, points: Float[Tensor, "*p n x"], codes: Float[Tensor, "s z"] | None = None
     ) -> Float[Tensor, "*q n hidden"]:
-        """What enters the last layer, [s, n, hidden], for callers that need only some of its rows."""
+        """Inputs of the last layer, [s, n, hidden], for callers that need only some of its rows."""
         with network_arithmetic(self.precision, points.device):
             return self._features(self.first(points, codes), points, codes).float()
 
@@ -117,7 +118,8 @@ def encoding_width(octaves: int) -> int:
 
 
 def positional_encoding(points: Float[Tensor, "*s n 3"], octaves: int) -> Float[Tensor, "*s n w"]:
-    """x, sin(2^l π/2 x), cos(2^l π/2 x) for l < octaves: [..., n, 3] to [..., n, 3 + 6 · octaves].
+    """Positional encoding [..., n, 3 + 6 · octaves] of points [..., n, 3]: x, sin(2^l π/2 x), cos(2^l π/2 x) for l <
+    octaves.
 
     Points should lie in about [-1, 1]; the lowest octave then covers half a period a unit and is one-to-one.
     """

@@ -48,8 +48,8 @@ class FrameMotion:
 class Skeleton(nn.Module):
     """The joints of one identity: what is left of the head model inside an avatar, so that it can be posed alone."""
 
-    joints: Tensor
-    parents: Tensor
+    joints: Float[Tensor, "j 3"]
+    parents: Int[Tensor, " j"]
 
     def __init__(
         self, joints: Float[Tensor, "j 3"], parents: Int[Tensor, " j"], n_expression: int, *, correctives: bool
@@ -68,8 +68,8 @@ class Skeleton(nn.Module):
         self.correctives = correctives
 
     def forward(self, parameters: HeadParameters) -> FrameMotion:
-        """Motion of one frame or of f frames; always with a leading [f]. Betas and offsets are not read: an avatar
-        has its own identity.
+        """Motion of one frame or of f frames; always with a leading [f]. Betas and offsets are not read: an avatar has
+        its own identity.
 
         Raises:
             ValueError: expression or pose do not have this avatar's sizes.

@@ -29,7 +29,7 @@ def naive_linear(
 def naive_mlp(
     mlp: ConditionedMLP, points: Float[Tensor, "*p n x"], codes: Float[Tensor, "s z"] | None = None
 ) -> Float[Tensor, "*q n out"]:
-    """`ConditionedMLP.forward` on concatenated inputs, in float32."""
+    """Outputs of `ConditionedMLP.forward`, computed on concatenated inputs in float32."""
     hidden = mlp.activation(naive_linear(mlp.first, points, codes))
     for index, layer in enumerate(mlp.hidden, start=1):
         through = layer(hidden)
@@ -40,7 +40,7 @@ def naive_mlp(
 
 
 def naive_canonicalise(decoder: Networks, codes: Float[Tensor, "s k d"]) -> CanonicalGaussians:
-    """`Networks.canonicalise` of codes [s, k, d], with E and P [s, n, 3, m] written out."""
+    """Canonical Gaussians of `Networks.canonicalise` for codes [s, k, d], with E and P [s, n, 3, m] written out."""
     z = codes.flatten(1)
     out = naive_mlp(decoder.deform, decoder.positions / HEAD_RADIUS_M, z)  # [s, n, ·]
     offsets, learned, skinning = out.split(decoder.deform_rows(), -1)

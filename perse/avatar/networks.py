@@ -85,7 +85,8 @@ class NetworksConfig:
         return Networks(self, latent_dimensions, start)
 
     def training_flop(self, points: int) -> float:
-        """See `DecoderConfig`. The condition enters once for a subject and counts nothing here."""
+        """Operations of a training image (`DecoderConfig`). The condition enters once for a subject and counts nothing
+        here."""
         heads = 260  # what comes out of MLP_d: offsets, E and P of FLAME's sizes, W
         return (
             layers_flop(points, [3, *[self.deform_width] * self.deform_depth, heads])
@@ -102,9 +103,9 @@ class Networks(Decoder):
         pose_active: whether MLP_pose takes part; off during the first epoch (P A.1.2).
     """
 
-    closing: Tensor
-    skinning_logits: Tensor
-    first_log_scale: Tensor
+    closing: Float[Tensor, "n 3"]
+    skinning_logits: Float[Tensor, "n j+1"]
+    first_log_scale: Float[Tensor, ""]
 
     def __init__(self, config: NetworksConfig, latent_dimensions: int, start: StartingPoints) -> None:
         super().__init__()
@@ -145,7 +146,8 @@ class Networks(Decoder):
         return self.positions.shape[0]
 
     def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
-        """Eq. 18–20 and 23 for codes [s, k, d]; z_ref is not needed here. `perse.avatar.naive` is its twin."""
+        """Canonical Gaussians of codes [s, k, d] (Eq. 18–20 and 23); z_ref is not needed here. `perse.avatar.naive` is
+        its twin."""
         z = codes.flatten(1)
         features = self.deform.features(self.positions / HEAD_RADIUS_M, z)  # [s, n, h]
         offsets, skinning = self._offsets_and_skinning(features)
@@ -154,7 +156,7 @@ class Networks(Decoder):
         return self.assembled(z, x_fc, seen, self.blend_basis, skinning, features)
 
     def displaced(self, offsets: Float[Tensor, "s n 6"]) -> tuple[Float[Tensor, "s n 3"], Float[Tensor, "s n 3"]]:
-        """x_sc and x_fc [s, n, 3] from O_gc→sc and O_sc→fc side by side, [s, n, 6] in head radii (Eq. 19–20)."""
+        """Means x_sc and x_fc [s, n, 3] from O_gc→sc and O_sc→fc side by side, [s, n, 6] in head radii (Eq. 19–20)."""
         to_subject, to_flame = offsets.split(3, -1)
         if not self.config.subject_offsets:
             to_subject = torch.zeros_like(to_subject)
@@ -162,7 +164,7 @@ class Networks(Decoder):
         return x_sc, x_sc + HEAD_RADIUS_M * to_flame + self.closing
 
     def encoded(self, x_sc: Float[Tensor, "s n 3"]) -> Float[Tensor, "s n w"]:
-        """What MLP_c sees of points [s, n, 3]."""
+        """Inputs of MLP_c at points [s, n, 3]."""
         return positional_encoding(x_sc / HEAD_RADIUS_M, self.config.color_octaves)
 
     def assembled(
@@ -192,7 +194,7 @@ class Networks(Decoder):
         )
 
     def deform_rows(self) -> list[int]:
-        """How many outputs of MLP_d are offsets, E and P, and skinning logits, in this order."""
+        """Numbers of outputs of MLP_d that are offsets, E and P, and skinning logits, in this order."""
         return [6, 3 * self.blend_basis.shape[-1], self.skinning_logits.shape[1]]
 
     def _offsets_and_skinning(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,7 +216,7 @@ class Networks(Decoder):
         return HEAD_RADIUS_M * (features @ rows + (motion.coefficients @ bias.T)[:, None])
 
     def blend_bases(self, canonical: CanonicalGaussians) -> Float[Tensor, "s n 3 m"]:
-        """E and P in full, [s, n, 3, m]: the head model's and what was learned."""
+        """Blendshape bases E and P in full, [s, n, 3, m]: the head model's and what was learned."""
         if canonical.blend_features is None:
             return canonical.blend_basis
         rows = slice(6, 6 + 3 * self.blend_basis.shape[-1])
@@ -224,7 +226,7 @@ class Networks(Decoder):
         return self.blend_basis + HEAD_RADIUS_M * learned.unflatten(-1, self.blend_basis.shape[1:])
 
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
-        """Eq. 21–22 and 24–29 for f frames: [f, n]. The pose network sees x_d − x_fc without its gradient."""
+        """Gaussians [f, n] of f frames (Eq. 21–22 and 24–29). The pose network sees x_d − x_fc without its gradient."""
         attributes = per_frame(canonical.attributes, 2, of_frame)
         x_fc = attributes[..., :3]
         x_d, turned = self._deformed(canonical, attributes, motion, of_frame)
@@ -263,19 +265,19 @@ class Networks(Decoder):
         return matmul_arithmetic(self.config.precision)
 
     def compile(self, *_: object, **__: object) -> None:
-        """MLP_c is nearly all of the time at the paper's sizes."""
+        """Compile MLP_c, which is nearly all of the time at the paper's sizes."""
         if self.config.compile:
             self.color.compile()
 
     def gradient_pattern(self) -> bool:
-        """All parameters but, at first, MLP_pose's."""
+        """Whether a step reaches all parameters: at first it does not reach MLP_pose's."""
         return self.pose_active
 
     def begin_step(self, progress: float, *, pose_networks_from: float) -> None:
         self.pose_active = progress >= pose_networks_from
 
     def learned_deformation(self, canonical: CanonicalGaussians) -> LearnedDeformation:
-        """Eq. 31's pairs, of all subjects one after another."""
+        """Pairs of Eq. 31, of all subjects one after another."""
         basis = self.blend_bases(canonical).flatten(0, 1)
         copies = len(canonical.attributes)
         return LearnedDeformation(
@@ -295,7 +297,7 @@ class Networks(Decoder):
 
     @torch.no_grad()
     def replace_points(self, plan: PointPlan, radius_m: float, rng: np.random.Generator) -> None:
-        """Children inherit all of their parent but its exact place."""
+        """Carry out a densification event: children inherit all of their parent but its exact place."""
         device = self.positions.device
         inherit_rows(self, plan, device)
         jitter = rng.normal(0, radius_m / np.sqrt(3), (len(plan), 3)).astype(np.float32)

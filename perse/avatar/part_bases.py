@@ -9,7 +9,7 @@ nothing but B_hair. The reference is exactly zero in every term, and an edit cos
 for points in the *region* of its category (where the training clips of that category differ from the reference), so
 an edit cannot reach other parts' points at all, and memory and Adam's work shrink with the regions. Points behind the
 head and the body, which no frame shows, stay as they start (`perse.avatar.backs`). Where several edits meet at one
-point, the sum is weighted (see `_changed`).
+point, the sum is weighted (see `perse.avatar.mixing`).
 
 *Between* two subjects of a category the coefficients run nearly straight, and the picture is a fade. Before
 fine-tuning, `lay_hidden_points` puts what a subject hides onto its own surface, so that points travel from one surface
@@ -34,20 +34,16 @@ from torch import Tensor, nn
 
 from perse.attributes import CATEGORIES, Category
 from perse.avatar.added_parts import AddedPart, AttributeStart, joined, parts_in, set_gates, weights_of, without
-from perse.avatar.canonical import COLOR, LOG_SCALE, MEAN, N_ATTRIBUTES, OPACITY, QUAT, CanonicalGaussians
+from perse.avatar.canonical import N_ATTRIBUTES, CanonicalGaussians, attribute_units
 from perse.avatar.decoder import Decoder, layers_flop
 from perse.avatar.hidden_points import ShownPoints, waiting_changes
+from perse.avatar.mixing import with_changes
 from perse.avatar.mlp import ConditionedMLP, encoding_width, positional_encoding
 from perse.avatar.motion import FrameMotion
+from perse.avatar.pivots import BETWEEN_BEND, PivotFrame, curve
 from perse.avatar.points import Layer, StartingPoints
 from perse.avatar.posing import N_RESPONSES, pose_points
 from perse.gaussians import Gaussians
-
-BETWEEN_BEND = 2.0
-"""Bend of the coefficients that shape the way between subjects: they must differ from straight ones there."""
-
-BETWEEN_GAIN = 6.0
-"""Brings what is added to a norm of one or two half-way (0.28 without), near the coefficients' own 3 [M]."""
 
 HEAD_RADIUS_M = 0.15
 """x_gc is divided by this before it is encoded."""
@@ -84,7 +80,7 @@ class PartBasesConfig:
         return PartBases(self, latent_dimensions, start, n_subjects)
 
     def training_flop(self, points: int) -> float:
-        """See `DecoderConfig`."""
+        """Operations of a training image; see `DecoderConfig`."""
         if not self.depth:
             return 0.0
         first = encoding_width(self.encoding_octaves) + self.features
@@ -97,12 +93,12 @@ class PartBases(Decoder):
     LEAST_SKINNING: ClassVar[float] = 1e-4
     """Smallest share of a joint: what is below could not be learned away from zero."""
 
-    encoded: Tensor
-    skinning_logits: Tensor
-    units: Tensor
-    fixed: Tensor
-    pivots: Tensor
-    pivot_rows: Tensor
+    encoded: Float[Tensor, "n e"]
+    skinning_logits: Float[Tensor, "n j"]
+    units: Float[Tensor, "14"]
+    fixed: Bool[Tensor, " n"]
+    pivots: Float[Tensor, "s d"]
+    pivot_rows: Int[Tensor, " s"]
 
     def __init__(
         self, config: PartBasesConfig, latent_dimensions: int, start: StartingPoints, n_subjects: int = 0
@@ -149,66 +145,56 @@ class PartBases(Decoder):
 
     @property
     def n_in_front(self) -> int:
-        """See `Decoder`: the fixed points come after all that an avatar starts with."""
+        """Number of leading points that a training draws: the fixed points come after all that an avatar starts
+        with."""
         fixed = torch.nonzero(self.fixed)
         return int(fixed[0]) if len(fixed) else len(self)
 
     @property
     def backs(self) -> Bool[Tensor, " n"] | None:
-        """See `Decoder`."""
+        """Mask [n] of the points that close the back; see `Decoder`."""
         return self.fixed if bool(self.fixed.any()) else None
 
     @property
     def members(self) -> list[Int[Tensor, " _"]]:
-        """For each category, the points [m] of its region."""
+        """Points [m] of each category's region."""
         return [getattr(self, f"members_{k}") for k in range(len(CATEGORIES))]
 
     def coefficients(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> Float[Tensor, "s k r"]:
-        """tanh(W_k (z_k − z_ref,k)) for codes [s, k, d]: [s, k, r]. Exactly 0 where a row is the reference's."""
+        """Coefficients [s, k, r] of codes [s, k, d]: tanh(W_k (z_k − z_ref,k)). Exactly 0 where a row is the
+        reference's."""
         differences = codes - reference
-        return self._between(_curve(differences, self.directions, self.config.bend), differences, reference)
+        return self._between(curve(differences, self.directions, self.config.bend), differences, reference)
 
     def _between(self, coefficients: Tensor, differences: Tensor, reference: Tensor) -> Tensor:
-        """Add what leaves the pivots' span (see the module's docstring); nothing before `hold_pivots`.
-
-        With G and Φ the pivots' straight and strongly curved coefficients, the straight ones of a code are c G for
-        some weights c of the pivots (a pivot's own is 1). Its curved ones then differ from c Φ only between pivots,
-        and of that difference the part orthogonal to all of G is added.
-        """
+        """Add what leaves the pivots' span (`perse.avatar.pivots`); nothing before `hold_pivots`."""
         differ = (differences != 0).any(-1)  # [s, k]
         held = set(self.pivot_rows.tolist())
         rows = [k for k in torch.nonzero(differ.any(0))[:, 0].tolist() if k in held]
         if not rows:
             return coefficients
-        curved = _curve(differences, self.directions, BETWEEN_BEND)
+        bent = curve(differences, self.directions, BETWEEN_BEND)
         added = torch.zeros_like(coefficients)
         for k in rows:
-            _, bent, inverse, free = self._pivot_frame(k, reference)
-            weights = coefficients[:, k] @ inverse
-            added[:, k] = BETWEEN_GAIN * (curved[:, k] - weights @ bent) @ free
+            added[:, k] = self._pivot_frame(k, reference).between(coefficients[:, k], bent[:, k])
         # Exactly nothing at the reference, whatever the pivots.
         return coefficients + torch.where(differ[..., None], added, 0.0)
 
     @torch.no_grad()
-    def _pivot_frame(self, category: int, reference: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of a category's pivots: coefficients straight [s, r] and curved [s, r], the pseudo-inverse [r, s] of the
-        straight ones, and the projector [r, r] onto what is orthogonal to them."""
-        differences = (self.pivots[self.pivot_rows == category] - reference[category])[:, None]
-        own = self.directions[category : category + 1]
-        straight, bent = (_curve(differences, own, bend)[:, 0] for bend in (self.config.bend, BETWEEN_BEND))
-        inverse = torch.linalg.pinv(straight, rtol=1e-4)
-        free = torch.eye(straight.shape[1]).to(straight) - inverse @ straight
-        return straight, bent, inverse, free
+    def _pivot_frame(self, category: int, reference: Tensor) -> PivotFrame:
+        differences = self.pivots[self.pivot_rows == category] - reference[category]
+        return PivotFrame.of(differences, self.directions[category], self.config.bend)
 
     def shared_attributes(self) -> Float[Tensor, "n 14"]:
-        """a_0 + MLP(x_gc): the reference, [n, 14] in units of `attribute_units`. Fixed points are a_0, for ever."""
+        """Attributes of the reference, [n, 14] in units of `attribute_units`: a_0 + MLP(x_gc). Fixed points keep
+        a_0."""
         learned = self.base
         if self.residual is not None:
             learned = learned + self.residual(torch.cat([self.encoded, self.features], -1))
         return torch.where(self.fixed[:, None], self.base.detach(), learned)
 
     def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
-        """Eq. 18–23 for codes [s, k, d], with z_ref [k, d].
+        """Canonical Gaussians of codes [s, k, d], with z_ref [k, d] (Eq. 18–23).
 
         Only categories whose row differs from the reference are touched. Skipping the others is exact, their
         coefficients being zero, and leaves their parameters without a gradient: Adam then leaves them alone.
@@ -229,7 +215,7 @@ class PartBases(Decoder):
             for number in torch.nonzero(own[subject])[:, 0].tolist():
                 part = self.parts[number]
                 changes.setdefault(int(part.category), []).append((part.members, own[subject, number] * part.change))
-            subjects.append(_changed(shared, [joined(of_category) for of_category in changes.values()]))
+            subjects.append(with_changes(shared, [joined(of_category) for of_category in changes.values()]))
         logits = self.skinning_logits
         if self.skinning_residual is not None:
             logits = logits + self.skinning_residual
@@ -243,14 +229,14 @@ class PartBases(Decoder):
         return [part for part in self.added if isinstance(part, AddedPart)]
 
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
-        """For the added parts of a state."""
+        """Make the added parts of a state."""
         self.added = parts_in(tensors, "")
 
     @torch.no_grad()
     def add_part(
         self, category: Category, offset: Float[Tensor, " d"], others: Float[Tensor, "s d"], start: AttributeStart
     ) -> AddedPart:
-        """A column for a new subject; the picture of no other one changes.
+        """Add a column for a new subject; the picture of no other one changes.
 
         Args:
             offset: [d], z_new − z_ref,k; others: [s, d], the same of the category's subjects without a part of
@@ -302,14 +288,14 @@ class PartBases(Decoder):
         return torch.where(self.fixed[self.members[category], None], change.detach(), change)
 
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
-        """Eq. 21–29 for f frames: [f, n]."""
+        """Gaussians [f, n] of f frames (Eq. 21–29)."""
         return pose_points(canonical, motion, of_frame)
 
     @torch.no_grad()
     def lay_hidden_points(
         self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"], categories: Int[Tensor, " s"]
     ) -> None:
-        """Let what a subject of a category hides wait on its own surface (`perse.avatar.hidden_points`).
+        """Move what a subject of a category hides onto its own surface (`perse.avatar.hidden_points`).
 
         Exact for a category with no more subjects than directions; any other is left alone, and so are attributes that
         were added later.
@@ -333,7 +319,7 @@ class PartBases(Decoder):
     def hold_pivots(
         self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"], categories: Int[Tensor, " s"]
     ) -> None:
-        """From now on `free_part` of a basis is invisible to these subjects, and only seen between them.
+        """Make `free_part` of each basis invisible to these subjects from now on: it is seen only between them.
 
         What the bases hold there by accident is removed; no subject changes. Codes and directions must stay as they
         are from here on. Does nothing for a category with as many subjects as directions, and nothing where pivots
@@ -352,7 +338,7 @@ class PartBases(Decoder):
 
     @contextmanager
     def between_pivots(self, category: int, reference: Float[Tensor, "k d"]) -> Iterator[None]:
-        """Project what an update does to the category's basis onto `free_part`.
+        """Context in which what an update does to the category's basis is projected onto `free_part`.
 
         Adam scales every number on its own and so leaves any subspace: not the gradient, its step is projected.
         """
@@ -366,9 +352,8 @@ class PartBases(Decoder):
     def free_part(
         self, category: int, change: Float[Tensor, "r m 14"], reference: Float[Tensor, "k d"]
     ) -> Float[Tensor, "r m 14"]:
-        """The part of a basis or of a change of one, [r, m, 14], that moves no pivot of its category."""
-        _, _, _, free = self._pivot_frame(category, reference)
-        return torch.einsum("rs,smc->rmc", free, change)
+        """Part of a basis, or of a change of one, [r, m, 14], that moves no pivot of its category."""
+        return torch.einsum("rs,smc->rmc", self._pivot_frame(category, reference).free, change)
 
     @torch.no_grad()
     def absorb_edits(
@@ -390,65 +375,3 @@ class PartBases(Decoder):
                 wanted = (edits[subjects][:, members] / self.units).flatten(1)  # [s, m · 14]
                 inverse = torch.linalg.pinv(weights[subjects, k], rtol=0.05)  # [r, s]
                 self.bases[k].copy_((inverse @ wanted).unflatten(1, (len(members), N_ATTRIBUTES)))
-
-
-def _curve(
-    differences: Float[Tensor, "s k d"], directions: Float[Tensor, "k d r"], bend: float
-) -> Float[Tensor, "s k r"]:
-    """tanh(bend · W_k x) / bend, [s, k, r], of differences [s, k, d] and directions [k, d, r]: straight for a small
-    bend, a switch for a large one."""
-    return torch.tanh(bend * torch.einsum("skd,kdr->skr", differences, directions)) / bend
-
-
-def _changed(
-    attributes: Float[Tensor, "n 14"], changes: list[tuple[Int[Tensor, " _"], Float[Tensor, "_ 14"]]]
-) -> Float[Tensor, "n 14"]:
-    """Attributes [n, 14] with the changes [m, 14] of one or several categories at their points [m].
-
-    A point in the regions of several edited categories cannot obey them all: hair and a hat's brim each move a colour
-    logit by several units, and the sum is a colour that neither has. So each category's change counts with its share
-    of the point's total, c_k² / Σ c_j² of `_claims`: the edit that changes a point most has it nearly to itself, and
-    one edit alone, which is all that training sees, counts in full.
-    """
-    if len(changes) < 2:
-        for members, change in changes:
-            attributes = attributes.index_add(0, members, change)
-        return attributes
-    # The constant leaves an edit alone in full, however little it shows.
-    claims = [_claims(attributes[members], change) + 1e-8 for members, change in changes]
-    total = torch.zeros_like(attributes[:, :2])
-    for (members, _), claim in zip(changes, claims, strict=True):
-        total = total.index_add(0, members, claim)
-    for (members, change), claim in zip(changes, claims, strict=True):
-        look, opacity = (claim / total[members]).unbind(-1)
-        shares = torch.where(torch.arange(N_ATTRIBUTES, device=look.device) == OPACITY, opacity[:, None], look[:, None])
-        attributes = attributes.index_add(0, members, shares * change)
-    return attributes
-
-
-def _claims(attributes: Float[Tensor, "m 14"], change: Float[Tensor, "m 14"]) -> Float[Tensor, "m 2"]:
-    """What changes [m, 14] of points [m, 14] have to say about looks and opacities: [m, 2].
-
-    Whether a point is there is decided by whoever changes that most: a hoodie takes away a space suit's collar, and
-    what a hat did to the collar's points, black on black, no longer matters. How it looks is said by those with whom
-    it is there.
-    """
-    before, after = (torch.sigmoid(logits) for logits in (attributes[:, OPACITY], (attributes + change)[:, OPACITY]))
-    others = torch.arange(N_ATTRIBUTES, device=change.device) != OPACITY
-    look = after * change[:, others].square().sum(-1)
-    return torch.stack([look, (10 * (after - before)).square()], -1).square()
-
-
-def attribute_units() -> Float[Tensor, "14"]:
-    """What a step of 1 means for each of the 14 attributes.
-
-    One learning rate then serves them all: half a centimetre, a quarter of a unit quaternion, a factor e^0.25 of size,
-    and logits of opacity and colour, which must travel far (from 0.05 to 0.9 is a change of 5).
-    """
-    units = torch.ones(N_ATTRIBUTES)
-    units[MEAN] = 0.005
-    units[QUAT] = 0.25
-    units[LOG_SCALE] = 0.25
-    units[OPACITY] = 1.0
-    units[COLOR] = 1.0
-    return units

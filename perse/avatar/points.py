@@ -64,7 +64,7 @@ class MeshPrior:
 
     @staticmethod
     def joined(priors: list[MeshPrior]) -> MeshPrior:
-        """Several sets of points one after another."""
+        """Prior of several sets of points one after another."""
         return MeshPrior(*(torch.cat([getattr(p, f.name) for p in priors]) for f in fields(MeshPrior)))
 
 
@@ -97,7 +97,7 @@ class IdentityMesh:
         self._tree = cKDTree(rest.numpy())
 
     def on_surface(self, triangles: Int[Tensor, " n"], weights: Float[Tensor, "n 3"]) -> MeshPrior:
-        """The prior at barycentric points: triangles [n] int64, weights [n, 3]."""
+        """Prior at barycentric points: triangles [n] int64, weights [n, 3]."""
         corners = self.faces[triangles]
 
         def at(values: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class IdentityMesh:
         return MeshPrior(prior.open_mouth, prior.rest, normals, prior.blend_basis, prior.skinning)
 
     def near(self, positions: Float[Tensor, "n 3"], *, rigid: bool = False) -> MeshPrior:
-        """The prior at points [n, 3] off the surface, from their nearest vertices, weighted by inverse distance.
+        """Prior at points [n, 3] off the surface, from their nearest vertices, weighted by inverse distance.
 
         Blendshapes fade with the distance from the surface over `SHELL_REACH_M`. `rigid` leaves them out (no columns):
         for half a million voxels they would fill gigabytes.
@@ -139,7 +139,8 @@ class IdentityMesh:
         return ((positions - self.at_vertices.rest[index]) * self.at_vertices.normals[index]).sum(-1)
 
     def triangle_density(self, *, detail_radius_m: float = 0.012, detail_gain: float = 0.25) -> Float[Tensor, " t"]:
-        """How many points each triangle deserves, [t]: its area, more where landmarks crowd (eyes, lips, brows).
+        """Density [t] of the points that each triangle deserves: its area, more where landmarks crowd (eyes, lips,
+        brows).
 
         Mediapipe's 478 landmarks are dense exactly where people look.
         """

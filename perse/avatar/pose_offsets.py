@@ -41,8 +41,8 @@ class OffsetConfig:
 class PoseOffsets(nn.Module):
     """Offsets of surface points in a pose."""
 
-    low: Tensor
-    high: Tensor
+    low: Float[Tensor, "3"]
+    high: Float[Tensor, "3"]
 
     def __init__(self, config: OffsetConfig, low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> None:
         """
@@ -63,14 +63,14 @@ class PoseOffsets(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def features(self, places: Float[Tensor, "v 3"]) -> Float[Tensor, "v c"]:
-        """What the planes say about places in rest pose; the same for every pose."""
+        """Features of the planes at places in rest pose; the same for every pose."""
         unit = 2 * (places - self.low) / (self.high - self.low) - 1
         pairs = torch.stack([unit[:, [0, 1]], unit[:, [0, 2]], unit[:, [1, 2]]])[:, :, None]  # [3, v, 1, 2]
         sampled = nn.functional.grid_sample(self.planes, pairs, align_corners=True, padding_mode="border")
         return sampled[..., 0].permute(2, 0, 1).flatten(1)
 
     def forward(self, places: Float[Tensor, "v 3"], changes: Float[Tensor, "f 21 3 3"]) -> Float[Tensor, "f v 3"]:
-        """Metres, in rest pose.
+        """Offsets in rest pose, metres.
 
         Args:
             changes: R(θ) − I of the turning joints, each relative to its parent.

@@ -1,4 +1,4 @@
-"""From canonical Gaussians to the Gaussians of a frame, in two passes over the points.
+"""Posing: from canonical Gaussians to the Gaussians of a frame, in two passes over the points.
 
 Blendshapes, skinning, the turn of the quaternions, a first-order pose response and the activations are seven
 operations over [f, n, ·] tensors; one after another in torch they cost more than rasterizing does. `pose_fused` makes
@@ -98,7 +98,7 @@ def deform_fused(
 
 
 def blend_shift(blend_basis: Float[Tensor, "n 3 m"], motion: FrameMotion) -> Float[Tensor, "f n 3"]:
-    """Eq. 21's E ψ + P vec(R − I) of a basis that is a constant."""
+    """Shift by a basis that is a constant: Eq. 21's E ψ + P vec(R − I)."""
     n, _, m = blend_basis.shape
     return (motion.coefficients @ blend_basis.detach().reshape(n * 3, m).T).view(len(motion), n, 3)
 

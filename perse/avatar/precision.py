@@ -14,13 +14,13 @@ Precision = Literal["float32", "tf32", "bf16"]
 
 
 def network_arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Around a network's layers."""
+    """Context of a network's layers: the precision of their products."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 @contextmanager
 def matmul_arithmetic(precision: Precision) -> Iterator[None]:
-    """Around a whole step, forward and backward: TF32 is a property of the process, which gets its own back."""
+    """Context of a whole step, forward and backward. TF32 is a property of the process, which gets its own back."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else before)
     try:

@@ -78,7 +78,7 @@ def avatar_tensors(avatar: Avatar) -> bytes:
 
 
 def describe(avatar: Avatar) -> dict[str, Any]:
-    """Everything about an avatar but its tensors, for JSON."""
+    """Description of an avatar for JSON: everything but its tensors."""
     decoder: Any = avatar.config.decoder
     card = avatar.card
     return {

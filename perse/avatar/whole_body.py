@@ -86,9 +86,9 @@ class WholeBody(PartBases):
     """A body has 55 joints: a ten-thousandth of each would pull a hand by centimetres."""
 
     places: Float[Tensor, "v 3"]
-    mixture_rows: Tensor
-    mixture_columns: Tensor
-    mixture_values: Tensor
+    mixture_rows: Int[Tensor, " n+1"]
+    mixture_columns: Int[Tensor, " entries"]
+    mixture_values: Float[Tensor, " entries"]
     motions: Float[Tensor, "m f j 3"]
     rest_joints: Float[Tensor, "j 3"]
 
@@ -110,7 +110,7 @@ class WholeBody(PartBases):
         self.register_buffer("rest_joints", torch.zeros(joints, 3))
 
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
-        """For what a trained body brings along."""
+        """Make the tensors that a trained body brings along."""
         super().make_room(tensors)
         for name in ("places", "mixture_columns", "mixture_values", "motions"):
             setattr(self, name, torch.zeros_like(tensors[name]))
@@ -124,7 +124,7 @@ class WholeBody(PartBases):
         joints: Float[Tensor, "j 3"],
         motions: Mapping[str, Tensor],
     ) -> None:
-        """What was learned elsewhere.
+        """Take over what was learned elsewhere.
 
         Args:
             offsets: of the sizes that the configuration says.
@@ -140,7 +140,7 @@ class WholeBody(PartBases):
 
     @property
     def performances(self) -> dict[str, Tensor]:
-        """See `Decoder`."""
+        """Motions that the avatar brings along, by name; see `Decoder`."""
         return dict(zip(self.body.motions, self.motions, strict=True))
 
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
@@ -163,7 +163,7 @@ class WholeBody(PartBases):
         return torch.stack([mixture @ one for one in self.offsets(self.places, changes)])
 
     def lift(self, motion: FrameMotion) -> Float[Tensor, " f"]:
-        """[f] metres: what brings the lowest foot back to the height of the lowest one at rest."""
+        """Height [f], metres, that brings the lowest foot back to the height of the lowest one at rest."""
         feet = list(self.body.feet)
         rest = self.rest_joints[feet]
         transforms = motion.transforms[:, feet]

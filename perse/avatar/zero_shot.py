@@ -54,7 +54,7 @@ def zero_shot_code(
 def subject_shares(
     avatar: Avatar, category: Category, *, image: Float[Tensor, " w"] | None, text: Float[Tensor, " w"] | None
 ) -> Float[Tensor, " s"]:
-    """How much each of the category's subjects, in the order of the table, resembles a description: [s], sums to one.
+    """Resemblance [s] of a description to each of the category's subjects, in the order of the table; sums to one.
 
     Args:
         image, text: as of `zero_shot_code`.

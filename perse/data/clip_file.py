@@ -12,6 +12,7 @@ from itertools import accumulate
 
 import numpy as np
 import pyarrow.parquet as pq
+from jaxtyping import Int32
 from numpy.typing import NDArray
 
 from perse.data.clip import PortraitClip
@@ -54,13 +55,14 @@ class ClipFile:
     name: str
     metadata: pq.FileMetaData
     key: str
-    frame_numbers: NDArray[np.int32]
+    frame_numbers: Int32[NDArray[np.int32], " f"]
     parameters: HeadParameters
     camera: Camera
 
     @classmethod
     def open(cls, workspace: Workspace, name: str) -> ClipFile:
-        """
+        """Opened file of a clip.
+
         Raises:
             WorkspaceError: there is no such clip, or it is damaged (`DamagedFile`).
         """
@@ -81,11 +83,11 @@ class ClipFile:
 
     @property
     def frame_bytes(self) -> int:
-        """Of one decoded frame."""
+        """Size of one decoded frame, bytes."""
         return self.camera.width * self.camera.height * DECODED_BYTES
 
     def decode(self, row: int) -> Frame:
-        """The pictures of the frame in that row.
+        """Decoded pictures of the frame in that row.
 
         Raises:
             WorkspaceError: the file is gone, or damaged (`DamagedFile`).
@@ -99,7 +101,7 @@ class ClipFile:
         return frame
 
     def clip(self, row: int) -> PortraitClip:
-        """One frame as a clip of its own."""
+        """Clip of its own of one frame."""
         frame = self.decode(row)
         only = slice(row, row + 1)
         return PortraitClip(

@@ -75,13 +75,13 @@ def consent_of(content: bytes) -> Consent:
 
 
 def save_consent(workspace: Workspace, consent: Consent) -> None:
-    """Keep it in both places."""
+    """Write a consent into both places."""
     for name in KEPT:
         workspace.write_json(name, asdict(consent))
 
 
 def load_consent(workspace: Workspace) -> Consent | None:
-    """What was kept, if anything was; where one copy is damaged, the other.
+    """Consent that was kept, if one was; where one copy is damaged, the other.
 
     Raises:
         InputError: what was kept is damaged.

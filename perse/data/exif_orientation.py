@@ -34,7 +34,8 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def orientation_of(info: dict[Any, Any]) -> int:
-    """1 to 8 from what Pillow found beside the pixels (``Image.info``); 1 where nothing sensible is said."""
+    """Orientation, 1 to 8, from what Pillow found beside the pixels (``Image.info``); 1 where nothing sensible is
+    said."""
     exif = info.get("exif")
     if not isinstance(exif, bytes):
         exif = _from_raw_profile(info.get("Raw profile type exif"))
@@ -47,7 +48,7 @@ def orientation_of(info: dict[Any, Any]) -> int:
 
 
 def parse_orientation(exif: bytes) -> int | None:
-    """The tag in a TIFF block, with or without ``Exif\\0\\0`` in front; None where it makes no sense."""
+    """Orientation in a TIFF block, with or without ``Exif\0\0`` in front; None where it makes no sense."""
     block = exif.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None:

@@ -29,7 +29,7 @@ _READERS: dict[str, Callable[[bytes], object]] = {
 
 
 def unreadable(workspace: Workspace, name: str) -> str:
-    """What is wrong with a file, in a few words; empty if it can be read or is of a kind that cannot be checked.
+    """Fault of a file, in a few words; empty if it can be read or is of a kind that cannot be checked.
 
     Parquet and NPZ carry checksums of their content, so a flipped bit is found in them; in the others only where it
     breaks the form.

@@ -39,7 +39,7 @@ def content_key(*ingredients: object) -> str:
 
 
 def identity_of(photograph: Picture) -> str:
-    """Names the person of a photograph [h, w, 3]: what a workspace belongs to."""
+    """Key of the person in a photograph [h, w, 3]: what a workspace belongs to."""
     return content_key("photograph", photograph)[:16]
 
 

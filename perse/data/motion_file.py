@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.data.durable_files import write_file_atomically
@@ -63,8 +64,8 @@ class Motion:
     """
 
     fps: float
-    expressions: Mapping[str, NDArray[np.float32]]
-    joints: Mapping[str, NDArray[np.float32]]
+    expressions: Mapping[str, Float32[NDArray[np.float32], " f"]]
+    joints: Mapping[str, Float32[NDArray[np.float32], "f 3"]]
 
     def __post_init__(self) -> None:
         """
@@ -117,7 +118,7 @@ class Motion:
         return HeadParameters(torch.zeros(0), torch.zeros(0, 3), expression, pose)
 
     def only(self, expression_names: Sequence[str], joint_names: Sequence[str]) -> Motion:
-        """What a head with these names can perform of the motion.
+        """Motion of those names that a head with these names can perform.
 
         Raises:
             InputError: nothing is left.

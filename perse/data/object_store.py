@@ -56,7 +56,7 @@ def _impatient(location: str) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """What is wrong, out of the paragraph that a store's client makes of it."""
+    """Fault of a store, out of the paragraph that a store's client makes of it."""
     text = " ".join(str(error).split())
     found = next((found for found in (re.search(pattern, text) for pattern in _REASONS) if found), None)
     reason = found[1][:200] if found else type(error).__name__

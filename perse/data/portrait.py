@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
-from numpy.typing import NDArray
 
 from perse.data.attachment import Attachment
 from perse.data.masks import PartMasks
@@ -47,7 +46,7 @@ class TrackedPortrait:
 class Underlay:
     """The picture that attachments are put on: the portrait after the 2D part of an edit, old hair removed."""
 
-    image: NDArray[np.uint8]
+    image: Picture
     masks: PartMasks
 
 

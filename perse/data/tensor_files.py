@@ -61,7 +61,7 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def shapes_of_tensors(file: Path) -> dict[str, Tensor]:
-    """The same on the meta device: names and shapes from the file's head, in no time, without a number.
+    """Names and shapes of the tensors, on the meta device: from the file's head, in no time, without a number.
 
     Raises:
         MissingWeightsError: as `load_tensors`.
@@ -82,7 +82,8 @@ def _opened(file: Path) -> Iterator[None]:
 
 
 def refuse_pickle(file: Path) -> None:
-    """
+    """Refuse a file that its name calls a pickled checkpoint.
+
     Raises:
         MissingWeightsError: the file's name is that of a pickled checkpoint; says how to convert it.
     """

@@ -161,7 +161,7 @@ def claim(workspace: Workspace, mine: Claim, clock: Callable[[], float] = time.t
 
 
 def holder(workspace: Workspace) -> Claim | None:
-    """Who holds a workspace now."""
+    """Claim that holds a workspace now."""
     return next((one for one in _claims(workspace) if one.held and one.is_alive(time.time())), None)
 
 

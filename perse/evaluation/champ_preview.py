@@ -13,7 +13,7 @@ from perse.evaluation.pictures import psnr, squared_error
 from perse.shapes import Frames, Picture, Pictures
 from perse.synthesis.production.portrait_champ import ChampNetworks, Footage, SamplingConfig
 from perse.synthesis.production.portrait_champ.batches import as_tensor
-from perse.synthesis.production.portrait_champ.dealing import held_out_frames
+from perse.synthesis.production.portrait_champ.footage_sampler import held_out_frames
 from perse.synthesis.production.portrait_champ.image_tokens import ImageTokens
 from perse.synthesis.production.portrait_champ.latents import Latents
 from perse.synthesis.production.portrait_champ.sampling import sample
@@ -38,7 +38,7 @@ class Preview:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """For curves."""
+        """Numbers for curves."""
         return {"held_out_psnr": self.psnr, "held_out_psnr_of_first_frame": self.psnr_of_first}
 
 

@@ -79,7 +79,7 @@ def evaluate(
 def unseen_pose_distances(
     avatar: Avatar, test: HeadParameters, train: HeadParameters, config: EvaluationConfig
 ) -> PoseDistances:
-    """How far the measured test frames are from the training frames."""
+    """Distances of the measured test frames from the training frames."""
     frames = torch.tensor(spread(len(test), config.frames))
     return pose_distances(avatar, test.frame(frames).to(avatar.device), train.to(avatar.device))
 

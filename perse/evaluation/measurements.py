@@ -205,7 +205,7 @@ def edit_gain(
     truth: Float[Tensor, "f h w 3"],
     changed: Bool[NDArray[np.bool_], "f h w"],
 ) -> float:
-    """How much nearer to the truth a subject's own latent comes than the reference latent, dB.
+    """Gain of a subject's own latent code over the reference's, dB: how much nearer it comes to the truth.
 
     Args:
         own, reference, truth: [f, h, w, 3] in [0, 1]: the subject rendered with its own latent and with the
@@ -247,7 +247,7 @@ def choose_mixes(
 
 
 def spread(available: int, wanted: int) -> list[int]:
-    """At most `wanted` positions, spread evenly over the available ones."""
+    """Positions, at most `wanted`, spread evenly over the available ones."""
     count = min(available, wanted)
     return [int(i) for i in np.unique(np.linspace(0, available - 1, count).round())] if count else []
 

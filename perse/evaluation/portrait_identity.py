@@ -1,4 +1,4 @@
-"""Does the avatar look like the person in the photograph?"""
+"""Identity of the avatar with the person in the photograph."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def portrait_identity(
     clip_images: Sequence[UInt8[NDArray[np.uint8], "_ _ 3"]] = (),
     impostors: Sequence[UInt8[NDArray[np.uint8], "_ _ 3"]] = (),
 ) -> PortraitIdentity:
-    """Compare the rendered reference with the photograph, frontal and turned.
+    """Distances of the rendered reference, frontal and turned, from the photograph.
 
     Args:
         photograph: [h, w, 3] the portrait's crop.

@@ -82,7 +82,8 @@ class SceneMaker:
         self._tracker, self._videos, self._size_px = tracker, VideoTracker(videos, head), size_px
 
     def make(self, path: Path, frames: int) -> DrivingVideo:
-        """
+        """Video that is ready to be reenacted.
+
         Args:
             frames: at most so many, spread evenly over the longest stretch in which the face is seen.
 
@@ -133,7 +134,7 @@ def crop_window(points_px: Float32[np.ndarray, "478 3"], portrait: TrackedPortra
 
 
 def reenact(scene: DrivingVideo, animator: PortraitAnimator) -> UInt8[np.ndarray, "f s s 3"]:
-    """The scene, filmed by an animator: [f, s, s, 3].
+    """Frames [f, s, s, 3] of the scene, filmed by an animator.
 
     Raises:
         PerseError: the animator cannot film it.
@@ -150,14 +151,14 @@ def on_white_beyond(
 
 
 def first_frame_repeated(scene: DrivingVideo) -> UInt8[np.ndarray, "f s s 3"]:
-    """What knowing nothing of motion gives."""
+    """Frames of an animator that knows nothing of motion."""
     return np.broadcast_to(scene.truth[:1], scene.truth.shape)
 
 
 def score(
     pictures: UInt8[np.ndarray, "f s s 3"], scene: DrivingVideo, learned: LearnedDistance | None
 ) -> ReenactmentScores:
-    """Compare with the video, the first frame left out."""
+    """Scores of a film against the video, the first frame left out."""
     drawn, truth = pictures[1:], scene.truth[1:]
     similarity = structural_similarity(_unit(drawn), _unit(truth))
     return ReenactmentScores(
@@ -177,13 +178,14 @@ class FilmedSets:
         self._pairs: dict[str, list[tuple[Features, Features]]] = {}
 
     def add(self, scene: DrivingVideo, filmed: Mapping[str, Frames]) -> None:
-        """What the animators made of a scene, by their names; the first frame, which they were given, is left out."""
+        """Add what the animators made of a scene, by their names; the first frame, which they were given, is left
+        out."""
         real = self._describe(scene.truth[1:])
         for name, pictures in filmed.items():
             self._pairs.setdefault(name, []).append((real, self._describe(pictures[1:])))
 
     def distances(self) -> dict[str, SetDistances]:
-        """By animator; those who filmed fewer than two frames have none."""
+        """Distances by animator; those who filmed fewer than two frames have none."""
         whole = {
             name: [np.concatenate(side) for side in zip(*pairs, strict=True)] for name, pairs in self._pairs.items()
         }

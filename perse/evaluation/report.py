@@ -111,7 +111,7 @@ class EvaluationReport:
     needs_weights: tuple[str, ...] = NEEDS_WEIGHTS
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; what does not exist is null, never NaN."""
+        """Report as plain values; what does not exist is null, never NaN."""
         values = asdict(self)
         values["interp_sum"] = self.interpolation.total if self.interpolation else None
         values["interp_dev"] = self.interpolation.deviation if self.interpolation else None

@@ -21,6 +21,7 @@ from perse.evaluation.regions import changed_part, unchanged
 from perse.evaluation.viewing import Viewer
 from perse.features.embedded import describe_image
 from perse.render import Rasterizer
+from perse.shapes import HardMask, Picture
 
 STRIP_STEPS = 9
 """Pictures of an interpolation (P B.2)."""
@@ -60,8 +61,8 @@ class TransferScores:
 class PartOfPicture:
     """A part of a photograph: picture [h, w, 3] uint8, mask [h, w] bool, and which part it is."""
 
-    image: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
+    image: Picture
+    mask: HardMask
     part: Part
 
 
@@ -87,7 +88,7 @@ def score_transfer(
     source: PartOfPicture,
     rasterizer: Rasterizer,
 ) -> tuple[TransferScores, TransferPictures]:
-    """Measure the newest subject of an avatar.
+    """Scores of the newest subject of an avatar.
 
     Args:
         before, after: the avatar without and with it.

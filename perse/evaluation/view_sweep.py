@@ -64,7 +64,7 @@ class ViewSweep:
 
 @torch.no_grad()
 def view_sweep(avatar: Avatar, clip: PortraitClip, rasterizer: Rasterizer) -> ViewSweep:
-    """Walk around the reference.
+    """Numbers of a walk around the reference.
 
     Args:
         avatar: trained.

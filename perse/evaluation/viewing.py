@@ -34,8 +34,8 @@ class Viewer:
 
     @torch.no_grad()
     def pictures(self, code: Float[Tensor, "*f k d"]) -> Float[Tensor, "_ h w 3"]:
-        """All frames of one code [k, d], or of one code per frame [f, k, d]: float32 [f, h, w, 3] in [0, 1], on the
-        host. Memory does not grow with the number of frames, but for the pictures'."""
+        """Pictures [f, h, w, 3] float32 in [0, 1], on the host, of all frames of one code [k, d] or of one code per
+        frame [f, k, d]. Memory does not grow with the number of frames, but for the pictures'."""
         canonical = self.avatar.canonicalise(code)
         of_frame = torch.arange(len(self.motion), device=code.device)
         of_frame = of_frame if code.ndim == 3 else torch.zeros_like(of_frame)
@@ -48,6 +48,6 @@ class Viewer:
         return drawn.colors.clamp(0, 1).cpu()
 
     def at(self, frames: list[int]) -> Viewer:
-        """The same, some frames only."""
+        """Viewer of some of the frames only."""
         chosen = torch.tensor(frames, device=self.motion.coefficients.device)
         return Viewer(self.avatar, self.motion[chosen], self.camera, self.rasterizer)

@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 from numpy.typing import NDArray
 
 from perse.export.scene import SplatScene
@@ -36,7 +37,7 @@ class Columns:
         ranges: what turns them back into numbers.
     """
 
-    values: dict[str, NDArray[Any]]
+    values: dict[str, Shaped[NDArray[Any], "_ n ..."]]
     ranges: dict[str, Any]
 
     @property
@@ -83,7 +84,7 @@ def quantise(gaussians: Gaussians) -> Columns:
 
 
 def scene_description(scene: SplatScene, columns: Columns) -> dict[str, Any]:
-    """All that a browser needs to know to draw the columns of a scene, for JSON."""
+    """Description of a scene's columns for JSON: all that a browser needs to know to draw them."""
     camera, intrinsics = scene.camera, scene.camera.intrinsics.tolist()
     middle, _ = camera.project(scene.centre[None])
     return columns.description() | {

@@ -68,7 +68,7 @@ def find_subject(avatar: Avatar, category: Category, words: str) -> Subject:
 
 
 def short_name(text: str) -> str:
-    """What a prompt is about: ``teal beanie`` of "A person wearing a teal beanie"."""
+    """Short name of a prompt: ``teal beanie`` of "A person wearing a teal beanie"."""
     return _PERSON.sub("", text) or text
 
 

@@ -48,7 +48,7 @@ MEDIA_TYPES: dict[ExportFormat, str] = {
 
 
 def export_bytes(scene: SplatScene, format: ExportFormat, provenance: Provenance) -> bytes:
-    """The file's content.
+    """Content of the exported file.
 
     Raises:
         InputError: a format that does not exist, or a scene that it cannot hold.

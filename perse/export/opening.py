@@ -37,7 +37,7 @@ def open_avatar(place: str) -> Avatar:
 
 
 def rasterizer_for(avatar: Avatar) -> Rasterizer:
-    """gsplat for an avatar on a GPU, our own on a CPU."""
+    """Rasterizer for an avatar's device: gsplat on a GPU, our own on a CPU."""
     return GsplatRasterizer() if avatar.latents.reference.is_cuda else CpuRasterizer()
 
 

@@ -27,7 +27,7 @@ _MODULE_LINE = re.compile(r"^(?:import|export) \{[^}]*\}.*;$", re.MULTILINE)
 
 
 def page_bytes(scene: SplatScene, provenance: Provenance) -> bytes:
-    """The page.
+    """Content of the page.
 
     Raises:
         InputError: the animation is too long for a page.

@@ -35,7 +35,7 @@ def motion_of(avatar: Avatar, motion: str) -> tuple[HeadParameters, float]:
 
 
 def named_motion(avatar: Avatar, motion: str) -> Motion:
-    """See `motion_of`.
+    """Motion of that name; see `motion_of`.
 
     Raises:
         InputError: it is no motion.
@@ -46,7 +46,7 @@ def named_motion(avatar: Avatar, motion: str) -> Motion:
 
 
 def known_motion(avatar: Avatar, name: str) -> Motion:
-    """`BUILT_IN`, or a motion that the avatar brings along; opens no file.
+    """Motion of that name without opening a file: `BUILT_IN`, or one that the avatar brings along.
 
     Raises:
         InputError: it is neither.
@@ -60,7 +60,7 @@ def known_motion(avatar: Avatar, name: str) -> Motion:
 
 
 def posed(avatar: Avatar, expressions: Sequence[str], poses: Sequence[str]) -> HeadParameters:
-    """A single frame from ``name=strength`` and ``name=x,y,z`` sentences (axis-angle, degrees).
+    """Parameters of a single frame from ``name=strength`` and ``name=x,y,z`` sentences (axis-angle, degrees).
 
     Raises:
         InputError: a sentence cannot be read, or names what this avatar does not have.
@@ -85,7 +85,7 @@ def own_motions(avatar: Avatar) -> dict[str, Motion]:
 
 
 def shared_motion(avatar: Avatar) -> Motion:
-    """What an avatar performs when nobody says what: see `BUILT_IN`."""
+    """Motion that an avatar performs when nobody says which: see `BUILT_IN`."""
     own = list(own_motions(avatar).values())
     if not own:
         return built_in_motion()

@@ -85,11 +85,11 @@ class Provenance:
         return cls(avatar.card.key, tuple(ordered), made)
 
     def record(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Record as plain values, for JSON."""
         return asdict(self) | {"edits": [asdict(edit) for edit in self.edits]}
 
     def to_json(self) -> str:
-        """One line of ASCII."""
+        """Record as one line of ASCII."""
         return json.dumps(self.record(), sort_keys=True, ensure_ascii=True)
 
     @classmethod
@@ -111,7 +111,8 @@ class Provenance:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Provenance:
-        """
+        """Record of a file's provenance.
+
         Raises:
             InputError: it is not a record of ours.
         """

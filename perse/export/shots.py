@@ -37,7 +37,7 @@ class AvatarView:
 
 
 def at_rest(avatar: Avatar) -> HeadParameters:
-    """A single frame, without expression, facing the portrait's camera."""
+    """Parameters of a single frame without expression, facing the portrait's camera."""
     joints = len(avatar.card.joint_names)
     return HeadParameters(
         torch.zeros(0), torch.zeros(0, 3), torch.zeros(avatar.skeleton.n_expression), torch.zeros(joints, 3)
@@ -47,7 +47,7 @@ def at_rest(avatar: Avatar) -> HeadParameters:
 def turntable(
     avatar: Avatar, code: Float[Tensor, "k d"], camera: Camera, *, frames: int, reach_deg: float, frame: HeadParameters
 ) -> list[AvatarView]:
-    """The camera around the head: all around with 180, otherwise from side to side and back.
+    """Views around the head: all around with 180, otherwise from side to side and back.
 
     Avatars learn from views that differ by about 40° at most, and only some are closed from behind:
     `perse.export.views.good_reach_deg` says how far is good.
@@ -67,7 +67,7 @@ def interpolation(
     frame: HeadParameters,
     there_and_back: bool = False,
 ) -> list[AvatarView]:
-    """From one edit state to another in equal steps (Eq. 13), both ends included."""
+    """Views from one edit state to another in equal steps (Eq. 13), both ends included."""
     alphas = np.linspace(0, 1, steps) if steps > 1 else np.zeros(1)
     codes = [interpolate(start, end, float(alpha)) for alpha in alphas]
     if there_and_back:
@@ -76,7 +76,7 @@ def interpolation(
 
 
 def reenactment(code: Float[Tensor, "k d"], camera: Camera, motion: HeadParameters) -> list[AvatarView]:
-    """A motion of f frames, performed."""
+    """Views of a motion of f frames, performed."""
     return [AvatarView(code, motion.frame(index), camera) for index in range(len(motion))]
 
 

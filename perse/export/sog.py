@@ -46,7 +46,7 @@ _NEVER = (1980, 1, 1, 0, 0, 0)
 
 
 def sog_bytes(gaussians: Gaussians, provenance: Provenance) -> bytes:
-    """The file.
+    """Content of a ``.sog`` file.
 
     Args:
         gaussians: [n].

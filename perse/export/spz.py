@@ -46,7 +46,7 @@ MAX_GAUSSIANS = 10_000_000
 
 
 def spz_bytes(gaussians: Gaussians, provenance: Provenance) -> bytes:
-    """The file.
+    """Content of a ``.spz`` file.
 
     Args:
         gaussians: [n].

@@ -53,7 +53,7 @@ class Verification:
 
 
 def sidecar(path: Path) -> Path:
-    """Where the record of a format without metadata lies."""
+    """Path of the record of a format without metadata."""
     return path.with_name(f"{path.name}.provenance.json")
 
 

@@ -1,4 +1,4 @@
-"""Frames into one file: MP4 (H.264, plays everywhere), animated WebP (transparent if wanted), a strip as one PNG."""
+"""Video files of frames: MP4 (H.264, plays everywhere), animated WebP (transparent if wanted), a strip as one PNG."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONSTANT_QUALITY = "17"
 
 
 def mp4_bytes(frames: Iterable[Picture], fps: float) -> bytes:
-    """H.264 in MP4, ready for the web. The same frames give the same bytes.
+    """Content of an MP4 file (H.264), ready for the web. The same frames give the same bytes.
 
     Args:
         frames: [h, w, 3] each, of one size; an odd last row or column is repeated, as H.264 needs even sizes.

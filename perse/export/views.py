@@ -19,8 +19,8 @@ SEEN_REACH_DEG = 60.0
 
 
 def orbit_centre(avatar: Avatar) -> Float[Tensor, "3"]:
-    """What cameras walk around [3], metres: about the middle of the head, between the eyes' joints and the neck's; of
-    a whole body its pelvis."""
+    """Point [3], metres, that cameras walk around: about the middle of the head, between the eyes' joints and the
+    neck's; of a whole body its pelvis."""
     joints, names = avatar.skeleton.joints.detach().cpu(), avatar.card.joint_names
     if "pelvis" in names:
         return joints[names.index("pelvis")]
@@ -29,8 +29,8 @@ def orbit_centre(avatar: Avatar) -> Float[Tensor, "3"]:
 
 
 def is_closed(avatar: Avatar) -> bool:
-    """Whether it looks right from behind: a whole body, or a head whose back was closed, as the recipe laptop-closed
-    does."""
+    """Whether an avatar looks right from behind: a whole body, or a head whose back was closed, as the recipe
+    laptop-closed does."""
     if "pelvis" in avatar.card.joint_names:
         return True
     backs = avatar.decoder.backs
@@ -38,15 +38,16 @@ def is_closed(avatar: Avatar) -> bool:
 
 
 def good_reach_deg(avatar: Avatar) -> float:
-    """How far to either side of the portrait's view an avatar can be shown: 180 is all around."""
+    """Angle to either side of the portrait's view, degrees, at which an avatar can be shown: 180 is all around."""
     return 180.0 if is_closed(avatar) else GOOD_REACH_DEG
 
 
 def seen_reach_deg(avatar: Avatar) -> float:
-    """How far to either side somebody may look at it in another program; what no such view shows is not exported."""
+    """Angle to either side, degrees, from which somebody may look at it in another program; what no such view shows is
+    not exported."""
     return 180.0 if is_closed(avatar) else SEEN_REACH_DEG
 
 
 def portrait_camera(avatar: Avatar, size_px: int) -> Camera:
-    """The portrait's view at another size, on the CPU."""
+    """Camera of the portrait's view at another size, on the CPU."""
     return avatar.card.camera.to("cpu", torch.float32).resized(size_px, size_px)

@@ -54,7 +54,7 @@ class VisibleScene:
 
 
 def without_unseen(scene: SplatScene, reach_deg: float) -> VisibleScene:
-    """Leave out what no view within ±`reach_deg` of the portrait's, and ±20° up and down, shows in any frame.
+    """Scene without what no view within ±`reach_deg` of the portrait's, and ±20° up and down, shows in any frame.
 
     Args:
         scene: on the CPU.
@@ -91,7 +91,7 @@ def ring_looks(scene: SplatScene, reach_deg: float) -> list[tuple[int, Camera]]:
 
 
 def largest_shares(gaussians: Gaussians, looks: list[tuple[int, Camera]]) -> Float[Tensor, " n"]:
-    """The most that each Gaussian [n] of [f, n] makes of a picture, in pixels: max over looks of Σ T α."""
+    """Largest contribution of each Gaussian [n] of [f, n] to a picture, in pixels: max over looks of Σ T α."""
     largest = gaussians.means.new_zeros(gaussians.means.shape[1])
     for frame, camera in looks:
         channel = torch.ones(len(largest), 1, requires_grad=True)

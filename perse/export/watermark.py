@@ -65,7 +65,7 @@ class Mark:
 
     @property
     def margin(self) -> float:
-        """By how much it is there."""
+        """Margin by which the mark is there."""
         return self.score - self.threshold
 
 
@@ -79,7 +79,7 @@ def marked(picture: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
 
 
 def find_mark(picture: Picture) -> Mark:
-    """Look for the mark in a picture [h, w, 3] that may have been cropped, resized and compressed."""
+    """Mark in a picture [h, w, 3] that may have been cropped, resized and compressed; None without one."""
     grey = _grey(picture)
     best = Mark(0.0, 1.0)
     for scale in LIKELY_SCALES:

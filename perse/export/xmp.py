@@ -1,4 +1,4 @@
-"""An XMP packet that says what a picture is: any program that shows metadata shows it, nothing proves it.
+"""XMP packet that says what a picture is: any program that shows metadata shows it, nothing proves it.
 
 It costs microseconds where a signed C2PA manifest costs milliseconds, so every frame of the render service has one. The
 packet states IPTC's digital source type and holds our record as JSON.

@@ -1,4 +1,4 @@
-"""The seam of the feature encoders: f_I and f_T of Eq. 5."""
+"""Seam of the feature encoders: f_I and f_T of Eq. 5."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Features:
 
 
 class PromptImageEncoder(Protocol):
-    """Turns edited portraits and their prompts into the vectors that MLP_z maps to latents."""
+    """Encoder of edited portraits and their prompts into the vectors that MLP_z maps to latents."""
 
     def encode(self, images: UInt8[np.ndarray, "b h w 3"], texts: Sequence[str]) -> Features:
-        """Encode subjects. Deterministic, and each one independent of the others in the batch.
+        """Features of subjects. Deterministic, and each one independent of the others in the batch.
 
         Args:
             images: [b, h, w, 3] uint8 RGB.

@@ -32,12 +32,12 @@ class Camera:
             )
 
     def to_camera(self, points: Float[Tensor, "... n 3"]) -> Float[Tensor, "... n 3"]:
-        """World points in metres to camera space."""
+        """Points of the world, metres, in camera space."""
         rotation, translation = self.world_to_camera[..., :3, :3], self.world_to_camera[..., :3, 3]
         return points @ rotation.transpose(-1, -2) + translation[..., None, :]
 
     def project(self, points: Float[Tensor, "... n 3"]) -> tuple[Float[Tensor, "... n 2"], Float[Tensor, "... n"]]:
-        """World points to pixels and to depths in metres (valid where depth > 0)."""
+        """Pixels of points of the world, and their depths in metres (valid where depth > 0)."""
         in_camera = self.to_camera(points)
         depth = in_camera[..., 2]
         homogeneous = in_camera @ self.intrinsics.transpose(-1, -2)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def axis_angle_to_matrix(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """Rodrigues' formula: axis-angle vectors in radians to rotation matrices.
+    """Rotation matrices of axis-angle vectors in radians (Rodrigues' formula).
 
     Differentiable at zero, where the usual ``v / |v|`` is not: sin(t)/t and (1 - cos t)/t² are taken by series there.
     """
@@ -26,7 +26,7 @@ def axis_angle_to_matrix(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor,
 
 
 def quaternion_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
-    """Quaternions (wxyz, normalised here) to rotation matrices."""
+    """Rotation matrices of quaternions (wxyz, normalised here)."""
     w, x, y, z = torch.nn.functional.normalize(quaternion, dim=-1).unbind(-1)
     rows = [
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
@@ -37,7 +37,7 @@ def quaternion_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Float[Tensor,
 
 
 def matrix_to_quaternion(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
-    """Rotation matrices to unit quaternions, wxyz, w ≥ 0.
+    """Unit quaternions of rotation matrices, wxyz, w ≥ 0.
 
     Of the four algebraic solutions the one with the largest denominator is used, so that no digit is lost (Shepperd).
     """

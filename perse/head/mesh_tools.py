@@ -8,7 +8,7 @@ from scipy.sparse import coo_matrix, csr_matrix, diags
 
 
 def triangulate(quads: Int64[np.ndarray, "q 4"]) -> Int64[np.ndarray, "2*q 3"]:
-    """Quads [q, 4] to triangles [2 q, 3]; the two of a quad stay neighbours, winding is kept."""
+    """Triangles [2 q, 3] of quads [q, 4]; the two of a quad stay neighbours, winding is kept."""
     return quads[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
 
 
@@ -26,7 +26,7 @@ def neighbour_average(faces: Int64[np.ndarray, "t 3"], n_vertices: int) -> csr_m
 def smooth_values(
     values: Float64[np.ndarray, "v ..."], average: csr_matrix, rounds: int
 ) -> Float64[np.ndarray, "v ..."]:
-    """Half-way steps towards the neighbours' mean, values [v] or [v, c]."""
+    """Values [v] or [v, c] after half-way steps towards the neighbours' mean."""
     for _ in range(rounds):
         values = 0.5 * values + 0.5 * (average @ values)
     return values
@@ -57,7 +57,7 @@ def affine_weights(points: Float64[np.ndarray, "n 3"], goal: Float64[np.ndarray,
 def without_similarity(
     displacement: Float64[np.ndarray, "v 3"], vertices: Float64[np.ndarray, "v 3"], reference: Bool[np.ndarray, " v"]
 ) -> Float64[np.ndarray, "v 3"]:
-    """Take translation, rotation and scale out of a displacement field, as measured on some vertices.
+    """Displacement field without translation, rotation and scale, as measured on some vertices.
 
     A camera cannot tell a bigger head from a nearer one, so identity components should not contain either.
 

@@ -60,7 +60,7 @@ class HeadModel:
     faces: Int[Tensor, "t 3"]
     shape_basis: Float[Tensor, "v 3 s"]
     expression_basis: Float[Tensor, "v 3 e"]
-    pose_basis: Tensor
+    pose_basis: Float[Tensor, "v 3 c"]
     joint_regressor: Float[Tensor, "j v"]
     parents: Int[Tensor, " j"]
     skinning_weights: Float[Tensor, "v j"]
@@ -95,7 +95,7 @@ class HeadModel:
         return (corners * self.landmark_weights[..., None]).sum(-2)
 
     def landmark_rows(self, marks: Iterable[int]) -> list[int]:
-        """Rows of `landmark_ids` that hold these of mediapipe's landmarks.
+        """Rows of `landmark_ids` that hold some of mediapipe's landmarks.
 
         Raises:
             ValueError: one of them is not embedded.

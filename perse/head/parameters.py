@@ -43,11 +43,11 @@ class HeadParameters:
         return self.expression.shape[0]
 
     def frame(self, index: int | slice | Shaped[Tensor, "*n"]) -> HeadParameters:
-        """One frame (without the leading dimension) or several."""
+        """Parameters of one frame (without the leading dimension) or of several."""
         return HeadParameters(self.betas, self.vertex_offsets, self.expression[index], self.pose[index])
 
     def with_identity(self, other: HeadParameters) -> HeadParameters:
-        """This motion, performed by the other's head."""
+        """Parameters of this motion, performed by the other's head."""
         return HeadParameters(other.betas, other.vertex_offsets, self.expression, self.pose)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> HeadParameters:

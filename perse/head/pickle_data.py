@@ -21,7 +21,7 @@ MAX_NESTING = 100
 
 
 class PickleDataError(ValueError):
-    """The bytes are no pickle, are damaged, or use what no file of arrays needs; the text says which."""
+    """Error: the bytes are no pickle, are damaged, or use what no file of arrays needs; the text says which."""
 
 
 @dataclass(frozen=True, eq=False)

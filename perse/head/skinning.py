@@ -17,7 +17,7 @@ from perse.head.parameters import HeadParameters
 
 
 def rest_vertices(model: HeadModel, parameters: HeadParameters) -> Float[Tensor, "v 3"]:
-    """The identity without expression or pose: template + shape blendshapes + offsets, metres."""
+    """Vertices of the identity without expression or pose: template + shape blendshapes + offsets, metres."""
     return model.template + model.shape_basis @ parameters.betas + parameters.vertex_offsets
 
 
@@ -64,7 +64,7 @@ def blend_transforms(
 
 
 def pose_head(model: HeadModel, parameters: HeadParameters) -> PosedHead:
-    """Blendshapes, pose correctives and skinning for one frame or a batch of frames.
+    """Posed head after blendshapes, pose correctives and skinning, for one frame or a batch of frames.
 
     Returns:
         vertices [..., v, 3] where ... is the frame dimension of the parameters (absent for a single frame).

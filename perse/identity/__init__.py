@@ -1,4 +1,4 @@
-"""Face descriptors: is the person in two pictures the same?"""
+"""Face descriptors: numbers by which two pictures are compared as to whom they show."""
 
 from perse.identity.embedder import SAME_PERSON_DISTANCE, DlibEmbedder, FaceEmbedder, identity_distance
 

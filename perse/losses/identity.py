@@ -1,4 +1,4 @@
-"""The identity-consistency loss: whoever is drawn, whatever they wear, has the reference's face."""
+"""Identity-consistency loss: whoever is drawn, whatever they wear, has the reference's face."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class IdentityLoss(nn.Module):
         self._known: dict[int, tuple[Tensor, Tensor] | None] = {}
 
     def forward(self, pictures: Float[Tensor, "f h w 3"], frames: Sequence[int]) -> Float[Tensor, ""]:
-        """Of pictures [f, h, w, 3] in [0, 1] of some frames."""
+        """Loss of pictures [f, h, w, 3] in [0, 1] of some frames."""
         known = [(index, self._face(frame)) for index, frame in enumerate(frames)]
         seen = [(index, face) for index, face in known if face is not None]
         if not seen:

@@ -22,7 +22,7 @@ MULTISCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def masked(image: Picture, target: Picture, mask: Mask | None) -> Picture:
-    """The image where the mask is one, the target where it is zero."""
+    """Image where the mask is one, target where it is zero."""
     return image if mask is None else target + mask[..., None] * (image - target)
 
 
@@ -113,7 +113,7 @@ def multiscale_ssim(image: Picture, target: Picture) -> Scalar:
 
 
 def halved(image: Picture) -> Float[Tensor, "*frames h//2 w//2 c"]:
-    """Half the size by averaging 2 × 2 pixels."""
+    """Image of half the size, by averaging 2 × 2 pixels."""
     lead, (h, w, c) = image.shape[:-3], image.shape[-3:]
     even = image[..., : h // 2 * 2, : w // 2 * 2, :]
     return even.reshape(*lead, h // 2, 2, w // 2, 2, c).mean((-4, -2))

@@ -1,4 +1,4 @@
-"""The perceptual term of Eq. 11: distances between VGG-16 features. Needs weights, and says so without them."""
+"""Perceptual term of Eq. 11: distances between VGG-16 features. Needs weights, and says so without them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _TAPS = (3, 8, 15, 22)
 class VggLoss(nn.Module):
     """Mean absolute difference of ImageNet VGG-16 features at four depths."""
 
-    mean: Tensor
-    std: Tensor
+    mean: Float[Tensor, "3 1 1"]
+    std: Float[Tensor, "3 1 1"]
 
     def __init__(self, checkpoint: Path | None) -> None:
         """
@@ -37,7 +37,7 @@ class VggLoss(nn.Module):
         self.register_buffer("std", torch.tensor(_IMAGENET_STD)[:, None, None])
 
     def forward(self, images: Float[Tensor, "f h w 3"], targets: Float[Tensor, "f h w 3"]) -> Float[Tensor, ""]:
-        """Images and targets [f, h, w, 3] in [0, 1] to a scalar; no gradient flows to the targets."""
+        """Loss, a scalar, of images and targets [f, h, w, 3] in [0, 1]; no gradient flows to the targets."""
         with torch.no_grad():
             wanted = self._features(targets)
         found = self._features(images)

@@ -17,7 +17,7 @@ def latent_loss(z: Float[Tensor, "... k d"]) -> Float[Tensor, ""]:
 
 @dataclass(frozen=True, kw_only=True)
 class DeformationLossConfig:
-    """How firmly the learned deformation is held to that of the head model (Eq. 31)."""
+    """Weights by which the learned deformation is held to that of the head model (Eq. 31)."""
 
     expression: float = 1000.0
     """Of the squared difference of expression blendshapes, in metres² (IMavatar's value, whose loss this is)."""
@@ -38,7 +38,7 @@ def deformation_loss(
     point_weights: Float[Tensor, " n"] | None = None,
     config: DeformationLossConfig | None = None,
 ) -> Float[Tensor, ""]:
-    """Eq. 31: distance of each point's E, P, W from those of its place on the head model.
+    """Distance of each point's E, P, W from those of its place on the head model (Eq. 31).
 
     Args:
         expression_basis, head_expression_basis: metres; the head's averaged over the nearest vertices.
@@ -75,7 +75,7 @@ def nearest_mean(
     *,
     neighbours: int = 3,
 ) -> Float[Tensor, "n ..."]:
-    """Values of mesh vertices at points: the mean over the nearest vertices, inverse-distance weighted. What
+    """Mean [n, ...] of the values of the nearest mesh vertices at points, inverse-distance weighted. What
     `deformation_loss` compares with."""
     with torch.no_grad():
         indices = torch.cdist(points.detach(), vertices).topk(neighbours, largest=False).indices

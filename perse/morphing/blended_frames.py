@@ -31,7 +31,7 @@ class BlendedFrames:
     second: FrameBuffers
 
     def at(self, position: float) -> FrameBuffers:
-        """What lies at a position in (0, 1) between the first (0) and the second (1); new arrays."""
+        """Blend at a position in (0, 1) between the first (0) and the second (1); new arrays."""
         whole = _copy(self.first)
         window = self._window
         if window is None:

@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 
 
 class BoundedCache(Generic[Value]):
-    """Cache of values by key, as many as fit. One that is larger than the whole cache is made and not kept.
+    """Cache of values by key, as many as fit. A value that is larger than the whole cache is made and not kept.
 
     Args:
         limit_mib: how much is kept.
@@ -49,7 +49,7 @@ class BoundedCache(Generic[Value]):
 
     @property
     def size_mib(self) -> float:
-        """What is kept now."""
+        """Size of what is kept now, MiB."""
         return self._bytes / MIB
 
     def _keep(self, key: str, value: Value) -> None:

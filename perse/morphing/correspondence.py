@@ -37,7 +37,7 @@ _CARRY_PX = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class CorrespondenceConfig:
-    """What corresponds to what. Lengths are shares of the picture's width."""
+    """Numbers of the correspondence. Lengths are shares of the picture's width."""
 
     reach: float = 0.14
     """Signed distances are cut off here; outlines farther apart than about this fade instead of moving."""
@@ -51,7 +51,7 @@ class CorrespondenceConfig:
     """Grey levels from which a pixel counts as different."""
 
     def in_window(self, scale: float) -> CorrespondenceConfig:
-        """The same lengths in a window of the picture that is `scale` times narrower."""
+        """Configuration for a window of the picture that is `scale` times narrower: the same lengths."""
         return replace(
             self,
             reach=scale * self.reach,
@@ -62,7 +62,8 @@ class CorrespondenceConfig:
 
 
 def correspondence(first: MorphEnd, second: MorphEnd, config: CorrespondenceConfig) -> tuple[Field, Field]:
-    """Fields from the first to the second and back, each on its own picture's pixels: x lies at x + field(x)."""
+    """Vector fields from the first picture to the second and back, each on its own picture's pixels: x lies at x +
+    field(x)."""
     start = _landmark_field(first, second, config)
     drawing = _both_ways(_drawing(first), _drawing(second), start, first, second, config.agreement)
     changed = _changed(first, second, config)[..., None]

@@ -85,7 +85,8 @@ class DiffMorpherConfig:
         self.lora.model.check()
 
     def build(self) -> DiffMorpher:
-        """
+        """Morpher with its model in memory.
+
         Raises:
             MissingWeightsError: the model's weights are not here, or are of another kind.
         """
@@ -102,7 +103,7 @@ class _Pivot:
     """
 
     noise: Float[Tensor, "c h w"]
-    features: tuple[dict[str, Tensor], ...]
+    features: tuple[dict[str, Float[Tensor, "1 _ _"]], ...]
 
     @property
     def n_bytes(self) -> int:
@@ -147,7 +148,7 @@ class DiffMorpher:
         return morph_of(first, second, positions, inner, self._segmenter, cost)
 
     def reproduced(self, end: MorphEnd) -> Picture:
-        """The end's picture [h, w, 3] after VAE, inversion and sampling: what of it the model keeps."""
+        """Picture [h, w, 3] of the end after VAE, inversion and sampling: what of it the model keeps."""
         adapter, pivot = self._adapter(_origin(end)), self._pivot(end)
         with adapted(self.model.unet, RowAdapters.of([adapter], self.model.dtype)):
             latents = sample(self.model, pivot.noise[None], self._text, self._config.steps)

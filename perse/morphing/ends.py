@@ -17,7 +17,7 @@ from perse.morphing.morpher import FrameOrigin, FramePose, MorphEnd, Morpher
 
 
 def morph_end(frame: PortraitClip, category: Category, head: HeadModel, origin: FrameOrigin | None = None) -> MorphEnd:
-    """A clip of one frame as an end of an interpolation: the edited part's pixels and the posed head's landmarks."""
+    """End of an interpolation from a clip of one frame: the edited part's pixels and the posed head's landmarks."""
     landmarks, _ = frame.camera.project(head.landmarks(pose_head(head, frame.parameters).vertices))
     shape = np.isin(frame.parts[0], [int(part) for part in CATEGORY_PARTS[category]])
     landmarks_px = landmarks[0].numpy().astype(np.float32)

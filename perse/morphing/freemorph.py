@@ -91,7 +91,8 @@ class FreeMorphConfig:
         self.model.check()
 
     def build(self) -> FreeMorph:
-        """
+        """Morpher with its model in memory.
+
         Raises:
             MissingWeightsError: the model's weights are not here, or are of another kind.
         """
@@ -137,7 +138,7 @@ class FreeMorph:
         return morph_of(first, second, positions, inner, self._segmenter, cost)
 
     def reproduced(self, end: MorphEnd) -> Picture:
-        """The end's picture [h, w, 3] after VAE and both ways: what of it the model keeps."""
+        """Picture [h, w, 3] of the end after VAE and both ways: what of it the model keeps."""
         latent = self.model.encode(end.image[None])[0][0]
         return self.model.decode(self._latents(latent, latent, [])[:1], (end.image.shape[0], end.image.shape[1]))[0]
 

@@ -1,4 +1,4 @@
-"""From a teacher's pictures to a `Morph`: exact ends, masks, batches that shrink when memory is short."""
+"""Assembly of a `Morph` from a teacher's pictures: exact ends, masks, batches that shrink when memory is short."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Picture = UInt8[np.ndarray, "h w 3"]
 def rendered(
     batches: Batches[float], positions: Sequence[float], render: Callable[[Sequence[float]], list[Picture]]
 ) -> list[Picture]:
-    """A picture at each position, as many at once as memory holds.
+    """Pictures at positions, as many at once as memory holds.
 
     Raises:
         GenerationError: not even one picture fits, or one cannot be used.
@@ -40,7 +40,7 @@ def morph_of(
     segmenter: Segmenter | None,
     cost: MorphCost,
 ) -> Morph:
-    """Pictures at positions: the ends themselves at 0 and 1, `inner` between them, each with its masks."""
+    """Morph of pictures at positions: the ends themselves at 0 and 1, `inner` between them, each with its masks."""
     pictures = [_end_or(first, second, t, inner) for t in positions]
     masks = [_masks(first, second, t, picture, segmenter) for t, picture in zip(positions, pictures, strict=True)]
     h, w = first.alpha.shape

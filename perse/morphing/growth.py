@@ -56,11 +56,11 @@ class Core:
         return cls(np.maximum(soft, common).astype(np.float32), away.astype(np.float32), sigma)
 
     def pulled(self, growth: float) -> Field:
-        """Where each pixel's content lies in the end that is pulled out so far; growth in (0, 1]."""
+        """Place in the end of each pixel's content, when that is pulled out so far; growth in (0, 1]."""
         return self.away * np.float32(1 / growth - 1)
 
     def areas(self, part: Float[NDArray[np.float32], "h w"]) -> Float[NDArray[np.float64], " g"]:
-        """How much of a part [h, w] shows outside of the core at growths from 0 to 1."""
+        """Areas of a part [h, w] outside of the core at growths from 0 to 1."""
         outside = (self.away != 0).any(-1) & (part > 0.5)
         grown = [float(sampled(part, self.pulled(growth))[outside].sum()) for growth in _GROWTHS[1:-1]]
         return np.maximum.accumulate([0.0, *grown, float(part[outside].sum())])

@@ -44,7 +44,7 @@ class Meeting:
     second: Mask
 
     def at(self, t: float, firm: float) -> Mask:
-        """See `membership`."""
+        """Membership at a position; see `membership`."""
         fade = (1 - t) * self.first + t * self.second
         if firm <= 0 or self._distance is None:
             return np.asarray(fade, np.float32)

@@ -125,7 +125,7 @@ class Morpher(Protocol):
 
 
 def check_ends(first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> None:
-    """Refuse what no morpher can work with.
+    """Refuse ends that no morpher can work with.
 
     Raises:
         ValueError: the ends differ in size, or a position lies outside [0, 1].

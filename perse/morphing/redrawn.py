@@ -71,7 +71,7 @@ class RedrawMorpherConfig:
     """No subject needs an adapter."""
 
     def check(self) -> None:
-        """It needs no weights."""
+        """Do nothing: it needs no weights."""
 
     def build(self) -> RedrawMorpher:
         return RedrawMorpher(self)

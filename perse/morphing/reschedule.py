@@ -33,7 +33,8 @@ class RescheduleConfig:
     """A VGG-16 checkpoint (safetensors) for the distance; None takes sqrt(1 − MS-SSIM), which needs no weights."""
 
     def build(self) -> PictureDistance:
-        """
+        """Distance by which the pace is measured, with its network in memory.
+
         Raises:
             MissingWeightsError: the checkpoint is not there or is another network's.
         """
@@ -41,7 +42,7 @@ class RescheduleConfig:
 
 
 def even_positions(positions: Sequence[float], distances: Sequence[float], wanted: Sequence[float]) -> list[float]:
-    """α at which the wanted shares of the way have been covered.
+    """Positions α at which the wanted shares of the way have been covered.
 
     Args:
         positions: where pictures were looked at, ascending, 0 and 1 included.

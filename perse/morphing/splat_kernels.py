@@ -12,7 +12,7 @@ from perse.render.compiled import kernel
 
 @kernel
 def drop_vectors(field, presence, travelled, share, sign, sums):
-    """Every pixel drops its vector where it is after a part of its way, onto the four pixels around.
+    """Write every pixel's vector to where the pixel is after a part of its way, onto the four pixels around.
 
     Args:
         field: [h, w, 2] float32, pixels.

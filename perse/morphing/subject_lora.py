@@ -1,4 +1,4 @@
-"""A subject's LoRA: the UNet learns to draw one person in all frames of its clip (P A.2.2, Eq. 34–35).
+"""LoRA of one subject: the UNet learns to draw one person in all frames of its clip (P A.2.2, Eq. 34–35).
 
 Without it a picture half way between two people shows a third one. Trained with peft as Stable Diffusion itself was
 trained, on the empty prompt: predict the noise that was added to a frame's latent.
@@ -32,7 +32,7 @@ _ENCODED_AT_ONCE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class SubjectLoraConfig:
-    """How a subject's adapter is trained (numbers: P A.2.2 and the authors' code)."""
+    """Numbers of training a subject's adapter (P A.2.2 and the authors' code)."""
 
     model: LatentDiffusionConfig = field(default_factory=LatentDiffusionConfig)
     """The model that is adapted."""
@@ -60,7 +60,8 @@ class SubjectLoraConfig:
         return content_key("adapter", clip, self, self.model.digest(), code_version(__name__))
 
     def build(self) -> SubjectLoraTrainer:
-        """
+        """Trainer with its model in memory.
+
         Raises:
             MissingWeightsError: the model's weights are not here, or are of another kind.
         """

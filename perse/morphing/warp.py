@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64, Num
 from numpy.typing import NDArray
 
 from perse.attributes import Category
@@ -75,7 +75,7 @@ class WarpMorpherConfig:
     """No subject needs an adapter."""
 
     def check(self) -> None:
-        """It needs no weights."""
+        """Do nothing: it needs no weights."""
 
     def build(self) -> WarpMorpher:
         return WarpMorpher(self)
@@ -156,7 +156,7 @@ class _Layers:
         tint: [3], mean colour of the part; 0 without one.
     """
 
-    picture: NDArray[Any]
+    picture: Num[NDArray[Any], "h w 4"]
     part: Float32[NDArray[np.float32], "h w"]
     tint: Float32[NDArray[np.float32], "3"]
 
@@ -228,7 +228,7 @@ class _Growing:
 
     core: Core
     rimless: tuple[_Layers, _Layers]
-    areas: tuple[NDArray[np.float64], NDArray[np.float64]]
+    areas: tuple[Float64[NDArray[np.float64], " _"], Float64[NDArray[np.float64], " _"]]
 
     @classmethod
     def of(cls, ends: tuple[_Layers, _Layers], width_px: int) -> _Growing | None:

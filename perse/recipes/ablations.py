@@ -29,7 +29,7 @@ IDENTITY_WEIGHT = 0.1
 
 
 def ablations(recipe: Recipe) -> dict[str, Recipe]:
-    """By name; each group's first row is what the others of it leave out something of, or add something to.
+    """Ablations by name; each group's first row is what the others of it leave out something of, or add something to.
 
     Raises:
         RecipeError: the recipe's decoder is not part bases.

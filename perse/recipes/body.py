@@ -69,7 +69,7 @@ class BodyRecipe:
 
 
 def body_tiny() -> BodyRecipe:
-    """Seconds, for tests: two motions of a few small frames. The pictures are not worth a look."""
+    """Recipe of seconds, for tests: two motions of a few small frames. The pictures are not worth a look."""
     return BodyRecipe(
         name="body-tiny",
         fit=PersonFitConfig(longest_edge_m=0.05),
@@ -89,8 +89,8 @@ def body_tiny() -> BodyRecipe:
 
 
 def body_laptop() -> BodyRecipe:
-    """Two cores and no weights: five motions of 20 frames, of which 80 are trained on, five epochs; two hats, two
-    garments."""
+    """Recipe for two cores and no weights: five motions of 20 frames, of which 80 are trained on, five epochs; two
+    hats, two garments."""
     return BodyRecipe(
         name="body-laptop",
         fit=PersonFitConfig(longest_edge_m=0.016),

@@ -1,4 +1,4 @@
-"""The built-in recipes. They differ in numbers and in who does the work, never in what is done."""
+"""Built-in recipes. They differ in numbers and in who does the work, never in what is done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from perse.training import FineTuneConfig, LearningRates, TrainingConfig
 
 
 def tiny() -> Recipe:
-    """Seconds, for tests: two categories of two prompts, a few frames of 64 px. The pictures are not worth a look."""
+    """Recipe of seconds, for tests: two categories of two prompts, a few frames of 64 px. The pictures are not worth a
+    look."""
     return Recipe(
         name="tiny",
         prompts=PromptPlan(((Category.BEARD, 2), (Category.HAT, 2))),
@@ -55,7 +56,7 @@ def _between_pivots() -> TrainingConfig:
 
 
 def laptop() -> Recipe:
-    """The embedded default: nine categories of four prompts, 256 px, some ten minutes on two cores, no weights."""
+    """Recipe without weights, the default: nine categories of four prompts, 256 px, some ten minutes on two cores."""
     return Recipe(
         name="laptop",
         prompts=PromptPlan(tuple((category, 4) for category in CATEGORIES)),
@@ -75,7 +76,7 @@ def laptop() -> Recipe:
 
 
 def laptop_closed() -> Recipe:
-    """`laptop` for walks around the person and for exports: closed from behind, with a body whose depth is held.
+    """Recipe `laptop` for walks around the person and for exports: closed from behind, with a body whose depth is held.
 
     Measured on the sample portrait: 1.3 dB less in unseen poses, and from behind a person instead of a mask
     (docs/decisions/012-closed-from-behind.md).

@@ -36,7 +36,7 @@ from perse.tracking.video_tracker import VideoTrackerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ChampRecipe:
-    """One training: videos in, an animator out."""
+    """Recipe of one training: videos in, an animator out."""
 
     name: str
     """How people call it."""
@@ -108,7 +108,7 @@ class ChampRecipe:
 
 
 def champ_paper() -> ChampRecipe:
-    """The paper's (A.3.2) and, where it is silent, Champ's: eight GPUs with 80 GB; days."""
+    """Recipe of the paper (A.3.2) and, where it is silent, of Champ: eight GPUs with 80 GB; days."""
     return ChampRecipe(
         name="champ-paper",
         start=PretrainedStart(),
@@ -127,7 +127,7 @@ def champ_paper() -> ChampRecipe:
 
 
 def champ_tiny() -> ChampRecipe:
-    """Small networks on 64 px without any weights: shows that everything works, on two cores, in minutes."""
+    """Recipe of small networks on 64 px without any weights: shows that everything works, on two cores, in minutes."""
     schedule = NoiseSchedule()
     latents = BlockLatentsConfig(block_px=8, kept=4)
     return ChampRecipe(
@@ -168,7 +168,8 @@ RECIPES: dict[str, Callable[[], ChampRecipe]] = {"champ-paper": champ_paper, "ch
 
 
 def champ_recipe_named(name: str) -> ChampRecipe:
-    """
+    """Built-in recipe of that name.
+
     Raises:
         RecipeError: there is none of that name.
     """

@@ -17,7 +17,8 @@ from perse.synthesis.seams import Shot
 
 @dataclass(frozen=True, kw_only=True)
 class Filming:
-    """Frames 0–399 of the motion are trained on, 400–512 are kept unseen (P 5.1); of another motion the same shares."""
+    """Choice of the filmed frames. 0–399 of the motion are trained on, 400–512 are kept unseen (P 5.1); of another
+    motion the same shares."""
 
     stride: int = 1
     """Every n-th frame of the motion is filmed."""
@@ -44,7 +45,7 @@ class Filming:
         return tuple(self._numbers[1])[:: self.stride]
 
     def shot(self, head: HeadModel) -> Shot:
-        """What an animator is asked for."""
+        """Request to an animator."""
         numbers = np.array([*self.train_frames, *self.test_frames], np.int32)
         motion = load_motion(head) if self.motion is None else _of_head(read_motion(self.motion), head)
         return Shot(numbers, motion.frame(torch.from_numpy(numbers).long()), self.size_px)

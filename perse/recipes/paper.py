@@ -1,4 +1,5 @@
-"""The paper's run: 957 prompts, diffusion editing, 513 frames at 512 px, its networks, its losses, eight GPUs.
+"""Recipe of the paper's run: 957 prompts, diffusion editing, 513 frames at 512 px, its networks, its losses, eight
+GPUs.
 
 What differs from the paper, and why:
 
@@ -116,13 +117,13 @@ class PaperNumbers:
 
     @property
     def fine_tuning_steps(self) -> int:
-        """One pair a step and worker: 4,785 steps for the paper's 957 subjects."""
+        """Number of steps of one pair a step and worker: 4,785 for the paper's 957 subjects."""
         subjects = sum(count for _, count in self.counts)
         return max(1, self.pairs_per_subject * subjects // max(self.cluster.train_workers, 1))
 
 
 def paper() -> Recipe:
-    """The paper's numbers. Needs weights (``perse models list --recipe paper``) and GPUs."""
+    """Recipe with the paper's numbers. Needs weights (``perse models list --recipe paper``) and GPUs."""
     return replace(assembled("paper", PaperModels(), PaperNumbers()), asks_consent=True)
 
 
@@ -160,7 +161,8 @@ def assembled(name: str, models: PaperModels, numbers: PaperNumbers) -> Recipe:
 
 
 def paper_permissive() -> Recipe:
-    """`paper` with weights that allow commercial use: SDXL inpaints, our own parser parses, LivePortrait is MIT."""
+    """Recipe `paper` with weights that allow commercial use: SDXL inpaints, our own parser parses, LivePortrait is
+    MIT."""
     segmenter = LandmarkSegmenterConfig()
     editor = DiffusionEditorConfig(inpainter=SdxlInpainterConfig(), segmenter=segmenter)
     return replace(
@@ -175,7 +177,7 @@ def paper_permissive() -> Recipe:
 
 
 def paper_hybrid() -> Recipe:
-    """`paper` with two editors: what is painted on the face by the procedural one, the rest by diffusion."""
+    """Recipe `paper` with two editors: what is painted on the face by the procedural one, the rest by diffusion."""
     from perse.synthesis.procedural.editing import ProceduralEditorConfig
 
     procedural = ProceduralEditorConfig()

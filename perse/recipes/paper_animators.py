@@ -9,7 +9,7 @@ from perse.synthesis.production.segmenter import SegmenterConfig
 
 
 def paper_animators(segmenter: SegmenterConfig, volume: AnimatorConfig | None = None) -> AnimatorByCategoryConfig:
-    """LivePortrait films the reference and clothes, eyebrows, mouths and noses.
+    """Animators by category: LivePortrait films the reference and clothes, eyebrows, mouths and noses.
 
     LivePortrait is driven by the reference portrait as the procedural animator films it along the shared motion.
 

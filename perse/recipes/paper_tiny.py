@@ -1,4 +1,4 @@
-"""The paper's recipe in small: every box of it, on tiny random checkpoints of the real classes.
+"""Recipe of the paper in small: every box of it, on tiny random checkpoints of the real classes.
 
 For tests and for whoever adds a box: from portrait to served avatar in minutes, on two training workers and two morph
 actors, without a GPU. The pictures are noise and not worth a look; the path is the paper's.
@@ -35,7 +35,7 @@ CLIP_ARCHITECTURE = "perse-tiny-clip"
 
 
 def paper_tiny() -> Recipe:
-    """Two pairs of earrings and two of headphones, a dozen frames of 64 px, a few hundred Gaussians."""
+    """Recipe of two pairs of earrings and two of headphones, a dozen frames of 64 px, a few hundred Gaussians."""
     return assembled("paper-tiny", _models(store_root().with_name("paper-tiny")), _numbers())
 
 

@@ -18,7 +18,7 @@ from perse.synthesis.production.liveportrait import LivePortraitConfig
 
 
 def stand_ins(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
-    """(box, what stands there, what the paper has) of every box that is not the paper's."""
+    """Rows (box, what stands there, what the paper has) of every box that is not the paper's."""
     boxes = (
         ("head", recipe.head, FlameHead, "FLAME, from files of one's own"),
         ("encoder", recipe.encoder, OpenClipEncoderConfig, "CLIP"),

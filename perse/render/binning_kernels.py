@@ -115,7 +115,7 @@ def _list_chunk(entries, columns, rows, across, places, first, slot_starts, memb
 
 @parallel_kernel
 def list_tiles(depths, columns, rows, across, down, chunks):
-    """The tile lists of all frames.
+    """Tile lists of all frames.
 
     Args:
         depths, columns, rows: [f, m] from `perse.render.projection_kernels.project_splats`.

@@ -1,4 +1,4 @@
-"""The decorators of all numba kernels: compiled once, kept on disk between processes, and never stale.
+"""Decorators of all numba kernels: compiled once, kept on disk between processes, and never stale.
 
 ::
 
@@ -36,7 +36,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def exact_kernel(function: Callable[..., Any]) -> Any:
-    """As `kernel`, without fused operations."""
+    """Compile as `kernel` does, without fused operations."""
     return _stamped(numba.njit(**_EXACT)(function), function)
 
 
@@ -46,7 +46,7 @@ def parallel_kernel(function: Callable[..., Any]) -> Any:
 
 
 def parallel_exact_kernel(function: Callable[..., Any]) -> Any:
-    """As `parallel_kernel`, without fused operations."""
+    """Compile as `parallel_kernel` does, without fused operations."""
     return _stamped(numba.njit(parallel=_only_loops(), **_EXACT)(function), function)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Int32
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -29,7 +29,7 @@ from perse.render.threads import limited_threads, thread_count
 
 @dataclass(frozen=True)
 class CpuRasterizer:
-    """Draws on the CPU in float32, forward and backward; the same bits whatever the number of threads.
+    """Rasterizer on the CPU in float32, forward and backward; the same bits whatever the number of threads.
 
     Memory: 160 bytes a Gaussian, and 12 forward and 64 backward for each pair of a Gaussian and a 16 × 16 tile that its
     box touches; a few enormous Gaussians are nothing, many of them are.
@@ -129,23 +129,23 @@ def _scratch(size: int) -> NDArray[np.float32]:
 class _TileLists:
     """Which splats are in which tile, front to back; see `perse.render.binning_kernels.list_tiles`."""
 
-    members: NDArray[np.int32]
-    starts: NDArray[np.int32]
-    slot_starts: NDArray[np.int32]
+    members: Int32[NDArray[np.int32], "pairs 2"]
+    starts: Int32[NDArray[np.int32], " _"]
+    slot_starts: Int32[NDArray[np.int32], " _"]
 
 
 @dataclass(frozen=True)
 class _Drawn:
     """What the backward pass needs of the forward pass, beside the tensors."""
 
-    views: NDArray[np.float32]
-    intrinsics: NDArray[np.float32]
+    views: Float32[NDArray[np.float32], "f 4 4"]
+    intrinsics: Float32[NDArray[np.float32], "f 3 3"]
     size: tuple[int, int]
     shares: _Shares
-    splats: NDArray[np.float32]
-    depths: NDArray[np.float32]
+    splats: Float32[NDArray[np.float32], " _"]
+    depths: Float32[NDArray[np.float32], "f m"]
     lists: _TileLists
-    passes: list[tuple[NDArray[np.int32], NDArray[np.int32]]]
+    passes: list[tuple[Int32[NDArray[np.int32], " _"], Int32[NDArray[np.int32], " _"]]]
 
 
 class _Splatting(torch.autograd.Function):

@@ -18,7 +18,7 @@ from perse.render.rasterization import Rendering
 
 @dataclass(frozen=True)
 class GsplatRasterizer:
-    """Draws with gsplat on a CUDA device.
+    """Rasterizer by gsplat on a CUDA device.
 
     gsplat is imported, and its kernels are compiled if they have not been, at the first call. Its cut-offs (1/255,
     0.999, 1e-4, 0.3 px², 1 cm) are those of the twins, so that the same contract tests hold.

@@ -41,7 +41,7 @@ class MeshFragments:
 
 
 def project_vertices(vertices: Float32[np.ndarray, "v 3"], camera: Camera) -> Float32[np.ndarray, "v 3"]:
-    """World vertices [v, 3] in metres to [v, 3]: pixel x, pixel y, camera depth in metres."""
+    """Pixel x, pixel y and camera depth in metres, [v, 3], of vertices [v, 3] of the world in metres."""
     pixels = np.empty((len(vertices), 3), np.float32)
     _project(
         np.ascontiguousarray(vertices, np.float32), camera.world_to_camera.numpy().astype(np.float64),

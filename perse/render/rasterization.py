@@ -34,7 +34,7 @@ class Rasterizer(Protocol):
 
     @property
     def device_types(self) -> tuple[str, ...]:
-        """Where the tensors may be: "cpu", "cuda"."""
+        """Types of devices where the tensors may be: "cpu", "cuda"."""
         ...
 
     def draw(self, gaussians: Gaussians, cameras: Camera, background: Float[Tensor, " c"] | None) -> Rendering:
@@ -111,7 +111,7 @@ def rasterize(
 
 
 def check_device(rasterizer: Rasterizer, device: torch.device) -> None:
-    """Say before a run starts what its first picture would say.
+    """Refuse, before a run starts, a device that its first picture would refuse.
 
     Raises:
         RecipeError: this rasterizer cannot draw on that device.

@@ -1,4 +1,4 @@
-"""The specification of the rasterizers: every step of EWA splatting in plain torch, gradients by autograd.
+"""Specification of the rasterizers: every step of EWA splatting in plain torch, gradients by autograd.
 
 Readable and exact (float64 if the Gaussians are), memory n × h × w: for tests and for small pictures.
 """
@@ -19,7 +19,7 @@ from perse.render.rasterization import Rendering
 
 @dataclass(frozen=True)
 class ReferenceRasterizer:
-    """Draws by comparing every Gaussian with every pixel."""
+    """Rasterizer that compares every Gaussian with every pixel."""
 
     @property
     def device_types(self) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ if "NUMBA_THREADING_LAYER" not in os.environ:
 
 
 def thread_count(threads: int | None) -> int:
-    """The number asked for, or as many as torch uses in this process (Ray gives its workers their share that way).
+    """Number of threads: the one asked for, or as many as torch uses in this process (Ray gives its workers their share
+    that way).
 
     Never more than numba started with (``NUMBA_NUM_THREADS``, by default the CPUs of this process).
     """

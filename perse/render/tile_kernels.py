@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Blending a tile, forward and backward, sixteen pixels at a time.
+"""Blending of a tile, forward and backward, sixteen pixels at a time.
 
 A tile of 16 × 16 pixels is sixteen blocks of 4 × 4, a block is one SIMD register. Splats are taken front to back; each
 visits only the blocks that its ellipse touches (a 16-bit mask a splat and tile). Blocks rather than rows of sixteen:

@@ -68,7 +68,7 @@ class ReportInputs:
 
 
 def assemble_report(inputs: ReportInputs) -> Report:
-    """Render what is to be seen and arrange it. The avatar is not changed."""
+    """Report with all its pictures rendered. The avatar is not changed."""
     with torch.inference_mode():
         codes = inputs.avatar.subject_codes()
         sections = [
@@ -93,7 +93,7 @@ def assemble_report(inputs: ReportInputs) -> Report:
 
 
 def draw(inputs: ReportInputs, code: Float[Tensor, "k d"], frame: int) -> Picture:
-    """The avatar with a code [k, d] in a frame (an index into the clips): [h, w, 3] uint8 on white."""
+    """Picture [h, w, 3] uint8 of the avatar with a code [k, d] in a frame (an index into the clips), on white."""
     return _drawn(inputs, code, inputs.clips[0], frame)
 
 

@@ -29,7 +29,7 @@ class Pair:
 
 
 def angles_section(pairs: Sequence[Pair]) -> Section:
-    """The unedited avatar from several angles, above the training frames at the same angles."""
+    """Section with the unedited avatar from several angles, above the training frames at the same angles."""
     tiles = [Tile(p.render, p.title) for p in pairs] + [Tile(p.truth) for p in pairs]
     sheet = contact_sheet(tiles, columns=len(pairs), tile_px=240, row_titles=["avatar", "training frame"])
     return Section(
@@ -38,7 +38,7 @@ def angles_section(pairs: Sequence[Pair]) -> Section:
 
 
 def unseen_section(pairs: Sequence[Pair]) -> Section:
-    """Renders of poses that were not trained on, beside the truth, with the error."""
+    """Section with renders of poses that were not trained on, beside the truth, with the error."""
     tiles = []
     for pair in pairs:
         tiles += [Tile(pair.render, pair.title), Tile(pair.truth, "truth"), Tile(error_map(pair.render, pair.truth))]
@@ -48,7 +48,8 @@ def unseen_section(pairs: Sequence[Pair]) -> Section:
 
 
 def video_section(pairs: Sequence[Pair]) -> Section:
-    """Frames of the person's own video that were not trained on, the avatar in the same poses, and the error."""
+    """Section with frames of the person's own video that were not trained on, the avatar in the same poses, and the
+    error."""
     rows = ([p.truth for p in pairs], [p.render for p in pairs], [error_map(p.render, p.truth) for p in pairs])
     tiles = [Tile(picture, pair.title) for pair, picture in zip(pairs, rows[0], strict=True)]
     tiles += [Tile(picture) for row in rows[1:] for picture in row]
@@ -61,7 +62,7 @@ def video_section(pairs: Sequence[Pair]) -> Section:
 
 
 def interpolation_section(rows: Sequence[tuple[str, Sequence[UInt8[NDArray[np.uint8], "_ _ 3"]]]]) -> Section:
-    """Walks through the latent space from one subject to another, a row each."""
+    """Section with walks through the latent space from one subject to another, a row each."""
     columns = max(len(images) for _, images in rows)
     tiles = [
         Tile(image, f"{index / (len(images) - 1):.2f}") for _, images in rows for index, image in enumerate(images)
@@ -71,6 +72,6 @@ def interpolation_section(rows: Sequence[tuple[str, Sequence[UInt8[NDArray[np.ui
 
 
 def mix_section(title: str, images: Sequence[tuple[str, UInt8[NDArray[np.uint8], "_ _ 3"]]]) -> Section:
-    """Several edits at once, added one by one."""
+    """Section with several edits at once, added one by one."""
     sheet = contact_sheet([Tile(image, name) for name, image in images], columns=len(images), tile_px=240)
     return Section("mix", "A mix of edits", title, [sheet])

@@ -13,7 +13,7 @@ from perse.shapes import Picture
 
 
 def plot_curves(curves: Mapping[str, Sequence[tuple[float, float]]], *, columns: int = 3) -> Picture:
-    """Small multiples, one panel a curve.
+    """Picture of training curves: small multiples, one panel a curve.
 
     Args:
         curves: name → (step, value) pairs in any order; empty curves are left out.

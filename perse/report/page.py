@@ -1,4 +1,4 @@
-"""The report as a folder: a self-contained page, its pictures as files, and the metrics as JSON."""
+"""Page of the report as a folder: a self-contained page, its pictures as files, and the metrics as JSON."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from perse.data.durable_files import write_file_atomically
+from perse.shapes import Picture
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Section:
     name: str
     title: str
     caption: str
-    frames: Sequence[NDArray[np.uint8]]
+    frames: Sequence[Picture]
     frame_ms: int = 80
 
 
@@ -78,7 +78,7 @@ def write_report(folder: Path, report: Report) -> Path:
 
 
 def headline(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(label, value, explanation) of the numbers a reader looks for first."""
+    """Rows (label, value, explanation) of the numbers a reader looks for first."""
     rows = [
         ("psnr", "PSNR, unseen poses", "dB, on white", "{:.2f}"),
         ("psnr_foreground", "PSNR, foreground", "dB, inside the true alpha", "{:.2f}"),
@@ -101,7 +101,7 @@ def headline(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def category_table(metrics: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """One row a category; the first row names the columns."""
+    """Table with one row a category; the first row names the columns."""
     columns = ["psnr", "psnr_foreground", "ssim", "identity", "edit_gain_db", "leakage", "interp_sum", "interp_dev"]
     by_category: Mapping[str, Mapping[str, Any]] = metrics.get("by_category", {})
     columns = [c for c in columns if any(isinstance(row.get(c), int | float) for row in by_category.values())]

@@ -33,7 +33,7 @@ class Tile:
 def contact_sheet(
     tiles: Sequence[Tile], *, columns: int, tile_px: int = 256, row_titles: Sequence[str] = ()
 ) -> Picture:
-    """Arrange pictures row by row.
+    """Sheet of pictures, row by row.
 
     Args:
         tiles: pictures of any size; each is resized to fit a square of `tile_px`.
@@ -68,7 +68,7 @@ def contact_sheet(
 
 
 def overlay_parts(image: Picture, labels: ByteMask, strength: float = 0.45) -> Picture:
-    """Tint every part of a picture [h, w, 3] by its label [h, w]; background stays as it is."""
+    """Picture [h, w, 3] with every part tinted by its label [h, w]; background stays as it is."""
     tinted = image.astype(np.float32)
     for label in np.unique(labels):
         if label:
@@ -80,7 +80,7 @@ def overlay_parts(image: Picture, labels: ByteMask, strength: float = 0.45) -> P
 def overlay_points(
     image: Picture, points_px: Float32[np.ndarray, "n _"], color: tuple[int, int, int], radius_px: float = 1.5
 ) -> Picture:
-    """Draw points [n, 2] or [n, 3], of which depth is left out (pixel centres at half-integers), onto [h, w, 3]."""
+    """Picture [h, w, 3] with points [n, 2] or [n, 3], of which depth is left out (pixel centres at half-integers)."""
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     for x, y in points_px[:, :2] - 0.5:
@@ -89,7 +89,7 @@ def overlay_points(
 
 
 def error_map(image: Picture, truth: Picture) -> Picture:
-    """Where a picture differs from the truth: white = equal, dark red = a difference of 64 grey levels or more."""
+    """Picture of the difference from the truth: white = equal, dark red = a difference of 64 grey levels or more."""
     difference = np.abs(image.astype(np.float32) - truth.astype(np.float32)).mean(-1, keepdims=True)
     fade = np.clip(difference / 64, 0, 1)
     return (255 * (1 - fade) + np.array([140.0, 0.0, 20.0]) * fade + 0.5).astype(np.uint8)

@@ -47,7 +47,7 @@ class Study:
 
     @property
     def key(self) -> str:
-        """Changes with everything that a voter sees."""
+        """Key that changes with everything that a voter sees."""
         pictures = {item: [content_key(file.read_bytes().hex()) for file in pair] for item, pair in self.pairs.items()}
         return content_key("study", self.title, self.questions, self.a, self.b, pictures)[:16]
 
@@ -121,7 +121,7 @@ def _embedded(file: Path) -> str:
 
 
 def tally(files: Sequence[Path]) -> tuple[tuple[str, str], list[Share]]:
-    """The two sides' names, and a share for each question. A voter who sent twice counts once, with the longer file.
+    """Names of the two sides, and a share for each question. A voter who sent twice counts once, with the longer file.
 
     Raises:
         InputError: a file holds no votes, or those of another study.
@@ -162,7 +162,7 @@ def _votes(file: Path) -> Any:
 
 
 def wilson(successes: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
+    """Interval of 95 % of a share (Wilson 1927)."""
     z, share = 1.959964, successes / count
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)

@@ -19,7 +19,7 @@ _DETECTED, _FITTED = (40, 200, 70), (235, 40, 60)
 
 
 def portrait_section(portrait: TrackedPortrait, model: HeadModel) -> Section:
-    """The photograph, its landmarks before and after the fit, the fitted head over it, and its parts."""
+    """Section with the photograph, its landmarks before and after the fit, the fitted head over it, and its parts."""
     vertices = pose_head(model, portrait.head).vertices
     fitted_px = portrait.camera.project(model.landmarks(vertices))[0].numpy().astype(np.float32)
     points = overlay_points(portrait.image, portrait.landmarks_px, _DETECTED)
@@ -39,7 +39,7 @@ def portrait_section(portrait: TrackedPortrait, model: HeadModel) -> Section:
 def edits_section(
     edits: Sequence[EditedPortrait], acceptance: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Section:
-    """Every accepted edit under its prompt, a row a category.
+    """Section with every accepted edit under its prompt, a row a category.
 
     Args:
         acceptance: of metrics.json, for each category how many were accepted, rejected and put into quarantine.
@@ -70,7 +70,7 @@ def _shares(acceptance: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def clip_section(clip: PortraitClip, title: str) -> Section:
-    """A training clip as it was filmed."""
+    """Section with a training clip as it was filmed."""
     return Section(
         "clip", "A training clip", f"{title}: the animated portrait on white, {len(clip)} frames.",
         list(clip.images), frame_ms=120,

@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32
-from numpy.typing import ArrayLike, NDArray
 
 from perse.attributes import Part
 from perse.data import PartMasks
 from perse.shapes import SoftMask
-
-
-def smooth_step(values: ArrayLike, low: float = 0.0, high: float = 1.0) -> Float32[NDArray[np.float32], "..."]:
-    """0 below `low`, 1 above `high`, an S without corners between; falls where `low` > `high`."""
-    t = ((np.asarray(values, np.float32) - low) / (high - low)).clip(0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def put_part(masks: PartMasks, part: Part, alpha: SoftMask, replaced: Sequence[Part] = tuple(Part)) -> PartMasks:

@@ -1,4 +1,4 @@
-"""Quality screen: is an edit good enough to train on? Identity, confinement, visibility, landmarks."""
+"""Quality screen of edits that are to be trained on: identity, confinement, visibility, landmarks."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class ProceduralScreen:
         self._known: tuple[str, NDArray[np.float32] | None] | None = None
 
     def screen(self, portrait: TrackedPortrait, edited: EditedPortrait) -> Verdict:
-        """All measurements, and a reason for every one that fails.
+        """Verdict with all measurements, and a reason for every one that fails.
 
         Raises:
             ValueError: the edit is not of this portrait's size.

@@ -61,7 +61,7 @@ class PortraitAnimator(Protocol):
     """Maker of a video of a head from its picture."""
 
     def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
-        """The edited portrait (or, with None, the portrait itself) performing the motion. Deterministic."""
+        """Clip of the edited portrait (or, with None, of the portrait itself) performing the motion. Deterministic."""
         ...
 
 

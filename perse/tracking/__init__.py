@@ -1,4 +1,4 @@
-"""From a photograph to head parameters, camera and part masks. mediapipe is imported when first used."""
+"""Tracking of a photograph: head parameters, camera and part masks. mediapipe is imported when first used."""
 
 from perse.tracking.crop import CropConfig
 from perse.tracking.detection import detect_landmarks

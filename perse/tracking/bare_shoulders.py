@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
+from perse.curves import smoothstep
 from perse.shapes import HardMask, SoftMask
-from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep
+from perse.tracking.colors import blur, fit_mixture, guided_filter
 from perse.tracking.frame import FaceCoordinates
 
 LIKELIER_BY = 4.0
@@ -28,7 +29,7 @@ def bare_share(
     down: SoftMask,
     frame: FaceCoordinates,
 ) -> SoftMask:
-    """How much of the hair [h, w] is bare skin instead: [h, w] in [0, 1], zeros outside of the curtain.
+    """Share [h, w] in [0, 1] of the hair that is bare skin instead; zeros outside of the curtain.
 
     Args:
         colors: [h, w, 3] CIELAB at half the picture's size, as everything here.

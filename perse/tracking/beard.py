@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import FaceLandmarks, HardMask, Picture, SoftMask
 from perse.tracking import landmarks as marks
-from perse.tracking.colors import blur, guided_filter, smoothstep, to_gray
+from perse.tracking.colors import blur, guided_filter, to_gray
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.person import disk
 from perse.tracking.polygons import landmark_mask
@@ -25,7 +26,7 @@ DARKER_BY = 14.0
 def beard_mask(
     image: Picture, lab: Float32[np.ndarray, "h w 3"], points: FaceLandmarks, frame: FaceCoordinates, person: SoftMask
 ) -> SoftMask:
-    """[h, w] in [0, 1]; all zeros for a shaved face.
+    """Mask [h, w] in [0, 1] of the beard; all zeros for a shaved face.
 
     Darker than the cheeks and of another chroma (shadows keep the skin's), or so dark that no shadow of a portrait is.
     """

@@ -25,7 +25,7 @@ def solve_bounded(
     lower: Float64[np.ndarray, " n"],
     upper: Float64[np.ndarray, " n"],
 ) -> Float64[np.ndarray, " n"]:
-    """The least-squares solution of A x = b (A symmetric, positive definite) within bounds, [n]."""
+    """Least-squares solution [n] of A x = b (A symmetric, positive definite) within bounds."""
     # The square root of the normal matrix is a system with as many rows as unknowns and the same solution.
     root = np.linalg.cholesky(normal)
     return np.asarray(lsq_linear(root.T, np.linalg.solve(root, right), bounds=(lower, upper), max_iter=100).x)
@@ -37,7 +37,7 @@ def solve_bounded_quickly(
     lower: Float64[np.ndarray, " n"],
     upper: Float64[np.ndarray, " n"],
 ) -> Float64[np.ndarray, " n"]:
-    """The same, of the same problem: equal to some 1e-8, not to the last bit."""
+    """Solution of the same problem as `solve_bounded`, equal to some 1e-8, not to the last bit."""
     below, above = np.zeros(len(right), bool), np.zeros(len(right), bool)
     fewest, patience = len(right) + 1, PATIENCE
     for _ in range(ROUNDS):

@@ -230,7 +230,7 @@ class Capture:
 
 
 def too_short(seen: int, config: CaptureConfig) -> InputError:
-    """The refusal of a video that shows the face in so many frames."""
+    """Refusal of a video that shows the face in so many frames."""
     return InputError(
         f"the face is seen in {seen} frames, at least {config.least_frames} are needed; give a longer video "
         "(ten seconds in which the head turns to both sides, and speaks)"
@@ -238,7 +238,7 @@ def too_short(seen: int, config: CaptureConfig) -> InputError:
 
 
 def on_white(image: Picture, alpha: ByteMask, bleed_px: float) -> Picture:
-    """The person [h, w, 3] on white. In the soft edge of the matte [h, w] the person's own colours are continued from
+    """Person [h, w, 3] on white. In the soft edge of the matte [h, w] the person's own colours are continued from
     within, as far as `bleed_px`."""
     share = (alpha / np.float32(255))[..., None]
     solid = (share > _SOLID).astype(np.float32)

@@ -31,14 +31,14 @@ def chin_height(points: Float[np.ndarray, "478 3"]) -> float:
 
 
 def widest_jaw(height: float, at_rest: float) -> float:
-    """The most that a jaw can be open, radians, whose chin hangs so low."""
+    """Largest opening of a jaw, radians, whose chin hangs so low."""
     return SURE_RAD + max(height - at_rest, 0.0) / (PER_RADIAN * ANSWERED)
 
 
 def widest_jaws(
     points: Float[np.ndarray, "f 478 3"], seen: NDArray[np.bool_], resting: NDArray[np.intp]
 ) -> Float64[NDArray[np.float64], " f"]:
-    """The same of all frames of a film; no limit where a face is not seen.
+    """Largest openings of the jaw in all frames of a film; no limit where a face is not seen.
 
     Args:
         seen: [f], whether a frame has landmarks.

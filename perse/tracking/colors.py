@@ -15,12 +15,12 @@ Floats = NDArray[np.float32]
 
 
 def to_lab(image: Picture) -> Float32[np.ndarray, "h w 3"]:
-    """RGB uint8 [h, w, 3] to CIELAB float32 (L 0…100)."""
+    """Colours CIELAB float32 (L 0…100) of RGB uint8 [h, w, 3]."""
     return np.asarray(cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB), np.float32)
 
 
 def to_gray(image: Picture) -> SoftMask:
-    """RGB uint8 [h, w, 3] to grey float32 in [0, 1]."""
+    """Grey values float32 in [0, 1] of RGB uint8 [h, w, 3]."""
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
     return np.asarray(gray / np.float32(255), np.float32)
 
@@ -30,18 +30,8 @@ def blur(values: Float[np.ndarray, "h w *c"], sigma: float) -> Float[np.ndarray,
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)
 
 
-def smoothstep(
-    values: Float[np.ndarray, " *shape"],
-    low: float | Float[NDArray[np.floating], "..."],
-    high: float | Float[NDArray[np.floating], "..."],
-) -> Float[np.ndarray, " *shape"]:
-    """0 below `low`, 1 above `high` (or the reverse if low > high), smooth between."""
-    t = np.clip((values - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
-
-
 def guided_filter(guide: SoftMask, mask: SoftMask, radius: int, epsilon: float) -> SoftMask:
-    """Edge-aware smoothing (He et al. 2010): `mask` [h, w] takes over the edges of a grey `guide` [h, w] in [0, 1]."""
+    """Mask [h, w] smoothed along the edges of a grey `guide` [h, w] in [0, 1] (He et al. 2010)."""
     size = (2 * radius + 1, 2 * radius + 1)
 
     def mean(values: Floats) -> Floats:
@@ -67,7 +57,7 @@ class ColorMixture:
     log_norms: Float64[np.ndarray, " k"]
 
     def log_likelihood(self, lab: Float[np.ndarray, "*n c"]) -> Float32[np.ndarray, " *n"]:
-        """[..., 3] colours to [...]."""
+        """Log-likelihoods [...] of colours [..., 3]."""
         flat = lab.reshape(-1, 3).astype(np.float64)
         terms = np.empty((len(self.shares), len(flat)))
         for index, (share, mean, precision, norm) in enumerate(
@@ -79,7 +69,7 @@ class ColorMixture:
 
 
 def fit_mixture(colors: Float[np.ndarray, "n c"], components: int, *, max_samples: int = 4000) -> ColorMixture | None:
-    """k-means followed by one Gaussian a cluster; None with fewer than 30 samples. Deterministic.
+    """Mixture by k-means followed by one Gaussian a cluster; None with fewer than 30 samples. Deterministic.
 
     Args:
         colors: [n, 3] CIELAB.

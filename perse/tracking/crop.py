@@ -10,13 +10,12 @@ from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.shapes import ByteMask, FaceLandmarks, Picture, SoftMask
-from perse.tracking.colors import blur, smoothstep
+from perse.tracking.colors import blur
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import N_SURFACE
-
-Image = NDArray[np.uint8]
 
 FADE_WIDTHS = 0.12
 """How far inside the photograph's border a person who is cut by it begins to fade, face widths."""
@@ -59,7 +58,7 @@ class Crop:
 
 
 def crop_portrait(image: Picture, landmarks_px: FaceLandmarks, config: CropConfig) -> Crop:
-    """Cut the window around a face; what lies beyond the photograph's border is continued softly."""
+    """Window around a face; what lies beyond the photograph's border is continued softly."""
     width = face_width(landmarks_px)
     face = landmarks_px[:N_SURFACE]
     side = config.widths * width
@@ -95,7 +94,7 @@ def end_softly(masks: PartMasks, inside: ByteMask, face_width_px: float) -> Part
 
 
 def fade(inside: ByteMask, face_width_px: float) -> SoftMask:
-    """[h, w], how much of a person is left before the photograph's border: 0 at and beyond it, 1 well inside."""
+    """Share [h, w] of a person that is left before the photograph's border: 0 at and beyond it, 1 well inside."""
     if inside.all():
         return np.ones(inside.shape, np.float32)
     away = cv2.distanceTransform((inside > 0).astype(np.uint8), cv2.DIST_L2, 5)
@@ -103,7 +102,8 @@ def fade(inside: ByteMask, face_width_px: float) -> SoftMask:
 
 
 def surely_shown(inside: ByteMask, face_width_px: float) -> SoftMask:
-    """[h, w], 1 where the photograph is farther from its border than a person fades out (`end_softly`), else 0."""
+    """Mask [h, w] that is 1 where the photograph is farther from its border than a person fades out (`end_softly`),
+    else 0."""
     if inside.all():
         return np.ones(inside.shape, np.float32)
     away = cv2.distanceTransform((inside > 0).astype(np.uint8), cv2.DIST_L2, 5)
@@ -111,7 +111,7 @@ def surely_shown(inside: ByteMask, face_width_px: float) -> SoftMask:
 
 
 def last_row(inside: ByteMask) -> int | None:
-    """The photograph's lowest row, if it ends within the crop; `inside` is [h, w], 255 where it does not."""
+    """Lowest row of the photograph, if it ends within the crop; `inside` is [h, w], 255 where it does not."""
     rows = np.nonzero(inside.any(1))[0]
     return int(rows[-1]) if len(rows) and rows[-1] < len(inside) - 1 else None
 

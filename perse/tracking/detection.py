@@ -78,7 +78,7 @@ class Shared:
         self._idle: deque[Any] = deque()
 
     def process(self, image: Picture) -> Any:
-        """The answer to a picture [h, w, 3]."""
+        """Answer of the solution to a picture [h, w, 3]."""
         try:
             solution = self._idle.pop()
         except IndexError:
@@ -115,7 +115,7 @@ _SELFIE = Shared(lambda solutions: solutions.selfie_segmentation.SelfieSegmentat
 
 
 def detect_faces(image: Picture) -> list[FaceBox]:
-    """All faces of an image [h, w, 3], biggest first, found at short and at long range, without duplicates."""
+    """Faces of an image [h, w, 3], biggest first, found at short and at long range, without duplicates."""
     height, width = image.shape[:2]
     found: list[FaceBox] = []
     for detector in _DETECTORS:
@@ -181,5 +181,5 @@ def face_width(points: Float[np.ndarray, "n d"]) -> float:
 
 
 def person_probability(image: Picture) -> SoftMask:
-    """How likely each pixel belongs to the person: [h, w] in [0, 1], coarse (the network sees 256 × 256)."""
+    """Probability [h, w] in [0, 1] that each pixel belongs to the person, coarse (the network sees 256 × 256)."""
     return np.asarray(_SELFIE.process(image).segmentation_mask, np.float32)

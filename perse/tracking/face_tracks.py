@@ -28,7 +28,7 @@ class FaceTrack:
 
     @property
     def presence(self) -> float:
-        """How large and how long it is seen: the sum of its widths, pixels."""
+        """Presence: how large and how long it is seen, as the sum of its widths, pixels."""
         return sum(box.width for box in self.boxes.values())
 
     @property
@@ -38,7 +38,7 @@ class FaceTrack:
 
 
 def link_faces(frames: Iterable[Sequence[FaceBox]], fps: float) -> list[FaceTrack]:
-    """Faces of consecutive frames that lie over one another become tracks; the most present first."""
+    """Tracks of faces that lie over one another in consecutive frames; the most present first."""
     tracks: list[FaceTrack] = []
     for number, boxes in enumerate(frames):
         waiting = [track for track in tracks if number - track.last <= PATIENCE_S * fps]
@@ -57,7 +57,7 @@ def link_faces(frames: Iterable[Sequence[FaceBox]], fps: float) -> list[FaceTrac
 
 
 def choose_track(tracks: Sequence[FaceTrack], face: int | None) -> tuple[FaceTrack, int]:
-    """The face to follow, and how many there are to choose from.
+    """Track to follow, and how many there are to choose from.
 
     Args:
         tracks: most present first.

@@ -48,7 +48,7 @@ def fit_head(
     config: FitConfig | None = None,
     residual: ResidualConfig | None = None,
 ) -> HeadFit:
-    """Fit a head to landmarks.
+    """Head fitted to landmarks.
 
     Args:
         model: with embedded landmarks.
@@ -87,5 +87,5 @@ def portrait_camera(translation: Float[Tensor, "3"], focal: float, width: int, h
 
 
 def parameters_of(layout: FitLayout, vector: Float[Tensor, " p"], offsets: Float[Tensor, "n 3"]) -> HeadParameters:
-    """A parameter vector as head parameters of a single frame."""
+    """Head parameters of a single frame in a parameter vector."""
     return HeadParameters(vector[layout.betas], offsets, vector[layout.expression], layout.pose(vector))

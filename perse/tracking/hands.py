@@ -24,7 +24,7 @@ SOFT_PX = 1.5
 
 
 def find_hands(image: Picture) -> SoftMask:
-    """How much of each pixel lies in or next to a hand: [h, w] in [0, 1]; zeros where none is seen.
+    """Share [h, w] in [0, 1] of each pixel that lies in or next to a hand; zeros where none is seen.
 
     Args:
         image: [h, w, 3] uint8 RGB.

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import HardMask, SoftMask
-from perse.tracking.colors import blur, fit_mixture, smoothstep
+from perse.tracking.colors import blur, fit_mixture
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.layered import cloth_over_hair
 
@@ -73,7 +74,7 @@ class HeadwearSigns:
 
     @property
     def is_headwear(self) -> bool:
-        """The verdict."""
+        """Verdict whether it is headwear."""
         two_tones = self.tone_distance > TONE_DISTANCE and self.middle_share < EMPTY_MIDDLE_SHARE
         other_hair = self.sides_distance > OTHER_HAIR_DISTANCE and self.contrast < OTHER_HAIR_CONTRAST
         large = self.height > LARGE_HEIGHT or self.width > LARGE_WIDTH
@@ -87,14 +88,14 @@ class HeadwearSigns:
 
     @property
     def is_layered(self) -> bool:
-        """A cloth over the hair, which shows inside of it."""
+        """Verdict whether it is a cloth over the hair, which shows inside of it."""
         return self.layered > LAYER_SHARE and self.tone_distance > LAYER_DISTANCE
 
 
 def find_headwear(
     lab: Float32[np.ndarray, "h w 3"], person: SoftMask, hair: SoftMask, skin: SoftMask, frame: FaceCoordinates
 ) -> SoftMask:
-    """How much of the person is headwear: [h, w] in [0, 1], zeros for a bare head.
+    """Share [h, w] in [0, 1] of the person that is headwear, zeros for a bare head.
 
     Args:
         lab: [h, w, 3] CIELAB.
@@ -115,7 +116,7 @@ def find_headwear(
 
 
 def measure_headwear(lab: Float32[np.ndarray, "h w 3"], hair: SoftMask, frame: FaceCoordinates) -> HeadwearSigns:
-    """The signs that decide; separate so that they can be looked at."""
+    """Signs that decide; separate so that they can be looked at."""
     top = (hair > 0.6) & (frame.down < frame.brow - 0.05)
     sides = (hair > 0.6) & (frame.down > 0.05) & (frame.down < frame.chin)
     colors = blur(lab, 0.006 * frame.width_px + 0.4)

@@ -1,4 +1,4 @@
-"""Human faces told from animals': what a second detector makes of a face that fits a human head badly.
+"""Test that tells human faces from animals': what a second detector makes of a face that fits a human head badly.
 
 The landmark network lays a human mask over a monkey or a fox-faced dog, and the best head fits it as well as it fits a
 scream. dlib's detector of histograms of gradients knows human faces alone: to 64 pictures of some forty people
@@ -27,7 +27,7 @@ NEAR_WIDTHS = 0.4
 
 
 def human_score(image: SquarePicture, landmarks_px: FaceLandmarks) -> float:
-    """dlib's score of the face at these landmarks; `LEAST_LISTED` where it sees none, infinite without dlib."""
+    """Score by dlib of the face at these landmarks; `LEAST_LISTED` where it sees none, infinite without dlib."""
     if find_spec("dlib") is None:
         return float("inf")
     windows, scores, _ = _detector().run(np.ascontiguousarray(image), ENLARGED, LEAST_LISTED)

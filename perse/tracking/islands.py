@@ -25,7 +25,7 @@ discs that fit inside: a strand is longer than it is wide, and a fringe hangs to
 
 
 def without_islands(shares: Float32[np.ndarray, "k h w"], width_px: float) -> Float32[np.ndarray, "k h w"]:
-    """The shares [k, h, w] of each `PixelKind` with islands given to what surrounds them; the same array without any.
+    """Shares [k, h, w] of each `PixelKind` with islands given to what surrounds them; the same array without any.
 
     Args:
         width_px: of the face.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import PartMasks
+from perse.shapes import SoftMask
 
 Floats = NDArray[np.float32]
 
@@ -50,11 +51,11 @@ class FoundKinds:
     """
 
     shares: Float32[NDArray[np.float32], "k h w"]
-    person: Float32[NDArray[np.float32], "h w"]
-    skin_parts: dict[Part, Floats]
+    person: SoftMask
+    skin_parts: dict[Part, SoftMask]
 
     def masks(self) -> PartMasks:
-        """Contours divide the skin; every pixel's parts sum to 255."""
+        """Masks of the parts: contours divide the skin; every pixel's parts sum to 255."""
         soft = np.zeros((len(Part), *self.person.shape), np.float32)
         for kind, parts in KIND_PARTS.items():
             if kind is not PixelKind.SKIN:

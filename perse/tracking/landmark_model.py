@@ -46,7 +46,7 @@ class FitLayout:
         return 11 + self.n_shape + self.n_expression
 
     def pose(self, vector: Float[Tensor, " p"]) -> Float[Tensor, "j 3"]:
-        """[5, 3] axis-angle: neck, jaw and eyes filled in, the global joint at rest."""
+        """Pose [5, 3] axis-angle: neck, jaw and eyes filled in, the global joint at rest."""
         zero = torch.zeros(3, dtype=vector.dtype)
         jaw = torch.cat([vector[self.jaw, None], zero[:2]])
         gaze = vector[self.gaze]
@@ -123,7 +123,8 @@ class LandmarkModel:
         return world * torch.tensor(FLIP, dtype=world.dtype) + vector[self.layout.translation]
 
     def jacobian(self, vector: Float[Tensor, " p"], free: Bool[Tensor, " p"]) -> Float[Tensor, "n 2 q"]:
-        """d pixels / d vector[free], [l, 2, n]; only the columns of the free entries ([size] bool) are computed."""
+        """Derivatives d pixels / d vector[free], [l, 2, n]; only the columns of the free entries ([size] bool) are
+        computed."""
         linear = torch.zeros_like(free)
         linear[self.layout.expression] = True
         out = torch.empty(*self._weights.shape[:1], 2, int(free.sum()), dtype=vector.dtype)

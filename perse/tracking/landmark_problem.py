@@ -80,7 +80,8 @@ class FitConfig:
 
 
 class LandmarkProblem:
-    """Least-squares problem of one picture: its landmarks, what they are worth, and what is likely before seeing them.
+    """Problem of least squares of one picture: its landmarks, what they are worth, and what is likely before seeing
+    them.
 
     Args:
         landmarks: the head, reduced to its landmarks, and the camera's intrinsics.
@@ -146,7 +147,7 @@ class LandmarkProblem:
         return penalty, lower, upper
 
     def start(self) -> Float[Tensor, " p"]:
-        """Frontal, at the distance that gives the face its width."""
+        """Parameter vector of a frontal head at the distance that gives the face its width."""
         vector = torch.zeros(self.layout.size, dtype=torch.float64)
         points = self.landmarks.positions(vector)
         width_m = points[:, 0].max() - points[:, 0].min()
@@ -157,7 +158,7 @@ class LandmarkProblem:
         return vector
 
     def solve_pose(self) -> Float[Tensor, " p"]:
-        """Rotation and translation of the average head."""
+        """Parameter vector with the rotation and translation of the average head."""
         vector = self.start()
         rigid = np.zeros(self.layout.size, bool)
         rigid[self.layout.rotation] = rigid[self.layout.translation] = True
@@ -166,7 +167,7 @@ class LandmarkProblem:
         return vector
 
     def solve(self) -> Float[Tensor, " p"]:
-        """Everything, from nothing."""
+        """Parameter vector with everything, from nothing."""
         vector = self.solve_pose()
         for _ in range(self.config.joint_rounds):
             vector = self.step(vector, self.free)
@@ -175,7 +176,8 @@ class LandmarkProblem:
     def normal_equations(
         self, vector: Float[Tensor, " p"], free: Bool[np.ndarray, " p"]
     ) -> tuple[Float[NDArray[np.float64], "n n"], Float[NDArray[np.float64], " n"]]:
-        """The problem linearised at `vector`, for the next values x of the free entries: A x = b, [n, n] and [n]."""
+        """Normal equations A x = b, [n, n] and [n], of the problem linearised at `vector`, for the next values x of the
+        free entries."""
         weight = self.weights[:, None] / self.unit_px
         residual = ((self.landmarks.pixels(vector) - self.target) * weight).flatten().numpy()
         jacobian = (self.landmarks.jacobian(vector, torch.from_numpy(free)) * weight[..., None]).flatten(0, 1).numpy()
@@ -186,7 +188,7 @@ class LandmarkProblem:
         return normal, right
 
     def step(self, vector: Float[Tensor, " p"], free: Bool[np.ndarray, " p"]) -> Float[Tensor, " p"]:
-        """Linearise at `vector`, solve for the next one within its bounds."""
+        """Parameter vector after one step: linearised at `vector`, solved within its bounds."""
         normal, right = self.normal_equations(vector, free)
         following = vector.clone()
         solution = self.solver(normal, right, self.lower[free], self.upper[free])
@@ -205,7 +207,7 @@ def _rarity(names: tuple[str, ...]) -> Float64[np.ndarray, " e"]:
 def rotation_from_depths(
     rest: Float64[np.ndarray, "n 3"], points_px: Float64[np.ndarray, "n 3"]
 ) -> Float64[np.ndarray, "3"]:
-    """The head's rotation, [3] axis-angle in the world, that turns rest landmarks onto detected ones with depth.
+    """Rotation of the head, [3] axis-angle in the world, that turns rest landmarks onto detected ones with depth.
 
     Args:
         rest: [l, 3] landmarks of the average head, metres, y up and z to the front.
@@ -218,5 +220,5 @@ def rotation_from_depths(
 
 
 def is_action(names: tuple[str, ...]) -> Bool[np.ndarray, " e"]:
-    """ARKit's actions have names such as ``mouthSmileLeft``; numbered components do not."""
+    """Mask [e] of names that are ARKit's actions, such as ``mouthSmileLeft``; numbered components are none."""
     return np.array([not any(character.isdigit() for character in name) for name in names], bool)

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import HardMask, SoftMask
-from perse.tracking.colors import ColorMixture, blur, fit_mixture, smoothstep
+from perse.tracking.colors import ColorMixture, blur, fit_mixture
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.pieces import pieces_touching
 
@@ -54,7 +55,7 @@ def cloth_over_hair(
     inner: HardMask,
     frame: FaceCoordinates,
 ) -> SoftMask:
-    """What of the person is the cloth: [h, w] in [0, 1].
+    """Share [h, w] in [0, 1] of the person that is the cloth.
 
     Args:
         lab: [h, w, 3] CIELAB; person, skin: [h, w] in [0, 1], the matte and the skin among it.

@@ -51,7 +51,7 @@ def close_lips(model: HeadModel, betas: Float[Tensor, " b"], offsets: Float[Tens
 
 
 def lips_closed(model: HeadModel) -> Float[Tensor, "n 3"]:
-    """Offsets [v, 3] metres, float64, that close the mouth of the average head: what a fit starts from."""
+    """Offsets [v, 3] metres, float64, that close the mouth of the average head: where a fit starts."""
     average = torch.zeros(model.n_shape, dtype=torch.float64)
     still = torch.zeros(model.n_vertices, 3, dtype=torch.float64)
     return close_lips(model.to("cpu", torch.float64), average, still)

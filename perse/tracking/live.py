@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from perse.data.motion_file import Motion
@@ -92,7 +94,7 @@ class _Person:
     window: tuple[float, float, float]  # left, top and side, pixels of the frames
     landmarks: QuickLandmarkModel
     fit: FrameFit
-    rest: Floats  # [f, size]
+    rest: Float64[NDArray[np.float64], "f size"]
     lips: Lips  # at rest
     chin: float  # at rest, see `chin_height`
     ahead: Rotation
@@ -118,13 +120,13 @@ class LiveTracker:
         self.rest_again()
 
     def rest_again(self) -> None:
-        """Watch the face at rest once more, from the next frame on."""
+        """Begin to watch the face at rest once more, from the next frame on."""
         self._watched: list[tuple[float, Points]] = []
         self._person: _Person | None = None
         self._calm_turns, self._calm_actions = OneEuro(self._config.turns), OneEuro(self._config.actions)
 
     def see(self, image: Picture, time_s: float) -> LiveFrame:
-        """The next frame.
+        """Result of the next frame.
 
         Args:
             image: [h, w, 3] uint8 RGB, upright and not mirrored.
@@ -142,7 +144,7 @@ class LiveTracker:
             return LiveFrame(Seen.FACE, 1.0, self._motion(self._person, points, time_s))
 
     def close(self) -> None:
-        """Let the network go."""
+        """Free the network."""
         self._mesh.close()
 
     def _rested(self) -> float:

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import Picture, SoftMask
 from perse.tracking.bare_shoulders import bare_share
-from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, smoothstep, to_gray
+from perse.tracking.colors import ColorMixture, blur, fit_mixture, guided_filter, to_gray
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.open_neck import skin_below_throat
 from perse.tracking.strands import hair_or_cloth, place_of_cloth, shoulder_lift
@@ -56,7 +57,7 @@ def estimate_materials(
     frame: FaceCoordinates,
     hands: SoftMask | None = None,
 ) -> dict[Material, SoftMask]:
-    """Probabilities [h, w] that sum to one; only meaningful where there is a person.
+    """Probabilities [h, w] of the materials, which sum to one; only meaningful where there is a person.
 
     Args:
         lab: [h, w, 3] CIELAB.
@@ -109,7 +110,7 @@ def estimate_materials(
 
 
 def find_curtain(hair: SoftMask, across: SoftMask, down: SoftMask, frame: FaceCoordinates) -> SoftMask:
-    """Where hair may fall over the shoulders: [h, w] in [0, 1], zeros for hair that ends above them.
+    """Mask [h, w] in [0, 1] of where hair may fall over the shoulders, zeros for hair that ends above them.
 
     Hair beside the chin on one side opens a zone below it, as wide as it is there and a little wider further down:
     strands spread on the shoulders.
@@ -138,7 +139,7 @@ def find_curtain(hair: SoftMask, across: SoftMask, down: SoftMask, frame: FaceCo
 
 
 def hair_ends(hair: SoftMask, curtain: SoftMask, across: SoftMask, down: SoftMask, frame: FaceCoordinates) -> SoftMask:
-    """Where no hair can be: [h, w] in [0, 1], below the chin on the sides that have no curtain.
+    """Mask [h, w] in [0, 1] of where no hair can be, below the chin on the sides that have no curtain.
 
     Zeros where the first estimate `hair` [h, w] finds none there anyway.
     """

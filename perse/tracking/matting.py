@@ -14,7 +14,7 @@ TRUSTED_CONTRAST = 25.0
 
 
 def refine_alpha(lab: Float32[np.ndarray, "h w 3"], alpha: SoftMask, band_px: float) -> SoftMask:
-    """Redraw an alpha matte inside a band around its edge.
+    """Matte redrawn inside a band around its edge.
 
     Local foreground and background colours are averaged from either side of the band; a pixel's alpha is its
     position on the line between them (the compositing equation, least squares), trusted by their contrast.

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer
 from numpy.typing import NDArray
 
-from perse.tracking.colors import smoothstep
+from perse.curves import smoothstep
 
 CORNERS = ((61, 291), (78, 308))
 """Of the outer and of the inner lips."""
@@ -44,7 +44,7 @@ class Lips:
 
 
 def lips_of(points: Float[np.ndarray, "478 d"]) -> Lips:
-    """From landmarks [478, 3], pixels."""
+    """Width and opening of the lips of landmarks [478, 3], pixels."""
 
     def length(a: int, b: int) -> float:
         return float(np.linalg.norm(points[a] - points[b]))
@@ -54,7 +54,7 @@ def lips_of(points: Float[np.ndarray, "478 d"]) -> Lips:
 
 
 def pucker_and_funnel(lips: Lips, rest: Lips) -> tuple[float, float]:
-    """Strengths, 0 to 1, of lips that had another width at rest."""
+    """Strengths, 0 to 1, of pucker and funnel for lips that had another width at rest."""
     narrower = 1 - lips.width / rest.width - JAW_NARROWS * max(lips.opening - rest.opening, 0)
     strength = float(np.clip((narrower - SURE) / (WHOLE - SURE), 0, 1))
     parted = float(smoothstep(np.array([lips.opening], np.float32), *PARTED)[0])
@@ -64,7 +64,7 @@ def pucker_and_funnel(lips: Lips, rest: Lips) -> tuple[float, float]:
 def with_narrowed_lips(
     actions: Float64[np.ndarray, " e"], names: Sequence[str], pucker: float, funnel: float
 ) -> Float64[np.ndarray, " e"]:
-    """Strengths of actions [n] with these two, and less of those that they were taken for."""
+    """Strengths of actions [n] with pucker and funnel, and less of those that they were taken for."""
     out = actions.copy()
     for column, name in enumerate(names):
         if name.startswith(TAKEN_FOR_OTHERS):
@@ -81,7 +81,7 @@ def with_narrowed_lips_of_frames(
     seen: Bool[NDArray[np.bool_], " f"],
     resting: Integer[NDArray[np.intp], " r"],
 ) -> Float[NDArray[np.float64], "f e"]:
-    """The same for all frames of a film.
+    """Strengths with pucker and funnel of all frames of a film; see `with_narrowed_lips`.
 
     Args:
         actions: [f, e], strengths of actions.

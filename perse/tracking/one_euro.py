@@ -28,7 +28,7 @@ class OneEuro:
         self._speeds: Floats | None = None
 
     def calm(self, values: Float[NDArray[np.float64], " c"], time_s: float) -> Float[NDArray[np.float64], " c"]:
-        """The next values [c], at a time later than the last; earlier ones leave everything as it was."""
+        """Smoothed values [c] at a time later than the last; earlier ones leave everything as it was."""
         if self._values is None or self._speeds is None:
             self._values, self._speeds, self._time_s = values.copy(), np.zeros_like(values), time_s
             return self._values.copy()

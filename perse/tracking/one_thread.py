@@ -1,4 +1,4 @@
-"""One thread for small matrices.
+"""Limit to one thread for small matrices.
 
 The fits solve systems of some sixty unknowns, one after the other. torch's OpenMP and OpenBLAS would have all cores
 work on each of them; the cores that have nothing to do wait for each other in loops that cost what work costs. On two
@@ -20,7 +20,7 @@ _HOLDS_BLAS = threading.Lock()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """For the length of a block, torch in the calling thread and BLAS in the whole process use one thread each.
+    """Context in which torch in the calling thread and BLAS in the whole process use one thread each.
 
     Blocks may be nested, and may run in several threads at once: OpenMP's number belongs to a thread, and that of BLAS
     is set and put back by whoever came first. If others are still inside then, they are slower, not wrong.

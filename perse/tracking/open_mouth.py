@@ -1,4 +1,5 @@
-"""The lower lip of a wide open mouth: the face mesh network stops too early there, and the picture itself knows better.
+"""Correction of the lower lip of a wide open mouth: the face mesh network stops too early there, and the picture itself
+knows better.
 
 On screaming and yawning people the network leaves the lower lip and the chin up to a tenth of the face's width too
 high: it puts the lip's contour into the dark of the mouth. The red of the lip is then painted on the chin.
@@ -10,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import FaceLandmarks, Picture
-from perse.tracking.colors import blur, smoothstep, to_lab
+from perse.tracking.colors import blur, to_lab
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import CHIN, FOREHEAD, LIPS_LOWER_INNER, LIPS_LOWER_OUTER, MOUTH_CORNERS, N_SURFACE
 from perse.tracking.lip_correspondence import LOWER_COLUMNS

@@ -1,4 +1,4 @@
-"""A neckline: skin that goes on below the throat, before the garment begins.
+"""Neckline: skin that goes on below the throat, before the garment begins.
 
 A chest in the light is paler than cheeks, so that a colour model learned from the face calls it a garment, and then
 teaches it to the garment's own. But light and shade scale a colour as a whole, and between throat and chest there is no
@@ -50,7 +50,7 @@ def skin_below_throat(
     down: SoftMask,
     frame: FaceCoordinates,
 ) -> HardMask:
-    """Pixels [h, w] below the chin that are skin for certain; none where a collar closes the throat.
+    """Mask [h, w] of pixels below the chin that are skin for certain; none where a collar closes the throat.
 
     Args:
         colors: [h, w, 3] CIELAB at half the picture's size, as everything here.

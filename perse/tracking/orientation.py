@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
@@ -24,19 +23,11 @@ CLEARLY, SURELY = 0.06, 0.6
 """A turned copy must be better by this much, and reach this much: doubtful faces stay as they are."""
 
 
-@dataclass(frozen=True)
-class Standing:
-    """Uprightness of the surest face of a picture: confidence of the detector in [0, 1], less if it lies."""
-
-    confidence: float
-    lean_deg: float
-
-
 def upright(image: Picture) -> UInt8[np.ndarray, "a b 3"]:
-    """The picture [h, w, 3], turned by a quarter or a half if that shows the face clearly better; else the same."""
-    best, turns = standing(image).confidence, 0
+    """Picture [h, w, 3], turned by a quarter or a half if that shows the face clearly better; else the same."""
+    best, turns = _uprightness(image), 0
     for quarter in (1, 2, 3):
-        turned = standing(np.ascontiguousarray(np.rot90(image, quarter))).confidence
+        turned = _uprightness(np.ascontiguousarray(np.rot90(image, quarter)))
         if turned > SURELY and turned - CLEARLY > best:
             best, turns = turned - CLEARLY, quarter
     if not turns:
@@ -45,15 +36,15 @@ def upright(image: Picture) -> UInt8[np.ndarray, "a b 3"]:
     return np.ascontiguousarray(np.rot90(image, turns))
 
 
-def standing(image: Picture) -> Standing:
-    """Look at the surest face; confidence 0 without one."""
+def _uprightness(image: Picture) -> float:
+    """Confidence of the detector in the surest face, in [0, 1], less if it lies; 0 without one."""
     faces = detect_faces(image)
     if not faces:
-        return Standing(0.0, 0.0)
+        return 0.0
     face = max(faces, key=lambda face: face.score)
     lean = _lean(image, face)
     lies = lean is None or abs(lean) > LYING_DEG
-    return Standing(face.score - LYING_COSTS * lies, lean or 0.0)
+    return face.score - LYING_COSTS * lies
 
 
 def _lean(image: Picture, face: FaceBox) -> float | None:

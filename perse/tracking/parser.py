@@ -15,11 +15,12 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.shapes import ByteMask, FaceLandmarks, Picture, SoftMask
 from perse.tracking import landmarks as marks
 from perse.tracking.beard import beard_mask
-from perse.tracking.colors import blur, smoothstep, to_lab
+from perse.tracking.colors import blur, to_lab
 from perse.tracking.exposure import brightened
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.hands import find_hands

@@ -49,7 +49,7 @@ def draw_parts(masks: PartMasks) -> Picture:
 
 
 def overlay_parts(image: Picture, masks: PartMasks, strength: float = 0.55) -> Picture:
-    """The picture [h, w, 3] tinted by its parts, with a line around each: for the eye."""
+    """Picture [h, w, 3] tinted by its parts, with a line around each: for the eye."""
     labels = masks.labels
     inside = (labels != Part.BACKGROUND)[..., None]
     tinted = (1 - strength) * image + strength * draw_parts(masks)
@@ -84,7 +84,7 @@ def parts_of_bytes(content: bytes, *, name: str = "the parts") -> UInt8[np.ndarr
 
 
 def corrected(portrait: TrackedPortrait, picture: UInt8[np.ndarray, "a b c"]) -> TrackedPortrait:
-    """The portrait with the parts that were painted, and a key of its own.
+    """Portrait with the parts that were painted, and a key of its own.
 
     Pixels that are painted as what they were keep their soft edges.
 

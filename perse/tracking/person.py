@@ -1,4 +1,4 @@
-"""The person's alpha matte: a coarse network mask, sharpened by the picture's own colours and edges."""
+"""Matte of the person: a coarse network mask, sharpened by the picture's own colours and edges."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from perse.curves import smoothstep
 from perse.shapes import ByteMask, HardMask, Picture, SoftMask
-from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep, to_gray, to_lab
+from perse.tracking.colors import blur, fit_mixture, guided_filter, to_gray, to_lab
 from perse.tracking.detection import person_probability
 from perse.tracking.matting import refine_alpha
 
@@ -41,7 +42,7 @@ def person_matte(
     work_px: int = WORK_PX,
     unsure_widths: float = UNSURE_WIDTHS,
 ) -> SoftMask:
-    """How much of each pixel is the person (hair and headwear included): [h, w] in [0, 1].
+    """Share [h, w] in [0, 1] of each pixel that is the person (hair and headwear included).
 
     Args:
         image: [h, w, 3] uint8 RGB.
@@ -81,7 +82,7 @@ def person_matte(
 def soften_hair_edge(
     lab: Float32[np.ndarray, "h w 3"], person: SoftMask, hair: SoftMask, face_width_px: float
 ) -> SoftMask:
-    """The matte with loose strands measured from colours, only where hair meets the background: [h, w] in [0, 1].
+    """Matte [h, w] in [0, 1] with loose strands measured from colours, only where hair meets the background.
 
     Skin and cloth end in a line; there the colours on either side are often alike and would only add a haze.
 

@@ -9,6 +9,6 @@ from perse.shapes import HardMask
 
 
 def pieces_touching(mask: HardMask, seeds: HardMask) -> HardMask:
-    """Those connected pieces of a mask [h, w] that hold any pixel of another [h, w]."""
+    """Connected pieces of a mask [h, w] that hold any pixel of another [h, w]."""
     pieces = cv2.connectedComponents(mask.astype(np.uint8))[1]
     return np.isin(pieces, np.unique(pieces[mask & seeds]))

@@ -16,7 +16,7 @@ _SHIFT_BITS = 4
 
 
 def smooth_contour(points: Float32[np.ndarray, "n 2"], samples: int = 160) -> Float32[np.ndarray, "m 2"]:
-    """A closed contour [n, 2] resampled along a Catmull–Rom spline: [samples, 2]."""
+    """Contour [samples, 2]: a closed one [n, 2] resampled along a Catmull–Rom spline."""
     n = len(points)
     t = np.arange(samples) * n / samples
     index = t.astype(int)

@@ -37,9 +37,9 @@ class _State:
         placed: [l, 3] landmarks in the world, metres.
     """
 
-    values: Floats
-    shaped: Floats
-    carried: Floats
+    values: Float64[NDArray[np.float64], " size"]
+    shaped: Float64[NDArray[np.float64], "joint_rows l"]
+    carried: Float64[NDArray[np.float64], "joint_rows l"]
     chain: _Chain
     placed: Float64[NDArray[np.float64], "l 3"]
 

@@ -51,7 +51,7 @@ class Reframed:
     def picture(
         self, frame: Picture, size_px: int
     ) -> tuple[UInt8[NDArray[np.uint8], "s s 3"], UInt8[NDArray[np.uint8], "s s"]]:
-        """The crop [s, s, 3] of a frame, and [s, s], 255 where the frame reaches; beyond, its border is repeated."""
+        """Crop [s, s, 3] of a frame, and [s, s], 255 where the frame reaches; beyond, its border is repeated."""
         half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # pixel indices to positions
         matrix = np.linalg.inv(half) @ self.matrix @ half
         scale = float(np.sqrt(abs(np.linalg.det(self.matrix[:2, :2]))))
@@ -100,7 +100,7 @@ def laid_on_the_face(
     *,
     resized: bool = True,
 ) -> Reframed:
-    """A frame whose landmarks lie, but for a turn, where the portrait's camera sees those of its head.
+    """Frame whose landmarks lie, but for a turn, where the portrait's camera sees those of its head.
 
     Args:
         points_px: [478, 3] of the video's frame.
@@ -116,7 +116,7 @@ def laid_on_the_face(
 
 
 def above_the_mouth(model: HeadModel) -> Bool[NDArray[np.bool_], " n"]:
-    """Landmarks [l] that no jaw and no lips move."""
+    """Mask [l] of landmarks that no jaw and no lips move."""
     rest, ids = model.landmarks(model.template).numpy(), model.landmark_ids.numpy()
     return np.asarray((rest[:, 1] > rest[ids == NOSE_BASE, 1].max()) & (ids < N_SURFACE))
 

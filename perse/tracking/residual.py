@@ -34,7 +34,7 @@ def fit_offsets(
     target_px: Float[Tensor, "n 2"],
     config: ResidualConfig | None = None,
 ) -> Float[Tensor, "v 3"]:
-    """Offsets in the rest pose, [v, 3] metres, on top of `head`'s.
+    """Offsets [v, 3] in the rest pose, metres, on top of `head`'s.
 
     Args:
         target_px: [l, 2], where the model's landmarks were detected. Iris points are left out: eyes turn, they do
@@ -75,7 +75,7 @@ def spread(
     radius: float,
     stiffness: float,
 ) -> Float[Tensor, "m d"]:
-    """Values [l, 3] at `source` [l, 3], carried to points [n, 3] by Gaussian radial basis functions: [n, 3].
+    """Values [n, 3] of points [n, 3], carried from values [l, 3] at `source` [l, 3] by Gaussian radial basis functions.
 
     Args:
         radius: standard deviation; stiffness: 0 meets the values exactly, large values smooth.

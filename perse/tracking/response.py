@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 from numpy.typing import NDArray
 
-from perse.tracking.colors import smoothstep
+from perse.curves import smoothstep
 from perse.tracking.landmark_model import FitLayout
 from perse.tracking.landmark_problem import Floats, is_action
 

@@ -34,7 +34,8 @@ NEARLY_CLOSEST = 0.1
 def rest_frames(
     layout: FitLayout, vectors: Float[NDArray[np.float64], "f p"], lips: Sequence[Lips], count: int
 ) -> Integer[NDArray[np.intp], " r"]:
-    """The medoid of the frames that face the camera with closed lips, and those [≤ count] most like it.
+    """Numbers of the rest frames: the medoid of the frames that face the camera with closed lips, and those [≤ count]
+    most like it.
 
     Args:
         vectors: [f, size] of a first fit without a known rest.

@@ -1,4 +1,4 @@
-"""Background that shows through loose hair: taken out of the person's matte where the colours near by say so.
+"""Removal of the background that shows through loose hair from the person's matte, where the colours near by say so.
 
 The person network counts everything between loose strands and the head as the person; a wall seen there would turn
 with the hair, as a patch of the wall's colour. Wherever the wall's colour is a serious candidate, a pixel's alpha is
@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import HardMask, SoftMask
-from perse.tracking.colors import blur, fit_mixture, guided_filter, smoothstep
+from perse.tracking.colors import blur, fit_mixture, guided_filter
 from perse.tracking.matting import spread_color
 from perse.tracking.person import disk
 from perse.tracking.pieces import pieces_touching
@@ -49,7 +50,7 @@ _LEAST_NEAR = 0.02
 def without_background(
     lab: Float32[np.ndarray, "h w 3"], person: SoftMask, hair: SoftMask, width_px: float
 ) -> SoftMask:
-    """The matte [h, w] without the background that it holds among the hair.
+    """Matte [h, w] without the background that it holds among the hair.
 
     Args:
         lab: [h, w, 3] CIELAB.

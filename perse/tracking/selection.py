@@ -42,7 +42,7 @@ class SelectionConfig:
 
 
 def choose_face(image: Picture, face: int | None, config: SelectionConfig) -> FaceBox:
-    """The face to track.
+    """Face to track.
 
     Args:
         image: [h, w, 3] uint8 RGB.
@@ -68,7 +68,7 @@ def choose_face(image: Picture, face: int | None, config: SelectionConfig) -> Fa
 
 
 def faces_to_choose(image: Picture, config: SelectionConfig) -> list[FaceBox]:
-    """The faces of a picture [h, w, 3] that somebody may mean, from the left; those in the background are left out."""
+    """Faces of a picture [h, w, 3] that somebody may mean, from the left; those in the background are left out."""
     faces = detect_faces(image)
     rivals = [box for box in faces if box.width >= config.rival_size * faces[0].width]
     return sorted(rivals, key=lambda box: box.left + box.width / 2)
@@ -96,7 +96,7 @@ def _brightness(image: Picture, box: FaceBox) -> float:
 
 
 def too_small(width_px: float, config: SelectionConfig) -> PortraitError:
-    """The refusal of a face whose landmarks are so wide, rounded down: 47.9 px are not 48."""
+    """Refusal of a face whose landmarks are so wide, rounded down: 47.9 px are not 48."""
     return PortraitError(
         f"the face is {below(width_px)} px wide, at least {config.min_face_px} px are needed; "
         "give a larger picture or a closer crop"

@@ -73,7 +73,8 @@ def _places(problems: Sequence[LandmarkProblem]) -> list[NDArray[np.intp]]:
 def shared_offsets(
     model: HeadModel, problems: Sequence[LandmarkProblem], vectors: Sequence[Float[Tensor, " p"]], size_px: int
 ) -> Float[Tensor, "v 3"]:
-    """What the shape basis cannot express, [v, 3] metres: the mean of the pictures' own residuals, lips closed."""
+    """Offsets [v, 3] that the shape basis cannot express, metres: the mean of the pictures' own residuals, lips
+    closed."""
     precise = model.to("cpu", torch.float64)
     closed = lips_closed(precise)
     fields = []

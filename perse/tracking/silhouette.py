@@ -1,4 +1,4 @@
-"""The person's silhouette as mediapipe's network sees it in several views: plain, mirrored, and near by.
+"""Silhouette of the person as mediapipe's network sees it in several views: plain, mirrored, and near by.
 
 One look at a whole crop misses pigtails, and a veil on one side only: the network was made for video calls, sees 256
 pixels, and is not symmetric. Where its answers differ it does not know, and colours decide (`perse.tracking.person`).
@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perse.shapes import Picture
-from perse.tracking.colors import smoothstep
+from perse.curves import smoothstep
+from perse.shapes import Picture, SoftMask
 from perse.tracking.detection import person_probability
 
 Image = NDArray[np.uint8]
@@ -37,12 +37,12 @@ class Silhouette:
         possible: the largest.
     """
 
-    likely: Floats
-    possible: Floats
+    likely: SoftMask
+    possible: SoftMask
 
 
 def person_silhouette(image: Picture, eyes_px: tuple[float, float], face_width_px: float) -> Silhouette:
-    """The silhouette of the person in a picture [h, w, 3].
+    """Silhouette of the person in a picture [h, w, 3].
 
     Args:
         eyes_px: the point between the eyes; face_width_px: natural unit of distances.

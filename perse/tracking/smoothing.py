@@ -30,7 +30,7 @@ class SmoothingConfig:
 
 
 def smooth(values: Float64[np.ndarray, "f c"], fps: float, config: SmoothingConfig) -> Float64[np.ndarray, "f c"]:
-    """Smooth curves [f, c], each by its own speed; constant curves stay as they are."""
+    """Smoothed curves [f, c], each by its own speed; constant curves stay as they are."""
     if len(values) < 3:
         return values.copy()
     speed = np.abs(np.gradient(_light(values), axis=0)) * fps

@@ -18,8 +18,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import FaceLandmarks, Picture
-from perse.tracking.colors import blur, smoothstep, to_lab
+from perse.tracking.colors import blur, to_lab
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import LEFT_EYE, NASION, RIGHT_EYE
 from perse.tracking.pieces import pieces_touching
@@ -60,7 +61,7 @@ class Spectacles:
 
 
 def find_spectacles(image: Picture, landmarks_px: FaceLandmarks) -> Spectacles | None:
-    """The frame that a face [h, w, 3] wears, or None.
+    """Frame of the spectacles that a face [h, w, 3] wears, or None.
 
     Args:
         landmarks_px: [478, 2 or 3] of the face, pixels.
@@ -87,7 +88,7 @@ def find_spectacles(image: Picture, landmarks_px: FaceLandmarks) -> Spectacles |
 
 
 def without_spectacles(image: Picture, found: Spectacles | None) -> Picture:
-    """The picture [h, w, 3] with skin continued over the frame (Telea 2004); itself where there is none."""
+    """Picture [h, w, 3] with skin continued over the frame (Telea 2004); itself where there is none."""
     if found is None:
         return image
     frame = cv2.dilate((found.alpha > 0.08).astype(np.uint8), np.ones((3, 3), np.uint8))

@@ -71,7 +71,7 @@ class StandingBody:
         self._portrait, self._model, self._config = portrait, model, config or StandingBodyConfig()
 
     def settled(self, frame: Reframed, picture: Picture, points_px: Float[NDArray[np.float32], "478 3"]) -> Reframed:
-        """The frame with the head's turn that the body's place tells; unchanged where no body is found.
+        """Frame with the head's turn that the body's place tells; unchanged where no body is found.
 
         Args:
             frame: a first guess, from landmarks alone.
@@ -89,7 +89,7 @@ class StandingBody:
     def movement(
         self, crop: UInt8[NDArray[np.uint8], "s s 3"], inside: UInt8[NDArray[np.uint8], "s s"]
     ) -> Float[NDArray[np.float64], "3 3"] | None:
-        """Size, turn and place [3, 3] that bring the crop's body to the portrait's; None where it is not found.
+        """Map [3, 3] that brings the crop's body to the portrait's in size, turn and place; None where it is not found.
 
         Args:
             crop: [s, s, 3], as large as the portrait's.

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import HardMask, SoftMask
-from perse.tracking.colors import blur, smoothstep
+from perse.tracking.colors import blur
 from perse.tracking.frame import FaceCoordinates
 
 Floats = NDArray[np.float32]
@@ -33,7 +34,7 @@ _BORDER = 1e-5  # weight of pixels at the outline, so that none is without a nei
 
 
 def looks(lab: Float32[np.ndarray, "a b 3"], inside: HardMask, width_px: float) -> Float32[np.ndarray, "h w k"]:
-    """What the surface at each pixel looks like: [h, w, c], averaged over `inside` alone.
+    """Features [h, w, c] of what the surface at each pixel looks like, averaged over `inside` alone.
 
     Args:
         lab: [2h, 2w, 3] CIELAB at twice the size, where fine structure still is.
@@ -125,7 +126,7 @@ def place_of_cloth(across: SoftMask, down: SoftMask, frame: FaceCoordinates) -> 
 
 
 def shoulder_lift(across: Float32[np.ndarray, " *shape"]) -> Float32[np.ndarray, " *shape"]:
-    """How much higher than at the throat cloth may begin [h, w], face widths."""
+    """Height [h, w], face widths, by which cloth may begin higher than at the throat."""
     return np.float32(0.55) * smoothstep(np.abs(across), 0.6, 1.0)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.data import TrackedPortrait
@@ -46,7 +47,7 @@ class HeadTracker(Protocol):
     """Tracker that finds the head in a photograph."""
 
     def track(self, image: Picture, *, face: int | None = None) -> TrackedPortrait:
-        """Track one face of a picture [h, w, 3] uint8 RGB.
+        """Tracked portrait of one face of a picture [h, w, 3] uint8 RGB.
 
         Args:
             face: which one, counted from 1 at the picture's left; None where there is only one.
@@ -81,7 +82,7 @@ class LocatedFace:
     """Window of the photograph around a face: the crop, and the landmarks [478, 3] in its pixels."""
 
     crop: Crop
-    landmarks_px: NDArray[np.float32]
+    landmarks_px: Float32[NDArray[np.float32], "478 3"]
 
 
 class MediapipeTracker:
@@ -123,7 +124,7 @@ class MediapipeTracker:
         )
 
     def locate(self, image: Picture, *, face: int | None = None) -> LocatedFace:
-        """The first half of `track`: the crop and its landmarks, without parts and fit. Refuses what it refuses."""
+        """Window and landmarks of a face: the first half of `track`, without parts and fit. Refuses what it refuses."""
         _check_image(image)
         image = upright(image)
         box = choose_face(image, face, self._config.selection)

@@ -135,7 +135,7 @@ class VideoFile:
 
 
 def open_video(path: Path, *, fps: float | None = None, limits: VideoLimits | None = None) -> VideoFile:
-    """Look at a video file.
+    """Video in a file that has been looked at.
 
     Args:
         path: the file.

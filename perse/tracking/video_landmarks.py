@@ -25,7 +25,7 @@ Tick = Callable[[], None]
 
 
 def follow_face(video: VideoFile, face: int | None, tick: Tick) -> tuple[FaceTrack, int]:
-    """The face to follow, and how many the video shows; `tick` is called after every frame.
+    """Track of the face to follow, and how many the video shows; `tick` is called after every frame.
 
     Raises:
         InputError: the video cannot be read, shows no face, or not that many.
@@ -51,7 +51,7 @@ def _faces(frame: Image | None) -> list[FaceBox]:
 
 
 def video_landmarks(video: VideoFile, track: FaceTrack, tick: Tick) -> Float32[np.ndarray, "f 478 d"]:
-    """The landmarks of one face, [f, 478, 3] in pixels of the frames; NaN where it is not seen.
+    """Landmarks [f, 478, 3] of one face in pixels of the frames; NaN where it is not seen.
 
     Each frame is measured on its own: a tracker that starts from the frame before lags and drifts. So several are
     measured at once.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -115,7 +115,7 @@ class TrackedVideo:
     window: tuple[float, float, float]
     landmarks_px: Float32[NDArray[np.float32], "f 478 3"]
     seen: Bool[NDArray[np.bool_], " f"]
-    rms_px: Floats
+    rms_px: Float64[NDArray[np.float64], " f"]
     rest: tuple[int, ...]
     faces: int
     fps: float
@@ -150,7 +150,7 @@ class VideoTracker:
     def track(
         self, video: VideoFile, *, face: int | None = None, rest: int | None = None, started: Started | None = None
     ) -> TrackedVideo:
-        """Track one face.
+        """Motion of one face.
 
         Args:
             video: from `open_video`.
@@ -166,7 +166,7 @@ class VideoTracker:
         return self.fit(found, video.fps, rest=rest, started=started)
 
     def find(self, video: VideoFile, *, face: int | None = None, started: Started | None = None) -> FoundFace:
-        """The first half of `track`: where one face's landmarks are in every frame. Refuses what it refuses."""
+        """Landmarks of one face in every frame: the first half of `track`. Refuses what it refuses."""
         started = started or unwatched
         track, faces = follow_face(video, face, started("faces", video.expected))
         return FoundFace(video_landmarks(video, track, started("landmarks", video.expected)), faces)
@@ -180,7 +180,7 @@ class VideoTracker:
         identity: HeadParameters | None = None,
         started: Started | None = None,
     ) -> TrackedVideo:
-        """The second half: the head that moves like these landmarks.
+        """Motion of the head that moves like these landmarks: the second half of `track`.
 
         Args:
             identity: betas and vertex offsets of the person, where they are known; told from the video if left out.

@@ -8,12 +8,12 @@ _EXACT = 1e-9  # a whole number may come out of a division a little beside itsel
 
 
 def above(value: float, digits: int = 0) -> str:
-    """A value that is too large, rounded up: it is never printed as the limit that it exceeds."""
+    """Value that is too large, rounded up: it is never printed as the limit that it exceeds."""
     unit = 10**digits
     return f"{math.ceil(value * unit - _EXACT) / unit:.{digits}f}"
 
 
 def below(value: float, digits: int = 0) -> str:
-    """A value that is too small, rounded down."""
+    """Value that is too small, rounded down."""
     unit = 10**digits
     return f"{math.floor(value * unit + _EXACT) / unit:.{digits}f}"

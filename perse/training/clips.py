@@ -24,6 +24,7 @@ from perse.errors import StageError
 from perse.geometry import Camera
 from perse.head import HeadParameters, Joint
 from perse.shapes import Picture
+from perse.training.sampler import ReferenceFrames
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,16 @@ class FrameBatch:
 
     @property
     def seen(self) -> Float[Tensor, "b h w"] | None:
-        """[b, h, w] of 1 and 0: where the pictures tell something; None where they all do everywhere."""
+        """Mask [b, h, w] of 1 and 0, where the pictures tell something; None where they all do everywhere."""
         return (self.parts != UNRECORDED).float() if self.partial else None
 
     def within(self, window: Callable[[Shaped[Tensor, "..."]], Shaped[Tensor, "..."]]) -> FrameBatch:
-        """What a function leaves of each of the pictures."""
+        """Batch of what a function leaves of each of the pictures."""
         images, alphas, parts = (window(values) for values in (self.images, self.alphas, self.parts))
         return FrameBatch(images, alphas, parts, self.partial)
 
     def to(self, device: torch.device) -> FrameBatch:
-        """On another device. To a CUDA device the copy runs beside the work that is queued next."""
+        """Copy on another device. To a CUDA device the copy runs beside the work that is queued next."""
         if device.type != "cuda":
             return self.within(lambda values: values.to(device))
         return self.within(lambda values: values.pin_memory().to(device, non_blocking=True))
@@ -107,13 +108,14 @@ class ClipStore:
         return len(self.frame_numbers)
 
     @cached_property
-    def reference_frames(self) -> tuple[int, ...]:
-        """Positions of the frames that the reference is trained on, those more than once that come more often."""
+    def reference_frames(self) -> ReferenceFrames:
+        """Frames that the reference is trained on."""
         if self.captured is None:
-            return tuple(range(self.n_frames))
-        recorded = tuple(range(self.n_frames, self.n_frames + len(self.captured)))
+            return ReferenceFrames(range(self.n_frames))
+        recorded = range(self.n_frames, self.n_frames + len(self.captured))
         beyond = np.flatnonzero(turned_beyond(self.parameters, self.captured.parameters).numpy()).tolist()
-        return (*beyond, *recorded * max(1, -(-RECORDED_TO_FILMED * len(beyond) // len(recorded))))
+        weight = max(1, -(-RECORDED_TO_FILMED * len(beyond) // len(recorded)))
+        return ReferenceFrames(beyond, recorded, weight)
 
     @property
     def motion(self) -> HeadParameters:
@@ -135,7 +137,7 @@ class ClipStore:
         return self._picture("images", 0, frame)
 
     def name_of(self, frame: int) -> str:
-        """A position, for people."""
+        """Name of a position, for people."""
         if self.captured is None or frame < self.n_frames:
             return str(self.frame_numbers[frame])
         return f"{self.captured.frame_numbers[frame - self.n_frames]} of the video"
@@ -146,11 +148,11 @@ class ClipStore:
         return isinstance(self._clips[0].images, StreamedPictures)
 
     def clip(self, subject: int) -> PortraitClip:
-        """One subject's clip as it came."""
+        """Clip of one subject as it came."""
         return self._clips[subject]
 
     def expect(self, subjects: Sequence[int], frames: Sequence[int]) -> None:
-        """Say what `batch` will be asked for soon: streamed frames are decoded meanwhile."""
+        """Announce what `batch` will be asked for soon: streamed frames are decoded meanwhile."""
         for subject, frame in zip(subjects, frames, strict=True):
             if frame >= self.n_frames:
                 continue
@@ -159,7 +161,7 @@ class ClipStore:
                 pictures.expect(frame)
 
     def batch(self, subjects: Sequence[int], frames: Sequence[int]) -> FrameBatch:
-        """Frame frames[i] of subject subjects[i], for all i."""
+        """Batch with frame frames[i] of subject subjects[i], for all i."""
         self.expect(subjects, frames)
 
         def stacked(name: str) -> Tensor:
@@ -177,7 +179,7 @@ class ClipStore:
         return np.asarray(getattr(self.captured, name)[frame - self.n_frames])
 
     def frames(self, chosen: Bool[NDArray[np.bool_], " f"]) -> ClipStore:
-        """The same clips with some frames only, such as the training or the test frames.
+        """Store of the same clips with some frames only, such as the training or the test frames.
 
         No picture is copied where the frames follow each other, as those two do, or are streamed.
         """
@@ -193,7 +195,7 @@ def turned_beyond(motion: HeadParameters, seen: HeadParameters) -> Bool[Tensor, 
 
 
 def select_frames(clip: PortraitClip, chosen: Bool[NDArray[np.bool_], " f"]) -> PortraitClip:
-    """Some frames [f] bool of a clip."""
+    """Clip with some frames [f] bool only."""
     return _select(clip, np.flatnonzero(chosen))
 
 

@@ -34,7 +34,7 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRates:
-    """Adam's rates before the schedule. Points are in `part_bases.attribute_units`."""
+    """Adam's rates before the schedule. Points are in `perse.avatar.canonical.attribute_units`."""
 
     points: float = 2e-2
     """Attributes of the points."""
@@ -94,7 +94,7 @@ EPOCHS = 112
 
 
 def rate_factor(config: TrainingConfig, step: int) -> float:
-    """Learning rate of a step relative to the full one: warm-up, flat, exponential decay."""
+    """Factor of a step's learning rate: warm-up, flat, exponential decay."""
     progress = step / max(config.steps, 1)
     decaying = max(0.0, (progress - config.flat_share) / (1 - config.flat_share))
     return min(1.0, (step + 1) / max(config.warmup_steps, 1)) * config.final_rate ** min(decaying, 1.0)

@@ -94,19 +94,20 @@ class FineTuner:
         )  # fmt: skip
 
     def request(self, step: int | None = None, share: int | None = None) -> MorphRequest:
-        """The morph that a share of a step needs (of the next one, and the first of this worker's, by default); pure in
-        seed, step, share and their number."""
+        """Request for the morph that a share of a step needs (of the next one, and the first of this worker's, by
+        default); pure in seed, step, share and their number."""
         number, replicas = self.trainer.step_number if step is None else step, self.trainer.replicas
         return self._schedule.request(
             number, rank=replicas.shares[0] if share is None else share, world=replicas.n_shares
         )
 
     def requests(self, step: int | None = None) -> list[MorphRequest]:
-        """The morphs of all this worker's shares."""
+        """Requests for the morphs of all this worker's shares."""
         return [self.request(step, share) for share in self.trainer.replicas.shares]
 
     def step(self) -> StepReport:
-        """One step: for each share a morph between two subjects, and the two of them and the reference in that pose."""
+        """Do one step: for each share a morph between two subjects, and the two of them and the reference in that
+        pose."""
         requests = self.requests()
 
         def words() -> str:
@@ -141,7 +142,7 @@ class FineTuner:
             self._held = True
 
     def gradients(self, *requests: MorphRequest) -> LossTerms:
-        """Forward and backward for a morph of each share; the total of the result includes L_interp."""
+        """Terms of the loss after forward and backward for a morph of each share; the total includes L_interp."""
         return self.trainer.backward([partial(self._loss_of, request) for request in requests])
 
     def _loss_of(self, request: MorphRequest) -> LossTerms:
@@ -177,8 +178,8 @@ class FineTuner:
 
 
 def first_checkpoint(avatar: Avatar, config: FineTuneConfig) -> Checkpoint:
-    """Where fine-tuning of a trained avatar begins. Changes the avatar: what its subjects hide is laid where it suits
-    the way between them. Done once and not by every worker: their processors round differently."""
+    """Checkpoint from which fine-tuning of a trained avatar begins. Changes the avatar: what its subjects hide is laid
+    where it suits the way between them. Done once and not by every worker: their processors round differently."""
     avatar.decoder.lay_hidden_points(avatar.subject_codes(), avatar.latents.reference, avatar.features_categories)
     return initial_checkpoint(avatar, config.training)
 

@@ -122,8 +122,8 @@ class LoraTransfer:
         return losses
 
     def preservation(self, row: int) -> Float[Tensor, ""]:
-        """L_3d: mean absolute difference of the Gaussians with and without the updates, for a random code and for one
-        of the first `row` subjects."""
+        """Loss L_3d: mean absolute difference of the Gaussians with and without the updates, for a random code and for
+        one of the first `row` subjects."""
         avatar = self._avatar
         noise = self._config.code_std * torch.randn(avatar.latents.reference.shape, generator=self._draws)
         kept = torch.randint(row, (1,), generator=self._draws).to(avatar.device)

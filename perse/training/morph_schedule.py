@@ -3,9 +3,9 @@
 The future is known, so whoever makes the morphs can work ahead: the request of a step that is still to come may be
 asked for, and is the same on every machine.
 
-Subjects are dealt like cards and each brings a partner of its own category, so that every subject is interpolated
-equally often, whatever the size of its category: the paper takes 40 pairs *a subject* (A.2.3). Dealt over pairs
-instead, 395 hair styles would get 79 % of all steps and 59 earrings 1.7 %.
+Subjects are drawn without replacement, pass after pass, and each brings a partner of its own category, so that every
+subject is interpolated equally often, whatever the size of its category: the paper takes 40 pairs *a subject* (A.2.3).
+Drawn over pairs instead, 395 hair styles would get 79 % of all steps and 59 earrings 1.7 %.
 
 The subjects of a category are looked at in one frame of the motion at a time: each then is an end of about two pairs in
 that frame, and a teacher that works an end out once (`perse.morphing.diffmorpher`) has half of the work.
@@ -116,20 +116,21 @@ class MorphSchedule:
             for row, own in enumerate(categories)
             if own is not None
         }
-        self._dealt = [row for row, partners in self._partners.items() if partners]
-        if not self._dealt:
+        self._drawn = [row for row, partners in self._partners.items() if partners]
+        if not self._drawn:
             raise ValueError("no category has two subjects: there is nothing to interpolate between")
 
     def request(self, step: int, *, rank: int = 0, world: int = 1) -> MorphRequest:
-        """The morph of a worker's step; workers get different cards of the same deal."""
+        """Request of a worker's step. Over all workers' steps in order, every subject comes once before any comes
+        again."""
         number = step * world + rank
-        visit, place = divmod(number, len(self._dealt))
-        row = self._dealt[self._shuffled(_SUBJECTS, 0, visit, len(self._dealt))[place]]
+        visit, place = divmod(number, len(self._drawn))
+        row = self._drawn[self._shuffled(_SUBJECTS, 0, visit, len(self._drawn))[place]]
         partners = self._partners[row]
         turn, place = divmod(visit, len(partners))
         partner = partners[self._shuffled(_PARTNERS, row, turn, len(partners))[place]]
         category = self._subjects[row].category
-        assert category is not None, "only edited subjects are dealt"
+        assert category is not None, "only edited subjects are drawn"
         turn, place = divmod(visit, len(self._frame_numbers))
         frame = self._shuffled(_FRAMES, category.index, turn, len(self._frame_numbers))[place]
         chosen = sorted(self._shuffled(_ALPHAS, 0, number, len(INTERIOR_ALPHAS))[: self._n_alphas])
@@ -138,5 +139,5 @@ class MorphSchedule:
             tuple(INTERIOR_ALPHAS[i] for i in chosen),
         )  # fmt: skip
 
-    def _shuffled(self, stream: int, owner: int, deck: int, size: int) -> list[int]:
-        return np.random.default_rng((self._seed, stream, owner, deck)).permutation(size).tolist()
+    def _shuffled(self, stream: int, owner: int, number: int, size: int) -> list[int]:
+        return np.random.default_rng((self._seed, stream, owner, number)).permutation(size).tolist()

@@ -1,4 +1,4 @@
-"""The loss of rendered frames against their targets (P Eq. 11-15, 31)."""
+"""Loss of rendered frames against their targets (P Eq. 11-15, 31)."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class LossTerms:
             host wait for it.
     """
 
-    total: Tensor
-    l1: Tensor
-    ssim: Tensor
-    alpha: Tensor
+    total: Float[Tensor, ""]
+    l1: Float[Tensor, ""]
+    ssim: Float[Tensor, ""]
+    alpha: Float[Tensor, ""]
 
     def numbers(self) -> list[float]:
-        """total, l1, ssim and alpha, in one transfer."""
+        """Numbers total, l1, ssim and alpha, in one transfer."""
         return torch.stack([self.total.detach(), self.l1, self.ssim, self.alpha]).tolist()
 
 
@@ -62,7 +62,8 @@ class ImageObjective(nn.Module):
             logger.warning("no VGG weights were given: SSIM of %d octaves stands in for them", self.picture.scales)
 
     def forward(self, rendering: Rendering, target: FrameBatch) -> LossTerms:
-        """Frames rendered on white against uint8 targets; what a recording does not show is not looked at."""
+        """Terms of the loss of frames rendered on white against uint8 targets; what a recording does not show is not
+        looked at."""
         images, alphas = target.images.to(rendering.colors.device), target.alphas.to(rendering.colors.device)
         seen = target.seen
         loss = picture_loss(rendering.colors, rendering.alphas, images, alphas, masks=seen, config=self.picture)
@@ -81,8 +82,8 @@ class ImageObjective(nn.Module):
         mask: Bool[Tensor, "*b2 h w"],
         share: float,
     ) -> Float[Tensor, ""]:
-        """Eq. 14-15 and 39: RGB losses, the VGG term included, that look at a part: a sum over the pictures, each of
-        which is a mean over the part, whatever its size.
+        """Loss of a part (Eq. 14-15 and 39): RGB losses, the VGG term included; a sum over the pictures, each of which
+        is a mean over the part, whatever its size.
 
         Args:
             inside: [b, h, w, 3] uint8, targets in the part. They have no alpha of their own: a morph is a picture.

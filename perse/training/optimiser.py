@@ -25,7 +25,7 @@ _RATE_OF_PREFIX: tuple[tuple[str, str], ...] = (
 
 
 def rate_of(name: str, rates: LearningRates) -> float:
-    """Full learning rate of a parameter by its name in the avatar."""
+    """Learning rate, in full, of a parameter by its name in the avatar."""
     if name.startswith(("decoder.bases.", "decoder.added.")):
         return rates.bases
     if name == "decoder.response":  # a tensor in part bases; a network of this name is a network
@@ -48,7 +48,7 @@ class Optimiser:
         self._adam = torch.optim.Adam(groups, betas=config.betas, eps=config.epsilon, fused=True)
 
     def apply(self, step: int) -> None:
-        """One update with the rates of this step; parameters without a gradient stay as they are."""
+        """Do one update with the rates of this step; parameters without a gradient stay as they are."""
         factor = rate_factor(self._config, step)
         for group, full in zip(self._adam.param_groups, self._full, strict=True):
             group["lr"] = full * factor

@@ -37,22 +37,22 @@ class Replicas(Protocol):
 
     @property
     def rank(self) -> int:
-        """This worker, from 0."""
+        """Number of this worker, from 0."""
         ...
 
     @property
     def world(self) -> int:
-        """How many there are."""
+        """Number of workers."""
         ...
 
     @property
     def shares(self) -> tuple[int, ...]:
-        """Those of a step's batch that this worker computes."""
+        """Numbers of those shares of a step's batch that this worker computes."""
         ...
 
     @property
     def n_shares(self) -> int:
-        """How many shares a batch has."""
+        """Number of shares of a batch."""
         ...
 
     def backward(self, module: nn.Module, forwards: Sequence[Forward], pattern: Hashable | None) -> Float[Tensor, ""]:
@@ -72,11 +72,12 @@ class Replicas(Protocol):
         ...
 
     def from_first(self, make: Callable[[], Sequence[Shaped[Tensor, "..."]]]) -> list[Shaped[Tensor, "..."]]:
-        """What rank 0 makes, on every rank. Tensors of any sizes; `make` runs on rank 0 only."""
+        """Value that rank 0 makes, on every rank. Tensors of any sizes; `make` runs on rank 0 only."""
         ...
 
     def check_equal(self, digest: str, what: str) -> None:
-        """
+        """Compare a digest over the replicas.
+
         Raises:
             StageError: the replicas' digests differ.
         """
@@ -112,7 +113,7 @@ class SingleReplica:
         return list(make())
 
     def check_equal(self, digest: str, what: str) -> None:
-        """One alone agrees with itself."""
+        """Do nothing: one alone agrees with itself."""
 
 
 class DistributedReplicas:

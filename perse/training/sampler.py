@@ -3,7 +3,7 @@
 No state, so a resumed run continues with the very frames the interrupted one would have seen, and every worker of a
 distributed run knows its share without talking to the others.
 
-Subjects and frames are dealt like cards, not drawn with replacement: each pass over the edited subjects visits every
+Subjects and frames are drawn without replacement, in shuffled passes: each pass over the edited subjects visits every
 one once, and a subject's visits go through its frames in a shuffled order before any frame comes again.
 """
 
@@ -35,12 +35,38 @@ class StepSample:
 
     @property
     def subject_of_frame(self) -> tuple[int, ...]:
-        """For each frame, its row in the subjects table."""
+        """Row in the subjects table of each frame."""
         return tuple(self.subjects[i] for i in self.of_frame)
 
 
+@dataclass(frozen=True)
+class ReferenceFrames:
+    """Frames that the reference is trained on: of its clip, and of what a camera has recorded.
+
+    Attributes:
+        filmed: positions of frames of the clip.
+        recorded: positions of recorded frames.
+        weight: how often a recorded frame comes for each time that a filmed one does.
+    """
+
+    filmed: Sequence[int]
+    recorded: Sequence[int] = ()
+    weight: int = 1
+
+    def __len__(self) -> int:
+        """Number of frames in one pass, recorded ones counted as often as they come."""
+        return len(self.filmed) + self.weight * len(self.recorded)
+
+    def __getitem__(self, number: int) -> int:
+        """Position of a frame of the pass."""
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        beyond = number - len(self.filmed)
+        return self.filmed[number] if beyond < 0 else self.recorded[beyond % len(self.recorded)]
+
+
 def joined(samples: Sequence[StepSample]) -> StepSample:
-    """One sample with the frames of several, in order: what one worker would have to look at instead of many."""
+    """Sample with the frames of several, in order: what one worker would have to look at instead of many."""
     subjects: list[int] = []
     for sample in samples:
         subjects += [s for s in sample.subjects if s not in subjects]
@@ -56,28 +82,28 @@ def sample_step(
     n_frames: int,
     edits: int,
     *,
-    reference: Sequence[int] | None = None,
+    reference: ReferenceFrames | None = None,
     rank: int = 0,
     world: int = 1,
 ) -> StepSample:
-    """The reference and some edited subjects, one frame each.
+    """Sample of the reference and some edited subjects, one frame each.
 
     Args:
         seed, step: the only sources of randomness.
-        pool: edited subjects to deal from.
+        pool: edited subjects to draw from.
         n_frames: frames in a clip.
         edits: edited subjects a step and worker; the reference comes on top.
-        reference: positions of the reference's frames; those of the clips if left out.
-        rank, world: this worker and how many there are; workers get different cards of the same deal.
+        reference: the reference's frames; those of the clips if left out.
+        rank, world: this worker and how many there are; workers get different subjects of the same pass.
     """
-    own = range(n_frames) if reference is None else reference
-    subjects, frames = [0], [own[_card(seed, _REFERENCE_FRAMES, 0, step * world + rank, len(own))]]
+    own = ReferenceFrames(range(n_frames)) if reference is None else reference
+    subjects, frames = [0], [own[_in_passes(seed, _REFERENCE_FRAMES, 0, step * world + rank, len(own))]]
     for place in range(edits if pool else 0):
-        dealt = (step * world + rank) * edits + place
-        row = pool[_card(seed, _SUBJECTS, 0, dealt, len(pool))]
+        draw = (step * world + rank) * edits + place
+        row = pool[_in_passes(seed, _SUBJECTS, 0, draw, len(pool))]
         if row not in subjects:  # a small pool may wrap around within a step
             subjects.append(row)
-            frames.append(_card(seed, _FRAMES, row, dealt // len(pool), n_frames))
+            frames.append(_in_passes(seed, _FRAMES, row, draw // len(pool), n_frames))
     return StepSample(tuple(subjects), tuple(range(len(subjects))), tuple(frames))
 
 
@@ -96,7 +122,7 @@ def curriculum_pool(
     return [row for row, category in enumerate(categories) if category in joined_in]
 
 
-def _card(seed: int, stream: int, owner: int, position: int, size: int) -> int:
-    """Card number `position` of an endless deal of shuffled decks of `size` cards."""
-    deck, place = divmod(position, size)
-    return int(np.random.default_rng((seed, stream, owner, deck)).permutation(size)[place])
+def _in_passes(seed: int, stream: int, owner: int, draw: int, size: int) -> int:
+    """Result of a draw from `size` numbers without replacement, in one shuffled pass after the other."""
+    number, place = divmod(draw, size)
+    return int(np.random.default_rng((seed, stream, owner, number)).permutation(size)[place])

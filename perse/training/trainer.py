@@ -1,4 +1,4 @@
-"""One training step, and the state that it changes.
+"""Training step of the avatar, and the state that it changes.
 
 ::
 
@@ -134,7 +134,7 @@ class Trainer:
         self._camera: Camera = clips.camera.to(self.device)
 
     def step(self) -> StepReport:
-        """One step on this worker's shares of the batch."""
+        """Do one step on this worker's shares of the batch."""
         if self.clips.streamed:
             self._announce()
         samples = [self.sample(share=share) for share in self.replicas.shares]
@@ -153,7 +153,7 @@ class Trainer:
                 self.clips.expect(sample.subject_of_frame, sample.frames)
 
     def sample(self, step: int | None = None, share: int | None = None) -> StepSample:
-        """What a share of a step looks at (of the next one, and the first of this worker's, by default)."""
+        """Sample of a share of a step (of the next one, and the first of this worker's, by default)."""
         number = self.step_number if step is None else step
         pool = curriculum_pool(
             [subject.category for subject in self.avatar.subjects], self.config.curriculum,
@@ -170,14 +170,14 @@ class Trainer:
         self._optimiser.zero_gradients()
 
     def gradients(self, *samples: StepSample) -> LossTerms:
-        """Forward and backward for each of this worker's shares: leaves gradients in the avatar's parameters, means
-        over all shares of all replicas; nothing else changes."""
+        """Terms of the loss after forward and backward for each of this worker's shares. Leaves gradients in the
+        avatar's parameters, means over all shares of all replicas; nothing else changes."""
         losses = [partial(self._loss_of, *one) for one in zip(self.replicas.shares, samples, strict=True)]
         return self.backward(losses)
 
     def backward(self, losses: Sequence[Callable[[], LossTerms]]) -> LossTerms:
-        """Forward and backward of each share's loss, which uses this trainer's avatar. Returns the first share's terms
-        without a gradient; the total is the shares' mean."""
+        """Terms of the first share's loss, without a gradient, after forward and backward of each share's loss, which
+        uses this trainer's avatar; the total is the shares' mean."""
         self.zero_gradients()
         decoder, found = self.avatar.decoder, []
         decoder.begin_step(self.progress, pose_networks_from=self.config.pose_networks_from)
@@ -232,7 +232,7 @@ class Trainer:
         return self.step_number / max(self.config.steps, 1)
 
     def regularisers(self, codes: Float[Tensor, "s k d"], canonical: CanonicalGaussians) -> Float[Tensor, ""]:
-        """L_FLAME and L_z of Eq. 12 and the body's depth, as far as the recipe weighs them."""
+        """Sum of L_FLAME and L_z of Eq. 12 and the body's depth, as far as the recipe weighs them."""
         losses, total = self.config.losses, torch.zeros((), device=self.device)
         if losses.latent:
             total = total + losses.latent * latent_loss(codes)
@@ -347,7 +347,7 @@ class Trainer:
         return torch.sigmoid(self.replicas.maximum(largest)).cpu()
 
     def check_replicas(self) -> None:
-        """All replicas call this at the same step, before a checkpoint.
+        """Compare the replicas. All of them call this at the same step, before a checkpoint.
 
         Raises:
             StageError: their parameters differ.
@@ -360,7 +360,7 @@ class Trainer:
             self.replicas.check_equal(parameter_digest(self.avatar), "parameters")
 
     def checkpoint(self) -> Checkpoint:
-        """Everything that a resumed run needs to equal this one."""
+        """Checkpoint: everything that a resumed run needs to equal this one."""
         return _checkpoint(self.avatar, self.config, self.step_number, self._optimiser.moments())
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -383,13 +383,14 @@ class Trainer:
 
 
 def avatar_of(checkpoint: Checkpoint) -> Avatar:
-    """The avatar inside a training checkpoint."""
+    """Avatar inside a training checkpoint."""
     files = checkpoint.files
     return restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"]))
 
 
 def initial_checkpoint(avatar: Avatar, config: TrainingConfig) -> Checkpoint:
-    """Where a training of this avatar begins: step 0, an optimiser without a memory. Any device will do."""
+    """Checkpoint from which a training of this avatar begins: step 0, an optimiser without a memory. Any device will
+    do."""
     return _checkpoint(avatar, config, 0, {})
 
 

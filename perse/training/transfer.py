@@ -90,7 +90,7 @@ def learn_attribute(
     rasterizer: Rasterizer,
     tick: Callable[[float], None] | None = None,
 ) -> list[float]:
-    """Teach the avatar, which is changed; returns the loss of every step.
+    """Loss of every step of teaching the avatar, which is changed.
 
     Args:
         avatar: trained; on its device.

@@ -25,7 +25,7 @@ CACHED_DESCRIPTIONS = 64
 
 
 class AttributeMixer:
-    """Latent codes of what an avatar can look like. Its methods may be called from several threads."""
+    """Mixer of latent codes for what an avatar can look like. Its methods may be called from several threads."""
 
     def __init__(self, avatar: Avatar, encoders: Encoders) -> None:
         """
@@ -40,7 +40,7 @@ class AttributeMixer:
         self._described: OrderedDict[tuple[Category, str | None, bytes], Tensor] = OrderedDict()
 
     def mixed(self, edits: Edits) -> tuple[Float[Tensor, "k d"], tuple[Edit, ...]]:
-        """z [k, d], and for the record what differs from the portrait.
+        """Code z [k, d], and for the record what differs from the portrait.
 
         In each named category z is z_ref + Σ w (z_term − z_ref), elsewhere z_ref (Eq. 4, 13).
 
@@ -63,7 +63,7 @@ class AttributeMixer:
         return code, tuple(record)
 
     def nearest(self, category: Category, text: str) -> list[tuple[Subject, float]]:
-        """The category's subjects by how much they resemble a description, the nearest first; shares sum to one.
+        """Subjects of the category by how much they resemble a description, the nearest first; shares sum to one.
 
         Raises:
             UnknownName: the description cannot be understood.

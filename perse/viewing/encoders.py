@@ -21,7 +21,7 @@ class Encoders:
     clip: Path | None = None
 
     def named(self, name: str) -> PromptImageEncoder:
-        """The encoder of a card; cards from before they named one are of the embedded one.
+        """Encoder of a card; cards from before they named one are of the embedded one.
 
         Raises:
             UnknownName: it is not here.

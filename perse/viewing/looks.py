@@ -52,7 +52,7 @@ Edits = Mapping[Category, tuple[Named | Described, ...]]
 
 @dataclass(frozen=True)
 class Look:
-    """Edits, expression and pose of an avatar. Empty, it is the person as in the portrait, at rest.
+    """Look of an avatar: edits, expression and pose. Empty, it is the person as in the portrait, at rest.
 
     Attributes:
         edits: by category.
@@ -93,7 +93,7 @@ class PictureRequest:
 
 
 def between(start: Look, end: Look, alpha: float) -> Look:
-    """(1 − α) of one look and α of another: edits, expressions and turns glide together.
+    """Look between two: (1 − α) of one and α of another; edits, expressions and turns change together.
 
     Codes are linear in the weights, so the edits are the latent interpolation of Eq. 13. Turns are interpolated as
     axis-angle, which is fine for the turns of a face.

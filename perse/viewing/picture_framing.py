@@ -15,7 +15,7 @@ _one_at_a_time = Lock()  # mediapipe's graphs serve one caller
 
 
 def framed(image: Picture) -> UInt8[NDArray[np.uint8], "_ _ 3"]:
-    """The portrait window around the face, the person cut out on white; the picture as it is where nobody is seen.
+    """Portrait window around the face, the person cut out on white; the picture as it is where nobody is seen.
 
     Args:
         image: [h, w, 3] uint8.

@@ -71,13 +71,13 @@ class AvatarRenderer:
 
     @property
     def mib(self) -> float:
-        """Memory that it takes with its cache full."""
+        """Size in memory with its cache full, MiB."""
         own = sum(values.nbytes for values in self.avatar.state_dict().values())
         canonical = 4 * self.avatar.n_gaussians * (14 + len(self.avatar.skeleton.parents))
         return (own + CACHED_CODES * canonical) / 2**20
 
     def resolve(self, look: Look) -> ResolvedLook:
-        """Look up every name of a look, and mix its code.
+        """Resolved look: every name looked up, its code mixed.
 
         Raises:
             UnknownName: a subject, an expression or a joint is not known, several subjects answer to a name, or a
@@ -120,20 +120,20 @@ class AvatarRenderer:
         return self.draw([request], [self.resolve(request.look)])[0]
 
     def frozen(self, look: ResolvedLook) -> SplatScene:
-        """The Gaussians of a look, in its expression and pose."""
+        """Gaussians of a look, in its expression and pose."""
         with torch.inference_mode(), self._one_at_a_time:
             posed = self._posed([look]).to("cpu", torch.float32)
         home = self.avatar.card.camera.to("cpu", torch.float32)
         return SplatScene(drawable(posed), 25.0, home, orbit_centre(self.avatar))
 
     def export(self, look: ResolvedLook, format: ExportFormat) -> bytes:
-        """The avatar with this look, in a format for other programs, with its provenance inside."""
+        """Content of a file for other programs with this look, with its provenance inside."""
         from perse.export import export_bytes
 
         return export_bytes(self.exported(look), format, self.provenance([look]))
 
     def exported(self, look: ResolvedLook) -> SplatScene:
-        """As `frozen`, without the Gaussians that no view of another program is likely to show."""
+        """Gaussians of `frozen` without those that no view of another program is likely to show."""
         from perse.export.visibility import without_unseen
 
         scene = self.frozen(look)
@@ -141,7 +141,7 @@ class AvatarRenderer:
             return without_unseen(scene, seen_reach_deg(self.avatar)).scene
 
     def provenance(self, looks: Sequence[ResolvedLook], *, dated: bool = True) -> Provenance:
-        """What media that show these looks say about themselves."""
+        """Provenance of media that show these looks."""
         edits = {edit for look in looks for edit in look.edits}
         ordered = tuple(sorted(edits, key=lambda edit: (edit.category, edit.subject, edit.weight)))
         made = datetime.now(UTC).isoformat(timespec="seconds") if dated else ""
@@ -203,7 +203,7 @@ class AvatarRenderer:
 
 
 def checked_names(kind: str, asked: Mapping[str, Value], known: Sequence[str]) -> Mapping[str, Value]:
-    """What is asked for, if all of its names are known.
+    """Names that are asked for, if all of them are known.
 
     Raises:
         UnknownName: some are not; the message lists those that are.

@@ -46,9 +46,9 @@ def category_of(text: str) -> Category:
 
 
 def clauses(text: str) -> dict[Category, str]:
-    """A sentence in pieces, each about one category. What names none belongs to the piece that follows ("black and
-    white hat"), after "with" and at the end to the one before ("a hat with a band"); of two about one category both
-    are kept. A piece that asks for nothing of its category begins with `NONE` ("without a hat": "no hat").
+    """Pieces of a sentence, each about one category. What names none belongs to the piece that follows ("black and
+    white hat"), after "with" and at the end to the one before ("a hat with a band"); of two about one category both are
+    kept. A piece that asks for nothing of its category begins with `NONE` ("without a hat": "no hat").
 
     Raises:
         UnknownName: no word of it names a category.

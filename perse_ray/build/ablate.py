@@ -46,7 +46,7 @@ PICTURES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class AblationRequest:
-    """Request for an ablation: what is compared.
+    """Request for an ablation: the variants that are compared.
 
     Attributes:
         workspace: with finished clips; recipe: that made them, and what the variants start from.

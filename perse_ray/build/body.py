@@ -1,4 +1,4 @@
-"""From one photograph to a body avatar (PERSONA): the order of the stages.
+"""Build of a body avatar from one photograph (PERSONA): the order of the stages.
 
 ::
 
@@ -97,7 +97,7 @@ class BodyRequest:
 
 @dataclass(frozen=True)
 class BodyResult:
-    """Result of a body build: where to look.
+    """Result of a body build.
 
     Attributes:
         metrics: the content of metrics.json.

@@ -51,7 +51,7 @@ class EditFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class EditWork:
-    """Work of a row: a prompt → what it makes of the avatar."""
+    """Work of a row: from a prompt to what it makes of the avatar."""
 
     workspace: Workspace
     """Where person and trained avatar are, and edits go."""
@@ -131,7 +131,7 @@ def edit_all(
 
 
 def read_learned(workspace: Workspace, key: str) -> LearnedEdit:
-    """What came of a prompt.
+    """Learned edit of a prompt.
 
     Raises:
         DamagedFile: it is not what was written.

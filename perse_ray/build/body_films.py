@@ -1,4 +1,4 @@
-"""Filming a fitted person: one row a motion, through Ray Data or in this process."""
+"""Films of a fitted person: one row a motion, through Ray Data or in this process."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FACE = "body/face.parquet"
 
 
 def clip_file(key: str) -> str:
-    """Where a filmed motion lies."""
+    """Name of a filmed motion's file."""
     return f"body/clips/{key}.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmWork:
-    """Work of a row: a motion → its clip."""
+    """Work of a row: from a motion to its clip."""
 
     workspace: Workspace
     """Where the person is and clips go."""

@@ -12,7 +12,7 @@ from perse.recipes.resources import WorkerPool
 
 
 def describe_body_plan(recipe: BodyRecipe, prompts: Sequence[AttributePrompt]) -> str:
-    """A line for each stage. No durations: none has been measured on the reader's machine."""
+    """Lines of the plan, one for each stage. No durations: none has been measured on the reader's machine."""
     measured = sum(filmed.frames for filmed in recipe.unseen)
     filmed = sum(one.frames for one in recipe.motions)
     trained = sum(_trained(one, recipe.held_out_every) for one in recipe.motions)

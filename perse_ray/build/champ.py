@@ -1,4 +1,4 @@
-"""Training portrait-Champ: from a folder of videos to an animator, stage by stage.
+"""Training of portrait-Champ from a folder of videos to an animator, stage by stage.
 
 ::
 
@@ -19,7 +19,7 @@ from perse.data.keys import content_key
 from perse.data.tables import QuarantinedRow
 from perse.data.workspace import Workspace
 from perse.recipes.champ import ChampRecipe
-from perse.synthesis.production.portrait_champ.dealing import Take
+from perse.synthesis.production.portrait_champ.footage_sampler import Take
 from perse_ray.build.components import resources_of
 from perse_ray.build.inspection import mend_noted
 from perse_ray.build.values import flat_params

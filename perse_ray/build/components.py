@@ -18,7 +18,7 @@ from perse_ray.training.ray_train import WorkerGroup
 
 
 def synthesis_config_of(recipe: Recipe) -> SynthesisConfig:
-    """The editor, screen and animator of a recipe, and how many workers run each."""
+    """Configuration of the synthesis: the editor, screen and animator of a recipe, and how many workers run each."""
     return SynthesisConfig(
         head=recipe.head,
         editor=recipe.editor,
@@ -32,12 +32,12 @@ def synthesis_config_of(recipe: Recipe) -> SynthesisConfig:
 
 
 def tracker_of(recipe: Recipe, head: HeadModel) -> HeadTracker:
-    """Who finds the head."""
+    """Tracker of a recipe."""
     return recipe.tracker.build(head)
 
 
 def pool_of(pool: WorkerPool) -> Pool:
-    """A recipe's numbers as a stage's; a pool of the driver's own process counts as one worker."""
+    """Pool of a stage with a recipe's numbers; a pool of the driver's own process counts as one worker."""
     low, high = pool.workers
     return Pool(
         workers=(max(low, 1), max(high, 1)),
@@ -48,12 +48,12 @@ def pool_of(pool: WorkerPool) -> Pool:
 
 
 def resources_of(pool: WorkerPool) -> Resources:
-    """What one worker claims."""
+    """Resources that one worker claims."""
     return Resources(num_cpus=pool.cpus, num_gpus=pool.gpus, memory_gib=pool.memory_gib, threads=pool.threads)
 
 
 def worker_group_of(recipe: Recipe) -> WorkerGroup:
-    """Who trains."""
+    """Workers that train."""
     cluster = recipe.cluster
     pool = cluster.train
     return WorkerGroup(
@@ -70,5 +70,5 @@ def worker_group_of(recipe: Recipe) -> WorkerGroup:
 
 
 def device_of(pool: WorkerPool, workers: int) -> torch.device:
-    """Where a worker of a pool computes; the driver's own process uses no GPU."""
+    """Device on which a worker of a pool computes; the driver's own process uses no GPU."""
     return torch.device("cuda" if workers and pool.gpus else "cpu")

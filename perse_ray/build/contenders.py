@@ -1,4 +1,5 @@
-"""Several avatars on one set of clips: trained by the same loop for the same time or the same steps, then compared."""
+"""Contenders: avatars on one set of clips, trained by the same loop for the same time or the same steps, then
+compared."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ class TrainedContender:
 
 
 def steps_in(shared: SharedClips, contender: Contender, cpu_s: float, seed: int) -> int:
-    """How many steps a contender makes in some processor seconds, by a few steps that are thrown away.
+    """Number of steps that a contender makes in some processor seconds, measured on a few steps that are thrown away.
 
     The number is fixed before the training begins, since its schedules run over steps.
     """

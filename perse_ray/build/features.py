@@ -31,7 +31,7 @@ class EncoderConfig(Protocol):
 
 
 def encode_rows(digest: str, subjects: Sequence[Subject]) -> list[Row]:
-    """A row for each subject; their keys are those of the files that will hold the features."""
+    """Rows of the subjects; their keys are those of the files that will hold the features."""
     return [
         {
             KEY: content_key("features", digest, subject.key, subject.text)[:32],
@@ -44,7 +44,7 @@ def encode_rows(digest: str, subjects: Sequence[Subject]) -> list[Row]:
 
 
 def feature_file(key: str) -> str:
-    """Where a row's features lie."""
+    """Name of the file of a row's features."""
     return f"features/{key}.npz"
 
 
@@ -57,7 +57,7 @@ def load_features(workspace: Workspace, files: Sequence[str]) -> Features:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeWork:
-    """Work of a row: subjects → features."""
+    """Work of a row: from subjects to features."""
 
     workspace: Workspace
     """Where the edits are, and the features go."""

@@ -15,7 +15,9 @@ from typing import Any
 
 from perse.data import consent
 from perse.data.file_check import unreadable
-from perse.data.workspace import DAMAGED, MARKER, Workspace, is_temporary
+from perse.data.folder_files import is_temporary
+from perse.data.folder_records import DAMAGED
+from perse.data.workspace import MARKER, Workspace
 from perse.errors import WorkspaceError
 from perse_ray.build.products import Depth, damaged
 from perse_ray.registry.checkpoints import broken_checkpoints
@@ -53,7 +55,7 @@ class WorkspaceFinding:
 
 
 def check(workspace: Workspace, depth: Depth) -> list[WorkspaceFinding]:
-    """Everything that is wrong, each file once."""
+    """Findings: everything that is wrong, each file once."""
     found: dict[str, WorkspaceFinding] = {}
     for finding in (*_marker(workspace), *_committed(workspace, depth), *_noted(workspace), *_loose(workspace, depth)):
         found.setdefault(finding.name, finding)

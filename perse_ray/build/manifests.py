@@ -46,13 +46,13 @@ class StageManifests:
     _outputs: dict[str, str] = field(default_factory=dict)
 
     def digest(self, stage: str, after: Sequence[str], *ingredients: object) -> str:
-        """What a stage is made of: the stages it builds on, and values."""
+        """Digest of what a stage is made of: the stages it builds on, and values."""
         return content_key(stage, {name: self.digests[name] for name in after}, ingredients)
 
     def version(self, stage: str, after: Sequence[str]) -> str:
-        """Names what a stage is made of to the byte: its digest, and the files of the stages that it builds on. What it
-        keeps between runs under that name was made of these files and not of earlier ones, which may differ where a
-        stage does not come out the same twice (on GPUs)."""
+        """Name of what a stage is made of, to the byte: its digest, and the files of the stages that it builds on. What
+        it keeps between runs under that name was made of these files and not of earlier ones, which may differ where a
+        stage does not give the same bytes twice."""
         return content_key(self.digests[stage], {name: self._outputs[name] for name in after})
 
     def run(
@@ -63,7 +63,7 @@ class StageManifests:
         products: Callable[[Result], Sequence[str]],
         after: Sequence[str] = (),
     ) -> Result:
-        """A stage's result, as it was left behind by an earlier run or made now.
+        """Result of a stage, as it was left behind by an earlier run or made now.
 
         Args:
             work: does it and returns what later stages need to know, as JSON values.

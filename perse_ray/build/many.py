@@ -109,7 +109,7 @@ class ManyRequest:
 
 
 def build_many(request: ManyRequest) -> list[Outcome]:
-    """Build all avatars, or what is missing of them. Whatever happens to one is in its outcome."""
+    """Outcomes of building all avatars, or what is missing of them. Whatever happens to one is in its outcome."""
     with ray_session(request.local), _Slots(request.max_parallel, ray.get_runtime_context().gcs_address) as slots:
         tracked = slots.run(_track, [(request.recipe, person) for person in request.people], request.tell)
         well = [one.person for one in tracked if not one.error]

@@ -27,7 +27,7 @@ img{{height:{height}px}}.bad{{color:#a00}}</style>
 
 
 def summary_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """The table in characters, and a last line with the counts."""
+    """Lines of the table in characters, and a last line with the counts."""
     width = max((len(one.person.name) for one in outcomes), default=4)
     lines = [f"{'':{width}}  " + "".join(f"{title:>9}" for title, _, _ in NUMBERS) + f"{'seconds':>9}"]
     for one in outcomes:
@@ -38,14 +38,14 @@ def summary_lines(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def summary_page(outcomes: Sequence[Outcome], title: str) -> bytes:
-    """The table as a page of its own."""
+    """Page with the table."""
     head = "".join(f"<th>{name}</th>" for name in ("", *(t for t, _, _ in NUMBERS), "seconds", "pictures"))
     rows = "\n".join(f"<tr>{_row(one)}</tr>" for one in outcomes)
     return _PAGE.format(title=html.escape(title), height=THUMBNAIL_PX, head=head, rows=rows).encode()
 
 
 def summary_json(outcomes: Sequence[Outcome]) -> bytes:
-    """The same for programs."""
+    """Table for programs."""
     rows = [
         {**vars(one.person), "error": one.error, "seconds": one.seconds, "metrics": one.metrics} for one in outcomes
     ]

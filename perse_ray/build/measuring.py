@@ -48,7 +48,7 @@ unseen part of the person's own video, where there is one."""
 
 
 def measuring_rows(digest: str, pieces: EvaluationPieces, *, video: bool = False) -> list[Row]:
-    """A row for each piece; `video` tells whether the person gave one."""
+    """Rows of the pieces; `video` tells whether the person gave one."""
     named: list[tuple[str, object]] = [(f"subject {row}", row) for row in pieces.subjects]
     mixes = [{category.value: row for category, row in mix.items()} for mix in pieces.mixes]
     named += [(f"mix {number}", mix) for number, mix in enumerate(mixes)]
@@ -61,7 +61,7 @@ def measuring_rows(digest: str, pieces: EvaluationPieces, *, video: bool = False
 
 
 def measurement_file(key: str) -> str:
-    """Where a row's numbers lie."""
+    """Name of the file of a row's numbers."""
     return f"measurements/{key}.json"
 
 
@@ -77,7 +77,7 @@ class Collected:
 
 
 def collect(workspace: Workspace, rows: Sequence[Row]) -> Collected:
-    """The numbers of all rows."""
+    """Numbers of all rows."""
     found = {str(row[NAME]): _read(workspace.read_json(measurement_file(str(row[KEY])))) for row in rows}
 
     def of(kind: str) -> Iterator[Any]:
@@ -103,7 +103,7 @@ def _category(name: str | None) -> Category | None:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureWork:
-    """Work of a row: pieces of an avatar's evaluation → their numbers."""
+    """Work of a row: from pieces of an avatar's evaluation to their numbers."""
 
     workspace: Workspace
     """Where clips and checkpoints are."""

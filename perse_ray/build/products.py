@@ -9,8 +9,9 @@ from enum import Enum
 from typing import Any
 
 from perse.data.file_check import unreadable
+from perse.data.folder_files import FileLook
 from perse.data.keys import content_key
-from perse.data.workspace import FileLook, Workspace
+from perse.data.workspace import Workspace
 
 DIGESTED_BYTES = 2 * 2**30
 """Of one stage. Where its files are more than this together, those that workers wrote are known by their size and the
@@ -55,7 +56,7 @@ def products_of(workspace: Workspace, names: Iterable[str]) -> dict[str, dict[st
 
 
 def outputs_key(manifest: Mapping[str, Any]) -> str:
-    """Names what a stage has made: equal exactly when its files are."""
+    """Key of what a stage has made: equal exactly when its files are."""
     products = {name: Product(**values) for name, values in manifest.get("products", {}).items()}
     return content_key({name: (one.size, one.sha256) for name, one in products.items()})
 

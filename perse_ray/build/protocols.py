@@ -64,7 +64,7 @@ TITLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolRequest:
-    """Request for a protocol: what is measured.
+    """Request for a protocol: the measurements that are wanted.
 
     Attributes:
         workspace: of a finished build; recipe: that it was made with.
@@ -137,7 +137,7 @@ def _sizes(request: ProtocolRequest, shared: SharedClips, held_out: Sequence[str
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolWork:
-    """Work of a row: pieces of a protocol → their numbers."""
+    """Work of a row: from pieces of a protocol to their numbers."""
 
     shared: SharedClips
     """Of the avatar."""

@@ -1,4 +1,4 @@
-"""Rows that failed, and letting them be tried again."""
+"""Quarantine: rows that failed, and letting them be tried again."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """Result of a build: where to look.
+    """Result of a build.
 
     Attributes:
         metrics: the content of metrics.json.

@@ -54,7 +54,7 @@ def gpus_for_training(cluster: ClusterUse) -> int:
 
 
 def held_workers(pool: WorkerPool, nodes: Sequence[Node], beside: Sequence[WorkerClaim] = ()) -> int:
-    """As many of a pool's workers as nodes hold beside others, within its bounds; its smallest number even where there
+    """Number of a pool's workers that nodes hold beside others, within its bounds; its smallest number even where there
     is no room for that."""
     low, high = pool.workers
     return max(low, room_for(nodes, claim_of(pool, "workers"), beside, high)) if high else 0

@@ -33,7 +33,7 @@ class BuildStage(Protocol):
 
     @property
     def name(self) -> str:
-        """Of its manifest and its MLflow run."""
+        """Name of its manifest and its MLflow run."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class BuildStage(Protocol):
         ...
 
     def ingredients(self, run: BuildRun) -> Sequence[object]:
-        """What decides the result besides the stages that it builds on."""
+        """Values that decide the result besides the stages that it builds on."""
         ...
 
     def work(self, run: BuildRun) -> Mapping[str, Any]:
@@ -71,7 +71,7 @@ class BuildRun:
         self._held, self._ray_started = held, False
 
     def do(self, stage: BuildStage) -> Result:
-        """A stage's result, made now unless it is finished."""
+        """Result of a stage, made now unless it is finished."""
         digest = self.manifests.digest(stage.name, stage.after, *stage.ingredients(self))
         found = self.manifests.run(
             stage.name, digest, lambda: stage.work(self), lambda result: stage.products(self, result), stage.after
@@ -82,14 +82,14 @@ class BuildRun:
         return found
 
     def tell(self, line: str) -> None:
-        """A line of progress."""
+        """Write a line of progress."""
         if self.request.show:
             self.request.show(line)
         else:
             print(line, flush=True)
 
     def start_ray(self) -> None:
-        """Ray, from here to the end of the build; nothing if it runs."""
+        """Start Ray, from here to the end of the build; nothing if it runs."""
         if not self._ray_started:
             self._held.enter_context(ray_session(self.request.local))
             self._ray_started = True
@@ -120,7 +120,7 @@ class BuildRun:
 
     @cached_property
     def synthesis(self) -> Synthesis:
-        """What the stage of that name made."""
+        """Result of the synthesis."""
         return synthesis_from_json(self.results["synthesize"])
 
     @property
@@ -141,7 +141,7 @@ class BuildRun:
 
     @property
     def workers(self) -> WorkerGroup:
-        """Who trains."""
+        """Workers that train."""
         return worker_group_of(self.recipe)
 
     def checkpoint(self, stage: str) -> Checkpoint:

@@ -47,7 +47,7 @@ class SharedClips:
 
     @staticmethod
     def of(workspace: Workspace, recipe: Recipe) -> SharedClips:
-        """Of a workspace whose synthesis is finished, whatever came after it.
+        """Clips of a workspace whose synthesis is finished, whatever came after it.
 
         Raises:
             InputError: it is not.
@@ -68,7 +68,7 @@ class SharedClips:
 
     @staticmethod
     def made(request: BuildRequest) -> SharedClips:
-        """Synthesise what is missing, and nothing more of a build."""
+        """Clips, of which those that are missing are made, and nothing more of a build."""
         request.workspace.claim(identity_of(request.photograph))
         with ExitStack() as held, BuildLog.open(request.workspace, "clips").recorded() as log:
             run = BuildRun(request, held, log)
@@ -103,7 +103,7 @@ class SharedClips:
         return self.subjects, self.clips, self.features
 
     def encoded_by(self, encoder: EncoderConfig) -> SharedClips:
-        """The same clips with another encoder's features, which are made now where they are missing."""
+        """Clips with another encoder's features, which are made now where they are missing."""
         if encoder == self.recipe.encoder:
             return self
         rows = encode_rows(content_key("features of", encoder, fingerprint(encoder)), self.subjects)
@@ -116,11 +116,11 @@ class SharedClips:
         return replace(self, recipe=recipe, features=tuple(feature_file(str(row[KEY])) for row in rows))
 
     def training(self) -> ClipStore:
-        """The frames to train on."""
+        """Frames to train on."""
         return training_frames(self._store(), self.recipe.filming.train_frames)
 
     def unseen(self) -> list[PortraitClip]:
-        """The frames that are never trained on, subject by subject."""
+        """Frames that are never trained on, subject by subject."""
         store = unseen_frames(self._store(), self.recipe.filming.train_frames)
         return [store.clip(row) for row in range(store.n_subjects)]
 

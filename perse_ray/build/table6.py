@@ -49,7 +49,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class SelfDrivingWork:
-    """Work of a row: avatars → their scores on a video's unseen frames."""
+    """Work of a row: from avatars to their scores on a video's unseen frames."""
 
     shared: SharedClips
     """Of the build."""
@@ -93,7 +93,7 @@ class _Measure:
 
 
 def table6(run: BuildRun, shared: SharedClips, stage: str, frames: int) -> tuple[MetricTable, Picture]:
-    """Train and measure what is missing; the table, and a sheet of pictures.
+    """Table and a sheet of pictures; what is missing is trained and measured.
 
     Args:
         stage: the training whose final checkpoint is the build's own avatar.

@@ -71,7 +71,7 @@ class Traces:
 
 
 def traces_of(home: Workspace) -> Traces:
-    """Of everything in a workspace that shows or describes the person."""
+    """Traces of a person in everything of a workspace that shows or describes the person."""
     digests: set[str] = set()
     pieces: list[bytes] = []
     for name, size in home.walk():

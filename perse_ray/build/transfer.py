@@ -74,7 +74,7 @@ class TransferRequest:
     category: Category
     name: str
     face: int | None = None
-    parts: NDArray[np.uint8] | None = None
+    parts: UInt8[NDArray[np.uint8], "a b 4"] | None = None
     config: TransferConfig = field(default_factory=TransferConfig)
     tell: Callable[[str], None] = print
 

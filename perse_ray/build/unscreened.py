@@ -30,8 +30,8 @@ def refused_subjects(shared: SharedClips) -> tuple[Subject, ...]:
 
 
 def unscreened(run: BuildRun, shared: SharedClips, refused: tuple[Subject, ...]) -> SharedClips:
-    """The clips with those of refused edits behind them, as far as these can be filmed at all; what is missing of them
-    is made now."""
+    """Clips with those of refused edits behind them, as far as these can be filmed at all; what is missing of them is
+    made now."""
     recipe, workspace = run.recipe, shared.workspace
     clips = run_once(run, "film refused edits", film_refused, workspace, recipe, refused, pool=recipe.cluster.animate)
     filmed = [(subject, clip) for subject, clip in zip(refused, clips, strict=True) if clip is not None]

@@ -58,7 +58,7 @@ def evaluation_to_json(measured: EvaluationReport) -> dict[str, Any]:
 
 
 def numbers_of(values: Mapping[str, Any]) -> dict[str, float]:
-    """The plain numbers of a mapping, for MLflow."""
+    """Numbers of a mapping, for MLflow."""
     return {
         name: float(value)
         for name, value in values.items()
@@ -67,7 +67,7 @@ def numbers_of(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def all_numbers_of(values: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of nested mappings, for MLflow: "captured.psnr" → 34.0. It takes no other signs in names."""
+    """Numbers of nested mappings, for MLflow: "captured.psnr" → 34.0. It takes no other signs in names."""
     found = numbers_of(values)
     for name, inner in values.items():
         if isinstance(inner, Mapping):
@@ -76,7 +76,7 @@ def all_numbers_of(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def flat_params(config: object) -> dict[str, object]:
-    """A nested configuration as MLflow parameters: "training.rates.points" → 0.02."""
+    """Parameters of MLflow of a nested configuration: "training.rates.points" → 0.02."""
     return dict(_flat("", config))
 
 
@@ -94,13 +94,13 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def on_white(image: Picture, alpha: ByteMask) -> Picture:
-    """A picture [h, w, 3] cut out with its matte [h, w], on white."""
+    """Picture [h, w, 3] cut out with its matte [h, w], on white."""
     share = alpha[..., None].astype(np.float32) / 255
     return (image * share + 255 * (1 - share) + 0.5).astype(np.uint8)
 
 
 def versions() -> dict[str, str]:
-    """What this ran with."""
+    """Versions of what this ran with."""
     found = {"perse": perse.__version__, "python": platform.python_version(), "cores": str(os.cpu_count())}
     for package in PACKAGES:
         try:
@@ -111,7 +111,7 @@ def versions() -> dict[str, str]:
 
 
 def without_nan(value: Any) -> Any:
-    """A value of dicts, lists and numbers for JSON, which has no nan: null."""
+    """Value of dicts, lists and numbers for JSON, in which nan is null."""
     if isinstance(value, dict):
         return {name: without_nan(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

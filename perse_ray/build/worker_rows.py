@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 
 
 def run_rows(run: BuildRun, rows: Sequence[Row], stage: Stage, pool: WorkerPool) -> list[Row]:
-    """Rows through one stage of which every row must come off.
+    """Rows after one stage, of which every row must come off.
 
     Raises:
         StageError: a row failed, or the cluster has no room for the pool.
@@ -38,7 +38,7 @@ def run_rows(run: BuildRun, rows: Sequence[Row], stage: Stage, pool: WorkerPool)
 def every_row(
     workspace: Workspace, rows: Sequence[Row], stage: Stage, pool: WorkerPool, show: Callable[[str], None] | None
 ) -> list[Row]:
-    """The same where Ray runs already, if the pool needs it, with progress told to `show`.
+    """Rows of `run_rows` where Ray runs already, if the pool needs it, with progress told to `show`.
 
     Raises:
         StageError: a row failed.
@@ -57,7 +57,7 @@ def every_row(
 
 
 def run_once(run: BuildRun, what: str, function: Callable[..., Answer], *arguments: Any, pool: WorkerPool) -> Answer:
-    """A function's answer, from a worker with the pool's resources, or from this process.
+    """Answer of a function, from a worker with the pool's resources, or from this process.
 
     Raises:
         StageError: the worker died or ran out of time, or the cluster has no room for it.

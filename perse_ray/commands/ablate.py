@@ -22,7 +22,7 @@ from perse_ray.commands.command_line import OfBuild, parsed, recipe_of, run_comm
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(OfBuild):
-    """Which clips, how long."""
+    """Arguments: which clips, how long."""
 
     steps: int = 400
     """Steps of each training."""

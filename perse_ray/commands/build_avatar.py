@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from perse.data.workspace import Workspace
     from perse.recipes import Recipe
     from perse_ray.build.recorded import RecordedPerson
+    from perse_ray.build.request import BuildRequest, BuildResult
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What to build and where."""
+    """Arguments: what to build and where."""
 
     portrait: str | None = None
     """Photograph (PNG, JPEG or WebP), a path or an address; the sample portrait if left out."""
@@ -102,22 +103,30 @@ def main(arguments: Arguments) -> None:
         return
     if arguments.gpus is not None:
         raise InputError("--gpus says what --plan reckons with; a build uses the cluster that it finds")
+    from perse.data.workspace_lock import locked
+    from perse.synthesis.production.model_store import require
+    from perse_ray.build.build import build
+    from perse_ray.runtime.shared_storage import check_location
+
+    check_location(arguments.workspace)
+    require(recipe, commercial_safe=arguments.commercial_safe)
+    request = _request(recipe, arguments)
+    with locked(request.workspace, wait=arguments.wait):
+        done = build(request)
+    print(_summary(done, request.workspace.location, arguments))
+
+
+def _request(recipe: Recipe, arguments: Arguments) -> BuildRequest:
+    """Everything that was given, read. Of a video, the person is found."""
     from perse.data.consent import read_consent
     from perse.data.photograph import read_photograph
     from perse.data.workspace import Workspace
     from perse.data.workspace_lock import locked
-    from perse.synthesis.production.model_store import require
     from perse.synthesis.prompts import read_prompts_csv
     from perse.tracking.part_picture import open_parts
     from perse.tracking.video_file import open_video
-    from perse_ray.build.build import build
     from perse_ray.build.request import BuildRequest
-    from perse_ray.runtime.progress import readable_s
-    from perse_ray.runtime.shared_storage import check_location
-    from perse_ray.synthesis.acceptance import outcome_line, summarise
 
-    check_location(arguments.workspace)
-    require(recipe, commercial_safe=arguments.commercial_safe)
     if arguments.video is None:
         photograph = read_photograph(arguments.portrait)
     else:
@@ -129,7 +138,7 @@ def main(arguments: Arguments) -> None:
         with locked(workspace, wait=arguments.wait):
             recorded = _recorded(workspace, arguments.video, arguments.face, recipe)
         photograph = recorded.photograph
-    request = BuildRequest(
+    return BuildRequest(
         recipe=recipe,
         photograph=photograph,
         workspace=workspace,
@@ -141,20 +150,25 @@ def main(arguments: Arguments) -> None:
         consent=None if arguments.consent is None else read_consent(arguments.consent),
         retry_failed=arguments.retry_failed,
     )
-    with locked(workspace, wait=arguments.wait):
-        done = build(request)
-    metrics = done.metrics
-    lost = summarise(metrics.get("acceptance", {}))
-    print(
+
+
+def _summary(done: BuildResult, place: str, arguments: Arguments) -> str:
+    """What a person should know at the end, several lines."""
+    from perse_ray.runtime.progress import readable_s
+    from perse_ray.synthesis.acceptance import outcome_line, summarise
+
+    acceptance = done.metrics.get("acceptance", {})
+    lost = summarise(acceptance)
+    return (
         f"\ndone in {readable_s(done.seconds)}"
         + (f" ({len(done.skipped)} stages were finished before)" if done.skipped else "")
-        + _poses_line(metrics)
-        + _edits_line(metrics)
+        + _poses_line(done.metrics)
+        + _edits_line(done.metrics)
         + (f"\n  not used      {lost}" if lost else "")
-        + f"\n  report        {workspace.location}/report/report.html"
-        f"\n  avatar        {workspace.location}/avatar, in MLflow {done.model}"
+        + f"\n  report        {place}/report/report.html"
+        f"\n  avatar        {place}/avatar, in MLflow {done.model}"
         f"\n  serve it      perse serve --workspace {arguments.workspace}"
-        f"\n{outcome_line(metrics.get('acceptance', {}))}"
+        f"\n{outcome_line(acceptance)}"
     )
 
 

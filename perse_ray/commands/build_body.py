@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What to build and where."""
+    """Arguments: what to build and where."""
 
     portrait: str | None = None
     """Photograph (PNG, JPEG or WebP), a path or an address; the sample person if left out."""

@@ -28,7 +28,7 @@ EXIT_FAILED = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Whom to build, and where."""
+    """Arguments: whom to build, and where."""
 
     portraits: Path
     """Folder with a photograph of each person."""

@@ -47,8 +47,8 @@ class OfBuild(OfWorkspace):
 
 
 def run_command(command: Callable[[], None]) -> int:
-    """Run a command and return its exit code. An expected error is one line on standard error and code 2; anything
-    else is our own mistake and keeps its traceback."""
+    """Exit code of a command that is run. An expected error is one line on standard error and code 2; anything else is
+    our own mistake and keeps its traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("perse_ray").setLevel(logging.INFO)
     # torch says this of its own forward-mode derivatives, which the tracker uses.
@@ -67,7 +67,7 @@ def run_command(command: Callable[[], None]) -> int:
 
 
 def parsed(name: str, kind: Any, description: str | None, words: Sequence[str] | None) -> Any:
-    """What ``perse NAME`` is asked, from words of a command line; mistakes and --help end the process, as they should.
+    """Arguments of ``perse NAME`` from words of a command line; mistakes and --help end the process, as they should.
 
     Args:
         kind: dataclass of the arguments, or a union of them, one a subcommand.
@@ -83,7 +83,7 @@ def parsed(name: str, kind: Any, description: str | None, words: Sequence[str] |
 
 
 def folded(text: str, columns: int) -> str:
-    """A text whose paragraphs are broken at so many columns; indented lines, which are examples, stay as they are."""
+    """Text whose paragraphs are broken at so many columns; indented lines, which are examples, stay as they are."""
     paragraphs = []
     for paragraph in text.strip().split("\n\n"):
         example = any(line.startswith(" ") for line in paragraph.splitlines())
@@ -100,7 +100,7 @@ def workspace_first(words: Sequence[str] | None) -> list[str]:
 
 
 def recipe_of(name: str, seed: int | None) -> Recipe:
-    """A built-in recipe by name, or one's own as "module:function" (no arguments, returns a `Recipe`).
+    """Recipe by its built-in name, or one's own as "module:function" (no arguments, returns a `Recipe`).
 
     Raises:
         RecipeError: there is none of that name.
@@ -112,7 +112,7 @@ def recipe_of(name: str, seed: int | None) -> Recipe:
 
 
 def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """The recipe with another seed for prompts and trainings."""
+    """Recipe with another seed for prompts and trainings."""
     finetuning = recipe.finetuning
     if finetuning is not None:
         finetuning = replace(finetuning, training=replace(finetuning.training, seed=seed))
@@ -125,7 +125,7 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
 
 
 def own_recipe(name: str, kind: type[R]) -> R:
-    """One's own recipe, "module:function" (no arguments), found in the current folder or installed.
+    """Recipe of one's own, "module:function" (no arguments), found in the current folder or installed.
 
     Raises:
         RecipeError: there is no such function, it fails, or it returns something else than this kind.

@@ -1,4 +1,4 @@
-"""Is this machine ready? Each check says what it found and, where something is wrong, what to do about it.
+"""Checks of this machine: each says what it found and, where something is wrong, what to do about it.
 
 Nothing is installed, downloaded or changed, but for a kernel that is compiled into its cache.
 """
@@ -34,7 +34,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """Finding of one check.
 
     Attributes:
         name: of the check.
@@ -51,7 +51,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """What to check."""
+    """Arguments of the checks: recipe, workspace and what else they look at."""
 
     recipe: str = "laptop"
     """The recipe that is to run: a GPU or weights that it needs are failures, others notes."""

@@ -25,7 +25,7 @@ from perse_ray.commands.command_line import OfBuild, parsed, recipe_of, run_comm
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(OfBuild):
-    """Which avatar, by which protocol, how much of it."""
+    """Arguments: which avatar, by which protocol, how much of it."""
 
     protocol: str
     """table1, table2, table3 or table6."""

@@ -104,7 +104,8 @@ def main(arguments: Arguments) -> None:
 def table_lines(
     table: dict[str, dict[str, ReenactmentScores]], distances: Mapping[str, SetDistances] = MappingProxyType({})
 ) -> list[str]:
-    """One line an animator: means over the videos that it could film, and distances of all that it filmed."""
+    """Lines of the table, one an animator: means over the videos that it could film, and distances of all that it
+    filmed."""
     names = dict.fromkeys(name for scores in table.values() for name in scores)
     lines = [f"{'':24}{'PSNR':>8}{'SSIM':>9}{'LPIPS':>9}{'FID':>9}{'KID':>9}{'videos':>8}"]
     for name in names:

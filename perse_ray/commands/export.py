@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What to export, and as what."""
+    """Arguments: what to export, and as what."""
 
     out: tuple[Path, ...] = ()
     """Files to write: .ply, .compressed.ply, .splat, .spz, .sog, .glb, .usdc, .html; me_####.ply for a sequence."""

@@ -22,7 +22,7 @@ EXIT_LEFT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Whom to forget."""
+    """Arguments: whom to forget."""
 
     identity: str
     """The person's identity, or eight digits of it."""

@@ -21,7 +21,7 @@ class LocalPage:
     """Ask nobody for a token: any program and any person on this machine may use it."""
 
     def entrance(self, path: str) -> tuple[Tokens | None, Callable[[int], None]]:
-        """Whose tokens let in, None for anybody; and what says the page's address once its port is known."""
+        """Tokens that let in, None for anybody; and what says the page's address once its port is known."""
         import webbrowser
 
         from perse_ray.serving.local_viewer import LOOPBACK

@@ -158,7 +158,7 @@ def main(command: Portrait | Turntable | Interpolate | Reenact) -> None:
 def planned(
     avatar: Avatar, command: Portrait | Turntable | Interpolate | Reenact
 ) -> tuple[list[AvatarView], list[Mix], float]:
-    """What to film, the edit states that are seen, and the frames a second if nobody says otherwise."""
+    """Views to film, the edit states that are seen, and the frames a second if nobody says otherwise."""
     from perse.export import (
         BUILT_IN,
         AvatarView,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What to serve and where."""
+    """Arguments: what to serve and where."""
 
     workspace: str = "runs/demo"
     """Workspaces with finished avatars, and models by alias (models:/NAME@champion), separated by commas. A
@@ -80,7 +80,7 @@ def main(arguments: Arguments) -> None:
 
 
 def accepted_tokens(arguments: Arguments) -> tuple[Tokens, str | None]:
-    """The tokens that are accepted, and the one that was made up, if one was.
+    """Tokens that are accepted, and the one that was made up, if one was.
 
     Raises:
         InputError: the host is open to other machines, and there is no token; or a token cannot be used.

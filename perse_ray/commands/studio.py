@@ -22,7 +22,7 @@ from perse_ray.commands.local_page import LocalPage
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(LocalPage):
-    """Where everything lies, and where the page is."""
+    """Arguments: where everything lies, and where the page is."""
 
     runs: Path = Path("runs")
     """Folder of the workspaces, one a photograph; made if there is none."""

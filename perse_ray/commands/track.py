@@ -129,7 +129,7 @@ def _check_video(arguments: Arguments) -> Path:
 
 
 def summary(tracked: TrackedVideo, out: Path) -> list[str]:
-    """What a person should know about the result."""
+    """Lines that tell a person what to know about the result."""
     import numpy as np
 
     count, seen = len(tracked.seen), int(tracked.seen.sum())

@@ -19,7 +19,7 @@ from perse_ray.commands.command_line import parsed, run_command
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What to train on and where."""
+    """Arguments: what to train on and where."""
 
     workspace: str = "runs/parser"
     """Folder for examples and weights; also s3://… or gs://…."""

@@ -22,7 +22,7 @@ from perse_ray.commands.command_line import own_recipe, parsed, run_command
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What to train on and where."""
+    """Arguments: what to train on and where."""
 
     recipe: str = "champ-tiny"
     """champ-tiny, champ-paper, or one's own as module:function that returns a ChampRecipe."""

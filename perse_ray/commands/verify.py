@@ -32,7 +32,7 @@ EXIT_NOT_PROVEN = 1
 
 @dataclass(frozen=True)
 class Arguments:
-    """Which files."""
+    """Arguments: which files."""
 
     files: tyro.conf.Positional[tuple[Path, ...]]
     """PNG, JPEG, WebP, MP4, PLY, .splat, GLB, USD or HTML."""
@@ -57,7 +57,7 @@ def main(arguments: Arguments) -> bool:
 
 
 def sentences(path: Path, found: Verification) -> list[str]:
-    """What to tell a person, one line each."""
+    """Sentences that tell a person what was found, one line each."""
     if found.watermark and found.provenance is None and not found.signed:
         return [f"{path}: carries no record any more, but the invisible mark of pictures that PERSE on Ray draws"]
     if found.provenance is None and not found.signed:
@@ -92,6 +92,6 @@ def run(words: Sequence[str] | None = None) -> int:
 
 
 def exit_code(arguments: Arguments) -> int:
-    """The command for arguments that have been read."""
+    """Exit code of the command for arguments that have been read."""
     proven: list[bool] = []
     return run_command(lambda: proven.append(main(arguments))) or (0 if all(proven) else EXIT_NOT_PROVEN)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(LocalPage):
-    """What to look at."""
+    """Arguments: what to look at."""
 
     workspace: str = "runs/demo"
     """Workspace with an avatar, finished or in training; also s3://… or gs://…."""
@@ -45,7 +45,7 @@ def main(arguments: Arguments) -> None:
 
 
 def found(place: str) -> Workspace:
-    """The workspace, which may have hardly anything in it yet; nothing is made or written.
+    """Workspace that is found, which may have hardly anything in it yet; nothing is made or written.
 
     Raises:
         InputError: there is no such folder.

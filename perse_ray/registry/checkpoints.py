@@ -45,7 +45,7 @@ class CheckpointFolder:
     stage: str
 
     def load(self) -> Checkpoint | None:
-        """The newest checkpoint that verifies."""
+        """Newest checkpoint that verifies."""
         if not self.workspace.is_local:
             self._fetch()
         return load_checkpoint(self._local)
@@ -66,7 +66,7 @@ class CheckpointFolder:
         return None
 
     def files(self, step: int, names: Sequence[str]) -> dict[str, bytes]:
-        """Some files of a checkpoint, verified; the others are neither fetched nor read.
+        """Files of a checkpoint, verified; those that are not asked for are neither fetched nor read.
 
         Raises:
             WorkspaceError: it is gone or damaged.
@@ -88,7 +88,8 @@ class CheckpointFolder:
         return [f"{folder}/{name}" for name in (*digests, MANIFEST)]
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """
+        """Write a checkpoint.
+
         Raises:
             WorkspaceError: the folder cannot be written; older checkpoints are untouched.
         """
@@ -99,7 +100,7 @@ class CheckpointFolder:
             self._push(folder)
 
     def clear(self) -> None:
-        """Forget all of them: what they continue was made of other ingredients."""
+        """Remove all checkpoints: what they continue was made of other ingredients."""
         self.workspace.remove(f"checkpoints/{self.stage}")
 
     def problems(self, *, content: bool) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ Event = dict[str, Any]
 
 
 def waiting_run() -> str:
-    """An id for a run that MLflow does not know yet."""
+    """Id for a run that MLflow does not know yet."""
     return f"{WAITING}{secrets.token_hex(8)}"
 
 

@@ -40,14 +40,14 @@ NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 @dataclass
 class BuildLog:
-    """The parent run of a build."""
+    """Log of a build: its parent run."""
 
     workspace: Workspace
     parent: StageLog
 
     @classmethod
     def open(cls, workspace: Workspace, title: str) -> BuildLog:
-        """The workspace's parent run: the one it has, or a new one. What was kept for MLflow is told first.
+        """Log with the workspace's parent run: the one it has, or a new one. What was kept for MLflow is told first.
 
         Raises:
             StageError: the tracking address is not one that MLflow writes to.
@@ -68,7 +68,7 @@ class BuildLog:
 
     @contextmanager
     def recorded(self) -> Iterator[BuildLog]:
-        """System metrics while the block runs; the run ends as it does."""
+        """Context in which system metrics are recorded; the run ends as the block does."""
         monitor = self._monitor()
         try:
             with self._ended(self.parent):
@@ -99,7 +99,8 @@ class BuildLog:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StageLog]:
-        """A child run. One that was interrupted is continued; one that finished is followed by another."""
+        """Context with the log of a child run. One that was interrupted is continued; one that finished is followed by
+        another."""
         stages = read_note(self.workspace).get("stages", {})
         run = self._continued(stages.get(name), name, parent=self.parent.run)
         note = read_note(self.workspace)
@@ -231,7 +232,7 @@ class BuildLog:
         return found.run_id == read_note(self.workspace).get("stages", {}).get("register")
 
     def told_later(self, name: str) -> str | None:
-        """The version of a model that waited to be told and has been; None if there is none (yet)."""
+        """Version of a model that waited to be told and has been; None if there is none (yet)."""
         if not self.parent.is_told():
             return None
         run = read_note(self.workspace).get("stages", {}).get("register")
@@ -288,7 +289,7 @@ def _registered(store: Store, event: event_spool.Event) -> str:
 
 
 def read_note(workspace: Workspace) -> dict[str, Any]:
-    """The ids that a workspace keeps; where they cannot be read the build goes on in new runs."""
+    """Ids that a workspace keeps; where they cannot be read the build goes on in new runs."""
     try:
         note = workspace.read_json(NOTE) if workspace.has(NOTE) else {}
     except DamagedFile:

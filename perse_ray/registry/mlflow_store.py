@@ -55,7 +55,7 @@ class Store:
 
     @classmethod
     def beside(cls, workspace: Workspace) -> Store:
-        """`MLFLOW_TRACKING_URI` where it is set, otherwise an SQLite file beside the workspace.
+        """Store at `MLFLOW_TRACKING_URI` where it is set, otherwise in an SQLite file beside the workspace.
 
         MLflow itself would put artifacts below the working directory, which under `ray job submit` is a temporary one.
         """
@@ -89,7 +89,7 @@ class Store:
             return MlflowClient(self.uri)
 
     def experiment(self, client: MlflowClient) -> str:
-        """The id of our experiment, which is made where there is none."""
+        """Id of our experiment, which is made where there is none."""
         with self._alone():
             found = client.get_experiment_by_name(EXPERIMENT)
             if found is not None:
@@ -120,7 +120,7 @@ class Store:
         _RESTING_UNTIL[self] = time.monotonic() + REST_S
 
     def trust_again(self) -> None:
-        """Ask it again, whatever the trouble was."""
+        """Forget earlier failures: ask it again."""
         _RESTING_UNTIL.pop(self, None)
 
     @property

@@ -24,19 +24,19 @@ NEEDED_TO_SIGN = ("c2pa-python", "cryptography")
 
 
 def example() -> DataFrame:
-    """An input that every avatar understands."""
+    """Example of an input that every avatar understands."""
     from pandas import DataFrame
 
     return DataFrame({"request": ['{"width": 64, "height": 64, "camera": {"yaw_deg": 20}}']})
 
 
 def code_folders() -> list[str]:
-    """The packages of this project, from wherever they were imported."""
+    """Folders of this project's packages, from wherever they were imported."""
     return [str(Path(str(package.__file__)).parent) for package in (perse, perse_ray)]
 
 
 def requirements() -> list[str]:
-    """What has to be installed where the model is loaded, in the versions that are here."""
+    """Requirements where the model is loaded, in the versions that are here."""
     found = [f"{name}=={_public(version(name))}" for name in NEEDED]
     for name in NEEDED_TO_SIGN:
         try:
@@ -47,7 +47,7 @@ def requirements() -> list[str]:
 
 
 def signature() -> ModelSignature:
-    """A column of requests in, a column of pictures out."""
+    """Signature: a column of requests in, a column of pictures out."""
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 

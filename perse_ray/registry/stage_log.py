@@ -1,4 +1,4 @@
-"""The log of one MLflow run, which keeps in the workspace what MLflow does not take (`event_spool`)."""
+"""Log of one MLflow run, which keeps in the workspace what MLflow does not take (`event_spool`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_PARAM_LENGTH = 500
 
 @dataclass
 class StageLog:
-    """One run's log. A small value until it is used: it travels to the worker of rank 0 and connects there."""
+    """Log of one run. A small value until it is used: it travels to the worker of rank 0 and connects there."""
 
     store: Store
     run: str
@@ -38,11 +38,11 @@ class StageLog:
     _client: MlflowClient | None = None
 
     def params(self, values: Mapping[str, object]) -> None:
-        """What the stage was asked to do. Values that are there already stay (MLflow forbids changing them)."""
+        """Write what the stage was asked to do. Values that are there already stay (MLflow forbids changing them)."""
         self._tell("params", values={name: str(value)[:MAX_PARAM_LENGTH] for name, value in values.items()})
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Numbers of a step; sent in batches. A step that a resumed run does again is left out."""
+        """Write numbers of a step; sent in batches. A step that a resumed run does again is left out."""
         now = int(time.time() * 1000)
         for name, value in values.items():
             if step > self._last(name):
@@ -52,11 +52,11 @@ class StageLog:
             self.flush()
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        """A local file, copied into the run."""
+        """Copy a local file into the run."""
         self._tell("artifact", path=str(path), folder=folder)
 
     def end(self, status: str) -> None:
-        """Nothing follows but another start."""
+        """End the run: nothing follows but another start."""
         self._tell("end", status=status)
 
     def flush(self) -> None:
@@ -67,7 +67,7 @@ class StageLog:
             self._tell("metrics", values=waiting[start : start + BATCH])
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
-        """Everything that was logged, by name: (step, value) in order."""
+        """Curves of everything that was logged, by name: (step, value) in order."""
         self.flush()
         points: dict[str, dict[int, float]] = {}
         with self._forgiven():

@@ -1,4 +1,4 @@
-"""Attempt ledger: who was started, written before the work.
+"""Ledger of attempts: who was started, written before the work.
 
 Ray Data repeats a row that kills its worker for ever. A row that was started several times and never finished is
 recognised here, by the next worker that meets it, before it is started once more.
@@ -28,7 +28,7 @@ class AttemptLedger:
     run: str
 
     def start(self, stage: str, key: str) -> int:
-        """Note a start and return how many earlier starts never finished."""
+        """Number of earlier starts that never finished, after noting this one."""
         folder = self._folder(stage, key)
         earlier = len(self.workspace.names(folder))
         note = json.dumps({"pid": os.getpid()}).encode()
@@ -36,7 +36,7 @@ class AttemptLedger:
         return earlier
 
     def finish(self, stage: str, key: str) -> None:
-        """The work came to an end, good or bad, and this process is alive."""
+        """Note that the work came to an end, good or bad, and this process is alive."""
         self.workspace.remove(self._folder(stage, key))
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ FIRST_PUSH_S, LAST_PUSH_S = 2.0, 30.0
 
 
 class RowFeed:
-    """End of a feed in the driver.
+    """Feed of rows, as the driver sees it.
 
     Args:
         rows: to begin with. All rows, also later ones, have the same columns.
@@ -86,9 +86,9 @@ class RowFeed:
         return ray.data.read_datasource(_FeedSource(self._actor, self._block_rows), override_num_blocks=1)
 
     def add(self, rows: Sequence[Mapping[str, Value]]) -> None:
-        """More rows. While there is plenty to do they share batches with others that are added soon after; in the last
-        rounds each is a batch of its own, since a worker may be idle for each. Rows that were heard of are not before
-        the workers any more, however many stand before the stages behind."""
+        """Add rows. While there is plenty to do they share batches with others that are added soon after; in the last
+        rounds each is a batch of its own, since a worker may be idle for each. Rows that were heard of are not begun by
+        that."""
         if not rows:
             return
         with self._lock:
@@ -117,19 +117,19 @@ class RowFeed:
             self._unfilled = 0
 
     @property
-    def teller(self) -> Teller:
-        """What workers tell their news to."""
-        return Teller(self._actor)
+    def sender(self) -> NewsSender:
+        """Sender by which workers tell their news."""
+        return NewsSender(self._actor)
 
     def news(self) -> list[Row]:
-        """What workers have told since the last call, in order; waits a moment for it."""
+        """News of workers since the last call, in order; waits a moment for it."""
         found: list[Row] = [] if self._closed else ray.get(self._actor.news.remote(LISTEN_S))
         with self._lock:
             self._unheard -= {str(row[KEY]) for row in found}
         return found
 
     def returned(self, row: Row) -> bool:
-        """A row has come out of the pipeline; False if it is a filler."""
+        """Whether a row that has come out of the pipeline counts: a filler does not."""
         if row[STATUS] == FILLER:
             return False
         self._outstanding -= 1
@@ -147,13 +147,13 @@ class RowFeed:
         self._actor.put.remote([*rows, *[self._filler] * fillers])
 
     def close(self) -> None:
-        """There will be no more rows."""
+        """End the feed: there will be no more rows."""
         self._closed = True
         ray.get(self._actor.close.remote())
 
 
 @dataclass(frozen=True)
-class Teller:
+class NewsSender:
     """End of a feed in a worker; travels to all of them."""
 
     actor: Any
@@ -222,7 +222,7 @@ def _blocks(actor: Any, block_rows: int) -> Iterator[pa.Table]:
             time.sleep(POLL_S)
 
 
-class Pusher:
+class FillerTimer:
     """Timer of a feed's fillers: after a while without a row, and then ever more rarely."""
 
     def __init__(self, clock: Any = time.monotonic) -> None:
@@ -230,7 +230,7 @@ class Pusher:
         self.row_came()
 
     def row_came(self) -> None:
-        """A row came out of the pipeline."""
+        """Note that a row came out of the pipeline."""
         self._since, self._wait = self._clock(), FIRST_PUSH_S
 
     def is_due(self) -> bool:

@@ -18,13 +18,13 @@ from perse.synthesis.production.model_store import Weights, weight_files
 
 
 def fingerprint(*makers: object) -> str:
-    """Of the code and the files of configurations, with everything that they hold."""
+    """Fingerprint of the code and the files of configurations, with everything that they hold."""
     modules = {type(record).__module__ for maker in makers for record in _records(maker)}
     return content_key({name: code_version(name) for name in modules}, files_fingerprint(*makers))
 
 
 def files_fingerprint(*makers: object) -> str:
-    """Of the files alone: for a training, which newer code may continue.
+    """Fingerprint of the files alone: for a training, which newer code may continue.
 
     Files that are not there count as absent: whoever needs them will say so.
     """

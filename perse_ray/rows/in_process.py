@@ -16,7 +16,7 @@ from perse_ray.rows.stage import More, Row, Stage, Value, check_chain, is_news, 
 def run(
     rows: Iterable[Mapping[str, Value]], stages: tuple[Stage, ...], ledger: AttemptLedger, more: More = no_more
 ) -> Iterator[Row]:
-    """Every row through every stage, in order, in this process; then the rows that joined."""
+    """Rows after every stage, in order, in this process; then the rows that joined."""
     waiting = deque(with_status(row) for row in rows)
     if not waiting:
         return

@@ -22,7 +22,7 @@ from perse import chatter
 from perse.errors import PerseError, StageError
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.fault_handling import NOT_THE_ROWS_FAULT, GuardedWork, one_line
-from perse_ray.rows.feed import POLL_S, Pusher, RowFeed, Teller
+from perse_ray.rows.feed import POLL_S, FillerTimer, NewsSender, RowFeed
 from perse_ray.rows.stage import (
     ERROR,
     FAILED_STAGE,
@@ -46,17 +46,17 @@ _CHATTER = ("has constructor arguments in the object store and max_restarts > 0"
 """Logged as an error for every pool of Ray Data, which always puts them there and keeps them as long as it runs."""
 
 
-Workers = Callable[[Dataset, Stage, AttemptLedger, Teller | None], Dataset]
+Workers = Callable[[Dataset, Stage, AttemptLedger, NewsSender | None], Dataset]
 """Adds a stage to a dataset, with those who do its work and tell their news."""
 
 
-def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> Dataset:
-    """The dataset with one more stage. Nothing runs yet."""
+def apply(dataset: Dataset, stage: Stage, ledger: AttemptLedger, sender: NewsSender | None) -> Dataset:
+    """Dataset with one more stage. Nothing runs yet."""
     low, high = stage.workers
     resources = stage.resources
     return dataset.map_batches(
         _Worker,
-        fn_constructor_args=(stage, ledger, teller),
+        fn_constructor_args=(stage, ledger, sender),
         batch_size=stage.batch_size,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(min_size=low, max_size=high, initial_size=stage.initial_workers),
@@ -74,7 +74,7 @@ def run(
     more: More = no_more,
     workers: Workers = apply,
 ) -> Iterator[Row]:
-    """Every row through every stage, in whatever order they finish. Needs a running Ray with free logical CPUs.
+    """Rows after every stage, in whatever order they finish. Needs a running Ray with free logical CPUs.
 
     Args:
         more: asked about rows of which there is news; the rows that it returns join the running pipeline, whose workers
@@ -122,7 +122,7 @@ def _run_open(
     feed = RowFeed(rows, batched.batch_size, batched.initial_workers)
     beside = _FeedThread(feed, more)
     try:
-        with closing(_rows_through(feed.dataset(), stages, ledger, feed.teller, workers)) as through:
+        with closing(_rows_through(feed.dataset(), stages, ledger, feed.sender, workers)) as through:
             for row in through:
                 if feed.returned(row):
                     if row[STATUS] != STOPPED:
@@ -135,11 +135,11 @@ def _run_open(
 
 
 def _rows_through(
-    dataset: Dataset, stages: tuple[Stage, ...], ledger: AttemptLedger, teller: Teller | None, workers: Workers
+    dataset: Dataset, stages: tuple[Stage, ...], ledger: AttemptLedger, sender: NewsSender | None, workers: Workers
 ) -> Generator[Row]:
     dataset.context.target_max_block_size = 1  # or small blocks are held back until 128 MiB are together
     for stage in stages:
-        dataset = workers(dataset, stage, ledger, teller)
+        dataset = workers(dataset, stage, ledger, sender)
     dataset.context.enable_progress_bars = False
     dataset.context.issue_detectors_config.detectors = []  # our rows have time limits; the rest is advice in red
     dataset.context.execution_no_progress_timeout_s = _patience_s(stages)
@@ -162,7 +162,7 @@ class _FeedThread:
 
     def __init__(self, feed: RowFeed, more: More) -> None:
         self._feed, self._more = feed, more
-        self._pusher, self._ended, self._one_asks = Pusher(), threading.Event(), threading.Lock()
+        self._timer, self._ended, self._one_asks = FillerTimer(), threading.Event(), threading.Lock()
         self._problem: Exception | None = None
         self._thread = threading.Thread(target=self._watch, name="feed", daemon=True)
         self._thread.start()
@@ -173,7 +173,7 @@ class _FeedThread:
         Raises:
             Exception: whatever `More` raised, here or when it heard the news.
         """
-        self._pusher.row_came()
+        self._timer.row_came()
         if self._problem is not None:
             raise self._problem
         self._hear(row)
@@ -190,7 +190,7 @@ class _FeedThread:
             try:
                 news = self._feed.news()
                 self._feed.fill()
-                if self._pusher.is_due():
+                if self._timer.is_due():
                     self._feed.push()
             except RayError:  # the pipeline itself will say what is wrong
                 self._ended.wait(POLL_S)
@@ -211,9 +211,9 @@ class _FeedThread:
 class _Worker:
     """The actor: threads set, work loaded, rows one by one."""
 
-    def __init__(self, stage: Stage, ledger: AttemptLedger, teller: Teller | None) -> None:
+    def __init__(self, stage: Stage, ledger: AttemptLedger, sender: NewsSender | None) -> None:
         limit_threads(stage.resources.threads)
-        self.stage, self.teller = stage, teller
+        self.stage, self.sender = stage, sender
         self.guarded: GuardedWork | None = None
         try:
             self.guarded = GuardedWork(stage, ledger, watched=True)
@@ -232,7 +232,7 @@ class _Worker:
             passed = {**dict(self.stage.writes), **row}
             return passed if row[STATUS] != OK else self._stopped(passed, *self.problem)
         try:
-            return worked_and_told(self.guarded, row, self.teller)
+            return worked_and_told(self.guarded, row, self.sender)
         except NOT_THE_ROWS_FAULT as error:
             return self._stopped({**dict(self.stage.writes), **row}, one_line(error), "")
 
@@ -240,11 +240,11 @@ class _Worker:
         return {**row, STATUS: STOPPED, FAILED_STAGE: self.stage.name, ERROR: error, TRACEBACK: trace}
 
 
-def worked_and_told(work: GuardedWork, row: Row, teller: Teller | None) -> Row:
-    """The row with the stage's columns; the driver is told if it waits for that."""
+def worked_and_told(work: GuardedWork, row: Row, sender: NewsSender | None) -> Row:
+    """Row with the stage's columns; the driver is told if it waits for that."""
     done = work(row)
-    if teller is not None and is_news(work.stage, row, done):
-        teller.tell(done)
+    if sender is not None and is_news(work.stage, row, done):
+        sender.tell(done)
     return done
 
 
@@ -256,14 +256,14 @@ def _stopped(row: Row) -> StageError:
 
 
 def readable(error: BaseException, length: int = 400) -> str:
-    """Ray's long, coloured messages as one line; what a task raised, without Ray's account of where."""
+    """Message of Ray, long and coloured, as one line; what a task raised, without Ray's account of where."""
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
         error = error.cause
     return re.sub(r"\x1b\[[0-9;]*m", "", one_line(error))[:length]
 
 
 def limit_threads(threads: int) -> None:
-    """Let numerical libraries of this process use that many threads, whether or not they are imported yet."""
+    """Limit the threads of numerical libraries in this process, whether or not they are imported yet."""
     names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
     if "numba" not in sys.modules:  # its pool has a size already, and it refuses a process that names another one
         names.append("NUMBA_NUM_THREADS")

@@ -46,7 +46,7 @@ class BatchedWork(RowWork, Protocol):
     """Worker that is quicker with several rows at once, as models on a GPU are."""
 
     def prepare(self, rows: Sequence[Mapping[str, Value]]) -> None:
-        """Work on rows together and keep what comes out; each row is then asked for by itself, as ever."""
+        """Do the work on rows together and keep what comes out; each row is then asked for by itself, as ever."""
         ...
 
 
@@ -151,7 +151,7 @@ class Pool:
     def stage(
         self, name: str, work: RowWorkConfig, reads: tuple[str, ...], writes: tuple[tuple[str, Value], ...]
     ) -> Stage:
-        """A stage that runs so."""
+        """Stage that runs so."""
         return Stage(name=name, work=work, reads=reads, writes=writes, **vars(self))
 
 
@@ -162,7 +162,7 @@ several times, and must answer with each row once."""
 
 
 def no_more(_: Row) -> Sequence[Row]:
-    """No row brings others along."""
+    """Rows that others bring along: none."""
     return ()
 
 
@@ -186,7 +186,7 @@ def check_chain(columns: set[str], stages: tuple[Stage, ...]) -> None:
 
 
 def with_status(row: Mapping[str, Value]) -> Row:
-    """A new row at the start of a pipeline.
+    """Row at the start of a pipeline.
 
     Raises:
         ValueError: it has no key or no name.

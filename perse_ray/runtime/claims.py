@@ -54,7 +54,7 @@ def fits(nodes: Sequence[Mapping[str, float]], claims: Sequence[WorkerClaim]) ->
 def room_for(
     nodes: Sequence[Mapping[str, float]], claim: WorkerClaim, beside: Sequence[WorkerClaim] = (), at_most: int = 1
 ) -> int:
-    """How many workers of a claim, whatever its count, empty nodes hold beside others.
+    """Number of workers of a claim, whatever its count, that empty nodes hold beside others.
 
     Args:
         beside: claims that have their place, too.

@@ -17,7 +17,7 @@ LOCAL = "local"
 
 
 def joined_address() -> str:
-    """The address of a cluster to join; empty where there is none to join."""
+    """Address of a cluster to join; empty where there is none to join."""
     address = os.environ.get(VARIABLE, "").strip()
     return "" if address == LOCAL else address
 

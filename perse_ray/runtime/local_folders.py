@@ -24,7 +24,7 @@ def folder_to_fill(workspace: Workspace, name: str) -> Iterator[Path]:
 
 @contextmanager
 def folder_copy(workspace: Workspace, name: str) -> Iterator[Path]:
-    """The workspace's folder to read from: itself, or a copy of its files."""
+    """Context with the workspace's folder to read from: itself, or a copy of its files."""
     if workspace.is_local:
         yield workspace.path / name
         return

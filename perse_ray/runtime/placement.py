@@ -1,4 +1,4 @@
-"""Placement on the cluster: what has no room is said within a minute, instead of being waited for without a word.
+"""Placement on the cluster: what has no room is told within a minute, instead of being waited for without a word.
 
 Ray itself waits for ever for a node that could hold an actor. Whether one *could* is known from the nodes' totals.
 """

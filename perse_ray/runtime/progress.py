@@ -61,19 +61,19 @@ class Progress:
         return (self._clock() - since) / (self.done - counted) * max(self.total - self.done, 0)
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Some items are finished; `note` says what else is worth knowing ("2 rejected")."""
+        """Count some items as finished; `note` says what else is worth knowing ("2 rejected")."""
         self.done += count
         self.note = note
         self._mark()
         self._show()
 
     def expect(self, more: int) -> None:
-        """More items than thought."""
+        """Count more items than thought."""
         self.total += more
         self._show()
 
     def line(self) -> str:
-        """The state as a line of text."""
+        """Line of text with the state."""
         eta = self.eta_s
         rest = f", {readable_s(eta)} to go" if eta is not None and self.done < self.total else ""
         note = f" ({self.note})" if self.note else ""
@@ -123,7 +123,7 @@ def progress_of_steps(write: Callable[[str], None] | None = None) -> Iterator[Ca
 
 
 def stage_line(name: str, seconds: float | None) -> str:
-    """A stage is finished, in so many seconds; None: it was before."""
+    """Line that tells that a stage is finished, in so many seconds; None: it was before."""
     return f"{name}: finished before" if seconds is None else f"{name}: done in {readable_s(seconds)}"
 
 
@@ -164,7 +164,7 @@ def read_log(text: str) -> Told:
 
 
 def readable_s(seconds: float) -> str:
-    """90.0 as "1:30 min", 12.0 as "12 s"."""
+    """Duration for people: 90.0 as "1:30 min", 12.0 as "12 s"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -18,7 +18,8 @@ from perse.errors import InputError
 
 @contextmanager
 def serve_session(http: dict[str, Any] | None) -> Iterator[None]:
-    """Serve, listening with these HTTP options (`serve.start`), or, with None, reached through handles alone.
+    """Context with Serve, listening with these HTTP options (`serve.start`), or, with None, reached through handles
+    alone.
 
     One that was begun here is ended again, unless somebody else has put an application into it.
 

@@ -33,7 +33,7 @@ MAX_FOLDER_LENGTH = 38
 
 @dataclass(frozen=True, kw_only=True)
 class LocalRay:
-    """A private Ray for this process. Ignored where a cluster is joined."""
+    """Numbers of a private Ray for this process. Ignored where a cluster is joined."""
 
     num_cpus: int = 0
     """Logical CPUs; 0 takes the machine's, but four at least."""
@@ -55,7 +55,7 @@ def is_private() -> bool:
 
 @contextmanager
 def ray_session(local: LocalRay = LocalRay()) -> Iterator[None]:
-    """Ray, for the length of a block: one that runs already, the cluster of `RAY_ADDRESS`, or a private local one.
+    """Context with Ray: one that runs already, the cluster of `RAY_ADDRESS`, or a private local one.
 
     Only what was started here is stopped again.
     """
@@ -84,7 +84,8 @@ FORWARDED = ("PERSE_WEIGHTS", "PERSE_CACHE", "MLFLOW_TRACKING_URI", "NUMBA_CACHE
 
 
 def forwarded_environment() -> dict[str, str]:
-    """Those that are set, but for the ones that the job itself has brought to all workers (Ray takes none twice)."""
+    """Environment variables that are set and forwarded, but for the ones that the job itself has brought to all workers
+    (Ray takes none twice)."""
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
     known = (job.get("runtime_env") or {}).get("env_vars") or {}
     return {name: os.environ[name] for name in FORWARDED if name in os.environ and name not in known}
@@ -136,7 +137,7 @@ def _start(local: LocalRay) -> None:
 
 
 def session_folder() -> Path:
-    """Where Ray keeps its sockets and logs: readable by nobody else, and short enough for the name of a socket.
+    """Folder where Ray keeps its sockets and logs: readable by nobody else, and short enough for the name of a socket.
 
     Raises:
         InputError: there is no such place.
@@ -154,7 +155,7 @@ def session_folder() -> Path:
 
 
 def object_store_folder(size: int, instead: Path) -> str | None:
-    """Where the object store lies: None is Ray's own choice, shared memory; another folder where that is too small."""
+    """Folder of the object store: None is Ray's own choice, shared memory; another folder where that is too small."""
     try:
         free = shutil.disk_usage(SHARED_MEMORY).free
     except OSError:

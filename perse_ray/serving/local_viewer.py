@@ -1,4 +1,4 @@
-"""The viewer on this machine: one process, no Ray, one avatar, which may still be in training."""
+"""Viewer on this machine: one process, no Ray, one avatar, which may still be in training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from perse.data.workspace import Workspace
 from perse.errors import InputError, PerseError
 from perse_ray.serving.http.app import create_app
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.service import LocalAvatars
 from perse_ray.serving.library.training_source import FollowedWorkspace
 from perse_ray.serving.protection import Protection, Tokens
@@ -48,15 +48,15 @@ def serve_viewer(workspace: Workspace, port: int, tokens: Tokens | None, say: Ca
     place = FollowedWorkspace(workspace)
     listening = listen_on(port)
     wait_for_avatar(place)
-    shelf = Shelf({avatar_id(workspace): place}, memory_mib=MEMORY_MIB)
+    cache = AvatarCache({avatar_id(workspace): place}, memory_mib=MEMORY_MIB)
     every_s = FOLLOW_S if workspace.is_local else FOLLOW_FAR_S
-    threading.Thread(target=follow, args=(shelf, every_s), daemon=True).start()
+    threading.Thread(target=follow, args=(cache, every_s), daemon=True).start()
     say(listening.getsockname()[1])
-    viewer_server(viewer_app(shelf, tokens)).run(sockets=[listening])
+    viewer_server(viewer_app(cache, tokens)).run(sockets=[listening])
 
 
 def viewer_server(app: FastAPI) -> uvicorn.Server:
-    """A server for one machine: it waits for nobody without end, and what it has begun it finishes."""
+    """Server for one machine: it waits for nobody without end, and what it has begun it finishes."""
     # Splats are noise to a compressor: it would take longer than the loopback interface does.
     return uvicorn.Server(
         uvicorn.Config(
@@ -70,19 +70,19 @@ def viewer_server(app: FastAPI) -> uvicorn.Server:
     )
 
 
-def viewer_app(shelf: Shelf, tokens: Tokens | None) -> FastAPI:
-    """The whole service over a shelf, for the people at this machine."""
-    return create_app(LocalAvatars(shelf), Protection(tokens=tokens), live_tracker)
+def viewer_app(cache: AvatarCache, tokens: Tokens | None) -> FastAPI:
+    """Application of the whole service over a cache of avatars, for the people at this machine."""
+    return create_app(LocalAvatars(cache), Protection(tokens=tokens), live_tracker)
 
 
 def avatar_id(workspace: Workspace) -> str:
-    """The workspace's name where it can be an id."""
+    """Id of a workspace's avatar: its name where that can be an id."""
     name = workspace.location.rstrip("/").rpartition("/")[2]
     return name if AVATAR_ID.fullmatch(name) else "avatar"
 
 
 def wait_for_avatar(place: FollowedWorkspace) -> None:
-    """Return once there is something to look at."""
+    """Wait until there is something to look at."""
     waiting = False
     while True:
         try:
@@ -96,7 +96,7 @@ def wait_for_avatar(place: FollowedWorkspace) -> None:
 
 
 def listen_on(port: int) -> socket.socket:
-    """A socket on the loopback interface.
+    """Socket on the loopback interface.
 
     Raises:
         InputError: the port is taken.
@@ -110,11 +110,11 @@ def listen_on(port: int) -> socket.socket:
     return listening
 
 
-def follow(shelf: Shelf, every_s: float) -> None:
+def follow(cache: AvatarCache, every_s: float) -> None:
     """Look for newer versions of what is in memory, without end."""
     while True:
         time.sleep(every_s)
         try:
-            shelf.refresh()
+            cache.refresh()
         except PerseError as error:
             log.warning("the newest checkpoint cannot be followed: %s", error)

@@ -34,7 +34,7 @@ class AvatarModel(PythonModel):
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         # Without annotations: MLflow takes those of `model_input` for the signature, which is given where it is logged.
-        """One picture a request."""
+        """Pictures, one a request."""
         import base64
 
         from perse_ray.serving.drawing.tasks import EncodedPictures

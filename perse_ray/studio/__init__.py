@@ -1,4 +1,4 @@
-"""The studio: from a photograph in the browser to a living avatar, on this machine.
+"""Studio: from a photograph in the browser to a living avatar, on this machine.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The avatars of a folder of workspaces, as they come and go: also those that are still in training."""
+"""Avatars of a folder of workspaces, as they come and go: also those that are still in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue of builds: one at a time, in the order in which they were asked for.
+"""Queue of builds: one at a time, in the order in which they were asked for.
 
 What is queued and what runs is written in the projects, so a server that is started again goes on watching, and takes
 the next one when its turn comes.
@@ -30,7 +30,7 @@ SETTLED = (Phase.DRAFT, Phase.STOPPED, Phase.FAILED, Phase.FINISHED)
 
 
 class Builds:
-    """Starts, watches and ends builds."""
+    """Queue that starts, watches and ends builds."""
 
     def __init__(self, projects: Projects, builder: Builder) -> None:
         self._projects, self._builder = projects, builder
@@ -40,7 +40,7 @@ class Builds:
         self._thread.start()
 
     def queue(self, name: str) -> Project:
-        """Have a project built, or what is missing of it.
+        """Add a project to the queue, to be built, or what is missing of it.
 
         Raises:
             NotNow: something is still to be said, or it is under way.
@@ -75,13 +75,13 @@ class Builds:
         return self._projects.change(name, cancelled)
 
     def place(self, name: str) -> int:
-        """How many builds are before this one."""
+        """Number of builds before this one."""
         waiting = self._waiting()
         before = waiting.index(name) if name in waiting else 0
         return before + sum(one.phase is Phase.BUILDING for one in self._projects.all())
 
     def close(self) -> list[Project]:
-        """Stop watching; returns the builds that go on."""
+        """Builds that go on, after watching has stopped."""
         self._stop.set()
         self._thread.join()
         return [one for one in self._projects.all() if one.phase is Phase.BUILDING]
@@ -137,7 +137,7 @@ class Builds:
 
 
 def missing(projects: Projects, project: Project) -> str:
-    """What is still to be said before a build; empty if nothing is."""
+    """Reason why a build cannot begin yet; empty if there is none."""
     if not project.has_crop:
         return project.found.error or "no face has been found in the photograph yet"
     if projects.consent(project.id) is None:
@@ -148,7 +148,7 @@ def missing(projects: Projects, project: Project) -> str:
 
 
 def command(projects: Projects, project: Project) -> list[str]:
-    """Words for `perse build`."""
+    """Words of the command line for `perse build`."""
     words = {
         "--portrait": projects.file(project.id, PHOTOGRAPH),
         "--workspace": projects.runs / project.id,
@@ -165,7 +165,7 @@ def command(projects: Projects, project: Project) -> list[str]:
 
 
 def reason(file: Path) -> str:
-    """Why a build ended, from the last lines of its log."""
+    """Reason why a build ended, from the last lines of its log."""
     try:
         lines = file.read_text(errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""A first look at a photograph: its faces, the parts of the chosen one, and how well the head fits.
+"""First look at a photograph: its faces, the parts of the chosen one, and how well the head fits.
 
 One picture at a time, in a thread of its own: the tracker's networks are not made for several at once.
 """
@@ -28,7 +28,7 @@ SMALLEST_PART = 0.005
 
 
 class Looker:
-    """Looks at photographs, one after the other."""
+    """Worker that looks at photographs, one after the other."""
 
     def __init__(self, projects: Projects) -> None:
         self._projects = projects
@@ -38,7 +38,7 @@ class Looker:
                 self.look(project.id)
 
     def look(self, name: str) -> None:
-        """Have a project looked at; it is in phase "looking" until that is done."""
+        """Begin to look at a project's photograph; the project is in phase "looking" until that is done."""
         self._thread.submit(self._look, name)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A build as a process of its own on this machine: it outlives the page, and the server that started it."""
+"""Processes of builds on this machine: each outlives the page, and the server that started it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ PERSE_BUILD = ("-m", "perse_ray.commands.main", "build")
 
 
 class Builder(Protocol):
-    """Runs builds somewhere."""
+    """Runner of builds somewhere."""
 
     def start(self, words: Sequence[str], log: Path) -> int:
-        """Start `perse build` with words of a command line; what it says goes to the log. Returns what names it."""
+        """Name of a build that is started with words of a command line of `perse build`; what it says goes to the
+        log."""
         ...
 
     def lives(self, build: int) -> bool:
-        """Whether it is under way."""
+        """Whether a build is under way."""
         ...
 
     def interrupt(self, build: int) -> None:
-        """Ask it to end; what is finished is kept."""
+        """Ask a build to end; what is finished is kept."""
         ...
 
     def kill(self, build: int) -> None:
-        """End it, with all that it started."""
+        """End a build, with all that it started."""
         ...
 
 
 class LocalBuilder:
-    """Builds on this machine, each in a session of its own: Ctrl-C ends the studio and leaves them alone."""
+    """Builder on this machine: each build in a session of its own, so that Ctrl-C ends the studio and leaves them
+    alone."""
 
     def __init__(self) -> None:
         self._children: dict[int, subprocess.Popen[bytes]] = {}

@@ -1,4 +1,4 @@
-"""How far a build is: its stages, how long the rest takes, and the edits that it has made so far."""
+"""Progress of a build: its stages, how long the rest takes, and the edits that it has made so far."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ THUMBNAIL_PX = 192
 
 @dataclass(frozen=True)
 class StageProgress:
-    """One stage of a build.
+    """Progress of one stage of a build.
 
     Attributes:
         name, title: for programs and for people.
@@ -71,7 +71,7 @@ class StageProgress:
 
 @dataclass(frozen=True)
 class BuildProgress:
-    """A build from outside.
+    """Progress of a build as seen from outside.
 
     Attributes:
         stages: all of them, in order.
@@ -88,7 +88,7 @@ class BuildProgress:
 
 @dataclass(frozen=True)
 class MadeEdit:
-    """An edit that has been made.
+    """Edit that has been made.
 
     Attributes:
         key: of the edited portrait.
@@ -105,7 +105,7 @@ class MadeEdit:
 
 
 def progress_of(projects: Projects, project: Project, now: float | None = None) -> BuildProgress | None:
-    """How far the newest build is; None before the first."""
+    """Progress of the newest build; None before the first."""
     if not project.started:
         return None
     told = _told(projects.file(project.id, LOG))
@@ -184,7 +184,7 @@ def _told(file: Path) -> Told:
 
 
 class Gallery:
-    """The edits of projects, read once each."""
+    """Cache of the edits of projects, read once each."""
 
     def __init__(self, projects: Projects) -> None:
         self._projects = projects
@@ -222,7 +222,7 @@ class Gallery:
         return _thumbnail(str(self._file(name, key)))
 
     def forget(self, name: str) -> None:
-        """Nothing of a project is kept in memory."""
+        """Drop what is kept of a project in memory."""
         self._edits = {at: one for at, one in self._edits.items() if at[0] != name}
         self._verdicts = {at: one for at, one in self._verdicts.items() if at[0] != name}
         _thumbnail.cache_clear()

@@ -1,4 +1,4 @@
-"""A project: a workspace, and beside its products what a person has said on the way to them.
+"""Projects: a workspace each, and beside its products what a person has said on the way to them.
 
 ::
 
@@ -51,7 +51,7 @@ MOST = 200
 
 
 class Phase(StrEnum):
-    """Where a project stands."""
+    """Phase in which a project is."""
 
     LOOKING = "looking"
     """The tracker is at work."""
@@ -69,7 +69,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Face:
-    """A face of the photograph; its box in shares of the picture's size."""
+    """Face of the photograph; its box in shares of the picture's size."""
 
     left: float
     top: float
@@ -79,7 +79,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Found:
-    """What the tracker says of the photograph.
+    """Findings of the tracker in the photograph.
 
     Attributes:
         faces: that somebody may mean, from the left.
@@ -99,7 +99,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Wish:
-    """An edit that is wanted: a combination of the vocabulary."""
+    """Edit that is wanted: a combination of the vocabulary."""
 
     category: Category
     phrase: str
@@ -108,7 +108,7 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What is known of one, apart from its files."""
+    """Record of a project, apart from its files."""
 
     id: str
     """The name of the workspace's folder, and the avatar's id."""
@@ -145,14 +145,15 @@ class Projects:
         self._lock = threading.RLock()
 
     def ids(self) -> list[str]:
-        """Of the folder's workspaces that can be an avatar's id."""
+        """Ids of the folder's workspaces that can be an avatar's."""
         if not self.runs.is_dir():
             return []
         found = (path.name for path in self.runs.iterdir() if (path / MARKER).is_file())
         return sorted(name for name in found if AVATAR_ID.fullmatch(name))
 
     def get(self, name: str) -> Project:
-        """
+        """Project of an id.
+
         Raises:
             NoSuchProject: there is none.
         """
@@ -166,11 +167,11 @@ class Projects:
             return replace(self._built_elsewhere(name), message="what the studio knew of it cannot be read any more")
 
     def all(self) -> list[Project]:
-        """The newest first."""
+        """Projects, the newest first."""
         return sorted(map(self.get, self.ids()), key=lambda one: -one.created)
 
     def create(self, name: str, photograph: Picture) -> Project:
-        """A project of a photograph [h, w, 3], upright.
+        """Project of a photograph [h, w, 3], upright.
 
         Raises:
             InputError: there are too many.
@@ -187,7 +188,7 @@ class Projects:
             return project
 
     def change(self, name: str, change: Callable[[Project], Project]) -> Project:
-        """The project after a change, which no other change interrupts.
+        """Project after a change, which no other change interrupts.
 
         Raises:
             NoSuchProject: there is none.
@@ -201,11 +202,11 @@ class Projects:
         return Workspace(str(self.runs / name))
 
     def file(self, name: str, file: str) -> Path:
-        """Where a file of the project lies."""
+        """Path of a file of the project."""
         return self.runs / name / FOLDER / file
 
     def consent(self, name: str) -> Consent | None:
-        """What was said here, or to the build."""
+        """Consent that was given here, or to the build."""
         try:
             return consent_of(self.file(name, CONSENT).read_bytes())
         except (OSError, InputError):
@@ -256,15 +257,15 @@ class Projects:
 
 
 class NoSuchProject(InputError):
-    """The id is nobody's."""
+    """Error: the id is nobody's."""
 
 
 class NotNow(InputError):
-    """The project is in a state in which this cannot be done."""
+    """Error: the project is in a state in which this cannot be done."""
 
 
 def prompts_csv(wishes: tuple[Wish, ...]) -> bytes:
-    """Wishes in the form that `perse build --prompts` reads."""
+    """Table of wishes in the form that `perse build --prompts` reads."""
     slots = sorted({slot for wish in wishes for slot, _ in wish.attributes})
     text = io.StringIO()
     table = csv.DictWriter(text, ["category", *slots], restval="")

@@ -67,7 +67,7 @@ class RayBuilder:
 
 
 class BuildWatcher:
-    """Runs one build and ends with it."""
+    """Actor that runs one build and ends with it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,7 +75,7 @@ class BuildWatcher:
         self._ended = False
 
     def run(self, command: Sequence[str], log: str, path: str) -> None:
-        """Run it to its end, as a driver of this cluster.
+        """Run the build to its end, as a driver of this cluster.
 
         Args:
             command: what Python runs.
@@ -95,7 +95,7 @@ class BuildWatcher:
         ray.actor.exit_actor()
 
     def end(self, how: int) -> None:
-        """Interrupt it, or kill it with all that it started; one that has not begun yet does not begin."""
+        """Interrupt the build, or kill it with all that it started; one that has not begun yet does not begin."""
         with self._lock:
             self._ended = True
             process = self._process

@@ -1,4 +1,4 @@
-"""The studio on Ray Serve: the same page and routes, behind the same tokens; builds run where the cluster has room.
+"""Studio on Ray Serve: the same page and routes, behind the same tokens; builds run where the cluster has room.
 
 ::
 
@@ -30,7 +30,7 @@ from perse.data.workspace import Workspace
 from perse.data.workspace_lock import locked
 from perse.errors import InputError
 from perse_ray.serving.http.app import create_app
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.service import LocalAvatars
 from perse_ray.serving.local_viewer import FOLLOW_S, follow
 from perse_ray.serving.ray_serve.arguments import Entrance
@@ -67,7 +67,7 @@ class StudioArguments(Entrance):
 
 
 def application(arguments: StudioArguments | dict[str, Any]) -> Application:
-    """The Serve application, for `serve run`, deploy configs and `serve.run`."""
+    """Application for `serve run`, deploy configs and `serve.run`."""
     arguments = StudioArguments.model_validate(arguments)
     claimed = {"num_cpus": arguments.num_cpus}
     return StudioReplica.options(ray_actor_options=claimed).bind(arguments)  # type: ignore[attr-defined,no-any-return]
@@ -82,7 +82,8 @@ def application(arguments: StudioArguments | dict[str, Any]) -> Application:
 )
 @serve.ingress()
 class StudioReplica:
-    """The studio of a folder. One that still holds the folder, or died a moment ago on another node, is waited for."""
+    """Replica with the studio of a folder. One that still holds the folder, or died a moment ago on another node, is
+    waited for."""
 
     def __init__(self, arguments: StudioArguments) -> None:
         protection = arguments.protection()
@@ -95,9 +96,9 @@ class StudioReplica:
         self._held.enter_context(locked(Workspace(str(runs / LOCK)), wait=True))
         self._studio = Studio(runs, RayBuilder(arguments.build_cpus))
         self._held.callback(self._studio.close)
-        shelf = Shelf(self._studio.places, memory_mib=arguments.memory_mib)
-        threading.Thread(target=follow, args=(shelf, FOLLOW_S), daemon=True).start()
-        self._app = create_app(LocalAvatars(shelf), protection)
+        cache = AvatarCache(self._studio.places, memory_mib=arguments.memory_mib)
+        threading.Thread(target=follow, args=(cache, FOLLOW_S), daemon=True).start()
+        self._app = create_app(LocalAvatars(cache), protection)
         add_studio(self._app, self._studio)
 
     def __serve_build_asgi_app__(self) -> FastAPI:

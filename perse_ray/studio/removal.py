@@ -1,4 +1,4 @@
-"""Removing a project and everything that was made of its photograph, as `perse forget` does it."""
+"""Removal of a project and everything that was made of its photograph, as `perse forget` does it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEPT = 20
 
 @dataclass(frozen=True)
 class RemovedProject:
-    """What became of a removal.
+    """Result of a removal.
 
     Attributes:
         number: counts removals from 1, so that a page knows which of them it has told.
@@ -41,7 +41,7 @@ class RemovedProject:
 
 
 class Remover:
-    """Removes projects, one after the other, beside whatever else happens."""
+    """Worker that removes projects, one after the other, beside whatever else happens."""
 
     def __init__(self, projects: Projects, gallery: Gallery) -> None:
         self._projects, self._gallery = projects, gallery
@@ -52,7 +52,7 @@ class Remover:
                 self._thread.submit(self._remove, project.id)
 
     def remove(self, name: str) -> Project:
-        """Begin.
+        """Begin to remove a project.
 
         Raises:
             NotNow: a build is queued or under way.

@@ -1,4 +1,4 @@
-"""The studio's routes. Whatever the page does is one of them; who may ask, and how much, is `protection`'s work.
+"""Routes of the studio. Whatever the page does is one of them; who may ask, and how much, is `protection`'s work.
 
 ::
 
@@ -67,7 +67,7 @@ def add_studio(app: FastAPI, studio: Studio) -> None:
 
 
 def studio_routes(studio: Studio) -> APIRouter:
-    """What the page asks."""
+    """Routes that the page asks."""
     routes = APIRouter(prefix="/v1/studio", responses=refusals(422, 503), route_class=CheckedRoute)
 
     @routes.get("")
@@ -93,12 +93,16 @@ def studio_routes(studio: Studio) -> APIRouter:
         data = await _picture(request, PHOTOGRAPHS)
         return await _apart(lambda: studio.create(name.strip() or "avatar", data))
 
-    return _with_project_routes(routes, studio)
-
-
-def _with_project_routes(routes: APIRouter, studio: Studio) -> APIRouter:
-    """Those of one project."""
     one = APIRouter(prefix="/projects/{project}", responses=refusals(404), route_class=CheckedRoute)
+    _add_views(one, studio)
+    _add_answers(one, studio)
+    _add_builds(one, studio)
+    routes.include_router(one)
+    return routes
+
+
+def _add_views(one: APIRouter, studio: Studio) -> None:
+    """Routes by which a project is looked at, and removed."""
 
     @one.get("")
     async def show(project: AvatarId) -> ProjectInfo:
@@ -129,6 +133,10 @@ def _with_project_routes(routes: APIRouter, studio: Studio) -> APIRouter:
         headers = {**HEADERS, "Content-Security-Policy": _REPORT_POLICY}
         return Response(page, media_type="text/html; charset=utf-8", headers=headers)
 
+
+def _add_answers(one: APIRouter, studio: Studio) -> None:
+    """Routes by which a person says what is meant and wanted."""
+
     @one.put("/face", responses=refusals(413))
     async def face(project: AvatarId, choice: FaceChoice) -> ProjectInfo:
         """Which face is meant; it is looked at again."""
@@ -150,6 +158,10 @@ def _with_project_routes(routes: APIRouter, studio: Studio) -> APIRouter:
         """Which looks are made, and how."""
         return await _apart(lambda: studio.wish(project, said.recipe, said.wishes))
 
+
+def _add_builds(one: APIRouter, studio: Studio) -> None:
+    """Routes by which a build is begun and ended."""
+
     @one.post("/build", status_code=202)
     async def build(project: AvatarId) -> ProjectInfo:
         """Build the avatar, or what is missing of it, when its turn comes."""
@@ -159,9 +171,6 @@ def _with_project_routes(routes: APIRouter, studio: Studio) -> APIRouter:
     async def cancel(project: AvatarId) -> ProjectInfo:
         """Take the build out of the queue, or end it; what is finished is kept."""
         return await _apart(lambda: studio.cancel(project))
-
-    routes.include_router(one)
-    return routes
 
 
 async def _apart(work: Callable[[], Answer]) -> Answer:

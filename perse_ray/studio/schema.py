@@ -1,4 +1,4 @@
-"""What the studio's routes are asked and answer."""
+"""Schema of the studio's routes: what they are asked and answer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class CategoryInfo(Strict):
 
 
 class StudioInfo(Strict):
-    """What the studio can do."""
+    """Description of the studio: what it can do."""
 
     recipes: list[RecipeInfo]
     categories: list[CategoryInfo]
@@ -65,7 +65,7 @@ class FaceInfo(Strict):
 
 
 class FoundInfo(Strict):
-    """What the tracker says of the photograph. `error` says why it cannot be used."""
+    """Findings of the tracker in the photograph. `error` says why it cannot be used."""
 
     faces: list[FaceInfo]
     error: str
@@ -76,7 +76,7 @@ class FoundInfo(Strict):
 
 
 class ConsentFields(Strict):
-    """Who consents, to what, and until when (ISO 8601; empty: without end)."""
+    """Consent as a person gives it: who, to what, and until when (ISO 8601; empty: without end)."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"who": "Ada Lovelace", "purpose": "our film", "expires": "2027-11-01"}]}
@@ -88,7 +88,7 @@ class ConsentFields(Strict):
 
 
 class ConsentAnswer(ConsentFields):
-    """What was kept, with the day on which it was given."""
+    """Consent that was kept, with the day on which it was given."""
 
     date: str
 
@@ -110,7 +110,7 @@ class WishInfo(Strict):
 
 
 class UnderstoodInfo(Strict):
-    """What a wish comes to. `unknown` cannot be expressed at all, `unmet` does not go together with the rest."""
+    """Meaning of a wish. `unknown` cannot be expressed at all, `unmet` does not go together with the rest."""
 
     phrase: str
     unknown: list[str]
@@ -126,7 +126,7 @@ class Wishes(Strict):
 
 
 class FaceChoice(Strict):
-    """Which face is meant, counted from 1 at the left."""
+    """Face that is meant, counted from 1 at the left."""
 
     face: Annotated[int, Field(ge=1, le=100)]
 
@@ -141,7 +141,7 @@ class StageInfo(Strict):
 
 
 class ProgressInfo(Strict):
-    """How far a build is."""
+    """Progress of a build."""
 
     stages: list[StageInfo]
     share: float
@@ -193,7 +193,7 @@ class ProjectLine(Strict):
 
 
 class RemovedInfo(Strict):
-    """What became of a removal; `number` counts them since the studio began."""
+    """Result of a removal; `number` counts them since the studio began."""
 
     number: int
     id: str

@@ -1,4 +1,5 @@
-"""The studio on this machine: one process with the page, the viewer and the render service; builds are others."""
+"""Server of the studio on this machine: one process with the page, the viewer and the render service; builds are
+others."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from fastapi import FastAPI
 from perse.data.workspace import Workspace
 from perse.data.workspace_lock import HeldError, locked
 from perse.errors import InputError
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.local_viewer import FOLLOW_S, MEMORY_MIB, follow, listen_on, viewer_app, viewer_server
 from perse_ray.serving.protection import Tokens
 from perse_ray.studio.processes import LocalBuilder
@@ -54,20 +55,20 @@ def serve_studio(runs: Path, port: int, tokens: Tokens | None, say: Callable[[in
         ) from None
 
 
-def studio_app(studio: Studio, shelf: Shelf, tokens: Tokens | None) -> FastAPI:
-    """The service over the avatars of a studio, with the studio's own routes."""
-    app = viewer_app(shelf, tokens)
+def studio_app(studio: Studio, cache: AvatarCache, tokens: Tokens | None) -> FastAPI:
+    """Application over the avatars of a studio, with the studio's own routes."""
+    app = viewer_app(cache, tokens)
     add_studio(app, studio)
     return app
 
 
 def _serve(runs: Path, listening: socket.socket, tokens: Tokens | None, say: Callable[[int], None]) -> list[Project]:
     studio = Studio(runs, LocalBuilder())
-    shelf = Shelf(studio.places, memory_mib=MEMORY_MIB)
-    threading.Thread(target=follow, args=(shelf, FOLLOW_S), daemon=True).start()
+    cache = AvatarCache(studio.places, memory_mib=MEMORY_MIB)
+    threading.Thread(target=follow, args=(cache, FOLLOW_S), daemon=True).start()
     say(listening.getsockname()[1])
     try:
-        viewer_server(studio_app(studio, shelf, tokens)).run(sockets=[listening])
+        viewer_server(studio_app(studio, cache, tokens)).run(sockets=[listening])
     finally:
         going_on = studio.close()
     return going_on

@@ -1,4 +1,4 @@
-"""All of it behind one value: what the routes ask."""
+"""Studio as one value: what the routes ask."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Studio:
         self._remover = Remover(self.projects, self._gallery)
 
     def close(self) -> list[Project]:
-        """Stop; returns the builds that go on by themselves."""
+        """Builds that go on by themselves, after the studio has stopped."""
         self._looker.close()
         self._remover.close()
         return self._builds.close()
@@ -100,7 +100,7 @@ class Studio:
         return ProjectList(projects=lines, removed=removed)
 
     def show(self, name: str) -> ProjectInfo:
-        """A project, whole."""
+        """State of a project, whole."""
         project = self.projects.get(name)
         consent = self.projects.consent(name)
         progress = progress_of(self.projects, project)
@@ -126,7 +126,7 @@ class Studio:
         )
 
     def picture(self, name: str, which: str) -> tuple[bytes, str]:
-        """A picture of a project and its media type.
+        """Picture of a project and its media type.
 
         Raises:
             NoSuchProject, InputError: there is none.
@@ -139,7 +139,7 @@ class Studio:
             raise NotNow("there is no such picture yet") from None
 
     def edit_picture(self, name: str, key: str) -> bytes:
-        """A small picture of an edit."""
+        """Picture of an edit, small."""
         self.projects.get(name)
         try:
             return self._gallery.picture(name, key)
@@ -147,7 +147,7 @@ class Studio:
             raise NotNow(str(error)) from None
 
     def report(self, name: str) -> bytes:
-        """The report's page."""
+        """Page of the report."""
         self.projects.get(name)
         try:
             return self.projects.workspace(name).read(REPORT)
@@ -157,7 +157,7 @@ class Studio:
     # What is said
 
     def create(self, name: str, data: bytes) -> ProjectInfo:
-        """A new project of a photograph.
+        """State of a new project of a photograph.
 
         Raises:
             PortraitError: it is none that can be read.
@@ -269,7 +269,7 @@ def suggestions(category: Category) -> list[str]:
 
 
 def understood(said: WishWords) -> UnderstoodInfo:
-    """What a wish comes to, and what it may become."""
+    """Meaning of a wish, and what it may become."""
     found = understand(said.category, said.text)
     completions = complete_wish(said.category, said.text, COMPLETIONS)
     return UnderstoodInfo(

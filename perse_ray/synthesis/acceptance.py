@@ -18,7 +18,7 @@ _SHOWN_REASONS, _SHOWN_LETTERS = 3, 100
 
 
 def acceptance(found: Synthesis) -> dict[str, dict[str, Any]]:
-    """For each category that was asked for: accepted, rejected, quarantined, and the reasons with their counts.
+    """Counts for each category that was asked for: accepted, rejected, quarantined, and the reasons with their counts.
 
     Reasons are counted without their numbers: "another person: descriptor distance 0.71" and "… 0.65" are one reason.
     An edit with several reasons counts for each.
@@ -42,7 +42,7 @@ def acceptance(found: Synthesis) -> dict[str, dict[str, Any]]:
 
 
 def outcome_line(rates: Mapping[str, Mapping[str, Any]]) -> str:
-    """The last line of a build: what became of all the prompts that were tried."""
+    """Last line of a build: what became of all the prompts that were tried."""
     done, quarantined, rejected = (
         sum(int(one[name]) for one in rates.values()) for name in ("accepted", "quarantined", "rejected")
     )
@@ -50,7 +50,7 @@ def outcome_line(rates: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def summarise(rates: Mapping[str, Mapping[str, Any]]) -> str:
-    """One line: how many edits did not come off, and the most frequent reasons; empty when all did."""
+    """Line that tells how many edits did not come off, and the most frequent reasons; empty when all did."""
     rejected = sum(int(one["rejected"]) for one in rates.values())
     quarantined = sum(int(one["quarantined"]) for one in rates.values())
     if not rejected + quarantined:

@@ -35,26 +35,26 @@ class Demand:
 
     @property
     def needed(self) -> int:
-        """How many prompts from the beginning of the stream count."""
+        """Number of prompts from the beginning of the stream that count."""
         return self._needed
 
     @property
     def waiting(self) -> int:
-        """Prompts that were begun and have no verdict yet."""
+        """Number of prompts that were begun and have no verdict yet."""
         return self._begun - self.judged
 
     @property
     def refused(self) -> int:
-        """Prompts that came to nothing."""
+        """Number of prompts that came to nothing."""
         return len(self._refused)
 
     @property
     def judged(self) -> int:
-        """Prompts with a verdict."""
+        """Number of prompts with a verdict."""
         return len(self._refused) + len(self._accepted)
 
     def refuse(self, number: int) -> None:
-        """A prompt has come to nothing, perhaps after its edit had passed the screen."""
+        """Note that a prompt has come to nothing, perhaps after its edit had passed the screen."""
         if number not in self._refused:
             self._accepted.discard(number)
             self._refused.add(number)
@@ -62,7 +62,8 @@ class Demand:
                 self._needed = self._reached(self._needed, 1)
 
     def accept(self, number: int) -> None:
-        """An edit has passed the screen, or lies there with its clip. Old news of one that failed since is ignored."""
+        """Note that an edit has passed the screen, or lies there with its clip. Old news of one that failed since is
+        ignored."""
         if number not in self._refused:
             self._accepted.add(number)
 
@@ -71,8 +72,8 @@ class Demand:
         return self._begin() if self._begun < self._needed else None
 
     def begin_ahead(self, refusal_rate: float) -> int | None:
-        """The next prompt, if it is likely to be needed: as many ahead as refusals are expected among those that wait
-        (those ahead may be refused, too) and one standard deviation more, as they are nearly Poisson.
+        """Number of the next prompt, if it is likely to be needed: as many ahead as refusals are expected among those
+        that wait (those ahead may be refused, too) and one standard deviation more, as they are nearly Poisson.
 
         Args:
             refusal_rate: of all categories, in [0, 1].
@@ -95,5 +96,5 @@ class Demand:
 
 
 def refusal_rate(demands: Sequence[Demand]) -> float:
-    """Of all verdicts so far; 0 before the first."""
+    """Share of refusals among all verdicts so far; 0 before the first."""
     return sum(demand.refused for demand in demands) / max(sum(demand.judged for demand in demands), 1)

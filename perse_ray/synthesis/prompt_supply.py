@@ -16,7 +16,7 @@ class PromptSupply(Protocol):
     """Supply of planned prompts, with reserves for what does not come off."""
 
     def plan(self) -> list[AttributePrompt]:
-        """The prompts to start with."""
+        """Prompts to start with."""
         ...
 
     def reserves(self, category: Category) -> Iterator[AttributePrompt]:
@@ -26,7 +26,8 @@ class PromptSupply(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSupply:
-    """The endless streams of `perse.synthesis.prompts`: the first ones are the plan, the later ones reserves."""
+    """Supply from the endless streams of `perse.synthesis.prompts`: the first ones are the plan, the later ones
+    reserves."""
 
     counts: tuple[tuple[Category, int], ...]
     """How many of each category."""
@@ -48,7 +49,7 @@ class StreamSupply:
 
 @dataclass(frozen=True)
 class ListSupply:
-    """The user's own prompts. They are wanted exactly as they are: nothing replaces them."""
+    """Supply of the user's own prompts. They are wanted exactly as they are: nothing replaces them."""
 
     prompts: tuple[AttributePrompt, ...]
 
@@ -60,5 +61,5 @@ class ListSupply:
 
 
 def wanted(prompts: list[AttributePrompt]) -> dict[Category, int]:
-    """How many subjects of each category a plan asks for."""
+    """Number of subjects of each category that a plan asks for."""
     return dict(Counter(prompt.category for prompt in prompts))

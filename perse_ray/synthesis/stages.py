@@ -58,7 +58,7 @@ class SynthesisConfig:
     animate_pool: Pool = field(default_factory=Pool)
 
     def row(self, identity: str, prompt: AttributePrompt | None) -> Row:
-        """The row of a prompt or, with None, of the reference clip."""
+        """Row of a prompt or, with None, of the reference clip."""
         if prompt is None:
             key = self._clip_key(identity, None)
             return {KEY: key, NAME: REFERENCE, "prompt": "", "edit": "", "verdict": "", "clip": key}
@@ -70,11 +70,12 @@ class SynthesisConfig:
         return {KEY: clip, NAME: prompt.key, "prompt": text, "edit": edit, "verdict": verdict, "clip": clip}
 
     def editor_of(self, category: Category) -> EditorConfig:
-        """Who edits a category. Where a recipe has several editors, changing one leaves the others' edits alone."""
+        """Editor of a category. Where a recipe has several editors, changing one leaves the others' edits alone."""
         return self.editor.of(category) if isinstance(self.editor, EditorByCategoryConfig) else self.editor
 
     def animator_of(self, category: Category | None) -> AnimatorConfig:
-        """Who films edits of a category, or the reference. Another animator of hats leaves the noses' clips alone."""
+        """Animator of edits of a category, or of the reference. Another animator of hats leaves the noses' clips
+        alone."""
         return self.animator.of(category) if isinstance(self.animator, AnimatorByCategoryConfig) else self.animator
 
     def _clip_key(self, subject: str, category: Category | None) -> str:
@@ -98,7 +99,7 @@ WORKSPACE = "workspace"
 
 
 def synthesis_stages(workspace: Workspace | None, config: SynthesisConfig) -> tuple[Stage, ...]:
-    """The three stages, in order. The tracked portrait must lie in the workspace.
+    """Stages of the synthesis, in order. The tracked portrait must lie in the workspace.
 
     Args:
         workspace: of all rows; None where each row names its own in the column `WORKSPACE`.

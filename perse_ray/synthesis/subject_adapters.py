@@ -48,7 +48,7 @@ DECODED_MIB = 64
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterWork:
-    """Work of a row: trains adapters."""
+    """Work of a row: training of adapters."""
 
     workspace: Workspace
     """Where the clips are, and where the adapters go."""
@@ -91,7 +91,7 @@ class _Adapt:
 
 
 def adapter_stage(work: AdapterWork, pool: Pool) -> Stage:
-    """The stage; `pool.resources` should claim a GPU where there is one."""
+    """Stage of the adapters; `pool.resources` should claim a GPU where there is one."""
     writes: tuple[tuple[str, Value], ...] = (
         ("adapted", False), ("first_loss", 0.0), ("last_loss", 0.0), ("adapt_s", 0.0),
     )  # fmt: skip
@@ -119,7 +119,7 @@ def train_adapters(
     execute: Executor,
     show: Callable[[str], None] | None = None,
 ) -> SubjectAdapters:
-    """Train every adapter that is missing.
+    """Adapters of subjects, of which those that are missing are trained.
 
     Args:
         clips: content key of each subject's clip, by the subject's name.

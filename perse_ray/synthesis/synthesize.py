@@ -91,7 +91,7 @@ def synthesize(
     show: Callable[[str], None] | None = None,
     quarantine_share: float = 1.0,
 ) -> Synthesis:
-    """Make every clip that is missing. The tracked portrait must lie in the workspace.
+    """Synthesis of which every clip that is missing is made. The tracked portrait must lie in the workspace.
 
     Args:
         quarantine_share: of the prompts that were tried, in [0, 1]; more in quarantine than that is an error.

@@ -13,14 +13,14 @@ from perse.body.training.trainer import trained_avatar
 from perse.data.workspace import Workspace
 from perse.recipes.body import BodyRecipe
 from perse.training.checkpoint import Checkpoint
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 CAPTURED = "body/captured.npz"
 """The photograph as a clip of one frame."""
 
 
 def patch_file(number: int) -> str:
-    """A close look at the photograph, as a clip of one frame."""
+    """Name of the file of a close look at the photograph, as a clip of one frame."""
     return f"body/patch-{number}.npz"
 
 
@@ -43,8 +43,9 @@ class BodyLoop:
         frames = sum(filmed.frames - filmed.frames // every for filmed in self.recipe.motions)
         return training_steps(self.recipe.training.epochs, frames, max(self.recipe.train_workers, 1))
 
-    def build(self, start: Checkpoint, seat: Seat) -> BodyTrainer:
-        """
+    def build(self, start: Checkpoint, place: WorkerPlace) -> BodyTrainer:
+        """Training, continued from a checkpoint.
+
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """
@@ -56,8 +57,8 @@ class BodyLoop:
             self.recipe.training,
             rasterizer=self.recipe.rasterizer,
             patches=[self._frame(patch_file(number)) for number in range(self.patches)],
-            device=seat.device,
-            replicas=seat.replicas,
+            device=place.device,
+            replicas=place.replicas,
         )
         trainer.resume(start)
         return trainer

@@ -1,4 +1,4 @@
-"""Both stages of portrait-Champ's training as `LoopConfig`s: small values that are built where they run."""
+"""Loops of portrait-Champ's training, one a stage: small values that are built where they run."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from perse.evaluation.champ_preview import Preview, preview
 from perse.recipes.champ import ChampRecipe
 from perse.synthesis.production.portrait_champ import ChampBatch, ChampReport, ChampTrainer, ChampTrainingConfig
 from perse.synthesis.production.portrait_champ.batches import SamplePictures
-from perse.synthesis.production.portrait_champ.dealing import Take, deal
 from perse.synthesis.production.portrait_champ.footage import Footage
+from perse.synthesis.production.portrait_champ.footage_sampler import Take, sample_footage
 from perse.synthesis.production.portrait_champ.footage_table import FootageFile
 from perse.synthesis.production.portrait_champ.networks import ChampNetworks
 from perse.synthesis.production.portrait_champ.sharing import ShardedWeights, Sharing, WholeWeights
 from perse.synthesis.production.portrait_champ.storage import TENSORS, fill, networks_to_files
 from perse.training.checkpoint import Checkpoint
 from perse.training.replicas import Replicas, parameter_digest
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 STATE, NUMBERS = "state.safetensors", "state.json"
 PREVIEWED = 4
@@ -56,29 +56,30 @@ class ChampLoop:
         return self.training.iterations
 
     def first(self) -> Checkpoint:
-        """Where this stage starts from. Weights are made where it runs."""
+        """Checkpoint where this stage starts. Weights are made where it runs."""
         return Checkpoint(0, {NUMBERS: self._numbers(0), STATE: b""})
 
-    def build(self, start: Checkpoint, seat: Seat) -> ChampStage:
-        """
+    def build(self, start: Checkpoint, place: WorkerPlace) -> ChampStage:
+        """Training of the stage, continued from a checkpoint.
+
         Raises:
             RecipeError: the checkpoint was made with another configuration.
             MissingWeightsError: the weights to start with are not there.
         """
-        networks = self.networks().to(seat.device)
-        trainer = ChampTrainer(networks, self.training, self._sharing(seat))
+        networks = self.networks().to(place.device)
+        trainer = ChampTrainer(networks, self.training, self._sharing(place))
         if json.loads(start.files[NUMBERS])["made_of"] != self.made_of():
             raise RecipeError(
                 "the checkpoint was made with another recipe or other videos; use the same ones, or a new workspace"
             )
         if start.step:
             trainer.restore(start.step, load(start.files[STATE]))
-        return ChampStage(self, trainer, seat.replicas)
+        return ChampStage(self, trainer, place.replicas)
 
-    def _sharing(self, seat: Seat) -> Sharing:
-        replicas = seat.replicas
+    def _sharing(self, place: WorkerPlace) -> Sharing:
+        replicas = place.replicas
         if self.recipe.held_weights == "parts" and replicas.world > 1:
-            return ShardedWeights(seat.device)
+            return ShardedWeights(place.device)
 
         def backward(module: nn.Module, forward: Callable[[], Tensor]) -> None:
             replicas.backward(module, [forward], None)
@@ -86,7 +87,7 @@ class ChampLoop:
         return WholeWeights(replicas.rank, backward)
 
     def networks(self) -> ChampNetworks:
-        """As they are before this stage's first step."""
+        """Networks as they are before this stage's first step."""
         torch.manual_seed(self.training.seed)
         networks = self.recipe.sizes.build(moves=self.training.moves)
         if self.recipe.start is not None:
@@ -97,7 +98,7 @@ class ChampLoop:
         return networks
 
     def checkpoint_of(self, step: int, state: Mapping[str, Tensor]) -> Checkpoint:
-        """What is kept of a trainer's state."""
+        """Checkpoint of a trainer's state."""
         return Checkpoint(step, {NUMBERS: self._numbers(step), STATE: save(dict(state))})
 
     def weights(self, final: Checkpoint) -> dict[str, bytes]:
@@ -149,7 +150,8 @@ class ChampStage:
         return self._loop.checkpoint_of(self.step_number, state)
 
     def check_replicas(self) -> None:
-        """Parts have nothing to be compared with; they are gathered for the checkpoint, which takes all workers."""
+        """Do nothing: parts have nothing to be compared with; they are gathered for the checkpoint, which takes all
+        workers."""
         if self._trainer.sharded:
             self._gathered = self._trainer.state()
         elif self._replicas.world > 1:
@@ -159,7 +161,7 @@ class ChampStage:
         self._reader.shutdown(cancel_futures=True)
 
     def sample(self) -> Preview:
-        """A few videos again, drawn by the averaged weights from their first frame and their guidance."""
+        """Previews of a few videos, drawn by the averaged weights from their first frame and their guidance."""
         footage = [_read(self._loop.workspace, take.key, range(take.frames)) for take in self._loop.takes[:PREVIEWED]]
         with self._trainer.averaging() as networks:
             return preview(
@@ -181,7 +183,7 @@ class ChampStage:
 
     def _read(self, step: int) -> SamplePictures:
         loop, training = self._loop, self._loop.training
-        samples = deal(
+        samples = sample_footage(
             loop.takes, seed=training.seed, step=step, rank=self._replicas.rank, world=self._replicas.world,
             batch=training.batch, frames=training.frames, stride=training.stride,
             held_out_every=loop.recipe.held_out_every,

@@ -21,8 +21,8 @@ from perse.data.tables import QuarantinedRow
 from perse.data.workspace import Workspace
 from perse.errors import InputError, StageError
 from perse.head.sources import HeadSource
-from perse.synthesis.production.portrait_champ.dealing import Take, training_frames
 from perse.synthesis.production.portrait_champ.footage import FootageConfig, FootageMaker
+from perse.synthesis.production.portrait_champ.footage_sampler import Take, training_frames
 from perse.synthesis.production.portrait_champ.footage_table import FootageFile, footage_name, save_footage
 from perse.tracking.video_file import SUFFIXES, open_video
 from perse_ray.rows.attempts import AttemptLedger
@@ -38,7 +38,7 @@ Executor = Callable[[Iterable[Mapping[str, Value]], tuple[Stage, ...], AttemptLe
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareVideo:
-    """The work of one row: track, cut, draw, save."""
+    """Work of one row: track, cut, draw, save."""
 
     workspace: Workspace
     """Where footage goes."""
@@ -54,7 +54,7 @@ class PrepareVideo:
 
 
 class PreparingVideos:
-    """See `PrepareVideo`."""
+    """Worker that prepares videos; see `PrepareVideo`."""
 
     def __init__(self, config: PrepareVideo) -> None:
         self._config = config
@@ -73,7 +73,7 @@ class PreparingVideos:
 
 
 def take_of(config: PrepareVideo, key: str, name: str) -> Take:
-    """What there is to say about finished footage."""
+    """Take of finished footage: what there is to say about it."""
     file = FootageFile(config.workspace, key)
     frames = file.frame_count()
     length = config.footage.length_of(len(training_frames(frames, config.held_out_every)))
@@ -97,7 +97,7 @@ def prepare_videos(
     folder: str, work: PrepareVideo, stage_of: Callable[[PrepareVideo], Stage], *, execute: Executor,
     retry_failed: bool = False, show: Callable[[str], None] | None = None,
 ) -> PreparedVideos:  # fmt: skip
-    """Make the footage of every video that has none yet.
+    """Videos of a folder, of which those that have no footage yet are prepared.
 
     Args:
         folder: a local path that all workers see, or an address (``s3://…``).
@@ -140,7 +140,7 @@ def prepare_videos(
 
 
 def prepare_stage(work: PrepareVideo, **use: object) -> Stage:
-    """The stage around the work; `use` is how it is run."""
+    """Stage around the work; `use` is how it is run."""
     return Stage(
         name="prepare_video",
         work=work,

@@ -24,8 +24,8 @@ _OPENERS = 8
 
 @lru_cache(maxsize=1)
 def load_clips(workspace: Workspace, keys: tuple[str, ...], memory_mib: int) -> ClipStore:
-    """All frames of all clips, the reference first. Kept for the next stage of the same process: decoding takes
-    seconds and the stages of a build follow each other in one process.
+    """Frames of all clips, the reference first. Kept for the next stage of the same process: decoding takes seconds and
+    the stages of a build follow each other in one process.
 
     Args:
         keys: content keys of the clips.
@@ -45,7 +45,7 @@ def load_clips(workspace: Workspace, keys: tuple[str, ...], memory_mib: int) -> 
 
 
 def captured_frames(workspace: Workspace, key: str, trained: Sequence[int]) -> tuple[PortraitClip, PortraitClip]:
-    """What a camera recorded of the person: the frames to train on, and those that are kept unseen."""
+    """Frames that a camera recorded of the person: those to train on, and those that are kept unseen."""
     clip = archive.load_clip(workspace, key)
     chosen = np.isin(clip.frame_numbers, np.asarray(trained))
     return select_frames(clip, chosen), select_frames(clip, ~chosen)
@@ -58,10 +58,10 @@ def _opened(workspace: Workspace, keys: Sequence[str]) -> list[ClipFile]:
 
 @lru_cache(maxsize=1)
 def training_frames(clips: ClipStore, numbers: Sequence[int]) -> ClipStore:
-    """Only the frames with these numbers."""
+    """Frames with these numbers only."""
     return clips.frames(np.isin(clips.frame_numbers, np.asarray(numbers)))
 
 
 def unseen_frames(clips: ClipStore, trained: Sequence[int]) -> ClipStore:
-    """The frames that are never trained on."""
+    """Frames that are never trained on."""
     return clips.frames(~np.isin(clips.frame_numbers, np.asarray(trained)))

@@ -1,4 +1,4 @@
-"""Trainings of the avatar as `LoopConfig`s: small values that are built where they run."""
+"""Loops of the avatar's training: small values that are built where they run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perse.training import Checkpoint, FineTuneConfig, FineTuner, StepReport, Tr
 from perse_ray.training.clips import captured_frames, load_clips, training_frames
 from perse_ray.training.morph_pool import MorphPool
 from perse_ray.training.pooled_morphs import PooledMorphs
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class OnClips:
     clips_mib: int = ClusterUse().clips_mib
     """Decoded frames that a worker keeps."""
 
-    def trainer(self, start: Checkpoint, training: TrainingConfig, seat: Seat) -> Trainer:
+    def trainer(self, start: Checkpoint, training: TrainingConfig, place: WorkerPlace) -> Trainer:
         """A trainer that goes on from a checkpoint.
 
         Raises:
@@ -46,7 +46,7 @@ class OnClips:
         if self.captured is not None:
             clips = clips.with_captured(captured_frames(self.workspace, self.captured, self.frames)[0])
         trainer = Trainer(
-            avatar_of(start), clips, training, rasterizer=self.rasterizer, device=seat.device, replicas=seat.replicas
+            avatar_of(start), clips, training, rasterizer=self.rasterizer, device=place.device, replicas=place.replicas
         )
         trainer.resume(start)
         return trainer
@@ -63,12 +63,13 @@ class TrainingLoop(OnClips):
     def steps(self) -> int:
         return self.training.steps
 
-    def build(self, start: Checkpoint, seat: Seat) -> Training:
-        """
+    def build(self, start: Checkpoint, place: WorkerPlace) -> Training:
+        """Training, continued from a checkpoint.
+
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """
-        return Training(self.trainer(start, self.training, seat))
+        return Training(self.trainer(start, self.training, place))
 
 
 class Training:
@@ -91,7 +92,7 @@ class Training:
         self.trainer.check_replicas()
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Do nothing: it holds nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +112,13 @@ class FineTuningLoop(OnClips):
     def steps(self) -> int:
         return self.fine_tuning.training.steps
 
-    def build(self, start: Checkpoint, seat: Seat) -> FineTuning:
-        """
+    def build(self, start: Checkpoint, place: WorkerPlace) -> FineTuning:
+        """Fine-tuning, continued from a checkpoint.
+
         Raises:
             RecipeError: the checkpoint was made with another configuration.
         """
-        trainer = self.trainer(start, self.fine_tuning.training, seat)
+        trainer = self.trainer(start, self.fine_tuning.training, place)
         source = PooledMorphs(self.pool, self.workspace, self.clips, trainer.clips, self.steps)
         return FineTuning(FineTuner(trainer, source, self.fine_tuning, without=self.without), source, self.pool.gpus)
 

@@ -31,7 +31,7 @@ ANSWER_S = 0.2
 
 
 class MorphActor:
-    """A Serve replica that makes morphs and keeps them."""
+    """Replica of Serve that makes morphs and keeps them."""
 
     def __init__(self, work: TaskWorkConfig, threads: int, task_limit_s: float) -> None:
         limit_threads(threads)
@@ -46,7 +46,7 @@ class MorphActor:
         return route
 
     async def make(self, key: str, task: Any) -> Answer:
-        """The arrays of a task, from the workspace or made.
+        """Arrays of a task, from the workspace or made.
 
         Raises:
             TimeoutError: it takes too long. Its thread cannot be stopped, so the replica ends; Serve starts another.

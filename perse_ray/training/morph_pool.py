@@ -72,7 +72,7 @@ class MorphPool:
     task_limit_s: float
 
     def handle(self) -> Any:
-        """For requests; see `perse_ray.training.morph_actor.MorphActor.make`."""
+        """Handle for requests; see `perse_ray.training.morph_actor.MorphActor.make`."""
         from ray import serve
 
         return serve.get_deployment_handle(DEPLOYMENT, self.application)
@@ -84,7 +84,7 @@ class MorphPool:
 
 @contextmanager
 def morph_pool(work: TaskWorkConfig, size: PoolSize) -> Iterator[MorphPool]:
-    """A pool for the length of a block. Needs a running Ray; a Serve that runs already is left as it is.
+    """Context with a pool. Needs a running Ray; a Serve that runs already is left as it is.
 
     Raises:
         StageError: the cluster has no room for the smallest pool, others hold it, or the work cannot be built.

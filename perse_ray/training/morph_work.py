@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
+from jaxtyping import Shaped
 from numpy.typing import NDArray
 
 from perse.attributes import Category
@@ -69,7 +70,7 @@ class Made:
         cost: what it took. Never kept: it depends on what the actor remembered.
     """
 
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Mapping[str, Shaped[NDArray[Any], "..."]]
     cost: MorphCost = field(default_factory=MorphCost)
 
 
@@ -84,12 +85,12 @@ class TaskWorkConfig(Protocol):
 
     @property
     def workspace(self) -> Workspace:
-        """Where what was made is kept."""
+        """Workspace where what was made is kept."""
         ...
 
     @property
     def ingredients(self) -> object:
-        """What of it decides how morphs look; a part of their content keys."""
+        """Ingredients that decide how morphs look; a part of their content keys."""
         ...
 
     def build(self) -> TaskWork: ...
@@ -155,7 +156,7 @@ class Answer:
 
 
 def make_cached(work: TaskWork, workspace: Workspace, key: str, task: Any) -> tuple[Made, bool]:
-    """A morph from the workspace (True), or made and put there (False)."""
+    """Morph from the workspace (True), or made and put there (False)."""
     cached = read_cached(workspace, key)
     if cached is not None:
         return Made(cached), True
@@ -166,7 +167,7 @@ def make_cached(work: TaskWork, workspace: Workspace, key: str, task: Any) -> tu
 
 
 def read_cached(workspace: Workspace, key: str) -> Arrays | None:
-    """A morph that lies in the workspace; a damaged file counts as absent and is made again."""
+    """Morph that lies in the workspace; a damaged file counts as absent and is made again."""
     if not workspace.has(f"morphs/{key}.npz"):
         return None
     try:

@@ -24,7 +24,7 @@ FOLDER = "examples"
 
 @dataclass(frozen=True, kw_only=True)
 class DrawExample:
-    """The work of one row: vary a portrait, let the colour models look at it, save."""
+    """Work of one row: vary a portrait, let the colour models look at it, save."""
 
     workspace: Workspace
     """Where examples go."""
@@ -40,7 +40,7 @@ class DrawExample:
 
 
 class DrawingExamples:
-    """See `DrawExample`."""
+    """Worker that draws examples; see `DrawExample`."""
 
     def __init__(self, config: DrawExample) -> None:
         self._config = config
@@ -57,14 +57,14 @@ class DrawingExamples:
 
 
 def example_name(key: str) -> str:
-    """The file of an example."""
+    """Name of the file of an example."""
     return f"{FOLDER}/{key}.npz"
 
 
 def draw_examples(
     work: DrawExample, count: int, workers: int, *, execute: Executor, show: Callable[[str], None] | None = None
 ) -> Iterator[PartExample]:
-    """The first `count` examples; what is not there yet is drawn.
+    """First `count` examples; what is not there yet is drawn.
 
     Raises:
         StageError: an example cannot be drawn.

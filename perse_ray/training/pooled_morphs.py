@@ -1,4 +1,4 @@
-"""Morphs of a training worker: always some steps ahead of it.
+"""Morphs of a training worker, made by the pool some steps ahead of it.
 
 The schedule is a pure function of the step, so the future is known and a window of requests is always under way. A
 replica that dies costs its requests another try and the loop, at most, some waiting; the targets, and so the training,
@@ -84,10 +84,6 @@ class PoolStats:
         self.ends_made += cost.ends_made
 
 
-def _forget(task: object, reason: str) -> None:
-    """Nothing is kept of what failed."""
-
-
 class TargetsAhead:
     """Targets by step, from a pool.
 
@@ -107,7 +103,7 @@ class TargetsAhead:
         start: int,
         stop: int,
         window: int,
-        set_aside: Callable[[Any, str], None] = _forget,
+        set_aside: Callable[[Any, str], None],
     ) -> None:
         self.stats = PoolStats()
         self._pool, self._schedule, self._handle, self._set_aside = pool, schedule, pool.handle(), set_aside
@@ -116,7 +112,7 @@ class TargetsAhead:
         self._failures = 0
 
     def get(self, step: int) -> Arrays | None:
-        """The target of a step. None where it could not be made (counted, rare).
+        """Target of a step. None where it could not be made (counted, rare).
 
         Raises:
             StageError: several requests in a row failed; the message is the last one's.
@@ -166,7 +162,7 @@ class TargetsAhead:
             raise StageError(f"{self._failures} morphs in a row could not be made: {reason}")
 
     def close(self) -> None:
-        """Forget what is under way."""
+        """Drop what is under way."""
         for response in self._flying.values():
             response.cancel()
         self._flying.clear()
@@ -214,7 +210,7 @@ class PooledMorphs:
         return task, f"{task.category.value} {task.frame_number}"
 
     def task(self, request: MorphRequest) -> MorphTask:
-        """A request in terms of content."""
+        """Task of a request, in terms of content."""
         first, second = self._clips[request.first], self._clips[request.second]
         return MorphTask(first, second, request.category, request.frame_number, request.alphas)
 
@@ -256,7 +252,7 @@ class PooledMorphs:
 
 
 def cross_fade(request: MorphRequest, store: ClipStore) -> MorphTarget:
-    """The two frames blended: the poorest morph, but never a wrong one at the ends."""
+    """Blend of the two frames: the poorest morph, but never a wrong one at the ends."""
     ends = store.batch([request.first, request.second], [request.frame] * 2).images.numpy().astype(np.float32)
     mixed = [(1 - alpha) * ends[0] + alpha * ends[1] for alpha in request.alphas]
     return MorphTarget(request.alphas, (np.stack(mixed) + 0.5).astype(np.uint8))

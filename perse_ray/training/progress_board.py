@@ -39,19 +39,19 @@ class Board:
     _lock: Any = field(default_factory=threading.Lock)
 
     def write(self, step: int, loss: float, points: list[Point]) -> None:
-        """A step is finished; `points` are numbers of this one and of earlier ones."""
+        """Note that a step is finished; `points` are numbers of this one and of earlier ones."""
         with self._lock:
             self._told = NewLines(step, loss, (*self._told.points, *points))
 
     def read(self) -> NewLines:
-        """What is new."""
+        """Lines that are new."""
         with self._lock:
             told, self._told = self._told, NewLines(self._told.step, self._told.loss)
             return told
 
 
 class ProgressBoard(Protocol):
-    """A board as both sides see it. A value: it travels to the worker."""
+    """Board as both sides see it. A value: it travels to the worker."""
 
     def write(self, step: int, loss: float, points: list[Point]) -> None: ...
 
@@ -59,13 +59,14 @@ class ProgressBoard(Protocol):
 
 
 class RemoteBoard:
-    """A board in an actor, which lives as long as the driver holds this. It claims no resources."""
+    """Board in an actor, which lives as long as the driver holds this. It claims no resources."""
 
     def __init__(self) -> None:
         self._actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
 
     def write(self, step: int, loss: float, points: list[Point]) -> None:
-        """Does not wait: if the board is gone for a moment, some curve points are lost and nothing else."""
+        """Note a step without waiting: if the board is gone for a moment, some curve points are lost and nothing
+        else."""
         self._actor.write.remote(step, loss, points)
 
     def read(self) -> NewLines:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import ray.train
 import ray.train.torch
@@ -38,6 +38,7 @@ from perse_ray.runtime.claims import WorkerClaim
 from perse_ray.runtime.placement import await_room
 from perse_ray.runtime.progress import Progress
 from perse_ray.training.progress_board import Board, Point, ProgressBoard, RemoteBoard
+from perse_ray.training.seam import LoopConfig, StepNumbers, WorkerPlace
 
 log = logging.getLogger(__name__)
 
@@ -96,60 +97,6 @@ class WorkerGroup:
     """How long nodes with room for the workers may take to join the cluster."""
 
 
-@dataclass(frozen=True)
-class Seat:
-    """Place where one worker of a training works.
-
-    Attributes:
-        device: where its replica lives.
-        replicas: those that it trains with.
-    """
-
-    device: torch.device
-    replicas: Replicas
-
-
-class StepNumbers(Protocol):
-    """Numbers that a step tells about itself (`perse.training.trainer.StepReport`)."""
-
-    step: int
-    loss: float
-
-
-class Loop(Protocol):
-    """Training in progress."""
-
-    @property
-    def step_number(self) -> int:
-        """Finished steps."""
-        ...
-
-    def step(self) -> Any: ...
-
-    def checkpoint(self) -> Checkpoint: ...
-
-    def check_replicas(self) -> None:
-        """Called by all workers at the same step, before a checkpoint. Raises StageError where they have drifted."""
-        ...
-
-    def close(self) -> None:
-        """Let go of what it holds outside this process."""
-        ...
-
-
-class LoopConfig(Protocol):
-    """Description of a training, picklable, built where it runs."""
-
-    @property
-    def steps(self) -> int:
-        """Number of the last step."""
-        ...
-
-    def build(self, start: Checkpoint, seat: Seat) -> Loop:
-        """The training, continued from a checkpoint."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrainTask:
     """Task of one training run.
@@ -179,7 +126,7 @@ class _WorkerTask:
 
 
 def train(task: TrainTask, group: WorkerGroup, *, show: Callable[[str], None] | None = None) -> Checkpoint:
-    """Run to the last step and return the final checkpoint. Called again after a kill, it goes on where it was.
+    """Final checkpoint of a training that is run to its last step. Called again after a kill, it goes on where it was.
 
     Raises:
         StageError: the workers failed too often, or the cluster has no room for them.
@@ -269,37 +216,39 @@ def _run(task: _WorkerTask) -> None:
     group = task.group
     if group.threads:
         limit_threads(group.threads)
-    seat = _seat(group)
+    place = _place(group)
     folder = CheckpointFolder(task.workspace, task.stage)
     start = folder.load()
     assert start is not None, "the driver has looked"
-    teller = _Teller(task.board) if seat.replicas.rank == 0 else None
+    reporter = _StepReporter(task.board) if place.replicas.rank == 0 else None
     for rewinds in range(MAX_REWINDS + 1):
         try:
-            _steps(task, start, seat, folder, teller)
+            _steps(task, start, place, folder, reporter)
             break
         except TrainingDiverged as error:  # on every replica, at the same step
             start = folder.load()
             if rewinds == MAX_REWINDS or start is None:
                 raise
             log.warning("%s. Training goes back to step %d", error, start.step)
-    if seat.replicas.world > 1:
+    if place.replicas.world > 1:
         dist.barrier()
 
 
-def _steps(task: _WorkerTask, start: Checkpoint, seat: Seat, folder: CheckpointFolder, teller: _Teller | None) -> None:
+def _steps(
+    task: _WorkerTask, start: Checkpoint, place: WorkerPlace, folder: CheckpointFolder, reporter: _StepReporter | None
+) -> None:
     """All steps from a checkpoint on."""
-    loop = task.loop.build(start, seat)
-    due = _Due(task.group, seat.replicas)
+    loop = task.loop.build(start, place)
+    due = _Due(task.group, place.replicas)
     try:
         while loop.step_number < task.loop.steps:
             report = loop.step()
             finished = loop.step_number >= task.loop.steps
-            if teller:
-                teller.tell(report, last=finished)
+            if reporter:
+                reporter.tell(report, last=finished)
             if finished or due(loop.step_number):
                 loop.check_replicas()
-                if seat.replicas.rank == 0:
+                if place.replicas.rank == 0:
                     folder.save(loop.checkpoint())
     finally:
         loop.close()
@@ -347,15 +296,15 @@ def _passed(since: float, seconds: float) -> float:
     return float(time.monotonic() - since > seconds)
 
 
-def _seat(group: WorkerGroup) -> Seat:
+def _place(group: WorkerGroup) -> WorkerPlace:
     """This worker's device, as Ray has assigned it, and its fellows."""
     device = ray.train.torch.get_device() if group.num_gpus else torch.device("cpu")
     together = dist.is_initialized() and dist.get_world_size() > 1
     shares = max(group.workers, 1)
-    return Seat(device, DistributedReplicas(shares) if together else SingleReplica(shares))
+    return WorkerPlace(device, DistributedReplicas(shares) if together else SingleReplica(shares))
 
 
-class _Teller:
+class _StepReporter:
     """Writes on the board: every step's numbers now and then, the newest step about once a second."""
 
     def __init__(self, board: ProgressBoard) -> None:
@@ -414,10 +363,10 @@ def _catch_up(task: TrainTask, progress: Progress, board: ProgressBoard, start: 
 
 
 def first_checkpoint(workspace: Workspace, stage: str, checkpoint: Checkpoint) -> None:
-    """Where a training starts from, if it has not started yet."""
+    """Keep a checkpoint as the start of a training, if that has not started yet."""
     folder = CheckpointFolder(workspace, stage)
     if folder.load() is None:
         folder.save(checkpoint)
 
 
-__all__ = ["Loop", "LoopConfig", "Seat", "TrainTask", "WorkerGroup", "first_checkpoint", "train"]
+__all__ = ["TrainTask", "WorkerGroup", "first_checkpoint", "train"]

@@ -56,6 +56,7 @@ def test_hair_goes_around_as_thick_as_it_is_at_the_sides_down_to_the_nape() -> N
     heights = np.array([0.1, 0.05, 0.0, NAPE_M + 0.01, NAPE_M - 0.03])
     assert cover.continues(heights).tolist() == [True, True, True, True, False]
     behind = Around(np.array([np.pi, 2.5, -2.5]), np.full(3, 0.06), np.ones(3))
+    # Metres: both spheres are sampled, and read in rows of height.
     np.testing.assert_allclose(cover.radius(skull, behind), 0.11, atol=0.003)
 
 

@@ -6,7 +6,7 @@ import torch
 from tolerances import SINGLE, SINGLE_SUM
 
 from perse.avatar.canonical import N_ATTRIBUTES, OPACITY
-from perse.avatar.part_bases import _changed
+from perse.avatar.mixing import with_changes
 
 POINTS = 6
 
@@ -18,25 +18,25 @@ def _change(points: list[int], size: float) -> tuple[torch.Tensor, torch.Tensor]
 def test_one_edit_counts_in_full() -> None:
     base = torch.randn(POINTS, N_ATTRIBUTES)
     members, change = _change([1, 4], 1.0)
-    assert torch.equal(_changed(base, [(members, change)]), base.index_add(0, members, change))
-    assert _changed(base, []) is base
+    assert torch.equal(with_changes(base, [(members, change)]), base.index_add(0, members, change))
+    assert with_changes(base, []) is base
 
 
 def test_edits_that_do_not_meet_do_not_know_of_each_other() -> None:
     base = torch.randn(POINTS, N_ATTRIBUTES)
     first, second = _change([0, 1], 1.0), _change([3, 5], 2.0)
     expected = base.index_add(0, *first).index_add(0, *second)
-    assert torch.allclose(_changed(base, [first, second]), expected, atol=SINGLE_SUM)
+    assert torch.allclose(with_changes(base, [first, second]), expected, atol=SINGLE_SUM)
 
 
 def test_where_edits_meet_nothing_explodes_and_the_stronger_prevails() -> None:
     base = torch.zeros(POINTS, N_ATTRIBUTES)
     strong, weak = _change([2], 4.0), _change([2], 1.0)
     strong[1][:, OPACITY] = 4.0  # it is there
-    mixed = _changed(base, [strong, weak])[2]
+    mixed = with_changes(base, [strong, weak])[2]
     assert mixed.norm() <= max(strong[1].norm(), weak[1].norm()) * 1.001
     assert (mixed - strong[1][0]).norm() < 0.1 * strong[1].norm()
-    assert torch.allclose(mixed, _changed(base, [weak, strong])[2], atol=SINGLE)
+    assert torch.allclose(mixed, with_changes(base, [weak, strong])[2], atol=SINGLE)
 
 
 def test_what_one_edit_takes_away_the_other_does_not_bring_back() -> None:
@@ -45,7 +45,7 @@ def test_what_one_edit_takes_away_the_other_does_not_bring_back() -> None:
     base[:, OPACITY] = 3.0
     hoodie, hat = torch.zeros(1, N_ATTRIBUTES), torch.randn(1, N_ATTRIBUTES) * 8
     hoodie[:, OPACITY], hat[:, OPACITY] = -7.0, 2.0
-    mixed = _changed(base, [(torch.tensor([2]), hoodie), (torch.tensor([2]), hat)])[2]
+    mixed = with_changes(base, [(torch.tensor([2]), hoodie), (torch.tensor([2]), hat)])[2]
     assert torch.sigmoid(mixed[OPACITY]) < 0.05
 
 
@@ -54,7 +54,7 @@ def test_what_one_edit_adds_the_other_does_not_prevent() -> None:
     base[:, OPACITY] = -4.0
     hat, hair = torch.randn(1, N_ATTRIBUTES) * 4, torch.randn(1, N_ATTRIBUTES) * 4
     hat[:, OPACITY], hair[:, OPACITY] = 7.0, -2.0
-    mixed = _changed(base, [(torch.tensor([2]), hat), (torch.tensor([2]), hair)])[2]
+    mixed = with_changes(base, [(torch.tensor([2]), hat), (torch.tensor([2]), hair)])[2]
     assert torch.sigmoid(mixed[OPACITY]) > 0.9
     assert (mixed - base[2] - hat[0])[OPACITY + 1 :].norm() < 0.2 * hat[0, OPACITY + 1 :].norm(), "and looks like it"
 
@@ -63,7 +63,7 @@ def test_an_edit_that_vanishes_leaves_the_other_alone() -> None:
     base = torch.zeros(POINTS, N_ATTRIBUTES)
     edit = _change([2, 3], 1.0)
     for size in (1e-1, 1e-2, 1e-3):
-        mixed = _changed(base, [edit, (torch.tensor([3]), torch.full((1, N_ATTRIBUTES), size))])
+        mixed = with_changes(base, [edit, (torch.tensor([3]), torch.full((1, N_ATTRIBUTES), size))])
         assert (mixed[3] - edit[1][1]).abs().max() < 2 * size
 
 
@@ -74,6 +74,6 @@ def test_gradients_reach_every_edit() -> None:
     at_first, at_second = torch.tensor([0, 2]), torch.tensor([2, 4])
 
     def mixed(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return _changed(base, [(at_first, a), (at_second, b)])
+        return with_changes(base, [(at_first, a), (at_second, b)])
 
     assert torch.autograd.gradcheck(mixed, (first, second))

@@ -111,7 +111,8 @@ def test_an_edit_is_exact_and_touches_nothing_else(avatar: Avatar, trained: Body
     for row in edits:
         after = points(avatar, mixed_code(avatar, {row.prompt.category: {row.prompt.key: 1.0}}))
         members = row.learned.members
-        assert torch.allclose(after[members, 3:6], row.learned.colors, atol=2e-2)
+        # `COLOR_MARGIN`, by which logits are kept off black and white.
+        assert torch.allclose(after[members, 3:6], row.learned.colors, atol=5e-3)
         own = avatar.decoder.regions[:, row.prompt.category.index]
         assert torch.equal(after[~own], before[~own])  # to the bit
         idle = torch.ones(len(before), dtype=torch.bool)
@@ -123,6 +124,7 @@ def test_an_edit_is_exact_and_touches_nothing_else(avatar: Avatar, trained: Body
 def test_a_mix_of_two_hats_is_a_hat_between_them(avatar: Avatar, trained: BodyAvatar) -> None:
     one, two = (mixed_code(avatar, {Category.HAT: {key: 1.0}}) for key in ("hat-1", "hat-2"))
     first, second, middle = (points(avatar, code)[len(trained) :] for code in (one, two, interpolate(one, two, 0.5)))
+    # Metres: coefficients are nearly straight in the code, not quite; the pieces are decimetres apart. 5 mm here.
     assert torch.allclose(middle[:, :3], (first[:, :3] + second[:, :3]) / 2, atol=0.02)
     assert float(middle[:, 6].min()) > 0.6  # it does not fade out on the way
     assert float(points(avatar, avatar.latents.reference.detach())[len(trained) :, 6].max()) < 0.05

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from tolerances import SINGLE
 
 from perse.body.animation.animator import Drift, ProceduralBodyAnimatorConfig
 from perse.body.animation.clip import BodyClip
@@ -30,8 +31,8 @@ def test_a_loose_point_trails_behind_and_a_taut_one_does_not() -> None:
     lag = out - points
     behind = (lag * speed[:, None]).sum(-1).mean(0)
     assert behind[1] < 0 and behind[2] < behind[1]  # against the way it goes, the loose one more
-    assert lag.norm(dim=-1).max() <= MAX_LAG_M + 1e-6
-    assert not torch.allclose(lag[12, 2], torch.zeros(3), atol=1e-3)
+    assert lag.norm(dim=-1).max() <= MAX_LAG_M + SINGLE
+    assert lag[12, 2].norm() > 1e-3  # a millimetre, which a viewer sees
 
 
 def test_a_slower_motion_lags_less() -> None:

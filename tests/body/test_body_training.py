@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tolerances import SINGLE
 
 from perse.body.animation.animator import ProceduralBodyAnimatorConfig
 from perse.body.animation.drawing import drawn_points
@@ -129,9 +130,9 @@ def test_a_persons_colours_go_on_outside(frames: list[TargetFrame]) -> None:
     alpha[2:7, 2:7], alpha[2, 2:7] = 1, 0.6
     own = np.array([0.2, 0.5, 0.1], np.float32)
     image = alpha[..., None] * own + (1 - alpha[..., None])
-    np.testing.assert_allclose(continued_colors(image, alpha, 0.0), np.broadcast_to(own, image.shape), atol=1e-6)
+    np.testing.assert_allclose(continued_colors(image, alpha, 0.0), np.broadcast_to(own, image.shape), atol=SINGLE)
     image[2:7, 2] = image[2:7, 6] = image[6, 2:7] = image[2, 2:7] = 0  # the photograph's own outline is dirty
-    np.testing.assert_allclose(continued_colors(image, alpha, 1.5), np.broadcast_to(own, image.shape), atol=1e-6)
+    np.testing.assert_allclose(continued_colors(image, alpha, 1.5), np.broadcast_to(own, image.shape), atol=SINGLE)
     assert np.isfinite(continued_colors(image, 0 * alpha, 1.5)).all()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from perse.training import Checkpoint
 from perse_ray.training.loops import Training, TrainingLoop
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,8 @@ class Paced:
     def steps(self) -> int:
         return self.loop.steps
 
-    def build(self, start: Checkpoint, seat: Seat) -> PacedTraining:
-        return PacedTraining(self, self.loop.build(start, seat))
+    def build(self, start: Checkpoint, place: WorkerPlace) -> PacedTraining:
+        return PacedTraining(self, self.loop.build(start, place))
 
 
 class PacedTraining:

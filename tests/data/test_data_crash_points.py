@@ -15,7 +15,7 @@ from pyarrow import fs
 
 from benchmarks.crash_disk import ObjectStore
 from benchmarks.crash_points import on_a_disk, on_an_object_store, stored
-from perse.data import durable_files, workspace
+from perse.data import durable_files, folder_files
 from perse.data.workspace_lock import holder, locked
 from perse.errors import WorkspaceError
 from perse.training import checkpoint
@@ -65,7 +65,7 @@ UNSAFE: dict[str, Callable[..., None]] = {
 
 @pytest.mark.parametrize("name", UNSAFE)
 def test_a_step_that_is_left_out_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (durable_files, workspace, checkpoint):
+    for module in (durable_files, folder_files, checkpoint):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, UNSAFE[name])
     assert on_a_disk(60).faults > 0

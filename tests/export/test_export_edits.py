@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tolerances import SINGLE
 
 from perse.attributes import Category
 from perse.errors import InputError
@@ -16,7 +17,7 @@ def test_the_empty_mix_is_the_reference(avatar) -> None:  # type: ignore[no-unty
 
 def test_wearing_a_subject_is_its_code(avatar, hat) -> None:  # type: ignore[no-untyped-def]
     row = avatar.row(next(iter(hat[Category.HAT])))
-    assert torch.allclose(mixed_code(avatar, hat), avatar.subject_codes()[row], atol=1e-6)
+    assert torch.allclose(mixed_code(avatar, hat), avatar.subject_codes()[row], atol=SINGLE)
 
 
 def test_a_mix_changes_only_its_categories(avatar, hat) -> None:  # type: ignore[no-untyped-def]

@@ -120,7 +120,9 @@ def test_another_program_reads_spz(scene, provenance, tmp_path: Path) -> None:  
     subprocess.run([converter, "-w", tmp_path / "a.spz", tmp_path / "a.ply"], check=True, capture_output=True)
     found, ours = read_splats(tmp_path / "a.ply"), scene.still()
     half_turn = torch.tensor([-1.0, 1.0, -1.0])  # between RUB as they see it and what SuperSplat turns a .ply into
+    # Metres: one step of the file's 16 fractional bits.
     assert torch.allclose(found.means, ours.means * half_turn, atol=2e-5)
+    # The file keeps the logarithm in sixteenths: half a step is 1/32.
     assert torch.allclose(found.scales.log(), ours.scales.log(), atol=1 / 30)
     # Two 8-bit levels: the file has one byte a colour.
     assert torch.allclose(found.colors, ours.colors, atol=0.01) and torch.allclose(
@@ -236,6 +238,7 @@ def test_extreme_gaussians_survive(scene, provenance, tmp_path: Path) -> None:  
         path = tmp_path / f"one{SUFFIXES[format]}"
         export_file(replace(scene, gaussians=one), path, format, provenance)
         back = read_splats(path)
+        # Metres: half a step of 16 fractional bits, the coarsest of the formats.
         assert len(back) == 1 and torch.allclose(back.means, one.means[0], atol=1e-5), format
         # Two 8-bit levels: opacity is a byte, and one is kept off infinity.
         assert torch.allclose(back.opacities, torch.ones(1), atol=0.01)

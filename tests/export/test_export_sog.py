@@ -76,6 +76,8 @@ def test_it_reads_what_the_specification_says(data: bytes) -> None:
         assert torch.allclose(found.colors[index], torch.tensor(color).clamp(0, 1), atol=1e-6)
         axes = quaternion_to_matrix(torch.tensor(rotation)) * torch.tensor(scales)
         expected = upright[:, None] * (axes @ axes.mT) * upright
+        # Float32: a quaternion's last part is the root of what the others leave of one; squares are relative to the
+        # largest.
         assert torch.allclose(covariances[index], expected, atol=1e-4 * float(expected.abs().max()))
 
 

@@ -19,7 +19,7 @@ from perse.synthesis.prompts import PromptPlan
 from perse_ray.build.build import build
 from perse_ray.build.request import BuildRequest, BuildResult
 from perse_ray.registry.mlflow_log import BuildLog
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.sources import find_places
 from perse_ray.serving.schema.requests import RenderRequest
 
@@ -111,11 +111,11 @@ def test_mlflow_has_the_parent_its_stages_and_the_model(built: Built) -> None:
 
 
 def test_the_avatar_answers_requests(built: Built) -> None:
-    shelf = Shelf(find_places([built.workspace.location]), memory_mib=1000)
-    info = shelf.info("me")
+    cache = AvatarCache(find_places([built.workspace.location]), memory_mib=1000)
+    info = cache.info("me")
     hat = next(subject.id for subject in info.subjects if subject.category is Category.HAT)
-    plain = shelf.avatar("me").render(RenderRequest(width=48, height=48))
-    worn = shelf.avatar("me").render(RenderRequest(width=48, height=48, attributes={Category.HAT: {hat: 1.0}}))
+    plain = cache.avatar("me").render(RenderRequest(width=48, height=48))
+    worn = cache.avatar("me").render(RenderRequest(width=48, height=48, attributes={Category.HAT: {hat: 1.0}}))
     assert np.abs(plain.astype(int) - worn).max() > 20
 
 

@@ -144,7 +144,8 @@ def test_each_row_has_its_own_adapter(tiny_model: LatentDiffusion) -> None:
                 alone = tiny_model.predict(latents[row : row + 1], time, text)
             # A product of three rows may be summed in another order than one of one.
             assert torch.allclose(together[row], alone[0], atol=SINGLE_SUM)
-        assert not torch.allclose(together, tiny_model.predict(latents, time, text), atol=1e-2)
+        plain = tiny_model.predict(latents, time, text)
+        assert (together - plain).abs().max() > 500 * SINGLE_SUM, "the adapters do something"
 
 
 def test_interpolated_adapters_are_the_lerp_that_peft_would_load(tiny_diffusion: LatentDiffusionConfig) -> None:

@@ -31,7 +31,7 @@ from perse_ray.rows.stage import Pool, RowWork, Value
 from perse_ray.synthesis.stages import SynthesisConfig
 from perse_ray.training.loops import TrainingLoop
 from perse_ray.training.morph_work import Made, MorphMaker, MorphWork
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 
 def note(journal: str, line: str) -> None:
@@ -334,10 +334,10 @@ class ChainConfig:
     diverges: str = ""
     diverges_times: int = 1
 
-    def build(self, start: Checkpoint, seat: Seat) -> Chain:
+    def build(self, start: Checkpoint, place: WorkerPlace) -> Chain:
         if self.error:
             raise RecipeError(self.error)
-        return Chain(start.step, start.files["link"], self, seat.replicas)
+        return Chain(start.step, start.files["link"], self, place.replicas)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,8 +348,8 @@ class GradientsOnly:
     target: str
     steps: int = 1
 
-    def build(self, start: Checkpoint, seat: Seat) -> GradientProbe:
-        return GradientProbe(self.loop.build(start, seat).trainer, f"{self.target}-{seat.replicas.rank}", start)
+    def build(self, start: Checkpoint, place: WorkerPlace) -> GradientProbe:
+        return GradientProbe(self.loop.build(start, place).trainer, f"{self.target}-{place.replicas.rank}", start)
 
 
 @dataclass

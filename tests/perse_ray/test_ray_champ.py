@@ -23,7 +23,7 @@ from perse.head.sources import EmbeddedHead
 from perse.recipes.champ import ChampRecipe, champ_recipe_named, champ_tiny
 from perse.synthesis.production.guidance import Guidance
 from perse.synthesis.production.portrait_champ import BlockLatentsConfig, ChampTrainingConfig, Footage, UNetSizes
-from perse.synthesis.production.portrait_champ.dealing import Take
+from perse.synthesis.production.portrait_champ.footage_sampler import Take
 from perse.synthesis.production.portrait_champ.footage_table import FootageFile, save_footage
 from perse.synthesis.production.portrait_champ.storage import TENSORS
 from perse.training import Checkpoint, SingleReplica
@@ -31,7 +31,8 @@ from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows import in_process
 from perse_ray.training.champ_train import ChampLoop
 from perse_ray.training.champ_videos import PrepareVideo, prepare_stage, prepare_videos
-from perse_ray.training.ray_train import Seat, TrainTask, WorkerGroup, train
+from perse_ray.training.ray_train import TrainTask, WorkerGroup, train
+from perse_ray.training.seam import WorkerPlace
 
 
 def quiet(_: str) -> None:
@@ -112,7 +113,7 @@ def test_a_checkpoint_of_other_videos_is_refused(tmp_path: Path) -> None:
     one = loop(tmp_path / "w")
     other = replace(one, takes=one.takes[:1])
     with pytest.raises(RecipeError, match="another recipe or other videos"):
-        one.build(other.first(), Seat(torch.device("cpu"), SingleReplica()))
+        one.build(other.first(), WorkerPlace(torch.device("cpu"), SingleReplica()))
 
 
 def test_footage_is_read_frame_by_frame(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from perse.synthesis.production.portrait_champ import (
 from perse.synthesis.production.portrait_champ.sharing import ShardedWeights
 from perse.training import Checkpoint, DistributedReplicas
 from perse_ray.training.champ_train import STATE, ChampLoop
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 ROUNDING = 2e-5
 """Of weights after four steps of 1e-3: the norm of the gradients is summed in another order, and where a gradient is
@@ -41,7 +41,7 @@ next to nothing Adam makes a step of it all the same."""
 
 def trained(one: ChampLoop, start: Checkpoint, steps: int) -> Checkpoint:
     """Some steps by both workers; what worker 0 keeps."""
-    stage = one.build(start, Seat(torch.device("cpu"), DistributedReplicas()))
+    stage = one.build(start, WorkerPlace(torch.device("cpu"), DistributedReplicas()))
     try:
         while stage.step_number < steps:
             stage.step()
@@ -128,7 +128,8 @@ def test_weights_that_are_gathered_block_by_block_are_the_same_weights(sizes: Ch
     expected_state, found_state = whole.state(), again.state()
     assert list(parts.state()) == list(found_state) and expected_state.keys() == found_state.keys()
     for name, value in expected_state.items():
-        # Gradients, on average. Where they are zero but for rounding (what asks a single token), Adam steps at random.
+        # Gradients, on average, summed in another order. Where they are zero but for rounding (what asks a single
+        # token), Adam steps at random: their values are below 1e-6.
         if name.endswith("exp_avg"):
             torch.testing.assert_close(found_state[name], value, atol=1e-6, rtol=1e-3, msg=name)
 
@@ -153,4 +154,4 @@ def test_one_worker_holds_everything() -> None:
         workspace=None, recipe=replace(recipe(), held_weights="parts"), training=recipe().frames, stage="frames",
         takes=(),
     )  # type: ignore[arg-type]  # fmt: skip
-    assert not isinstance(alone._sharing(Seat(torch.device("cpu"), SingleReplica())), ShardedWeights)
+    assert not isinstance(alone._sharing(WorkerPlace(torch.device("cpu"), SingleReplica())), ShardedWeights)

@@ -32,10 +32,10 @@ from perse_ray.training.clips import load_clips, training_frames, unseen_frames
 from perse_ray.training.loops import FineTuning, TrainingLoop
 from perse_ray.training.morph_work import MorphMaker, MorphTask
 from perse_ray.training.pooled_morphs import PoolStats, cross_fade
-from perse_ray.training.ray_train import Seat
+from perse_ray.training.seam import WorkerPlace
 
 FITS = ClusterUse().clips_mib
-ALONE = Seat(torch.device("cpu"), SingleReplica())
+ALONE = WorkerPlace(torch.device("cpu"), SingleReplica())
 Small = tuple[TrainingLoop, Trainer]
 
 

@@ -55,7 +55,9 @@ def tasks(work: Journaled) -> list[MorphTask]:
 
 
 def targets(pool: MorphPool, wanted: list[MorphTask], killed_before: int = -1, journal: str = "") -> list[np.ndarray]:
-    ahead = TargetsAhead(pool, lambda step: (wanted[step], str(step)), start=0, stop=len(wanted), window=2)
+    ahead = TargetsAhead(
+        pool, lambda step: (wanted[step], str(step)), start=0, stop=len(wanted), window=2, set_aside=lambda *_: None
+    )
     found, killed = [], 0
     for step in range(len(wanted)):
         if step == killed_before:

@@ -15,7 +15,7 @@ from perse.data.workspace import Workspace
 from perse.errors import RecipeError
 from perse_ray.rows import feed, in_process, on_ray_data
 from perse_ray.rows.attempts import AttemptLedger
-from perse_ray.rows.feed import FIRST_PUSH_S, LAST_PUSH_S, Pusher
+from perse_ray.rows.feed import FIRST_PUSH_S, LAST_PUSH_S, FillerTimer
 from perse_ray.rows.stage import Row, Stage
 
 
@@ -106,13 +106,13 @@ def test_news_are_told_in_this_process_too_and_once_for_each_step(tmp_path: Path
 
 def test_pushes_become_rarer_until_a_row_comes() -> None:
     now = [0.0]
-    pusher = Pusher(lambda: now[0])
+    timer = FillerTimer(lambda: now[0])
     pushed = []
     for second in range(1, 200):
         now[0] = float(second)
         if second == 40:
-            pusher.row_came()
-        if pusher.is_due():
+            timer.row_came()
+        if timer.is_due():
             pushed.append(second)
     assert pushed == [2, 6, 14, 30, 42, 46, 54, 70, 100, 130, 160, 190]
     assert (FIRST_PUSH_S, LAST_PUSH_S) == (2.0, 30.0), "which these seconds follow from"

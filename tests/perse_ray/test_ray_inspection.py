@@ -13,9 +13,10 @@ from ray_fakes import FakeSupply, fake_studio, small_portrait
 from test_ray_manifests import rewritten
 
 from perse.data import archive
+from perse.data.folder_records import DAMAGED
 from perse.data.images import encode_image
 from perse.data.keys import identity_of
-from perse.data.workspace import DAMAGED, MARKER, PHOTOGRAPH, Workspace
+from perse.data.workspace import MARKER, PHOTOGRAPH, Workspace
 from perse.errors import DamagedFile, StageError, WorkspaceError
 from perse.training.checkpoint import Checkpoint
 from perse_ray.build.inspection import check, mend_noted, repair, sizes

@@ -41,8 +41,8 @@ def requests(journal: Path) -> Counter[int]:
     return Counter(int(line.split()[1]) for line in journal.read_text().splitlines())
 
 
-def ahead(pool: MorphPool, stop: int, **others: Any) -> TargetsAhead:
-    return TargetsAhead(pool, lambda step: (step, str(step % 4)), start=0, stop=stop, window=4, **others)
+def ahead(pool: MorphPool, stop: int, set_aside: Callable[[Any, str], None] = lambda *_: None) -> TargetsAhead:
+    return TargetsAhead(pool, lambda step: (step, str(step % 4)), start=0, stop=stop, window=4, set_aside=set_aside)
 
 
 def doubled(targets: TargetsAhead, steps: int, between: Callable[[int], None] = lambda step: None) -> list[int | None]:

@@ -79,7 +79,7 @@ def test_workers_are_dealt_in_the_proportion_of_the_stages_times() -> None:
     assert sizes["screen"] == 4, "two would do, if rows came evenly"
     on_gpus = replace(ANIMATE, pool=replace(ANIMATE.pool, gpus=0.25))
     assert balanced([EDIT, SCREEN, on_gpus], nodes(8, cpus=48))["animate"] <= 70, "no GPU is spare"
-    assert bound_s(stages, sizes, 957) == pytest.approx(957 * 20 / 64, rel=0.02)
+    assert bound_s(stages, sizes, 957) == pytest.approx(957 * 20 / 64)
 
 
 def test_pools_keep_their_bounds() -> None:

@@ -108,6 +108,7 @@ def test_keypoints_of_the_fitted_head_lie_on_the_detected_ones(
     distance = np.linalg.norm(points[known] - tracked_astronaut.landmarks_px[known, :2], axis=1)
     assert np.median(distance) < 3 and known.sum() > 400  # the fit is half a pixel off, without the lips' inner corners
     drawn = LandmarkKeypoints().draw(tracked_astronaut, SIZE)
+    # Dots of neighbouring landmarks overlap by more or less, and the fitted head lacks the lips' inner corners.
     assert (drawn > 0).any(-1).mean() == pytest.approx((maps.keypoints[0] > 0).any(-1).mean(), rel=0.3)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tolerances import SINGLE
 
 from perse.attributes import Category, Part
 from perse.data import Attachment, AttributePrompt
@@ -80,8 +81,8 @@ def test_arrays_are_well_formed(hair: tuple[Attachment, ...]) -> None:
         assert layer.part == Part.HAIR
         assert layer.faces.min() >= 0 and layer.faces.max() < len(layer.vertices)
         assert np.isfinite(layer.vertices).all()
-        np.testing.assert_allclose(np.linalg.norm(layer.normals, axis=1), 1, atol=1e-3)
-        np.testing.assert_allclose(np.linalg.norm(layer.tangents, axis=1), 1, atol=1e-3)
+        np.testing.assert_allclose(np.linalg.norm(layer.normals, axis=1), 1, atol=SINGLE)
+        np.testing.assert_allclose(np.linalg.norm(layer.tangents, axis=1), 1, atol=SINGLE)
         assert layer.uvs[:, 1].min() >= 0 and layer.uvs[:, 1].max() <= 1
         assert layer.texture.dtype == np.uint8 and layer.texture.shape[2] == 4
         for field in (layer.head_weight, layer.occlusion):
@@ -170,7 +171,7 @@ def test_hair_follows_the_size_of_the_head(skull: Skull) -> None:
                     eye_y=_grown_y(skull.eye_y, skull), chin_y=_grown_y(skull.chin_y, skull),
                     crown_y=_grown_y(skull.crown_y, skull))  # fmt: skip
     for one, two in zip(build_hair(skull, prompt(STYLED[0])), build_hair(large, prompt(STYLED[0])), strict=True):
-        np.testing.assert_allclose(two.vertices, _grown(one.vertices, skull, 1.2), atol=2e-4)
+        np.testing.assert_allclose(two.vertices, _grown(one.vertices, skull, 1.2), atol=SINGLE)  # metres
 
 
 def test_bald_wears_nothing(skull: Skull) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from perse.attributes import Category, Part
 from perse.data import AttributePrompt, TrackedPortrait
-from perse.synthesis.compositing import put_part, smooth_step
+from perse.synthesis.compositing import put_part
 from perse.synthesis.procedural.editing.beard import paint_beard
 from perse.synthesis.procedural.editing.canvas import curve, fill_hole, polygon, to_lab, to_rgb
 from perse.synthesis.procedural.editing.clothes import paint_clothes
@@ -183,12 +183,6 @@ def test_lab_and_back() -> None:
     colors = np.random.default_rng(0).uniform(0, 255, (9, 7, 3))
     # OpenCV's float conversion interpolates a table: a third of a grey level.
     assert np.abs(to_rgb(to_lab(colors)) - colors).max() < 0.6
-
-
-def test_smooth_step_rises_or_falls() -> None:
-    x = np.linspace(-1, 2, 31)
-    assert np.all(np.diff(smooth_step(x)) >= 0) and np.all(np.diff(smooth_step(x, 1, 0)) <= 0)
-    assert smooth_step(0.5) == pytest.approx(0.5)
 
 
 def test_curve_goes_through_its_knots() -> None:

@@ -61,7 +61,7 @@ def test_a_head_without_named_ears_still_gets_lobes_on_its_sides() -> None:
     nothing = np.zeros(len(sphere), bool)
     eyes = np.array([[0.03, 0.0, 0.08], [-0.03, 0.0, 0.08]])
     skull = Skull.from_vertices(sphere, faces, skin=~nothing, ears=nothing, eyes=eyes)
-    # Metres: lobes are vertices of a coarse ball.
+    # Metres: lobes are vertices of a coarse ball, and radii are a table by direction, read between its entries.
     assert skull.lobes[0, 0] == pytest.approx(-skull.lobes[1, 0], abs=1e-3)
     assert 0.05 < skull.lobes[0, 0] < 0.1 and skull.lobes[0, 1] < 0
     assert skull.radius(np.array([0.0, 1.0, 0.0])) == pytest.approx(0.1 - skull.centre[1], abs=2e-3)
@@ -85,6 +85,7 @@ def test_ball_has_the_volume_of_a_ball() -> None:
     made = join("ball", Part.EARRINGS, [ball(np.zeros(3), (1, 1, 1), rings=40, segments=80)], plain((9, 9, 9)))
     corners = made.vertices[made.faces].astype(np.float64)
     volume = np.einsum("ti,ti->t", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
+    # A polyhedron inside the ball: facets of π / 40 lose (π / 40)² / 2 in each direction at most.
     assert volume == pytest.approx(4 / 3 * np.pi, rel=0.01)
     # Where u wraps, the normal does too.
     np.testing.assert_allclose(made.normals, made.vertices / np.linalg.norm(made.vertices, axis=1)[:, None], atol=0.06)

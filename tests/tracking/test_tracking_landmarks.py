@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from perse.curves import smoothstep
 from perse.tracking import landmarks as marks
-from perse.tracking.colors import fit_mixture, guided_filter, smoothstep
+from perse.tracking.colors import fit_mixture, guided_filter
 from perse.tracking.matting import refine_alpha
 from perse.tracking.polygons import contour_mask
 

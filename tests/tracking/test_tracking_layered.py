@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 from numpy.typing import NDArray
+from tolerances import PIXELS
 
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.layered import _best_line, _off_the_skull, _pixel_of, _without_holes, cloth_over_hair
@@ -73,8 +74,8 @@ def test_places_of_a_turned_face_come_back() -> None:
     turned = FaceCoordinates(10.0, (0.8 * columns + 0.6 * rows - 20) / 10, (0.8 * rows - 0.6 * columns) / 10,
                              0.75, 0.35, 0.5, -0.2)  # fmt: skip
     x, y = _pixel_of(turned.across, turned.down, turned)
-    np.testing.assert_allclose(x, columns, atol=1e-3)
-    np.testing.assert_allclose(y, rows, atol=1e-3)  # pixels: float32 positions of some hundreds
+    np.testing.assert_allclose(x, columns, atol=PIXELS)
+    np.testing.assert_allclose(y, rows, atol=PIXELS)
 
 
 def test_hair_is_believed_on_the_skull() -> None:

@@ -101,7 +101,8 @@ def test_what_lies_outside_does_not_count() -> None:
     inside[:, 62:] = True
     plain = looks(lab, inside, 60.0)
     lab[:, :116, 0] += 70
-    np.testing.assert_allclose(looks(lab, inside, 60.0)[:, 66:], plain[:, 66:], atol=0.35)
+    # What lies outside weighs `_BORDER` instead of nothing: 0.02 of L* here, of a wall that is 70 brighter.
+    np.testing.assert_allclose(looks(lab, inside, 60.0)[:, 66:], plain[:, 66:], atol=0.1)
 
 
 @pytest.mark.parametrize("missing", ["hair", "cloth"])

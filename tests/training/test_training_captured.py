@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import fields, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from perse.render import CpuRasterizer, Rendering
 from perse.training import ClipStore, LossConfig, Trainer, TrainingConfig
 from perse.training.clips import select_frames
 from perse.training.objective import ImageObjective
-from perse.training.sampler import sample_step
+from perse.training.sampler import ReferenceFrames, sample_step
 
 
 def _captured(clip: PortraitClip, frames: int = 3) -> PortraitClip:
@@ -38,7 +39,8 @@ def test_positions_behind_the_clips_are_the_recorded_frames(tiny_clips: Any) -> 
     captured = _captured(clips[0])
     store = ClipStore(clips).with_captured(captured)
     f = store.n_frames
-    assert store.reference_frames[-3:] == (f, f + 1, f + 2) and ClipStore(clips).reference_frames == tuple(range(f))
+    assert list(store.reference_frames)[-3:] == [f, f + 1, f + 2]
+    assert list(ClipStore(clips).reference_frames) == list(range(f))
     batch = store.batch((0, 1), (f + 2, 1))
     assert np.array_equal(batch.images[0].numpy(), captured.images[2])
     assert np.array_equal(batch.images[1].numpy(), clips[1].images[1])
@@ -58,12 +60,26 @@ def test_where_the_camera_saw_no_such_turn_the_reference_keeps_its_clip(tiny_cli
     seen = torch.zeros_like(pose)
     seen[:, Joint.GLOBAL, 1] = torch.tensor([-10.0, 25.0, 5.0]).deg2rad()
     captured = replace(clip, parameters=replace(clip.parameters, pose=seen))
-    assert ClipStore([clip], captured).reference_frames == (2, 3, 4, 5)
-    assert ClipStore([clip], clip).reference_frames == (3, 4, 5)
+    assert list(ClipStore([clip], captured).reference_frames) == [2, 3, 4, 5]
+    assert list(ClipStore([clip], clip).reference_frames) == [3, 4, 5]
 
 
-def test_the_reference_is_dealt_recorded_frames_alone_and_edits_their_clips() -> None:
-    steps = [sample_step(0, step, [1, 2], 5, 2, reference=range(5, 9)) for step in range(8)]
+def test_recorded_frames_weigh_at_least_twice_as_much_as_filmed_ones(tiny_clips: Any) -> None:
+    """All frames of the clip turn further than the one that was recorded."""
+    clip = tiny_clips[0][0]
+    pose = torch.zeros_like(clip.parameters.pose)
+    pose[:, Joint.NECK, 1] = torch.linspace(0.5, 1.0, len(clip))
+    clip = replace(clip, parameters=replace(clip.parameters, pose=pose))
+    still = select_frames(clip, np.arange(len(clip)) < 1)
+    still = replace(still, parameters=replace(still.parameters, pose=torch.zeros_like(still.parameters.pose)))
+    found = ClipStore([clip], still).reference_frames
+    assert (len(found.filmed), len(found.recorded), found.weight) == (len(clip), 1, 2 * len(clip))
+    a_pass = [sample_step(0, step, [], len(clip), 0, reference=found).frames[0] for step in range(len(found))]
+    assert Counter(a_pass) == {**dict.fromkeys(range(len(clip)), 1), len(clip): 2 * len(clip)}
+
+
+def test_the_reference_is_shown_recorded_frames_alone_and_edits_their_clips() -> None:
+    steps = [sample_step(0, step, [1, 2], 5, 2, reference=ReferenceFrames(range(5, 9))) for step in range(8)]
     assert {step.frames[0] for step in steps} == {5, 6, 7, 8}
     assert {frame for step in steps for frame in step.frames[1:]} <= set(range(5))
     plain = [sample_step(0, step, [1, 2], 5, 2) for step in range(8)]

@@ -64,14 +64,14 @@ def test_the_schedule_is_a_function_of_seed_and_step() -> None:
     assert ahead != requests(range(20), seed=2)
 
 
-def test_workers_share_the_deal_of_one_worker() -> None:
+def test_workers_share_the_passes_of_one_worker() -> None:
     alone = requests(range(24))
     shared = [requests(range(8), rank=rank, world=3) for rank in range(3)]
     assert [shared[i % 3][i // 3] for i in range(24)] == alone
 
 
 def test_every_subject_with_a_partner_comes_equally_often_whatever_its_category() -> None:
-    """The paper takes 40 pairs a subject; dealt over pairs, the largest category would get nearly all of them."""
+    """The paper takes 40 pairs a subject; drawn over pairs, the largest category would get nearly all of them."""
     assert morph_pairs(SUBJECTS) == [(1, 2), (1, 3), (2, 3), (4, 5)]
     seen = requests(range(5 * 12))
     assert Counter(r.category for r in seen) == {Category.HAT: 36, Category.NOSE: 24}

@@ -34,7 +34,7 @@ def test_every_subject_comes_equally_often_and_goes_through_all_its_frames() -> 
     assert set(Counter(seen).values()) == {2}
 
 
-def test_workers_share_one_deal() -> None:
+def test_workers_share_one_pass() -> None:
     """Two workers with one edit each see, over time, what one worker with two would."""
     two = [sample_step(0, step, POOL, 5, 1, rank=rank, world=2) for step in range(21) for rank in (0, 1)]
     one = [sample_step(0, step, POOL, 5, 1) for step in range(42)]

@@ -37,8 +37,8 @@ CLEARANCE_M = 0.006
 def body_back(
     mesh: IdentityMesh, watched: WatchedFrames, seen: SeenFront, categories: Sequence[int], count: int, seed: int
 ) -> Backs | None:
-    """Some of the body's points once more, further along their camera rays: whatever hides there in front of them
-    hides them too. The back is as deep as the silhouette is wide there, like a cushion, and ends before its outline."""
+    """Body points repeated further along their camera rays, so that whatever hides the front there hides them too. The
+    back is as deep as the silhouette is wide there, like a cushion, and ends before its outline."""
     body = np.flatnonzero((seen.layers == Layer.BODY).numpy())
     if not len(body) or count < 1:
         return None

@@ -24,7 +24,7 @@ WIDTH, FLATNESS = 0.65, 0.3
 def looks_of(
     look: Callable[[int], SubjectBack], categories: Sequence[int], changing: Sequence[Category]
 ) -> list[SubjectBack]:
-    """Every subject's look: the reference's, but for subjects of the categories that change it."""
+    """Look of every subject: the reference's, but for subjects of the categories that change it."""
     rows = {category.index for category in changing}
     reference = look(0)
     return [look(s) if k in rows else reference for s, k in enumerate(categories)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int
+from jaxtyping import Bool, Float, Float32, Float64, Int
 from torch import Tensor
 
 from perse.avatar.observation import Observation
@@ -40,9 +40,9 @@ class Backs:
     """
 
     prior: MeshPrior
-    attributes: Tensor
-    regions: Tensor
-    edits: Tensor
+    attributes: Float[Tensor, "n 14"]
+    regions: Bool[Tensor, "n k"]
+    edits: Float[Tensor, "s n 14"]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ PAD_PX = 64
 def clearance(
     mesh: IdentityMesh, watched: WatchedFrames, subject: int, points: Float64[np.ndarray, "n 3"]
 ) -> Float64[np.ndarray, " n"]:
-    """How far points [n, 3] at rest stay inside of a subject's silhouettes in all frames, metres [n]."""
+    """Least distance [n], metres, of points [n, 3] at rest from a subject's outline in all frames, inside of it."""
     still = torch.from_numpy(points).float()
     pixels = visible_pixels(still[None], mesh.near(still, rigid=True).skinning, watched.motion.rigid, watched.camera)
     away = watched.camera.to_camera(still)[:, 2].double().numpy()
@@ -32,8 +32,8 @@ def clearance(
 
 
 def inside_m(watched: WatchedFrames, subject: int, points: Float[Tensor, "n 3"]) -> Float64[np.ndarray, " n"]:
-    """How far points [n, 3] that stand still are inside of a subject's silhouette, metres; the picture's border is no
-    outline."""
+    """Distance [n], metres, of points [n, 3] that stand still from a subject's outline, inside of it; the picture's
+    border is no outline."""
     camera = watched.camera
     pixels, away = camera.project(points)
     distance = distance_inside((watched.alphas[subject] > 200).all(0))

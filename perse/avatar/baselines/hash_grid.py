@@ -28,7 +28,7 @@ class HashGrid(nn.Module):
         self.tables = nn.ParameterList(nn.Parameter(_FIRST * torch.randn(rows, width)) for _ in range(levels))
 
     def forward(self, places: Float[Tensor, "n 3"]) -> Float[Tensor, "n c"]:
-        """No gradient flows to the places."""
+        """Features [n, levels · width] of places [n, 3] in the unit cube. No gradient flows to the places."""
         found = []
         for table, resolution in zip(self.tables, self.resolutions, strict=True):
             indices, weights = corners(places.detach(), resolution, self.rows)

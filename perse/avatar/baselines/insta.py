@@ -86,7 +86,7 @@ class InstaConfig:
         return Insta(self, latent_dimensions, start)
 
     def training_flop(self, points: int) -> float:
-        """See `DecoderConfig`: of a window's samples, whatever the points."""
+        """Operations of a training image (`DecoderConfig`): those of a window's samples, whatever the points."""
         widths = [self.levels * self.features, *[self.width] * self.depth, 4]
         return layers_flop(self.window_px**2 * self.samples, widths)
 
@@ -94,10 +94,10 @@ class InstaConfig:
 class Insta(Decoder):
     """Radiance field in the rest pose, with the surface points that say how to get there."""
 
-    surface: Tensor
-    normals: Tensor
-    skinning: Tensor
-    box: Tensor
+    surface: Float[Tensor, "n 14"]
+    normals: Float[Tensor, "n 3"]
+    skinning: Float[Tensor, "n j"]
+    box: Float[Tensor, "2 3"]
 
     def __init__(self, config: InstaConfig, latent_dimensions: int, start: StartingPoints) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Insta(Decoder):
         return self.surface.shape[0]
 
     def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
-        """The surface points, and z [s, 1, k · d] as `pose_condition`."""
+        """Canonical Gaussians at the surface points; `pose_condition` [s, 1, k · d] is z."""
         attributes = self.surface.expand(len(codes), *self.surface.shape)
         return CanonicalGaussians(attributes, self.blend_basis, self.skinning, codes.flatten(1)[:, None])
 
@@ -161,7 +161,7 @@ class Insta(Decoder):
         return DENSITY_UNIT * softplus(out[:, 0]), torch.sigmoid(out[:, 1:])
 
     def pose(self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"]) -> Gaussians:
-        """The surface points [f, n] with the field's values at them; see the module."""
+        """Gaussians [f, n] at the surface points, with the field's values there; see the module."""
         means, quats, _, _ = deform(
             self.surface[:, MEAN], self.surface[:, QUAT], self.blend_basis, self.skinning, motion
         )  # fmt: skip
@@ -174,7 +174,7 @@ class Insta(Decoder):
         self, canonical: CanonicalGaussians, motion: FrameMotion, of_frame: Int[Tensor, " f"], camera: Camera,
         rasterizer: Rasterizer,
     ) -> Rendering:  # fmt: skip
-        """Frame by frame, on the CPU; no rasterizer is asked.
+        """Pictures of f frames, one after the other, on the CPU; no rasterizer is asked.
 
         Raises:
             RecipeError: the avatar is on another device.
@@ -211,7 +211,7 @@ class Insta(Decoder):
         return Rendering(image.view(*shape, 3), alpha.view(shape), depth.view(shape))
 
     def window(self, camera: Camera, rng: np.random.Generator) -> Window:
-        """A square around a random surface point, where that is at rest: more of the person than of the white."""
+        """Square around a random surface point, where that is at rest: more of the person than of the white."""
         width, height = (min(self.config.window_px, side) for side in (camera.width, camera.height))
         point = self.surface[int(rng.integers(len(self))), MEAN]
         x, y = camera.project(point[None])[0][0].tolist()

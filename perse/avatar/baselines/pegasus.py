@@ -59,7 +59,7 @@ class PegasusConfig(NetworksConfig):
         return Pegasus(self, latent_dimensions, start)
 
     def training_flop(self, points: int) -> float:
-        """See `DecoderConfig`: MLP_g is run for its gradient too."""
+        """Operations of a training image (`DecoderConfig`): MLP_g is run for its gradient too."""
         widths = [encoding_width(self.color_octaves), *[self.color_width] * self.color_depth, 4]
         return super().training_flop(points) + layers_flop(points, widths)
 
@@ -67,7 +67,7 @@ class PegasusConfig(NetworksConfig):
 class Pegasus(Networks):
     """Point avatar of lit discs."""
 
-    centre: Tensor
+    centre: Float[Tensor, "3"]
 
     def __init__(self, config: PegasusConfig, latent_dimensions: int, start: StartingPoints) -> None:
         there = (start.layers != Layer.SHELL) | (start.attributes[:, OPACITY] > 0)
@@ -86,7 +86,7 @@ class Pegasus(Networks):
         )
 
     def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
-        """For codes [s, k, d]; `pose_condition` [s, n, 4] is ∇s and s, in head radii."""
+        """Canonical discs of codes [s, k, d]; `pose_condition` [s, n, 4] is ∇s and s, in head radii."""
         z = codes.flatten(1)
         features = self.deform.features(self.positions / HEAD_RADIUS_M, z)
         offsets, skinning = self._offsets_and_skinning(features)
@@ -130,13 +130,13 @@ class Pegasus(Networks):
         return Gaussians(x_d, turned, radius, opaque, torch.sigmoid(attributes[..., COLOR]) * light)
 
     def own_loss(self, canonical: CanonicalGaussians) -> Float[Tensor, ""]:
-        """The points lie on the surface, and its distance is one."""
+        """Loss of the surface: its points have distance 0, and the gradient of the distance has length 1."""
         normal, distance = canonical.pose_condition[..., :3], canonical.pose_condition[..., 3]
         eikonal = (normal.norm(dim=-1) - 1).square().mean()
         return SURFACE_WEIGHT * distance.abs().mean() + EIKONAL_WEIGHT * eikonal
 
     def gradient_pattern(self) -> bool:
-        """Every step reaches the same parameters."""
+        """Constant: every step reaches the same parameters."""
         return True
 
 

@@ -60,21 +60,21 @@ class SplattingAvatarConfig:
         return SplattingAvatar(self, latent_dimensions, start)
 
     def training_flop(self, points: int) -> float:
-        """See `DecoderConfig`."""
+        """Operations of a training image; see `DecoderConfig`."""
         return layers_flop(points, [encoding_width(self.octaves), *[self.width] * self.depth, N_BASE])
 
 
 class SplattingAvatar(Decoder):
     """Gaussians bound to triangles."""
 
-    vertices: Tensor
-    faces: Tensor
-    vertex_basis: Tensor
-    vertex_skinning: Tensor
-    triangles: Tensor
-    rest_offsets: Tensor
-    skinning: Tensor
-    encoded: Tensor
+    vertices: Float[Tensor, "v 3"]
+    faces: Int[Tensor, "t 3"]
+    vertex_basis: Float[Tensor, "v 3 m"]
+    vertex_skinning: Float[Tensor, "v j"]
+    triangles: Int[Tensor, " n"]
+    rest_offsets: Float[Tensor, "n 3"]
+    skinning: Float[Tensor, "n j"]
+    encoded: Float[Tensor, "n e"]
 
     def __init__(self, config: SplattingAvatarConfig, latent_dimensions: int, start: StartingPoints) -> None:
         super().__init__()
@@ -113,12 +113,12 @@ class SplattingAvatar(Decoder):
         return self.base.shape[0]
 
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
-        """For the mesh of a state."""
+        """Make tensors of the size of a state's mesh."""
         for name in ("vertices", "faces", "vertex_basis", "vertex_skinning"):
             setattr(self, name, torch.zeros_like(tensors[name]))
 
     def canonicalise(self, codes: Float[Tensor, "s k d"], reference: Float[Tensor, "k d"]) -> CanonicalGaussians:
-        """For codes [s, k, d]; `pose_condition` [s, n, 1] is the height, metres."""
+        """Canonical Gaussians of codes [s, k, d]; `pose_condition` [s, n, 1] is the height, metres."""
         values = self.base + self.residual(self.encoded, codes.flatten(1))  # [s, n, 12]
         height = _HEIGHT_UNIT_M * values[..., :1]
         rest = self._placed(self.vertices[None], height, self.rest_offsets)
@@ -157,7 +157,7 @@ class SplattingAvatar(Decoder):
         return on_mesh + heights * interpolated_normals(normals, corners, weights) + offsets
 
     def gradient_pattern(self) -> bool:
-        """Every step reaches the same parameters."""
+        """Constant: every step reaches the same parameters."""
         return True
 
 

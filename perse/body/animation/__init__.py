@@ -1,1 +1,1 @@
-"""From a fitted person to pose-rich frames."""
+"""Animation of a fitted person: pose-rich frames to train on."""

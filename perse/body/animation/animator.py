@@ -1,4 +1,4 @@
-"""Who films a person: the seam, and the animator that needs no weights."""
+"""Animators of a fitted person: the seam, and the one that needs no weights."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from perse.geometry import Camera
 
 
 class BodyAnimator(Protocol):
-    """Makes a pose-rich clip of one person (the paper's is MimicMotion)."""
+    """Maker of a pose-rich clip of one person (the paper's is MimicMotion)."""
 
     def film(self, person: DressedPerson, filmed: Filmed, size_px: int) -> BodyClip:
-        """A motion as a clip of square frames."""
+        """Clip of square frames of a motion."""
         ...
 
 
 class BodyAnimatorConfig(Protocol):
-    """Anything that builds an animator."""
+    """Configuration that builds an animator."""
 
     def build(self) -> BodyAnimator:
         """The animator, where it runs."""
@@ -35,7 +35,7 @@ class BodyAnimatorConfig(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """What generated frames get wrong: their maker's idea of the person instead of the person.
+    """Errors of generated frames: their maker's idea of the person instead of the person.
 
     A rendering keeps the identity by construction. A diffusion model does not, and the two ideas of the method exist
     because of that; so that they can be seen at work without such weights, this imitates it. Nothing by default.
@@ -56,7 +56,7 @@ NO_DRIFT = Drift()
 
 @dataclass(frozen=True, kw_only=True)
 class ProceduralBodyAnimatorConfig:
-    """The textured surface, moved and drawn again."""
+    """Configuration of the animator that moves the textured surface and draws it again."""
 
     drift: Drift = NO_DRIFT
     """Faults to imitate."""
@@ -67,7 +67,7 @@ class ProceduralBodyAnimatorConfig:
 
 @dataclass(frozen=True)
 class ProceduralBodyAnimator:
-    """See `BodyAnimator`. Deterministic."""
+    """Animator that moves the textured surface and draws it again. Deterministic."""
 
     config: ProceduralBodyAnimatorConfig = field(default_factory=ProceduralBodyAnimatorConfig)
 
@@ -87,7 +87,7 @@ class ProceduralBodyAnimator:
 
 
 def studio_camera(person: DressedPerson, size_px: int) -> Camera:
-    """The camera that the motions are filmed with: the whole body, from as high as its middle. What the body wears
+    """Camera that the motions are filmed with: it sees the whole body, from as high as its middle. What the body wears
     makes no difference, so that frames of an edited person can be compared with frames of the unedited one."""
     height = pose_body(person.model, person.parameters).vertices[:, 1]
     x, _, z = person.parameters.translation.tolist()
@@ -95,7 +95,7 @@ def studio_camera(person: DressedPerson, size_px: int) -> Camera:
 
 
 def drifted(person: DressedPerson, drift: Drift) -> DressedPerson:
-    """The person as such a maker of frames would see them."""
+    """Person with the errors of a generative animator."""
     if not (drift.face_blur_px or drift.flatten):
         return person
     import cv2

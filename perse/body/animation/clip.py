@@ -66,7 +66,8 @@ class BodyClip:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> BodyClip:
-        """
+        """Clip in the bytes of its file.
+
         Raises:
             DamagedFile: it is no such file.
         """
@@ -78,7 +79,7 @@ class BodyClip:
 
 
 def clip_of(frames: list[DrawnBody], motion: BodyParameters, camera: Camera) -> BodyClip:
-    """Drawn frames and the motion that they show."""
+    """Clip of drawn frames and the motion that they show."""
     return BodyClip(
         image=np.stack([one.image for one in frames]),
         alpha=np.stack([one.alpha for one in frames]),
@@ -100,7 +101,8 @@ SEAM_PX = 2
 
 
 def seams_of(frame: DrawnBody, camera: Camera) -> HardMask:
-    """Where one part of the body ends before another [h, w]: Sobel of the position map > 2 cm, dilated."""
+    """Mask [h, w] of the seams between parts of the body that lie before each other: Sobel of the position map > 2 cm,
+    dilated."""
     import cv2
 
     height, width = frame.depth.shape

@@ -53,7 +53,7 @@ def hung(
 
 
 def lagged(points: Float[Tensor, "f n 3"], looseness: Float[Tensor, " n"], seconds: float) -> Float[Tensor, "f n 3"]:
-    """A cycle of posed points [f, n, 3], `seconds` long, with cloth that lags behind.
+    """Cycle of posed points [f, n, 3], `seconds` long, whose cloth lags behind.
 
     The cycle is run twice and the second one kept, so that the first frame follows the last.
     """

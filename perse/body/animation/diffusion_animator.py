@@ -1,4 +1,4 @@
-"""The paper's kind of animator: a pose-guided video diffusion model films the person (`pose_video`).
+"""Animator of the paper's kind: a pose-guided video diffusion model films the person (`pose_video`).
 
 What a generator draws has no geometry of its own. As in the paper, depth, normals, parts and silhouette come from the
 body model, posed as the motion says; the pixels are the generator's.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionBodyAnimatorConfig:
-    """Who draws, and how large."""
+    """Configuration of the diffusion animator: the model, and the size of its frames."""
 
     video: PoseVideoConfig
     """The model."""
@@ -35,7 +35,8 @@ class DiffusionBodyAnimatorConfig:
     """Side of the pictures that the model draws; frames are resized."""
 
     def build(self) -> DiffusionBodyAnimator:
-        """
+        """Animator with its model in memory.
+
         Raises:
             MissingWeightsError: the weights are not there.
         """
@@ -45,7 +46,8 @@ class DiffusionBodyAnimatorConfig:
 
 
 class DiffusionBodyAnimator:
-    """See `BodyAnimator`. Deterministic: the noise depends on the seed and on the motion."""
+    """Animator by a pose-guided video diffusion model. Deterministic: the noise depends on the seed and on the
+    motion."""
 
     def __init__(self, config: DiffusionBodyAnimatorConfig, video: PoseVideo) -> None:
         self._config, self._video = config, video

@@ -74,7 +74,7 @@ def draw_person(person: DressedPerson, points: Float[Tensor, "n 3"], camera: Cam
 def drawn_points(
     person: DressedPerson, points: Float[Tensor, "n 3"], camera: Camera, chosen: Bool[Tensor, " n"]
 ) -> HardMask:
-    """[h, w], where chosen ones [n] of the posed points [n, 3] are nearest to what is seen."""
+    """Mask [h, w] of pixels whose nearest posed point of [n, 3] is one of the chosen ones [n]."""
     faces = person.fine.faces.astype(np.int32)
     fragments = rasterize_mesh(project_vertices(points.numpy(), camera), faces, camera.width, camera.height)
     row, column = np.mgrid[: camera.height, : camera.width]

@@ -64,6 +64,6 @@ class DressedPerson:
         return (matrices[..., :3, :3] @ self.rest[..., None])[..., 0] + matrices[..., :3, 3]
 
     def moved(self, motion: BodyParameters, seconds: float) -> Float[Tensor, "*f n 3"]:
-        """Points [f, n, 3] of a cycle of that duration, with cloth."""
+        """Points [f, n, 3] of a cycle of that duration, whose cloth lags behind."""
         points = hung(self.posed(motion), self.faces, self.looseness, self.thickness_m)
         return lagged(points, self.looseness, seconds)

@@ -20,12 +20,12 @@ FEET = (BodyJoint.LEFT_ANKLE, BodyJoint.RIGHT_ANKLE, BodyJoint.LEFT_FOOT, BodyJo
 
 
 def turn(phase: float) -> Stance:
-    """Once around, arms a little away."""
+    """Stance of turning once around, arms a little away."""
     return Stance(yaw=TAU * phase, arm=(0.45, 0.45), spread=(0.05, 0.05))
 
 
 def wave(phase: float) -> Stance:
-    """The right hand greets."""
+    """Stance of greeting with the right hand."""
     sway = math.sin(2 * TAU * phase)
     lift = 0.5 - 0.5 * math.cos(TAU * phase)
     return Stance(
@@ -35,7 +35,7 @@ def wave(phase: float) -> Stance:
 
 
 def walk(phase: float) -> Stance:
-    """Two steps on the spot, seen a little from the side and then from the other."""
+    """Stance of two steps on the spot, seen a little from the side and then from the other."""
     stride = math.sin(TAU * phase)
     return Stance(
         yaw=0.6 * math.sin(TAU * phase + 0.6),
@@ -46,7 +46,7 @@ def walk(phase: float) -> Stance:
 
 
 def squat(phase: float) -> Stance:
-    """Down and up, arms to the front."""
+    """Stance of going down and up, arms to the front."""
     depth = 0.5 - 0.5 * math.cos(TAU * phase)
     return Stance(
         yaw=0.5 * math.sin(TAU * phase), hip=(1.25 * depth,) * 2, knee=(1.6 * depth,) * 2, ankle=(0.45 * depth,) * 2,
@@ -55,7 +55,7 @@ def squat(phase: float) -> Stance:
 
 
 def dance(phase: float) -> Stance:
-    """Arms up in turn, hips and shoulders against each other, a knee at a time."""
+    """Stance of a dance: arms up in turn, hips and shoulders against each other, a knee at a time."""
     beat, half = math.sin(TAU * phase), math.sin(2 * TAU * phase)
     left, right = max(0.0, beat), max(0.0, -beat)
     return Stance(
@@ -67,7 +67,7 @@ def dance(phase: float) -> Stance:
 
 
 def stretch(phase: float) -> Stance:
-    """Arms out and up, a bow to each side: the motion that nobody trains on."""
+    """Stance of stretching, arms out and up, with a bow to each side: the motion that nobody trains on."""
     beat = math.sin(TAU * phase)
     lift = 0.5 - 0.5 * math.cos(TAU * phase)
     return Stance(
@@ -85,7 +85,7 @@ UNSEEN: dict[str, Choreography] = {"stretch": stretch}
 
 @dataclass(frozen=True)
 class Filmed:
-    """Which frames of a motion are filmed.
+    """Selection of the frames of a motion that are filmed.
 
     Attributes:
         name: of `MOTIONS` or `UNSEEN`.
@@ -108,12 +108,12 @@ def choreography(name: str) -> Choreography:
 
 
 def turns_of(model: HeadModel, name: str, phases: tuple[float, ...]) -> Float[Tensor, "f 55 3"]:
-    """θ [f, 55, 3] of a motion, wherever the person stands."""
+    """Pose θ [f, 55, 3] of a motion, wherever the person stands."""
     return torch.stack([stance_pose(model, choreography(name)(phase)) for phase in phases])
 
 
 def performed(model: HeadModel, person: BodyParameters, name: str, phases: tuple[float, ...]) -> BodyParameters:
-    """A motion as parameters of a person, whose feet stay on the floor that the photographed feet stand on.
+    """Parameters of a person who performs a motion; the feet stay on the floor that the photographed feet stand on.
 
     Args:
         person: a single frame; its translation is where the person was photographed.

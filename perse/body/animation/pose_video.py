@@ -60,14 +60,14 @@ class PoseEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         nn.init.zeros_(self.last.bias)
 
     def forward(self, pictures: Float[Tensor, "f 3 h w"]) -> Float[Tensor, "f c h2 w2"]:
-        """See the class."""
+        """Features [f, c, h/8, w/8] of skeleton pictures [f, 3, h, w]."""
         features: Tensor = self.last(self.body(pictures))
         return features
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoseVideoConfig:
-    """How frames are denoised."""
+    """Numbers of the denoising of frames."""
 
     weights: Weights
     """Folder of Stable Video Diffusion with a pose encoder."""
@@ -90,7 +90,7 @@ class PoseVideoConfig:
 
 
 class PoseVideo:
-    """A model in memory."""
+    """Model of pose-guided video in memory."""
 
     def __init__(self, config: PoseVideoConfig) -> None:
         """

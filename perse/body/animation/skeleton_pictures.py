@@ -40,7 +40,7 @@ THICKNESS = 0.012
 
 
 def skeleton_pictures(model: HeadModel, motion: BodyParameters, camera: Camera) -> Frames:
-    """[f, h, w, 3] RGB: the joints of a motion of f frames as a camera sees them, farther bones first."""
+    """Pictures [f, h, w, 3] RGB of the joints of a motion of f frames as a camera sees them, farther bones first."""
     posed = pose_body(model, motion)
     ends = torch.cat([posed.joints, torch.ones(len(posed.joints), 1)], 1)
     places = (posed.transforms @ ends[:, :, None])[..., :3, 0]  # [f, j, 3]

@@ -1,4 +1,4 @@
-"""Which points of a surface a picture shows, and how well."""
+"""Visibility of a surface's points in a picture, in [0, 1]."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EDGE_PX = 2.0
 
 @dataclass(frozen=True)
 class Sight:
-    """When a picture shows a point.
+    """Conditions under which a picture shows a point.
 
     Attributes:
         tolerance_m: points that lie no deeper below what is seen count as seen.

@@ -1,4 +1,4 @@
-"""From a trained body and its learned edits to an `Avatar`: what viewer, service, exports and registry know.
+"""Assembly of an `Avatar` from a trained body and its learned edits: what viewer, service, exports and registry know.
 
 ::
 
@@ -81,7 +81,7 @@ class _Pool:
         skinning: [p, 55].
     """
 
-    worn: dict[str, Tensor]
+    worn: dict[str, Float[Tensor, "p 14"]]
     skinning: Float[Tensor, "p 55"]
 
 
@@ -89,7 +89,7 @@ def assemble(
     trained: BodyAvatar, person: DressedPerson, edits: Sequence[EditRow], *, key: str, absent: Sequence[Category],
     encoder: str, seed: int,
 ) -> Avatar:  # fmt: skip
-    """The avatar of a body.
+    """Avatar of a trained body.
 
     Args:
         trained: in the reference's looks.
@@ -129,7 +129,7 @@ def assemble(
 
 
 def committed_motions(person: DressedPerson) -> dict[str, Tensor]:
-    """θ [f, 55, 3] of the motions that every body avatar brings along."""
+    """Poses θ [f, 55, 3] of the motions that every body avatar brings along, by name."""
     phases = tuple(number / MOTION_FRAMES for number in range(MOTION_FRAMES))
     return {name: turns_of(person.model, name, phases) for name in MOTIONS}
 
@@ -203,7 +203,7 @@ def _pool(rows: Sequence[EditRow]) -> _Pool | None:
 def partners(
     points: Float[NDArray[np.float32], "n 3"], others: Float[NDArray[np.float32], "n 3"]
 ) -> Int[NDArray[np.int64], " n"]:
-    """For each of some points [p, 3], its own one of as many others: near ones, each used once.
+    """Partner of each of some points [p, 3] among as many others: near ones, each used once.
 
     Both are cut into as many sectors around the vertical through their middle, and matched within them.
     """

@@ -1,4 +1,4 @@
-"""A person as Gaussians that a pose moves.
+"""Avatar of a person as Gaussians that a pose moves.
 
 ::
 
@@ -30,7 +30,7 @@ the points: a lattice on cloth, specks on a face. At .99 and .5 edges 2 % is, an
 
 @dataclass(frozen=True)
 class Structure:
-    """What training does not change.
+    """Constants of a training: what it does not change.
 
     Attributes:
         rest: [n, 3], the dressed surface in rest pose, metres.
@@ -64,7 +64,7 @@ class Structure:
 
 @dataclass(frozen=True)
 class PosedAvatar:
-    """Points of several frames.
+    """Posed points of several frames.
 
     Attributes:
         plain: [f, n, 3] without the pose-driven offset; refined: [f, n, 3] with it.
@@ -79,20 +79,20 @@ class PosedAvatar:
 
 
 class BodyAvatar(nn.Module):
-    """The avatar of one person."""
+    """Avatar of one person's body."""
 
-    rest: Tensor
-    skinning: Tensor
-    faces: Tensor
-    joints: Tensor
-    vertices: Tensor
-    mixture: Tensor
-    covers: Tensor
-    hands: Tensor
-    face: Tensor
-    fitted: Tensor
-    fitted_log_scales: Tensor
-    seen: Tensor
+    rest: Float[Tensor, "n 3"]
+    skinning: Float[Tensor, "n 55"]
+    faces: Int[Tensor, "t 3"]
+    joints: Float[Tensor, "55 3"]
+    vertices: Float[Tensor, "v 3"]
+    mixture: Float[Tensor, "n v"]
+    covers: Int[Tensor, " n"]
+    hands: Bool[Tensor, " n"]
+    face: Bool[Tensor, " n"]
+    fitted: Float[Tensor, "n 3"]
+    fitted_log_scales: Float[Tensor, " n"]
+    seen: Float[Tensor, " n"]
 
     def __init__(self, structure: Structure, config: OffsetConfig) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class BodyAvatar(nn.Module):
         return len(self.moved)
 
     def pose(self, pose: Float[Tensor, "f 55 3"], translation: Float[Tensor, "f 3"]) -> PosedAvatar:
-        """Points in poses."""
+        """Posed points in several poses."""
         transforms = joint_transforms(self.joints, pose, self._parents)
         matrices = blend_transforms(transforms, self.skinning)  # [f, n, 4, 4]
         coarse = self.offsets(self.vertices, joint_changes(pose))
@@ -128,7 +128,7 @@ class BodyAvatar(nn.Module):
         return PosedAvatar(plain, refined, self.log_scales.exp(), offsets)
 
     def shown_colors(self, *, generated: bool) -> Float[Tensor, "n 3"]:
-        """RGB in [0, 1]; with the auxiliary colour for generated frames."""
+        """Colours that are drawn, RGB in [0, 1]; with the auxiliary colour for generated frames."""
         return (self.colors + self.auxiliary if generated else self.colors).clamp(0, 1)
 
     def gaussians(self, points: Float[Tensor, "*f n 3"], values: Float[Tensor, "*v n c"]) -> Gaussians:
@@ -142,18 +142,18 @@ class BodyAvatar(nn.Module):
 
     @torch.no_grad()
     def posed(self, pose: Float[Tensor, "55 3"], translation: Float[Tensor, "3"]) -> Gaussians:
-        """What is shown: the refined asset in one pose."""
+        """Gaussians that are shown: the refined asset in one pose."""
         points = self.pose(pose[None], translation[None]).refined
         return self.gaussians(points, self.shown_colors(generated=False))[0]
 
     def on(self, device: torch.device) -> BodyAvatar:
-        """This avatar on a device."""
+        """Copy of this avatar on a device."""
         moved = self.to(device)
         moved.structure = replace(self.structure, **{name: getattr(moved, name) for name in vars(self.structure)})
         return moved
 
 
 def joint_changes(pose: Float[Tensor, "f 55 3"]) -> Float[Tensor, "f 21 3 3"]:
-    """R(θ) − I of the joints that the pose-driven offset asks about: the body's, without the root."""
+    """Changes R(θ) − I of the joints that the pose-driven offset asks about: the body's, without the root."""
     turns = axis_angle_to_matrix(pose[:, 1 : 1 + TURNING_JOINTS])
     return turns - torch.eye(3).to(turns)

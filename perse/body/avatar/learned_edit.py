@@ -1,4 +1,4 @@
-"""What an edit makes of an avatar's points."""
+"""Learned edit: what an edit makes of an avatar's points."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perse.errors import DamagedFile
 
 @dataclass(frozen=True)
 class LearnedEdit:
-    """What an edit makes of the avatar's points, and those that it adds.
+    """Change that an edit makes to an avatar's points, and the points that it adds.
 
     Attributes:
         members: [m] int64, points of the avatar that it changes.
@@ -33,12 +33,13 @@ class LearnedEdit:
     added_skinning: Float[Tensor, "p 55"]
 
     def to_bytes(self) -> bytes:
-        """A safetensors file."""
+        """Content of a safetensors file."""
         return save({field.name: getattr(self, field.name).detach().contiguous() for field in fields(self)})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LearnedEdit:
-        """
+        """Edit in the bytes of its file.
+
         Raises:
             DamagedFile: it is no such file.
         """

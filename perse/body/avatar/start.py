@@ -1,4 +1,4 @@
-"""The avatar before training: the dressed surface as the photograph colours it."""
+"""Start of a body avatar's training: the dressed surface as the photograph colours it."""
 
 from __future__ import annotations
 

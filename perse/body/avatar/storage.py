@@ -1,4 +1,4 @@
-"""A body avatar as files: safetensors and a description, never a pickle."""
+"""Storage of a body avatar as files: safetensors and a description, never a pickle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMAT, VERSION = "perse-body", 3
 
 
 def avatar_to_files(avatar: BodyAvatar) -> dict[str, bytes]:
-    """The avatar's files by name."""
+    """Files of an avatar by name."""
     tensors: dict[str, Tensor] = {}
     for name, value in vars(avatar.structure).items():
         if value.layout == torch.sparse_csr:
@@ -40,7 +40,7 @@ def avatar_to_files(avatar: BodyAvatar) -> dict[str, bytes]:
 
 
 def avatar_from_files(files: Mapping[str, bytes]) -> BodyAvatar:
-    """The avatar that was written.
+    """Avatar in the files that were written.
 
     Raises:
         DamagedFile: these are not its files.

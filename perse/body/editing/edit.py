@@ -1,4 +1,4 @@
-"""One prompt in, one edited person out."""
+"""Editing of a person: one prompt in, one edited person out."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from perse.data import AttributePrompt
 
 @dataclass(frozen=True)
 class WornPiece:
-    """A thing that is put on: a coloured mesh that moves with some joints.
+    """Piece that is put on: a coloured mesh that moves with some joints.
 
     Attributes:
         points: [p, 3], rest pose of the body, metres.
@@ -35,7 +35,7 @@ class WornPiece:
 
 @dataclass(frozen=True)
 class AddedPoints:
-    """Where Gaussians of a piece start.
+    """Starting points of the Gaussians of a piece.
 
     Attributes:
         points: [p, 3], rest pose, metres; colors: [p, 3]; skinning: [p, 55].
@@ -53,7 +53,7 @@ class AddedPoints:
 
 @dataclass(frozen=True)
 class EditedPerson:
-    """What an edit makes of a person.
+    """Person after an edit.
 
     Attributes:
         prompt: what was asked for.
@@ -99,5 +99,5 @@ def with_piece(person: DressedPerson, piece: WornPiece, cover: int) -> DressedPe
 
 
 def no_points(joints: int) -> AddedPoints:
-    """Of an edit that puts nothing on."""
+    """Points of an edit that puts nothing on: none."""
     return AddedPoints(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0, joints), torch.zeros(0))

@@ -24,8 +24,8 @@ from perse.body.fitting.person import FittedPerson, loose_by_thickness
 from perse.body.fitting.texture import sampled
 from perse.body.model import BodyJoint, BodyRegion, body_regions, shaped_body
 from perse.body.model.covers import Cover
+from perse.curves import smoothstep
 from perse.data import AttributePrompt
-from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.editing.canvas import to_rgb
 from perse.synthesis.procedural.editing.cloth import color_of, woven
 from perse.synthesis.prompts import complete
@@ -223,7 +223,7 @@ class _Surface:
             (inside + LAPEL_M, lapel), (inside, color_of("white")),
             (np.minimum(inside, TIE_M - from_middle), color_of(accent or "red")),
         ):  # fmt: skip
-            share = smooth_step(within.astype(np.float32), -SOFT_M, SOFT_M)[:, None]
+            share = smoothstep(within.astype(np.float32), -SOFT_M, SOFT_M)[:, None]
             lab = lab + share * (own - lab)
         return lab.astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""From the tracked head's rest space to the body's: attachments are made for the first and worn on the second."""
+"""Map from the tracked head's rest space to the body's: attachments are made for the first and worn on the second."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from perse.body.fitting.head_transfer import head_vertex_pairs
 from perse.body.model import BodyJoint, BodyParameters, shaped_body
 from perse.head import HeadModel, HeadParameters, Region, rest_vertices
 
-Floats = NDArray[np.float64]
-
 CARRIED = 0.9
 """Vertices that follow the head joint at least so much belong to the skull."""
 
 
 @dataclass(frozen=True)
 class HeadFrame:
-    """A similarity: body = scale · turn · head + shift.
+    """Similarity between the two rest spaces: body = scale · turn · head + shift.
 
     Attributes:
         scale: body metres in a metre of the tracked head, which knows no size.
@@ -32,16 +30,16 @@ class HeadFrame:
     shift: Float64[NDArray[np.float64], "3"]
 
     def to_body(self, points: Float[NDArray[np.floating], "*n 3"]) -> Float[NDArray[np.float64], "*n 3"]:
-        """Points [..., 3]."""
+        """Points [..., 3] of the head's rest space in the body's."""
         return np.asarray(self.scale * np.asarray(points, float) @ self.turn.T + self.shift)
 
     def to_head(self, points: Float[NDArray[np.floating], "*n 3"]) -> Float[NDArray[np.float64], "*n 3"]:
-        """Points [..., 3]."""
+        """Points [..., 3] of the body's rest space in the head's."""
         return np.asarray((np.asarray(points, float) - self.shift) @ self.turn / self.scale)
 
 
 def head_frame(body: HeadModel, person: BodyParameters, head: HeadModel, tracked: HeadParameters) -> HeadFrame:
-    """Fit it on the skull's vertices, which tracked head and body share (Umeyama 1991)."""
+    """Similarity fitted on the skull's vertices, which tracked head and body share (Umeyama 1991)."""
     pairs = head_vertex_pairs()
     skull = (head.regions[pairs[:, 0]] == int(Region.SKIN)) & (
         body.skinning_weights[pairs[:, 1], BodyJoint.HEAD] > CARRIED

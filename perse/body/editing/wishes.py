@@ -1,4 +1,4 @@
-"""What somebody types for an edit: ``hat=red beanie``, ``clothes=a green hoodie``."""
+"""Wishes for edits as somebody types them: ``hat=red beanie``, ``clothes=a green hoodie``."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def _lying_down(person: FittedPerson, prompt: AttributePrompt, frame: HeadFrame,
 def sticks_out(
     points: Float[Tensor, "n 3"], piece: WornPiece, centre: Float[NDArray[np.float64], "3"]
 ) -> Bool[Tensor, " n"]:
-    """[n] bool: points that stand further from the head's centre than a piece does in the same direction."""
+    """Mask [n] of points that stand further from the head's centre than a piece does in the same direction."""
     away, around = points.numpy() - centre, piece.points[piece.faces.unique()].numpy() - centre
     radius, inner = (np.linalg.norm(one, axis=-1) for one in (away, around))
     tree = cKDTree(around / inner[:, None])
@@ -209,7 +209,7 @@ def _joined(pieces: Sequence[WornPiece]) -> WornPiece:
 
 
 def added_points(piece: WornPiece, count: int, seed: int) -> AddedPoints:
-    """So many points, spread evenly over a piece, as far below its surface as a body's own points."""
+    """Points spread evenly over a piece, as far below its surface as a body's own points."""
     corners = piece.points[piece.faces]
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1)
     triangles, weights = sample_triangles(area, CANDIDATES * count, np.random.default_rng(seed))
@@ -227,8 +227,8 @@ def added_points(piece: WornPiece, count: int, seed: int) -> AddedPoints:
 
 
 def farthest_points(points: Float[Tensor, "n 3"], count: int) -> Int[Tensor, " m"]:
-    """Numbers [count] of points [n, 3], each the one that is farthest from those before it: no clumps and no holes,
-    and a rim has its own."""
+    """Numbers [count] of points [n, 3], each the one that is farthest from those before it: no clumps and no holes, and
+    a rim has its own."""
     places, chosen = points.numpy(), np.zeros(count, np.int64)
     away = np.full(len(places), np.inf, np.float32)
     for number in range(1, count):

@@ -1,1 +1,1 @@
-"""From a photograph to a fitted body: landmarks, mask, shape, pose, camera, covers and layer."""
+"""Fitting of a body to a photograph: landmarks, mask, shape, pose, camera, covers and layer."""

@@ -1,4 +1,4 @@
-"""Which vertices show skin, hair, an upper garment, a lower one or shoes."""
+"""Covers of the body's vertices: skin, hair, an upper garment, a lower one or shoes."""
 
 from __future__ import annotations
 

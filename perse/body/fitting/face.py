@@ -53,14 +53,14 @@ class TrackedFace:
 
 
 def face_size(found: FoundPerson) -> float:
-    """About the width of the face, pixels: ears apart, or three times the eyes' distance where it is turned."""
+    """Rough width of the face, pixels: ears apart, or three times the eyes' distance where it is turned."""
     points = found.landmarks_px
     ears, eyes = float(np.linalg.norm(points[7] - points[8])), float(np.linalg.norm(points[2] - points[5]))
     return max(ears, 2.2 * eyes, 8.0)
 
 
 def track_face(image: Picture, found: FoundPerson) -> TrackedFace | str:
-    """The face, or why it could not be tracked."""
+    """Tracked face, or why it could not be tracked."""
     half = WINDOW_WIDTHS / 2 * face_size(found)
     middle = found.landmarks_px[0]
     left, top = (max(0, int(place - half)) for place in middle)

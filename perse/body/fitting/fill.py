@@ -90,7 +90,7 @@ def fill_colors(
 def away_from(
     rest: Float[Tensor, "n 3"], own: Bool[Tensor, " n"], other: Bool[Tensor, " n"], distance_m: float
 ) -> Bool[Tensor, " n"]:
-    """Own points that are at least so far from all others."""
+    """Mask [n] of own points that are at least so far from all others."""
     far = own.clone()
     if bool(other.any()):
         nearest, _ = cKDTree(rest[other].numpy()).query(rest[own].numpy(), distance_upper_bound=distance_m)
@@ -110,7 +110,8 @@ def _weights(distances: NDArray[np.float64], neighbours: int) -> NDArray[np.floa
 def alike(
     colors: Float[Tensor, "n 3"], sources: Bool[Tensor, " n"], light: tuple[float, float] = SHADED
 ) -> Bool[Tensor, " n"]:
-    """Colours in [0, 1] that are not far from the middle one of the sources: median and its deviation, in Lab.
+    """Mask [n] of colours in [0, 1] that are not far from the middle one of the sources: median and its deviation, in
+    Lab.
 
     Args:
         light: brightness, relative to the middle one's, that makes no other colour.

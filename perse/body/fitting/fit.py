@@ -72,7 +72,7 @@ class BodyFitConfig:
 
 @dataclass(frozen=True)
 class BodyFit:
-    """What was found.
+    """Result of fitting a body.
 
     Attributes:
         parameters: a single frame; `vertex_offsets` as they were given.
@@ -273,7 +273,7 @@ class _Problem:
 
 
 def tall_px(found: FoundPerson) -> float:
-    """Height of the person in pixels, from what there is: eyes to shoulders are a sixth."""
+    """Height of the person in pixels, from what is visible: eyes to shoulders are a sixth."""
     shoulders = (found.landmarks_px[11] + found.landmarks_px[12]) / 2
     eyes = (found.landmarks_px[2] + found.landmarks_px[5]) / 2
     across = np.linalg.norm(found.landmarks_px[11] - found.landmarks_px[12])

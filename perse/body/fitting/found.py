@@ -1,4 +1,5 @@
-"""Who is in a photograph: mediapipe's body and hand landmarks and its person mask, for one person of several."""
+"""Detection of the person in a photograph: mediapipe's body and hand landmarks and its person mask, for one person of
+several."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ NOSE, L_SHOULDER, R_SHOULDER, L_ELBOW, R_ELBOW, L_WRIST, R_WRIST = 0, 11, 12, 13
 
 @dataclass(frozen=True)
 class FoundPerson:
-    """What the detectors say of one person, in pixels of the photograph.
+    """Detections of one person, in pixels of the photograph.
 
     Attributes:
         landmarks_px: [33, 2], mediapipe's body landmarks.
@@ -68,7 +69,7 @@ def _hands() -> Any:
 
 
 def find_person(image: Picture, person: int | None = None) -> FoundPerson:
-    """The person to fit.
+    """Person to fit.
 
     Args:
         image: [h, w, 3] uint8 RGB.

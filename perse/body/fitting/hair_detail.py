@@ -22,7 +22,7 @@ POINTS_PX = 2.0
 
 
 def read_hair(portrait: TrackedPortrait) -> Example | None:
-    """A tracked portrait's hair as an example; None where it shows too little of it."""
+    """Example of a tracked portrait's hair; None where it shows too little of it."""
     return read_example(portrait.image.astype(np.float32), portrait.masks[Part.HAIR])
 
 

@@ -32,7 +32,7 @@ def baked_head(body: HeadModel, head: HeadModel, tracked: HeadParameters) -> Flo
 
 @lru_cache(maxsize=1)
 def head_vertex_pairs() -> Int[Tensor, "n 2"]:
-    """[n, 2]: vertex of the embedded head, the same vertex of the anny body."""
+    """Pairs [n, 2]: a vertex of the embedded head, the same vertex of the anny body."""
     from perse.body.model.anny_body import head_vertices
 
     return torch.from_numpy(head_vertices())

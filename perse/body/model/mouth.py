@@ -1,4 +1,4 @@
-"""The inside of the mouth: which vertices it has, and colours for what a photograph seldom shows.
+"""Inside of the mouth: which vertices it has, and colours for what a photograph seldom shows.
 
 Without it an open mouth shows the skin and hair of whatever lies behind it.
 """
@@ -24,7 +24,7 @@ TEETH = (int(Region.UPPER_TEETH), int(Region.LOWER_TEETH))
 
 
 def in_mouth(model: HeadModel) -> Bool[Tensor, " v"]:
-    """[v]: teeth, tongue, and skin that looks at the middle of the mouth instead of away from it."""
+    """Mask [v] of teeth, tongue, and skin that looks at the middle of the mouth instead of away from it."""
     eyes = (model.joint_regressor @ model.template)[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
     place = model.template - eyes - torch.tensor(MIDDLE_M)
     near = (place.abs() < torch.tensor(HALF_M)).all(1)
@@ -34,12 +34,12 @@ def in_mouth(model: HeadModel) -> Bool[Tensor, " v"]:
 
 
 def lining(model: HeadModel) -> Bool[Tensor, " v"]:
-    """[v]: the skin inside the mouth. Its other side is a cheek's or a lip's, millimetres away."""
+    """Mask [v] of the skin inside the mouth. Its other side is a cheek's or a lip's, millimetres away."""
     return in_mouth(model) & (model.regions == int(Region.SKIN))
 
 
 def mouth_colors(model: HeadModel) -> Float[Tensor, "v 3"]:
-    """[v, 3] in [0, 1]; means something for vertices in the mouth."""
+    """Colours [v, 3] in [0, 1]; they mean something for vertices in the mouth."""
     colors = torch.tensor(INNER_RGB).float().expand(model.n_vertices, 3).clone()
     colors[model.regions == int(Region.TONGUE)] = torch.tensor(TONGUE_RGB).float()
     colors[torch.isin(model.regions, torch.tensor(TEETH))] = torch.tensor(TEETH_RGB).float()

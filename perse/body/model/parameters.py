@@ -1,4 +1,4 @@
-"""What a body looks like and does: identity, expression, pose and place."""
+"""Parameters of a body: identity, expression, pose and place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BodyParameters:
     betas: Float[Tensor, " s"]
     vertex_offsets: Float[Tensor, "v 3"]
     expression: Float[Tensor, "... e"]
-    pose: Tensor
+    pose: Float[Tensor, "... 55 3"]
     translation: Float[Tensor, "... 3"]
 
     def __post_init__(self) -> None:
@@ -43,14 +43,14 @@ class BodyParameters:
         return self.pose.shape[0]
 
     def frame(self, index: int | slice) -> BodyParameters:
-        """One frame (without the leading dimension) or several."""
+        """Parameters of one frame (without the leading dimension) or of several."""
         return replace(
             self, expression=self.expression[index], pose=self.pose[index], translation=self.translation[index]
         )
 
     @property
     def surface(self) -> HeadParameters:
-        """What the shared blendshape and skinning code takes; the translation is not in it."""
+        """Head parameters that the shared blendshape and skinning code takes; the translation is not in them."""
         return HeadParameters(self.betas, self.vertex_offsets, self.expression, self.pose)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> BodyParameters:

@@ -10,12 +10,12 @@ from perse.head import HeadModel, PosedHead, pose_head, rest_vertices
 
 
 def shaped_body(model: HeadModel, parameters: BodyParameters) -> Float[Tensor, "v 3"]:
-    """The identity in rest pose, metres."""
+    """Vertices of the identity in rest pose, metres."""
     return rest_vertices(model, parameters.surface)
 
 
 def pose_body(model: HeadModel, parameters: BodyParameters) -> PosedHead:
-    """`pose_head`, and the translation in vertices and transforms."""
+    """Posed body: `pose_head`, and the translation in vertices and transforms."""
     posed = pose_head(model, parameters.surface)
     transforms = posed.transforms.clone()
     transforms[..., :3, 3] += parameters.translation[..., None, :]

@@ -1,4 +1,4 @@
-"""Which part of the body each vertex belongs to, from the joint that carries it."""
+"""Regions of the body: the part that each vertex belongs to, from the joint that carries it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FOREHEAD_M = 0.05
 
 
 def body_regions(model: HeadModel) -> Int[Tensor, " v"]:
-    """[v] values of `BodyRegion`. Face and scalp, both carried by the head joint, are told apart by the eyes."""
+    """Regions [v] of the vertices. Face and scalp, both carried by the head joint, are told apart by the eyes."""
     of_joint = torch.full((N_JOINTS,), int(BodyRegion.HAND))
     for joint, region in _OF_JOINT.items():
         of_joint[int(joint)] = int(region)

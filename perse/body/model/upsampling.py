@@ -1,4 +1,4 @@
-"""A mesh with edges no longer than wanted, whose vertices are fixed mixtures of the model's.
+"""Refinement of a mesh: edges no longer than wanted, and vertices that are fixed mixtures of the model's.
 
 Whatever the model has at its vertices (bases, weights, regions) the finer mesh has too: one sparse product.
 """
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from perse.geometry.sparse_tensors import csr_tensor
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MAX_ROUNDS = 6
@@ -55,7 +54,7 @@ def sparse(matrix: csr_matrix) -> Float[Tensor, "n v"]:
 
 @dataclass(frozen=True)
 class EdgeLengths:
-    """How long the edges of a finer mesh may be.
+    """Greatest lengths of the edges of a finer mesh.
 
     Attributes:
         longest_m: [v], at the coarse vertices; vertices between them have means.
@@ -69,7 +68,7 @@ class EdgeLengths:
 
     @classmethod
     def everywhere(cls, n_vertices: int, longest_m: float) -> EdgeLengths:
-        """The same for all edges."""
+        """Lengths that are the same for all edges."""
         return cls(np.full(n_vertices, longest_m), np.ones((n_vertices, 1)), longest_m)
 
     def allowed(self, mixture: csr_matrix, edges: Int[NDArray[np.int64], "*e 2"]) -> Float[NDArray[np.float64], "*e"]:
@@ -82,7 +81,7 @@ class EdgeLengths:
 def refined(
     vertices: Float[NDArray[np.float64], "v 3"], faces: Int[NDArray[np.int64], "t 3"], lengths: EdgeLengths
 ) -> FineMesh:
-    """Halve every edge that is longer than wanted until none is; neighbours stay joined."""
+    """Mesh whose edges were halved until none is longer than wanted; neighbours stay joined."""
     mixture = csr_matrix(identity(len(vertices), format="csr"))
     points = vertices
     for _ in range(MAX_ROUNDS):

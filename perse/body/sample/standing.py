@@ -55,7 +55,7 @@ COLLAR_M, COLLAR_SLOPE, CUFF_M = 0.016, 0.35, 0.012
 
 
 def sample_person() -> NDArray[np.uint8]:
-    """Render it [h, w, 3] (some seconds). The same every time."""
+    """Rendered picture [h, w, 3] (some seconds). The same every time."""
     import skimage.data
 
     head, model = embedded_head(), AnnyBody().load()

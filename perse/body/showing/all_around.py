@@ -1,4 +1,4 @@
-"""What an avatar looks like from where no photograph was taken: eight views around it, beside the fitted surface.
+"""Look of an avatar from where no photograph was taken: eight views around it, beside the fitted surface.
 
 Frames that are held out show a person mostly from the front, and a neck in them has ten pixels. What training spoils of
 places that hardly any frame shows is seen from the side, and measured here.
@@ -61,7 +61,7 @@ class AllAround:
 def score_all_around(
     avatar: BodyAvatar, person: DressedPerson, frames: Sequence[TargetFrame], rasterizer: Rasterizer
 ) -> AllAround:
-    """Measure an avatar all around.
+    """Scores of an avatar from all sides.
 
     Args:
         frames: the photograph and frames of every motion that it was trained on; they tell which points were seen.
@@ -97,7 +97,7 @@ def surface_points(person: DressedPerson) -> Float[Tensor, "n 3"]:
 def compared_around(
     avatar: BodyAvatar, person: DressedPerson, size_px: int, rasterizer: Rasterizer
 ) -> list[list[Picture]]:
-    """Head and neck from all sides: the fitted surface above, the avatar below."""
+    """Comparison of head and neck from all sides: the fitted surface above, the avatar below."""
     own, points = person.parameters, surface_points(person)
     cameras = views_around(person, size_px)[1]
     return [
@@ -129,7 +129,7 @@ def speckle_by_cover(avatar: BodyAvatar, colors: Float[Tensor, "n 3"], visible: 
 
 @torch.no_grad()
 def seen_points(avatar: BodyAvatar, frames: Sequence[TargetFrame]) -> Bool[Tensor, " n"]:
-    """[n] bool, points that at least one frame shows at more than a grazing angle."""
+    """Mask [n] of points that at least one frame shows at more than a grazing angle."""
     found = torch.zeros(len(avatar), dtype=torch.bool)
     for target in frames:
         points = avatar.pose(target.pose[None], target.translation[None]).refined[0]

@@ -34,19 +34,19 @@ def draw(
     camera: Camera,
     rasterizer: Rasterizer,
 ) -> Rendering:
-    """The avatar in a pose [55, 3], on white."""
+    """Picture of the avatar in a pose [55, 3], on white."""
     return rasterize(avatar.posed(pose, translation), camera, background=torch.ones(3), rasterizer=rasterizer)
 
 
 def picture(rendering: Rendering) -> Picture:
-    """[h, w, 3] uint8."""
+    """Pixels [h, w, 3] uint8 of a rendering."""
     return np.round(255 * rendering.colors.clamp(0, 1).numpy()).astype(np.uint8)
 
 
 def turntable(
     avatar: BodyAvatar, person: DressedPerson, camera: Camera, frames: int, rasterizer: Rasterizer
 ) -> Iterator[Picture]:
-    """A camera that walks around the standing person."""
+    """Frames of a camera that walks around the standing person."""
     pose = stance_pose(person.model, Stance(arm=(0.4, 0.4)))
     place = person.parameters.translation
     centre = place + torch.tensor([0.0, float(avatar.joints[BodyJoint.SPINE1, 1]), 0.0])
@@ -58,14 +58,14 @@ def turntable(
 def motion(
     avatar: BodyAvatar, person: DressedPerson, name: str, camera: Camera, frames: int, rasterizer: Rasterizer
 ) -> Iterator[Picture]:
-    """A committed motion."""
+    """Frames of a committed motion."""
     moved = performed(person.model, person.parameters, name, tuple(number / frames for number in range(frames)))
     for pose, place in zip(moved.pose, moved.translation, strict=True):
         yield picture(draw(avatar, pose, place, camera, rasterizer))
 
 
 def close_ups(avatar: BodyAvatar, person: DressedPerson, size_px: int, rasterizer: Rasterizer) -> dict[str, Picture]:
-    """Face from the front and from either side, and both hands, in the photographed pose."""
+    """Close-ups of the face from the front and from either side, and of both hands, in the photographed pose."""
     parameters, joints = person.parameters, _photographed_joints(person)
     head = _head(joints)
 
@@ -84,7 +84,7 @@ def close_ups(avatar: BodyAvatar, person: DressedPerson, size_px: int, rasterize
 
 
 def head_shot(person: DressedPerson, width_m: float, size_px: int) -> tuple[Camera, Float[Tensor, "3"]]:
-    """A camera in front of the photographed head that sees so many metres, neck included, and what it looks at [3]."""
+    """Camera in front of the photographed head that sees so many metres, neck included, and what it looks at [3]."""
     centre = _head(_photographed_joints(person)) - torch.tensor([0.0, 0.15 * width_m, 0.0])
     return _close(centre, width_m, size_px), centre
 

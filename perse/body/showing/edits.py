@@ -1,4 +1,4 @@
-"""What the edits of a body avatar look like, and what they leave alone."""
+"""Pictures and scores of a body avatar's edits: what they look like, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HEAD_HEIGHTS = 0.24
 
 @dataclass(frozen=True)
 class EditScores:
-    """One edit on frames that nobody learned from, colours in [0, 1].
+    """Scores of one edit on frames that nobody learned from, colours in [0, 1].
 
     Attributes:
         gain_db: how much nearer the edited avatar is to the edited person than the unedited avatar, inside the edit.
@@ -55,7 +55,7 @@ def score_edit(
     avatar: Avatar, subject: Subject, edited: Sequence[TargetFrame], plain: Sequence[TargetFrame],
     rasterizer: Rasterizer,
 ) -> EditScores:  # fmt: skip
-    """Measure an edit.
+    """Scores of an edit.
 
     Args:
         edited, plain: clean frames of the edited and of the unedited person, pose for pose.
@@ -77,13 +77,13 @@ def score_edit(
 
 
 def edit_numbers(scores: dict[str, EditScores]) -> dict[str, dict[str, float]]:
-    """For metrics.json, by the edits' texts."""
+    """Numbers of the edits by their texts, for metrics.json."""
     return {text: asdict(one) for text, one in scores.items()}
 
 
 def edits_sheet(avatar: Avatar, rasterizer: Rasterizer, size_px: int) -> Picture:
-    """A row for each category: its first edit, on the way to its last (or to nobody's), and there; and a last row of
-    everything at once, in the motions that the avatar brings along."""
+    """Sheet with a row for each category: its first edit, on the way to its last (or to nobody's), and there; and a
+    last row of everything at once, in the motions that the avatar brings along."""
     by_category: dict[Category, list[Subject]] = {}
     for subject in avatar.subjects:
         if subject.category is not None:
@@ -102,7 +102,7 @@ def edits_sheet(avatar: Avatar, rasterizer: Rasterizer, size_px: int) -> Picture
 
 
 def head_camera(avatar: Avatar, whole: Camera) -> Camera:
-    """A closer look at the head, a little from the side."""
+    """Camera that looks closely at the head, a little from the side."""
     joints, names = avatar.skeleton.joints.cpu(), avatar.card.joint_names
     eyes = (joints[names.index("left_eye")] + joints[names.index("right_eye")]) / 2
     centre = eyes + torch.tensor([0.0, 0.03, -0.06])
@@ -117,7 +117,7 @@ def head_camera(avatar: Avatar, whole: Camera) -> Camera:
 def draw_look(
     avatar: Avatar, code: Float[Tensor, "k d"], frame: HeadParameters, camera: Camera, rasterizer: Rasterizer
 ) -> Picture:  # fmt: skip
-    """A look on white, [h, w, 3] uint8."""
+    """Picture [h, w, 3] uint8 of a look on white."""
     gaussians = avatar.pose(avatar.canonicalise(code), frame)[0]
     drawn = rasterize(gaussians, camera, background=torch.ones(3), rasterizer=rasterizer)
     return np.round(255 * drawn.colors.clamp(0, 1).numpy()).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""How good a body avatar is: on frames it has not seen, and beside the photograph."""
+"""Scores of a body avatar: on frames it has not seen, and beside the photograph."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FrameScores:
 
 
 def score_frames(avatar: BodyAvatar, targets: Sequence[TargetFrame], rasterizer: Rasterizer) -> FrameScores:
-    """Measure an avatar on frames."""
+    """Scores of an avatar on frames."""
     rows = [_score(avatar, target, rasterizer) for target in targets]
     return FrameScores(len(rows), *(float(np.mean(column)) for column in zip(*rows, strict=True)))
 
@@ -121,7 +121,7 @@ def _descriptor(embedder: DlibEmbedder, image: NDArray[np.uint8]) -> Embedding |
 def frames_per_second(
     avatar: BodyAvatar, targets: Sequence[TargetFrame], rasterizer: Rasterizer, size_px: int
 ) -> float:
-    """Posing and drawing, at a size, of frames after a first one that warms up."""
+    """Rate of posing and drawing at a size, after a first frame that warms up."""
     cameras = [target.camera.resized(size_px, size_px) for target in targets]
     draw(avatar, targets[0].pose, targets[0].translation, cameras[0], rasterizer)
     begin = time.perf_counter()

@@ -32,7 +32,7 @@ of a whole person is 25 px wide, and a descriptor says more about that than abou
 
 
 class ReportNumbers(Protocol):
-    """What a recipe says about the report."""
+    """Numbers of a recipe for the report."""
 
     @property
     def rasterizer(self) -> Rasterizer: ...

@@ -1,4 +1,4 @@
-"""Learning an edit: what its frames say about the points that it may change, and nothing else.
+"""Learning of an edit: what its frames say about the points that it may change, and nothing else.
 
 The avatar of the unedited person is finished and stays as it is. An edited person is filmed by whoever films
 (`BodyAnimator`); of the points that the edit may change, places, sizes and colours follow those frames and the edited
@@ -35,7 +35,7 @@ from perse.render import Rasterizer, rasterize
 
 @dataclass(frozen=True, kw_only=True)
 class EditTrainingConfig:
-    """How an edit is learned."""
+    """Numbers of learning an edit."""
 
     motions: tuple[Filmed, ...] = (Filmed("turn", 8), Filmed("dance", 4))
     """What the edited person is filmed in."""
@@ -57,7 +57,7 @@ def film_edit(
     person: FittedPerson, edited: EditedPerson, animator: BodyAnimator, config: EditTrainingConfig, size_px: int,
     captured_px: int, patch_px: int,
 ) -> tuple[list[TargetFrame], list[TargetFrame]]:  # fmt: skip
-    """The edited person's frames: filmed ones, and the edited photograph with a close look at its face."""
+    """Frames of the edited person: filmed ones, and the edited photograph with a close look at its face."""
     clips = [animator.film(edited.dressed, filmed, size_px) for filmed in config.motions]
     filmed = [frame_of(clip, number, generated=True) for clip in clips for number in range(len(clip))]
     looks = [person_camera(person, captured_px)[0]]
@@ -86,7 +86,7 @@ def learn_edit(
     rasterizer: Rasterizer,
     seed: int,
 ) -> LearnedEdit:
-    """Fit the edit's points to its frames.
+    """Edit whose points are fitted to its frames.
 
     Args:
         avatar: of the unedited person, finished.

@@ -1,4 +1,4 @@
-"""The frames that are trained on: the captured one and the generated ones, as tensors."""
+"""Frames that are trained on: the captured one and the generated ones, as tensors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LEAST_HALF_PX = 8
 
 @dataclass(frozen=True)
 class TargetFrame:
-    """One frame.
+    """Frame that is trained on.
 
     Attributes:
         image: [h, w, 3] float32 on white; alpha: [h, w].
@@ -72,8 +72,8 @@ class TargetFrame:
     generated: bool
 
     def within(self, silhouette: Float[Tensor, "h w"], background: Float[Tensor, "3"]) -> Float[Tensor, "h w 3"]:
-        """The picture [h, w, 3] that somebody of these colours and of another silhouette [h, w] would give on a
-        background [3].
+        """Picture [h, w, 3] that somebody of these colours and of another silhouette [h, w] would give on a background
+        [3].
 
         What an avatar's colours are compared with. On the target's own silhouette, points that stand a pixel outside
         of it learned the background, and were grey patches on neck, hair and sleeves from everywhere else.
@@ -86,7 +86,7 @@ class TargetFrame:
 
 
 def frame_of(clip: BodyClip, number: int, *, generated: bool) -> TargetFrame:
-    """A frame of a clip."""
+    """Frame of a clip, as tensors."""
     labels = torch.from_numpy(clip.parts[number].astype(np.int64))
     image, alpha = (one[number].astype(np.float32) / np.float32(255) for one in (clip.image, clip.alpha))
     return TargetFrame(
@@ -160,7 +160,7 @@ Window = tuple[Camera, tuple[int, int, int, int]]
 
 
 def face_window(person: FittedPerson) -> Window | None:
-    """The photographed face; None where it is too small to be worth a closer look."""
+    """Window of the photographed face; None where it is too small to be worth a closer look."""
     eyes = _posed_joints(person)[[BodyJoint.LEFT_EYE, BodyJoint.RIGHT_EYE]].mean(0)
     return _window(person, eyes + torch.tensor([0.0, -0.02, 0.0]), FACE_M)
 

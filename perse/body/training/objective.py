@@ -27,11 +27,11 @@ from perse.render import Rasterizer, Rendering, rasterize
 class FrameLoss:
     """Scalars of one frame: the weighted total, with gradient, and terms without their weights, detached."""
 
-    total: Tensor
-    l1: Tensor
-    ssim: Tensor
-    mask: Tensor
-    geometry: Tensor
+    total: Float[Tensor, ""]
+    l1: Float[Tensor, ""]
+    ssim: Float[Tensor, ""]
+    mask: Float[Tensor, ""]
+    geometry: Float[Tensor, ""]
 
 
 def frame_loss(

@@ -1,4 +1,4 @@
-"""Which frames a step looks at."""
+"""Sampler of the frames that a step looks at."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BodySample:
 def sample_frames(
     seed: int, step: int, n_generated: int, *, balanced: bool, rank: int = 0, world: int = 1
 ) -> BodySample:
-    """A step's frames, from its number alone.
+    """Frames of a step, from its number alone.
 
     Balanced: the captured frame and one generated frame, one to one. Otherwise each step looks at two frames of all,
     of which the captured one is one.
@@ -40,5 +40,5 @@ def sample_frames(
 
 
 def training_steps(epochs: int, n_generated: int, world: int) -> int:
-    """Steps in which every generated frame is seen so often by one of the workers."""
+    """Number of steps in which every generated frame is seen so often by one of the workers."""
     return -(-epochs * n_generated // max(world, 1))

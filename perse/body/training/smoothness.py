@@ -1,4 +1,4 @@
-"""Laplacian penalties over the avatar's surface, and what holds points that no picture shows where they were."""
+"""Laplacian penalties over the avatar's surface, and one that holds points that no picture shows where they were."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perse.body.training.config import BodyLossConfig
 
 
 class Smoothness:
-    """How far each point is from the mean of its neighbours, squared and weighed."""
+    """Penalty of each point's distance from the mean of its neighbours, squared and weighed."""
 
     def __init__(self, avatar: BodyAvatar, config: BodyLossConfig) -> None:
         self._config = config

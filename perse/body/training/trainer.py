@@ -1,4 +1,4 @@
-"""One training step of the body avatar, and the state that it changes.
+"""Training step of the body avatar, and the state that it changes.
 
 Nothing here knows the time, Ray or MLflow: the loop belongs to the caller (`perse_ray.training.ray_train`).
 """
@@ -39,7 +39,7 @@ FAST = ("log_scales", "colors", "auxiliary")
 
 @dataclass(frozen=True)
 class BodyStepReport:
-    """What a step did, for curves.
+    """Report of a step, for curves.
 
     Attributes:
         step: its number, from 0.
@@ -62,7 +62,7 @@ class BodyStepReport:
 
 
 class BodyTrainer:
-    """Trains a body avatar on the captured frame and generated ones."""
+    """Trainer of a body avatar on the captured frame and generated ones."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class BodyTrainer:
         )
 
     def step(self) -> BodyStepReport:
-        """One step on this worker's sample.
+        """Do one step on this worker's sample.
 
         Raises:
             TrainingDiverged: several steps in a row had gradients that are not finite.
@@ -190,7 +190,7 @@ class BodyTrainer:
     # State
 
     def checkpoint(self) -> Checkpoint:
-        """Everything that the next step depends on."""
+        """Checkpoint: everything that the next step depends on."""
         moments: dict[str, Tensor] = {}
         for name, parameter in self.avatar.named_parameters():
             state = self._optimiser.state.get(parameter, {})
@@ -201,7 +201,7 @@ class BodyTrainer:
         return Checkpoint(self.step_number, files)
 
     def resume(self, start: Checkpoint) -> None:
-        """Go on from a checkpoint, whose avatar this trainer was given.
+        """Continue from a checkpoint, whose avatar this trainer was given.
 
         Raises:
             RecipeError: it was made with other numbers.
@@ -220,7 +220,8 @@ class BodyTrainer:
                 }
 
     def check_replicas(self) -> None:
-        """
+        """Compare the replicas of the avatar.
+
         Raises:
             StageError: the replicas have drifted apart.
         """
@@ -228,17 +229,17 @@ class BodyTrainer:
             self.replicas.check_equal(parameter_digest(self.avatar), "weights")
 
     def close(self) -> None:
-        """It holds nothing outside this process."""
+        """Do nothing: it holds nothing outside this process."""
 
 
 def first_checkpoint_of(avatar: BodyAvatar, config: BodyTrainingConfig) -> Checkpoint:
-    """An avatar before its first step."""
+    """Checkpoint of an avatar before its first step."""
     numbers = {"step": 0, "skipped": 0, "training": repr(config)}
     return Checkpoint(0, avatar_to_files(avatar) | {MOMENTS: save({}), NUMBERS: json.dumps(numbers).encode()})
 
 
 def trained_avatar(checkpoint: Checkpoint) -> BodyAvatar:
-    """The avatar of a checkpoint."""
+    """Avatar of a checkpoint."""
     return avatar_from_files(checkpoint.files)
 
 

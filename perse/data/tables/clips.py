@@ -48,7 +48,7 @@ def rows_per_group(table: pa.Table) -> int:
 
 
 def clip_to_table(clip: PortraitClip) -> pa.Table:
-    """All frames of a clip."""
+    """Table of all frames of a clip."""
     head = clip.parameters
     frames = len(clip)
     identity = arrays_to_npz({"betas": as_array(head.betas), "vertex_offsets": as_array(head.vertex_offsets)})

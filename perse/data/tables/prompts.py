@@ -91,7 +91,7 @@ def row_to_prompt(row: dict[str, object]) -> AttributePrompt:
 
 
 def prompts_to_table(prompts: Iterable[AttributePrompt]) -> pa.Table:
-    """One row a prompt, in order."""
+    """Prompts as a table, one row each, in order."""
     return pa.Table.from_pylist([prompt_to_row(prompt) for prompt in prompts], PROMPTS)
 
 
@@ -114,7 +114,7 @@ def table_to_verdict(table: pa.Table) -> Verdict:
 
 
 def quarantine_to_table(rows: Iterable[QuarantinedRow]) -> pa.Table:
-    """One row a failure."""
+    """Quarantined rows as a table, one row a failure."""
     return pa.Table.from_pylist([vars(row) for row in rows], QUARANTINE)
 
 

@@ -1,4 +1,5 @@
-"""PPL and PDV: how far, and how unevenly, an interpolation moves (P B.2). By LPIPS, or under other names."""
+"""Path metrics PPL and PDV: how far, and how unevenly, an interpolation moves (P B.2). By LPIPS, or under other
+names."""
 
 from __future__ import annotations
 

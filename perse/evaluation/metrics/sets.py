@@ -52,7 +52,7 @@ class SetDistances:
 
 
 def frechet_distance(a: Float64[np.ndarray, "n width"], b: Float64[np.ndarray, "m width"]) -> float:
-    """|μ_a − μ_b|² + Tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½) of features [n, w] and [m, w].
+    """Fréchet distance of features [n, w] and [m, w]: |μ_a − μ_b|² + Tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½).
 
     The trace of the root is the sum of the roots of the eigenvalues of Σ_a Σ_b, which are those of Σ_a^½ Σ_b Σ_a^½:
     real and not negative but for rounding. Sets smaller than w have singular covariances, which is no trouble here.

@@ -38,7 +38,7 @@ def embedding_similarity(embedder: FaceEmbedder, shown: Pictures, truth: Picture
 
 
 def subject_consistency(frames: Frames, describe: Callable[[Pictures], Float32[np.ndarray, "f width"]]) -> float:
-    """Of frames [f, h, w, 3] in order, in [-1, 1].
+    """Mean cosine in [-1, 1] of frames [f, h, w, 3] in order.
 
     Raises:
         ValueError: fewer than two frames.

@@ -38,7 +38,7 @@ class Metric:
 
 
 def measured(measure: Callable[[], float]) -> Metric:
-    """The value, or that its weights are not there. No other error is caught."""
+    """Value of a metric, or that its weights are not there. No other error is caught."""
     try:
         return Metric(measure())
     except MissingWeightsError as error:
@@ -62,7 +62,7 @@ class MetricTable:
         return tuple(next(iter(self.rows.values())))
 
     def markdown(self) -> str:
-        """The table, and below it one line for each metric without weights."""
+        """Table in Markdown, and below it one line for each metric without weights."""
         lines = [f"**{self.title}**", "", f"| | {' | '.join(self.columns)} |", "|---" * (len(self.columns) + 1) + "|"]
         for name, row in self.rows.items():
             lines.append(f"| {name} | {' | '.join(row[column].shown() for column in self.columns)} |")
@@ -70,7 +70,7 @@ class MetricTable:
         return "\n".join([*lines, *([""] if reasons else []), *(f"{c}: {why}" for c, why in reasons.items())])
 
     def html(self) -> str:
-        """The same as a page."""
+        """Table as a page."""
         heads = "".join(f"<th>{escape(column)}</th>" for column in ("", *self.columns))
         lines = [
             f"<tr><td>{escape(name)}</td>{''.join(f'<td>{escape(row[c].shown())}</td>' for c in self.columns)}</tr>"
@@ -86,7 +86,7 @@ class MetricTable:
         )
 
     def json(self) -> str:
-        """The same for programs: null where there is no number."""
+        """Table for programs: null where there is no number."""
         rows = {name: {c: _plain(cell) for c, cell in row.items()} for name, row in self.rows.items()}
         return json.dumps({"title": self.title, "rows": rows}, indent=1, ensure_ascii=False)
 

@@ -45,7 +45,7 @@ class Instruments:
 
     @staticmethod
     def at_hand() -> Instruments:
-        """Everything whose weights lie in the model store, and what needs none."""
+        """Instruments whose weights lie in the model store, and those that need none."""
         missing: dict[str, str] = {}
         lpips = _built(
             lambda: LearnedDistance(Weights(name="vgg16").locate() / "model.safetensors"),

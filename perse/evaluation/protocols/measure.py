@@ -75,7 +75,7 @@ class ProtocolMeasurer:
             raise StageError("the test clips are not the avatar's subjects in their order; give the same subjects")
 
     def unseen(self, row: int) -> UnseenScores:
-        """Table 1 for one subject, where a recording shows it."""
+        """Scores of Table 1 for one subject, where a recording shows it."""
         chosen = spread(len(self.clips[row]), self.frames)
         truth, alphas = self.clips[row].images[chosen], self.clips[row].alphas[chosen]
         known = np.asarray(self.clips[row].parts[chosen]) != UNRECORDED
@@ -94,7 +94,7 @@ class ProtocolMeasurer:
         return UnseenScores({**found, **self._faces(shown, truth)})
 
     def way(self, a: int, b: int) -> WayScores:
-        """Table 2 for one pair of subjects."""
+        """Scores of Table 2 for one pair of subjects."""
         viewer = self._viewer.at(spread(len(self.clips[0]), self.poses))
         ways = paths(viewer, self._codes[a], self._codes[b], torch.linspace(0, 1, STEPS).tolist())
         pictures = [_bytes(way) for way in ways]
@@ -109,7 +109,7 @@ class ProtocolMeasurer:
         return WayScores(values, features)
 
     def pictures(self, row: int, frames: Sequence[int]) -> Pictures:
-        """A subject as the avatar draws it in some test frames."""
+        """Pictures of a subject in some test frames, as the avatar draws it."""
         return _bytes(self._viewer.at(list(frames)).pictures(self._codes[row]))
 
     def held_out(self, clips: Sequence[PortraitClip]) -> Mapping[str, Features]:

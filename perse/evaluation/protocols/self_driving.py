@@ -30,7 +30,7 @@ def self_driving(
 
 
 def driven(avatar: Avatar, unseen: PortraitClip, rasterizer: Rasterizer, frames: list[int]) -> Frames:
-    """The avatar in some of the recorded frames' poses, [f, h, w, 3]."""
+    """Pictures [f, h, w, 3] of the avatar in some of the recorded frames' poses."""
     measurer = ProtocolMeasurer(
         avatar=avatar, clips=[unseen], rasterizer=rasterizer, instruments=Instruments(None, {}, {}), frames=len(unseen)
     )

@@ -26,7 +26,7 @@ _HUNDREDFOLD = ("PDV", f"deviation, {METRIC}")
 
 
 def table1_row(pieces: Sequence[UnseenScores], missing: Mapping[str, str]) -> dict[str, Metric]:
-    """Over subjects.
+    """Row of Table 1: means over subjects.
 
     Args:
         missing: by the metric's name, why it was not measured.
@@ -37,7 +37,8 @@ def table1_row(pieces: Sequence[UnseenScores], missing: Mapping[str, str]) -> di
 def table2_row(
     ways: Sequence[WayScores], held_out: Mapping[str, Features] | None, missing: Mapping[str, str]
 ) -> dict[str, Metric]:
-    """Over pairs of subjects; the distances of sets are of all their pictures from a held-out synthetic set.
+    """Row of Table 2: means over pairs of subjects; the distances of sets are of all their pictures from a held-out
+    synthetic set.
 
     Args:
         held_out: features of the held-out set by the name of the Fréchet distance; None where there is no such set.

@@ -1,4 +1,4 @@
-"""What the teachers with a diffusion model share: the model, DDIM, adapters, attention."""
+"""Common parts of the teachers with a diffusion model: the model, DDIM, adapters, attention."""
 
 from perse.morphing.diffusion.adapters import Adapter, lerp_adapters
 from perse.morphing.diffusion.model import LatentDiffusion, LatentDiffusionConfig

@@ -1,4 +1,4 @@
-"""A subject's adapter: LoRA factors of the UNet's attention, in a safetensors file under its content key."""
+"""Adapters of subjects: LoRA factors of the UNet's attention, in a safetensors file under its content key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -27,7 +28,7 @@ class Adapter:
         tensors: by name in peft's state dict, float32.
     """
 
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Float[Tensor, "_ _"]]
 
     @property
     def layers(self) -> list[str]:
@@ -43,7 +44,7 @@ class Adapter:
 
 
 def lerp_adapters(first: Adapter, second: Adapter, position: float) -> Adapter:
-    """The straight line between two state dicts (P A.2.1), factor by factor.
+    """State dict on the straight line between two (P A.2.1), factor by factor.
 
     Not what peft's weighted `set_adapters` does: that adds two products, (1 − α) B_a A_a + α B_b A_b, this multiplies
     two sums.
@@ -58,7 +59,7 @@ def lerp_adapters(first: Adapter, second: Adapter, position: float) -> Adapter:
 
 
 def adapter_file(key: str) -> str:
-    """Where an adapter lies in a workspace."""
+    """Name of an adapter's file in a workspace."""
     return f"{FOLDER}/{key}.safetensors"
 
 

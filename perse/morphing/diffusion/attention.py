@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Features = Mapping[str, Tensor]
@@ -36,12 +36,12 @@ def processors(unet: Any, chosen: Callable[[str], bool], processor: Callable[[st
 
 
 def decoder_self_attention(name: str) -> bool:
-    """The layers in which DiffMorpher interpolates: self-attention of the ``up`` blocks."""
+    """Whether a layer is one in which DiffMorpher interpolates: self-attention of the ``up`` blocks."""
     return name.startswith("up_blocks.") and name.endswith("attn1.processor")
 
 
 def self_attention(name: str) -> bool:
-    """All self-attention."""
+    """Whether a layer is self-attention."""
     return name.endswith("attn1.processor")
 
 
@@ -55,7 +55,7 @@ class AttentionInputs:
     """
 
     given: Features = field(default_factory=dict)
-    seen: dict[str, Tensor] = field(default_factory=dict)
+    seen: dict[str, Float[Tensor, "_ _ _"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Attending:
         columns: for each of the three the rows that do and their shares; empty where attention is as ever.
     """
 
-    columns: tuple[tuple[Tensor, Tensor], ...] = ()
+    columns: tuple[tuple[Int[Tensor, " _"], Float[Tensor, " _"]], ...] = ()
 
     def set(self, weights: Float[Tensor, "b 3"] | None) -> None:
         """Weights [b, 3] that sum to one; None leaves attention alone."""

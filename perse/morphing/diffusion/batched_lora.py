@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from perse.errors import MissingWeightsError
@@ -28,7 +29,7 @@ class RowAdapters:
         factors: by layer, A [b, rank, in] and B [b, out, rank].
     """
 
-    factors: dict[str, tuple[Tensor, Tensor]]
+    factors: dict[str, tuple[Float[Tensor, "b rank _"], Float[Tensor, "b _ rank"]]]
 
     @classmethod
     def of(cls, adapters: Sequence[Adapter], dtype: torch.dtype) -> RowAdapters:

@@ -28,7 +28,7 @@ def invert(
     until: int | None = None,
     on: OnStep = _ignore,
 ) -> Float[Tensor, "b c h w"]:
-    """Follow latents [b, c, h, w] up to the noise.
+    """Noise that latents [b, c, h, w] come from.
 
     Args:
         steps: of the whole schedule.
@@ -48,7 +48,7 @@ def sample(
     last: int | None = None,
     on: OnStep = _ignore,
 ) -> Float[Tensor, "b c h w"]:
-    """Follow noise [b, c, h, w] down to latents, from step number `first` to before `last`."""
+    """Latents of noise [b, c, h, w], from step number `first` to before `last`."""
     return _walk(model, model.scheduler(), noise, text, steps, slice(first, last), on)
 
 

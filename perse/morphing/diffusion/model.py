@@ -42,7 +42,7 @@ class LatentDiffusionConfig:
     """Of the networks; latents stay in float32. A CPU always computes in float32."""
 
     def digest(self) -> str:
-        """Of the files.
+        """Digest of the model's files.
 
         Raises:
             MissingWeightsError: they are not there.
@@ -50,7 +50,7 @@ class LatentDiffusionConfig:
         return model_store.digest(self.weights.locate())
 
     def check(self) -> None:
-        """Look at what the folder says about itself, without reading a tensor.
+        """Check what the folder says about itself, without reading a tensor.
 
         Raises:
             MissingWeightsError: the folder is missing, or holds another kind of model.
@@ -61,7 +61,8 @@ class LatentDiffusionConfig:
         _refuse_another_kind(folder, self.size_px, unet, vae, text)
 
     def load(self) -> LatentDiffusion:
-        """
+        """Model in memory.
+
         Raises:
             MissingWeightsError: the folder is missing or incomplete, or holds another kind of model.
         """
@@ -106,7 +107,7 @@ class LatentDiffusion:
 
     @property
     def prediction(self) -> str:
-        """What the UNet predicts: "epsilon" or "v_prediction"."""
+        """Kind of the UNet's prediction: "epsilon" or "v_prediction"."""
         return str(self.scheduler().config.prediction_type)
 
     def scheduler(self) -> Any:
@@ -116,7 +117,7 @@ class LatentDiffusion:
         return DDIMScheduler(**_understood(DDIMScheduler, self._scheduler))
 
     def inverse_scheduler(self) -> Any:
-        """Its inverse."""
+        """Inverse of `scheduler`."""
         from diffusers import DDIMInverseScheduler
 
         return DDIMInverseScheduler(**_understood(DDIMInverseScheduler, self._scheduler))
@@ -124,7 +125,7 @@ class LatentDiffusion:
     def predict(
         self, latents: Float[Tensor, "b c h w"], timestep: Shaped[Tensor, "*t"], text: Float[Tensor, "_ n e"]
     ) -> Float[Tensor, "b c h w"]:
-        """The UNet's answer [b, c, h, w] float32 to noisy latents, at one time or at [b] times."""
+        """Answer [b, c, h, w] float32 of the UNet to noisy latents, at one time or at [b] times."""
         self.unet_calls += 1
         self.unet_rows += len(latents)
         text = text.expand(len(latents), -1, -1) if len(text) == 1 else text

@@ -1,4 +1,4 @@
-"""Several animators in one run: hats by portrait-Champ, noses by LivePortrait, as the recipe says (P Table 4).
+"""Animators by category in one run: hats by portrait-Champ, noses by LivePortrait, as the recipe says (P Table 4).
 
 An animator whose weights are lost or damaged after the run's own check costs the edits of its categories, one line each
 in quarantine, and nobody else's: the files' digests are in the clips' keys, so repaired ones are tried again.
@@ -34,11 +34,12 @@ class AnimatorByCategoryConfig:
             raise RecipeError(f"each category can have one animator, got {', '.join(c.value for c in named)}")
 
     def of(self, category: Category | None) -> AnimatorConfig:
-        """Who films edits of a category; None is the reference."""
+        """Animator of edits of a category; None is the reference."""
         return dict(self.by_category).get(category, self.default) if category is not None else self.default
 
     def build(self, head: HeadModel) -> PortraitAnimator:
-        """
+        """Animator that asks the one of each category.
+
         Raises:
             MissingWeightsError: the default animator lacks weights, without which there is no reference.
         """
@@ -46,7 +47,7 @@ class AnimatorByCategoryConfig:
 
 
 class AnimatorByCategory:
-    """See `AnimatorByCategoryConfig`."""
+    """Animator that asks the one of the edit's category; see `AnimatorByCategoryConfig`."""
 
     def __init__(self, config: AnimatorByCategoryConfig, head: HeadModel) -> None:
         self._default = config.default.build(head)
@@ -61,7 +62,7 @@ class AnimatorByCategory:
             self._animators[category] = known
 
     def animate(self, portrait: TrackedPortrait, edited: EditedPortrait | None, shot: Shot) -> PortraitClip:
-        """By the animator of the edit's category; see `PortraitAnimator.animate`.
+        """Clip by the animator of the edit's category; see `PortraitAnimator.animate`.
 
         Raises:
             GenerationError: that one has no weights, or what it raises itself.

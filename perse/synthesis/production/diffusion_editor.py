@@ -20,12 +20,13 @@ from typing import TypeVar
 import numpy as np
 
 from perse.attributes import CATEGORY_PARTS
+from perse.curves import smoothstep
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait
 from perse.data.keys import edit_key
 from perse.errors import GenerationError, PerseError, PromptError
 from perse.head import HeadModel
 from perse.shapes import ByteMask, Picture, SoftMask
-from perse.synthesis.compositing import put_part, smooth_step
+from perse.synthesis.compositing import put_part
 from perse.synthesis.production.inpainting import FluxControlNetInpainterConfig, InpainterConfig, InpaintRequest
 from perse.synthesis.production.keypoints import KeypointsConfig, LandmarkKeypointsConfig
 from perse.synthesis.production.mask_logic import (
@@ -71,7 +72,8 @@ class DiffusionEditorConfig:
     """Mask portraits tried for a prompt, each with its own seed, until one shows the part."""
 
     def build(self, head: HeadModel) -> PortraitEditor:
-        """
+        """Editor with its models in memory.
+
         Raises:
             MissingWeightsError: one line with what is missing.
         """
@@ -110,7 +112,7 @@ class DiffusionEditor:
     def edit_many(
         self, portrait: TrackedPortrait, prompts: Sequence[AttributePrompt]
     ) -> list[EditedPortrait | PerseError]:
-        """Several edits of one portrait in the pipelines' batches; a prompt that fails takes no other with it."""
+        """Edits of one portrait in the pipelines' batches; a prompt that fails takes no other with it."""
         batch = _Batch(portrait, tuple(prompts))
         batch.fail_where(lambda prompt: None if prompt.text.strip() else _no_sentence(prompt))
         self._find_text_masks(batch)
@@ -282,4 +284,4 @@ def _with_new_part(
 ) -> PartMasks:
     """Parts of the edited picture where its segmenter has no class for the new one: what visibly changed is it."""
     change = np.abs(image.astype(np.float32) - portrait.image).mean(-1)
-    return put_part(parts, CATEGORY_PARTS[prompt.category][0], region * smooth_step(change, *_SEEN_CHANGE))
+    return put_part(parts, CATEGORY_PARTS[prompt.category][0], region * smoothstep(change, *_SEEN_CHANGE))

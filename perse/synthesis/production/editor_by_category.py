@@ -1,4 +1,4 @@
-"""Several editors in one run: hair by FLUX, noses by the procedural one, as the recipe says."""
+"""Editors by category in one run: hair by FLUX, noses by the procedural one, as the recipe says."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ class EditorByCategoryConfig:
             raise RecipeError(f"each category can have one editor, got {', '.join(c.value for c in named)}")
 
     def of(self, category: Category) -> EditorConfig:
-        """Who edits a category."""
+        """Editor of a category."""
         return dict(self.by_category).get(category, self.default)
 
     def build(self, head: HeadModel) -> PortraitEditor:
-        """
+        """Editor that asks the one of each category.
+
         Raises:
             MissingWeightsError: one of the editors lacks weights.
         """
@@ -40,7 +41,7 @@ class EditorByCategoryConfig:
 
 
 class EditorByCategory:
-    """See `EditorByCategoryConfig`."""
+    """Editor that asks the one of the prompt's category; see `EditorByCategoryConfig`."""
 
     def __init__(self, config: EditorByCategoryConfig, head: HeadModel) -> None:
         built: list[tuple[Any, PortraitEditor]] = []
@@ -54,13 +55,13 @@ class EditorByCategory:
             self._editors[category] = known
 
     def edit(self, portrait: TrackedPortrait, prompt: AttributePrompt) -> EditedPortrait:
-        """By the editor of the prompt's category; see `PortraitEditor.edit`."""
+        """Edit by the editor of the prompt's category; see `PortraitEditor.edit`."""
         return self._editors[prompt.category].edit(portrait, prompt)
 
     def edit_many(
         self, portrait: TrackedPortrait, prompts: Sequence[AttributePrompt]
     ) -> list[EditedPortrait | PerseError]:
-        """Several edits; those of one editor go to it together."""
+        """Edits of several prompts; those of one editor go to it together."""
         outcomes: dict[int, EditedPortrait | PerseError] = {}
         for editor in {id(one): one for one in self._editors.values()}.values():
             rows = [i for i, prompt in enumerate(prompts) if self._editors[prompt.category] is editor]
@@ -72,7 +73,7 @@ class EditorByCategory:
 def edit_many(
     editor: PortraitEditor, portrait: TrackedPortrait, prompts: Sequence[AttributePrompt]
 ) -> list[EditedPortrait | PerseError]:
-    """Several edits by any editor: in batches where it has `edit_many`, one by one otherwise.
+    """Edits by any editor: in batches where it has `edit_many`, one by one otherwise.
 
     Only expected errors become outcomes; anything else is raised.
     """

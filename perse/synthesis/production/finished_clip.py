@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import EditedPortrait, PartMasks, PortraitClip, TrackedPortrait
 from perse.data.on_white import laid_on_white
 from perse.errors import GenerationError
 from perse.shapes import ByteMask, FaceLandmarks, Picture, SquarePicture
-from perse.synthesis.compositing import smooth_step
 from perse.synthesis.production.segmenter import Segmenter
 from perse.synthesis.seams import Shot
 from perse.tracking.detection import landmarks_in_window
@@ -44,7 +44,7 @@ class Still:
 
 
 def still_of(portrait: TrackedPortrait, edited: EditedPortrait | None, segmenter: Segmenter) -> Still:
-    """The edit, or without one the portrait itself, if it can be filmed.
+    """Still that is filmed: the edit's or, without one, the portrait's own, if it can be filmed.
 
     Raises:
         GenerationError: no face is seen where the portrait has its own, or the parser finds no head.
@@ -149,7 +149,7 @@ def finished_clip(
 
 def _clean(picture: Picture, masks: PartMasks) -> Picture:
     """White where nobody is. Soft edges are over white already and stay as they are."""
-    there = smooth_step(masks.person.astype(np.float32) / 255, 0.0, 0.1)[..., None]
+    there = smoothstep(masks.person.astype(np.float32) / 255, 0.0, 0.1)[..., None]
     return np.round(255 + there * (picture - np.float32(255))).astype(np.uint8)
 
 

@@ -68,7 +68,7 @@ class MaskedFluxControlNet(FluxControlNetModel):
 
     @contextmanager
     def seeing(self, mask_tokens: Float[Tensor, "b n 4"]) -> Iterator[None]:
-        """For the length of a block, append mask tokens [b, n, 4] to every condition."""
+        """Context in which mask tokens [b, n, 4] are appended to every condition."""
         self._mask_tokens = mask_tokens
         try:
             yield
@@ -88,7 +88,7 @@ class MaskedFluxControlNet(FluxControlNetModel):
 
 
 def mask_tokens(mask: Float[Tensor, "b 1 h w"], latent_scale: int) -> Float[Tensor, "b n 4"]:
-    """A mask [b, 1, h, w] (1 = repaint) as tokens [b, (h/s/2)·(w/s/2), 4], 1 where pixels are kept.
+    """Tokens [b, (h/s/2)·(w/s/2), 4] of a mask [b, 1, h, w] (1 = repaint), 1 where pixels are kept.
 
     Args:
         latent_scale: s, pixels of the picture a latent (8 for FLUX's VAE).

@@ -84,7 +84,7 @@ def load_model(model_class: Any, folder: Path, settings: PipelineSettings) -> An
 
 
 def device() -> str:
-    """Where pipelines run."""
+    """Device on which pipelines run."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -103,7 +103,7 @@ def _where(folder: Path, settings: PipelineSettings) -> dict[str, Any]:
 
 
 def seeded(seeds: Sequence[int]) -> list[Any]:
-    """One generator a row, on the CPU, so that a row's picture depends on its own seed and on no neighbour or GPU."""
+    """Generators, one a row, on the CPU, so that a row's picture depends on its own seed and on no neighbour or GPU."""
     import torch
 
     return [torch.Generator("cpu").manual_seed(seed % 2**63) for seed in seeds]
@@ -139,7 +139,7 @@ class PromptCache:
 
 
 def rows_of(*tensors: Any) -> list[tuple[Any, ...]]:
-    """Tensors with a leading [b] as one tuple a row, each with a leading [1]; kept on the CPU."""
+    """Rows of tensors with a leading [b]: one tuple a row, each with a leading [1]; kept on the CPU."""
     return [tuple(tensor[i : i + 1].cpu() for tensor in tensors) for i in range(len(tensors[0]))]
 
 
@@ -154,7 +154,7 @@ class Batches(Generic[Item]):
         self.size = size
 
     def run(self, items: Sequence[Item], call: Callable[[Sequence[Item]], list[Outcome]]) -> list[Outcome]:
-        """One outcome an item, in order. An item that does not fit alone is a GenerationError among them."""
+        """Outcomes, one an item, in order. An item that does not fit alone is a GenerationError among them."""
         results: list[Outcome] = []
         while len(results) < len(items):
             chunk = items[len(results) : len(results) + self.size]

@@ -27,7 +27,7 @@ _TEMPLATE = np.array(
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkEmbedderConfig:
-    """A descriptor network: aligned faces [1, 3, s, s] in, [1, d] out."""
+    """Configuration of a descriptor network: aligned faces [1, 3, s, s] in, [1, d] out."""
 
     file: Path
     """.onnx, or a TorchScript archive."""
@@ -45,7 +45,7 @@ class NetworkEmbedderConfig:
 
 
 class NetworkEmbedder:
-    """See `NetworkEmbedderConfig`. Descriptors have unit length: distance² = 2 − 2 cos."""
+    """Embedder by a network that the user supplies. Descriptors have unit length: distance² = 2 − 2 cos."""
 
     def __init__(self, config: NetworkEmbedderConfig) -> None:
         """

@@ -66,13 +66,14 @@ class Inpainter(Protocol):
     """Model that repaints regions."""
 
     def inpaint(self, requests: Sequence[InpaintRequest]) -> list[Outcome]:
-        """For each request a picture of its image's size, or why there is none. Deterministic in each request."""
+        """Picture of each request's size, or why there is none. Deterministic in each request."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class FluxControlNetInpainterConfig:
-    """FLUX.1-dev with alimama's inpainting ControlNet: the paper's (numbers: docs/reference.md#synthesis)."""
+    """Configuration of FLUX.1-dev with alimama's inpainting ControlNet: the paper's (numbers:
+    docs/reference.md#synthesis)."""
 
     base: Weights = _FLUX_1_DEV
     """FLUX.1-dev."""
@@ -95,7 +96,7 @@ class FluxControlNetInpainterConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FluxFillInpainterConfig:
-    """FLUX.1-Fill-dev, which was trained to repaint and needs no ControlNet."""
+    """Configuration of FLUX.1-Fill-dev, which was trained to repaint and needs no ControlNet."""
 
     base: Weights = _FLUX_1_FILL_DEV
     """FLUX.1-Fill-dev."""
@@ -114,7 +115,7 @@ class FluxFillInpainterConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SdxlInpainterConfig:
-    """SDXL's inpainting UNet: weaker, and free for commercial use."""
+    """Configuration of SDXL's inpainting UNet: weaker, and free for commercial use."""
 
     base: Weights = _SDXL_INPAINTING
     """SDXL inpainting 0.1."""
@@ -192,7 +193,7 @@ class _FluxInpainter(_DiffusersInpainter):
 
 
 class FluxControlNetInpainter(_FluxInpainter):
-    """See `FluxControlNetInpainterConfig`."""
+    """Inpainter by FLUX.1-dev with a ControlNet; see `FluxControlNetInpainterConfig`."""
 
     def __init__(self, config: FluxControlNetInpainterConfig) -> None:
         """
@@ -226,7 +227,7 @@ class FluxControlNetInpainter(_FluxInpainter):
 
 
 class FluxFillInpainter(_FluxInpainter):
-    """See `FluxFillInpainterConfig`."""
+    """Inpainter by FLUX.1-Fill-dev; see `FluxFillInpainterConfig`."""
 
     def __init__(self, config: FluxFillInpainterConfig) -> None:
         """
@@ -250,7 +251,7 @@ class FluxFillInpainter(_FluxInpainter):
 
 
 class SdxlInpainter(_DiffusersInpainter):
-    """See `SdxlInpainterConfig`."""
+    """Inpainter by SDXL; see `SdxlInpainterConfig`."""
 
     def __init__(self, config: SdxlInpainterConfig) -> None:
         """
@@ -287,7 +288,7 @@ def encode_sdxl(pipeline: Any, texts: list[str], negative: str) -> list[tuple[An
 
 
 def sdxl_embeddings(pipeline: Any, tensors: tuple[Any, ...]) -> dict[str, Any]:
-    """`encode_sdxl`'s tensors by the names of the pipeline's arguments, on its device."""
+    """Embeddings of `encode_sdxl` by the names of the pipeline's arguments, on its device."""
     names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
     where = pipeline._execution_device
     return {name: tensor.to(where) for name, tensor in zip(names, tensors, strict=True)}

@@ -36,16 +36,16 @@ Point = tuple[float, float]
 
 
 class KeypointDrawer(Protocol):
-    """Draws keypoints."""
+    """Drawer of the keypoints of a portrait."""
 
     def draw(self, portrait: TrackedPortrait, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
-        """The keypoints of the portrait on black, [size, size, 3] uint8 RGB."""
+        """Picture [size, size, 3] uint8 RGB of the portrait's keypoints on black."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class LandmarkKeypointsConfig:
-    """The tracked landmarks in OpenPose's look. No weights, and aligned by construction."""
+    """Configuration of the tracked landmarks in OpenPose's look. No weights, and aligned by construction."""
 
     def build(self) -> KeypointDrawer:
         return LandmarkKeypoints()
@@ -53,7 +53,7 @@ class LandmarkKeypointsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MediapipeKeypointsConfig:
-    """controlnet-aux's mediapipe face, for ControlNets that were trained on that look."""
+    """Configuration of controlnet-aux's mediapipe face, for ControlNets that were trained on that look."""
 
     min_confidence: float = 0.5
     """Of the detection."""
@@ -64,7 +64,7 @@ class MediapipeKeypointsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenposeKeypointsConfig:
-    """controlnet-aux's OpenPose: body, hands and face."""
+    """Configuration of controlnet-aux's OpenPose: body, hands and face."""
 
     weights: Weights = _OPENPOSE
     """Its three networks as safetensors; `perse models fetch openpose` converts them."""
@@ -75,7 +75,7 @@ class OpenposeKeypointsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DwposeKeypointsConfig:
-    """controlnet-aux's DWPose; needs mmpose, mmdet and mmcv, which this project does not install."""
+    """Configuration of controlnet-aux's DWPose; needs mmpose, mmdet and mmcv, which this project does not install."""
 
     detector: Path
     """YOLOX checkpoint. mmpose reads pickles only: this one is refused if it holds more than tensors."""
@@ -90,7 +90,7 @@ KeypointsConfig = LandmarkKeypointsConfig | MediapipeKeypointsConfig | OpenposeK
 
 
 class LandmarkKeypoints:
-    """See `LandmarkKeypointsConfig`: the face as white dots, head and shoulders as OpenPose's coloured limbs."""
+    """Drawer of the tracked landmarks: the face as white dots, head and shoulders as OpenPose's coloured limbs."""
 
     def draw(self, portrait: TrackedPortrait, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
         """See `KeypointDrawer.draw`."""
@@ -100,7 +100,8 @@ class LandmarkKeypoints:
 def draw_landmarks(
     points_px: FaceLandmarks, size_px: int, *, ahead_px: FaceLandmarks | None = None
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Face landmarks [478, 2 or 3] in pixels of a square picture, in OpenPose's look on black, [size, size, 3].
+    """Picture [size, size, 3] of face landmarks [478, 2 or 3] in pixels of a square picture, in OpenPose's look on
+    black.
 
     Points that are NaN (a head model that does not embed them) are left out, with the limbs that end there.
 
@@ -126,7 +127,7 @@ def draw_landmarks(
 
 
 class MediapipeKeypoints:
-    """See `MediapipeKeypointsConfig`."""
+    """Drawer of mediapipe's face; see `MediapipeKeypointsConfig`."""
 
     def __init__(self, config: MediapipeKeypointsConfig) -> None:
         """
@@ -153,7 +154,7 @@ class MediapipeKeypoints:
 
 
 class AuxKeypoints:
-    """A detector of controlnet-aux that draws body and face."""
+    """Drawer by a detector of controlnet-aux that draws body and face."""
 
     def __init__(self, detector: Any) -> None:
         self._detector = detector
@@ -167,7 +168,7 @@ class AuxKeypoints:
         return self.draw_picture(portrait.image, size_px)
 
     def draw_picture(self, image: Picture, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
-        """The same for a square picture [h, w, 3] that nobody has tracked."""
+        """Picture of the keypoints of a square picture [h, w, 3] that nobody has tracked."""
         drawn = self._detector(
             image, detect_resolution=size_px, image_resolution=size_px, include_face=True, output_type="np"
         )

@@ -24,7 +24,7 @@ class LabelMap:
 
     @property
     def n_classes(self) -> int:
-        """How many classes the checkpoint must have."""
+        """Number of classes that the checkpoint must have."""
         return len(self.parts)
 
     def knows(self, category: Category) -> bool:
@@ -33,7 +33,7 @@ class LabelMap:
         return any(part in self.parts for part in wanted)
 
     def gather(self, classes: Float32[np.ndarray, "c h w"]) -> Float32[np.ndarray, "p h w"]:
-        """Probabilities of classes [c, h, w] as probabilities of parts [p, h, w]; sums over a pixel are kept.
+        """Probabilities of parts [p, h, w] from those of classes [c, h, w]; sums over a pixel are kept.
 
         Raises:
             ValueError: not as many classes as declared.

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from perse.attributes import CATEGORY_PARTS, Category, Part
+from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.errors import GenerationError
 from perse.shapes import ByteMask, Picture, SoftMask
@@ -53,18 +54,19 @@ class MaskConfig:
 
 
 def part_mask(masks: PartMasks, parts: Iterable[Part]) -> SoftMask:
-    """How much of each pixel belongs to any of the parts."""
+    """Mask of how much of each pixel belongs to any of the parts."""
     return np.clip(masks.soft[list(parts)].astype(np.float32).sum(0) / 255, 0, 1).astype(np.float32)
 
 
 def category_mask(masks: PartMasks, category: Category) -> SoftMask:
-    """How much of each pixel shows the category. A hat's own mask is headwear alone, without the hair it covers."""
+    """Mask of how much of each pixel shows the category. A hat's own mask is headwear alone, without the hair it
+    covers."""
     parts = (Part.HEADWEAR,) if category is Category.HAT else CATEGORY_PARTS[category]
     return part_mask(masks, parts)
 
 
 def text_mask(text: PartMasks, category: Category, face_width_px: float, config: MaskConfig) -> SoftMask:
-    """M_text of Eq. 7, hard.
+    """Hard mask M_text of Eq. 7.
 
     Raises:
         GenerationError: the mask portrait does not show the part.
@@ -88,7 +90,7 @@ def edit_region(
     *,
     shortcut: PartMasks | None = None,
 ) -> SoftMask:
-    """M_edit of Eq. 6 and 9: what the inpainter repaints, grown and feathered.
+    """Region M_edit of Eq. 6 and 9: what the inpainter repaints, grown and feathered.
 
     Args:
         portrait: parts of the photograph.
@@ -109,7 +111,7 @@ def edit_region(
 
 
 def shortcut_region(portrait: PartMasks, face_width_px: float, config: MaskConfig) -> SoftMask:
-    """M_hair of Eq. 8: hair and headwear of the photograph, grown and feathered, without the face's features."""
+    """Region M_hair of Eq. 8: hair and headwear of the photograph, grown and feathered, without the face's features."""
     hair = (part_mask(portrait, (Part.HAIR, Part.HEADWEAR)) >= config.threshold).astype(np.float32)
     soft = feathered(dilated(hair, config.dilation * face_width_px), config.feather * face_width_px)
     return (soft * (1 - part_mask(portrait, _FEATURES))).astype(np.float32)
@@ -122,7 +124,7 @@ def protected(portrait: PartMasks, category: Category) -> SoftMask:
 
 
 def union(a: SoftMask, b: SoftMask) -> SoftMask:
-    """a ∪ b of soft masks."""
+    """Union a ∪ b of soft masks."""
     return np.maximum(a, b)
 
 
@@ -140,8 +142,7 @@ def feathered(mask: SoftMask, width_px: float) -> SoftMask:
     if width_px < 0.5 or not (mask > 0.5).any():
         return mask
     distance = cv2.distanceTransform((mask <= 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-    ramp = np.clip(1 - distance / np.float32(width_px), 0, 1)
-    return np.maximum(mask, ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
+    return np.maximum(mask, smoothstep(1 - distance / np.float32(width_px)))
 
 
 def composite(below: Picture, above: Picture, mask: SoftMask) -> tuple[Picture, ByteMask]:

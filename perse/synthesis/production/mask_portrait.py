@@ -50,19 +50,19 @@ class MaskPortraitRequest:
 
 
 class MaskPortraitMaker(Protocol):
-    """Generates mask portraits."""
+    """Generator of mask portraits."""
 
     size_px: int
     """Working size, which keypoints are drawn at."""
 
     def make(self, requests: Sequence[MaskPortraitRequest]) -> list[Outcome]:
-        """For each request a picture, or why there is none. Deterministic in each request."""
+        """Picture for each request, or why there is none. Deterministic in each request."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class SdxlMaskPortraitConfig:
-    """SDXL base with a pose ControlNet (docs/reference.md#synthesis)."""
+    """Configuration of SDXL base with a pose ControlNet (docs/reference.md#synthesis)."""
 
     base: Weights = _SDXL_BASE_1_0
     """SDXL base 1.0."""
@@ -90,7 +90,7 @@ class SdxlMaskPortraitConfig:
 
 
 class SdxlMaskPortraits:
-    """See `SdxlMaskPortraitConfig`."""
+    """Generator of mask portraits by SDXL; see `SdxlMaskPortraitConfig`."""
 
     def __init__(self, config: SdxlMaskPortraitConfig) -> None:
         """

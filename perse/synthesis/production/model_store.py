@@ -33,7 +33,7 @@ Download = Callable[[WeightsEntry, Path], str]
 
 
 def store_root() -> Path:
-    """``$PERSE_WEIGHTS``, or ``~/.cache/perse/weights``."""
+    """Folder of the store: ``$PERSE_WEIGHTS``, or ``~/.cache/perse/weights``."""
     given = os.environ.get("PERSE_WEIGHTS")
     return Path(given).expanduser() if given else at_home(".cache/perse/weights") or cache_folder() / "weights"
 
@@ -58,11 +58,11 @@ class Weights:
         return self.entry.licence if self.entry else "as its owner says (local folder)"
 
     def place(self) -> Path:
-        """The folder where they are expected."""
+        """Folder where the weights are expected."""
         return self.folder or store_root() / self.name
 
     def locate(self) -> Path:
-        """The folder, complete and free of pickles.
+        """Folder of the weights, complete and free of pickles.
 
         Raises:
             MissingWeightsError: one line with what is missing, its size, its licence and the command.
@@ -95,7 +95,7 @@ def describe_missing(entry: WeightsEntry) -> str:
 
 
 def missing_patterns(entry: WeightsEntry, folder: Path) -> list[str]:
-    """What the entry needs and the folder has not: patterns without a match, and parts that an index names."""
+    """Patterns that the entry needs and the folder has no match for, and parts that an index names."""
     missing = [pattern for pattern in entry.required if not any(folder.glob(pattern))]
     for index in sorted(folder.rglob("*.safetensors.index.json")):
         where = index.parent.relative_to(folder)
@@ -186,7 +186,7 @@ def verify(name: str, *, again: bool = False) -> str:
 
 
 def digest_state(entry: WeightsEntry) -> str:
-    """What is known of a row's digests, in two or three words."""
+    """State of a row's digests, in two or three words."""
     if (store_root() / entry.name / FETCHED).is_file():
         return "recorded"
     return f"{len(entry.sha256)} published" if entry.sha256 else "unknown until fetched"
@@ -228,7 +228,8 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def digest(folder: Path) -> str:
-    """What provenance calls the weights: of the names and the content of all files of their folder, 16 digits.
+    """Digest of weights, which provenance calls them by: of the names and the content of all files of their folder, 16
+    digits.
 
     Every file is read once on a machine (a minute for FLUX) and remembered (`perse.data.file_digests`).
     """
@@ -239,13 +240,13 @@ def digest(folder: Path) -> str:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Everything in a folder of weights but hidden files and our own note; empty where there is no folder."""
+    """Files in a folder of weights, without hidden files and our own note; empty where there is no folder."""
     paths = (path for path in folder.rglob("*") if path.is_file() and path.name != FETCHED)
     return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def weights_in(config: object) -> Iterator[Weights]:
-    """Every `Weights` that a configuration mentions, at any depth, each once; a path into the store counts as well."""
+    """Weights that a configuration mentions, at any depth, each once; a path into the store counts as well."""
     seen: set[Weights] = set()
     for weights in _walk(config):
         if weights not in seen:
@@ -283,7 +284,8 @@ class ChecksWeights(Protocol):
     """Configuration that can tell from the heads of its files whether they are of its model."""
 
     def check_weights(self) -> None:
-        """
+        """Check the heads of the weights' files.
+
         Raises:
             MissingWeightsError: they are of another one; one line that names the first difference.
         """
@@ -291,7 +293,7 @@ class ChecksWeights(Protocol):
 
 
 def files_in(config: object) -> Iterator[Path]:
-    """Every path that a configuration mentions, at any depth."""
+    """Paths that a configuration mentions, at any depth."""
     return (value for value in _leaves(config) if isinstance(value, Path))
 
 

@@ -17,7 +17,7 @@ PLACED = (Category.BEARD, Category.EARRINGS, Category.HEADPHONES)
 
 
 def placed_region(portrait: TrackedPortrait, category: Category) -> SoftMask:
-    """M_text where no M_text can be had, hard.
+    """Hard mask M_text where none can be had from a mask portrait.
 
     Raises:
         GenerationError: the category has no place of its own; a segmenter that knows it is needed.

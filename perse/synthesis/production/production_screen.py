@@ -32,7 +32,8 @@ class ProductionScreenConfig:
     """How much better the edit must agree with the sentence than the photograph does."""
 
     def build(self, head: HeadModel) -> QualityScreen:
-        """
+        """Screen with its networks in memory.
+
         Raises:
             MissingWeightsError: a file is not there.
         """
@@ -40,7 +41,7 @@ class ProductionScreenConfig:
 
 
 class ProductionScreen:
-    """See `ProductionScreenConfig`."""
+    """Screen by the procedural measurements and by CLIP; see `ProductionScreenConfig`."""
 
     def __init__(self, config: ProductionScreenConfig, find_landmarks: LandmarkFinder | None = None) -> None:
         """

@@ -58,7 +58,7 @@ class PartEdges:
 
 @dataclass(frozen=True, kw_only=True)
 class TransformersSegmenterConfig:
-    """A semantic segmentation checkpoint of transformers (SegFormer, Mask-free UperNet, BEiT, …)."""
+    """Configuration of a semantic segmentation checkpoint of transformers (SegFormer, Mask-free UperNet, BEiT, …)."""
 
     weights: Weights = _SEGFORMER_FACE_PARSING
     """The folder, with `config.json`, safetensors, and `preprocessor_config.json`."""
@@ -73,7 +73,8 @@ class TransformersSegmenterConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TorchscriptSegmenterConfig:
-    """An exported segmenter (Sapiens, a network of one's own): pictures [1, 3, h, w] in, logits [1, c, h', w'] out."""
+    """Configuration of an exported segmenter (Sapiens, a network of one's own): pictures [1, 3, h, w] in, logits [1, c,
+    h', w'] out."""
 
     file: Path
     """The TorchScript archive."""
@@ -94,7 +95,8 @@ class TorchscriptSegmenterConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LandmarkSegmenterConfig:
-    """No weights: landmarks and our own parser. Finds beard, hair and headwear; no earrings, no headphones."""
+    """Configuration of segmentation without weights, by landmarks and our own parser. Finds beard, hair and headwear;
+    no earrings, no headphones."""
 
     def build(self, device: str = "") -> Segmenter:
         return LandmarkSegmenter()
@@ -104,7 +106,7 @@ SegmenterConfig = TransformersSegmenterConfig | TorchscriptSegmenterConfig | Lan
 
 
 class TransformersSegmenter:
-    """See `TransformersSegmenterConfig`."""
+    """Segmenter by a checkpoint of transformers; see `TransformersSegmenterConfig`."""
 
     def __init__(self, config: TransformersSegmenterConfig, device: str = "") -> None:
         """
@@ -146,7 +148,7 @@ class TransformersSegmenter:
 
 
 class TorchscriptSegmenter:
-    """See `TorchscriptSegmenterConfig`."""
+    """Segmenter by an exported network; see `TorchscriptSegmenterConfig`."""
 
     def __init__(self, config: TorchscriptSegmenterConfig, device: str = "") -> None:
         """
@@ -184,7 +186,7 @@ class TorchscriptSegmenter:
 
 
 class LandmarkSegmenter:
-    """See `LandmarkSegmenterConfig`."""
+    """Segmenter by landmarks and our own parser; see `LandmarkSegmenterConfig`."""
 
     def segment(self, image: Picture) -> PartMasks:
         """See `Segmenter.segment`.
@@ -211,7 +213,7 @@ class LandmarkSegmenter:
 
 
 def to_parts(classes: Float32[np.ndarray, "c h w"], labels: LabelMap, edges: PartEdges) -> PartMasks:
-    """Class probabilities [c, h, w] as part masks whose parts sum to 255 over every pixel."""
+    """Part masks, whose parts sum to 255 over every pixel, of class probabilities [c, h, w]."""
     parts = labels.gather(classes.astype(np.float32)) ** np.float32(edges.sharpness)
     for _ in range(len(Part)):
         areas = np.bincount(parts.argmax(0).ravel(), minlength=len(Part)) / parts[0].size
@@ -238,7 +240,7 @@ _TOUCHES_FILES = re.compile(rb"\btorch\.(save|load|from_file)\b|\bops\.(?!prim\b
 
 
 def load_torchscript(file: Path, device: Any) -> Any:
-    """An exported network, whose program is read before it may run.
+    """Exported network, whose program is read before it may run.
 
     Raises:
         MissingWeightsError: no such file, a file that is no TorchScript archive, or a program that reaches files.

@@ -128,7 +128,7 @@ _OPENINGS = ("A person {verb} {phrase}", "A portrait of a person {verb} {phrase}
 
 
 def phrase_of(category: Category, slots: Slots) -> str:
-    """What a combination of the vocabulary is called: "a red beanie with a pompom"."""
+    """Phrase for a combination of the vocabulary: "a red beanie with a pompom"."""
     return _PHRASES[category](slots)
 
 

@@ -1,4 +1,4 @@
-"""The endless ordered stream of prompts of a category; a plan takes the first, the screen's reserves are the next."""
+"""Stream of prompts of a category, ordered and endless; a plan takes the first, the screen's reserves are the next."""
 
 from __future__ import annotations
 

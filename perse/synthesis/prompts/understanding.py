@@ -89,7 +89,7 @@ class _Saying:
 
 
 def understand(category: Category, wish: str) -> Understood:
-    """The combination that says most of a wish and adds least to it."""
+    """Combination that says most of a wish and adds least to it."""
     found = completions(category, wish, 1)
     words = _words(wish)
     known = _known(category)
@@ -125,7 +125,7 @@ def complete_wish(category: Category, begun: str, most: int) -> list[str]:
 
 
 def completions(category: Category, wish: str, most: int, *, begun: bool = False) -> list[_Saying]:
-    """Sayings that have words of a wish, the nearest first.
+    """Phrases that have words of a wish, the nearest first.
 
     Args:
         begun: the last word may be unfinished.

@@ -85,7 +85,6 @@ def _accent_differs(worn: Mapping[str, str]) -> bool:
 _CLOTH = tuple(FABRIC)
 _DYES = tuple(HAIR)
 _SUITS = ("navy", "black", "grey", "brown")
-_ACCENTS = ("white", "yellow", "navy")
 _GEMS = tuple(stone for stone in STONES if stone != "pearl")
 
 VOCABULARIES: dict[Category, Vocabulary] = {
@@ -225,7 +224,7 @@ VOCABULARIES: dict[Category, Vocabulary] = {
 
 
 def vocabulary(category: Category) -> dict[str, tuple[str, ...]]:
-    """The slots of a category, the most visible first, and the values each may take in some combination."""
+    """Slots of a category, the most visible first, and the values each may take in some combination."""
     return VOCABULARIES[category].values()
 
 
@@ -235,7 +234,7 @@ def as_attributes(combination: Mapping[str, str]) -> Attributes:
 
 
 def complete(category: Category, given: Mapping[str, str]) -> dict[str, str]:
-    """The first combination in the vocabulary's order that has the given slots; the others take their usual value.
+    """First combination in the vocabulary's order that has the given slots; the others take their usual value.
 
     Raises:
         PromptError: an unknown slot or value (the known ones are listed), or values that exclude each other.

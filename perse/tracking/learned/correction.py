@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from perse.curves import smoothstep
 from perse.shapes import FaceLandmarks, HardMask, Picture
-from perse.tracking.colors import guided_filter, smoothstep, to_gray
+from perse.tracking.colors import guided_filter, to_gray
 from perse.tracking.kinds import FoundKinds, PixelKind
 from perse.tracking.learned.part_network import WORK_PX, PartInputs, PartNetwork, estimate_of
 
@@ -34,7 +35,7 @@ along outlines the colour models and the matte see more than a network at 128 pi
 def with_missed_skin(
     found: FoundKinds, image: Picture, landmarks_px: FaceLandmarks, width_px: float, network: PartNetwork
 ) -> FoundKinds:
-    """The same kinds with pieces of hair, clothes and headwear moved to the skin; the very same object without any.
+    """Kinds with pieces of hair, clothes and headwear moved to the skin; the very same object without any.
 
     Args:
         image: [h, h, 3], the picture that was parsed; width_px: of the face.
@@ -58,7 +59,7 @@ def with_missed_skin(
 def skin_pieces(
     estimate: Float32[np.ndarray, "k h w"], likely: Float32[np.ndarray, "k h w"], width_px: float
 ) -> HardMask:
-    """Where hair, clothes or headwear become skin, [s, s].
+    """Mask [s, s] where hair, clothes or headwear become skin.
 
     Args:
         estimate, likely: [k, s, s], probabilities before and after; width_px: of the face at this size.

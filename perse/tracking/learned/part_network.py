@@ -1,4 +1,4 @@
-"""A small network that corrects the part masks: where do the colour models of this one picture err?
+"""Network that corrects the part masks: small, it says where the colour models of this one picture err.
 
 It sees the first estimate of the colour models beside the features of mediapipe's person network
 (`perse.tracking.learned.person_features`), the picture's colours and where the face is, and adds to the estimate's
@@ -42,14 +42,14 @@ class PartInputs:
         middle, coarse, deep: the person network's features at 64, 32 and 16 px.
     """
 
-    fine: Tensor
-    middle: Tensor
-    coarse: Tensor
-    deep: Tensor
+    fine: Float[Tensor, "b 48 128 128"]
+    middle: Float[Tensor, "b _ 64 64"]
+    coarse: Float[Tensor, "b _ 32 32"]
+    deep: Float[Tensor, "b _ 16 16"]
 
     @staticmethod
     def of(image: Picture, landmarks_px: FaceLandmarks, estimate: Float32[np.ndarray, "k a b"]) -> PartInputs:
-        """One picture [h, h, 3] with the colour models' probabilities [6, 128, 128]."""
+        """Inputs of one picture [h, h, 3] with the colour models' probabilities [6, 128, 128]."""
         features = person_features(image)
         network = person_network()
         person = F.interpolate(features[network.output], size=WORK_PX, mode="area")
@@ -59,7 +59,7 @@ class PartInputs:
 
 
 def estimate_of(shares: Float32[np.ndarray, "k h w"]) -> Float32[np.ndarray, "k a b"]:
-    """The colour models' shares [6, h, w] as probabilities at the network's size [6, 128, 128]."""
+    """Probabilities at the network's size [6, 128, 128] of the colour models' shares [6, h, w]."""
     small = np.stack([cv2.resize(layer, (WORK_PX, WORK_PX), interpolation=cv2.INTER_AREA) for layer in shares])
     return np.asarray(small / np.maximum(small.sum(0), 1e-6), np.float32)
 
@@ -95,7 +95,7 @@ class _Block(nn.Module):
 
 
 class PartNetwork(nn.Module):
-    """A U-Net of four levels, about 120 000 weights."""
+    """U-Net of four levels, about 120 000 weights."""
 
     WIDTHS = (16, 40, 56, 64)
     SEEN = (48, 16, 24, 32)

@@ -38,7 +38,7 @@ def person_network() -> TfliteNetwork:
 
 
 def person_features(image: Picture) -> dict[int, Tensor]:
-    """The tensors named above, and the person's probability, of a picture [h, w, 3] seen at 256 × 256.
+    """Features named above, and the person's probability, of a picture [h, w, 3] seen at 256 × 256.
 
     Returns:
         [1, c, h, w] by tensor number; `person_network().output` is the mask.
@@ -52,7 +52,7 @@ def person_features(image: Picture) -> dict[int, Tensor]:
 
 
 def run(network: TfliteNetwork, values: Float[Tensor, "n 3 h w"]) -> dict[int, Tensor]:
-    """All tensors of a network for an input [1, c, h, w]."""
+    """Tensors of a network for an input [1, c, h, w], all of them."""
     tensors = {network.input: values}
     for layer in network.layers:
         result = _apply(layer, [tensors[n] for n in layer.inputs if n in tensors],

@@ -1,4 +1,4 @@
-"""A reader of TensorFlow Lite files: the networks that mediapipe ships, with their weights, as plain records.
+"""Reader of TensorFlow Lite files: the networks that mediapipe ships, with their weights, as plain records.
 
 mediapipe runs its networks as a whole and shows no layer in between; those are what another network can build on. The
 format is a FlatBuffer, whose field numbers below are those of TensorFlow's ``schema.fbs`` (Apache-2.0).
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from flatbuffers import number_types
 from flatbuffers.table import Table
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 
@@ -62,7 +63,7 @@ class TfliteNetwork:
     """
 
     layers: tuple[TfliteOperation, ...]
-    constants: dict[int, NDArray[np.float32]]
+    constants: dict[int, Float32[NDArray[np.float32], "..."]]
     input: int
     output: int
 

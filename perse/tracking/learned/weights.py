@@ -18,12 +18,12 @@ PACKAGED = "part_network.safetensors"
 
 
 def weights_bytes(network: PartNetwork, recipe: Mapping[str, str]) -> bytes:
-    """A safetensors file of 16-bit weights."""
+    """Content of a safetensors file of 16-bit weights."""
     return save({name: value.half().contiguous() for name, value in network.state_dict().items()}, dict(recipe))
 
 
 def load_network(path: Path) -> PartNetwork:
-    """A network ready to parse.
+    """Network ready to parse.
 
     Raises:
         MissingWeightsError: no such file, or no safetensors.
@@ -35,7 +35,7 @@ def load_network(path: Path) -> PartNetwork:
 
 
 def read_recipe(path: Path) -> dict[str, str]:
-    """What the file says about how it was made."""
+    """Recipe in the file's header."""
     with safe_open(path, "pt") as file:
         return dict(file.metadata() or {})
 
@@ -49,5 +49,5 @@ def packaged_network() -> PartNetwork:
 
 @lru_cache(maxsize=1)
 def packaged_digest() -> str:
-    """Of its weights, for keys of what is made with them."""
+    """Digest of the packaged network's weights, for keys of what is made with them."""
     return hashlib.sha256((files(__package__) / PACKAGED).read_bytes()).hexdigest()[:16]

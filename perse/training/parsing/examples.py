@@ -32,7 +32,7 @@ class PartExample:
     source: str
 
     def to_bytes(self) -> bytes:
-        """A NumPy archive."""
+        """Content of a NumPy archive."""
         held = io.BytesIO()
         np.savez(
             held,
@@ -44,7 +44,7 @@ class PartExample:
 
     @staticmethod
     def from_bytes(content: bytes) -> PartExample:
-        """What `to_bytes` wrote."""
+        """Example in the bytes that `to_bytes` wrote."""
         with np.load(io.BytesIO(content), allow_pickle=False) as held:
             maps = (torch.from_numpy(held[name]) for name in ("fine", "middle", "coarse", "deep"))
             return PartExample(PartInputs(*maps), held["kinds"], str(held["source"]))
@@ -53,7 +53,7 @@ class PartExample:
 def prepare_example(
     portrait: LabelledPortrait, seed: int, walls: tuple[UInt8[NDArray[np.uint8], "_ _ 3"], ...], config: VariationConfig
 ) -> PartExample:
-    """A variation of a portrait, seen by the colour models as a photograph would be."""
+    """Example of a variation of a portrait, seen by the colour models as a photograph would be."""
     drawn = vary(np.random.default_rng(seed), portrait, walls, config)
     estimate = estimate_of(ProceduralParser().find(drawn.image, drawn.landmarks_px).shares)
     seen = PartInputs.of(drawn.image, drawn.landmarks_px, estimate)

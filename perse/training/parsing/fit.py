@@ -45,7 +45,7 @@ def train_parts(
     config: PartTrainingConfig,
     report: Callable[[int, float], None] = lambda step, loss: None,
 ) -> PartNetwork:
-    """A trained network. Deterministic in examples and configuration on one kind of machine.
+    """Trained network. Deterministic in examples and configuration on one kind of machine.
 
     Args:
         report: told the step and its loss now and then.

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int16, UInt8
 
-from perse.tracking.colors import smoothstep
+from perse.curves import smoothstep
 from perse.tracking.frame import FaceCoordinates
 from perse.tracking.kinds import PixelKind
 from perse.training.parsing.textures import SKIN_COLORS, any_color, cloth, hair_color, smooth_noise, strands
@@ -36,14 +36,14 @@ class LabelledPortrait:
 
     @property
     def frame(self) -> FaceCoordinates:
-        """Coordinates relative to the face."""
+        """Face coordinates of the portrait."""
         return FaceCoordinates.of(self.landmarks_px, self.kinds.shape)  # type: ignore[arg-type]
 
 
 def put(
     portrait: LabelledPortrait, amount: Float[np.ndarray, "s s"], surface: Float[np.ndarray, "s s 3"], kind: PixelKind
 ) -> LabelledPortrait:
-    """The portrait with a surface over it, as much as `amount` says."""
+    """Portrait with a surface over it, as much as `amount` says."""
     soft = cv2.GaussianBlur(amount.astype(np.float32), (0, 0), 0.6)[..., None]
     image = portrait.image * (1 - soft) + np.clip(surface, 0, 255) * soft
     kinds = np.where(amount > 0.5, np.int16(kind), portrait.kinds)
@@ -51,7 +51,8 @@ def put(
 
 
 def long_hair(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
-    """Hair of a new colour, falling beside the face to anywhere between the jaw and the picture's lower edge."""
+    """Portrait with hair of a new colour, falling beside the face to anywhere between the jaw and the picture's lower
+    edge."""
     frame, shape = portrait.frame, portrait.kinds.shape
     curl = float(rng.random() ** 2)
     surface = strands(rng, hair_color(rng), frame.across, frame.down, curl)
@@ -81,7 +82,7 @@ def long_hair(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledP
 
 
 def dyed(rng: np.random.Generator, portrait: LabelledPortrait, kind: PixelKind) -> LabelledPortrait:
-    """The pixels of one kind in another colour, with their own light and shadow."""
+    """Portrait with the pixels of one kind in another colour, with their own light and shadow."""
     where = portrait.kinds == kind
     if where.sum() < 30:
         return portrait
@@ -93,7 +94,8 @@ def dyed(rng: np.random.Generator, portrait: LabelledPortrait, kind: PixelKind) 
 
 
 def new_clothes(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
-    """The garment of another cloth, with another neckline; often in the hair's own colour, or with bare shoulders."""
+    """Portrait in a garment of another cloth, with another neckline; often in the hair's own colour, or with bare
+    shoulders."""
     frame, shape = portrait.frame, portrait.kinds.shape
     hair = portrait.kinds == PixelKind.HAIR
     color = any_color(rng)
@@ -123,7 +125,7 @@ def new_clothes(rng: np.random.Generator, portrait: LabelledPortrait) -> Labelle
 
 
 def veil(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
-    """A cloth over the head: a veil that shows hair, a scarf tied under the chin, a hood."""
+    """Portrait with a cloth over the head: a veil that shows hair, a scarf tied under the chin, a hood."""
     frame, shape = portrait.frame, portrait.kinds.shape
     across = frame.across + 0.06 * smooth_noise(rng, shape, (7, 7))  # type: ignore[arg-type]
     wide, high = rng.uniform(0.62, 0.9), rng.uniform(0.8, 1.15)
@@ -149,7 +151,7 @@ def veil(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortra
 
 
 def hat(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
-    """A crown above the brows: turban, beanie, bowler, cap, with or without brim and band."""
+    """Portrait with a crown above the brows: turban, beanie, bowler, cap, with or without brim and band."""
     frame, shape = portrait.frame, portrait.kinds.shape
     tilt = rng.normal(0, 0.08)
     across, down = frame.across + 0.03 * smooth_noise(rng, shape, (6, 6)), frame.down + tilt * frame.across  # type: ignore[arg-type]
@@ -179,7 +181,7 @@ def hat(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrai
 
 
 def beard(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
-    """A moustache, a goatee or a full beard of its own or the hair's colour."""
+    """Portrait with a moustache, a goatee or a full beard of its own or the hair's colour."""
     frame, shape = portrait.frame, portrait.kinds.shape
     rough = 0.03 * smooth_noise(rng, shape, (30, 30))  # type: ignore[arg-type]
     across, down = np.abs(frame.across) + rough, frame.down + rough
@@ -205,7 +207,7 @@ def beard(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortr
 
 
 def hand(rng: np.random.Generator, portrait: LabelledPortrait) -> LabelledPortrait:
-    """A hand at the cheek, chin or hair, with a forearm: skin in front of everything."""
+    """Portrait with a hand at the cheek, chin or hair, with a forearm: skin in front of everything."""
     frame, shape = portrait.frame, portrait.kinds.shape
     side = rng.choice([-1, 1])
     x, y = side * rng.uniform(0.2, 0.75), rng.uniform(0.2, 0.9)

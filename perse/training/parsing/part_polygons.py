@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Int16
+from jaxtyping import Float32, Int16
 from numpy.typing import NDArray
 
 from perse.errors import InputError
@@ -27,11 +27,11 @@ IGNORED = "ignore"
 
 @dataclass(frozen=True)
 class PortraitLabels:
-    """The polygons of one picture: (kind, points [n, 2]) in painting order."""
+    """Polygons of one picture: (kind, points [n, 2]) in painting order."""
 
     name: str
     sha256: str
-    polygons: tuple[tuple[str, NDArray[np.float32]], ...]
+    polygons: tuple[tuple[str, Float32[NDArray[np.float32], "_ 2"]], ...]
 
     def matches(self, path: Path) -> bool:
         """Whether the file is the picture that was labelled."""
@@ -51,7 +51,7 @@ class PortraitLabels:
 
 
 def read_labels(path: Path) -> list[PortraitLabels]:
-    """Read the file; see the module for its form.
+    """Labels in a file; see the module for its form.
 
     Raises:
         InputError: it is missing, or has another form.

@@ -19,8 +19,8 @@ from perse.training.parsing.part_polygons import PortraitLabels, read_labels
 
 @dataclass(frozen=True, kw_only=True)
 class PortraitSources:
-    """Where portraits come from. Two are always there: the sample portrait and matplotlib's Grace Hopper, an officer
-    in a cap. On both the colour models' parts were looked at and are right."""
+    """Sources of portraits. Two are always there: the sample portrait and matplotlib's Grace Hopper, an officer in a
+    cap. On both the colour models' parts were looked at and are right."""
 
     folder: str = ""
     """Folder with more photographs."""
@@ -28,7 +28,7 @@ class PortraitSources:
     """JSON with their parts, see `perse.training.parsing.part_polygons`; other pictures are left out."""
 
     def load(self, head: HeadModel) -> list[LabelledPortrait]:
-        """All of them, those of packages first, the folder's by name.
+        """Portraits of all sources, those of packages first, the folder's by name.
 
         Raises:
             InputError: the folder has no picture that the labels know.

@@ -43,7 +43,7 @@ def hair_color(rng: np.random.Generator) -> Rgb:
 def strands(
     rng: np.random.Generator, color: Rgb, across: Float[np.ndarray, "h w"], down: Float[np.ndarray, "h w"], curl: float
 ) -> Float32[np.ndarray, "h w 3"]:
-    """Hair: streaks that follow the head and fall, or curls.
+    """Texture of hair: streaks that follow the head and fall, or curls.
 
     Args:
         across, down: face coordinates.
@@ -64,7 +64,7 @@ def strands(
 
 
 def cloth(rng: np.random.Generator, color: Rgb, shape: tuple[int, int]) -> Float32[np.ndarray, "h w 3"]:
-    """Cloth: folds, and often a pattern or a weave."""
+    """Texture of cloth: folds, and often a pattern or a weave."""
     stretched = (rng.uniform(2, 10), rng.uniform(2, 10))
     folds = smooth_noise(rng, shape, stretched) * rng.uniform(0.02, 0.35)
     picture = np.broadcast_to(color, (*shape, 3)).astype(np.float32)
@@ -87,7 +87,7 @@ def cloth(rng: np.random.Generator, color: Rgb, shape: tuple[int, int]) -> Float
 def wall(
     rng: np.random.Generator, shape: tuple[int, int], photographs: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
 ) -> Float32[np.ndarray, "h w 3"]:
-    """A background: a plain or shaded wall, noise, or a piece of a photograph out of focus."""
+    """Picture of a background: a plain or shaded wall, noise, or a piece of a photograph out of focus."""
     kind = rng.random()
     if kind < 0.3 and photographs:
         photograph = photographs[rng.integers(len(photographs))]

@@ -17,17 +17,17 @@ from perse_ray.build.plan.rates import Rates
 
 
 def n_prompts(recipe: Recipe) -> int:
-    """Of all categories together."""
+    """Number of prompts of all categories together."""
     return sum(count for _, count in recipe.prompts.counts)
 
 
 def n_frames(recipe: Recipe) -> int:
-    """Of a clip, for training and for the test."""
+    """Number of frames of a clip, for training and for the test."""
     return len(recipe.filming.train_frames) + len(recipe.filming.test_frames)
 
 
 def training_image_s(recipe: Recipe, rates: Rates) -> float:
-    """Of one training image, wherever the recipe trains."""
+    """Seconds of one training image, wherever the recipe trains."""
     points = recipe.training.densification.target if recipe.training.densification else recipe.start.n_points
     flop = recipe.avatar.decoder.training_flop(points)
     if recipe.cluster.train.gpus:
@@ -36,7 +36,7 @@ def training_image_s(recipe: Recipe, rates: Rates) -> float:
 
 
 def mean_edit_s(recipe: Recipe, rates: Rates) -> float:
-    """Of a worker, over all edits."""
+    """Seconds of a worker for an edit, the mean over all edits."""
     counts = dict(recipe.prompts.counts)
     total = sum(_edit_s(editor_of(recipe, category), category, rates) * n for category, n in counts.items())
     return total / max(sum(counts.values()), 1)
@@ -54,7 +54,7 @@ def editor_of(recipe: Recipe, category: Category) -> object:
 
 
 def mean_clip_s(recipe: Recipe, rates: Rates) -> float:
-    """Of a worker, over all clips."""
+    """Seconds of a worker for a clip, the mean over all clips."""
     counts: list[tuple[Category | None, int]] = [(None, 1), *recipe.prompts.counts]
     total = sum(sum(clip_cost(animator_of(recipe, category), recipe, rates)) * n for category, n in counts)
     return total / sum(n for _, n in counts)

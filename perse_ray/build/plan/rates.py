@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """Seconds of one worker for one unit of work."""
+    """Rates of one worker: seconds for one unit of work."""
 
     procedural_edit_s: float = 0.6
     """Measured: 25 to 600 ms on one core (docs/reference.md#procedural-edits)."""

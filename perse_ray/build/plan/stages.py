@@ -36,17 +36,17 @@ class PlannedStage:
 
     @property
     def gpu_hours(self) -> float:
-        """Of all workers together."""
+        """GPU-hours of all workers together."""
         return self.units * self.seconds * (self.pool.gpus if self.pool else 0.0) / 3600
 
     @property
     def core_hours(self) -> float:
-        """Of all workers together, where no GPU is used."""
+        """Core-hours of all workers together, where no GPU is used."""
         return 0.0 if self.gpu_hours else self.units * self.seconds / 3600
 
     @property
     def wall_s(self) -> float:
-        """With all its workers busy."""
+        """Seconds from begin to end with all its workers busy."""
         return self.units * self.seconds / max(self.workers, 1)
 
 
@@ -62,14 +62,14 @@ class PlannedVideo:
 
 
 def without_edits(recipe: Recipe) -> Recipe:
-    """What is left of a recipe with --no-edits: nothing is interpolated either."""
+    """Recipe with --no-edits: what is left of it; nothing is interpolated either."""
     training = replace(recipe.training, edits_per_step=0)
     return replace(recipe, prompts=replace(recipe.prompts, counts=()), training=training, finetuning=None)
 
 
 def capture_stages(recipe: Recipe, video: PlannedVideo, rates: Rates = ESTIMATES) -> list[PlannedStage]:
-    """What a video costs before anything else: the person is found in it, and its frames become a clip. Both are done
-    by the driver's own process."""
+    """Stages that a video adds before anything else: the person is found in it, and its frames become a clip. Both are
+    done by the driver's own process."""
     wanted = min(n_frames(recipe), video.frames)
     return [
         PlannedStage("find", f"{video.frames} frames of the video", video.frames, None, rates.find_frame_s, 1),
@@ -98,7 +98,7 @@ def synthesis_s(recipe: Recipe, nodes: Sequence[Node], rates: Rates = ESTIMATES)
 
 
 def planned_stages(recipe: Recipe, rates: Rates = ESTIMATES, nodes: Sequence[Node] = ()) -> list[PlannedStage]:
-    """The stages that cost something, in order; the first three run at the same time.
+    """Stages that cost something, in order; the first three run at the same time.
 
     Args:
         nodes: with as many workers as these hold; without any, each pool has its largest number.

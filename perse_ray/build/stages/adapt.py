@@ -1,4 +1,4 @@
-"""One adapter a subject, for a teacher that needs them (DiffMorpher, P A.2.2)."""
+"""Stage of the adapters, one a subject, for a teacher that needs them (DiffMorpher, P A.2.2)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from perse_ray.synthesis.subject_adapters import AdapterWork, train_adapters
 
 
 class Adapt:
-    """Clips of the subjects that are interpolated → adapters/."""
+    """Stage from clips of the subjects that are interpolated to adapters/."""
 
     name = "adapt"
     after = ("set_up",)

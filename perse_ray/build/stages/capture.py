@@ -1,4 +1,4 @@
-"""The person's own video as a clip."""
+"""Stage of the person's own video, which becomes a clip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from perse_ray.runtime.progress import progress_of_steps
 
 
 class CaptureVideo:
-    """Video and tracked portrait → a clip in clips/: frames on white, parts, head parameters (P Table 6)."""
+    """Stage from video and tracked portrait to a clip in clips/: frames on white, parts, head parameters (P Table
+    6)."""
 
     name = "capture"
     after = ("track",)

@@ -1,4 +1,4 @@
-"""f_I and f_T of every subject (Eq. 5)."""
+"""Stage of the features f_I and f_T of every subject (Eq. 5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perse_ray.rows.fingerprint import fingerprint
 
 
 class Encode:
-    """Edits → features/: a small file for each subject."""
+    """Stage from edits to features/: a small file for each subject."""
 
     name = "encode"
     after = ("synthesize",)

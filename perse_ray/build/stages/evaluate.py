@@ -18,7 +18,7 @@ from perse_ray.rows.stage import Row
 
 
 class Evaluate:
-    """Checkpoint of a training → numbers."""
+    """Stage from the checkpoint of a training to numbers."""
 
     def __init__(self, name: str, training: str) -> None:
         self.name, self.after = name, (training,)

@@ -13,7 +13,7 @@ FILES = ("avatar/avatar.safetensors", "avatar/avatar.json")
 
 
 class Export:
-    """Last checkpoint → avatar/: safetensors and JSON."""
+    """Stage from the last checkpoint to avatar/: safetensors and JSON."""
 
     name = "export"
 

@@ -23,7 +23,7 @@ STARTED = "checkpoints/finetune.json"
 
 
 class FineTune:
-    """Trained avatar and morphs → fine-tuned avatar (Eq. 13–15, 36–39)."""
+    """Stage from trained avatar and morphs to the fine-tuned avatar (Eq. 13–15, 36–39)."""
 
     name = "finetune"
     after = ("train",)
@@ -37,7 +37,7 @@ class FineTune:
 
     @staticmethod
     def wanted(run: BuildRun) -> FineTuneConfig | None:
-        """The recipe's numbers, if it has any and there is something to interpolate between."""
+        """Numbers of the recipe, if it has any and there is something to interpolate between."""
         return run.recipe.finetuning if morph_pairs(run.subjects) else None
 
     def ingredients(self, run: BuildRun) -> Sequence[object]:

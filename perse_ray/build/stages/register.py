@@ -21,7 +21,7 @@ MODEL_CODE = Path(perse_ray.serving.__file__).with_name("mlflow_model.py")
 
 
 def register_avatar(log: BuildLog, name: str) -> str:
-    """The avatar that lies in the log's workspace, registered under a model's name; "NAME version N"."""
+    """Name of the model, "NAME version N", as which the avatar in the log's workspace is registered."""
     with folder_copy(log.workspace, "avatar") as folder:
         version = log.register(folder, name, REGISTERED_ALIAS, MODEL_CODE)
     return f"{name} version {version}"
@@ -37,7 +37,7 @@ def doubt_model(log: BuildLog, tell: Tell) -> None:
 
 
 def settle_model(log: BuildLog) -> str | None:
-    """What the workspace says of its registered model, "NAME version N"; None if it says nothing.
+    """Name of the registered model, "NAME version N", that the workspace tells; None if it tells none.
 
     A version that was still to be told when the stage ended is written down as soon as MLflow knows it.
     """
@@ -55,7 +55,7 @@ def settle_model(log: BuildLog) -> str | None:
 
 
 class Register:
-    """avatar/ → a version of a registered model, with the alias "champion"."""
+    """Stage from avatar/ to a version of a registered model, with the alias "champion"."""
 
     name = "register"
     after = ("export",)

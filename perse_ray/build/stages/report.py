@@ -1,4 +1,4 @@
-"""Report of a build: what to look at."""
+"""Report of a build."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Curves = dict[str, list[tuple[int, float]]]
 
 @dataclass(frozen=True, kw_only=True)
 class ReportTask:
-    """A report to be drawn, as a value that travels to who draws it."""
+    """Task of drawing a report, as a value that travels to who draws it."""
 
     workspace: Workspace
     """Where everything is."""
@@ -82,7 +82,7 @@ def draw_report(task: ReportTask) -> None:
 
 
 class DrawReport:
-    """Everything so far → report/: a page, its pictures, metrics.json."""
+    """Stage from everything so far to report/: a page, its pictures, metrics.json."""
 
     name = "report"
     after = ("export", "evaluate_before")

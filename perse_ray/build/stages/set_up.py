@@ -24,7 +24,7 @@ from perse_ray.training.clips import load_clips, training_frames
 
 @dataclass(frozen=True, kw_only=True)
 class NewAvatar:
-    """An avatar to be made, as a value that travels to who makes it."""
+    """Task of making an avatar, as a value that travels to who makes it."""
 
     workspace: Workspace
     """Where everything is."""
@@ -66,13 +66,13 @@ def make_avatar(new: NewAvatar) -> None:
 
 
 class SetUp:
-    """Clips and features → the first checkpoint of the training."""
+    """Stage from clips and features to the first checkpoint of the training."""
 
     name = "set_up"
     after = ("encode",)
 
     def ingredients(self, run: BuildRun) -> Sequence[object]:
-        """All of the training's too: one that is wanted otherwise begins anew."""
+        """Values of the whole training too: one that is wanted otherwise begins anew."""
         recipe = run.recipe
         captured = () if run.captured is None else (run.captured,)
         return (
@@ -94,5 +94,5 @@ class SetUp:
         return {}
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
-        """None to check: training moves its checkpoint on, and checks what it finds."""
+        """Nothing to check: training moves its checkpoint on, and checks what it finds."""
         return ()

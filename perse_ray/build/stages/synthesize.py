@@ -1,4 +1,4 @@
-"""Edits and their clips, on Ray Data."""
+"""Stage of the edits and their clips, on Ray Data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from perse_ray.synthesis.synthesize import synthesize
 
 
 class Synthesize:
-    """Prompts → edits/, clips/, quarantine/."""
+    """Stage from prompts to edits/, clips/, quarantine/."""
 
     name = "synthesize"
     after = ("track",)
@@ -58,7 +58,7 @@ class Synthesize:
         return synthesis_to_json(found)
 
     def products(self, run: BuildRun, result: Result) -> Sequence[str]:
-        """Everything that the rows left, of those too that came to nothing."""
+        """Files that the rows left, of those too that came to nothing."""
         judged = [*result["subjects"], *result["rejected"]]
         rows = [run.synthesis_config.row(run.portrait.key, row_to_prompt(one["prompt"])) for one in judged]
         clips = [result["reference"], *(subject["clip"] for subject in result["subjects"])]

@@ -1,4 +1,4 @@
-"""The head in the photograph."""
+"""Stage of tracking the head in the photograph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perse_ray.rows.fingerprint import fingerprint
 
 
 class Track:
-    """Photograph → portrait/: crop, landmarks, fitted head, camera, part masks."""
+    """Stage from the photograph to portrait/: crop, landmarks, fitted head, camera, part masks."""
 
     name = "track"
     after: tuple[str, ...] = ()

@@ -15,17 +15,18 @@ from perse_ray.build.stages.set_up import SetUp
 from perse_ray.build.values import flat_params
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.training.loops import TrainingLoop
-from perse_ray.training.ray_train import LoopConfig, TrainTask, train
+from perse_ray.training.ray_train import TrainTask, train
+from perse_ray.training.seam import LoopConfig
 
 
 class Train:
-    """First checkpoint → trained avatar (Eq. 11, 12, 31)."""
+    """Stage from the first checkpoint to the trained avatar (Eq. 11, 12, 31)."""
 
     name = "train"
     after = ("set_up",)
 
     def ingredients(self, run: BuildRun) -> Sequence[object]:
-        """Those of its first checkpoint."""
+        """Values of its first checkpoint."""
         return ()
 
     def work(self, run: BuildRun) -> Mapping[str, Any]:
@@ -49,7 +50,7 @@ class Train:
 
 
 def trained(run: BuildRun, stage: str, loop: LoopConfig, numbers: TrainingConfig) -> dict[str, Any]:
-    """Run a loop from the stage's newest checkpoint to its end."""
+    """Result of a loop that has run from the stage's newest checkpoint to its end, for the manifest."""
     check_device(run.recipe.rasterizer, device_of(run.recipe.cluster.train, run.recipe.cluster.train_workers))
     run.start_ray()
     with run.log.stage(stage) as child:

@@ -1,4 +1,4 @@
-"""An avatar in memory behind the service's requests: they are resolved once, then drawn, recorded and exported."""
+"""Avatar in memory behind the service's requests: they are resolved once, then drawn, recorded and exported."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class LoadedAvatar:
 
     @classmethod
     def load(cls, folder: Path, encoders: Encoders = WITHOUT_WEIGHTS) -> LoadedAvatar:
-        """
+        """Avatar of a folder.
+
         Raises:
             InputError: the folder holds no readable avatar.
         """
@@ -86,7 +87,7 @@ class LoadedAvatar:
 
     @property
     def mib(self) -> float:
-        """Memory that it takes with its cache full."""
+        """Size in memory with its cache full, MiB."""
         return self.renderer.mib
 
     def info(self, name: str) -> AvatarInfo:
@@ -103,7 +104,8 @@ class LoadedAvatar:
         )
 
     def resolve(self, request: RenderRequest) -> Resolved:
-        """
+        """Request whose names have been looked up.
+
         Raises:
             UnknownName: the request names a subject, expression or joint that the avatar does not have, several
                 subjects answer to a name, or a description cannot be understood.
@@ -124,11 +126,11 @@ class LoadedAvatar:
         return self.draw([self.resolve(request)])[0]
 
     def provenance(self, resolved: Sequence[Resolved], *, dated: bool = True) -> Provenance:
-        """What media that show these pictures say about themselves."""
+        """Provenance of media that show these pictures."""
         return self.renderer.provenance([one.look for one in resolved], dated=dated)
 
     def export(self, look: Appearance, format: ExportFormat) -> bytes:
-        """The avatar with this look, in a format for other programs, with its provenance inside.
+        """Content of a file for other programs with this look, with its provenance inside.
 
         Raises:
             UnknownName: as `resolve`.
@@ -136,7 +138,7 @@ class LoadedAvatar:
         return self.renderer.export(self.renderer.resolve(look_of(look)), format)
 
     def frozen(self, look: Appearance) -> SplatScene:
-        """The Gaussians of a look, in its expression and pose.
+        """Gaussians of a look, in its expression and pose.
 
         Raises:
             UnknownName: as `resolve`.
@@ -145,12 +147,12 @@ class LoadedAvatar:
 
 
 def look_of(appearance: Appearance) -> Look:
-    """What a request asks to see, as the method knows it."""
+    """Look that a request asks for, as the method knows it."""
     return Look(edits_of(appearance.attributes), appearance.expression, appearance.pose)
 
 
 def edits_of(attributes: Attributes) -> Edits:
-    """What a request says about attributes, as sums of terms."""
+    """Edits that a request asks for, as sums of terms."""
     edits: dict[Category, tuple[Named | Described, ...]] = {}
     for category, attribute in attributes.items():
         found: list[Named | Described] = []

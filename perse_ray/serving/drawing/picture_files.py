@@ -1,4 +1,4 @@
-"""Drawn pixels as a file that says that it is synthetic."""
+"""Files of drawn pixels, which say that they are synthetic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from perse_ray.serving.schema.requests import RenderRequest
 
 
 def encode_picture(picture: UInt8[NDArray[np.uint8], "h w c"], request: RenderRequest, provenance: Provenance) -> bytes:
-    """The picture in the format that was asked for, with its provenance: metadata, and signed where asked."""
+    """Content of a picture's file in the format that was asked for, with its provenance: metadata, and signed where
+    asked."""
     if request.provenance == "c2pa":
         picture = marked(picture)
     data = encode_image(picture, request.format, quality=request.quality, xmp=xmp_packet(provenance), fast=True)

@@ -70,7 +70,7 @@ class Status(BaseModel):
 def create_app(
     library: AvatarService, protection: Protection | None = None, follow: MakeFollower | None = None
 ) -> FastAPI:
-    """The application over a library of avatars.
+    """Application over a library of avatars.
 
     Args:
         library: the avatars.
@@ -128,7 +128,8 @@ class Readiness:
         self._proven_until = 0.0
 
     async def check(self) -> None:
-        """
+        """Check whether an avatar can be drawn.
+
         Raises:
             PerseError: nothing can be drawn; why the last avatar could not.
         """

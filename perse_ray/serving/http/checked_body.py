@@ -19,7 +19,8 @@ class CheckedRequest(Request):
     """A request whose JSON is never larger than the service can ask itself about."""
 
     async def json(self) -> Any:
-        """
+        """Value of the body.
+
         Raises:
             HTTPException: 422, too much of it.
             json.JSONDecodeError: it is none.

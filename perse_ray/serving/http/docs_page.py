@@ -1,4 +1,4 @@
-"""``/docs``: the OpenAPI description as one page that needs no network and runs no script."""
+"""Page ``/docs``: the OpenAPI description, which needs no network and runs no script."""
 
 from __future__ import annotations
 

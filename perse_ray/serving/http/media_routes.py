@@ -79,7 +79,7 @@ SMALL: dict[int | str, dict[str, Any]] = {200: {"content": {"image/webp": {}}, "
 
 
 def media_routes(library: AvatarService) -> APIRouter:
-    """The routes over a library."""
+    """Routes over a library."""
     routes = APIRouter(prefix="/v1/avatars/{avatar}", responses=USUAL, route_class=CheckedRoute)
 
     @routes.post("/frames", responses=refusals(413))

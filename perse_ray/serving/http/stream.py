@@ -49,7 +49,7 @@ POLICY, TRY_AGAIN_LATER = 1008, 1013
 
 
 class BadMessage(ValueError):
-    """A message that cannot be understood; the text is for the client."""
+    """Error: a message that cannot be understood; the text is for the client."""
 
 
 class WantedView:
@@ -114,7 +114,7 @@ class Stream:
         """Set when the client has said something."""
 
     async def run(self) -> None:
-        """Until the client leaves."""
+        """Talk until the client leaves."""
         writer = asyncio.create_task(self._write())
         reader = asyncio.create_task(self._read())
         try:
@@ -193,7 +193,7 @@ class Stream:
 
 
 def stream_routes(library: AvatarService) -> APIRouter:
-    """The route over a library."""
+    """Routes of the stream over a library."""
     routes = APIRouter()
 
     @routes.websocket("/v1/avatars/{avatar}/stream")

@@ -1,6 +1,6 @@
 """Cache of loaded avatars: loaded when first asked for, as many as fit, exchanged when there is a new version.
 
-Whoever draws with an avatar holds it: taking it off the shelf or exchanging it drops no request under way.
+Whoever draws with an avatar holds it: taking it out of the cache or exchanging it drops no request under way.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Edition:
     loaded: LoadedAvatar
 
 
-class Shelf:
+class AvatarCache:
     """Cache of several avatars, as many in memory as fit. Its methods may be called from several threads."""
 
     def __init__(self, places: Mapping[str, Place], *, memory_mib: float, encoders: Encoders = WITHOUT_WEIGHTS) -> None:
@@ -73,7 +73,8 @@ class Shelf:
             return sum(edition.loaded.mib for edition in self._editions.values())
 
     def avatar(self, name: str) -> LoadedAvatar:
-        """
+        """Avatar of an id.
+
         Raises:
             NoSuchAvatar: the id is nobody's.
             PerseError: its place holds no readable avatar.
@@ -89,7 +90,7 @@ class Shelf:
             return self._editions[name].loaded
 
     def info(self, name: str) -> AvatarInfo:
-        """What can be asked of an avatar, whether or not it is in memory.
+        """Description of an avatar, whether or not it is in memory.
 
         Raises:
             NoSuchAvatar, PerseError: as `avatar`.

@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 
 from perse_ray.serving.drawing.tasks import EncodedPictures, Work
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.schema.deadline import current_deadline, remaining_s
 from perse_ray.serving.schema.errors import DeadlineExceeded
 from perse_ray.serving.schema.requests import AvatarInfo, RenderRequest
@@ -32,7 +32,7 @@ class AvatarService(Protocol):
         ...
 
     async def info(self, avatar: str) -> AvatarInfo:
-        """What can be asked of one."""
+        """Description of one avatar."""
         ...
 
     async def frame(self, avatar: str, request: RenderRequest) -> bytes:
@@ -40,27 +40,27 @@ class AvatarService(Protocol):
         ...
 
     async def run(self, avatar: str, work: Work[Result]) -> Result:
-        """Anything else."""
+        """Answer of any other work."""
         ...
 
 
 class LocalAvatars:
     """Avatars in this process, without Ray; work runs in threads beside the event loop."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, cache: AvatarCache) -> None:
+        self._cache = cache
 
     def ids(self) -> list[str]:
-        return self._shelf.ids()
+        return self._cache.ids()
 
     async def info(self, avatar: str) -> AvatarInfo:
-        return await _in_thread(lambda: self._shelf.info(avatar))
+        return await _in_thread(lambda: self._cache.info(avatar))
 
     async def frame(self, avatar: str, request: RenderRequest) -> bytes:
         return (await self.run(avatar, EncodedPictures((request,))))[0]
 
     async def run(self, avatar: str, work: Work[Result]) -> Result:
-        return await _in_thread(lambda: work(self._shelf.avatar(avatar)))
+        return await _in_thread(lambda: work(self._cache.avatar(avatar)))
 
 
 async def _in_thread(work: Callable[[], Result]) -> Result:

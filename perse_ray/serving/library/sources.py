@@ -45,7 +45,7 @@ class Place(Protocol):
     """Place of an avatar. A small value that travels to other processes."""
 
     def version(self) -> str:
-        """What lies there now.
+        """Version that lies there now.
 
         Raises:
             PerseError: nothing usable, or nobody answers.
@@ -53,7 +53,7 @@ class Place(Protocol):
         ...
 
     def fetch(self, version: str, into: Path) -> Path:
-        """The avatar's folder: the place's own if it is local, otherwise a copy in a new folder `into`.
+        """Folder of the avatar: the place's own if it is local, otherwise a copy in a new folder `into`.
 
         Raises:
             PerseError: the version is not there, or nobody answers.
@@ -146,7 +146,7 @@ def find_places(texts: Sequence[str]) -> dict[str, Place]:
 
 
 def absolute(texts: Sequence[str]) -> list[str]:
-    """The same places for processes with another working directory; empty ones left out."""
+    """Places for processes with another working directory; empty ones left out."""
     whole = []
     for text in filter(None, map(str.strip, texts)):
         name, place = _split(text)
@@ -174,7 +174,7 @@ def _parsed(text: str) -> tuple[str, Place]:
 
 
 def read_info(name: str, folder: Path) -> AvatarInfo:
-    """What can be asked of the avatar in a folder, without loading it.
+    """Description of the avatar in a folder, without loading it.
 
     Raises:
         InputError: the folder holds no readable avatar.

@@ -30,7 +30,7 @@ class FollowedWorkspace:
     workspace: Workspace
 
     def version(self) -> str:
-        """``training, step 1200``, ``fine-tuning, step 150`` or ``finished, 20 Nov 13:31``.
+        """Version of the avatar: ``training, step 1200``, ``fine-tuning, step 150`` or ``finished, 20 Nov 13:31``.
 
         Raises:
             Unavailable: nothing is there yet.

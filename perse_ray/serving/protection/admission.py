@@ -66,7 +66,7 @@ class Admission:
 
 
 def lane_of(scope: Scope) -> str:
-    """Which lane a request takes."""
+    """Lane that a request takes."""
     if scope["type"] == "websocket":
         return "streams"
     if scope["path"].endswith(LONG_WORK):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 Message = MutableMapping[str, Any]
@@ -11,7 +11,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = Iterable[tuple[bytes, bytes]]
 
 KEY = "perse.key"
 """Where the scope says who is asking, once that is known."""
@@ -51,5 +50,5 @@ async def respond(scope: Scope, send: Send, status: int, body: bytes, *headers: 
 
 
 def retry_after(seconds: float) -> tuple[bytes, bytes]:
-    """The header; whole seconds, at least one."""
+    """Header Retry-After; whole seconds, at least one."""
     return b"retry-after", str(max(1, round(seconds + 0.5))).encode()

@@ -34,7 +34,7 @@ class Metrics:
         )
 
     def page(self) -> tuple[bytes, str]:
-        """The text, and its content type."""
+        """Text of the metrics, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
 

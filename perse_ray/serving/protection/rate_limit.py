@@ -17,7 +17,7 @@ class Bucket:
     at_s: float
 
     def take(self, now_s: float, per_second: float, brim: float) -> float:
-        """Take a drop. Returns 0, or for how many seconds there will be none."""
+        """Take a token. Returns 0, or for how many seconds there will be none."""
         self.drops = min(brim, self.drops + (now_s - self.at_s) * per_second)
         self.at_s = now_s
         if self.drops < 1:
@@ -27,8 +27,8 @@ class Bucket:
 
 
 class RateLimit:
-    """Refuses with 429 what comes too fast. Opening a WebSocket is one request; what is said over it is not counted,
-    since there the newest change wins. There are as many buckets as tokens.
+    """Middleware that refuses with 429 what comes too fast. Opening a WebSocket is one request; what is said over it is
+    not counted, since there the newest change wins. There are as many buckets as tokens.
 
     Args:
         app: what is protected.

@@ -59,7 +59,7 @@ class ReceiveDeadlineProtocol(HttpToolsProtocol):
 
 
 def use_everywhere() -> None:
-    """Have every uvicorn of this process use it, unless it was told otherwise. For Ray Serve's proxies, which start
+    """Make every uvicorn of this process use it, unless it was told otherwise. For Ray Serve's proxies, which start
     theirs without asking: the table is uvicorn's own, of names and what they stand for."""
     protocols: dict[Any, str] = uvicorn.config.HTTP_PROTOCOLS  # type: ignore[assignment]
     protocols["auto"] = IMPORT_PATH

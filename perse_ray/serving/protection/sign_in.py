@@ -74,7 +74,7 @@ async def read_form(receive: Receive) -> tuple[str, str]:
 
 
 def own_address(target: str) -> str:
-    """Where to go after signing in: an address of this service in ASCII, whatever was asked for.
+    """Address to go to after signing in: one of this service in ASCII, whatever was asked for.
 
     What is checked is what is sent: unquoting, dropping or encoding something afterwards made ``/é/evil.example`` an
     address of somebody else's.
@@ -96,7 +96,7 @@ def cookie_name(host: str) -> str:
 
 
 def cookie_header(token: str, host: str, *, secure: bool) -> tuple[bytes, bytes]:
-    """Out of reach for scripts, and not sent along with what other sites ask for."""
+    """Header of the cookie: out of reach for scripts, and not sent along with what other sites ask for."""
     # A token's characters are those of a cookie but for these; they are rare, and then the browser cannot sign in.
     safe = token if not set(token) & set('",;\\') else ""
     parts = [f"{cookie_name(host)}={safe}", "HttpOnly", "SameSite=Lax", "Path=/", f"Max-Age={DAYS * 86400}"]

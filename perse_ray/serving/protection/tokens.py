@@ -36,7 +36,8 @@ class Tokens:
 
     @classmethod
     def of(cls, tokens: Iterable[str]) -> Tokens:
-        """
+        """Set of these tokens.
+
         Raises:
             InputError: one is too short, too long, or not printable ASCII without spaces.
         """
@@ -46,7 +47,7 @@ class Tokens:
         return cls(frozenset(_digest(token) for token in given))
 
     def owner(self, token: str) -> str | None:
-        """A short name for whoever has this token; None for a stranger."""
+        """Name, short, for whoever has this token; None for a stranger."""
         digest = _digest(token)
         # Every comparison is made: how long it takes says nothing about which one was near.
         matches = [known for known in sorted(self.digests) if hmac.compare_digest(known, digest)]

@@ -26,7 +26,7 @@ class Entrance(BaseModel):
     """Requests that one token may make of one ingress at once."""
 
     def protection(self) -> Protection:
-        """What stands before an ingress, to be asked for where its environment is.
+        """Middlewares before an ingress, to be asked for where its environment is.
 
         Raises:
             InputError: there is no token.

@@ -22,12 +22,12 @@ IMPORT_PATH = f"{__name__}.middlewares"
 
 
 def middlewares() -> list[Middleware]:
-    """For one proxy; there is one on every node that serves. Called where its server is about to be made."""
+    """Middlewares of one proxy; there is one on every node that serves. Called where its server is about to be made."""
     use_everywhere()
     return [Middleware(OwnRoutesOnly), Middleware(Admission, lanes=environment_lanes())]
 
 
 def guard_proxies(renderers: int) -> None:
-    """Have the proxies of a Ray that this process is about to start refuse what so many renderers cannot draw soon."""
+    """Make the proxies of a Ray that this process is about to start refuse what so many renderers cannot draw soon."""
     os.environ.setdefault(VARIABLE, IMPORT_PATH)
     os.environ.setdefault("PERSE_LANE_PICTURES", str(renderers * Lanes.pictures))

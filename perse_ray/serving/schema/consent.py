@@ -1,4 +1,4 @@
-"""The consent beside an avatar, for those who ask the service."""
+"""Consent beside an avatar, for those who ask the service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perse_ray.serving.schema.requests import ConsentInfo
 
 
 def read_consent_info(folder: Path) -> ConsentInfo | None:
-    """The record in an avatar's folder; None if there is none that can be read."""
+    """Record in an avatar's folder; None if there is none that can be read."""
     try:
         return ConsentInfo(**asdict(consent_of((folder / FILE).read_bytes())))
     except (OSError, InputError):

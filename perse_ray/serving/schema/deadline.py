@@ -16,13 +16,13 @@ _until: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 def current_deadline() -> float | None:
-    """Seconds since the epoch; None if there is no hurry."""
+    """Deadline, seconds since the epoch; None if there is no hurry."""
     return _until.get()
 
 
 @contextmanager
 def due(until: float | None) -> Iterator[None]:
-    """What runs inside is due then, or earlier if it already was."""
+    """Context in which answers are due then, or earlier if they already were."""
     known = [moment for moment in (until, _until.get()) if moment is not None]
     token = _until.set(min(known, default=None))
     try:
@@ -32,7 +32,7 @@ def due(until: float | None) -> Iterator[None]:
 
 
 def due_in(seconds: float) -> AbstractContextManager[None]:
-    """`due`, from now."""
+    """Context in which answers are due so many seconds from now."""
     return due(time.time() + seconds)
 
 

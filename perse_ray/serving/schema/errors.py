@@ -11,12 +11,12 @@ __all__ = ["DeadlineExceeded", "NoSuchAvatar", "Unavailable", "UnknownName"]
 
 
 class NoSuchAvatar(InputError):
-    """404: the id is nobody's."""
+    """Error 404: the id is nobody's."""
 
 
 class Unavailable(PerseError):
-    """503: nobody can do it now; ask again."""
+    """Error 503: nobody can do it now; ask again."""
 
 
 class DeadlineExceeded(PerseError):
-    """504: the answer would come too late to be of use."""
+    """Error 504: the answer would come too late to be of use."""

@@ -20,11 +20,11 @@ MAX_ITEMS = 300
 
 
 class JsonTooLarge(ValueError):
-    """More than any request has; the text is for the client."""
+    """Error: more than any request has; the text is for the client."""
 
 
 def checked_json(message: bytes | str) -> Any:
-    """The value of a JSON text that is small enough to be validated.
+    """Value of a JSON text that is small enough to be validated.
 
     Raises:
         JsonTooLarge: too many values, entries or items.

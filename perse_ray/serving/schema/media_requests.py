@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, field_validator, model_validator
 
 from perse.attributes import Category
+from perse.curves import ramp
 from perse.data.motion_file import Motion
 from perse.errors import InputError
 from perse_ray.serving.schema.requests import (
@@ -65,7 +66,7 @@ class UploadedMotion(Strict):
         return self
 
     def motion(self) -> Motion:
-        """The same as a checked record."""
+        """Motion as a checked record."""
         try:
             return Motion(
                 self.fps,
@@ -134,7 +135,7 @@ class AnimateRequest(Strict):
         return self
 
     def frames(self, known: Callable[[str], Motion]) -> tuple[list[RenderRequest], float]:
-        """One render request a frame, and frames a second.
+        """Render requests, one a frame, and frames a second.
 
         Args:
             known: the avatar's motion of a name.
@@ -166,7 +167,7 @@ def _glide(motion: BetweenMotion) -> Iterator[Appearance]:
     if motion.there_and_back:
         shares = 1 - np.abs(2 * np.arange(count) / count - 1)
     if motion.easing == "smooth":
-        shares = shares * shares * (3 - 2 * shares)
+        shares = ramp(shares)
     for share in shares:
         yield between(motion.start, motion.end, float(share))
 
@@ -302,7 +303,7 @@ class EditSpaceSubject(SubjectInfo):
 
 
 class EditSpace(BaseModel):
-    """What an avatar can be made to look like. Weights of subjects mix freely within and between categories."""
+    """Space of looks of an avatar. Weights of subjects mix freely within and between categories."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -132,7 +132,7 @@ Attributes = dict[Category, Attribute]
 
 
 def terms(attribute: Attribute) -> list[Mix | Description]:
-    """An attribute as a sum, whatever its form."""
+    """Terms of an attribute as a sum, whatever its form."""
     return list(attribute) if isinstance(attribute, list) else [attribute]
 
 
@@ -224,7 +224,7 @@ class ConsentInfo(BaseModel):
 
 
 class AvatarInfo(BaseModel):
-    """What can be asked of an avatar."""
+    """Description of an avatar: what can be asked of it."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -57,7 +57,7 @@ class FaceFollower(Protocol):
     """Follower of one face; `LiveTracker` is it."""
 
     def see(self, image: Any, time_s: float) -> LiveFrame:
-        """The next picture [h, w, 3] uint8 RGB."""
+        """Result of the next picture [h, w, 3] uint8 RGB."""
         ...
 
     def rest_again(self) -> None:
@@ -65,7 +65,7 @@ class FaceFollower(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go."""
+        """Free what it holds."""
         ...
 
 
@@ -73,7 +73,7 @@ MakeFollower = Callable[[], FaceFollower]
 
 
 class CameraInfo(Strict):
-    """What a camera may send."""
+    """Limits of what a camera may send."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"offered": True, "side_px": 192, "per_second": 30.0, "max_bytes": 65536}]}
@@ -98,7 +98,7 @@ class WaitingPicture:
 
 
 class BadFrame(ValueError):
-    """A message that is no picture; the text is for the page."""
+    """Error: a message that is no picture; the text is for the page."""
 
 
 def parsed(message: bytes, after_ms: float) -> WaitingPicture:
@@ -125,7 +125,6 @@ class Watching:
     make: MakeFollower
     _waiting: WaitingPicture | None = None
     _rest: bool = False
-    _heard_s: float = 0.0
     _mouth: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def run(self) -> None:
@@ -223,7 +222,7 @@ def live_tracker() -> FaceFollower:
 
 
 def camera_routes(make: MakeFollower | None) -> APIRouter:
-    """The line, for one camera at a time.
+    """Routes of the camera's socket, for one camera at a time.
 
     Args:
         make: follows a face; called in a thread when a camera is connected. None where no camera is answered.

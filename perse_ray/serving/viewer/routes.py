@@ -1,4 +1,4 @@
-"""The viewer's routes.
+"""Routes of the viewer.
 
 ::
 
@@ -27,7 +27,7 @@ CLOSED_UNKNOWN = 4404
 
 
 def view_routes(service: AvatarService) -> APIRouter:
-    """The viewer of a service's avatars."""
+    """Routes of the viewer of a service's avatars."""
     routes = APIRouter()
 
     @routes.get("/", include_in_schema=False)

@@ -18,7 +18,7 @@ from perse.data.motion_file import Motion, parse_motion
 from perse.data.workspace import Workspace
 from perse.tracking.live import LiveFrame, Seen
 from perse_ray.serving.http.app import create_app
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.service import LocalAvatars
 from perse_ray.serving.library.sources import WorkspacePlace
 from perse_ray.serving.schema.requests import Appearance
@@ -48,10 +48,10 @@ class Nodding:
 
 @pytest.fixture(scope="module")
 def address(workspace: Path) -> Iterator[str]:
-    shelf = Shelf({"me": WorkspacePlace(Workspace(str(workspace)))}, memory_mib=1000)
-    Splats(Appearance(), "avatar", 0)(shelf.avatar("me"))  # kernels may have to be compiled: pages wait ten seconds
+    cache = AvatarCache({"me": WorkspacePlace(Workspace(str(workspace)))}, memory_mib=1000)
+    Splats(Appearance(), "avatar", 0)(cache.avatar("me"))  # kernels may have to be compiled: pages wait ten seconds
     listening = socket.create_server(("127.0.0.1", 0))
-    app = create_app(LocalAvatars(shelf), None, Nodding)
+    app = create_app(LocalAvatars(cache), None, Nodding)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws_per_message_deflate=False))
     thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
     thread.start()

@@ -19,7 +19,7 @@ from perse_client import AvatarClient, ServiceError, described
 from perse.attributes import Category
 from perse.data.images import decode_image
 from perse_ray.serving.http.app import create_app
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.service import AvatarService, LocalAvatars
 from perse_ray.serving.library.sources import find_places
 from perse_ray.serving.schema.requests import Appearance, Description
@@ -78,7 +78,7 @@ def test_the_examples_of_the_documentation(
 ) -> None:
     text = (Path(__file__).parents[3] / page).read_text()
     (example,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if "AvatarClient" in code]
-    transport = InProcess(LocalAvatars(Shelf(find_places([str(workspace)]), memory_mib=100)))
+    transport = InProcess(LocalAvatars(AvatarCache(find_places([str(workspace)]), memory_mib=100)))
     monkeypatch.setattr(perse_client, "AvatarClient", partial(AvatarClient, transport=transport))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PERSE_TOKENS", "secret")

@@ -14,7 +14,7 @@ from perse.data.workspace import Workspace
 from perse.errors import WorkspaceError
 from perse.training import Checkpoint, save_checkpoint
 from perse_ray.registry.checkpoints import CheckpointFolder
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.training_source import FILES, FollowedWorkspace
 from perse_ray.serving.schema.errors import Unavailable
 from perse_ray.serving.schema.requests import Appearance
@@ -78,16 +78,16 @@ def test_an_object_store_is_followed_too(avatar: Avatar, tmp_path: Path) -> None
         assert load_avatar(place.fetch(place.version(), tmp_path / str(step))).n_gaussians == avatar.n_gaussians
 
 
-def test_what_is_on_the_shelf_moves_on_with_the_training(avatar: Avatar, tmp_path: Path) -> None:
+def test_what_is_in_the_cache_moves_on_with_the_training(avatar: Avatar, tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path / "me")
     training = workspace.path / "checkpoints" / "train"
     saved(avatar, training, 200)
-    shelf = Shelf({"me": FollowedWorkspace(workspace)}, memory_mib=1000)
-    assert shelf.info("me").version == "training, step 200"
-    before = shelf.avatar("me").frozen(Appearance())
-    assert shelf.refresh() == []
+    cache = AvatarCache({"me": FollowedWorkspace(workspace)}, memory_mib=1000)
+    assert cache.info("me").version == "training, step 200"
+    before = cache.avatar("me").frozen(Appearance())
+    assert cache.refresh() == []
     saved(avatar, training, 400)
-    assert shelf.refresh() == ["me"] and shelf.info("me").version == "training, step 400"
+    assert cache.refresh() == ["me"] and cache.info("me").version == "training, step 400"
     (saved(avatar, training, 600) / TENSORS_FILE).write_bytes(b"half a file")
-    assert shelf.refresh() == [] and shelf.info("me").version == "training, step 400"
-    assert shelf.avatar("me").frozen(Appearance()).gaussians.means.equal(before.gaussians.means)
+    assert cache.refresh() == [] and cache.info("me").version == "training, step 400"
+    assert cache.avatar("me").frozen(Appearance()).gaussians.means.equal(before.gaussians.means)

@@ -183,13 +183,13 @@ def test_a_real_avatar_behind_it(head_model, tiny_clips, tmp_path: Path) -> None
 
     from perse.avatar import save_avatar
     from perse.export import read_splats
-    from perse_ray.serving.library.avatar_cache import Shelf
+    from perse_ray.serving.library.avatar_cache import AvatarCache
     from perse_ray.serving.library.service import LocalAvatars
     from perse_ray.serving.library.sources import find_places
 
     avatar = synthetic_avatar(head_model, tiny_clips)
     save_avatar(avatar, tmp_path / "me" / "avatar")
-    library: Any = LocalAvatars(Shelf(find_places([str(tmp_path / "me")]), memory_mib=100))
+    library: Any = LocalAvatars(AvatarCache(find_places([str(tmp_path / "me")]), memory_mib=100))
     hat = next(s.key for s in avatar.subjects if s.category is Category.HAT)
     clear = call("POST", f"{URL}/render", library, json={"background": None, "width": 48, "height": 48})
     alpha = decode_image(clear.content)[..., 3]

@@ -18,7 +18,7 @@ from perse.avatar import save_avatar
 from perse.data.motion_file import Motion, write_motion
 from perse.data.workspace import Workspace
 from perse_ray.serving.http.app import create_app
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.service import LocalAvatars
 from perse_ray.serving.library.sources import WorkspacePlace
 from perse_ray.serving.local_viewer import viewer_app
@@ -32,15 +32,15 @@ HERE = ("127.0.0.1", 50000)
 
 
 @pytest.fixture(scope="module")
-def shelf(head_model, tiny_clips, tmp_path_factory: pytest.TempPathFactory) -> Shelf:  # type: ignore[no-untyped-def]
+def avatars(head_model, tiny_clips, tmp_path_factory: pytest.TempPathFactory) -> AvatarCache:  # type: ignore[no-untyped-def]
     workspace = Workspace.open(tmp_path_factory.mktemp("view") / "me")
     save_avatar(synthetic_avatar(head_model, tiny_clips), workspace.path / "avatar")
-    return Shelf({"me": WorkspacePlace(workspace)}, memory_mib=1000)
+    return AvatarCache({"me": WorkspacePlace(workspace)}, memory_mib=1000)
 
 
 @pytest.fixture(scope="module")
-def client(shelf: Shelf) -> Iterator[TestClient]:
-    with TestClient(create_app(LocalAvatars(shelf))) as client:
+def client(avatars: AvatarCache) -> Iterator[TestClient]:
+    with TestClient(create_app(LocalAvatars(avatars))) as client:
         yield client
 
 
@@ -138,9 +138,9 @@ def test_other_files_are_refused(line: WebSocketTestSession, data: bytes) -> Non
 
 
 @pytest.mark.parametrize("tokens", [None, Tokens.of(["a-token-of-these-tests"])])
-def test_pages_from_elsewhere_see_nothing(shelf: Shelf, tokens: Tokens | None) -> None:
+def test_pages_from_elsewhere_see_nothing(avatars: AvatarCache, tokens: Tokens | None) -> None:
     """Even with the cookie: the browser sends it along, whichever page opens the socket."""
-    app = viewer_app(shelf, tokens)
+    app = viewer_app(avatars, tokens)
     client = TestClient(
         app,
         base_url="http://127.0.0.1:8400",
@@ -177,8 +177,8 @@ def test_the_page_brings_all_it_needs_and_nothing_else_is_handed_out(client: Tes
         assert client.get(f"/view/{name}").status_code == 404
 
 
-def test_without_tokens_only_this_machine_is_let_in_and_only_under_its_own_name(shelf: Shelf) -> None:
-    app = viewer_app(shelf, None)
+def test_without_tokens_only_this_machine_is_let_in_and_only_under_its_own_name(avatars: AvatarCache) -> None:
+    app = viewer_app(avatars, None)
     assert TestClient(app, base_url="http://127.0.0.1:8400", client=HERE).get("/view").status_code == 200
     assert TestClient(app, base_url="http://rebound.example:8400", client=HERE).get("/view").status_code == 403
     assert TestClient(app, base_url="http://127.0.0.1:8400", client=("10.1.2.3", 50000)).get("/view").status_code == 403

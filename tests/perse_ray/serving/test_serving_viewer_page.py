@@ -26,7 +26,7 @@ from perse.data.motion_file import Motion, write_motion
 from perse.data.workspace import Workspace
 from perse.export import read_splats, verify_file
 from perse.training import Checkpoint, save_checkpoint
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.training_source import FollowedWorkspace
 from perse_ray.serving.local_viewer import viewer_app
 from perse_ray.serving.protection import Tokens
@@ -41,7 +41,7 @@ class Served:
     """A viewer that runs in this process."""
 
     address: str
-    shelf: Shelf
+    cache: AvatarCache
     workspace: Workspace
     server: uvicorn.Server
 
@@ -55,14 +55,14 @@ class Served:
 def served(head_model, tiny_clips, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:  # type: ignore[no-untyped-def]
     workspace = Workspace.open(tmp_path_factory.mktemp("page") / "me")
     _checkpoint(workspace, synthetic_avatar(head_model, tiny_clips), 200)
-    shelf = Shelf({"me": FollowedWorkspace(workspace)}, memory_mib=1000)
+    cache = AvatarCache({"me": FollowedWorkspace(workspace)}, memory_mib=1000)
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(viewer_app(shelf, Tokens.of([TOKEN])), log_level="error", ws_per_message_deflate=False)
+        uvicorn.Config(viewer_app(cache, Tokens.of([TOKEN])), log_level="error", ws_per_message_deflate=False)
     )
     thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
     thread.start()
-    yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}/view", shelf, workspace, server)
+    yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}/view", cache, workspace, server)
     server.should_exit = True
     thread.join(10)
 
@@ -323,7 +323,7 @@ def test_it_follows_the_training(browser: Any, served: Served) -> None:
     viewer = Viewer(browser, served)
     assert viewer.page.inner_text("#version") == "training, step 200"
     before = viewer.settled()
-    avatar = served.shelf.avatar("me").avatar
+    avatar = served.cache.avatar("me").avatar
     with torch.no_grad():
         painted = {**avatar.state_dict(), "decoder.base": avatar.state_dict()["decoder.base"].clone()}
         painted["decoder.base"][:, 11:] += torch.tensor([3.0, -3.0, -3.0])
@@ -331,7 +331,7 @@ def test_it_follows_the_training(browser: Any, served: Served) -> None:
     avatar.load_state_dict(painted)
     _checkpoint(served.workspace, avatar, 400)
     avatar.load_state_dict(original)
-    assert served.shelf.refresh() == ["me"]
+    assert served.cache.refresh() == ["me"]
     viewer.until("document.querySelector('#version').textContent === 'training, step 400'")
     now = viewer.settled()
     assert difference(now, before) > 2 and now[..., 0].mean() > now[..., 1].mean()

@@ -21,7 +21,7 @@ from synthetic_avatar import synthetic_avatar
 from perse.avatar import save_avatar
 from perse.avatar.storage import DESCRIPTION_FILE, TENSORS_FILE
 from perse.training import Checkpoint, save_checkpoint
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.protection import Tokens
 from perse_ray.studio.server import studio_app
 from perse_ray.studio.studio import Studio
@@ -45,9 +45,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("perse_ray.studio.builds.LOOK_EVERY_S", 0.05)
         studio = Studio(tmp_path_factory.mktemp("studio") / "runs", builder)
-        shelf = Shelf(studio.places, memory_mib=500)
+        cache = AvatarCache(studio.places, memory_mib=500)
         listening = socket.create_server(("127.0.0.1", 0))
-        app = studio_app(studio, shelf, Tokens.of([TOKEN]))
+        app = studio_app(studio, cache, Tokens.of([TOKEN]))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws_per_message_deflate=False))
         thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
         thread.start()

@@ -17,7 +17,7 @@ from studio_harness import HeldBuilder, ready, until
 from perse.attributes import Part
 from perse.data.images import encode_image
 from perse.tracking.part_picture import PALETTE
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.protection import Tokens
 from perse_ray.serving.schema.requests import MAX_BODY_BYTES
 from perse_ray.studio.server import studio_app
@@ -34,7 +34,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("perse_ray.studio.builds.LOOK_EVERY_S", 0.02)
         studio = Studio(tmp_path_factory.mktemp("studio") / "runs", builder)
-        app = studio_app(studio, Shelf(studio.places, memory_mib=500), Tokens.of([TOKEN]))
+        app = studio_app(studio, AvatarCache(studio.places, memory_mib=500), Tokens.of([TOKEN]))
         yield TestClient(app, headers={"Authorization": f"Bearer {TOKEN}"}), studio, builder
         studio.close()
 

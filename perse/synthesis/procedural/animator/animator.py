@@ -45,7 +45,7 @@ class ProceduralAnimatorConfig:
 
 
 class ProceduralAnimator:
-    """A `PortraitAnimator` without weights.
+    """Animator without weights; see `PortraitAnimator`.
 
     An edit with attachments is filmed as its underlay with the attachments drawn onto it; an edit without, from its
     image and masks alone, as a diffusion model would deliver it. Either way the parts that the edit does not touch are
@@ -84,7 +84,7 @@ class ProceduralAnimator:
         )
 
     def lift(self, portrait: TrackedPortrait, edited: EditedPortrait | None = None) -> LiftedPortrait:
-        """The portrait, or an edit of it, in three dimensions; attachments are not part of it."""
+        """Lifted portrait, of the person or of an edit; attachments are not part of it."""
         reference = self._reference(portrait)
         if edited is None:
             return reference
@@ -94,7 +94,8 @@ class ProceduralAnimator:
         return press_hair(lift_edit(portrait, reference, picture, self._config.lift), edited.attachments)
 
     def underlay(self, portrait: TrackedPortrait, edited: EditedPortrait, size_px: int) -> ClipSetting:
-        """What an edit's attachments are drawn onto, with their shadows but without themselves."""
+        """Setting of the picture that an edit's attachments are drawn onto, with their shadows but without
+        themselves."""
         lifted = self.lift(portrait, edited)
         shadows = shadows_on(*_at_rest(lifted), edited.attachments, lifted.light)
         return clip_setting(lifted, size_px, self._config.supersampling, shadows=shadows)

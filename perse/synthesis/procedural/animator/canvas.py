@@ -113,7 +113,7 @@ def paint_head(  # type: ignore[no-untyped-def]
 
 @exact_kernel
 def reduce_parts(parts, alpha, factor, out_parts):  # type: ignore[no-untyped-def]
-    """The most frequent part of every block of factor × factor; BACKGROUND where alpha [h, w] (reduced) is below half.
+    """Most frequent part of every block of factor × factor; BACKGROUND where alpha [h, w] (reduced) is below half.
 
     A block that is half covered takes the label of its covered half.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from jaxtyping import Float32
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from perse.shapes import Colors, Field
 
@@ -15,7 +15,7 @@ Image = NDArray[np.float32]
 def push_pull(
     colors: Float32[NDArray[np.float32], "h w c"], weights: Float32[NDArray[np.float32], "h w"]
 ) -> Float32[NDArray[np.float32], "h w c"]:
-    """Continue known pixels smoothly over unknown ones through an image pyramid (Gortler et al. 1996).
+    """Colours continued smoothly from known pixels over unknown ones through an image pyramid (Gortler et al. 1996).
 
     Args:
         colors: [h, w, c]; weights: [h, w] ≥ 0, how much each pixel is known; 1 keeps it as it is.
@@ -36,7 +36,9 @@ def push_pull(
     return filled.astype(np.float32)
 
 
-def _divide(color: Image, weight: Image) -> Image:
+def _divide(
+    color: Float32[np.ndarray, "h w *c"], weight: Float32[np.ndarray, "h w *d"]
+) -> Float32[np.ndarray, "h w *c"]:
     divisor = np.maximum(weight.reshape(*weight.shape, *(1,) * (color.ndim - weight.ndim)), 1e-6)
     return (color / divisor).astype(np.float32)
 
@@ -44,20 +46,15 @@ def _divide(color: Image, weight: Image) -> Image:
 def blurred_within(
     colors: Float32[NDArray[np.float32], "h w c"], weights: Float32[NDArray[np.float32], "h w"], sigma_px: float
 ) -> tuple[Float32[NDArray[np.float32], "h w c"], Float32[NDArray[np.float32], "h w"]]:
-    """Gaussian mean of the pixels that `weights` [h, w] lets count, and how much there was to average."""
+    """Gaussian mean of the pixels that `weights` [h, w] lets count, and the Gaussian mean of their weights."""
     total = cv2.GaussianBlur(weights, (0, 0), sigma_px)
     blurred = cv2.GaussianBlur(colors * weights[..., None], (0, 0), sigma_px).reshape(colors.shape)
     return blurred / np.maximum(total, 1e-4)[..., None], total
 
 
 def mean_of_channels(colors: Colors) -> Field:
-    """[h, w, 3] to [h, w]: the bits of `colors.mean(-1)`, which takes ten times as long."""
+    """Mean [h, w] over channels [h, w, 3]: the bits of `colors.mean(-1)`, which takes ten times as long."""
     return np.asarray((colors[..., 0] + colors[..., 1] + colors[..., 2]) / np.float32(3), np.float32)
-
-
-def smoothstep(values: ArrayLike, low: float, high: float) -> Float32[NDArray[np.float32], "..."]:
-    t = np.clip((np.asarray(values) - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def strand_noise(rng: np.random.Generator, across: int, along: int) -> Float32[NDArray[np.float32], "along across"]:

@@ -11,14 +11,15 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.data import Attachment
 from perse.data.clip_file import Frame
 from perse.geometry import Camera
 from perse.head import HeadParameters, Joint, pose_head
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
+from perse.shapes import Field
 from perse.synthesis.procedural.animator.body import BodyLayer
 from perse.synthesis.procedural.animator.canvas import paint_head, reduce_parts, vertex_normals
-from perse.synthesis.procedural.animator.fill import smoothstep
 from perse.synthesis.procedural.animator.hanging import AS_PHOTOGRAPHED
 from perse.synthesis.procedural.animator.lifted import LiftedPortrait
 from perse.synthesis.procedural.scene import (
@@ -28,8 +29,6 @@ from perse.synthesis.procedural.scene import (
     draw_attachments,
     prepare_attachments,
 )
-
-Array = NDArray[np.float32]
 
 _LEAST_SHARE = 0.75  # of the photograph's resolution, which the texture is made for
 _LIDS_PAINTED = (0.08, 0.5)
@@ -59,7 +58,7 @@ class ClipSetting:
     attachments: tuple[tuple[Joint, PreparedAttachments, Light], ...]
 
     def wearing(self, attachments: Sequence[Attachment]) -> ClipSetting:
-        """The same with things that follow the neck, in the portrait's light."""
+        """Setting with things that follow the neck, in the portrait's light."""
         worn = (Joint.NECK, prepare_attachments(attachments), self.lifted.light)
         return replace(self, attachments=(*self.attachments, worn))
 
@@ -71,7 +70,7 @@ def clip_setting(
     *,
     shadows: Float32[NDArray[np.float32], " n"] | None = None,
 ) -> ClipSetting:
-    """Prepare a clip of frames `size_px` wide and high.
+    """Setting of a clip of frames `size_px` wide and high.
 
     Small frames are supersampled more than asked for, so that no texel of the head is skipped.
     """
@@ -109,7 +108,7 @@ def _with_body(body: BodyLayer) -> FrameBuffers:
 
 
 def draw_frames(setting: ClipSetting, motion: HeadParameters) -> Iterator[Frame]:
-    """Draw every frame of a motion (leading [f]); its identity is replaced by the portrait's."""
+    """Frames of a motion (leading [f]); its identity is replaced by the portrait's."""
     motion = motion.with_identity(setting.lifted.head)
     for start in range(0, len(motion), _BATCH):
         batch = motion.frame(slice(start, start + _BATCH))
@@ -138,7 +137,7 @@ def drawn_vertices(
     transforms: Float32[NDArray[np.float32], "j 4 4"],
     expression: Float[torch.Tensor, " e"] | None = None,
 ) -> Float32[NDArray[np.float32], "n 3"]:
-    """Refine the posed head and carry the displacement along with its skinning: [n, 3].
+    """Vertices [n, 3] of the refined posed head, with the displacement carried along by its skinning.
 
     Args:
         expression: [e], by which the lids come down to meet; without it they stay as the head model has them.
@@ -172,12 +171,12 @@ def draw_frame(
     vertices: Float32[NDArray[np.float32], "n 3"],
     transforms: Float32[NDArray[np.float32], "j 4 4"],
 ) -> Frame:
-    """Draw one frame from posed vertices [n, 3] and joint transforms [j, 4, 4]."""
+    """Frame drawn from posed vertices [n, 3] and joint transforms [j, 4, 4]."""
     return reduced(draw_buffers(setting, vertices, transforms), setting.supersampling)
 
 
 def reduced(buffers: FrameBuffers, supersampling: int) -> Frame:
-    """A drawn frame at its final size."""
+    """Drawn frame at its final size."""
     size = buffers.height // supersampling
     image = cv2.resize(buffers.rgb, (size, size), interpolation=cv2.INTER_AREA)
     alpha = cv2.resize(buffers.alpha, (size, size), interpolation=cv2.INTER_AREA)
@@ -187,7 +186,7 @@ def reduced(buffers: FrameBuffers, supersampling: int) -> Frame:
     return Frame(image, alpha, parts)
 
 
-def _bytes(values: Array) -> NDArray[np.uint8]:
+def _bytes(values: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -196,7 +195,7 @@ def draw_buffers(
     vertices: Float32[NDArray[np.float32], "n 3"],
     transforms: Float32[NDArray[np.float32], "j 4 4"],
 ) -> FrameBuffers:
-    """Body, then head, then attachments, at the supersampled size."""
+    """Buffers with body, then head, then attachments, at the supersampled size."""
     lifted, surface, blank = setting.lifted, setting.lifted.surface, setting.blank
     buffers = FrameBuffers(blank.rgb.copy(), blank.alpha.copy(), blank.parts.copy(), blank.depth.copy())
     pixels = project_vertices(vertices, setting.camera)
@@ -211,13 +210,13 @@ def draw_buffers(
     return buffers
 
 
-def _outline(fragments: MeshFragments) -> Array:
+def _outline(fragments: MeshFragments) -> Field:
     """1 along the head's outline in the picture, 0 inside: soft hair must not let the background through a fold."""
     drawn = (fragments.face >= 0).astype(np.float32)
     return np.clip(4 * (1 - cv2.blur(drawn, (15, 15))), 0, 1)
 
 
-def _facing(setting: ClipSetting, vertices: Array) -> Array:
+def _facing(setting: ClipSetting, vertices: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, " n"]:
     matrix = setting.camera.world_to_camera.numpy()
     view = -matrix[:3, :3].T @ matrix[:3, 3] - vertices
     normals = vertex_normals(vertices, setting.lifted.surface.faces)

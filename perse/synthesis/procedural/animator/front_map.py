@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from perse.render.mesh import MeshFragments, rasterize_mesh
 from perse.shapes import HardMask
 from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -26,19 +24,19 @@ class FrontMap:
         low: [2] rest x and y (metres) of the map's left lower corner; scale: pixels per metre.
     """
 
-    chosen: NDArray[np.int64]
-    corner_uvs: Array
+    chosen: Int64[NDArray[np.int64], " t"]
+    corner_uvs: Float32[NDArray[np.float32], "t 3 2"]
     fragments: MeshFragments
     low: Float32[NDArray[np.float32], "2"]
     scale: float
 
     @property
     def inside(self) -> HardMask:
-        """[h, w] where the map shows the part."""
+        """Mask [h, w] of where the map shows the part."""
         return self.fragments.face >= 0
 
     def rest_xy(self) -> Float32[NDArray[np.float32], "h w 2"]:
-        """Rest x and y of every pixel, metres: [h, w, 2]."""
+        """Rest positions x and y of every pixel, metres: [h, w, 2]."""
         height, width = self.fragments.face.shape
         x = (np.arange(width) + 0.5) / self.scale + self.low[0]
         y = (height - np.arange(height) - 0.5) / self.scale + self.low[1]
@@ -52,7 +50,7 @@ def make_front_map(
     scale: float,
     margin_px: int = 3,
 ) -> FrontMap:
-    """Draw the triangles of some kinds from the front.
+    """Front view of the triangles of some kinds.
 
     Args:
         rest: [n, 3] rest positions of the drawn mesh (they may differ from the template's), metres.

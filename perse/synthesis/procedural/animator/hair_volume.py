@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.render.mesh import project_vertices
 from perse.shapes import HardMask, SoftMask
@@ -76,7 +77,7 @@ def head_centre(surface: HeadSurface, pose: OwnPose) -> Float32[NDArray[np.float
 
 
 def lift_hair(surface: HeadSurface, pose: OwnPose, masks: PartMasks, config: HairVolumeConfig) -> HairVolume:
-    """Find the cover and its thickness. `pose` is the bare head in the portrait's own pose."""
+    """Cover of the head and its thickness. `pose` is the bare head in the portrait's own pose."""
     soft = sum_of(masks, COVERS)
     if (soft > 0.5).sum() < 50:
         nothing = np.zeros(len(surface.rest), np.float32)
@@ -100,7 +101,7 @@ def sum_of(masks: PartMasks, parts: tuple[Part, ...]) -> SoftMask:
 
 
 def joined(part: SoftMask, drawn: HardMask) -> HardMask:
-    """Where a part [h, w] hangs together with the head, or is not there at all: [h, w].
+    """Part [h, w] where it hangs together with the head, or is not there at all.
 
     Hair that comes out behind a shoulder or an arm stays with the body, and so does a fleck of the masks on a sleeve.
     """
@@ -141,7 +142,7 @@ def find_cover(
     masks: PartMasks,
     config: HairVolumeConfig,
 ) -> Float32[NDArray[np.float32], " n"]:
-    """How surely each vertex is covered: read off `soft` [h, w] where it is seen, continued elsewhere, [n]."""
+    """Certainty [n] that each vertex is covered: read off `soft` [h, w] where it is seen, continued elsewhere."""
     seen = surface.outer & (pose.facing > 0.2) & pose.visible(pose.pixels)
     seen &= sample(sum_of(masks, ATOP), pose.pixels[:, :2]) < 0.3
     # A fitted skull that is higher than the person's stands before the wall there, which says nothing of its hair.
@@ -171,16 +172,15 @@ def _directions(surface: HeadSurface) -> tuple[NDArray[np.float32], NDArray[np.f
 
 def _tapering(cover: NDArray[np.float32]) -> NDArray[np.float32]:
     """Full thickness where covered, none where bare; the ramp is the slope of the hairline."""
-    t = np.clip((cover - 0.2) / 0.6, 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    return smoothstep(cover, 0.2, 0.8)
 
 
 @dataclass(frozen=True)
 class _Outline:
     """An outline seen from a point: radius in pixels by angle, and how much of it is hair or headwear."""
 
-    radius: NDArray[np.float32]
-    covered: NDArray[np.float32]
+    radius: Float32[NDArray[np.float32], " a"]
+    covered: Float32[NDArray[np.float32], " a"]
 
     def at(self, angle: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values [a] by angle, interpolated at angles [n] in radians."""

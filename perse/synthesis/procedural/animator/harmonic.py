@@ -16,7 +16,7 @@ def extend(
     among: Bool[NDArray[np.bool_], " n"],
     softness: float = 1.0,
 ) -> Float32[NDArray[np.float32], "n ..."]:
-    """Fill in what is not known so that every unknown value is the mean of its neighbours.
+    """Values with the unknown ones filled in, so that each of these is the mean of its neighbours.
 
     Minimises Σ c_i (x_i − value_i)² + softness · Σ (x_i − mean of neighbours)²-like energy through one sparse solve;
     confidences far above `softness` pin a value, zeros leave it free.
@@ -53,7 +53,7 @@ def extend(
 def smooth(
     values: Float[NDArray[np.floating], "n ..."], average: csr_matrix, rounds: int
 ) -> Float[NDArray[np.floating], "n ..."]:
-    """Half-way steps towards the neighbours' mean."""
+    """Values after half-way steps towards the neighbours' mean."""
     result = np.asarray(values, np.float32)
     for _ in range(rounds):
         result = 0.5 * result + 0.5 * (average @ result)

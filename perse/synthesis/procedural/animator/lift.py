@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Int32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -59,8 +59,6 @@ from perse.tracking.crop import last_row
 from perse.tracking.landmarks import LEFT_IRIS, LEFT_IRIS_CENTER, RIGHT_IRIS, RIGHT_IRIS_CENTER
 from perse.tracking.spectacles import Spectacles, find_spectacles, without_spectacles
 
-Array = NDArray[np.float32]
-
 _EYE_TEXELS_PER_M = 3200.0
 _TEETH_TEXELS_PER_M = 2400.0
 _SOCKET_COLOR = (96.0, 60.0, 54.0)
@@ -94,7 +92,7 @@ class Geometry:
 def shape_head(
     surface: HeadSurface, portrait: TrackedPortrait, picture: PreparedPhotograph, config: LiftConfig
 ) -> Geometry:
-    """Find the displacement of the drawn mesh from the fitted head: ears under hair, hair itself, teeth."""
+    """Geometry of the drawn mesh, displaced from the fitted head: ears under hair, hair itself, teeth."""
     nothing = np.zeros_like(surface.rest)
     bare = take_own_pose(surface, portrait.head, portrait.camera, nothing)
     first = lift_hair(surface, bare, picture.masks, config.hair)
@@ -107,7 +105,9 @@ def shape_head(
     return Geometry(volume.cover, (rest_shift + grown).astype(np.float32))
 
 
-def _flatten_covered_ears(surface: HeadSurface, portrait: TrackedPortrait, cover: Array) -> Array:
+def _flatten_covered_ears(
+    surface: HeadSurface, portrait: TrackedPortrait, cover: Float32[np.ndarray, " n"]
+) -> Float32[np.ndarray, "n 3"]:
     """Ears under hair or a hat would dent it: lay them flat. Rest-pose displacement [n, 3]."""
     rest = (surface.mixture @ rest_vertices(surface.model, portrait.head).numpy()).astype(np.float32)
     shift = np.zeros_like(rest)
@@ -120,7 +120,7 @@ def _flatten_covered_ears(surface: HeadSurface, portrait: TrackedPortrait, cover
     return shift
 
 
-def _bare_below(heights: Array, cover: Array) -> float:
+def _bare_below(heights: Float32[np.ndarray, " n"], cover: Float32[np.ndarray, " n"]) -> float:
     """Up to which height an ear shows below the hair: its lobe, all of it (+inf) or nothing (-inf)."""
     if not len(heights):
         return np.inf
@@ -140,7 +140,7 @@ def lift_portrait(
     config: LiftConfig,
     light: Light | None = None,
 ) -> LiftedPortrait:
-    """Lift a picture of the portrait's head: the portrait itself or an edit of it, in the same pose and crop."""
+    """Lifted picture of the portrait's head: of the portrait itself or of an edit of it, in the same pose and crop."""
     spectacles = find_spectacles(portrait.image, portrait.landmarks_px)
     picture = prepare_photograph(without_spectacles(image, spectacles), masks)
     return dress(surface, portrait, picture, shape_head(surface, portrait, picture, config), light, spectacles)
@@ -154,7 +154,7 @@ def dress(
     light: Light | None,
     spectacles: Spectacles | None,
 ) -> LiftedPortrait:
-    """Texture a head whose shape is known.
+    """Lifted portrait: a head whose shape is known, textured.
 
     Args:
         picture: without the spectacles that the portrait shows.
@@ -192,7 +192,7 @@ def dress(
     )
 
 
-def _joints(surface: HeadSurface, portrait: TrackedPortrait) -> Array:
+def _joints(surface: HeadSurface, portrait: TrackedPortrait) -> Float32[np.ndarray, "j 4 4"]:
     return pose_head(surface.model, portrait.head).transforms.numpy()
 
 
@@ -201,7 +201,7 @@ def light_of(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, i
     return fit_light(image, picture.masks, pose.fragments.interpolate(surface.faces, pose.normals))
 
 
-def _turned_away(rest: Array, faces: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _turned_away(rest: Float32[np.ndarray, "n 3"], faces: Int32[np.ndarray, "t 3"]) -> Bool[np.ndarray, " t"]:
     """Triangles that do not face the front at rest, [t]: the inner sides of teeth, which a front view cannot paint."""
     corners = rest[faces]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

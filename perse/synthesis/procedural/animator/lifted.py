@@ -1,4 +1,4 @@
-"""The record of a lifted portrait: everything that is needed to draw it in any pose."""
+"""Record of a lifted portrait: everything that is needed to draw it in any pose."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from perse.synthesis.procedural.animator.hanging import HangingSheet
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.scene import Light
 from perse.tracking.spectacles import Spectacles
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,16 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.render.mesh import project_vertices
 from perse.shapes import Colors, FaceLandmarks
-from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
+from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.animator.front_map import FrontMap
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import LIPS_INNER
-
-Array = NDArray[np.float32]
 
 _IVORY = np.array([222.0, 208.0, 190.0], np.float32)
 _UPPER_WIDTHS_M = (0.0085, 0.0066, 0.0076, 0.0069, 0.0067, 0.0095)
@@ -64,23 +63,25 @@ class MouthOpening:
 
 
 def how_open(landmarks_px: FaceLandmarks) -> float:
-    """0 for mouths that are shut, smiling or laughing, 1 for those wide open; landmarks [478, 2 or 3]."""
+    """Degree of opening: 0 for mouths that are shut, smiling or laughing, 1 for those wide open; landmarks [478, 2 or
+    3]."""
     return float(smoothstep(_gap(landmarks_px), *_OPEN_WIDTHS)[0])
 
 
-def how_parted(landmarks_px: Array) -> float:
-    """0 for mouths that are shut or smile, 1 for those that laugh or are opened farther; landmarks [478, 2 or 3]."""
+def how_parted(landmarks_px: Float32[np.ndarray, "478 c"]) -> float:
+    """Degree of parting: 0 for mouths that are shut or smile, 1 for those that laugh or are opened farther; landmarks
+    [478, 2 or 3]."""
     return float(smoothstep(_gap(landmarks_px), *_PARTED_WIDTHS)[0])
 
 
-def _gap(landmarks_px: Array) -> Array:
+def _gap(landmarks_px: Float32[np.ndarray, "478 c"]) -> Float32[np.ndarray, "1"]:
     """Between the lips, face widths: [1]."""
     gap = np.linalg.norm(landmarks_px[13, :2] - landmarks_px[14, :2])
     return np.array([gap / face_width(landmarks_px)], np.float32)
 
 
 def find_opening(picture: PreparedPhotograph, landmarks_px: FaceLandmarks) -> MouthOpening:
-    """Look between the lips: teeth are the brighter and less red pixels there."""
+    """Opening between the lips: teeth are the brighter and less red pixels there."""
     mask = np.zeros(picture.matte.shape, np.uint8)
     scale = 16
     contour = np.round((landmarks_px[list(LIPS_INNER), :2] - 0.5) * scale).astype(np.int32)
@@ -104,7 +105,7 @@ def find_opening(picture: PreparedPhotograph, landmarks_px: FaceLandmarks) -> Mo
 
 
 def place_teeth(surface: HeadSurface, pose: OwnPose, opening: MouthOpening) -> Float32[NDArray[np.float32], "n 3"]:
-    """Move the upper teeth to where the photograph shows them: rest-pose displacement [n, 3], metres.
+    """Rest-pose displacement [n, 3], metres, of the upper teeth to where the photograph shows them.
 
     Only when it does: their lower edge is put at the lower edge of what is seen, and they are widened to fill the
     opening from corner to corner.
@@ -155,7 +156,7 @@ def paint_teeth(
     return push_pull(np.clip(drawn, 0, 255).astype(np.float32), front.inside.astype(np.float32))
 
 
-def _drawn_teeth(front: FrontMap, widths: tuple[float, ...], upper: bool) -> Array:
+def _drawn_teeth(front: FrontMap, widths: tuple[float, ...], upper: bool) -> Colors:
     """A row of teeth: ivory crowns with dark gaps, rounded edges, pink gums, darker towards the back."""
     xy = front.rest_xy()
     inside = front.inside

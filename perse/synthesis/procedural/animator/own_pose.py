@@ -48,7 +48,7 @@ class OwnPose:
         return (-matrix[:3, :3].T @ matrix[:3, 3]).astype(np.float32)
 
     def visible(self, pixels: Float32[NDArray[np.float32], "*n 3"]) -> Bool[NDArray[np.bool_], "*n"]:
-        """Whether points [..., 3] (x, y, depth) lie on the nearest surface."""
+        """Mask of points [..., 3] (x, y, depth) that lie on the nearest surface."""
         depth = sample_nearest(self.fragments.depth, pixels[..., :2], outside=-1.0)
         return np.abs(np.where(np.isfinite(depth), depth, -1) - pixels[..., 2]) < _VISIBLE_WITHIN_M
 
@@ -61,7 +61,7 @@ class OwnPose:
 def take_own_pose(
     surface: HeadSurface, head: HeadParameters, camera: Camera, displacement: Float32[NDArray[np.float32], "n 3"]
 ) -> OwnPose:
-    """Pose the drawn mesh with a rest-pose displacement [n, 3] (hair volume and the like) on top."""
+    """Pose of the drawn mesh with a rest-pose displacement [n, 3] (hair volume and the like) on top."""
     posed = pose_head(surface.model, head)
     blended = blend_transforms(posed.transforms, torch.from_numpy(surface.weights))
     rotations = blended[:, :3, :3].numpy()
@@ -70,7 +70,7 @@ def take_own_pose(
 
 
 def moved(surface: HeadSurface, pose: OwnPose, vertices: Float[NDArray[np.float32], "n 3"]) -> OwnPose:
-    """The same pose with other vertex positions."""
+    """Pose with other vertex positions."""
     return _seen(surface, vertices.astype(np.float32), pose.rotations, pose.camera)
 
 
@@ -96,7 +96,7 @@ def _seen(
 def sample_nearest(
     image: Float32[NDArray[np.float32], "h w"], xy: Float32[NDArray[np.float32], "*n 2"], outside: float
 ) -> Float32[NDArray[np.float32], "*n"]:
-    """Image [h, w] at pixel positions [..., 2] (pixel centres at half-integers)."""
+    """Values of an image [h, w] at pixel positions [..., 2] (pixel centres at half-integers)."""
     column, row = np.floor(xy[..., 0]).astype(np.int64), np.floor(xy[..., 1]).astype(np.int64)
     inside = (column >= 0) & (column < image.shape[1]) & (row >= 0) & (row < image.shape[0])
     value = image[np.clip(row, 0, image.shape[0] - 1), np.clip(column, 0, image.shape[1] - 1)]
@@ -106,7 +106,7 @@ def sample_nearest(
 def sample(
     image: Float32[NDArray[np.float32], "h w *c"], xy: Float32[NDArray[np.float32], "*n 2"], *, sharp: bool = False
 ) -> Float32[NDArray[np.float32], "..."]:
-    """Image [h, w] or [h, w, c] at positions [h', w', 2] or [n, 2], interpolated; the border is repeated.
+    """Values of an image [h, w] or [h, w, c] at positions [h', w', 2] or [n, 2], interpolated; the border is repeated.
 
     Args:
         sharp: bicubic instead of bilinear.

@@ -18,7 +18,7 @@ _CLEARANCE_M = 0.006
 
 
 def press_hair(lifted: LiftedPortrait, attachments: Sequence[Attachment]) -> LiftedPortrait:
-    """Reduce the hair's displacement where attachments lie below it, never below the bare skull."""
+    """Lifted portrait whose hair stands off less where attachments lie below it, never below the bare skull."""
     solid = [item for item in attachments if item.casts_shadow and len(item.vertices)]
     if not solid or not (lifted.cover > 0.2).any():
         return lifted

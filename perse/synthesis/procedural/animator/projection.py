@@ -1,4 +1,4 @@
-"""Projection of the surface into the photograph: the pixel that a point shows at, and how far to trust it."""
+"""Projection of the surface into the photograph: the pixel that shows a point, and how far to trust it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.render.mesh import project_vertices
-from perse.shapes import Picture
-from perse.synthesis.procedural.animator.fill import push_pull, smoothstep
+from perse.shapes import ByteMask, Field, Picture
+from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.animator.hair_volume import COVERS, sum_of
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.tracking.person import disk
-
-Array = NDArray[np.float32]
 
 _HELD_PX, _SHADE_PX = 2, 28
 """How far beyond a hand its soft edge reaches, and the shade that it casts: two fingers wide."""
@@ -55,7 +54,7 @@ class PreparedPhotograph:
 
 
 def prepare_photograph(image: Picture, masks: PartMasks) -> PreparedPhotograph:
-    """Take the background out of the colours at the person's outline."""
+    """Photograph whose colours at the person's outline are free of the background."""
     matte = (masks.person / 255).astype(np.float32)
     core = cv2.erode((matte > 0.9).astype(np.float32), np.ones((3, 3), np.uint8))
     rgb = image.astype(np.float32)
@@ -89,14 +88,14 @@ def _hands(masks: PartMasks) -> NDArray[np.uint8]:
     return np.isin(pieces, hands).astype(np.uint8)
 
 
-def _grown(mask: NDArray[np.uint8], by_px: int, soft_px: float) -> Array:
+def _grown(mask: ByteMask, by_px: int, soft_px: float) -> Field:
     """A mask [h, w] grown by so many pixels, with a soft edge."""
     if not mask.any():
         return mask.astype(np.float32)
     return np.asarray(cv2.GaussianBlur(cv2.dilate(mask, disk(by_px)).astype(np.float32), (0, 0), soft_px), np.float32)
 
 
-def _garment(masks: PartMasks) -> Array:
+def _garment(masks: PartMasks) -> Field:
     """Clothes without specks [h, w]: a mole or a necklace's shade on the throat is no collar, and is no hole in it."""
     found = (masks[Part.CLOTHES] > 0.3).astype(np.uint8)
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(found)
@@ -131,7 +130,7 @@ def project_points(
     facing: Float32[NDArray[np.float32], "*n"],
     share: Float32[NDArray[np.float32], "*n"],
 ) -> Projection:
-    """Project points [..., 3] of the surface.
+    """Projection of points [..., 3] of the surface.
 
     Args:
         facing: [...] cosine between normal and view.
@@ -157,7 +156,8 @@ def project_points(
 
 
 def project_texels(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph) -> Projection:
-    """Every texel of the atlas: [h, w, …]; trust is 0 outside the charts and softened where visibility ends.
+    """Projection of every texel of the atlas, [h, w, …]; trust is 0 outside the charts and softened where visibility
+    ends.
 
     Texels outside of the charts lie in the middle of the head, with a cosine of 0.
     """
@@ -176,6 +176,6 @@ def project_texels(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotogr
 
 
 def project_mesh(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph) -> Projection:
-    """Every vertex of the drawn mesh: [n, …]; trust is 0 for inner surfaces."""
+    """Projection of every vertex of the drawn mesh, [n, …]; trust is 0 for inner surfaces."""
     projection = project_points(pose, picture, pose.vertices, pose.facing, surface.head_share)
     return replace(projection, trust=projection.trust * surface.outer)

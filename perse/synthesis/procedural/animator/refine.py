@@ -42,7 +42,7 @@ def refine(
     longest_m: float,
     rounds: int,
 ) -> RefinedHead:
-    """Halve edges longer than `longest_m` metres, without T-junctions.
+    """Refined mesh without edges longer than `longest_m` metres and without T-junctions.
 
     Args:
         vertices: [v, 3] metres, in which edges are measured.

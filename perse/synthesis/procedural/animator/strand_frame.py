@@ -9,8 +9,6 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-
 ACROSS, ALONG = 768, 288
 
 
@@ -18,8 +16,8 @@ ACROSS, ALONG = 768, 288
 class StrandFrame:
     """Coordinates of texels along the hair: columns [h, w] (azimuth, periodic), rows [h, w] (from the crown)."""
 
-    columns: Array
-    rows: Array
+    columns: Float32[NDArray[np.float32], "h w"]
+    rows: Float32[NDArray[np.float32], "h w"]
 
 
 def middle_of_head(outer: Float32[NDArray[np.float32], "n 3"]) -> Float32[NDArray[np.float32], "3"]:
@@ -47,7 +45,7 @@ def strand_frame(from_middle: Float32[NDArray[np.float32], "h w 3"]) -> StrandFr
 def on_strands(
     frame: StrandFrame, unrolled: Float32[NDArray[np.float32], "along across *c"]
 ) -> Float32[NDArray[np.float32], "h w *c"]:
-    """Look an unrolled image [along, across] or [along, across, c] of any size up at every texel."""
+    """Values at every texel of an unrolled image [along, across] or [along, across, c] of any size."""
     height, width = unrolled.shape[:2]
     padded = np.concatenate([unrolled, unrolled[:, :1]], 1)
     columns = frame.columns * np.float32(width / ACROSS)

@@ -84,11 +84,11 @@ class HeadSurface:
 
     @cached_property
     def strands(self) -> StrandFrame:
-        """Where every texel lies along the hair: the same for all portraits."""
+        """Coordinates of every texel along the hair: the same for all portraits."""
         return strand_frame(self.on_texels((self.rest - middle_of_head(self.rest[self.outer])).astype(np.float32)))
 
     def of_kind(self, *kinds: TriangleKind) -> Bool[NDArray[np.bool_], " n"]:
-        """[n] bool: vertices on triangles of these kinds."""
+        """Mask [n] of vertices on triangles of these kinds."""
         chosen = np.zeros(len(self.rest), bool)
         chosen[self.faces[np.isin(self.kinds, kinds)]] = True
         return chosen
@@ -99,7 +99,7 @@ class HeadSurface:
 
 
 def build_surface(model: HeadModel, atlas_scale_px: float, longest_edge_m: float) -> HeadSurface:
-    """Analyse a head model.
+    """Surface of a head model as it is drawn.
 
     Args:
         atlas_scale_px: texels per unit of the model's UV square.

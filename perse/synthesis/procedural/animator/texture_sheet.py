@@ -1,19 +1,17 @@
-"""One texture for the whole head: the atlas of the outer skin, with the maps of eyes and mouth beside it."""
+"""Texture of the whole head: the atlas of the outer skin, with the maps of eyes and mouth beside it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.synthesis.procedural.animator.fill import blurred_within
 from perse.synthesis.procedural.animator.skin_and_hair import PaintedAtlas
 from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,8 @@ class Patch:
     """
 
     rgb: Float32[NDArray[np.float32], "h w 3"]
-    chosen: NDArray[np.int64]
-    corner_uvs: Array
+    chosen: Int64[NDArray[np.int64], " t"]
+    corner_uvs: Float32[NDArray[np.float32], "t 3 2"]
     part: Part
 
 
@@ -48,11 +46,11 @@ def flat_patch(
 class TextureSheet:
     """See `LiftedPortrait` for the arrays."""
 
-    texture: NDArray[np.uint8]
-    dressed: NDArray[np.uint8]
-    rim: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-    corner_uvs: Array
+    texture: UInt8[NDArray[np.uint8], "h w 4"]
+    dressed: UInt8[NDArray[np.uint8], "h w"]
+    rim: UInt8[NDArray[np.uint8], "h w"]
+    labels: UInt8[NDArray[np.uint8], "h w"]
+    corner_uvs: Float32[NDArray[np.float32], "t 3 2"]
 
 
 def assemble(surface: HeadSurface, atlas: PaintedAtlas, patches: list[Patch]) -> TextureSheet:
@@ -83,12 +81,12 @@ def assemble(surface: HeadSurface, atlas: PaintedAtlas, patches: list[Patch]) ->
     return TextureSheet(texture, dressed, rim, labels, uvs)
 
 
-def _bled(surface: HeadSurface, values: Array) -> Array:
+def _bled(surface: HeadSurface, values: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "h w c"]:
     """Colours continued a few texels beyond the charts, so that interpolation never meets their surroundings."""
     inside = (surface.atlas.face >= 0).astype(np.float32)
     mean, _ = blurred_within(values, inside, sigma_px=2.0)
     return np.where(inside[..., None] > 0, values, mean.reshape(values.shape))
 
 
-def _bytes(values: Array) -> NDArray[np.uint8]:
+def _bytes(values: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     return np.clip(np.round(values), 0, 255).astype(np.uint8)

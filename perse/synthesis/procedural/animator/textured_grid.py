@@ -13,9 +13,6 @@ from perse.data import Attachment
 from perse.shapes import Colors, Field
 from perse.synthesis.procedural.attachments.surfaces import grid_faces
 
-Array = NDArray[np.float32]
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class PictureGrid:

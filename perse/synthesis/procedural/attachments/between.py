@@ -52,7 +52,7 @@ class Between:
 
     @classmethod
     def of(cls, first: Sequence[Attachment], second: Sequence[Attachment]) -> Between | None:
-        """Two things' way into each other; None where one is nothing, or has vertices that are no sheets."""
+        """Way between two things; None where one is nothing, or has vertices that are no sheets."""
         if not first or not second or not all(item.sheets for item in (*first, *second)):
             return None
         pieces = list(_pieces(grids_by_place(first), grids_by_place(second)))
@@ -64,11 +64,11 @@ class Between:
 
     @property
     def bytes(self) -> int:
-        """What remembering it takes."""
+        """Size in memory."""
         return self.first.bytes + self.second.bytes + self.solid.nbytes
 
     def at(self, position: float) -> PreparedAttachments:
-        """What is worn at a position in [0, 1], between the first (0) and the second (1)."""
+        """Things that are worn at a position in [0, 1], between the first (0) and the second (1)."""
         first, second, t = self.first, self.second, position
         # What grows in all directions shows an area that grows evenly.
         pace = np.where(self.solid > 0, t**0.5, np.where(self.solid < 0, 1 - (1 - t) ** 0.5, t)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The sheets of an attachment as grids that can be read at other rows and columns."""
+"""Sheets of an attachment as grids that can be read at other rows and columns."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Grid:
 
     @property
     def points(self) -> Float[NDArray[np.float64], "r c 3"]:
-        """[r, c, 3], rest pose, metres."""
+        """Points [r, c, 3] in rest pose, metres."""
         return self.values[..., POINT]
 
     @property
     def rows(self) -> Float[NDArray[np.float64], " r"]:
-        """[r] ascending in [0, 1]: where its rows are, by arc length or by number."""
+        """Positions [r] of its rows, ascending in [0, 1]: by arc length or by number."""
         steps = np.linalg.norm(np.diff(self.points, axis=0), axis=-1).mean(1)
         along = np.concatenate([[0.0], np.cumsum(steps)])
         by_length = along[-1] > 0 and not self.by_number
@@ -56,13 +56,13 @@ class Grid:
 
     @property
     def columns(self) -> Float[NDArray[np.float64], " c"]:
-        """[c] ascending turns."""
+        """Positions [c] of its columns, ascending turns."""
         return np.linspace(*self.turns, self.values.shape[1])
 
     def sampled(
         self, rows: Float[NDArray[np.float64], " r"], columns: Float[NDArray[np.float64], " c"]
     ) -> Float[NDArray[np.float64], "r c 13"]:
-        """[r, c, 13] at other rows and columns; beyond its own it stays what it is at the edge."""
+        """Values [r, c, 13] at other rows and columns; beyond its own it stays what it is at the edge."""
         return _interpolated(_interpolated(self.values, self.rows, rows, 0), self.columns, columns, 1)
 
     def chart_size(self) -> tuple[int, int]:
@@ -72,7 +72,7 @@ class Grid:
         return int(np.clip(rows * high, 8, _CHART[0])), int(np.clip(columns * wide, 8, _CHART[1]))
 
     def chart(self, size: tuple[int, int], columns: tuple[float, float]) -> Texture:
-        """The texture laid out over the sheet: [rows, columns, 4], from the first row to the last, over some turns."""
+        """Texture laid out over the sheet, [rows, columns, 4], from the first row to the last, over some turns."""
         uvs = self.sampled(np.linspace(0, 1, size[0]), np.linspace(*columns, size[1]))[..., UV]
         return texture_at(self.owner.texture, uvs)
 

@@ -16,10 +16,11 @@ from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
+from perse.curves import ramp, smoothstep
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.hair_textures import smoothstep, wrapped_noise
+from perse.synthesis.procedural.attachments.hair_textures import wrapped_noise
 from perse.synthesis.procedural.attachments.skull import angles, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ramp, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
 
 _COLUMNS = 72
 _ROWS = 22

@@ -13,10 +13,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
+from perse.curves import ramp
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
 from perse.synthesis.procedural.attachments.hair_sheets import resampled, smoothed_along
 from perse.synthesis.procedural.attachments.skull import angles, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ramp, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
 
 _OVER_SKULL = 16
 """Points of a strand between the parting and the ears."""

@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from perse.curves import ramp
 from perse.data import Attachment
 from perse.synthesis.procedural.attachments.hair_cap import (
     CapEdge,
@@ -51,7 +52,7 @@ from perse.synthesis.procedural.attachments.hair_textures import (
     stubble_texture,
 )
 from perse.synthesis.procedural.attachments.hair_tied import band, knot, tail
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ramp, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
 
 Texture = UInt8[NDArray[np.uint8], "h w 4"]
 
@@ -196,7 +197,8 @@ class Growth:
 
 
 def shell_height(sheet: Surface, height: float) -> Float[NDArray[np.float64], "..."]:
-    """Shells part from each other below the root: at the parting and the hairline all lie on the same line."""
+    """Height of a shell along its strands: shells part from each other below the root, for at the parting and the
+    hairline all lie on the same line."""
     v = sheet.uvs[..., 1]
     return height * ramp(v / 0.12)
 

@@ -14,6 +14,7 @@ from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from perse.curves import ramp
 from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
 from perse.synthesis.procedural.attachments.surfaces import FloatArray
 
@@ -56,7 +57,7 @@ class Scalp:
 
     @classmethod
     def of(cls, skull: Skull) -> Scalp:
-        """Measure a person's head."""
+        """Scalp of a person's head."""
         bare = skull.radii / skull.scale
         eye, chin, crown = ((y - skull.centre[1]) / skull.scale for y in (skull.eye_y, skull.chin_y, skull.crown_y))
         heights = eye + _HAIRLINE_HEIGHT * (crown - eye)
@@ -74,11 +75,11 @@ class Scalp:
         )
 
     def bare_radius(self, towards: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
-        """To the skin, without ears, in directions [..., 3]: [...] metres."""
+        """Radius [...] of the skin, without ears, in directions [..., 3], metres."""
         return look_up(self.bare, towards)
 
     def covered_radius(self, towards: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
-        """That hair must keep to lie over the ears, in directions [..., 3]: [...] metres."""
+        """Radius [...] that hair must keep to lie over the ears, in directions [..., 3], metres."""
         return look_up(self.covered, towards)
 
     def hairline(self, azimuth: Float[NDArray[np.float64], "..."] | float) -> Float[NDArray[np.float64], "..."]:
@@ -104,9 +105,9 @@ class Scalp:
         return points + from_axis / np.maximum(away, 1e-6) * np.maximum(_NECK_RADIUS_M - away, 0)
 
     def head_weight(self, points: Float[np.ndarray, "*n 3"]) -> Float32[np.ndarray, "*n"]:
-        """How much points [..., 3] follow the head: fully above the chin, little on the shoulders."""
-        down = np.clip((self.chin_y + 0.01 - points[..., 1]) / (self.chin_y + 0.01 - self.shoulder_y), 0, 1)
-        return (1 - 0.85 * down * down * (3 - 2 * down)).astype(np.float32)
+        """Share by which points [..., 3] follow the head: fully above the chin, little on the shoulders."""
+        down = (self.chin_y + 0.01 - points[..., 1]) / (self.chin_y + 0.01 - self.shoulder_y)
+        return (1 - 0.85 * ramp(down)).astype(np.float32)
 
     def to_head(self, points: Float[np.ndarray, "*n 3"]) -> Float32[np.ndarray, "*n 3"]:
         """Points [..., 3] of the average head in the person's rest space, metres."""
@@ -116,7 +117,7 @@ class Scalp:
 def look_up(
     radii: Float[np.ndarray, "elevations azimuths"], towards: Float[np.ndarray, "*n 3"]
 ) -> Float[np.ndarray, "*n"]:
-    """A radius table in directions [..., 3]: [...]."""
+    """Values [...] of a radius table in directions [..., 3]."""
     azimuth, elevation = angles(towards)
     rows = (elevation + np.pi / 2) / np.pi * (radii.shape[0] - 1)
     columns = (azimuth + np.pi) / (2 * np.pi) * radii.shape[1]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
+from perse.curves import smoothstep
 from perse.synthesis.procedural.attachments.hair_colors import HairColor
 
 FloatImage = NDArray[np.floating]
@@ -50,12 +51,6 @@ class StrandLook:
     """How far such a wave swings to the side, as a share of the texture's width."""
     columns: int = STRAND_SIZE
     """Width of the texture, texels."""
-
-
-def smoothstep(x: Float[NDArray[np.floating], "..."]) -> Float32[NDArray[np.floating], "..."]:
-    """Hermite ramp: 0 below 0, 1 above 1."""
-    x = np.clip(x, 0.0, 1.0)
-    return (x * x * (3 - 2 * x)).astype(np.float32)
 
 
 def wrapped_noise(

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from perse.curves import ramp
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ramp, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
 
 _TAIL_ROWS, _TAIL_COLUMNS = 26, 21
 

@@ -12,10 +12,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from perse.curves import ramp
 from perse.synthesis.procedural.attachments import textures
 from perse.synthesis.procedural.attachments.pieces import Piece, Profile, Slots, dyed
 from perse.synthesis.procedural.attachments.skull import Skull, directions
-from perse.synthesis.procedural.attachments.surfaces import Finish, FloatArray, ramp
+from perse.synthesis.procedural.attachments.surfaces import Finish, FloatArray
 from perse.synthesis.procedural.attachments.textures import Rgb, Texture
 from perse.synthesis.prompts.palette import FABRIC
 
@@ -39,7 +40,7 @@ class RimPlane:
     def height_above(
         self, skull: Skull, points: Float[NDArray[np.float64], "*n 3"]
     ) -> Float[NDArray[np.float64], "*n"]:
-        """Metres by which points [..., 3] lie above the plane, measured straight up."""
+        """Height of points [..., 3] above the plane, metres, measured straight up."""
         height, share = rim_shares(skull, points)
         rise = skull.crown_y - skull.eye_y
         return np.asarray(rise * (height - (self.back + (self.front - self.back) * share)))
@@ -48,7 +49,8 @@ class RimPlane:
 def rim_shares(
     skull: Skull, points: Float[NDArray[np.float64], "*n 3"]
 ) -> tuple[Float[NDArray[np.float64], "*n"], Float[NDArray[np.float64], "*n"]]:
-    """Of points [..., 3]: height, 0 at the eyes and 1 at the crown, and place, 0 at the back and 1 at the forehead."""
+    """Shares of points [..., 3]: height, 0 at the eyes and 1 at the crown, and place, 0 at the back and 1 at the
+    forehead."""
     reach = float(skull.radius(directions(0.0, np.deg2rad(15.0))))
     height = (points[..., 1] - skull.eye_y) / (skull.crown_y - skull.eye_y)
     return height, 0.5 + 0.5 * (points[..., 2] - skull.centre[2]) / reach

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from perse.attributes import Category, Part
+from perse.curves import ramp
 from perse.data import Attachment, AttributePrompt
 from perse.synthesis.procedural.attachments.hat_models import (
     HAT_MODELS,
@@ -32,13 +33,13 @@ from perse.synthesis.procedural.attachments.hat_models import (
 )
 from perse.synthesis.procedural.attachments.pieces import Piece, Slots, put_together, slots_of
 from perse.synthesis.procedural.attachments.skull import Skull, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, ramp, surface, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, surface, unit
 
 _COLUMNS = 121
 
 
 def rim_plane(prompt: AttributePrompt) -> RimPlane:
-    """Where the hat of this prompt ends; hair above it has to go.
+    """Plane in which the hat of this prompt ends; hair above it has to go.
 
     Raises:
         PromptError: not a hat that can be built.
@@ -57,7 +58,7 @@ def build_hat(skull: Skull, prompt: AttributePrompt) -> tuple[Attachment, ...]:
 
 
 def assemble(model: HatModel, skull: Skull, slots: Slots) -> tuple[Attachment, ...]:
-    """A model, in the table or not, as a prompt's slots ask for it, on a head."""
+    """Attachments of a model, in the table or not, as a prompt's slots ask for it, on a head."""
     fit = _Fit(_Rim.cut(skull, model.rim), model.pieces[0].shapes[0])
 
     def surfaces(piece: Piece[Shape]) -> list[Surface]:

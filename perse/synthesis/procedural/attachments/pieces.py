@@ -63,7 +63,7 @@ def always(texture: Callable[[Rgb], Texture], color: Rgb) -> Coat:
 
 
 def slots_of(prompt: AttributePrompt, category: Category) -> dict[str, str]:
-    """What a prompt asks for, every slot filled.
+    """Slots of a prompt, every one filled.
 
     Raises:
         PromptError: of another category, or a slot or value that is not in the vocabulary.

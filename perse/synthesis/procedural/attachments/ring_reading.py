@@ -1,4 +1,5 @@
-"""Things that hang from one place and have no sheet in common: a hoop that becomes a drop, a stud that becomes one.
+"""Correspondence of things that hang from one place and have no sheet in common: a hoop that becomes a drop, a stud
+that becomes one.
 
 Of what either thing has there and the other has not, the largest bodies become each other. Two turned bodies have the
 same kind of grid, from pole to pole, and need no more. A ring has another: its rows go around its hole. So the body
@@ -50,7 +51,7 @@ def meetings(ours: Iterable[Grid], theirs: Iterable[Grid]) -> Iterator[tuple[Gri
 
 
 def in_one_form(first: Grid, second: Grid) -> tuple[Grid, Grid]:
-    """Two bodies as grids whose rows and columns correspond."""
+    """Grids of two bodies whose rows and columns correspond."""
     if is_ring(first) and not is_ring(second):
         return first, _read_as(first, second)
     if is_ring(second) and not is_ring(first):

@@ -86,7 +86,7 @@ class Skull:
         ears: Bool[np.ndarray, " v"],
         eyes: Float[np.ndarray, "2 3"],
     ) -> Skull:
-        """From rest vertices [v, 3], masks [v] of skin (without ears) and ears, and the eyes' centres [2, 3]."""
+        """Skull of rest vertices [v, 3], masks [v] of skin (without ears) and ears, and the eyes' centres [2, 3]."""
         eye = eyes.mean(0)
         above = vertices[skin & (vertices[:, 1] > eye[1])]
         crown_y = float(above[:, 1].max())
@@ -112,7 +112,7 @@ class Skull:
         )
 
     def radius(self, towards: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
-        """Metres from the centre to the skin, without ears, in directions [..., 3] of any length: [...]."""
+        """Radius [...] of the skin, without ears, in directions [..., 3] of any length, metres from the centre."""
         return _look_up(self.radii, towards)
 
     def surface(
@@ -126,7 +126,7 @@ class Skull:
         return self.centre + towards * (self.radius(towards) + lift_m)[..., None]
 
     def height_above(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
-        """Metres by which points [..., 3] lie outside the skin, negative inside."""
+        """Height of points [..., 3] above the skin, metres, negative inside."""
         offsets = points - self.centre
         return np.linalg.norm(offsets, axis=-1) - self.radius(offsets)
 

@@ -49,7 +49,7 @@ class Surface:
 
     @property
     def sheet(self) -> Sheet:
-        """What is kept of it in an attachment's record."""
+        """Sheet in an attachment's record: what is kept of the surface."""
         rows, columns = self.points.shape[:2]
         root = None if self.root is None else (float(self.root[0]), float(self.root[1]), float(self.root[2]))
         return Sheet(self.place, rows, columns, self.turns, root)
@@ -89,7 +89,7 @@ def lathe(
     upright: Float[np.ndarray, "3"] | None = None,
     repeat_u: float = 1.0,
 ) -> Surface:
-    """Turn a profile round an axis.
+    """Surface of a profile turned round an axis.
 
     Args:
         base: [3], where the axis starts. axis: [3].
@@ -194,7 +194,7 @@ def join(
     *,
     casts_shadow: bool = True,
 ) -> Attachment:
-    """Surfaces that share a texture and a finish, rigid with the head, as one attachment."""
+    """Attachment of surfaces that share a texture and a finish, rigid with the head."""
     finish = finish or Finish()
     vertices, normals, tangents, faces, uvs, shade = [], [], [], [], [], []
     start = 0
@@ -226,14 +226,8 @@ def join(
     )
 
 
-def ramp(x: Float[np.ndarray, "*n"] | float) -> Float[np.ndarray, "*n"]:
-    """Hermite ramp: 0 below 0, 1 above 1."""
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x))
-
-
 def unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    """Vectors [..., 3] at length one."""
+    """Unit vectors of vectors [..., 3]."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
@@ -252,7 +246,7 @@ def _frames(piece: Surface) -> tuple[Float[np.ndarray, "r c 3"], Float[np.ndarra
 
 
 def grid_faces(rows: int, columns: int) -> Int64[np.ndarray, "t 3"]:
-    """Two triangles for each cell of a grid of nodes, row by row."""
+    """Triangles of a grid of nodes, two for each cell, row by row."""
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
     return np.concatenate([np.stack([a, d, c], 1), np.stack([a, c, b], 1)])

@@ -7,9 +7,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import AttributePrompt, TrackedPortrait
 from perse.shapes import Colors, Field, Vectors
-from perse.synthesis.compositing import put_part, smooth_step
+from perse.synthesis.compositing import put_part
 from perse.synthesis.procedural.editing.beard_shapes import (
     BEARD_CUTS,
     BEARD_SHAPES,
@@ -35,7 +36,8 @@ from perse.synthesis.prompts.palette import HAIR
 
 
 def paint_beard(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """A beard of the prompt's shape, length and color. Slots: see `perse.synthesis.prompts.vocabulary(BEARD)`."""
+    """Portrait with a beard of the prompt's shape, length and color. Slots: see
+    `perse.synthesis.prompts.vocabulary(BEARD)`."""
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     shape = BEARD_SHAPES[prompt.get("shape", "full")]
@@ -51,8 +53,8 @@ def paint_beard(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEd
     whole = np.maximum(_feathered(coverage), density)
     beard = (1.4 * np.maximum(blur(coverage, 1.0), 0.9 * density)).clip(0, 1)
     shade = _contact_shadow(frame, coverage) * visible
-    region = np.maximum(whole, smooth_step(shade, 0.0, 0.04))
-    region = np.maximum(smooth_step(blur(whole, frame.px(0.012)), 0.0, 0.5), region) * visible
+    region = np.maximum(whole, smoothstep(shade, 0.0, 0.04))
+    region = np.maximum(smoothstep(blur(whole, frame.px(0.012)), 0.0, 0.5), region) * visible
     replaced = tuple(part for part in Part if part not in (Part.HAIR, Part.HEADWEAR, Part.MOUTH, Part.BEARD))
     return finish(portrait, painted, region, put_part(portrait.masks, Part.BEARD, beard * (1 - frame.lips), replaced))
 
@@ -69,7 +71,7 @@ def _in_front_of(portrait: TrackedPortrait) -> Field:
 def _density(shape: BeardShape, ground: BeardGround, frame: FaceFrame, rng: np.random.Generator) -> Field:
     """How densely hair grows, 0..1, for one shape of beard."""
     _, from_ear = frame.fields(frame.points[[234, 454]].mean(0))
-    sideburn = 0.1 + 0.9 * smooth_step(from_ear, -0.02, 0.22)
+    sideburn = 0.1 + 0.9 * smoothstep(from_ear, -0.02, 0.22)
     patchy = (1 + 0.12 * noise(frame.shape, rng, frame.px(0.03))).clip(0.5, 1.15)
     density = blur(shape.area(ground), frame.px(shape.soften)) * sideburn * patchy
     skin = sum((frame.portrait.masks[part] for part in (Part.SKIN, Part.NECK, Part.BEARD)), np.float32(0))
@@ -80,12 +82,12 @@ def _flow(frame: FaceFrame, ground: BeardGround, rng: np.random.Generator) -> Ve
     """The direction in which hair lies, [h, w, 2]: down, along the jaw towards the chin, away from the philtrum."""
     u, v = ground.u, ground.v
     side = np.sign(u)
-    lean = smooth_step(np.abs(u), 0.03, 0.4) * (0.08 + 0.40 * smooth_step(v, -0.45, -0.2))
+    lean = smoothstep(np.abs(u), 0.03, 0.4) * (0.08 + 0.40 * smoothstep(v, -0.45, -0.2))
     # Below the jaw nothing holds the hair to the face: it hangs, drawn together only by its own weight.
-    hanging = smooth_step(v, -0.16, 0.02)
+    hanging = smoothstep(v, -0.16, 0.02)
     toward_chin = np.stack([-side * lean * (1 - hanging) - 0.22 * u * hanging, np.ones_like(u)], -1)
     mu = ground.from_philtrum
-    away = smooth_step(np.abs(mu), 0.0, 0.07)
+    away = smoothstep(np.abs(mu), 0.0, 0.07)
     sweep = np.stack([np.sign(mu) * away * 1.25, np.ones_like(u)], -1)
     upper = blur(ground.moustache, frame.px(0.01))[..., None]
     local = toward_chin * (1 - upper) + sweep * upper
@@ -97,7 +99,7 @@ def _flow(frame: FaceFrame, ground: BeardGround, rng: np.random.Generator) -> Ve
 def _lengths(frame: FaceFrame, shape: BeardShape, cut: BeardCut, ground: BeardGround) -> Field:
     """Length of the hair at each root, in face widths."""
     # The last row above the lip is kept short: longer hair would hang over the teeth.
-    above_lip = smooth_step(blur(frame.lips, frame.px(0.03)) * ground.moustache, 0.1, 0.35)
+    above_lip = smoothstep(blur(frame.lips, frame.px(0.03)) * ground.moustache, 0.1, 0.35)
     return (shape.lengths(ground, cut) * (1 - 0.6 * above_lip)).astype(np.float32)
 
 
@@ -112,7 +114,7 @@ def _hairs(
     roots = scatter(density**1.2, number, rng)
     within = sample(density, roots)
     lengths = sample(_lengths(frame, shape, cut, ground), roots) * frame.unit
-    lengths *= (0.45 + 0.55 * smooth_step(within, 0.1, 0.7)) * rng.uniform(0.62, 1.12, len(roots)).astype(np.float32)
+    lengths *= (0.45 + 0.55 * smoothstep(within, 0.1, 0.7)) * rng.uniform(0.62, 1.12, len(roots)).astype(np.float32)
     flow = _flow(frame, ground, rng)
     # Weight pulls down in the picture, whichever way the head is tilted.
     weight = np.array([0.0, shape.hangs * cut.weight])
@@ -125,7 +127,7 @@ def _hairs(
     along = np.linspace(0, 1, cut.joints)[None]
     root_to_tip = 0.66 + 0.42 * np.sqrt(along)
     tones = root_to_tip * (1 + lock_tone + rng.normal(0, 0.12, len(roots)))[:, None]
-    border = 0.3 + 0.7 * smooth_step(within, 0.05, 0.6)
+    border = 0.3 + 0.7 * smoothstep(within, 0.05, 0.6)
     width = rng.uniform(0.55, 0.95, len(roots)) * frame.unit / 160
     opacity = cut.opacity * border * rng.uniform(0.6, 1.25, len(roots))
     strands = Strands(
@@ -139,7 +141,7 @@ def _hairs(
 def _contact_shadow(frame: FaceFrame, coverage: Field) -> Field:
     """What the beard's mass takes from the light of neck and clothes below it, 0..1."""
     mass = blur(coverage, frame.px(0.03))
-    return 0.38 * shifted(mass, 0, frame.px(0.035)) * (1 - coverage) * smooth_step(frame.oval, 0.9, 0.2)
+    return 0.38 * shifted(mass, 0, frame.px(0.035)) * (1 - coverage) * smoothstep(frame.oval, 0.9, 0.2)
 
 
 def _relief(frame: FaceFrame, cut: BeardCut, coverage: Field) -> Field:
@@ -176,7 +178,7 @@ def _compose(
     brightness = tone * light * (1 if cut.in_skin else _relief(frame, cut, coverage))
     lightness = (color[0] * brightness).clip(1, 96)
     # Strands that catch the light lose colour, those in shade keep it.
-    chroma = brightness.clip(0.45, 1.1) * (1 - 0.35 * smooth_step(brightness, 1.05, 1.5))
+    chroma = brightness.clip(0.45, 1.1) * (1 - 0.35 * smoothstep(brightness, 1.05, 1.5))
     hair = np.stack([lightness, color[1] * chroma, color[2] * chroma], -1)
     painted = to_rgb(mix(below, hair, coverage))
     # Strands are drawn sharper than any photograph shows them.

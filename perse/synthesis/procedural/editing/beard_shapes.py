@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.shapes import Field
-from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.editing.canvas import as_field, blur, bump, curve, distance_inside, polygon
 from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.tracking.landmarks import JAW_LINE, LIPS_UPPER_OUTER, MOUTH_CORNERS
@@ -108,23 +108,23 @@ class BeardGround:
         u, v = frame.fields(below_lip)
         half_mouth = float(np.linalg.norm(points[MOUTH_CORNERS[0]] - points[MOUTH_CORNERS[1]])) / frame.unit / 2
         egg = np.sqrt((u / (0.72 * half_mouth)) ** 2 + ((v - 0.62 * reach) / (0.62 * reach)) ** 2)
-        chin = smooth_step(egg, 1.15, 0.8) * (1 - soft_lips)
+        chin = smoothstep(egg, 1.15, 0.8) * (1 - soft_lips)
         corners = np.zeros(shape, np.float32)
         for corner, side in ((MOUTH_CORNERS[0], 1), (MOUTH_CORNERS[1], -1)):
             cu, cv = frame.fields(points[corner])
             # A strip from the corner of the mouth down to the side of the chin.
             center = side * (0.02 - 0.11 * (cv / max(reach, 0.1)).clip(0, 1.2) ** 1.5)
-            strip = smooth_step(np.abs(cu - center), 0.055, 0.03) * smooth_step(cv, -0.03, 0.02)
-            corners = np.maximum(corners, strip * smooth_step(cv, 1.05 * reach, 0.75 * reach))
+            strip = smoothstep(np.abs(cu - center), 0.055, 0.03) * smoothstep(cv, -0.03, 0.02)
+            corners = np.maximum(corners, strip * smoothstep(cv, 1.05 * reach, 0.75 * reach))
         outside = frame.px(0.5) - distance_inside(1 - frame.oval)
-        below_jaw = smooth_step(outside, frame.px(0.40), frame.px(0.47)) * (1 - frame.oval)
+        below_jaw = smoothstep(outside, frame.px(0.40), frame.px(0.47)) * (1 - frame.oval)
         _, from_jaw = frame.fields(points[[172, 397]].mean(0))
         neck = frame.portrait.masks[Part.NECK] + frame.portrait.masks[Part.SKIN]
-        under_jaw = below_jaw * smooth_step(from_jaw, 0.0, 0.08) * neck.clip(0, 1)
+        under_jaw = below_jaw * smoothstep(from_jaw, 0.0, 0.08) * neck.clip(0, 1)
         bare = np.zeros(shape, np.float32)
         for side in (-1, 1):
             bare = np.maximum(bare, bump(u, side * 0.52 * half_mouth, 0.26 * half_mouth) * bump(v, 0.05, 0.055))
-        rim = smooth_step(distance_inside(frame.oval), frame.px(0.15), frame.px(0.11))
+        rim = smoothstep(distance_inside(frame.oval), frame.px(0.15), frame.px(0.11))
         from_philtrum, _ = frame.fields(points[164])
         _, below_mouth = frame.fields(points[list(MOUTH_CORNERS)].mean(0))
         return cls(
@@ -135,12 +135,12 @@ class BeardGround:
 
 def _jawline(ground: BeardGround, cut: BeardCut) -> Field:
     """Full length along the whole front of the jaw, so that a long beard ends broad and round."""
-    front = smooth_step(np.abs(ground.u), 0.52, 0.06) * smooth_step(ground.v, -0.38, -0.05)
+    front = smoothstep(np.abs(ground.u), 0.52, 0.06) * smoothstep(ground.v, -0.38, -0.05)
     return _longest_at(front, ground, cut)
 
 
 def _cheeks(ground: BeardGround, cut: BeardCut) -> Field:
-    return _longest_at(smooth_step(ground.v, -0.5, -0.15) * 0.35, ground, cut)
+    return _longest_at(smoothstep(ground.v, -0.5, -0.15) * 0.35, ground, cut)
 
 
 def _longest_at(share: Field, ground: BeardGround, cut: BeardCut) -> Field:
@@ -150,7 +150,7 @@ def _longest_at(share: Field, ground: BeardGround, cut: BeardCut) -> Field:
 
 def _handlebar(ground: BeardGround, cut: BeardCut) -> Field:
     """Long towards its ends."""
-    return as_field(cut.moustache_length * (0.75 + 0.9 * smooth_step(np.abs(ground.from_philtrum), 0.05, 0.22)))
+    return as_field(cut.moustache_length * (0.75 + 0.9 * smoothstep(np.abs(ground.from_philtrum), 0.05, 0.22)))
 
 
 def _full(ground: BeardGround) -> Field:
@@ -158,16 +158,16 @@ def _full(ground: BeardGround) -> Field:
 
 
 def _goatee(ground: BeardGround) -> Field:
-    below = ground.under_jaw * smooth_step(np.abs(ground.u), 0.22, 0.1)
+    below = ground.under_jaw * smoothstep(np.abs(ground.u), 0.22, 0.1)
     return _most(ground.moustache, ground.corners, ground.chin * (1 - 0.7 * ground.bare), below)
 
 
 def _mutton_chops(ground: BeardGround) -> Field:
-    return _most(ground.cheeks, ground.under_jaw * 0.8) * smooth_step(np.abs(ground.u), 0.13, 0.19)
+    return _most(ground.cheeks, ground.under_jaw * 0.8) * smoothstep(np.abs(ground.u), 0.13, 0.19)
 
 
 def _chin_curtain(ground: BeardGround) -> Field:
-    lower = ground.chin * smooth_step(ground.below_mouth, 0.13, 0.19)
+    lower = ground.chin * smoothstep(ground.below_mouth, 0.13, 0.19)
     return _most(ground.cheeks * _most(ground.rim, lower), ground.under_jaw)
 
 

@@ -54,7 +54,7 @@ class BodyFrame:
 
     @cached_property
     def neck_half_width(self) -> float:
-        """Face widths; from the visible neck, kept within what necks have."""
+        """Half width of the neck, face widths; from the visible neck, kept within what necks have."""
         corners = self.face.points[list(_JAW_CORNERS)]
         neck = self.face.portrait.masks[Part.NECK] > 0.5
         rows = slice(round(float(self.face.chin[1])), round(float(self.face.chin[1] + self.face.px(0.12))))
@@ -72,7 +72,7 @@ class BodyFrame:
         return (self.face.grid[..., 1] - self.origin[1]) / np.float32(self.face.unit)
 
     def pixels(self, points: ArrayLike) -> Float32[NDArray[np.float32], "n 2"]:
-        """[n, 2] body coordinates to pixels."""
+        """Pixels [n, 2] of body coordinates [n, 2]."""
         return self.origin + np.asarray(points, np.float32) * np.float32(self.face.unit)
 
     def area(self, points: ArrayLike, soften: float = 0.0) -> Field:
@@ -95,5 +95,5 @@ class BodyFrame:
 
     @property
     def bottom(self) -> float:
-        """v just below the picture's lower edge."""
+        """Coordinate v just below the picture's lower edge."""
         return float(self.face.shape[0] - self.origin[1]) / self.face.unit + 0.3

@@ -23,23 +23,23 @@ _SUBPIXEL_BITS = 4
 
 
 def as_field(values: ArrayLike) -> Float32[NDArray[np.float32], "..."]:
-    """The values as float32, without a copy where they are already."""
+    """Field of float32 values, without a copy where they are already."""
     return np.asarray(values, np.float32)
 
 
 def to_lab(rgb: ArrayLike) -> Colors:
-    """sRGB [h, w, 3] in 0..255 to CIE L*a*b* (L in 0..100), float32."""
+    """Colours CIE L*a*b* (L in 0..100), float32, of sRGB [h, w, 3] in 0..255."""
     return as_field(cv2.cvtColor(as_field(rgb) / np.float32(255), cv2.COLOR_RGB2LAB))
 
 
 def to_rgb(lab: Colors) -> Colors:
-    """CIE L*a*b* [h, w, 3] to sRGB 0..255, clipped to the gamut, float32."""
+    """Colours sRGB 0..255, clipped to the gamut, float32, of CIE L*a*b* [h, w, 3]."""
     bounded = np.stack([lab[..., 0].clip(0, 100), lab[..., 1], lab[..., 2]], -1).astype(np.float32)
     return cv2.cvtColor(bounded, cv2.COLOR_LAB2RGB).clip(0, 1) * np.float32(255)
 
 
 def lab_of(rgb: tuple[int, int, int]) -> Float32[NDArray[np.float32], "3"]:
-    """One sRGB colour as [3] L*a*b*."""
+    """Colour [3] L*a*b* of one sRGB colour."""
     return to_lab(np.array([[rgb]], np.float32))[0, 0]
 
 
@@ -113,7 +113,7 @@ def noise(shape: tuple[int, ...], rng: np.random.Generator, sigma_px: float, sig
 
 
 def guided_filter(guide: Field, field: Field, radius_px: int, epsilon: float) -> Field:
-    """Smooth a mask along the edges of a picture's lightness (He, Sun, Tang 2010)."""
+    """Mask smoothed along the edges of a picture's lightness (He, Sun, Tang 2010)."""
     size = (2 * radius_px + 1, 2 * radius_px + 1)
 
     def mean(values: Field) -> Field:
@@ -148,7 +148,7 @@ def grain(portrait: TrackedPortrait, rng: np.random.Generator) -> Float[NDArray[
 
 
 def fill_hole(picture: Colors, hole: Field, sigma_px: float, octaves: int = 5) -> Colors:
-    """A picture with a hole closed smoothly from its rim.
+    """Picture with a hole closed smoothly from its rim.
 
     Inverse-distance blending of the surroundings at several scales: near its rim the filling is what lies beside it,
     in its middle the average of everything around.
@@ -187,7 +187,7 @@ def finish(
     coverage: Float[NDArray[np.float32], "h w"],
     masks: PartMasks,
 ) -> PaintedEdit:
-    """Lay the painted picture over the portrait and make the promise of the edit mask true to the pixel.
+    """Finished edit: the painted picture laid over the portrait, equal to it to the pixel outside of the edit mask.
 
     Args:
         painted: [h, w, 3] in 0..255; where `coverage` is 0 its content does not matter.

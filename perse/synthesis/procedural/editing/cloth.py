@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from perse.curves import smoothstep
 from perse.shapes import Colors, Field
-from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.editing.body_frame import SHOULDER, BodyFrame
 from perse.synthesis.procedural.editing.canvas import (
     blur,
@@ -102,7 +102,7 @@ class Cloth:
         inside = distance_inside(self.silhouette) / unit
         # Towards its outline cloth turns away from us.
         rim = 0.13 * (1 - np.exp(-inside / 0.09))
-        seam = -0.012 * bump(self.armhole, 0.0, 0.018) * smooth_step(self.body.v, 0.2, 0.4)
+        seam = -0.012 * bump(self.armhole, 0.0, 0.018) * smoothstep(self.body.v, 0.2, 0.4)
         height = (torso + rim + seam + self.folds) * unit
         shade = lit(blur(height, 1.2))
         return (shade * (1 - 0.45 * self.head_shadow)).astype(np.float32)
@@ -112,7 +112,7 @@ class Cloth:
         """Shade of head and chin on the chest, 0..1."""
         face = self.body.face
         mass = blur(face.oval, face.px(0.09))
-        return shifted(mass, face.px(0.06), face.px(0.30)) * smooth_step(self.body.v, 1.1, 0.2)
+        return shifted(mass, face.px(0.06), face.px(0.30)) * smoothstep(self.body.v, 1.1, 0.2)
 
     @cached_property
     def weave(self) -> Field:
@@ -120,12 +120,12 @@ class Cloth:
         return noise(self.body.face.shape, rng, 0.8) * 0.8
 
     def render(self, fabric: Float32[NDArray[np.float32], "*f 3"], shading: Field | None = None) -> Colors:
-        """Fabric [h, w, 3] or [3] in L*a*b* under the light, as sRGB 0..255."""
+        """Colours sRGB 0..255 of a fabric [h, w, 3] or [3] in L*a*b* under the light."""
         shade = self.shading if shading is None else shading
         lab = np.broadcast_to(fabric, (*shade.shape, 3))
         lightness = lab[..., 0] * shade
         # Dark cloth shows its folds by sheen, not by albedo.
-        lightness = lightness + 9 * (shade - 0.9) * smooth_step(lab[..., 0], 45, 10)
+        lightness = lightness + 9 * (shade - 0.9) * smoothstep(lab[..., 0], 45, 10)
         lightness = np.where(lightness > 88, 88 + (lightness - 88) * 0.4, lightness) + self.weave
         chroma = shade.clip(0.45, 1.08)[..., None]
         return to_rgb(np.concatenate([lightness[..., None], lab[..., 1:] * chroma], -1).astype(np.float32))
@@ -150,11 +150,11 @@ def _square_wave(
 ) -> Float32[NDArray[np.float32], "..."]:
     """1 on bands that take `share` of each period, with soft edges."""
     phase = np.abs(coordinate / period % 1 - 0.5)
-    return smooth_step(phase, 0.5 * share + edge, 0.5 * share - edge)
+    return smoothstep(phase, 0.5 * share + edge, 0.5 * share - edge)
 
 
 def color_of(name: str) -> Float32[NDArray[np.float32], "3"]:
-    """[3] L*a*b* of a fabric colour."""
+    """Colour [3] L*a*b* of a fabric."""
     return lab_of(FABRIC[name])
 
 

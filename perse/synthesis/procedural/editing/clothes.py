@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import AttributePrompt, PartMasks, TrackedPortrait
 from perse.shapes import Colors, Field
-from perse.synthesis.compositing import put_part, smooth_step
+from perse.synthesis.compositing import put_part
 from perse.synthesis.procedural.editing.body_frame import NECK_PIT, SHOULDER, BodyFrame, Corners
 from perse.synthesis.procedural.editing.canvas import (
     blur,
@@ -37,7 +38,7 @@ _NECK: Corners = (
 
 
 def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """The prompt's garment with its color, pattern, accent and collar."""
+    """Portrait in the prompt's garment with its color, pattern, accent and collar."""
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     body = BodyFrame(frame)
@@ -59,12 +60,12 @@ def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painted
     softened = blur(sewn.picture, 0.5 * frame.unit / 160)
     painted = mix(sewn.picture, softened, sewn.alpha) + grain(portrait, rng) * sewn.alpha[..., None]
     changed = np.maximum.reduce([gone, neck, sewn.alpha, _neck_shadow_zone(body, front)])
-    region = smooth_step(blur(changed, 1.0), 0.0, 0.4) * (1 - smooth_step(front, 0.6, 0.98))
+    region = smoothstep(blur(changed, 1.0), 0.0, 0.4) * (1 - smoothstep(front, 0.6, 0.98))
     return finish(portrait, painted, region, _masks(portrait.masks, gone, neck, sewn.alpha))
 
 
 def take_off_clothes(portrait: TrackedPortrait, covered: Field) -> PaintedEdit:
-    """The portrait without its garment: background where it hung, skin where the neck goes on.
+    """Portrait without its garment: background where it hung, skin where the neck goes on.
 
     Args:
         covered: [h, w] in 0..1, where another garment will lie: no skin is painted below it.
@@ -75,7 +76,7 @@ def take_off_clothes(portrait: TrackedPortrait, covered: Field) -> PaintedEdit:
     front = _in_front(portrait, body)
     bare, gone = _undress(frame, front)
     picture, neck = _neck(body, bare, 1 - covered, front, rng)
-    region = smooth_step(blur(np.maximum(gone, neck), 1.0), 0.0, 0.4) * (1 - smooth_step(front, 0.6, 0.98))
+    region = smoothstep(blur(np.maximum(gone, neck), 1.0), 0.0, 0.4) * (1 - smoothstep(front, 0.6, 0.98))
     return finish(portrait, picture, region, _masks(portrait.masks, gone, neck, np.zeros_like(gone)))
 
 
@@ -107,23 +108,23 @@ def _masks(old: PartMasks, gone: Field, neck: Field, garment: Field) -> PartMask
 def _photographed_neck(frame: FaceFrame) -> Field:
     """Neck pixels that are skin through and through: none from its outline, where the old collar shines in."""
     neck = frame.portrait.masks[Part.NECK] + frame.portrait.masks[Part.SKIN]
-    return smooth_step(blur(smooth_step(neck, 0.6, 0.95), frame.px(0.018)), 0.6, 0.95)
+    return smoothstep(blur(smoothstep(neck, 0.6, 0.95), frame.px(0.018)), 0.6, 0.95)
 
 
 def _undress(frame: FaceFrame, front: Field) -> tuple[Colors, Field]:
     """The picture without the old clothes, the background continued behind them; and where they were."""
     person = frame.portrait.masks.person.astype(np.float32) / 255
-    gone = smooth_step(blur(person * (1 - front), frame.px(0.02)), 0.01, 0.15) * _below_ears(frame)
+    gone = smoothstep(blur(person * (1 - front), frame.px(0.02)), 0.01, 0.15) * _below_ears(frame)
     gone = gone * (1 - front) * (1 - _photographed_neck(frame))
     around = blur((person > 0.08).astype(np.float32), frame.px(0.02))
-    hole = np.maximum(smooth_step(around, 0.0, 0.2), gone)
+    hole = np.maximum(smoothstep(around, 0.0, 0.2), gone)
     return mix(frame.rgb, fill_hole(frame.rgb, hole, frame.px(0.03), 6), gone), gone
 
 
 def _below_ears(frame: FaceFrame) -> Field:
     """Where clothes may be: not around the upper head, whose soft outline is the hair's own."""
     _, v = frame.fields(frame.points[[234, 454]].mean(0))
-    return smooth_step(v, 0.0, 0.12)
+    return smoothstep(v, 0.0, 0.12)
 
 
 def _silhouette(body: BodyFrame, loose: float) -> Field:
@@ -148,7 +149,7 @@ def _neck(
     body: BodyFrame, picture: Colors, opening: Field, front: Field, rng: np.random.Generator
 ) -> tuple[Colors, Field]:
     """The picture with skin drawn down to the opening's edge, and the mask of the whole neck."""
-    trunk = body.symmetric(body.corners(_NECK), 0.004) * smooth_step(body.v, -0.34, -0.25)
+    trunk = body.symmetric(body.corners(_NECK), 0.004) * smoothstep(body.v, -0.34, -0.25)
     photographed = _photographed_neck(body.face) * (1 - front)
     seen = trunk * opening * (1 - front)
     skin = _skin(body, photographed, rng)
@@ -167,17 +168,17 @@ def _skin(body: BodyFrame, photographed: Field, rng: np.random.Generator) -> Col
     neck_color = np.median(face.lab[core], 0) if enough else face_color * np.array([0.88, 1, 1])
     u, v = np.abs(body.u) / body.neck_half_width, body.v
     # Under the chin the neck is in shade, on the chest it is lit like the face.
-    lift = smooth_step(v, 0.05, 0.34)[..., None]
+    lift = smoothstep(v, 0.05, 0.34)[..., None]
     color = neck_color + (face_color * np.array([0.95, 1, 1]) - neck_color) * lift
     if enough:
-        weight = smooth_step(photographed, 0.7, 1.0) * smooth_step(v, -0.3, -0.2)
+        weight = smoothstep(photographed, 0.7, 1.0) * smoothstep(v, -0.3, -0.2)
         near = blur(face.lab * weight[..., None], face.px(0.05))
         total = blur(weight, face.px(0.05))
-        color = mix(color.astype(np.float32), near / np.maximum(total, 1e-4)[..., None], smooth_step(total, 0.0, 0.35))
+        color = mix(color.astype(np.float32), near / np.maximum(total, 1e-4)[..., None], smoothstep(total, 0.0, 0.35))
     lightness = color[..., 0] * (1 - 0.14 * u.clip(0, 1.2) ** 3 * (1 - lift[..., 0]))
     pit = bump(v, NECK_PIT, 0.05) * bump(body.u, 0, 0.07)
-    muscles = bump(np.abs(body.u) - 0.08 - 0.55 * (NECK_PIT - v).clip(0, 0.5), 0, 0.04) * smooth_step(v, 0.45, 0.2)
-    bones = bump(v - NECK_PIT - 0.02 + 0.10 * np.abs(body.u), 0, 0.035) * smooth_step(np.abs(body.u), 0.06, 0.18)
+    muscles = bump(np.abs(body.u) - 0.08 - 0.55 * (NECK_PIT - v).clip(0, 0.5), 0, 0.04) * smoothstep(v, 0.45, 0.2)
+    bones = bump(v - NECK_PIT - 0.02 + 0.10 * np.abs(body.u), 0, 0.035) * smoothstep(np.abs(body.u), 0.06, 0.18)
     lightness = lightness - 7 * pit + 2.5 * muscles + 3.5 * bones
     lab = np.concatenate([lightness[..., None], color[..., 1:]], -1).astype(np.float32)
     return to_rgb(lab) + grain(face.portrait, rng)
@@ -185,5 +186,5 @@ def _skin(body: BodyFrame, photographed: Field, rng: np.random.Generator) -> Col
 
 def _neck_shadow_zone(body: BodyFrame, front: Field) -> Field:
     """Where a collar may throw its shadow on the neck."""
-    near = smooth_step(np.abs(body.u), body.neck_half_width + 0.1, body.neck_half_width)
-    return near * smooth_step(body.v, -0.2, -0.1) * smooth_step(body.v, 0.9, 0.8) * (1 - front)
+    near = smoothstep(np.abs(body.u), body.neck_half_width + 0.1, body.neck_half_width)
+    return near * smoothstep(body.v, -0.2, -0.1) * smoothstep(body.v, 0.9, 0.8) * (1 - front)

@@ -10,9 +10,10 @@ from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import AttributePrompt, TrackedPortrait
 from perse.shapes import Colors, Field, HardMask
-from perse.synthesis.compositing import put_part, smooth_step
+from perse.synthesis.compositing import put_part
 from perse.synthesis.procedural.editing.canvas import (
     as_field,
     blur,
@@ -67,7 +68,7 @@ class _Brow:
 
 
 def paint_eyebrows(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """Eyebrows of the prompt's shape, thickness and color."""
+    """Portrait with eyebrows of the prompt's shape, thickness and color."""
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     shape, thickness = prompt.get("shape", "straight"), prompt.get("thickness", "medium")
@@ -81,10 +82,10 @@ def paint_eyebrows(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painte
     coverage, tone = draw(frame.shape, _hairs(frame, brows, rng))
     coverage, body = coverage * visible, body * visible
     painted = _compose(frame, cleaned, color, body, coverage, tone, rng)
-    drawn = smooth_step(blur(np.maximum(coverage, body), frame.px(0.006)), 0.0, 0.35)
+    drawn = smoothstep(blur(np.maximum(coverage, body), frame.px(0.006)), 0.0, 0.35)
     region = np.maximum(erased, drawn * visible)
-    masks = put_part(portrait.masks, Part.SKIN, smooth_step(erased, 0.1, 0.6), (Part.BROWS,))
-    alpha = smooth_step(np.maximum(coverage, body), 0.15, 0.6)
+    masks = put_part(portrait.masks, Part.SKIN, smoothstep(erased, 0.1, 0.6), (Part.BROWS,))
+    alpha = smoothstep(np.maximum(coverage, body), 0.15, 0.6)
     over = (Part.SKIN, Part.EYES, Part.NOSE, Part.BACKGROUND)
     return finish(portrait, painted, region, put_part(masks, Part.BROWS, alpha, over))
 
@@ -108,15 +109,15 @@ def _erase(frame: FaceFrame, rng: np.random.Generator) -> tuple[Field, Colors]:
     near, wide = _around_old_brows(frame, 0.055), _around_old_brows(frame, 0.13)
     eyes = frame.portrait.masks[Part.EYES]
     hair = np.maximum(frame.portrait.masks[Part.HAIR], frame.portrait.masks[Part.HEADWEAR])
-    clear = (1 - blur(hair, 1.0)) * smooth_step(blur(eyes, frame.px(0.015)), 0.12, 0.02)
+    clear = (1 - blur(hair, 1.0)) * smoothstep(blur(eyes, frame.px(0.015)), 0.12, 0.02)
     lightness = frame.lab[..., 0]
     surrounding = cv2.medianBlur(np.round(lightness).astype(np.uint8), 2 * (round(frame.px(0.075)) // 2) + 1)
-    dark = smooth_step(surrounding - lightness, 2.0, 5.0)
+    dark = smoothstep(surrounding - lightness, 2.0, 5.0)
     foreign = _crosses_border(dark * wide * clear > 0.5, near > 0.5)
     allowed = near * clear * (1 - foreign)
     found = np.maximum(dark, 0.5 * frame.portrait.masks[Part.BROWS]) * allowed
-    erased = smooth_step(blur(found, frame.px(0.012)), 0.08, 0.35) * smooth_step(allowed, 0.0, 0.5)
-    hole = (smooth_step(blur(found, frame.px(0.018)), 0.03, 0.1) * (1 - foreign) > 0.3).astype(np.float32)
+    erased = smoothstep(blur(found, frame.px(0.012)), 0.08, 0.35) * smoothstep(allowed, 0.0, 0.5)
+    hole = (smoothstep(blur(found, frame.px(0.018)), 0.03, 0.1) * (1 - foreign) > 0.3).astype(np.float32)
     cleaned = fill_hole(frame.rgb, hole, frame.px(0.012)) + grain(frame.portrait, rng) * hole[..., None]
     return erased, cleaned
 
@@ -149,7 +150,7 @@ def _crosses_border(dark: HardMask, near: HardMask) -> Field:
     share = inside / np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
     outside = share < 0.65
     outside[0] = False
-    return smooth_step(blur(outside[labels].astype(np.float32), 1.2), 0.05, 0.3)
+    return smoothstep(blur(outside[labels].astype(np.float32), 1.2), 0.05, 0.3)
 
 
 def _shapes(frame: FaceFrame, shape: str, half_height: float) -> tuple[_Brow, ...]:
@@ -187,7 +188,7 @@ def _brow(
     normal = np.stack([tangent[:, 1], -tangent[:, 0]], 1)
     normal *= np.sign(normal @ -frame.axes[1])[:, None]
     blunt = 1.0 if shape == "unibrow" else 0.62
-    profile = (blunt + (1 - blunt) * smooth_step(along, 0.0, 0.25)) * (1 - 0.86 * smooth_step(along, 0.45, 1.0))
+    profile = (blunt + (1 - blunt) * smoothstep(along, 0.0, 0.25)) * (1 - 0.86 * smoothstep(along, 0.45, 1.0))
     return _Brow(line, normal.astype(np.float32), as_field(frame.px(half_height) * profile))
 
 
@@ -208,9 +209,7 @@ def _hairs(frame: FaceFrame, brows: tuple[_Brow, ...], rng: np.random.Generator)
         half = brow.half_height[at]
         roots = brow.line[at] + brow.normal[at] * (across * half * 0.86)[:, None]
         part = along / len(brow.line)
-        upward = np.interp(part, [0, 0.15, 0.5, 1], [1.5, 0.75, 0.3, 0.05]) - 0.55 * across * smooth_step(
-            part, 0.1, 0.4
-        )
+        upward = np.interp(part, [0, 0.15, 0.5, 1], [1.5, 0.75, 0.3, 0.05]) - 0.55 * across * smoothstep(part, 0.1, 0.4)
         heading = tangent + brow.normal[at] * (upward + rng.normal(0, 0.16, number))[:, None]
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
         length = (0.6 * half + frame.px(0.032)) * rng.uniform(0.55, 1.25, number)
@@ -222,7 +221,7 @@ def _hairs(frame: FaceFrame, brows: tuple[_Brow, ...], rng: np.random.Generator)
             * length[:, None, None]
         )
         tones = (0.75 + 0.4 * along_hair)[None] * (1 + rng.normal(0, 0.2, number))[:, None]
-        soft_start = 0.4 + 0.6 * smooth_step(part, 0.0, 0.15)
+        soft_start = 0.4 + 0.6 * smoothstep(part, 0.0, 0.15)
         opacity = 0.7 * rng.uniform(0.6, 1.2, number) * soft_start
         width = rng.uniform(0.6, 0.95, number) * frame.unit / 160
         parts.append((paths, width, tones, opacity))

@@ -44,25 +44,25 @@ class FaceFrame:
 
     @cached_property
     def points(self) -> Float32[NDArray[np.float32], "478 2"]:
-        """[478, 2] landmarks; converted from half-integer pixel centres to OpenCV's integer ones."""
+        """Landmarks [478, 2]; converted from half-integer pixel centres to OpenCV's integer ones."""
         return self.portrait.landmarks_px[:, :2] - np.float32(0.5)
 
     @cached_property
     def axes(self) -> Float32[NDArray[np.float32], "2 2"]:
-        """[2, 2] unit vectors in pixels: across and down."""
+        """Axes [2, 2], unit vectors in pixels: across and down."""
         across = self.points[_EYE_CORNERS[1]] - self.points[_EYE_CORNERS[0]]
         across = across / np.linalg.norm(across)
         return np.array([across, [-across[1], across[0]]], np.float32)
 
     @cached_property
     def grid(self) -> Float32[NDArray[np.float32], "h w 2"]:
-        """[h, w, 2] pixel positions."""
+        """Positions [h, w, 2] of the pixels."""
         rows, columns = np.mgrid[: self.shape[0], : self.shape[1]]
         return np.stack([columns, rows], -1).astype(np.float32)
 
     @cached_property
     def rgb(self) -> Colors:
-        """The portrait's picture, float32 0..255."""
+        """Picture of the portrait, float32 0..255."""
         return self.portrait.image.astype(np.float32)
 
     @cached_property
@@ -85,7 +85,7 @@ class FaceFrame:
         return polygon(self.shape, self.points[list(LIPS_INNER)], 0.6)
 
     def local(self, pixels: ArrayLike, origin: ArrayLike) -> Float32[NDArray[np.float32], "*n 2"]:
-        """Pixels [..., 2] to face coordinates [..., 2] around an origin in pixels."""
+        """Face coordinates [..., 2] of pixels [..., 2] around an origin in pixels."""
         return (np.asarray(pixels, np.float32) - np.asarray(origin, np.float32)) @ self.axes.T / np.float32(self.unit)
 
     def fields(self, origin: ArrayLike) -> tuple[Field, Field]:
@@ -113,7 +113,8 @@ class FaceFrame:
 
     @cached_property
     def tint(self) -> Float32[NDArray[np.float32], "3"]:
-        """[3] L*a*b* to add to a painted colour so that it seems lit like the skin: warm photographs warm it too."""
+        """Colour [3] L*a*b* to add to a painted colour so that it seems lit like the skin: warm photographs warm it
+        too."""
         skin = self.portrait.masks[Part.SKIN] * self.oval > 0.9
         if not skin.any():
             return np.zeros(3, np.float32)
@@ -122,7 +123,7 @@ class FaceFrame:
 
     @cached_property
     def exposure(self) -> np.float32:
-        """How bright the picture shows what is bright, 1 for a well lit one; what is painted into a dim one is dim.
+        """Exposure of the picture, 1 for a well lit one; what is painted into a dim one is dim.
 
         Told by the brightest half percent of the person (eyes, teeth, highlights), not by the skin, which may be dark.
         """
@@ -132,7 +133,7 @@ class FaceFrame:
 
     @cached_property
     def light(self) -> Field:
-        """[h, w] how bright skin is lit at each pixel, 1 for the face's median; smooth, continued beyond the face."""
+        """Light [h, w] on skin at each pixel, 1 for the face's median; smooth, continued beyond the face."""
         weight = self.oval * self.portrait.masks[Part.SKIN]
         lightness = self.lab[..., 0]
         median = float(np.median(lightness[weight > 0.5])) if (weight > 0.5).any() else 50.0

@@ -1,4 +1,4 @@
-"""Garments: how they are cut and sewn. `clothes` takes the old one off and puts these on.
+"""Garments: their cuts and sewn parts. `clothes` takes the old one off and puts these on.
 
 A new garment is a row of `GARMENTS` and its name in the vocabulary (`perse/synthesis/prompts/vocabulary.py`); what no
 other garment has is drawn by a tailor of its own.
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float32
 
+from perse.curves import smoothstep
 from perse.shapes import Colors, Field
-from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.editing.body_frame import BodyFrame, Corners
 from perse.synthesis.procedural.editing.canvas import (
     blur,
@@ -42,7 +42,7 @@ class Sewing:
     free: Field
 
     def lay(self, rgb: Colors, mask: Field, shadow_px: float = 0.0, darkness: float = 0.5) -> Sewing:
-        """Another piece of cloth on top, with the shadow that it throws on what lies below."""
+        """Picture with another piece of cloth on top, with the shadow that it throws on what lies below."""
         picture = self.picture
         if shadow_px > 0:
             cast = shifted(blur(mask, shadow_px), 0.3 * shadow_px, 0.8 * shadow_px) * (1 - mask) * self.free
@@ -51,7 +51,7 @@ class Sewing:
         return replace(self, picture=mix(picture, rgb, seen), alpha=np.maximum(self.alpha, seen))
 
     def shade(self, amount: Field) -> Sewing:
-        """Darken what has been drawn so far."""
+        """Picture in which what has been drawn so far is darker."""
         return replace(self, picture=self.picture * (1 - (amount * self.free).clip(0, 1))[..., None])
 
 
@@ -65,7 +65,7 @@ class _Roll:
     """Skin down to a collar that closes around the neck."""
 
     def area(self, body: BodyFrame) -> Field:
-        return smooth_step(body.v - 0.055 + 0.10 * (body.u / body.neck_half_width) ** 2, 0.012, -0.012)
+        return smoothstep(body.v - 0.055 + 0.10 * (body.u / body.neck_half_width) ** 2, 0.012, -0.012)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class _Round:
         """[h, w] soft mask; its upper end is hidden by the head."""
         above = -0.25
         ellipse = np.hypot(body.u / (body.neck_half_width + self.wider), (body.v - above) / (self.depth - above))
-        return smooth_step(ellipse, 1.012, 0.988)
+        return smoothstep(ellipse, 1.012, 0.988)
 
 
 Opening = _Roll | _Placket | _Vee | _Round
@@ -139,7 +139,7 @@ Outline = Callable[[float, float], list[tuple[float, float]]]
 
 @dataclass(frozen=True, kw_only=True)
 class SewnPatch:
-    """A padded piece of cloth that is sewn on. Lengths in face widths.
+    """Padded piece of cloth that is sewn on. Lengths in face widths.
 
     Attributes:
         outline: of the one at the person's left; `sides` says whether there is its mirror image too.
@@ -169,7 +169,8 @@ class SewnPatch:
         pattern: Field | float = 1.0,
         brightest: float = 1.0,
     ) -> Sewing:
-        """The patch in a fabric; `pattern` multiplies its tone, `brightest` is the fold that is full light."""
+        """Picture with the patch in a fabric; `pattern` multiplies its tone, `brightest` is the fold that is full
+        light."""
         body, px = garment.body, garment.body.face.px
         folds = self.folds * garment.cloth.shading / brightest
         for side in self.sides:
@@ -241,11 +242,11 @@ def _t_shirt(garment: Garment, sewing: Sewing) -> Sewing:
     body, cloth = garment.body, garment.cloth
     px = body.face.px
     outside = (1 - distance_inside(1 - garment.opening) / px(0.075)).clip(0, 1)
-    rib = smooth_step(outside, 0.0, 0.06) * (1 - garment.opening) * cloth.silhouette
+    rib = smoothstep(outside, 0.0, 0.06) * (1 - garment.opening) * cloth.silhouette
     angle = np.arctan2(body.v + 0.25, body.u)
     ribs = 0.93 + 0.09 * np.sin(angle * 150)
     name = garment.accent if garment.pattern == "striped" and garment.accent else garment.color
-    seam = smooth_step(outside, 0.0, 0.10) * smooth_step(outside, 0.28, 0.12)
+    seam = smoothstep(outside, 0.0, 0.10) * smoothstep(outside, 0.28, 0.12)
     tone = rounded(rib, px(0.035), 0.8) * ribs * (1 - 0.35 * seam) * (0.75 + 0.25 * cloth.shading)
     return sewn.lay(cloth.render(color_of(name), tone.astype(np.float32)), rib)
 
@@ -272,7 +273,7 @@ def _hoodie(garment: Garment, sewing: Sewing) -> Sewing:
     color = color_of(garment.color)
     # The inside of the hood, behind the neck.
     behind = body.symmetric(body.corners(_HOOD_INSIDE)) * (1 - _neck_column(body))
-    dark = np.full(cloth.silhouette.shape, 0.42, np.float32) * (0.8 + 0.4 * smooth_step(body.v, 0.3, -0.3))
+    dark = np.full(cloth.silhouette.shape, 0.42, np.float32) * (0.8 + 0.4 * smoothstep(body.v, 0.3, -0.3))
     sewn = sewn.lay(cloth.render(color, dark), behind)
     brightest = max(float(cloth.shading.max()), 1e-3)
     sewn = _HOOD_RIM.sewn(garment, sewn, color, pattern=1 - 0.35 * cloth.head_shadow, brightest=brightest)
@@ -288,7 +289,7 @@ def _hoodie(garment: Garment, sewing: Sewing) -> Sewing:
 
 def _neck_column(body: BodyFrame) -> Field:
     half = body.neck_half_width
-    return smooth_step(np.abs(body.u), half + 0.012, half - 0.012)
+    return smoothstep(np.abs(body.u), half + 0.012, half - 0.012)
 
 
 def _shirt(garment: Garment, sewing: Sewing) -> Sewing:
@@ -299,13 +300,13 @@ def _shirt(garment: Garment, sewing: Sewing) -> Sewing:
     sewn = _panel(striped, sewing)
     fabric = dyed(cloth, pattern, garment.color, garment.accent)
     # The button band from the opening down.
-    band = smooth_step(np.abs(body.u), 0.085, 0.078) * smooth_step(body.v, 0.50, 0.54) * (1 - garment.opening)
-    edge = bump(np.abs(body.u), 0.083, 0.010) * smooth_step(body.v, 0.55, 0.62) * (1 - garment.opening)
+    band = smoothstep(np.abs(body.u), 0.085, 0.078) * smoothstep(body.v, 0.50, 0.54) * (1 - garment.opening)
+    edge = bump(np.abs(body.u), 0.083, 0.010) * smoothstep(body.v, 0.55, 0.62) * (1 - garment.opening)
     sewn = sewn.lay(cloth.render(fabric, cloth.shading * 1.04), band * cloth.silhouette)
     sewn = sewn.shade(0.40 * edge * cloth.silhouette)
     for v in np.arange(0.78, body.bottom, 0.34):
-        disc = smooth_step(np.hypot(body.u, body.v - v), 0.030, 0.024)
-        holes = smooth_step(np.hypot(np.abs(body.u) - 0.008, body.v - v), 0.007, 0.004)
+        disc = smoothstep(np.hypot(body.u, body.v - v), 0.030, 0.024)
+        holes = smoothstep(np.hypot(np.abs(body.u) - 0.008, body.v - v), 0.007, 0.004)
         tone = rounded(disc, px(0.02)) * (1 - 0.5 * holes)
         sewn = sewn.lay(cloth.render(color_of("white"), tone.astype(np.float32) * 0.96), disc, px(0.012), 0.5)
     return _SHIRT_COLLAR.sewn(garment, sewn, fabric)

@@ -24,7 +24,7 @@ back of the head behind them."""
 
 
 def style_hair(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit | PaintedEdit:
-    """The portrait with the hair that the prompt describes.
+    """Portrait with the hair that the prompt describes.
 
     Returns:
         For a style: the old hair removed (P 4.2, the shortcut step) and 3D hair put on. For a bald head: a painted

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import AttributePrompt, TrackedPortrait
 from perse.shapes import Colors, Field, HardMask
-from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.attachments.hair_colors import HairColor, hair_color
 from perse.synthesis.procedural.editing.canvas import blur, finish, guided_filter, to_lab, to_rgb
 from perse.synthesis.procedural.editing.painted import PaintedEdit
@@ -20,7 +20,7 @@ _MATTE_EPSILON = 4e-3
 
 
 def dye_hair(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """The portrait's own hair in the prompt's colour; strands, light and shadow stay.
+    """Portrait with its own hair in the prompt's colour; strands, light and shadow stay.
 
     Where the portrait shows no hair, nothing changes.
 
@@ -44,7 +44,7 @@ def hair_matte(portrait: TrackedPortrait) -> Field:
     hair = portrait.masks[Part.HAIR]
     radius = max(2, round(0.035 * portrait.face_width_px))
     guide = to_lab(portrait.image)[..., 0] / np.float32(100)
-    fitted = smooth_step(guided_filter(guide, hair, radius, _MATTE_EPSILON), 0.08, 0.88)
+    fitted = smoothstep(guided_filter(guide, hair, radius, _MATTE_EPSILON), 0.08, 0.88)
     reach = int(2 * radius + 1)
     near = blur(cv2.dilate(hair, np.ones((reach, reach), np.uint8)), 0.5 * radius)
     features = portrait.masks.soft[[Part.EYES, Part.NOSE, Part.MOUTH, Part.BROWS]].astype(np.float32).sum(0) / 255
@@ -62,7 +62,7 @@ def _dyed(lab: Colors, sure: HardMask, color: HairColor) -> Colors:
     tone = curve(np.clip(lightness, 0, 100)).astype(np.float32)
     # Pigment shows most in the mid-tones: deep shadow and the highlight, which is the lamp's colour, are paler.
     shadow = np.clip(tone / middle, 0, 1) ** 0.8
-    shine = 1 - 0.55 * smooth_step(tone, middle, 100.0)
+    shine = 1 - 0.55 * smoothstep(tone, middle, 100.0)
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     own = np.clip(chroma / max(float(np.median(chroma[sure])), 1.0), 0.5, 1.5) ** 0.4
     strength = shadow * shine * own
@@ -78,7 +78,7 @@ def _without_rim(image: Colors, matte: Field, sure: HardMask) -> Colors:
         carried += blur(image * weight[..., None], sigma) / sigma**2
         total += share / sigma**2
     inner = carried / np.maximum(total, 1e-6)[..., None]
-    rim = (smooth_step(1 - matte, 0.05, 0.5) * (total > 1e-5))[..., None]
+    rim = (smoothstep(1 - matte, 0.05, 0.5) * (total > 1e-5))[..., None]
     detail = image - blur(image, 1.5)
     return np.clip(image + rim * (inner + 0.5 * detail - image), 0, 255).astype(np.float32)
 

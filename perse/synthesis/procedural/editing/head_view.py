@@ -57,7 +57,7 @@ class HeadView:
 
     @classmethod
     def of(cls, portrait: TrackedPortrait, model: HeadModel) -> HeadView:
-        """Pose the portrait's own head and look at it through the portrait's camera."""
+        """View of the portrait's own head in its own pose, through the portrait's camera."""
         posed = pose_head(model, portrait.head)
         rest = rest_vertices(model, portrait.head).numpy().astype(np.float32)
         all_faces = model.faces.numpy().astype(np.int32)
@@ -96,7 +96,7 @@ class HeadView:
         )
 
     def spread(self, values: Float32[NDArray[np.float32], " v"]) -> Field:
-        """Per-vertex values [v] as they are seen, [h, w]; 1 where the head is not."""
+        """Picture [h, w] of per-vertex values [v] as they are seen; 1 where the head is not."""
         shown = reduced(self.fragments.interpolate(self.faces, values[:, None])[..., 0])
         return shown + (1 - self.coverage)
 
@@ -116,7 +116,7 @@ class HeadView:
         return ((world - matrix[:3, 3]) @ matrix[:3, :3]).astype(np.float32)
 
     def project(self, rest_points: Float[NDArray[np.floating], "n 3"]) -> Float32[NDArray[np.float32], "n 3"]:
-        """Rest-space points [n, 3] that move with the head: [n, 3] pixel x, y and depth in metres."""
+        """Pixel x, y and depth in metres, [n, 3], of rest-space points [n, 3] that move with the head."""
         matrix = self.neck_transform
         world = np.asarray(rest_points, np.float32) @ matrix[:3, :3].T + matrix[:3, 3]
         return project_vertices(world, self.camera)

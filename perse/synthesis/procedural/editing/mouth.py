@@ -7,9 +7,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import AttributePrompt, TrackedPortrait
 from perse.shapes import Colors, Field
-from perse.synthesis.compositing import put_part, smooth_step
+from perse.synthesis.compositing import put_part
 from perse.synthesis.procedural.editing.canvas import (
     blur,
     bump,
@@ -45,7 +46,7 @@ _FULLNESS = {"full": (1.25, 0.012), "thin": (0.58, 0.0), NATURAL: (1.0, 0.0)}
 
 
 def paint_mouth(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """Lips of the prompt's fullness, width and color; `natural` leaves a trait as it is."""
+    """Portrait with lips of the prompt's fullness, width and color; `natural` leaves a trait as it is."""
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     fullness, width = prompt.get("fullness", NATURAL), prompt.get("width", NATURAL)
@@ -58,9 +59,9 @@ def paint_mouth(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEd
     color = prompt.get("color", NATURAL)
     if color != NATURAL:
         painted = _lipstick(painted, red, lab_of(LIPSTICKS[color]) * frame.exposure)
-    region = np.maximum(shaped.region, smooth_step(red, 0.0, 0.1))
+    region = np.maximum(shaped.region, smoothstep(red, 0.0, 0.1))
     replaced = (Part.SKIN, Part.NOSE)
-    masks = put_part(shaped.masks, Part.MOUTH, smooth_step(red, 0.2, 0.7), replaced)
+    masks = put_part(shaped.masks, Part.MOUTH, smoothstep(red, 0.2, 0.7), replaced)
     return finish(portrait, painted, region, masks)
 
 
@@ -81,7 +82,7 @@ def _reshape_lips(frame: FaceFrame, fullness: str, width: str) -> Reshaped:
     edge = np.where(above, to_upper, to_lower)
     height = np.abs(v - edge)
     thickness = float(height[lips].max())
-    profile = smooth_step(np.abs(u) / half, 1.0, 0.25)
+    profile = smoothstep(np.abs(u) / half, 1.0, 0.25)
     grown = height * factor + added * profile * (height / max(thickness, 1e-3)).clip(0, 1) ** 0.7
     # An upper lip that grows much meets the nose.
     room = 0.6 * abs(float(landmark_values(frame, frame.points[NOSE_BASE])[1][0]))
@@ -95,7 +96,7 @@ def _reshape_lips(frame: FaceFrame, fullness: str, width: str) -> Reshaped:
     reach = np.where(gv < 0, -nose_v, 0.94 * chin_v)
     away = np.sqrt((gu / (half * max(_WIDTH[width], 1.0) + 0.24)) ** 2 + (gv / reach) ** 2)
     # The contour of the face stays, and the background behind it.
-    window = smooth_step(away, 1.0, 0.75) * smooth_step(distance_inside(frame.oval), 0.0, frame.px(0.05))
+    window = smoothstep(away, 1.0, 0.75) * smoothstep(distance_inside(frame.oval), 0.0, frame.px(0.05))
     from_lips = np.sqrt((u / (half * max(_WIDTH[width], 1.0) + 0.2)) ** 2 + (v / 0.34) ** 2)
     still = (from_lips > 1.0) | (v < 0.9 * nose_v) | (v > 0.7 * chin_v)
     return reshape(frame, target, lips, still, window)
@@ -111,10 +112,8 @@ def _lip_mask(frame: FaceFrame, shaped: Reshaped, picture: Colors) -> Field:
     if not middle.any():
         return ring
     lightness, redness = (float(np.median(lab[..., i][middle])) for i in (0, 1))
-    pale = smooth_step(lab[..., 1], 0.75 * redness, 0.35 * redness) * smooth_step(
-        lab[..., 0], lightness, lightness + 12
-    )
-    near_inner = smooth_step(blur(inner, frame.px(0.02)), 0.05, 0.3)
+    pale = smoothstep(lab[..., 1], 0.75 * redness, 0.35 * redness) * smoothstep(lab[..., 0], lightness, lightness + 12)
+    near_inner = smoothstep(blur(inner, frame.px(0.02)), 0.05, 0.3)
     return (ring * (1 - blur(pale * near_inner, 0.6))).clip(0, 1)
 
 
@@ -140,6 +139,6 @@ def _lipstick(picture: Colors, red: Field, color: Float[NDArray[np.float32], "3"
     low, median, high = np.percentile(own[middle], [5, 50, 97]) if middle.any() else (30.0, 50.0, 70.0)
     relative = (own - median) / max(float(high - low), 12.0)
     lightness = color[0] * (1 + 0.55 * relative.clip(-1, 0)) + 26 * relative.clip(0, 1.2) ** 1.2
-    gloss = smooth_step(relative, 0.25, 0.9)
+    gloss = smoothstep(relative, 0.25, 0.9)
     painted = np.stack([lightness, color[1] * (1 - 0.4 * gloss), color[2] * (1 - 0.4 * gloss)], -1)
-    return mix(picture, to_rgb(painted.astype(np.float32)), 0.85 * smooth_step(red, 0.05, 0.9))
+    return mix(picture, to_rgb(painted.astype(np.float32)), 0.85 * smoothstep(red, 0.05, 0.9))

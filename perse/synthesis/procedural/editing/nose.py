@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float, Float32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import AttributePrompt, TrackedPortrait
 from perse.shapes import Field
-from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.editing.canvas import (
     blur,
     bump,
@@ -126,7 +126,7 @@ _CHEEK = 0.2
 
 
 def paint_nose(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
-    """A nose of the prompt's length, width, bridge and tip; `natural` leaves a trait as it is."""
+    """Portrait with a nose of the prompt's length, width, bridge and tip; `natural` leaves a trait as it is."""
     rng = np.random.default_rng(prompt.seed)
     frame = FaceFrame(portrait)
     traits = {slot: prompt.get(slot, NATURAL) for slot in ("length", "width", "bridge", "tip")}
@@ -135,7 +135,7 @@ def paint_nose(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdi
     relief = _relief(frame, shaped, traits)
     lab = to_lab(painted)
     lab[..., 0] = (lab[..., 0] + relief).clip(0, 99)
-    region = np.maximum(shaped.region, smooth_step(np.abs(relief), 0.0, 0.6))
+    region = np.maximum(shaped.region, smoothstep(np.abs(relief), 0.0, 0.6))
     return finish(portrait, to_rgb(lab), region, shaped.masks)
 
 
@@ -160,7 +160,7 @@ def _reshape_nose(frame: FaceFrame, traits: dict[str, str]) -> Reshaped:
     along = v / length  # 0 at the root, 1 at the base
     nose = _near_nose(frame)
     new_u, new_along = u.copy(), along.copy()
-    new_u *= 1 + (_WIDTH[traits["width"]] - 1) * smooth_step(along, 0.15, 0.85)
+    new_u *= 1 + (_WIDTH[traits["width"]] - 1) * smoothstep(along, 0.15, 0.85)
     bridge = traits["bridge"]
     if bridge in _BRIDGE_WIDTH:
         new_u *= 1 + _BRIDGE_WIDTH[bridge].of(along)
@@ -173,8 +173,8 @@ def _reshape_nose(frame: FaceFrame, traits: dict[str, str]) -> Reshaped:
         new_along += 0.3 * (tip_v / length) * near_tip
     elif traits["tip"] == "upturned":
         # A short nose has little left to turn up.
-        new_along -= (0.05 if traits["length"] == "short" else 0.1) * smooth_step(along, 0.55, 0.95)
-    new_along += _LENGTH[traits["length"]] * smooth_step(along, 0.0, 1.0) * np.where(along < 1.1, 1, 0)
+        new_along -= (0.05 if traits["length"] == "short" else 0.1) * smoothstep(along, 0.55, 0.95)
+    new_along += _LENGTH[traits["length"]] * smoothstep(along, 0.0, 1.0) * np.where(along < 1.1, 1, 0)
     moving = nose.copy()
     drop = _LENGTH[traits["length"]] * length
     if drop:
@@ -216,11 +216,11 @@ def _window(frame: FaceFrame, length: float, lower_face: bool) -> Field:
     u, v = frame.fields(frame.points[NASION])
     chin = float(frame.local(frame.chin, frame.points[NASION])[1])
     bottom = chin * 0.99 if lower_face else length * 1.5
-    vertical = smooth_step(v, -0.12, 0.05) * smooth_step(v, bottom, 0.86 * bottom)
+    vertical = smoothstep(v, -0.12, 0.05) * smoothstep(v, bottom, 0.86 * bottom)
     half = 0.40 if lower_face else 0.36
-    contour = smooth_step(distance_inside(frame.oval), 0.0, frame.px(0.05))
-    eyes = smooth_step(blur(frame.portrait.masks[Part.EYES], frame.px(0.02)), 0.25, 0.02)
-    return vertical * smooth_step(np.abs(u), half, half - 0.12) * contour * eyes
+    contour = smoothstep(distance_inside(frame.oval), 0.0, frame.px(0.05))
+    eyes = smoothstep(blur(frame.portrait.masks[Part.EYES], frame.px(0.02)), 0.25, 0.02)
+    return vertical * smoothstep(np.abs(u), half, half - 0.12) * contour * eyes
 
 
 def _relief(frame: FaceFrame, shaped: Reshaped, traits: dict[str, str]) -> Field:
@@ -235,12 +235,12 @@ def _relief(frame: FaceFrame, shaped: Reshaped, traits: dict[str, str]) -> Field
     side = u - ridge
     light = _BRIDGE_LIGHT.get(traits["bridge"])
     if light is not None:
-        shown = smooth_step(along, *light.start) * smooth_step(along, *light.end)
+        shown = smoothstep(along, *light.start) * smoothstep(along, *light.end)
         relief += shown * sum(part.of(side) for part in light.across)
     if traits["bridge"] == "flat":
         lightness = to_lab(shaped.rgb)[..., 0]
         flattened = blur(lightness, frame.px(0.06)) - blur(lightness, frame.px(0.012))
-        relief += 0.75 * flattened * smooth_step(along, 0.05, 0.2) * smooth_step(along, 0.72, 0.5) * bump(side, 0, 0.13)
+        relief += 0.75 * flattened * smoothstep(along, 0.05, 0.2) * smoothstep(along, 0.72, 0.5) * bump(side, 0, 0.13)
     tu, tv = frame.fields(points[_TIP])
     if traits["tip"] == "bulbous":
         ball = np.sqrt(tu**2 + tv**2)

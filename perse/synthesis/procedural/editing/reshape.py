@@ -45,7 +45,7 @@ def reshape(
     still: Bool[NDArray[np.bool_], "478"],
     window: Field,
 ) -> Reshaped:
-    """Warp the portrait so that its moving landmarks come to lie at their targets.
+    """Portrait warped so that its moving landmarks come to lie at their targets.
 
     Args:
         target: [478, 2] pixels; read where `moving`.
@@ -71,7 +71,7 @@ def reshape(
 
 
 def kept_inside(field: Vectors, person: Field) -> Vectors:
-    """The displacement, shortened wherever it would fetch background into the person; the same if it never does.
+    """Displacement, shortened wherever it would fetch background into the person; the same if it never does.
 
     Args:
         field: [h, w, 2] backward; person: [h, w] in 0..1.
@@ -94,7 +94,7 @@ def unmoved(frame: FaceFrame) -> Reshaped:
 def restore_detail(
     reshaped: Reshaped, detail: Float[NDArray[np.float32], "h w 1"]
 ) -> Float[NDArray[np.float32], "h w 3"]:
-    """Put fine detail [h, w, 1] back where the warp stretched the picture, in proportion to the stretch."""
+    """Picture with fine detail [h, w, 1] where the warp stretched it, in proportion to the stretch."""
     across = np.gradient(reshaped.field[..., 0], axis=1)
     down = np.gradient(reshaped.field[..., 1], axis=0)
     stretch = (1 - (1 + across) * (1 + down)).clip(0, 0.8)

@@ -15,10 +15,10 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from perse.attributes import Part
+from perse.curves import smoothstep
 from perse.data import PartMasks, TrackedPortrait
 from perse.head import HeadModel
 from perse.shapes import ByteMask, Colors, Field, HardMask
-from perse.synthesis.compositing import smooth_step
 from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.attachments.hat_models import RimPlane
 from perse.synthesis.procedural.attachments.skull import Skull
@@ -92,9 +92,7 @@ def _kept_below(view: HeadView, skull: Skull, plane: RimPlane) -> Field:
     outside_m = outside * view.metres_per_pixel(skull.centre) / scale
     room = plane.cuff_m + 0.6 * np.maximum(below, 0)
     # It begins a little inside the hat, so that no bare skin shows at the rim.
-    return smooth_step(below, -plane.cuff_m, 0.5 * (0.005 - plane.cuff_m)) * smooth_step(
-        room - outside_m, -0.003, 0.003
-    )
+    return smoothstep(below, -plane.cuff_m, 0.5 * (0.005 - plane.cuff_m)) * smoothstep(room - outside_m, -0.003, 0.003)
 
 
 def _without(portrait: TrackedPortrait, view: HeadView, gone: Field) -> PaintedEdit:
@@ -116,10 +114,10 @@ def _matte(portrait: TrackedPortrait, view: HeadView, gone: Field) -> Field:
     """What is repainted: the hair, its wisps, and the shadow that it cast on the skin; never eyes, brows or nose."""
     width = portrait.face_width_px
     hard = (gone > 0.12).astype(np.uint8)
-    on_head = _dilated(hard, 0.045 * width) * smooth_step(view.coverage, 0.3, 0.9)
+    on_head = _dilated(hard, 0.045 * width) * smoothstep(view.coverage, 0.3, 0.9)
     beside = _dilated(hard, 0.03 * width) * (1 - portrait.masks[Part.CLOTHES])
     near = blur(np.maximum(np.maximum(on_head, beside), hard), max(0.012 * width, 0.7))
-    matte = np.maximum(smooth_step(near, 0.05, 0.75), gone)
+    matte = np.maximum(smoothstep(near, 0.05, 0.75), gone)
     kept = np.clip(portrait.masks.soft[list(_FEATURES)].astype(np.float32).sum(0) / 255, 0, 1)
     stays = np.clip(portrait.masks[Part.HAIR] - gone, 0, 1)
     return (matte * (1 - np.maximum(kept, stays))).astype(np.float32)
@@ -157,9 +155,9 @@ def _body_behind(portrait: TrackedPortrait, matte: Field) -> _Body:
     about = blur(_dilated((torso > 0.5).astype(np.uint8), 0.22 * portrait.face_width_px), 0.05 * portrait.face_width_px)
     # A person whom the picture's edge cuts fades out before it: that is no wall.
     wall = (masks[Part.BACKGROUND] >= 0.8) & (surely_shown(portrait.inside, portrait.face_width_px) > 0)
-    near = smooth_step(_distance(wall) - np.minimum(to_clothes, to_neck), -2, 2) * about
+    near = smoothstep(_distance(wall) - np.minimum(to_clothes, to_neck), -2, 2) * about
     behind = np.maximum(near, torso) * hidden
-    cloth = smooth_step(to_neck - to_clothes, -2, 2)
+    cloth = smoothstep(to_neck - to_clothes, -2, 2)
     return _Body(np.maximum(masks[Part.CLOTHES], behind * cloth), behind * (1 - cloth))
 
 

@@ -38,7 +38,7 @@ class Strands:
 
 
 def scatter(density: Field, number: int, rng: np.random.Generator) -> Float32[NDArray[np.float32], "n 2"]:
-    """[number, 2] random points, as dense as the field says, sorted from the top row to the bottom row."""
+    """Random points [number, 2], as dense as the field says, sorted from the top row to the bottom row."""
     cumulative = density.astype(np.float64).clip(0).ravel().cumsum()
     if cumulative[-1] <= 0:
         return np.zeros((0, 2), np.float32)
@@ -52,7 +52,7 @@ def scatter(density: Field, number: int, rng: np.random.Generator) -> Float32[ND
 def sample(
     field: Float32[NDArray[np.float32], "h w *c"], points: Float32[NDArray[np.float32], "n 2"]
 ) -> Float32[NDArray[np.float32], "n ..."]:
-    """A field [h, w] or [h, w, c] read at points [n, 2], bilinear."""
+    """Values of a field [h, w] or [h, w, c] at points [n, 2], bilinear."""
     if not len(points):
         return np.zeros((0, *field.shape[2:]), np.float32)
     # OpenCV's maps are limited to 32767 rows; points are laid out in a rectangle.
@@ -97,7 +97,7 @@ def grow(
 def gather_into_locks(
     paths: Float32[NDArray[np.float32], "n j 2"], lock_px: float, strength: float, rng: np.random.Generator
 ) -> tuple[Float32[NDArray[np.float32], "n j 2"], Int64[NDArray[np.int64], " n"]]:
-    """Bend the ends of neighbouring strands together, as oil and curl do.
+    """Paths whose neighbouring ends are bent together, as oil and curl do.
 
     Returns:
         The bent paths, and the number of each strand's lock, [n].

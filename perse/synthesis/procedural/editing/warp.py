@@ -85,7 +85,7 @@ def displacement(
 
 
 def moved_region(field: Vectors) -> Field:
-    """1 where a displacement moves the picture, 0 where it stands still."""
+    """Mask that is 1 where a displacement moves the picture, 0 where it stands still."""
     return (np.abs(field).max(-1) > _STILL_PX).astype(np.float32)
 
 
@@ -117,7 +117,7 @@ def warp_masks(masks: PartMasks, field: Vectors) -> PartMasks:
 
 
 def move_points(points: Float32[NDArray[np.float32], "n 2"], field: Vectors) -> Float32[NDArray[np.float32], "n 2"]:
-    """Where points [n, 2] of the old picture lie in the warped one (inverts the displacement by fixed point)."""
+    """Places in the warped picture of points [n, 2] of the old one (inverts the displacement by fixed point)."""
     result = points.astype(np.float32).copy()
     for _ in range(12):
         at = result[None].astype(np.float32)

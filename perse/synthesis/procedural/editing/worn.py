@@ -51,7 +51,7 @@ class WornEdit:
 
 
 def wear_hat(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit:
-    """Put on the hat that the prompt describes; hair above its rim goes.
+    """Portrait in the hat that the prompt describes; hair above its rim goes.
 
     Raises:
         PromptError: a slot or value that is not in the vocabulary.
@@ -65,7 +65,7 @@ def wear_hat(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: Hea
 
 
 def wear_headphones(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit:
-    """Put on the headphones that the prompt describes, over the hair.
+    """Portrait in the headphones that the prompt describes, over the hair.
 
     Raises:
         PromptError: a slot or value that is not in the vocabulary.
@@ -77,7 +77,7 @@ def wear_headphones(portrait: TrackedPortrait, prompt: AttributePrompt, head_mod
 
 
 def wear_earrings(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit:
-    """Hang the earrings that the prompt describes from the lobes; in front of the hair where it covers them.
+    """Portrait with the earrings that the prompt describes at the lobes; in front of the hair where it covers them.
 
     Raises:
         PromptError: a slot or value that is not in the vocabulary.
@@ -89,7 +89,7 @@ def wear_earrings(portrait: TrackedPortrait, prompt: AttributePrompt, head_model
 
 
 def unchanged(portrait: TrackedPortrait) -> PaintedEdit:
-    """The portrait as an underlay."""
+    """Portrait as an underlay."""
     return PaintedEdit(portrait.image, portrait.masks, np.zeros(portrait.image.shape[:2], np.uint8))
 
 
@@ -103,7 +103,7 @@ def put_on(
     hair_depth_m: float | None = None,
     body_depth_m: float | None = None,
 ) -> WornEdit:
-    """Draw attachments into the picture they stand on.
+    """Portrait with attachments drawn into the picture that they stand on.
 
     Args:
         underlay: the portrait without what is in the way.
@@ -135,7 +135,7 @@ def put_on(
 def hair_cover(
     portrait: TrackedPortrait, view: HeadView, skull: Skull
 ) -> Callable[[Float64[NDArray[np.float64], "*n 3"]], Float64[NDArray[np.float64], "*n"]]:
-    """How far hair reaches from the skull's centre, by direction in rest space, read off the outline in the picture.
+    """Radius of the hair from the skull's centre, by direction in rest space, read off the outline in the picture.
 
     The outline tells the thickness across the line of sight; towards the face it tapers off.
     """

@@ -1,4 +1,4 @@
-"""The picture that a frame is drawn into."""
+"""Buffers of a frame: the picture that is drawn into."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perse.attributes import Part
 
 @dataclass(frozen=True)
 class FrameBuffers:
-    """One frame while it is being drawn; the arrays are written in place.
+    """Buffers of one frame while it is being drawn; the arrays are written in place.
 
     Attributes:
         rgb: [h, w, 3] float32, 0…255, already composited over white with `alpha`.
@@ -48,7 +48,7 @@ class FrameBuffers:
 
     @classmethod
     def blank(cls, height: int, width: int) -> FrameBuffers:
-        """White paper: nothing drawn yet."""
+        """Buffers in which nothing is drawn yet: white."""
         return cls(
             rgb=np.full((height, width, 3), 255, np.float32),
             alpha=np.zeros((height, width), np.float32),

@@ -75,7 +75,7 @@ def _mip_level(pixels, uvs, a, b, c, rows, columns, n_levels):  # type: ignore[n
 
 @exact_kernel
 def fragment_bound(pixels, faces, width, height):  # type: ignore[no-untyped-def]
-    """No more fragments than this can arise: the sum of the triangles' boxes inside the picture."""
+    """Upper bound of the number of fragments: the sum of the triangles' boxes inside the picture."""
     total = 1
     for t in range(faces.shape[0]):
         left = top = np.inf
@@ -93,7 +93,7 @@ def fragment_bound(pixels, faces, width, height):  # type: ignore[no-untyped-def
 
 @exact_kernel
 def collect_fragments(pixels, faces, owner, opaque, uvs, texels, levels, depth, alpha, solid, capacity):  # type: ignore[no-untyped-def]
-    """Every fragment in front of what is opaque already, as one linked list per pixel.
+    """Fragments in front of what is opaque already, as one linked list per pixel.
 
     Returns heads [h, w], links [n], triangles [n], perspective-correct weights [n, 2], depths [n], the depth [h, w] of
     the nearest opaque thing, and the mip level [t] of each triangle.

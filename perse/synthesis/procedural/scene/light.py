@@ -23,7 +23,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, as JPEG has it
 
 
 def harmonics(normals: Float[NDArray[np.float32], "*n 3"]) -> Float[NDArray[np.float32], "*n 9"]:
-    """The nine polynomials of unit normals [..., 3]: 1, x, y, z, xy, yz, 3z² − 1, xz, x² − y²; [..., 9]."""
+    """Values [..., 9] of the nine polynomials at unit normals [..., 3]: 1, x, y, z, xy, yz, 3z² − 1, xz, x² − y²."""
     x, y, z = normals[..., 0], normals[..., 1], normals[..., 2]
     columns = (np.ones_like(x), x, y, z, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y)
     return np.stack(columns, -1).astype(np.float32)

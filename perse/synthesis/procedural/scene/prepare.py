@@ -55,7 +55,7 @@ class PreparedAttachments:
 
     @property
     def bytes(self) -> int:
-        """Of all its arrays."""
+        """Size of all its arrays, bytes."""
         return sum(int(getattr(self, column.name).nbytes) for column in fields(self))
 
 

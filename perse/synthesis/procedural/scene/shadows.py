@@ -42,7 +42,7 @@ def shadows_on(
     *,
     config: ShadowConfig | None = None,
 ) -> Float[NDArray[np.float32], " v"]:
-    """How much light the attachments leave on other surfaces.
+    """Light that the attachments leave on other surfaces.
 
     Args:
         vertices, normals: [v, 3] float32, rest pose, metres and unit; usually the head's.
@@ -99,7 +99,7 @@ def self_occlusion(
     strength: float = 0.5,
     config: ShadowConfig | None = None,
 ) -> Float[NDArray[np.float32], " v"]:
-    """How much light a surface leaves itself: folds of the ear, under the chin; [v] multipliers in (0, 1]."""
+    """Light [v] in (0, 1] that a surface leaves itself: folds of the ear, under the chin."""
     config = config or ShadowConfig(bias_m=0.006, blur_px=1.0, resolution_px=192)
     ambient, _ = _blocked(vertices, normals, vertices, faces, light, config)
     return (1 - strength * ambient).astype(np.float32)

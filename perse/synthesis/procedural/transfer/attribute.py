@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from perse.attributes import Category, Part
+from perse.curves import smoothstep
 from perse.data import AttributePrompt, EditedPortrait, PartMasks, TrackedPortrait
 from perse.data.code_version import code_version
 from perse.data.keys import content_key, edit_key
@@ -15,7 +16,7 @@ from perse.data.presence import area_share, least_share
 from perse.errors import InputError
 from perse.head import HeadModel
 from perse.shapes import Colors, Field
-from perse.synthesis.compositing import put_part, smooth_step
+from perse.synthesis.compositing import put_part
 from perse.synthesis.procedural.animator import ProceduralAnimator
 from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.editing.canvas import as_field
@@ -167,7 +168,7 @@ def _own_colors(rgb: Colors, share: Field) -> Colors:
 def _firm(share: Field, face_width_px: float) -> Field:
     """The part's share [h, w] without its faint rim, whose colours are half of what was behind it in the stranger's
     picture, and without crumbs that hang together with nothing."""
-    coverage = smooth_step(share, *_RIM)
+    coverage = smoothstep(share, *_RIM)
     count, pieces, stats, _ = cv2.connectedComponentsWithStats((coverage > 0.5).astype(np.uint8))
     if count < 2:
         return coverage

@@ -28,7 +28,7 @@ _USUAL_WEIGHT = 0.2
 
 
 def make_room(portrait: TrackedPortrait, category: Category, coverage: SoftMask, head_model: HeadModel) -> PaintedEdit:
-    """The portrait with what is in the way removed.
+    """Portrait with what is in the way removed.
 
     Args:
         coverage: [h, w] in [0, 1], where the new attribute will lie.

@@ -45,7 +45,7 @@ class ReposedPicture:
 
 
 def repose(stranger: TrackedPortrait, lifted: LiftedPortrait, person: TrackedPortrait) -> ReposedPicture:
-    """Draw the lifted picture of a stranger with the person's head, pose and camera.
+    """Lifted picture of a stranger, drawn with the person's head, pose and camera.
 
     Args:
         stranger: the tracked picture.

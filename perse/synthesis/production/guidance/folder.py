@@ -22,7 +22,8 @@ NOTE = "guidance.json"
 
 
 def save_guidance(folder: Path, guidance: Guidance) -> None:
-    """
+    """Write the maps into a folder.
+
     Raises:
         WorkspaceError: the folder cannot be written.
     """

@@ -29,12 +29,13 @@ BODY_WEIGHT = 0.95
 
 
 class KeypointMaps(Protocol):
-    """Draws the keypoints of one frame."""
+    """Drawer of the keypoints of one frame."""
 
     def draw(
         self, vertices: Float[Tensor, "v 3"], camera: Camera, picture: Picture | None
     ) -> UInt8[np.ndarray, "height width 3"]:
-        """
+        """Picture of the keypoints of a frame.
+
         Args:
             vertices: [v, 3] of the posed head, metres.
             camera: of the map to draw.
@@ -48,7 +49,8 @@ class KeypointMaps(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LandmarkKeypointMapsConfig:
-    """The head model's landmarks in OpenPose's look. No weights, and the same in training and animation."""
+    """Configuration of keypoints from the head model's landmarks, in OpenPose's look. No weights, and the same in
+    training and animation."""
 
     def build(self, head: HeadModel) -> KeypointMaps:
         return LandmarkKeypointMaps(head)
@@ -56,13 +58,15 @@ class LandmarkKeypointMapsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureKeypointMapsConfig:
-    """What controlnet-aux's DWPose or OpenPose sees in pictures of the motion (P A.3.2 uses DWPose)."""
+    """Configuration of keypoints that controlnet-aux's DWPose or OpenPose sees in pictures of the motion (P A.3.2 uses
+    DWPose)."""
 
     detector: DwposeKeypointsConfig | OpenposeKeypointsConfig
     """Which detector."""
 
     def build(self, head: HeadModel) -> KeypointMaps:
-        """
+        """Drawer with its detector in memory.
+
         Raises:
             MissingWeightsError: the detector's package or weights are not there.
         """
@@ -70,8 +74,8 @@ class PictureKeypointMapsConfig:
 
 
 class LandmarkKeypointMaps:
-    """See `LandmarkKeypointMapsConfig`. Neck and shoulders are those of the same head looking ahead, placed by what of
-    the mesh follows the body alone: a face that turns leaves its shoulders where they are."""
+    """Drawer of the head model's landmarks. Neck and shoulders are those of the same head looking ahead, placed by what
+    of the mesh follows the body alone: a face that turns leaves its shoulders where they are."""
 
     def __init__(self, head: HeadModel) -> None:
         self._head = head
@@ -97,7 +101,7 @@ class LandmarkKeypointMaps:
 
 
 class PictureKeypointMaps:
-    """See `PictureKeypointMapsConfig`."""
+    """Drawer of keypoints that a detector finds in pictures; see `PictureKeypointMapsConfig`."""
 
     def __init__(self, detector: AuxKeypoints) -> None:
         self._detector = detector

@@ -45,7 +45,7 @@ class Guidance:
         return len(self.depth)
 
     def stacked(self) -> UInt8[np.ndarray, "f kinds 3 h w"]:
-        """[f, kinds, 3, h, w], in the order of `KINDS`."""
+        """Maps [f, kinds, 3, h, w], in the order of `KINDS`."""
         return np.stack([getattr(self, kind) for kind in KINDS], 1).transpose(0, 1, 4, 2, 3)
 
 
@@ -65,7 +65,7 @@ class GuidanceConfig:
 
 
 class GuidanceDrawer:
-    """Draws maps of a head model by the mesh rasterizer."""
+    """Drawer of maps of a head model by the mesh rasterizer."""
 
     def __init__(self, config: GuidanceConfig, head: HeadModel, keypoints: KeypointMaps) -> None:
         self._config, self._head, self._keypoints = config, head, keypoints
@@ -74,7 +74,8 @@ class GuidanceDrawer:
     def draw(
         self, motion: HeadParameters, cameras: Sequence[Camera], size_px: int, pictures: Frames | None = None
     ) -> Guidance:
-        """
+        """Maps of a motion.
+
         Args:
             motion: [f] frames with the identity of the person.
             cameras: of every frame; square pictures, resized to `size_px`.

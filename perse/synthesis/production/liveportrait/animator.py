@@ -48,7 +48,7 @@ _LIPS_DIFFER, _EYES_DIFFER = 0.03, 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class LivePortraitConfig:
-    """LivePortrait: 256² in, 512² out."""
+    """Configuration of LivePortrait: 256² in, 512² out."""
 
     driving: DrivingConfig
     """Who performs the motion."""
@@ -76,14 +76,16 @@ class LivePortraitConfig:
             raise ValueError("precision must be bfloat16, float16 or float32, and frames_at_once positive")
 
     def check_weights(self) -> None:
-        """
+        """Check the heads of the weights' files.
+
         Raises:
             MissingWeightsError: the weights are missing, or of another model.
         """
         LivePortraitNetworks.check(self.weights.locate(), self.shape)
 
     def build(self, head: HeadModel) -> LivePortraitAnimator:
-        """
+        """Animator with its networks in memory.
+
         Raises:
             MissingWeightsError: the weights are missing, or of another model.
         """
@@ -109,7 +111,7 @@ class Source:
 
 
 class LivePortraitAnimator:
-    """See `LivePortraitConfig`. What lies outside the window stays as it is in the edit, in all frames."""
+    """Animator by LivePortrait. What lies outside the window stays as it is in the edit, in all frames."""
 
     def __init__(self, config: LivePortraitConfig, networks: LivePortraitNetworks, head: HeadModel) -> None:
         self._config = config

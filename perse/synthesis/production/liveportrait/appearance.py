@@ -1,4 +1,4 @@
-"""F, the appearance extractor: the source picture as a volume of features."""
+"""Appearance extractor F: the source picture as a volume of features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perse.synthesis.production.liveportrait.shape import LivePortraitShape
 
 
 class AppearanceExtractor(nn.Module):
-    """[b, 3, 256, 256] RGB in 0…1 → [b, 32, 16, 64, 64]."""
+    """Network F: pictures [b, 3, 256, 256] RGB in 0…1 to features [b, 32, 16, 64, 64]."""
 
     def __init__(self, shape: LivePortraitShape) -> None:
         super().__init__()

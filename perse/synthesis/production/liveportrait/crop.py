@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float64
 
+from perse.curves import smoothstep
 from perse.shapes import Picture, SoftMask, SquarePicture
-from perse.synthesis.compositing import smooth_step
 from perse.tracking import landmarks as marks
 
 _FACE = (*marks.JAW_LINE, *marks.LEFT_BROW_UPPER, *marks.RIGHT_BROW_UPPER)
@@ -68,12 +68,13 @@ class HeadCrop:
         return np.asarray(cv2.resize(seen, (size_px, size_px), interpolation=cv2.INTER_AREA), np.uint8)
 
     def weight(self, image: Picture, framing: CropFraming) -> SoftMask:
-        """How much of each pixel [h, w] of the picture the window replaces: 1 inside, falling softly at its border."""
+        """Weight [h, w] by which the window replaces each pixel of the picture: 1 inside, falling softly at its
+        border."""
         height, width = image.shape[:2]
         y, x = np.mgrid[:height, :width].astype(np.float64) + 0.5
         inside = np.einsum("ij,jhw->ihw", self.matrix, np.stack([x, y, np.ones_like(x)]))
         to_border = np.minimum(inside, 1 - inside).min(0)
-        return smooth_step(to_border, 0.0, framing.feather)
+        return smoothstep(to_border, 0.0, framing.feather)
 
     def put_back(self, drawn: SquarePicture, image: Picture, weight: SoftMask) -> Picture:
         """The picture with the window's content [s, s, 3] over it."""

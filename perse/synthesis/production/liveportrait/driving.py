@@ -36,7 +36,7 @@ _TURN_WEIGHT = 10.0
 
 @dataclass(frozen=True)
 class DrivingPictures:
-    """Pictures for M.
+    """Pictures that the motion extractor M is given.
 
     Attributes:
         frames: [256, 256, 3] uint8 each, one a frame of the shot, in order.
@@ -54,12 +54,12 @@ class MotionDriver(Protocol):
     """Performer of the motion."""
 
     def drive(self, portrait: TrackedPortrait, shot: Shot, framing: CropFraming) -> DrivingPictures:
-        """The shot's motion, performed for this portrait. Deterministic."""
+        """Driving pictures: the shot's motion, performed for this portrait. Deterministic."""
         ...
 
 
 class DrivingConfig(Protocol):
-    """Anything that builds a driver."""
+    """Configuration that builds a driver."""
 
     def build(self, head: HeadModel) -> MotionDriver: ...
 

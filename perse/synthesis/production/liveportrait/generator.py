@@ -1,4 +1,4 @@
-"""G, the generator: a picture from warped features, by blocks with spatially adaptive normalisation (SPADE)."""
+"""Generator G: a picture from warped features, by blocks with spatially adaptive normalisation (SPADE)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SLOPE = 0.2
 
 
 class SpadeGenerator(nn.Module):
-    """[b, 256, 64, 64] → [b, 3, 512, 512] RGB in 0…1."""
+    """Network G: features [b, 256, 64, 64] to pictures [b, 3, 512, 512] RGB in 0…1."""
 
     def __init__(self, shape: LivePortraitShape) -> None:
         super().__init__()
@@ -37,7 +37,8 @@ class SpadeGenerator(nn.Module):
 
 
 class SpadeBlock(nn.Module):
-    """Two normalised convolutions added to the input, or to a 1 × 1 convolution of it where the width changes."""
+    """Block of two normalised convolutions added to the input, or to a 1 × 1 convolution of it where the width
+    changes."""
 
     def __init__(self, inputs: int, outputs: int, style: int, hidden: int) -> None:
         super().__init__()

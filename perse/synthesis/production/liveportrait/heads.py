@@ -1,4 +1,4 @@
-"""S, stitching and retargeting: small perceptrons that correct keypoints."""
+"""Stitching and retargeting heads S: small perceptrons that correct keypoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EYE_WIDTHS = (256, 256, 128, 128, 64)
 
 
 class KeypointHead(nn.Module):
-    """Keypoints [b, k, 3] and whatever is said about the change → its correction [b, outputs]."""
+    """Perceptron from keypoints [b, k, 3] and whatever is said about the change to its correction [b, outputs]."""
 
     def __init__(self, inputs: int, widths: Sequence[int], outputs: int) -> None:
         super().__init__()
@@ -32,18 +32,19 @@ class KeypointHead(nn.Module):
 
 
 def stitching_head(shape: LivePortraitShape) -> KeypointHead:
-    """Source and driving keypoints → a displacement of each driving keypoint, and of all of them in x and y."""
+    """Head from source and driving keypoints to a displacement of each driving keypoint, and of all of them in x and
+    y."""
     size = 3 * shape.keypoints
     return KeypointHead(2 * size, STITCHING_WIDTHS, size + 2)
 
 
 def lip_head(shape: LivePortraitShape) -> KeypointHead:
-    """Source keypoints; how open its lips are, and are to be → displacements."""
+    """Head from source keypoints and how open its lips are, and are to be, to displacements."""
     size = 3 * shape.keypoints
     return KeypointHead(size + 2, LIP_WIDTHS, size)
 
 
 def eye_head(shape: LivePortraitShape) -> KeypointHead:
-    """Source keypoints; how open its two eyes are, and are to be → displacements."""
+    """Head from source keypoints and how open its two eyes are, and are to be, to displacements."""
     size = 3 * shape.keypoints
     return KeypointHead(size + 3, EYE_WIDTHS, size)

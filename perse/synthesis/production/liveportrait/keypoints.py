@@ -48,7 +48,7 @@ class HeadKeypoints:
 
     @classmethod
     def of(cls, outputs: MotionOutputs) -> HeadKeypoints:
-        """From M's outputs, in float32."""
+        """Keypoints in M's outputs, in float32."""
         angles = (mean_degrees(logits.float()) for logits in (outputs.pitch, outputs.yaw, outputs.roll))
         return cls(
             canonical=outputs.canonical.float().unflatten(1, (-1, 3)),
@@ -70,14 +70,14 @@ class HeadKeypoints:
         return cls(**{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)})
 
     def placed(self) -> Float[Tensor, "b k 3"]:
-        """x, [b, k, 3]."""
+        """Keypoints x, [b, k, 3], where they lie in the picture."""
         shape = self.canonical @ self.rotation + self.expression
         shift = self.translation * self.translation.new_tensor([1.0, 1.0, 0.0])
         return self.scale[..., None] * shape + shift[:, None]
 
 
 def mean_degrees(logits: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
-    """Logits [b, n] of angle bins as mean angles [b], degrees."""
+    """Mean angles [b], degrees, of logits [b, n] of angle bins."""
     bins = torch.arange(logits.shape[1], device=logits.device, dtype=logits.dtype)
     return (logits.softmax(1) * bins).sum(1) * DEGREES_A_BIN + FIRST_BIN_DEGREES
 
@@ -85,7 +85,7 @@ def mean_degrees(logits: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
 def rotation_of_degrees(
     pitch: Float[Tensor, " b"], yaw: Float[Tensor, " b"], roll: Float[Tensor, " b"]
 ) -> Float[Tensor, "b 3 3"]:
-    """(R_z(roll) R_y(yaw) R_x(pitch))ᵀ of angles [b] in degrees: [b, 3, 3]."""
+    """Rotation matrices [b, 3, 3] of angles [b] in degrees: (R_z(roll) R_y(yaw) R_x(pitch))ᵀ."""
     (sx, cx), (sy, cy), (sz, cz) = ((a.sin(), a.cos()) for a in (x * (math.pi / 180) for x in (pitch, yaw, roll)))
     rows = [
         torch.stack([cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx], -1),
@@ -97,10 +97,12 @@ def rotation_of_degrees(
 
 @dataclass(frozen=True, kw_only=True)
 class RelativeMotion:
-    """The source changes as the driver changes from its anchor frame: whose face it is stays the source's."""
+    """Transfer in which the source changes as the driver changes from its anchor frame: whose face it is stays the
+    source's."""
 
     def transfer(self, source: HeadKeypoints, driving: HeadKeypoints, anchor: HeadKeypoints) -> HeadKeypoints:
-        """The source [1], performing what the driver does in frames [f], as seen against its anchor [1]."""
+        """Keypoints of the source [1], performing what the driver does in frames [f], as seen against its anchor
+        [1]."""
         return HeadKeypoints(
             canonical=source.canonical.expand_as(driving.canonical),
             rotation=driving.rotation @ anchor.rotation.mT @ source.rotation,
@@ -112,7 +114,8 @@ class RelativeMotion:
 
 @dataclass(frozen=True, kw_only=True)
 class AbsoluteMotion:
-    """The source takes on the driver's pose and expression as they are; size and what tells persons apart are its own.
+    """Transfer in which the source takes on the driver's pose and expression as they are; size and what tells persons
+    apart are its own.
 
     For a driver of whom no frame shows the source's pose. M is a few degrees off by person, which then stays.
     """
@@ -142,7 +145,7 @@ def stitched(
 def retargeted(
     head: KeypointHead, source: Float[Tensor, "1 k 3"], openness: Float[Tensor, "1 n"]
 ) -> Float[Tensor, "1 k 3"]:
-    """How keypoints [1, k, 3] move when lips or eyes open or close, [1, k, 3].
+    """Displacement of keypoints [1, k, 3] when lips or eyes open or close, [1, k, 3].
 
     Args:
         head: of lips or eyes.

@@ -44,7 +44,7 @@ class DoublingBlock(ConvNorm):
 
 
 class ResidualVolume(nn.Module):
-    """Two convolutions of a volume [b, c, d, h, w], each after normalisation and ReLU, added to it."""
+    """Block of two convolutions of a volume [b, c, d, h, w], each after normalisation and ReLU, added to it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -64,9 +64,9 @@ class SpectralConv2d(nn.Module):
     u and v come with the weights; nothing is iterated here.
     """
 
-    weight_u: Tensor
-    weight_v: Tensor
-    bias: nn.Parameter | None
+    weight_u: Float[Tensor, " outputs"]
+    weight_v: Float[Tensor, " inputs*kernel*kernel"]
+    bias: Float[nn.Parameter, " outputs"] | None
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True) -> None:
         super().__init__()

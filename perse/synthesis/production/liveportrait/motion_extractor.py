@@ -1,4 +1,4 @@
-"""M, the motion extractor: head pose, expression and canonical keypoints of a picture, by a ConvNeXt V2."""
+"""Motion extractor M: head pose, expression and canonical keypoints of a picture, by a ConvNeXt V2."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class MotionOutputs(NamedTuple):
 
 
 class MotionExtractor(nn.Module):
-    """[b, 3, 256, 256] RGB in 0…1 → `MotionOutputs`."""
+    """Network M: pictures [b, 3, 256, 256] RGB in 0…1 to `MotionOutputs`."""
 
     def __init__(self, shape: LivePortraitShape) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ class LivePortraitNetworks:
 
     @classmethod
     def of_shape(cls, shape: LivePortraitShape) -> LivePortraitNetworks:
-        """With random weights."""
+        """Networks with random weights."""
         return cls(
             appearance=AppearanceExtractor(shape),
             motion=MotionExtractor(shape),
@@ -66,7 +66,7 @@ class LivePortraitNetworks:
 
     @classmethod
     def load(cls, folder: Path, shape: LivePortraitShape, device: str) -> LivePortraitNetworks:
-        """From a folder that holds ``liveportrait/base_models`` and ``liveportrait/retargeting_models``.
+        """Networks of a folder that holds ``liveportrait/base_models`` and ``liveportrait/retargeting_models``.
 
         Raises:
             MissingWeightsError: a file is missing, a pickle, or of another model; names the first tensor that differs.
@@ -102,11 +102,11 @@ class LivePortraitNetworks:
         return made
 
     def all(self) -> list[nn.Module]:
-        """F, M, W, G and the heads, in this order."""
+        """Networks F, M, W, G and the heads, in this order."""
         return [getattr(self, field.name) for field in fields(self)]
 
     def frozen(self) -> LivePortraitNetworks:
-        """For inference: running statistics, no gradients."""
+        """Networks for inference: running statistics, no gradients."""
         for network in self.all():
             network.eval().requires_grad_(False)
         return self

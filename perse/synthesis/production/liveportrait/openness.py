@@ -14,7 +14,7 @@ _LIPS = (13, 14, 61, 291)
 
 @dataclass(frozen=True)
 class Openness:
-    """Openness, as heights over widths.
+    """Openness of eyes and lips, as heights over widths.
 
     Attributes:
         eyes: of the person's right and left eye (the heads take the picture's left first).
@@ -26,7 +26,7 @@ class Openness:
 
     @staticmethod
     def of(landmarks_px: Float[np.ndarray, "478 c"]) -> Openness:
-        """From mediapipe's 478 landmarks."""
+        """Openness in mediapipe's 478 landmarks."""
 
         def ratio(above: int, below: int, corner: int, other: int) -> float:
             def distance(a: int, b: int) -> float:

@@ -42,7 +42,7 @@ class LivePortraitShape:
 
     @property
     def volume_depth(self) -> int:
-        """d of the feature volume."""
+        """Depth d of the feature volume."""
         return self.max_width // self.volume_channels
 
     @property

@@ -1,4 +1,4 @@
-"""The driving motion as keypoints: computed once, shared by all subjects."""
+"""Template of the driving motion as keypoints: computed once, shared by all subjects."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class MotionTemplates:
 
 
 def keypoints_in(pictures: Sequence[UInt8[np.ndarray, "256 256 3"]], network: MotionExtractor) -> HeadKeypoints:
-    """What M sees in pictures [256, 256, 3].
+    """Keypoints that M sees in pictures [256, 256, 3].
 
     Never in half precision: keypoints would tremble by a tenth of a pixel, and M runs once a motion.
     """
@@ -90,6 +90,6 @@ def keypoints_in(pictures: Sequence[UInt8[np.ndarray, "256 256 3"]], network: Mo
 
 
 def as_tensor(pictures: Sequence[Picture]) -> Float[Tensor, "b 3 h w"]:
-    """Pictures [h, w, 3] as [b, 3, h, w] in 0…1, on the device."""
+    """Tensor [b, 3, h, w] in 0…1, on the device, of pictures [h, w, 3]."""
     stacked = torch.from_numpy(np.stack(pictures)).to(device())
     return stacked.movedim(-1, 1).float().contiguous() / 255

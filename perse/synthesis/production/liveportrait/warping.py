@@ -1,4 +1,4 @@
-"""W, the warping network: from source and driving keypoints to a flow of the feature volume, and what it warps."""
+"""Warping network W: from source and driving keypoints to a flow of the feature volume, and what it warps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Warp(NamedTuple):
 
 
 class WarpingNetwork(nn.Module):
-    """Source features and keypoints → `Warp`."""
+    """Network W: source features and keypoints to a `Warp`."""
 
     def __init__(self, shape: LivePortraitShape) -> None:
         super().__init__()
@@ -43,7 +43,8 @@ class WarpingNetwork(nn.Module):
     def forward(
         self, features: Float[Tensor, "b c d h w"], source: Float[Tensor, "b k 3"], driving: Float[Tensor, "b k 3"]
     ) -> Warp:
-        """
+        """Warped features.
+
         Args:
             features: [b, 32, 16, 64, 64], of F.
             source, driving: [b, k, 3], keypoints before and after the motion.

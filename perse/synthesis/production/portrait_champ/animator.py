@@ -88,14 +88,16 @@ class PortraitChampConfig:
             )
 
     def check_weights(self) -> None:
-        """
+        """Check the heads of the weights' files.
+
         Raises:
             MissingWeightsError: the weights are missing, or of another model.
         """
         check_networks(self.weights.locate(), self.sizes)
 
     def build(self, head: HeadModel) -> PortraitChamp:
-        """
+        """Animator with its networks in memory.
+
         Raises:
             MissingWeightsError: the weights are missing, or of another model.
         """
@@ -103,7 +105,7 @@ class PortraitChampConfig:
 
 
 class PortraitChamp:
-    """See `PortraitChampConfig`. Deterministic: the noise depends on the seed and on what is filmed."""
+    """Animator by portrait-Champ. Deterministic: the noise depends on the seed and on what is filmed."""
 
     def __init__(self, config: PortraitChampConfig, networks: ChampNetworks, head: HeadModel) -> None:
         self._config = config
@@ -137,7 +139,7 @@ class PortraitChamp:
         return found if np.isfinite(found).all() else None
 
     def film(self, portrait: TrackedPortrait, still: Picture, shot: Shot) -> list[SquarePicture]:
-        """The frames alone, [s, s, 3] each, s the shot's size.
+        """Frames alone, [s, s, 3] each, s the shot's size.
 
         Args:
             still: the picture to animate, [h, w, 3], the person on white, framed as the portrait.

@@ -34,7 +34,7 @@ class SamplePictures:
 
     @classmethod
     def of(cls, samples: Sequence[Footage]) -> SamplePictures:
-        """Samples whose first frame is the portrait and whose others are to be denoised."""
+        """Pictures of samples whose first frame is the portrait and whose others are to be denoised."""
         return cls(
             np.stack([sample.frames[0] for sample in samples]),
             np.stack([sample.frames[1:] for sample in samples]),
@@ -58,5 +58,5 @@ class SamplePictures:
 
 
 def as_tensor(pictures: Pictures, device: torch.device) -> Float[Tensor, "n 3 h w"]:
-    """Pictures [n, h, w, 3] uint8 to [n, 3, h, w] in [0, 1]."""
+    """Tensor [n, 3, h, w] in [0, 1] of pictures [n, h, w, 3] uint8."""
     return torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2).float() / 255

@@ -54,7 +54,8 @@ class Denoiser(nn.Module):
         guidance: Float[Tensor, "b f channels h w"],
         reference: ReferenceFeatures | None,
     ) -> Float[Tensor, "b 2 f c h w"]:
-        """
+        """Prediction of v.
+
         Args:
             latents: [b, 2, f, c, h, w] noisy.
             timesteps: [b].
@@ -113,7 +114,7 @@ class Denoiser(nn.Module):
 
 
 class SharedTrunk(Denoiser):
-    """The paper's: everything but the first layer is shared, the domains side by side."""
+    """Denoiser of the paper: everything but the first layer is shared, the domains side by side."""
 
     def __init__(self, unet: Any) -> None:
         super().__init__(unet)
@@ -144,7 +145,7 @@ class SharedTrunk(Denoiser):
 
 
 class OwnEnds(Denoiser):
-    """MagicMan's: each domain has the ends for itself, the trunk between is shared and sees their mean."""
+    """Denoiser of MagicMan: each domain has the ends for itself, the trunk between is shared and sees their mean."""
 
     def __init__(self, unet: Any) -> None:
         super().__init__(unet)

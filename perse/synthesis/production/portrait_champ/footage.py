@@ -101,7 +101,7 @@ class FootageConfig:
 
 
 class FootageMaker:
-    """Prepares videos for one head model. Deterministic."""
+    """Maker of footage from videos for one head model. Deterministic."""
 
     def __init__(self, config: FootageConfig, head: HeadModel) -> None:
         self._config, self._head = config, head
@@ -109,7 +109,8 @@ class FootageMaker:
         self._drawer = config.guidance.build(head)
 
     def make(self, video: VideoFile) -> Footage:
-        """
+        """Footage of a video.
+
         Raises:
             InputError: nobody, or nobody large enough, is seen for long enough.
             GenerationError: keypoints are to be found in pictures, and nobody is in one.
@@ -164,7 +165,8 @@ def cut_on_white(
 
 
 def longest_run(usable: Bool[np.ndarray, " f"]) -> tuple[int, int]:
-    """First frame of the longest stretch of usable frames, and the one after its last; the first of equal ones."""
+    """Numbers of the first frame of the longest stretch of usable frames and of the one after its last; the first of
+    equal ones."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], usable, [False]]).astype(np.int8)))
     runs = [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
     return max(runs, key=lambda run: run[1] - run[0], default=(0, 0))

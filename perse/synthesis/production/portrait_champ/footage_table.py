@@ -21,7 +21,8 @@ _ROWS_PER_GROUP = 4
 
 
 def save_footage(workspace: Workspace, key: str, footage: Footage) -> None:
-    """
+    """Write footage into a workspace.
+
     Raises:
         WorkspaceError: the place cannot be written.
     """
@@ -32,7 +33,7 @@ def save_footage(workspace: Workspace, key: str, footage: Footage) -> None:
 
 
 def footage_name(key: str) -> str:
-    """Where in a workspace it lies."""
+    """Name of a footage's file in a workspace."""
     return f"footage/{key}.parquet"
 
 
@@ -48,7 +49,7 @@ class FootageFile:
     key: str
 
     def read(self, numbers: Sequence[int]) -> Footage:
-        """Some frames, in the order asked for.
+        """Frames of these numbers, in the order asked for.
 
         Raises:
             WorkspaceError: it is damaged or gone.

@@ -19,7 +19,7 @@ from perse.synthesis.production.guidance.maps import KINDS
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceEncoderSizes:
-    """One encoder; the defaults reduce pictures 8 times, as Stable Diffusion's latents are."""
+    """Sizes of one encoder; the defaults reduce pictures 8 times, as Stable Diffusion's latents are."""
 
     channels: tuple[int, ...] = (16, 32, 96, 256)
     """Of the levels; the picture is halved between two of them."""
@@ -28,7 +28,7 @@ class GuidanceEncoderSizes:
 
     @property
     def factor(self) -> int:
-        """How many times smaller the result is."""
+        """Factor by which the result is smaller."""
         return 2 ** (len(self.channels) - 1)
 
 
@@ -56,7 +56,7 @@ class GuidanceEncoder(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, maps: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n out h2 w2"]:
-        """Maps [n, 3, h, w] in [0, 1] to [n, out, h / factor, w / factor]."""
+        """Features [n, out, h / factor, w / factor] of maps [n, 3, h, w] in [0, 1]."""
         features = self.steps(F.silu(self.conv_in(maps)))
         tokens = self.norm(features.flatten(2).transpose(1, 2))
         attended = self.attention(tokens, tokens, tokens, need_weights=False)[0]
@@ -72,6 +72,6 @@ class GuidanceEncoders(nn.Module):
         self.encoders = nn.ModuleDict({kind: GuidanceEncoder(sizes, out_channels) for kind in KINDS})
 
     def forward(self, maps: Float[Tensor, "n kinds 3 h w"]) -> Float[Tensor, "n out h2 w2"]:
-        """Maps [n, kinds, 3, h, w] in [0, 1], in the order of `KINDS`, to [n, out, h / factor, w / factor]."""
+        """Features [n, out, h / factor, w / factor] of maps [n, kinds, 3, h, w] in [0, 1], in the order of `KINDS`."""
         found = [self.encoders[kind](maps[:, number]) for number, kind in enumerate(KINDS)]
         return torch.stack(found).sum(0)

@@ -1,4 +1,4 @@
-"""Image tokens: what cross-attention is told about the portrait as a whole."""
+"""Tokens of the portrait as a whole, for cross-attention."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ _CLIP_VISION = Weights(name="clip-vit-large-patch14")
 
 
 class ImageTokens(Protocol):
-    """An encoder of whole pictures."""
+    """Encoder of whole pictures."""
 
     def encode(self, pictures: Pictures) -> Float[Tensor, "n t width"]:
-        """[n, h, w, 3] uint8 RGB to tokens [n, t, width] float32; no gradients."""
+        """Tokens [n, t, width] float32 of pictures [n, h, w, 3] uint8 RGB; no gradients."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipImageTokensConfig:
-    """CLIP's image embedding as the only token, in place of text (sd-image-variations' ViT-L/14: 768 wide)."""
+    """Configuration of CLIP's image embedding as the only token, in place of text (sd-image-variations' ViT-L/14: 768
+    wide)."""
 
     weights: Weights = _CLIP_VISION
     """Folder of a `CLIPVisionModelWithProjection` and its image processor."""
 
     def build(self, device: torch.device) -> ClipImageTokens:
-        """
+        """Encoder with its network in memory.
+
         Raises:
             MissingWeightsError: the folder is not there or holds something else.
         """
@@ -50,7 +52,7 @@ class ClipImageTokensConfig:
 
 
 class ClipImageTokens:
-    """See `ClipImageTokensConfig`."""
+    """Encoder by CLIP; see `ClipImageTokensConfig`."""
 
     def __init__(self, processor: Any, model: Any) -> None:
         self._processor, self._model = processor, model
@@ -65,14 +67,14 @@ class ClipImageTokens:
 
 @dataclass(frozen=True, kw_only=True)
 class DescriptorTokensConfig:
-    """No weights: the embedded descriptor, 512 wide."""
+    """Configuration of the embedded descriptor, 512 wide: no weights."""
 
     def build(self, device: torch.device) -> DescriptorTokens:
         return DescriptorTokens(device)
 
 
 class DescriptorTokens:
-    """See `DescriptorTokensConfig`. Brought to unit deviation, as layers expect their input."""
+    """Encoder by the embedded descriptor, brought to unit deviation, as layers expect their input."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

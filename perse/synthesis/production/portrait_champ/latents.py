@@ -1,4 +1,4 @@
-"""From pictures to latents and back: a VAE each for pictures and for normals, or no weights at all."""
+"""Latents of pictures: a VAE each for pictures and for normals, or no weights at all."""
 
 from __future__ import annotations
 
@@ -31,31 +31,30 @@ stay visible in more noise than fine ones, and their errors weigh more."""
 
 
 class Latents(Protocol):
-    """Latents of both domains."""
+    """Codec between pictures and latents of both domains."""
 
     def encode(
         self, pictures: Float[Tensor, "n 3 h w"], normals: Float[Tensor, "n 3 h w"]
     ) -> Float[Tensor, "n 2 c h2 w2"]:
-        """Pictures and normal maps [n, 3, h, w] in [0, 1] to latents [n, 2, c, h', w'], float32; no
-        gradients."""
+        """Latents [n, 2, c, h', w'], float32, of pictures and normal maps [n, 3, h, w] in [0, 1]; no gradients."""
         ...
 
     def encode_pictures(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h2 w2"]:
-        """[n, 3, h, w] in [0, 1] to [n, c, h', w'], float32; no gradients."""
+        """Latents [n, c, h', w'], float32, of pictures [n, 3, h, w] in [0, 1]; no gradients."""
         ...
 
     def decode_pictures(self, latents: Float[Tensor, "n c h2 w2"]) -> Float[Tensor, "n 3 h w"]:
-        """[n, c, h', w'] to [n, 3, h, w] in [0, 1]."""
+        """Pictures [n, 3, h, w] in [0, 1] of latents [n, c, h', w']."""
         ...
 
     def decode_normals(self, latents: Float[Tensor, "n c h2 w2"]) -> Float[Tensor, "n 3 h w"]:
-        """[n, c, h', w'] to [n, 3, h, w] in [0, 1]."""
+        """Normal maps [n, 3, h, w] in [0, 1] of latents [n, c, h', w']."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class SdVaeConfig:
-    """Stable Diffusion's VAE, for normals with latents brought to the pictures' statistics."""
+    """Configuration of Stable Diffusion's VAE, for normals with latents brought to the pictures' statistics."""
 
     weights: Weights = _SD_VAE
     """Folder of an `AutoencoderKL`."""
@@ -63,7 +62,8 @@ class SdVaeConfig:
     """On a GPU; a CPU always computes in float32."""
 
     def build(self, device: torch.device) -> SdVae:
-        """
+        """Codec with the VAE in memory.
+
         Raises:
             MissingWeightsError: the folder is not there or holds something else.
         """
@@ -74,7 +74,7 @@ class SdVaeConfig:
 
 
 class SdVae:
-    """See `SdVaeConfig`."""
+    """Codec by Stable Diffusion's VAE; see `SdVaeConfig`."""
 
     def __init__(self, vae: Any) -> None:
         self._vae = vae
@@ -109,7 +109,8 @@ class SdVae:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockLatentsConfig:
-    """No weights: the lowest frequencies of every block of pixels, as in JPEG. For small pictures and tests.
+    """Configuration of latents without weights: the lowest frequencies of every block of pixels, as in JPEG. For small
+    pictures and tests.
 
     A network can pass on no more noise than it has channels, and predicting v means passing noise on: latents must
     have fewer channels than the networks, so the higher frequencies are left out.
@@ -130,7 +131,7 @@ class BlockLatentsConfig:
 
 
 class BlockLatents:
-    """See `BlockLatentsConfig`. A cosine transform of every block, linear and with orthonormal rows."""
+    """Codec by a cosine transform of every block, linear and with orthonormal rows; see `BlockLatentsConfig`."""
 
     def __init__(self, config: BlockLatentsConfig, device: torch.device) -> None:
         self._block_px = config.block_px

@@ -1,4 +1,4 @@
-"""All networks of portrait-Champ together: who is trained when, and one pass from latents to v."""
+"""Networks of portrait-Champ together: who is trained when, and one pass from latents to v."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class ChampNetworks(nn.Module):
         return self._writer.taken()
 
     def guide(self, maps: Float[Tensor, "b f kinds 3 h w"]) -> Float[Tensor, "b f channels h2 w2"]:
-        """Maps [b, f, kinds, 3, h, w] in [0, 1] to guidance [b, f, channels, h', w']."""
+        """Guidance [b, f, channels, h', w'] of maps [b, f, kinds, 3, h, w] in [0, 1]."""
         return self.guidance(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
 
     def frame_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """What the first stage trains: everything but motion modules and the last block of the reference UNet, whose
-        output nobody looks at."""
+        """Parameters that the first stage trains: everything but motion modules and the last block of the reference
+        UNet, whose output nobody looks at."""
         last = f"reference.up_blocks.{len(self.reference.up_blocks) - 1}."
         unused = (last, "reference.conv_norm_out.", "reference.conv_out.")
         for name, parameter in self.named_parameters():
@@ -78,7 +78,7 @@ class ChampNetworks(nn.Module):
                 yield name, parameter
 
     def motion_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """What the second stage trains: the motion modules alone."""
+        """Parameters that the second stage trains: the motion modules alone."""
         for name, parameter in self.named_parameters():
             if "motion_modules" in name:
                 yield name, parameter

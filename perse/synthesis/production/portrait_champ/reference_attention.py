@@ -33,7 +33,7 @@ class ReferenceWriter:
             attention.set_processor(_Writing(name, self._features))
 
     def taken(self) -> ReferenceFeatures:
-        """What the last pass left; it is forgotten here."""
+        """Features that the last pass left; they are forgotten here."""
         features = dict(self._features)
         self._features.clear()
         return features
@@ -52,7 +52,8 @@ class ReferenceReader:
             attention.set_processor(processor)
 
     def show(self, features: ReferenceFeatures | None, frames: int) -> None:
-        """
+        """Set the features that self-attentions look at.
+
         Args:
             features: of the portraits; None: every picture looks at itself alone (the unconditional pass).
             frames: pictures of one portrait that follow each other in the batch.

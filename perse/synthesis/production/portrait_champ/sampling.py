@@ -34,7 +34,7 @@ class SamplingConfig:
     """Of the networks on a GPU; a CPU always computes in float32. Latents and the scheduler stay in float32."""
 
     def arithmetic(self, device: torch.device) -> torch.autocast:
-        """For the networks' passes."""
+        """Context of the networks' passes: their precision."""
         half = self.precision == "bfloat16" and device.type != "cpu"
         return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
@@ -49,7 +49,7 @@ def sample(
     *,
     seed: int,
 ) -> Float[Tensor, "2 f c h w"]:
-    """A clip of one portrait.
+    """Clip of one portrait.
 
     Args:
         reference: [1, c, h, w] latents of the portrait.
@@ -89,7 +89,7 @@ def predicted_v(
     reference: ReferenceFeatures,
     config: SamplingConfig,
 ) -> Float[Tensor, "1 2 f c h w"]:
-    """v of a window under classifier-free guidance, float32; shapes as `Denoiser.forward` has them."""
+    """Prediction of v of a window under classifier-free guidance, float32; shapes as `Denoiser.forward` has them."""
     with config.arithmetic(noisy.device):
         v = networks.denoiser(noisy, time, tokens, guidance, reference).float()
         if config.guidance == 1:

@@ -27,7 +27,7 @@ class Sharing(Protocol):
 
     @property
     def rank(self) -> int:
-        """This worker, from 0."""
+        """Number of this worker, from 0."""
         ...
 
     def spread(self, networks: ChampNetworks) -> None:
@@ -39,19 +39,19 @@ class Sharing(Protocol):
         ...
 
     def total(self, norm: Float[Tensor, ""]) -> Float[Tensor, ""]:
-        """The norm of all gradients, from what `clip_grad_norm_` returned."""
+        """Norm of all gradients, from what `clip_grad_norm_` returned."""
         ...
 
     def settle(self, networks: ChampNetworks) -> None:
-        """Weights were written to: forget copies of what they were."""
+        """Forget copies of what weights were before they were written to."""
         ...
 
     def whole(self, value: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-        """A tensor from its parts, on worker 0; the others only give theirs."""
+        """Tensor joined from its parts, on worker 0; the others only give theirs."""
         ...
 
     def part(self, whole: Shaped[Tensor, "..."], like: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-        """This worker's part of a tensor, divided as another one is."""
+        """Part of a tensor that this worker holds, divided as another one is."""
         ...
 
 
@@ -60,7 +60,7 @@ def _alone(module: nn.Module, forward: Forward) -> None:
 
 
 class WholeWeights:
-    """Every worker holds all weights. By default there is one worker.
+    """Sharing in which every worker holds all weights. By default there is one worker.
 
     Args:
         backward: averages gradients over the workers, too.
@@ -70,7 +70,7 @@ class WholeWeights:
         self.rank, self._backward = rank, backward
 
     def spread(self, networks: ChampNetworks) -> None:
-        """Nothing is divided."""
+        """Do nothing: every worker holds all."""
 
     def backward(self, networks: ChampNetworks, forward: Forward) -> None:
         self._backward(networks, forward)
@@ -79,7 +79,7 @@ class WholeWeights:
         return norm
 
     def settle(self, networks: ChampNetworks) -> None:
-        """There are no copies."""
+        """Do nothing: there are no copies."""
 
     def whole(self, value: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         return value
@@ -89,7 +89,8 @@ class WholeWeights:
 
 
 class ShardedWeights:
-    """Every worker of the default process group holds a part of every weight, of its gradient, average and moments.
+    """Sharing in which every worker of the default process group holds a part of every weight, of its gradient, average
+    and moments.
 
     A block's weights are gathered when it is run and let go afterwards (torch's `fully_shard`).
 

@@ -99,7 +99,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str, *, may_l
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainedStart:
-    """Stable Diffusion 1.5 in both UNets, AnimateDiff in the motion modules."""
+    """Start from the weights of others: Stable Diffusion 1.5 in both UNets, AnimateDiff in the motion modules."""
 
     unet: Weights = _SD_UNET
     """Folder with `unet/*.safetensors`."""
@@ -107,7 +107,8 @@ class PretrainedStart:
     """Folder with a `MotionAdapter` of diffusers."""
 
     def apply(self, networks: ChampNetworks) -> None:
-        """
+        """Put the weights into the networks.
+
         Raises:
             MissingWeightsError: they are not there, or of other sizes than the recipe's.
         """

@@ -1,4 +1,4 @@
-"""One training step of portrait-Champ, and the state that it changes (P A.3.2).
+"""Training step of portrait-Champ, and the state that it changes (P A.3.2).
 
 ::
 
@@ -33,7 +33,7 @@ _NOISE, _BLIND = 40, 41
 
 @dataclass(frozen=True, kw_only=True)
 class AdamConfig:
-    """AdamW in one fused kernel."""
+    """Configuration of AdamW in one fused kernel."""
 
     weight_decay: float = 1e-2
     """Decoupled."""
@@ -44,13 +44,14 @@ class AdamConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EightBitAdamConfig:
-    """AdamW with moments in eight bits (bitsandbytes): six bytes a parameter less."""
+    """Configuration of AdamW with moments in eight bits (bitsandbytes): six bytes a parameter less."""
 
     weight_decay: float = 1e-2
     """Decoupled."""
 
     def build(self, parameters: Sequence[nn.Parameter], rate: float) -> torch.optim.Optimizer:
-        """
+        """Optimiser of parameters.
+
         Raises:
             RecipeError: bitsandbytes is not installed.
         """
@@ -66,7 +67,7 @@ class EightBitAdamConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ChampTrainingConfig:
-    """One stage. One frame a sample trains everything but motion, several train motion alone."""
+    """Configuration of one stage. One frame a sample trains everything but motion, several train motion alone."""
 
     iterations: int
     """Steps."""
@@ -153,7 +154,7 @@ class ChampReport:
 
 
 def learning_rate(config: ChampTrainingConfig, step: int) -> float:
-    """Up over the first steps, then evenly down to what is left at the last."""
+    """Learning rate of a step: it rises over the first steps, then falls evenly to what is left at the last."""
     risen = min(1.0, (step + 1) / max(config.warm_up, 1))
     return config.rate * risen * (1 - (1 - config.final_rate) * step / config.iterations)
 
@@ -197,7 +198,7 @@ class ChampTrainer:
         return next(iter(self._trained.values())).device
 
     def step(self, batch: ChampBatch) -> ChampReport:
-        """One step on this worker's samples."""
+        """Do one step on this worker's samples."""
         rate = learning_rate(self.config, self.step_number)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
@@ -263,7 +264,7 @@ class ChampTrainer:
 
     @contextmanager
     def averaging(self) -> Iterator[ChampNetworks]:
-        """The networks with averaged weights, for the length of a block."""
+        """Context in which the networks have averaged weights."""
         own = {name: parameter.detach().clone() for name, parameter in self._trained.items()}
         self._put(self._average)
         self.networks.eval()
@@ -280,12 +281,11 @@ class ChampTrainer:
         self._sharing.settle(self.networks)
 
     def averaged(self) -> dict[str, Tensor]:
-        """The averaged weights of what this stage trains, by name; of sharded ones this worker's parts."""
+        """Averaged weights of what this stage trains, by name; of sharded ones this worker's parts."""
         return dict(self._average)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that changes: trained weights, their averages, the optimiser's moments. Called by all workers;
-        worker 0 gets it."""
+        """State: trained weights, their averages, the optimiser's moments. Called by all workers; worker 0 gets it."""
         tensors = {f"trained/{name}": value.detach() for name, value in self._trained.items()}
         tensors |= {f"average/{name}": value for name, value in self._average.items()}
         # In one order for all workers, who gather them one by one: what was restored is in the order of its file.

@@ -15,7 +15,7 @@ from perse.data.workspace import Workspace
 from perse.errors import InputError
 from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.registry.mlflow_log import BuildLog
-from perse_ray.serving.library.avatar_cache import Shelf
+from perse_ray.serving.library.avatar_cache import AvatarCache
 from perse_ray.serving.library.sources import absolute, find_places
 from perse_ray.serving.schema.errors import NoSuchAvatar
 from perse_ray.serving.schema.requests import RenderRequest
@@ -33,52 +33,52 @@ def darker(avatar: Path) -> Avatar:
 
 def test_as_many_stay_as_fit_and_the_least_used_goes_first(workspace: Path) -> None:
     places = find_places([f"{name}={workspace}" for name in "abc"])
-    one = Shelf(places, memory_mib=1e-3).avatar("a").mib
-    shelf = Shelf(places, memory_mib=2.5 * one)
+    one = AvatarCache(places, memory_mib=1e-3).avatar("a").mib
+    cache = AvatarCache(places, memory_mib=2.5 * one)
     for name in ("a", "b", "a", "c"):
-        shelf.avatar(name)
-    assert shelf.in_memory() == ["a", "c"]
-    assert 1.9 * one < shelf.used_mib < 2.1 * one
-    tiny = Shelf(places, memory_mib=1e-3)
+        cache.avatar(name)
+    assert cache.in_memory() == ["a", "c"]
+    assert 1.9 * one < cache.used_mib < 2.1 * one
+    tiny = AvatarCache(places, memory_mib=1e-3)
     tiny.avatar("a")
     tiny.avatar("b")
     assert tiny.in_memory() == ["b"], "one always stays"
 
 
 def test_what_can_be_asked_is_known_without_loading(workspace: Path) -> None:
-    shelf = Shelf(find_places([str(workspace)]), memory_mib=100)
-    before = shelf.info("me")
-    assert shelf.in_memory() == []
-    shelf.avatar("me")
-    assert before == shelf.info("me") and before.version
+    cache = AvatarCache(find_places([str(workspace)]), memory_mib=100)
+    before = cache.info("me")
+    assert cache.in_memory() == []
+    cache.avatar("me")
+    assert before == cache.info("me") and before.version
     with pytest.raises(NoSuchAvatar):
-        shelf.info("you")
+        cache.info("you")
     with pytest.raises(NoSuchAvatar):
-        shelf.avatar("../me")
+        cache.avatar("../me")
 
 
 def test_a_rebuilt_workspace_is_exchanged_under_requests(workspace: Path, tmp_path: Path) -> None:
     own = tmp_path / "me"
     shutil.copytree(workspace, own)
-    shelf = Shelf(find_places([str(own)]), memory_mib=100)
-    before = shelf.avatar("me").render(LOOK)
-    assert shelf.refresh() == []
+    cache = AvatarCache(find_places([str(own)]), memory_mib=100)
+    before = cache.avatar("me").render(LOOK)
+    assert cache.refresh() == []
     pictures: list[float] = []
     stop = Event()
 
     def keep_asking() -> None:
         while not stop.is_set():
-            pictures.append(float(shelf.avatar("me").render(LOOK).mean()))
+            pictures.append(float(cache.avatar("me").render(LOOK).mean()))
 
     asking = Thread(target=keep_asking)
     asking.start()
     try:
         save_avatar(darker(own / "avatar"), own / "avatar")
-        assert shelf.refresh() == ["me"]
+        assert cache.refresh() == ["me"]
     finally:
         stop.set()
         asking.join()
-    after = shelf.avatar("me").render(LOOK)
+    after = cache.avatar("me").render(LOOK)
     assert after.mean() < before.mean() - 5
     assert pictures and set(np.round(pictures, 3)) <= {round(float(p.mean()), 3) for p in (before, after)}
 
@@ -86,14 +86,14 @@ def test_a_rebuilt_workspace_is_exchanged_under_requests(workspace: Path, tmp_pa
 def test_a_version_that_cannot_be_read_leaves_the_old_one(workspace: Path, tmp_path: Path) -> None:
     own = tmp_path / "me"
     shutil.copytree(workspace, own)
-    shelf = Shelf(find_places([str(own)]), memory_mib=100)
-    before = shelf.avatar("me").render(LOOK)
+    cache = AvatarCache(find_places([str(own)]), memory_mib=100)
+    before = cache.avatar("me").render(LOOK)
     (own / "avatar" / "avatar.safetensors").write_bytes(b"half a fi")
-    assert shelf.refresh() == []
-    assert (shelf.avatar("me").render(LOOK) == before).all()
+    assert cache.refresh() == []
+    assert (cache.avatar("me").render(LOOK) == before).all()
     (own / "avatar" / "avatar.json").unlink()
-    assert shelf.refresh() == []
-    assert (shelf.avatar("me").render(LOOK) == before).all()
+    assert cache.refresh() == []
+    assert (cache.avatar("me").render(LOOK) == before).all()
 
 
 def test_an_alias_is_followed(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,15 +101,15 @@ def test_an_alias_is_followed(workspace: Path, tmp_path: Path, monkeypatch: pyte
     build = BuildLog.open(Workspace.open(tmp_path / "w"), "x")
     build.register(workspace / "avatar", "perse-me", REGISTERED_ALIAS, MODEL_CODE)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", build.parent.store.uri)
-    shelf = Shelf(find_places(["models:/perse-me@champion"]), memory_mib=100)
-    before = shelf.avatar("perse-me").render(LOOK)
-    assert shelf.info("perse-me").gaussians > 500 and shelf.refresh() == []
+    cache = AvatarCache(find_places(["models:/perse-me@champion"]), memory_mib=100)
+    before = cache.avatar("perse-me").render(LOOK)
+    assert cache.info("perse-me").gaussians > 500 and cache.refresh() == []
     save_avatar(darker(workspace / "avatar"), tmp_path / "night")
     with pytest.raises(InputError, match="models:/perse-me@second is not in sqlite"):
         find_places(["models:/perse-me@second"])
     build.register(tmp_path / "night", "perse-me", REGISTERED_ALIAS, MODEL_CODE)
-    assert shelf.refresh() == ["perse-me"]
-    assert shelf.avatar("perse-me").render(LOOK).mean() < before.mean() - 5
+    assert cache.refresh() == ["perse-me"]
+    assert cache.avatar("perse-me").render(LOOK).mean() < before.mean() - 5
 
 
 def test_places_and_their_names(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def training_frames(frames: int, held_out_every: int) -> list[int]:
 
 
 def held_out_frames(frames: int, held_out_every: int) -> list[int]:
-    """The others."""
+    """Frames of a video that are not trained on; see `training_frames`."""
     return [number for number in range(frames) if _held_out(number, held_out_every)]
 
 
@@ -64,7 +64,7 @@ def _held_out(number: int, every: int) -> bool:
     return number % every == every // 2 and number > 0
 
 
-def deal(
+def sample_footage(
     takes: Sequence[Take], *, seed: int, step: int, rank: int, world: int, batch: int, frames: int, stride: int,
     held_out_every: int,
 ) -> list[Sample]:  # fmt: skip
