@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Any
 
@@ -159,12 +160,13 @@ def _refuse_damaged_archive(file: Path) -> None:
 def _refuse_long_names(file: Path) -> None:
     """torch searches its own error's text with patterns that take the square of its length: 14 s for a name of 9 kB."""
     try:
-        with file.open("rb") as stream:
-            if zipfile.is_zipfile(file):
-                with zipfile.ZipFile(file) as archive:
-                    pickles = [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
-                longest = max((_longest_name(io.BytesIO(content)) for content in pickles), default=0)
-            else:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                pickles = [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
+            longest = max((_longest_name(io.BytesIO(content)) for content in pickles), default=0)
+        else:
+            # A map reads no more than there is; a file makes room first for whatever a length in the pickle claims.
+            with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as stream:
                 longest = max(_longest_name(stream) for _ in range(_PICKLES_BEFORE_1_6))
     except _DAMAGED_ARCHIVE as error:
         raise MissingWeightsError(f"{file} is damaged, its archive cannot be read: get it again ({error})") from error
@@ -172,7 +174,7 @@ def _refuse_long_names(file: Path) -> None:
         raise MissingWeightsError(f"{file} names something with {longest} characters: it is no checkpoint of tensors")
 
 
-def _longest_name(stream: IO[bytes]) -> int:
+def _longest_name(stream: IO[bytes] | mmap) -> int:
     """Of what the next pickle would import; 0 where there is no pickle."""
     longest = 0
     try:

@@ -131,3 +131,13 @@ def test_a_name_without_end_is_refused_before_torch_searches_it(tmp_path: Path, 
         file.write_bytes(endless)
     with pytest.raises(MissingWeightsError, match="no checkpoint"):
         converted(file)
+
+
+@pytest.mark.parametrize("opcode", [b"\x8e", b"\x96", b"\x8d"], ids=["bytes", "bytearray", "text"])
+@pytest.mark.parametrize("claimed", [1 << 44, 1 << 62])
+def test_a_length_that_a_pickle_claims_makes_no_room(tmp_path: Path, opcode: bytes, claimed: int) -> None:
+    """Found by fuzzing: a MemoryError of 54 bytes that claim to hold more than any machine has."""
+    file = tmp_path / "w.pt"
+    file.write_bytes(b"\x80\x04" + opcode + struct.pack("<Q", claimed) + b"short")
+    with pytest.raises(MissingWeightsError, match="damaged"):
+        converted(file)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from ray_fakes import FakeSupply, fake_studio, small_portrait, whatever
 
 from perse.data import archive
-from perse.data.images import encode_image
+from perse.data.images import decode_image, encode_image
 from perse.data.workspace import Workspace
 from perse.errors import InputError, RecipeError
 from perse.recipes import recipe_named
@@ -129,3 +131,17 @@ def test_the_summary_has_a_row_for_each_with_pictures(tmp_path: Path) -> None:
     page = summary_page(outcomes, "two").decode()
     assert page.count("data:image/png;base64,") == 1 and "&lt;bob&gt;" in page and "<bob>" not in page
     assert [row["name"] for row in json.loads(summary_json(outcomes))] == ["ann", "<bob>"]
+
+
+def test_thumbnails_are_averaged_and_leave_no_row_out(tmp_path: Path) -> None:
+    """Captions of the edits' sheet were cut to pieces: every third row of it was shown."""
+    lined = np.zeros((900, 400, 3), np.uint8)
+    lined[::2] = 255
+    workspace = Workspace.open(tmp_path / "ann")
+    workspace.write("report/edits.png", encode_image(lined))
+    page = summary_page([Outcome(Person("ann", "", workspace.location))], "one").decode()
+    (encoded,) = re.findall(r"base64,([^\"]+)", page)
+    small = decode_image(base64.b64decode(encoded))
+    assert small.shape[0] < 900 and abs(small.shape[1] / small.shape[0] - 400 / 900) < 0.5 / small.shape[0]
+    half, fewest_rows = 127.5, 900 // small.shape[0]
+    assert np.abs(small - half).max() <= half / fewest_rows, "one row more or less of black or white in each"
