@@ -178,7 +178,8 @@ def _longest_name(stream: IO[bytes] | mmap) -> int:
     """Of what the next pickle would import; 0 where there is no pickle."""
     longest = 0
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
+        # A map reads as a file does, which the library's types do not know.
+        for opcode, argument, _ in pickletools.genops(cast("IO[bytes]", stream)):
             if opcode.name in ("GLOBAL", "INST"):
                 longest = max(longest, len(str(argument)))
     except (ValueError, IndexError, OverflowError):  # torch will say what is wrong
