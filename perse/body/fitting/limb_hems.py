@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from perse.body.fitting.bare_skin import LEAST
-from perse.body.model import BodyJoint, BodyRegion
+from perse.body.fitting.limbs import ARMS, LEGS, along_limb, of_limb
+from perse.body.model import BodyRegion
 
 STEPS = 60
 APART = 0.25
@@ -17,17 +18,9 @@ SHOWN = 0.05
 WELL_TOLD = 0.35
 """Where the best line is wrong of more vertices than these, there is none: torn jeans, a tattoo."""
 
-_ARMS = (
-    (BodyJoint.LEFT_SHOULDER, BodyJoint.LEFT_ELBOW, BodyJoint.LEFT_WRIST),
-    (BodyJoint.RIGHT_SHOULDER, BodyJoint.RIGHT_ELBOW, BodyJoint.RIGHT_WRIST),
-)
-_LEGS = (
-    (BodyJoint.LEFT_HIP, BodyJoint.LEFT_KNEE, BodyJoint.LEFT_ANKLE),
-    (BodyJoint.RIGHT_HIP, BodyJoint.RIGHT_KNEE, BodyJoint.RIGHT_ANKLE),
-)
 _LIMBS = (
-    (_ARMS, (BodyRegion.UPPER_ARM, BodyRegion.FOREARM)),
-    (_LEGS, (BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG)),
+    (ARMS, (BodyRegion.UPPER_ARM, BodyRegion.FOREARM)),
+    (LEGS, (BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG)),
 )
 
 
@@ -52,8 +45,8 @@ def bare_below_hems(
     """
     bare = otherwise.clone()
     for pair, (near, far) in _LIMBS:
-        own = [_of_side(template, joints, regions, chain, near, far) for chain in pair]
-        along = [_along(template, joints, chain, regions == far) for chain in pair]
+        own = [of_limb(template, joints, regions, chain, near, far) for chain in pair]
+        along = [along_limb(template, joints, chain, regions == far) for chain in pair]
         both = torch.cat([place[limb & good] for place, limb in zip(along, own, strict=True)])
         told = torch.cat([skin[limb & good] for limb in own])
         if len(both) < max(LEAST, SHOWN * int((own[0] | own[1]).sum())):
@@ -65,23 +58,6 @@ def bare_below_hems(
             if line is not None:
                 bare[limb] = (place[limb] > line).float()
     return bare
-
-
-def _of_side(
-    template: Tensor, joints: Tensor, regions: Tensor, chain: tuple[BodyJoint, ...], near: BodyRegion, far: BodyRegion
-) -> Tensor:
-    """[v], vertices of one limb of a pair."""
-    same_side = template[:, 0] * joints[int(chain[1]), 0] > 0
-    return same_side & ((regions == near) | (regions == far))
-
-
-def _along(template: Tensor, joints: Tensor, chain: tuple[BodyJoint, ...], far: Tensor) -> Tensor:
-    """[v], places along a limb: 0 where it begins, 1 at elbow or knee, 2 at wrist or ankle."""
-    first, middle, last = (joints[int(joint)] for joint in chain)
-    upper, lower = middle - first, last - middle
-    above = ((template - first) @ upper / upper.square().sum()).clamp(-1, 1)
-    below = 1 + ((template - middle) @ lower / lower.square().sum()).clamp(0, 2)
-    return torch.where(far, below, above)
 
 
 def _line(places: Tensor, skin: Tensor) -> tuple[float, float]:

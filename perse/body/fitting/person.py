@@ -23,6 +23,7 @@ from perse.body.fitting.found import FoundPerson, find_person
 from perse.body.fitting.hair_detail import read_hair
 from perse.body.fitting.head_transfer import baked_head
 from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, smooth_normals, within_mask
+from perse.body.fitting.skirt import Skirt, carried_by_both, is_skirt, no_skirt, unrolled
 from perse.body.fitting.texture import sampled, textured
 from perse.body.model import (
     AnnyBody,
@@ -209,11 +210,25 @@ def _dressed(
     covers = vertex_covers(model.template, joints, model.faces, regions, colors, seen, hair)
 
     skin = shod(model, body.skin, covers == Cover.SHOES)
-    surface = skin + thickness[:, None] * body.rest_normals
+    layer = _layer(model, fit, skin, body, regions, covers, thickness, mask)
+    surface = layer.skin + thickness[:, None] * layer.normals
     shares = soft_shares(torch.nn.functional.one_hot(covers, len(Cover)).float(), model.faces)
     fine = refined(surface.numpy(), model.faces.numpy(), _lengths(model, regions, shares, config))
     example = None if face is None else read_hair(face.portrait)
-    return _refined(model, fit, image, mask, fine, skin, body.rest_normals, thickness, shares, regions, example)
+    return _refined(model, fit, image, mask, fine, skin, layer, thickness, shares, regions, example)
+
+
+def _layer(
+    model: HeadModel, fit: BodyFit, skin: Tensor, body: _Posed, regions: Tensor, covers: Tensor, thickness: Tensor,
+    mask: Floats,
+) -> Skirt:  # fmt: skip
+    """What the layer of cloth stands on: the skin, or a skirt's own surface."""
+    posed = pose_body(model, fit.parameters)
+    at_rest, joints = model.joint_regressor @ model.template, posed.joints
+    photographed = (posed.transforms[:, :3, :3] @ joints[..., None])[..., 0] + posed.transforms[:, :3, 3]
+    if is_skirt(model.template, at_rest, photographed, regions, covers, thickness, fit.camera, mask):
+        return unrolled(skin, body.rest_normals, joints, model.template, at_rest, regions, covers)
+    return no_skirt(skin, body.rest_normals)
 
 
 def _face_basis(model: HeadModel) -> Tensor:
@@ -266,20 +281,22 @@ class _Posed:
 
 
 def _refined(
-    model: HeadModel, fit: BodyFit, image: Image, mask: Floats, fine: FineMesh, skin: Tensor, normals: Tensor,
+    model: HeadModel, fit: BodyFit, image: Image, mask: Floats, fine: FineMesh, skin: Tensor, layer: Skirt,
     thickness: Tensor, coarse_shares: Tensor, regions: Tensor, hair: Example | None,
 ) -> DressedPerson:  # fmt: skip
     off = fine.of(thickness)
-    rest = fine.of(skin) + off[:, None] * torch.nn.functional.normalize(fine.of(normals), dim=-1)
+    rest = fine.of(layer.skin) + off[:, None] * torch.nn.functional.normalize(fine.of(layer.normals), dim=-1)
     below, weights = fine.of(model.skinning_weights).numpy(), model.skinning_weights.numpy()
     skinning = weights_of_layer(rest.numpy(), off.abs().numpy(), below, skin.numpy(), weights)
+    joints = pose_body(model, fit.parameters).joints
+    carried = carried_by_both(torch.from_numpy(skinning.astype(np.float32)), rest, joints, fine.of(layer.share))
     shares = fine.of(coarse_shares)
     fine_covers = shares.argmax(1)
     hands = fine.of((regions == BodyRegion.HAND).float()) > 0.5
     empty = torch.zeros(len(fine), 3)
     person = DressedPerson(
         model=model, fine=fine, parameters=fit.parameters, rest=rest, thickness_m=off.clamp(min=0),
-        looseness=_looseness(off, shares), skinning=torch.from_numpy(skinning.astype(np.float32)), covers=fine_covers,
+        looseness=_looseness(off, shares), skinning=carried, covers=fine_covers,
         hands=hands, photograph=image.astype(np.float32) / np.float32(255), photo_px=empty[:, :2],
         seen=empty[:, 0], fill=empty, camera=fit.camera,
     )  # fmt: skip
