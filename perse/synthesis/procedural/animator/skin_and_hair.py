@@ -281,7 +281,7 @@ def paint_atlas(
 
 
 @cache
-def _noises(atlas_size: tuple[int, int]) -> tuple[Field, Field]:
+def _noises(atlas_size: tuple[int, int]) -> tuple[Float32[np.ndarray, "along across"], Field]:
     """Strands, unrolled, and the grain of skin [h, w]: everybody's are the same."""
     rng = np.random.default_rng(_NOISE_SEED)
     return strand_noise(rng, 1024, 384), grain(rng, *atlas_size, 1.2)
