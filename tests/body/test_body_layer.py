@@ -24,6 +24,7 @@ from perse.body.fitting.layer import (
 from perse.body.model import BodyRegion, body_regions, pose_body
 from perse.body.model.covers import Cover
 from perse.body.model.stance import Stance, stance_pose
+from perse.body.model.upsampling import unit_normals
 from perse.geometry import Camera
 from perse.head import HeadModel
 from perse.render import project_vertices, rasterize_mesh
@@ -118,6 +119,21 @@ def test_covers_follow_colours(body_model: HeadModel) -> None:
     middle = (regions == BodyRegion.TORSO) | (regions == BodyRegion.HIP)
     right = torch.where(height > -0.6, int(Cover.UPPER), int(Cover.LOWER))
     assert (covers == right)[middle & ((height + 0.6).abs() > 0.03)].float().mean() > 0.95
+
+
+def test_a_bare_nape_does_not_come_down_into_a_collars_back(body_model: HeadModel) -> None:
+    """From in front a wide neckline is seen; the back of the garment is not."""
+    regions, place = body_regions(body_model), body_model.template
+    trunk = regions == BodyRegion.TORSO
+    neckline = trunk & (place[:, 2] > 0) & (place[:, 0].abs() < 0.08) & (place[:, 1] > place[trunk, 1].max() - 0.1)
+    bare = neckline | torch.isin(regions, torch.tensor([int(one) for one in (BodyRegion.FACE, BodyRegion.NECK)]))
+    bare |= torch.isin(regions, torch.tensor([int(BodyRegion.SCALP), int(BodyRegion.HAND)]))
+    colors = torch.where(bare[:, None], torch.tensor([0.8, 0.6, 0.5]), torch.tensor([0.1, 0.4, 0.4]))
+    front = unit_normals(place, body_model.faces)[:, 2] > 0
+    covers = covered(body_model, colors, front.float())
+    back = trunk & ~front
+    assert (covers[back] == Cover.UPPER).all()
+    assert (covers[neckline & front] == Cover.SKIN).float().mean() > 0.8
 
 
 def test_a_dress_is_one_garment(body_model: HeadModel) -> None:

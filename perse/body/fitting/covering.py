@@ -59,7 +59,8 @@ def vertex_covers(
     arms, trunk = of(BodyRegion.UPPER_ARM, BodyRegion.FOREARM), of(BodyRegion.TORSO)
     legs = of(BodyRegion.HIP, BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG)
     covers[(arms | of(BodyRegion.NECK)) & (bare < 0.5)] = int(Cover.UPPER)
-    covers[trunk & (bare < 0.6)] = int(Cover.UPPER)
+    # What is not seen of a trunk is dressed unless all around it is bare: a nape came down into a collar's back.
+    covers[trunk & (bare < torch.where(shown > SEEN, 0.6, 0.8))] = int(Cover.UPPER)
     covers[legs & (bare < 0.6)] = int(Cover.LOWER)
     covers[of(BodyRegion.FOOT) & (bare < 0.7)] = int(Cover.SHOES)
     cloth = (shown > SEEN) & (likeness < 0.5)
