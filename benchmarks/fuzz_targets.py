@@ -203,6 +203,30 @@ def signed_picture(path: Path) -> object:
     return verify_file(path)
 
 
+# Files that people send back
+
+
+def consents() -> list[bytes]:
+    return [json.dumps({"who": "A", "purpose": "films", "date": "2026-01-01", "expires": "2027-01-01"}).encode()]
+
+
+def consent(data: bytes) -> object:
+    from perse.data.consent import consent_of
+
+    return str(consent_of(data))
+
+
+def vote_files() -> list[bytes]:
+    votes = [{"question": "q", "item": "1", "chosen": "ours"}, {"question": "q", "item": "2", "chosen": "theirs"}]
+    return [json.dumps({"format": "perse-votes", "study": "s", "voter": "v", "votes": votes}).encode()]
+
+
+def votes(path: Path) -> object:
+    from perse.report.study import tally
+
+    return tally([path])
+
+
 _NUMBERS = tuple(number.to_bytes(size, "little") for size in (2, 4, 8) for number in (0, 1, 2**15, 2 ** (8 * size) - 1))
 _JSON = (b"1e308", b"-1e999", b"NaN", b"9" * 400, b"[" * 50, b'"\\ud800"', b"null", b'{"a":', b"\\u0000")
 _PICKLE = (
@@ -229,4 +253,6 @@ TARGETS: dict[str, Target] = {
     "prompts": Target(through_file("prompts.csv", prompt_table), prompt_tables, (b'"', b"\0", b"9" * 30, b"\xed\xa0")),
     "request": Target(request, requests, _JSON, (PerseError, ValueError)),
     "provenance": Target(through_file("a.png", signed_picture), signed_pictures, (b"perse:record=\"", b"&#0;", b"{}")),
+    "consent": Target(consent, consents, _JSON),
+    "votes": Target(through_file("votes.json", votes), vote_files, _JSON),
 }  # fmt: skip

@@ -24,6 +24,7 @@ from perse.avatar.part_bases import PartBasesConfig
 from perse.avatar.points import MeshPrior, StartingPoints
 from perse.avatar.whole_body import WholeBodyConfig
 from perse.data.durable_files import remove, write_file_atomically
+from perse.data.strangers_json import value_of_json
 from perse.errors import InputError
 from perse.geometry import Camera
 
@@ -63,7 +64,7 @@ def load_avatar(directory: Path) -> Avatar:
         InputError: the folder holds no avatar, one of another format version, or a damaged one.
     """
     try:
-        description = json.loads((directory / DESCRIPTION_FILE).read_text())
+        description = value_of_json((directory / DESCRIPTION_FILE).read_bytes())
         tensors = load((directory / TENSORS_FILE).read_bytes())
     except FileNotFoundError as error:
         raise InputError(f"{directory} holds no avatar: {Path(error.filename).name} is missing") from error

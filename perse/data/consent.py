@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from datetime import date as Day
 from pathlib import Path
 
+from perse.data.strangers_json import value_of_json
 from perse.data.workspace import Workspace
 from perse.errors import InputError
 
@@ -65,12 +65,12 @@ def consent_of(content: bytes) -> Consent:
         InputError: it is none.
     """
     try:
-        value = json.loads(content)
+        value = value_of_json(content)
         known = {field.name for field in fields(Consent)}
         if not isinstance(value, dict) or not set(value) <= known:
             raise ValueError("other fields")
         return Consent(**{name: str(text) for name, text in value.items()})
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         raise InputError(f"this is no consent; expected something like {EXAMPLE}") from None
 
 

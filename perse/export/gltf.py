@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perse.data.strangers_json import value_of_json
 from perse.errors import InputError
 from perse.export.provenance import GENERATOR, KEY, VERSION, Provenance
 from perse.export.scene import canonical_quaternions
@@ -106,7 +107,7 @@ def glb_chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
         head_length, kind = struct.unpack_from("<II", data, 12)
         if (magic, version, kind) != (_MAGIC, 2, _JSON) or length > len(data) or 20 + head_length > length:
             raise ValueError
-        description = json.loads(data[20 : 20 + head_length])
+        description = value_of_json(data[20 : 20 + head_length])
         if not isinstance(description, dict):
             raise ValueError
         body = b""
@@ -115,7 +116,7 @@ def glb_chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
             body = data[28 + head_length : 28 + head_length + body_length]
             if kind != _BIN or len(body) != body_length:
                 raise ValueError
-    except (struct.error, ValueError, RecursionError):
+    except (struct.error, ValueError):
         raise InputError("expected a binary glTF 2.0 file; this one is another or damaged") from None
     return description, body
 
@@ -134,10 +135,10 @@ def read_glb(data: bytes) -> Gaussians:
         attributes = primitive["attributes"]
         names = ("POSITION", _ROTATION, _SCALE, _OPACITY, _COLOR)
         means, xyzw, scales, opacities, harmonics = (_column(description, body, attributes[n]) for n in names)
-    except (KeyError, IndexError, TypeError, ValueError):
+        columns = (means, xyzw[:, [3, 0, 1, 2]], scales, opacities[:, 0], 0.5 + SH_C0 * harmonics)
+        return Gaussians(*(torch.from_numpy(np.array(column)) for column in columns))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         raise InputError(f"the glTF file holds no uncompressed {EXTENSION} primitive") from None
-    tensors = [torch.from_numpy(np.array(v)) for v in (means, xyzw[:, [3, 0, 1, 2]], scales, opacities[:, 0])]
-    return Gaussians(tensors[0], tensors[1], tensors[2], tensors[3], torch.from_numpy(0.5 + SH_C0 * harmonics))
 
 
 def _column(description: dict[str, Any], body: bytes, index: int) -> NDArray[np.float32]:

@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from perse.avatar import Avatar
+from perse.data.strangers_json import check_writable, value_of_json
 from perse.errors import InputError
 from perse.export.edits import Mix
 
@@ -101,11 +102,12 @@ class Provenance:
         """
         try:
             assert isinstance(value, dict)
+            check_writable(value)
             edits = tuple(
                 Edit(str(e["category"]), str(e["subject"]), str(e["text"]), float(e["weight"])) for e in value["edits"]
             )
             others = {f.name: str(value[f.name]) for f in fields(cls) if f.name != "edits"}
-        except (AssertionError, KeyError, TypeError, ValueError):
+        except (AssertionError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
             raise InputError("the file's provenance record is damaged or of another program") from None
         return cls(edits=edits, **others)
 
@@ -119,7 +121,7 @@ class Provenance:
         if len(text) > MAX_RECORD_BYTES:
             raise InputError("the file's provenance record is longer than any of ours")
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
+            value = value_of_json(text)
+        except ValueError:
             raise InputError("the file's provenance record is not JSON") from None
         return cls.from_record(value)

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from perse.data.strangers_json import value_of_json
 from perse.errors import InputError
 from perse.export.provenance import GENERATOR, KEY, VERSION, Provenance
 from perse.export.scene import canonical_quaternions
@@ -181,8 +182,8 @@ def _opened(data: bytes) -> tuple[zipfile.ZipFile, dict[str, Any]]:
     """The archive and its meta.json."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-        meta = json.loads(_member(archive, META, MAX_META_BYTES))
-    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError):
+        meta = value_of_json(_member(archive, META, MAX_META_BYTES))
+    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError):
         raise InputError("expected a .sog file, a ZIP with a meta.json; this one is another or damaged") from None
     if not isinstance(meta, dict) or meta.get("version") != FORMAT_VERSION:
         raise InputError("expected a .sog file of version 2")

@@ -119,8 +119,9 @@ def _stored_record(path: Path, data: bytes) -> str | bytes | None:
         lines = ply_header(data)[0].splitlines()
         return next((line.split(" ", 2)[2] for line in lines if line.startswith(f"comment {KEY} ")), None)
     if data[:4] == b"glTF":
-        extras = glb_chunks(data)[0].get("asset", {}).get("extras", {})
-        return Provenance.from_record(extras[KEY]).to_json() if KEY in extras else None
+        asset = glb_chunks(data)[0].get("asset")
+        extras = asset.get("extras") if isinstance(asset, dict) else None
+        return Provenance.from_record(extras[KEY]).to_json() if isinstance(extras, dict) and KEY in extras else None
     if data[:8] == b"PXR-USDC" or data[:5] == b"#usda":
         return usd_provenance(path)
     if data[:64].lstrip().lower().startswith(b"<!doctype html"):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from perse.data.keys import content_key
+from perse.data.strangers_json import value_of_json
 from perse.errors import InputError
 
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
@@ -152,7 +153,7 @@ def tally(files: Sequence[Path]) -> tuple[tuple[str, str], list[Share]]:
 
 def _votes(file: Path) -> Any:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = value_of_json(file.read_bytes())
         assert content["format"] == "perse-votes" and isinstance(content["voter"], str)
         assert isinstance(content["study"], str)
         assert all(isinstance(vote[name], str) for vote in content["votes"] for name in ("question", "item", "chosen"))

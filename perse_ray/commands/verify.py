@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from perse.export import Verification
 
 EXIT_NOT_PROVEN = 1
+LONGEST_LINE = 400
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,12 @@ def sentences(path: Path, found: Verification) -> list[str]:
         ]
         lines += [f"  edit      {e.category} {e.weight:g}: {e.text or e.subject}" for e in record.edits]
         lines.append(f"  by        {record.generator}")
-    return [line[:400] for line in lines]
+    return [_shown(line) for line in lines]
+
+
+def _shown(line: str) -> str:
+    """What a stranger wrote, as a line: signs that a terminal would obey, or that break lines, are left out."""
+    return "".join(sign if sign.isprintable() else " " for sign in line[:LONGEST_LINE])
 
 
 def run(words: Sequence[str] | None = None) -> int:

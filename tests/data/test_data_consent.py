@@ -39,7 +39,9 @@ def test_a_consent_is_read_and_kept_beside_portrait_and_avatar(tmp_path: Path) -
 @pytest.mark.parametrize(
     "content",
     [b"", b"[]", b'{"who": "A"}', b'{"who": "", "purpose": "x", "date": "2026-11-01"}', b"\xff",
-     b'{"who": "A", "purpose": "x", "date": "soon"}', b'{"who": "A", "purpose": "x", "date": "2026-11-01", "x": 1}',
+     b'{"who": "A", "purpose": "x", "date": "soon"}', b"[" * 100_000,
+     rb'{"who": "\ud800", "purpose": "x", "date": "2026-11-01"}',
+     b'{"who": "A", "purpose": "x", "date": "2026-11-01", "x": 1}',
      b'{"who": "A", "purpose": "x", "date": "2026-11-01", "expires": "2025-01-01"}'],
 )  # fmt: skip
 def test_half_a_consent_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from perse.data.images import encode_image
 from perse.errors import InputError
-from perse.export import Provenance, local_identity, make_identity, sign_media
+from perse.export import Provenance, Verification, local_identity, make_identity, sign_media
 from perse_ray.commands import verify
 
 PLAIN = encode_image(np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8), "png")
@@ -48,6 +48,31 @@ def test_exit_codes(tmp_path: Path) -> None:
         for names in (["signed.png"], ["signed.png", "plain.png"], ["nothing.png"])
     ]
     assert codes == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "weight, text",
+    [("9" * 400, "red"), ("1.0", r"\ud800"), ("[" * 500 + "]" * 500, "red")],
+    ids=["huge", "half", "deep"],
+)
+def test_a_record_that_cannot_be_told_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], weight: str, text: str
+) -> None:
+    """A number beyond floats and half a pair of surrogates ended in a traceback."""
+    record = RECORD.to_json().replace(
+        '"edits": []', '"edits": [{"category":"hat","subject":"a","text":"%s","weight":%s}]'
+    )
+    assert "%s" in record
+    page = f'<!doctype html><script type="application/json" id="provenance">{record % (text, weight)}</script>'
+    (tmp_path / "a.html").write_text(page)
+    assert verify.exit_code(verify.Arguments(files=(tmp_path / "a.html",))) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "provenance record" in line
+
+
+def test_a_strangers_words_do_not_steer_the_terminal() -> None:
+    found = Verification(Provenance("some\x1b[2Jbody\nfine"), intact=True)
+    assert all(line.isprintable() for line in verify.sentences(Path("a.ply"), found))
 
 
 def test_a_file_of_no_known_kind(tmp_path: Path) -> None:

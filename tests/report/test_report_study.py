@@ -111,8 +111,14 @@ def test_wilsons_interval() -> None:
     assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)  # as above
 
 
+HALF_A_SIGN = r"""{"format": "perse-votes", "study": "s", "voter": "v", "votes": [
+    {"question": "\ud800", "item": "1", "chosen": "ours"}]}"""
+
+
 @pytest.mark.parametrize(
-    "content", ["", "{}", "[]", '{"format": "perse-votes"}', '{"format": "perse-votes", "voter": 1}']
+    "content",
+    ["", "{}", "[]", '{"format": "perse-votes"}', '{"format": "perse-votes", "voter": 1}', "[" * 100_000, HALF_A_SIGN],
+    ids=lambda content: content[:20],
 )
 def test_what_holds_no_votes(tmp_path: Path, content: str) -> None:
     (tmp_path / "v.json").write_text(content)
