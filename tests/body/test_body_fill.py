@@ -30,6 +30,19 @@ def test_the_back_of_a_striped_garment_has_stripes_and_no_blur() -> None:
     assert float((filled - colors).abs()[behind].mean()) < 0.05
 
 
+def test_a_collar_that_is_half_skin_does_not_colour_its_back() -> None:
+    """The garment ends at 30 cm; what lies up to 12 mm below shows half of the neck's colour."""
+    rest = cylinder(20000, 0.08)
+    cloth, mixed = rest[:, 1] < 0.3, (rest[:, 1] > 0.288) & (rest[:, 1] < 0.3)
+    green, skin = torch.tensor([0.1, 0.4, 0.4]), torch.tensor([0.8, 0.6, 0.5])
+    colors = torch.where(cloth[:, None], green, skin)
+    colors[mixed] = (green + skin) / 2
+    covers = torch.where(cloth, int(Cover.UPPER), int(Cover.SKIN))
+    filled = fill_colors(rest, covers, colors, (rest[:, 2] > 0.02).float())
+    back = cloth & (rest[:, 2] < -0.02)
+    torch.testing.assert_close(filled[back], green.expand(int(back.sum()), 3))
+
+
 def photographed_hair() -> Example:
     """Strands two pixels wide that run down, of a contrast that is known."""
     rng = np.random.default_rng(1)
