@@ -19,6 +19,7 @@ from perse.synthesis.procedural.animator.closed_mouth import _contour
 from perse.synthesis.procedural.animator.frames import drawn_vertices
 from perse.synthesis.procedural.animator.own_pose import take_own_pose
 from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind, build_surface
+from perse.synthesis.procedural.editing import ProceduralEditor, ProceduralEditorConfig
 from perse.synthesis.seams import Shot
 from perse.tracking import MediapipeTracker, MediapipeTrackerConfig, detect_landmarks
 from perse.tracking.landmarks import (
@@ -491,3 +492,24 @@ def test_bare_shoulders_stay_with_the_body(
     assert lifted.body.alpha[inside].mean() > 0.95
     assert body.alpha[inside].mean() > 0.95 and (body.labels[inside] == Part.NECK).mean() > 0.9
     np.testing.assert_array_equal(body.alpha[: round(0.7 * size)], lifted.body.alpha[: round(0.7 * size)])
+
+
+def test_a_garment_put_on_a_crop_that_ends_at_the_neck_is_filmed_whole(
+    animator: ProceduralAnimator, head_model: HeadModel, astronaut: np.ndarray
+) -> None:
+    """A person fades out before the photograph's border; of a hoodie only the hood was left, above a bust of skin."""
+    tight = MediapipeTracker(MediapipeTrackerConfig(), head_model).track(astronaut[:245])
+    assert (tight.inside[-20:] == 0).all()
+    hoodie = AttributePrompt(
+        "hoodie", Category.CLOTHES, (("garment", "hoodie"), ("color", "orange")), "an orange hoodie", 0
+    )
+    edited = ProceduralEditor(ProceduralEditorConfig(), head_model).edit(tight, hoodie)
+    clip = animator.animate(tight, edited, _shot(tight, None))
+    garment = cv2.resize(edited.masks[Part.CLOTHES], (SIZE, SIZE), interpolation=cv2.INTER_AREA) > 0.99
+    below = garment & (cv2.resize(tight.inside, (SIZE, SIZE), interpolation=cv2.INTER_AREA) == 0)
+    assert below.sum() > 1000
+    assert (clip.alphas[0][below] > 200).mean() > 0.99
+    picture = cv2.resize(edited.image, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(clip.images[0].astype(int) - picture)[below].mean() < 6  # levels; drawn at half the crop's size
+    bare = animator.animate(tight, None, _shot(tight, None))
+    assert (bare.alphas[0][below] < 20).mean() > 0.9  # without a garment everybody ends where the photograph does

@@ -26,12 +26,16 @@ from perse.synthesis.procedural.animator.lift import Geometry, LiftConfig, dress
 from perse.synthesis.procedural.animator.lifted import LiftedPortrait
 from perse.synthesis.procedural.animator.own_pose import sample_nearest, take_own_pose
 from perse.synthesis.procedural.animator.projection import PreparedPhotograph, prepare_photograph, project_texels
+from perse.tracking.crop import FADE_WIDTHS
+from perse.tracking.person import disk
 from perse.tracking.spectacles import without_spectacles
 
 Array = NDArray[np.float32]
 
 _REACH_PX = 3
 """Interpolation carries an edit this far beyond its mask."""
+_WORN = 0.5
+"""Share of a pixel that a garment or the neck has, from which on the edit shows the person there."""
 _CLOTHES_CHANGED = 0.05
 """Share of the clothes that an edit must touch before what they hide under the head changes with them."""
 
@@ -68,7 +72,7 @@ def lift_edit(
         cover=_mixed(reference.cover, shape.cover, touched),
         displacement=_mixed(reference.displacement, shape.displacement, touched),
     )
-    alone = dress(surface, portrait, picture, geometry, reference.light, reference.spectacles)
+    alone = dress(surface, with_garment(portrait, edited), picture, geometry, reference.light, reference.spectacles)
     texels = _touched_texels(portrait, reference, geometry, picture, mask, touched)
     texture, rim, labels = alone.texture.copy(), alone.rim.copy(), alone.labels.copy()
     dressed = alone.dressed.copy()
@@ -87,6 +91,18 @@ def lift_edit(
         lids=tuple(_mixed_lid(before, after, texels) for before, after in zip(reference.lids, alone.lids, strict=True)),
         body=_mixed_body(reference, alone.body, picture, mask),
     )
+
+
+def with_garment(portrait: TrackedPortrait, edited: EditedPicture) -> TrackedPortrait:
+    """A portrait that shows the person also where an edit has drawn a garment, or the neck in its opening, beyond the
+    photograph's border, and so far around that it does not fade out there: of a hoodie put on in a crop that ends at the
+    neck only the hood was left."""
+    body = edited.masks[Part.CLOTHES] + edited.masks[Part.NECK]
+    drawn = (edited.edit_mask > 0) & (body > _WORN) & (portrait.inside == 0)
+    if not drawn.any():
+        return portrait
+    around = cv2.dilate(drawn.astype(np.uint8), disk(FADE_WIDTHS * portrait.face_width_px))
+    return replace(portrait, inside=np.where(around > 0, np.uint8(255), portrait.inside))
 
 
 def _touched_vertices(
