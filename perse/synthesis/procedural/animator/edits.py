@@ -95,8 +95,8 @@ def lift_edit(
 
 def with_garment(portrait: TrackedPortrait, edited: EditedPicture) -> TrackedPortrait:
     """A portrait that shows the person also where an edit has drawn a garment, or the neck in its opening, beyond the
-    photograph's border, and so far around that it does not fade out there: of a hoodie put on in a crop that ends at the
-    neck only the hood was left."""
+    photograph's border, and so far around that it does not fade out there. Of a hoodie put on in a crop that ends at
+    the neck only the hood was left."""
     body = edited.masks[Part.CLOTHES] + edited.masks[Part.NECK]
     drawn = (edited.edit_mask > 0) & (body > _WORN) & (portrait.inside == 0)
     if not drawn.any():
