@@ -37,12 +37,13 @@ class Target:
 
 
 def through_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """A parser that takes a path, fed with bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="perse-fuzz-"))
+    """A parser that takes a path, fed with bytes. Its folder goes with it, at the latest when the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="perse-fuzz-")
 
     def parse(data: bytes) -> object:
-        (folder / name).write_bytes(data)
-        return read(folder / name)
+        file = Path(folder.name, name)
+        file.write_bytes(data)
+        return read(file)
 
     return parse
 
