@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
+import psutil
 import pytest
 from ray import serve
 
@@ -64,6 +66,30 @@ def test_serve_ends_with_the_block_that_began_it() -> None:
 class Other:
     def __call__(self) -> str:
         return "here"
+
+
+class Listening:
+    """Says on which ports its process listens beyond the loopback interface."""
+
+    def __call__(self) -> list[int]:
+        listening = [one for one in psutil.Process().net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+        return [one.laddr.port for one in listening if one.laddr.ip in ("::", "0.0.0.0")]
+
+
+def test_what_a_replica_listens_on_everywhere_wants_the_clusters_token() -> None:
+    """Serve binds each replica's door for other replicas to all interfaces and asks nobody where. It unpickles what it
+    is sent, so it must refuse who has no token."""
+    with serve_session(http=None):
+        app = serve.deployment(ray_actor_options={"num_cpus": 0})(Listening).bind()
+        ports = serve.run(app, name="listening", route_prefix=None).remote().result(timeout_s=60)
+        assert ports  # otherwise Serve has learned better, and docs/service.md says too much
+        for port in ports:
+            with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
+                call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+                with pytest.raises(grpc.RpcError) as refused:
+                    call(b"", timeout=20)
+            assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        serve.delete("listening")
 
 
 PROGRAM = """
