@@ -50,7 +50,8 @@ class BodyLossConfig:
     unseen_colors: float = 20.0
     """How much more of it a point has that the photograph does not show well: the fitted surface weighs pixels by the
     angle that they show it at, and a photograph's frame knows nothing better. Without it jaws and temples were
-    patched with the colours of what the outline shows beside them (docs/body.md#measured)."""
+    patched with the colours of what the outline shows beside them (docs/body.md#measured). 0 for an animator that
+    invents what the photograph does not show: there its frames know better."""
     fitted_scales: float = 0.4
     """Of the squared difference of scales' logarithms from the first ones: at silhouettes, which are half a pixel too
     wide, points shrank to .6 of their size, and between them the background was seen from the side."""
