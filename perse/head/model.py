@@ -127,3 +127,9 @@ class PosedHead:
     vertices: Float[Tensor, "... v 3"]
     joints: Float[Tensor, "... j 3"]
     transforms: Float[Tensor, "... j 4 4"]
+
+    @property
+    def posed_joints(self) -> Float[Tensor, "... j 3"]:
+        """Joint positions in the pose, metres, world space."""
+        homogeneous = torch.cat([self.joints, torch.ones_like(self.joints[..., :1])], -1)
+        return (self.transforms @ homogeneous[..., None])[..., :3, 0]

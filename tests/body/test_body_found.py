@@ -41,8 +41,7 @@ def test_the_sample_person_is_found_whole_and_fitted(photograph: NDArray[np.uint
 
 def joints_of(fit: BodyFit, model: HeadModel) -> torch.Tensor:
     """Posed joints [55, 3], metres."""
-    posed = pose_body(model, fit.parameters)
-    return (posed.transforms[:, :3, :3] @ posed.joints[..., None])[..., 0] + posed.transforms[:, :3, 3]
+    return pose_body(model, fit.parameters).posed_joints
 
 
 def test_who_stands_does_not_lean_whatever_the_landmarks_depths_say(

@@ -215,7 +215,7 @@ def _dressed(
     shares = soft_shares(torch.nn.functional.one_hot(covers, len(Cover)).float(), model.faces)
     fine = refined(surface.numpy(), model.faces.numpy(), _lengths(model, regions, shares, config))
     example = None if face is None else read_hair(face.portrait)
-    return _refined(model, fit, image, mask, fine, skin, layer, thickness, shares, regions, example)
+    return _refined(model, fit, image, mask, fine, skin, layer, body.joints, thickness, shares, regions, example)
 
 
 def _layer(
@@ -223,11 +223,9 @@ def _layer(
     mask: Floats,
 ) -> Skirt:  # fmt: skip
     """What the layer of cloth stands on: the skin, or a skirt's own surface."""
-    posed = pose_body(model, fit.parameters)
-    at_rest, joints = model.joint_regressor @ model.template, posed.joints
-    photographed = (posed.transforms[:, :3, :3] @ joints[..., None])[..., 0] + posed.transforms[:, :3, 3]
-    if is_skirt(model.template, at_rest, photographed, regions, covers, thickness, fit.camera, mask):
-        return unrolled(skin, body.rest_normals, joints, model.template, at_rest, regions, covers)
+    at_rest = model.joint_regressor @ model.template
+    if is_skirt(model.template, at_rest, body.posed_joints, regions, covers, thickness, fit.camera, mask):
+        return unrolled(skin, body.rest_normals, body.joints, model.template, at_rest, regions, covers)
     return no_skirt(skin, body.rest_normals)
 
 
@@ -263,6 +261,7 @@ class _Posed:
         skin: [v, 3] in rest pose; vertices: [v, 3] posed.
         rest_normals, normals: [v, 3], in rest pose and posed.
         turns: [v, 3, 3], rest pose to posed.
+        joints: [55, 3] in rest pose; posed_joints: [55, 3] posed.
     """
 
     skin: Float[Tensor, "v 3"]
@@ -270,6 +269,8 @@ class _Posed:
     rest_normals: Float[Tensor, "v 3"]
     normals: Float[Tensor, "v 3"]
     turns: Float[Tensor, "v 3 3"]
+    joints: Float[Tensor, "55 3"]
+    posed_joints: Float[Tensor, "55 3"]
 
     @classmethod
     def of(cls, model: HeadModel, parameters: BodyParameters) -> _Posed:
@@ -277,18 +278,17 @@ class _Posed:
         normals = smooth_normals(skin, model.faces)
         turns = blend_transforms(posed.transforms, model.skinning_weights)[:, :3, :3]
         turned = torch.nn.functional.normalize((turns @ normals[..., None])[..., 0], dim=-1)
-        return cls(skin, posed.vertices, normals, turned, turns)
+        return cls(skin, posed.vertices, normals, turned, turns, posed.joints, posed.posed_joints)
 
 
 def _refined(
     model: HeadModel, fit: BodyFit, image: Image, mask: Floats, fine: FineMesh, skin: Tensor, layer: Skirt,
-    thickness: Tensor, coarse_shares: Tensor, regions: Tensor, hair: Example | None,
+    joints: Tensor, thickness: Tensor, coarse_shares: Tensor, regions: Tensor, hair: Example | None,
 ) -> DressedPerson:  # fmt: skip
     off = fine.of(thickness)
     rest = fine.of(layer.skin) + off[:, None] * torch.nn.functional.normalize(fine.of(layer.normals), dim=-1)
     below, weights = fine.of(model.skinning_weights).numpy(), model.skinning_weights.numpy()
     skinning = weights_of_layer(rest.numpy(), off.abs().numpy(), below, skin.numpy(), weights)
-    joints = pose_body(model, fit.parameters).joints
     carried = carried_by_both(torch.from_numpy(skinning.astype(np.float32)), rest, joints, fine.of(layer.share))
     shares = fine.of(coarse_shares)
     fine_covers = shares.argmax(1)

@@ -115,7 +115,7 @@ def unrolled(
         outwards, depth = side * off[:, 0], off[:, 2]
         angle = torch.atan2(depth.abs(), -outwards)  # 0 towards the other leg, π/2 in front and behind
         inner = (outwards < 0).float()
-        reach = side * (middle[:, 0] * side) * (angle / (math.pi / 2))
+        reach = middle[:, 0] * (angle / (math.pi / 2))
         sheet = torch.stack([reach, skin[own, 1], middle[:, 2] + depth.sign() * off[:, [0, 2]].norm(dim=1)], 1)
         ahead = torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth.sign()], 1)
         amount = torch.from_numpy(smoothstep(along[own].numpy(), BEGINS, WHOLE)).float()

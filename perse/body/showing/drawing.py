@@ -90,9 +90,7 @@ def head_shot(person: DressedPerson, width_m: float, size_px: int) -> tuple[Came
 
 
 def _photographed_joints(person: DressedPerson) -> Tensor:
-    posed = pose_body(person.model, person.parameters)
-    homogeneous = torch.cat([posed.joints, torch.ones(len(posed.joints), 1)], 1)
-    return (posed.transforms @ homogeneous[..., None])[:, :3, 0]
+    return pose_body(person.model, person.parameters).posed_joints
 
 
 def _head(joints: Tensor) -> Tensor:

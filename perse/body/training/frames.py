@@ -166,9 +166,7 @@ def face_window(person: FittedPerson) -> Window | None:
 
 
 def _posed_joints(person: FittedPerson) -> Tensor:
-    posed = pose_body(person.dressed.model, person.dressed.parameters)
-    ends = torch.cat([posed.joints, torch.ones(len(posed.joints), 1)], 1)
-    return (posed.transforms @ ends[..., None])[:, :3, 0]
+    return pose_body(person.dressed.model, person.dressed.parameters).posed_joints
 
 
 def _window(person: FittedPerson, centre: Tensor, width_m: float) -> Window | None:
