@@ -45,8 +45,9 @@ OUTLINE_PX = 1
 """Labels and silhouettes grow by this much: a brim seen from its edge is one pixel thick, and the centre of a voxel
 would miss it."""
 
-MINIMUM_SEEN = 0.25
-"""And if it is seen in this share of all frames."""
+MINIMUM_SEEN, MINIMUM_FRAMES = 0.25, 3
+"""And if it is seen in this share of all frames, and in so many: what two silhouettes have in common reaches far beyond
+what both show, and eight watched frames made a cloud beside the head of it."""
 
 COLOR_TOLERANCE = 0.10
 """Standard deviation of colour over the frames, of 1, at which a voxel counts e^-½ as much. Light moves over hair."""
@@ -121,8 +122,9 @@ def _likelihood(
     masks = (labels.astype(np.uint8) + 2 * silhouettes).reshape(p, f, -1)
     out = np.zeros((p, len(centres)), np.float32)
     images = watched.images.reshape(*watched.images.shape[:2], -1, 3)
+    least_seen = min(f, max(MINIMUM_FRAMES, round(MINIMUM_SEEN * f)))
     with limited_threads(thread_count(None)):
-        _weigh(pixels, masks, images, subjects, max(1, round(MINIMUM_SEEN * f)), out)
+        _weigh(pixels, masks, images, subjects, least_seen, out)
     return out
 
 

@@ -12,7 +12,7 @@ from synthetic_avatar import START, started
 
 from perse.attributes import Category, Part
 from perse.avatar.canonical import OPACITY
-from perse.avatar.hull import HullConfig, HullPart, _weigh, carve, standing_off
+from perse.avatar.hull import MINIMUM_FRAMES, HullConfig, HullPart, _weigh, carve, standing_off
 from perse.avatar.initialisation import starting_points
 from perse.avatar.motion import Skeleton
 from perse.avatar.observation import observe, watch
@@ -117,6 +117,16 @@ def test_hulls_lie_where_their_pieces_are(watched, tiny_clips) -> None:  # type:
     assert hat[1] > 0.08 and abs(hat[0]) < 0.02
     assert -0.13 < beard[1] < -0.06 and abs(beard[0]) < 0.02 and beard[2] > 0.05
     assert mesh.height_above(hull.centres).min() > 0
+
+
+def test_what_few_frames_show_is_not_carved(watched, tiny_clips) -> None:  # type: ignore[no-untyped-def]
+    """Voxels that two of eight frames saw were a cloud beside the head."""
+    mesh, frames = watched
+    row = next(row for row, (_, category) in enumerate(tiny_clips) if category is Category.HAT)
+    centres = carve(mesh, frames, [HullPart(row, Part.HEADWEAR)], HullConfig(voxel_m=0.008)).centres
+    skinning = mesh.near(centres, rigid=True).skinning
+    pixels = visible_pixels(centres[None], skinning, frames.motion, frames.camera, frames.occluder)
+    assert (pixels >= 0).sum(0).min() >= MINIMUM_FRAMES
 
 
 def test_pieces_do_not_see_each_other(watched, tiny_clips) -> None:  # type: ignore[no-untyped-def]

@@ -38,9 +38,24 @@ def painted(regions: torch.Tensor, arms: tuple[float, float, float]) -> torch.Te
 @pytest.mark.parametrize("arms", [FACE, ARM, TANNED])
 def test_bare_arms_are_skin_in_any_light(regions: torch.Tensor, arms: tuple[float, float, float]) -> None:
     none = torch.zeros(len(regions), dtype=torch.bool)
-    skin = skin_likeness(painted(regions, arms), regions, torch.ones(len(regions)), none)
+    skin = skin_likeness(painted(regions, arms), regions, torch.ones(len(regions)), none, torch.ones(len(regions)))
     assert skin[of(regions, BodyRegion.UPPER_ARM, BodyRegion.FOREARM)].mean() > 0.95
     assert skin[of(regions, BodyRegion.TORSO, BodyRegion.LOWER_LEG)].mean() < 0.05
+
+
+def test_a_chest_in_the_sun_is_skin_and_a_cream_stripe_is_not(regions: torch.Tensor) -> None:
+    """Most of a face's vertices lie at its eyes and lips: here two thirds, with a hundredth of its area."""
+    lab, none, ones = painted(regions, ARM), torch.zeros(len(regions), dtype=torch.bool), torch.ones(len(regions))
+    face, part = of(regions, BodyRegion.FACE).nonzero()[:, 0], of(regions, BodyRegion.TORSO).nonzero()[::3, 0]
+    lips, areas = face[: 2 * len(face) // 3], ones.clone()
+    lab[lips], areas[lips] = torch.tensor((35.0, 34.0, 10.0)), 0.005
+    lab[part] = torch.tensor((90.0, 9.0, 13.0))
+    assert skin_likeness(lab, regions, ones, none, areas)[part].mean() > 0.95
+    no_hands = (~of(regions, BodyRegion.HAND)).float()  # which would say what skin is like
+    assert skin_likeness(lab, regions, no_hands, none, areas)[part].mean() > 0.95
+    assert skin_likeness(lab, regions, no_hands, none, ones)[part].mean() < 0.5  # every vertex the same
+    lab[part] = torch.tensor((90.0, 3.0, 15.0))
+    assert skin_likeness(lab, regions, ones, none, areas)[part].mean() < 0.05
 
 
 def test_white_shoes_are_no_skin_and_bare_feet_are(regions: torch.Tensor) -> None:
@@ -48,14 +63,14 @@ def test_white_shoes_are_no_skin_and_bare_feet_are(regions: torch.Tensor) -> Non
     for color, share in (((94.0, 0.0, 1.0), 0.0), (FACE, 1.0)):
         lab = painted(regions, ARM)
         lab[feet] = torch.tensor(color)
-        skin = skin_likeness(lab, regions, torch.ones(len(regions)), none)
+        skin = skin_likeness(lab, regions, torch.ones(len(regions)), none, torch.ones(len(regions)))
         assert skin[feet].mean() == share
 
 
 def test_without_a_face_nothing_is_taken_for_skin(regions: torch.Tensor) -> None:
     seen = (~of(regions, BodyRegion.FACE)).float()
     none = torch.zeros(len(regions), dtype=torch.bool)
-    assert skin_likeness(painted(regions, FACE), regions, seen, none).sum() == 0
+    assert skin_likeness(painted(regions, FACE), regions, seen, none, torch.ones(len(regions))).sum() == 0
 
 
 def hems(model: HeadModel, regions: torch.Tensor, skin: torch.Tensor) -> torch.Tensor:
@@ -105,7 +120,7 @@ def test_a_beige_coat_is_no_skin(regions: torch.Tensor) -> None:
     lab[coat] = torch.tensor(FACE) + torch.tensor([10.0, -6.0, -4.0])
     lab = lab + torch.randn(lab.shape, generator=torch.Generator().manual_seed(1))
     none = torch.zeros(len(regions), dtype=torch.bool)
-    skin = skin_likeness(lab, regions, torch.ones(len(regions)), none)
+    skin = skin_likeness(lab, regions, torch.ones(len(regions)), none, torch.ones(len(regions)))
     # The two clouds of colours, each 1.4 wide in every direction, are 7 apart in a and b, and overlap.
     assert skin[of(regions, BodyRegion.TORSO, BodyRegion.UPPER_ARM)].mean() < 0.25
     assert skin[of(regions, BodyRegion.HAND)].mean() > 0.9

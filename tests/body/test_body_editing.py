@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -83,6 +85,22 @@ def test_a_garment_has_its_cut(person: FittedPerson) -> None:
         red = edited.colors[torso & (covers == Cover.UPPER)].mean(0)
         assert red[0] > 2 * red[1] and red[0] > 2 * red[2]
     assert len(edited.added) == 0 and edited.picture.shape == person.image.shape
+
+
+def test_a_garment_over_a_dress_ends_at_the_hips(person: FittedPerson) -> None:
+    """Skirt and all were made cloth of: a hoodie over a dress was a swimsuit."""
+    dressed, regions = person.dressed, body_regions(person.dressed.model)
+    skirt = torch.isin(regions, torch.tensor([int(BodyRegion.HIP), int(BodyRegion.UPPER_LEG)]))
+    sheet = dressed.rest + 0.1 * skirt[:, None] * torch.tensor([0.0, 0.0, 1.0])
+    covers = torch.where(skirt, int(Cover.UPPER), dressed.covers)
+    in_dress = replace(person, dressed=replace(dressed, covers=covers, rest=sheet))
+    edited = edit_person(in_dress, None, body_prompts(["clothes=red hoodie"])[0])
+    thighs = regions == BodyRegion.UPPER_LEG
+    low = thighs & (dressed.rest[:, 1] < dressed.rest[thighs, 1].max() - 0.15)
+    assert not edited.changed[low].any() and torch.equal(edited.dressed.rest[low], sheet[low])
+    # What the hoodie covers of the dress stands where the dress stood, and a hoodie's 16 + 8 mm further.
+    over = edited.changed & (regions == BodyRegion.HIP)
+    assert over.any() and float((edited.dressed.rest - sheet)[over].norm(dim=1).max()) < 0.0241
 
 
 def test_a_suit_opens_over_a_shirt_and_a_tie(person: FittedPerson) -> None:

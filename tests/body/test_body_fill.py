@@ -43,6 +43,21 @@ def test_a_collar_that_is_half_skin_does_not_colour_its_back() -> None:
     torch.testing.assert_close(filled[back], green.expand(int(back.sum()), 3))
 
 
+def test_plain_skin_begins_in_the_light_in_which_the_photograph_ends() -> None:
+    """A shoulder lit from one side; its plain colour began with an edge there."""
+    rest = cylinder(20000, 0.15)
+    skin = torch.tensor([0.8, 0.6, 0.5])
+    colors = (skin * (0.85 + 2 * rest[:, :1])).clamp(0, 1)  # .55 at the shaded side, 1.15 at the lit one
+    filled = fill_colors(rest, torch.full((len(rest),), int(Cover.SKIN)), colors, (rest[:, 2] > 0).float())
+    lit = rest[:, 0] > 0.12
+    beside, behind = lit & (rest[:, 2] < 0) & (rest[:, 2] > -0.01), (rest[:, 2] < -0.14)
+    photographed = colors[lit & (rest[:, 2] > 0) & (rest[:, 2] < 0.01)].mean(0)
+    # 7 cm away the light is to have faded to e^-1/2: within a centimetre it changes by a fiftieth.
+    torch.testing.assert_close(filled[beside].mean(0), photographed, atol=0.03, rtol=0)
+    # Behind, 20 cm away along x and z, the plain colour is left, to the 2 % of light that go on so far.
+    assert float((filled[behind].mean(0) / filled[behind].mean() - skin / skin.mean()).abs().max()) < 0.02
+
+
 def photographed_hair() -> Example:
     """Strands two pixels wide that run down, of a contrast that is known."""
     rng = np.random.default_rng(1)

@@ -2,7 +2,7 @@
 which colours it has; both live on the body's surface, so that back and sleeves have them too.
 
 Cuts are the vocabulary's: a t-shirt ends on the upper arm, a turtleneck covers the neck, a suit opens over shirt and
-tie. Below, the garment ends where the photographed one does.
+tie. Below, the garment ends where the photographed one does, or at the hips: over a dress, whose skirt goes on below.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ LIGHT = (-0.3, 0.5, 0.8)
 AMBIENT = 0.82
 FOLDS = 0.07
 """How much folds brighten and darken."""
+HEM_M = 0.06
+"""A garment ends so far below the hip joints, where the photographed one goes on: over a dress it was a swimsuit."""
 UPPER_BODY = (BodyRegion.TORSO, BodyRegion.UPPER_ARM, BodyRegion.FOREARM, BodyRegion.NECK)
 
 
@@ -96,7 +98,13 @@ def wear_garment(person: FittedPerson, prompt: AttributePrompt) -> EditedPerson:
     before = dressed.thickness_m
     wanted = torch.where(surface.trunk, before.clamp(min=cut.off_m) + cut.more_m, torch.full_like(before, cut.off_m))
     thickness = torch.where(cloth, wanted, torch.where(bare, torch.zeros_like(before), before))
-    rest = torch.where(changed[:, None], surface.skin + thickness[:, None] * surface.normals, dressed.rest)
+    # What was dressed may stand on a skirt's sheet instead of the skin.
+    stood = torch.where(
+        (cloth & surface.trunk & (dressed.covers == Cover.UPPER))[:, None],
+        dressed.rest - before[:, None] * surface.normals,
+        surface.skin,
+    )
+    rest = torch.where(changed[:, None], stood + thickness[:, None] * surface.normals, dressed.rest)
     looseness = torch.where(changed, loose_by_thickness(thickness) * cloth, dressed.looseness)
 
     photographed = sampled(person.image, dressed.photo_px)
@@ -156,7 +164,8 @@ class _Surface:
         joints = model.joint_regressor @ skin
         points = fine.of(skin)
         normals = torch.nn.functional.normalize(fine.of(smooth_normals(skin, model.faces)), dim=-1)
-        worn = dressed.covers == Cover.UPPER
+        hem = joints[[BodyJoint.LEFT_HIP, BodyJoint.RIGHT_HIP], 1].mean() - HEM_M
+        worn = (dressed.covers == Cover.UPPER) & (points[:, 1] > hem)
         upper = torch.isin(region, torch.tensor([int(one) for one in UPPER_BODY])) | worn
         limb = torch.isin(region, torch.tensor([int(BodyRegion.UPPER_ARM), int(BodyRegion.FOREARM)]))
         neck = region == BodyRegion.NECK

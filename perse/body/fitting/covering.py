@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from perse.body.fitting.bare_skin import LEAST, LIGHTNESS_SHARE, SEEN, nearest, skin_likeness
+from perse.body.fitting.fill import lab_of
 from perse.body.fitting.limb_hems import bare_below_hems
 from perse.body.fitting.long_hair import hanging_hair
 from perse.body.model import BodyRegion
 from perse.body.model.covers import Cover
-from perse.body.model.upsampling import unit_normals
+from perse.body.model.upsampling import unit_normals, vertex_areas
 from perse.head.mesh_tools import neighbour_average, smooth_values
 from perse.shapes import ByteMask, HardMask
 
@@ -42,12 +42,12 @@ def vertex_covers(
         colors: [v, 3] in [0, 1], what the photograph has where each vertex is; seen: [v], how well it shows it.
         hair: [v] in [0, 1], the tracked portrait's hair mask at each vertex; None if the face was not tracked.
     """
-    lab = torch.from_numpy(cv2.cvtColor(colors.numpy()[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0])
+    lab = lab_of(colors)
     average = neighbour_average(faces.numpy(), len(template))
     hanging = torch.zeros(len(template), dtype=torch.bool)
     if hair is not None:
         hanging = hanging_hair(template, unit_normals(template, faces), regions, seen, hair)
-    likeness, shown = skin_likeness(lab, regions, seen, hanging), seen * ~hanging
+    likeness, shown = skin_likeness(lab, regions, seen, hanging, vertex_areas(template, faces)), seen * ~hanging
     bare = _spread(likeness, shown, average)
     bare = torch.where(regions == BodyRegion.NECK, _by_height(template[:, 1], likeness, shown, regions, bare), bare)
     bare = bare_below_hems(template, joints, regions, likeness, shown > SEEN, bare)

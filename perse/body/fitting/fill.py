@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from perse.body.model.covers import Cover
 from perse.synthesis.procedural.animator.by_example import Example
 
 SEEN = 0.6
-DEPTH_SHARE = 0.3
+FLAT = torch.tensor([1.0, 1.0, 0.3])
 """A centimetre of depth counts as 3 mm: a back has its front's colours, the stripes at their heights."""
 NEIGHBOURS, PLAIN_NEIGHBOURS = 6, 60
 """Sources of a colour; many where a cover has one colour, so that no single place is copied to the back."""
@@ -28,6 +27,12 @@ BORDER_M = 0.01
 INSIDE_M = 0.015
 """What other places of cloth are coloured from lies so far inside of its cover: one point at 11 mm, half skin, was the
 nearest of a whole back's collar, which had a notch."""
+RELIGHT_M, RELIGHT_BLUR_M = 0.07, 0.01
+"""How far the photograph's light goes on over what it does not show, and over what distance its spots are evened."""
+RELIGHT_MOST = 0.6
+"""Of it, in natural logarithms: brighter by four fifths at most."""
+DARKEST = 0.02
+"""A colour in [0, 1] below which a ratio of two says nothing."""
 LEAST = 30
 UNSEEN_COLOR = {
     Cover.SKIN: (200, 160, 135), Cover.HAIR: (90, 70, 55), Cover.UPPER: (120, 120, 125), Cover.LOWER: (52, 56, 66),
@@ -44,6 +49,8 @@ SPREAD = (2.0, 4.0)
 """Bounds of that deviation."""
 ODD = 2.5
 """Robust deviations from the middle colour from which on a place of skin or hair shows something else."""
+PALE = 4.5
+"""The same of what is the cover's in other light: a chest in the sun is paler than a face, and no strand of hair."""
 PLAIN = (Cover.SKIN, Cover.HAIR)
 """Covers that have one colour, more or less; what differs is a collar beside the neck, a forehead below the fringe."""
 
@@ -63,31 +70,73 @@ def fill_colors(
         hair: the photographed hair, whose locks go on behind; without it hair has one colour there.
     """
     fill = colors.clone()
-    flat = rest * torch.tensor([1.0, 1.0, DEPTH_SHARE])
     for cover, unseen in UNSEEN_COLOR.items():
         own = covers == cover
         if not own.any():
             continue
-        sources, neighbours = own & (seen > SEEN), NEIGHBOURS
-        inner = own & (seen > WELL_SEEN) & away_from(rest, own, ~own, INSIDE_M)
-        if cover not in PLAIN and int(inner.sum()) >= LEAST:
-            sources = inner
-        well_seen = own & (seen > WELL_SEEN)
-        if cover in PLAIN and int(well_seen.sum()) >= LEAST:
-            sources, neighbours = well_seen & alike(colors, well_seen, EVEN), PLAIN_NEIGHBOURS
-        if int(sources.sum()) < LEAST:
-            fill[own] = torch.tensor(unseen, dtype=torch.float32) / 255
-            continue
-        distances, nearest = cKDTree(flat[sources].numpy()).query(
-            flat[own].numpy(), k=min(neighbours, int(sources.sum()))
-        )
-        nearness = _weights(np.asarray(distances), neighbours)
-        weights = torch.from_numpy((nearness / nearness.sum(1, keepdims=True)).astype(np.float32))
-        taken = colors[sources][torch.from_numpy(np.asarray(nearest))]
-        fill[own] = (weights[..., None] * taken).sum(1)
-        if cover == Cover.HAIR and hair is not None:
-            fill[own] *= lock_brightness(rest[own], hair)[:, None]
+        plain, well_seen = cover in PLAIN, own & (seen > WELL_SEEN)
+        if plain and int(well_seen.sum()) >= LEAST:
+            fill[own] = _plain(rest, own, colors, well_seen, hair if cover == Cover.HAIR else None)
+        else:
+            inner = well_seen & away_from(rest, own, ~own, INSIDE_M)
+            sources = inner if not plain and int(inner.sum()) >= LEAST else own & (seen > SEEN)
+            enough = int(sources.sum()) >= LEAST
+            fill[own] = _through(rest, own, colors, sources) if enough else torch.tensor(unseen).float() / 255
     return fill.clamp(0, 1)
+
+
+def _plain(rest: Tensor, own: Tensor, colors: Tensor, well_seen: Tensor, hair: Example | None) -> Tensor:
+    """[m, 3]: one colour, more or less, in the photograph's light where that ends."""
+    fill = colors.clone()
+    sources = well_seen & alike(colors, well_seen, EVEN)
+    distances, nearest = _nearest(rest * FLAT, sources, own, PLAIN_NEIGHBOURS)
+    fill[own] = _mean(colors[sources], nearest, 1 / distances.clamp(min=2e-3))
+    if hair is not None:
+        fill[own] *= lock_brightness(rest[own], hair)[:, None]
+    known = well_seen & alike(colors, well_seen, odd=PALE)
+    return fill[own] * relight(rest, fill, colors, known, own)
+
+
+def _through(rest: Tensor, own: Tensor, colors: Tensor, sources: Tensor) -> Tensor:
+    """[m, 3]: what is straight before a place. All sources are as far through the body; what counts is how much
+    further than the nearest they are beside it."""
+    distances, nearest = _nearest(rest * FLAT, sources, own, NEIGHBOURS)
+    beside = distances.square() - distances.square().amin(1, keepdim=True)
+    return _mean(colors[sources], nearest, torch.exp(-0.5 * beside / BLUR_M**2))
+
+
+def _nearest(points: Tensor, sources: Tensor, own: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
+    """Distances [m, k] of own points to their nearest sources, and which these are among the sources."""
+    count = min(neighbours, int(sources.sum()))
+    distances, nearest = cKDTree(points[sources].numpy()).query(points[own].numpy(), k=np.arange(1, count + 1))
+    return torch.from_numpy(np.asarray(distances)), torch.from_numpy(np.asarray(nearest))
+
+
+def _mean(values: Tensor, nearest: Tensor, weights: Tensor) -> Tensor:
+    """[m, c]: values [s, c] of the nearest sources [m, k], weighed [m, k]."""
+    shares = (weights / weights.sum(1, keepdim=True)).float()
+    return (shares[..., None] * values[nearest]).sum(1)
+
+
+def relight(
+    rest: Float[Tensor, "n 3"],
+    fill: Float[Tensor, "n 3"],
+    colors: Float[Tensor, "n 3"],
+    known: Bool[Tensor, " n"],
+    own: Bool[Tensor, " n"],
+) -> Float[Tensor, "m 3"]:
+    """Factors [m, 3] on the fill of own points after which it meets the photograph where that ends: there an arm is as
+    bright as its lit side, and a few centimetres on it has the fill's own light. Without them a plain colour began
+    with an edge in the middle of a shoulder (membranes of Pérez et al. 2003, by distances instead of an equation).
+
+    Args:
+        known: places whose photographed colours are this cover's.
+    """
+    ratio = (colors[known].clamp(min=DARKEST) / fill[known].clamp(min=DARKEST)).log()
+    distances, nearest = _nearest(rest, known, own, PLAIN_NEIGHBOURS)
+    met = _mean(ratio, nearest, 1 / (distances.square() + RELIGHT_BLUR_M**2))
+    lasting = torch.exp(-0.5 * (distances[:, :1].float() / RELIGHT_M) ** 2)
+    return (met.clamp(-RELIGHT_MOST, RELIGHT_MOST) * lasting).exp()
 
 
 def away_from(
@@ -101,27 +150,24 @@ def away_from(
     return far
 
 
-def _weights(distances: NDArray[np.float64], neighbours: int) -> NDArray[np.float64]:
-    """Of sources at distances [n, k], not yet shares."""
-    if neighbours == PLAIN_NEIGHBOURS:
-        return np.asarray(1 / np.maximum(distances, 2e-3))
-    # All are as far through the body; what counts is how much further than the nearest they are beside it.
-    beside = np.square(distances) - np.square(distances.min(1, keepdims=True))
-    return np.asarray(np.exp(-0.5 * beside / BLUR_M**2))
-
-
 def alike(
-    colors: Float[Tensor, "n 3"], sources: Bool[Tensor, " n"], light: tuple[float, float] = SHADED
+    colors: Float[Tensor, "n 3"], sources: Bool[Tensor, " n"], light: tuple[float, float] = SHADED, odd: float = ODD
 ) -> Bool[Tensor, " n"]:
     """Mask [n] of colours in [0, 1] that are not far from the middle one of the sources: median and its deviation, in
     Lab.
 
     Args:
         light: brightness, relative to the middle one's, that makes no other colour.
+        odd: how many deviations are far.
     """
     bright = colors.mean(1).clamp(min=1e-3)
     relit = (colors / (bright / bright[sources].median()).clamp(*light)[:, None]).clamp(0, 1)
-    lab = torch.from_numpy(cv2.cvtColor(relit.numpy()[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0])
+    lab = lab_of(relit)
     middle = lab[sources].median(0).values
     off = (lab - middle).norm(dim=-1)
-    return off < ODD * off[sources].median().clamp(*SPREAD)
+    return off < odd * off[sources].median().clamp(*SPREAD)
+
+
+def lab_of(colors: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    """CIELAB [n, 3] of colours in [0, 1]."""
+    return torch.from_numpy(cv2.cvtColor(colors.numpy()[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0])

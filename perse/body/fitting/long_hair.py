@@ -14,8 +14,9 @@ LOWEST, WIDEST = 0.05, 0.9
 """Quantiles of what is seen of it: some vertices beside it are always taken for hair."""
 NARROWEST_M, NECKS = 0.06, 2.0
 """Half the width of hair on a back: at least so much, at most so many times half the neck's width."""
-BEHIND = 0.0
-"""The back's normals point backwards by more than this."""
+BEHIND, ASIDE = 0.0, 0.5
+"""The back's normals point forwards by less than this, and the sides' of a neck that hair hides, which was a patch of
+skin in the middle of hair."""
 
 
 def hanging_hair(
@@ -41,4 +42,5 @@ def hanging_hair(
     widest = NECKS * float(template[neck, 0].abs().max())
     wide = max(NARROWEST_M, min(float(template[shown, 0].abs().quantile(WIDEST)), widest))
     back = below & (normals[:, 2] < BEHIND) & (template[:, 1] > level) & (template[:, 0].abs() < wide)
-    return shown | (back & ~(seen > SEEN))
+    beside = neck & (normals[:, 2] < ASIDE)
+    return shown | ((back | beside) & ~(seen > SEEN))

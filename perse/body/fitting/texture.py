@@ -14,6 +14,7 @@ from torch import Tensor
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.visibility import WITHIN, seen_in
 from perse.body.fitting.fill import BORDER_M, LEAST, alike, away_from, fill_colors
+from perse.body.fitting.loose_strands import background_in_hair
 from perse.body.model import BodyRegion
 from perse.body.model.covers import Cover
 from perse.body.model.mouth import in_mouth, mouth_colors
@@ -24,7 +25,7 @@ SHOWN = 0.5
 """How well a point of the mouth is seen whose colour its neighbours take."""
 NEIGHBOURS, REACH_M = 4, 0.015
 """So many, and so far: a smile shows half of each tooth."""
-BESIDE = (BodyRegion.NECK, BodyRegion.SCALP, BodyRegion.TORSO)
+BESIDE = (BodyRegion.NECK, BodyRegion.SCALP, BodyRegion.TORSO, BodyRegion.UPPER_ARM)
 """Skin that hair and collars hang over."""
 
 
@@ -46,6 +47,7 @@ def textured(
     photographed = sampled(image, photo_px)
     kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
     seen = seen * ~other_than_skin(person.rest, photographed, seen, person.covers, kinds)
+    seen = seen * ~background_in_hair(image, mask, photo_px, photographed, seen, person.covers)
     fill = fill_colors(person.rest, person.covers, photographed, seen * ~mouth, hair)
     fill[mouth] = _within_mouth(
         person.rest[mouth], photographed[mouth], seen[mouth], fine.of(mouth_colors(model))[mouth]
@@ -63,8 +65,8 @@ def _within_mouth(
     shown = seen > SHOWN
     if int(shown.sum()) < LEAST:
         return otherwise
-    distance, nearest = cKDTree(rest[shown].numpy()).query(rest.numpy(), k=NEIGHBOURS)
-    beside = photographed[shown][torch.from_numpy(nearest)].mean(1)
+    distance, closest = cKDTree(rest[shown].numpy()).query(rest.numpy(), k=NEIGHBOURS)
+    beside = photographed[shown][torch.from_numpy(closest)].mean(1)
     share = torch.from_numpy(1 - distance.mean(1) / REACH_M).clamp(0, 1).float()[:, None]
     return share * beside + (1 - share) * otherwise
 

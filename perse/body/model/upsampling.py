@@ -127,6 +127,13 @@ def one_ring(faces: Int[Tensor, "t 3"]) -> Int[Tensor, "e 2"]:
     return torch.unique(torch.sort(ends, 1).values, dim=0)
 
 
+def vertex_areas(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "t 3"]) -> Float[Tensor, " v"]:
+    """Areas [v] around vertices, square metres: a third of each triangle's for its corners."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    thirds = torch.linalg.cross(b - a, c - a).norm(dim=-1) / 6
+    return torch.zeros(len(vertices)).index_add(0, faces.reshape(-1), thirds.repeat_interleave(3))
+
+
 def unit_normals(points: Float[Tensor, "*f n 3"], faces: Int[Tensor, "t 3"]) -> Float[Tensor, "*f n 3"]:
     """Area-weighted unit normals [..., n, 3] of posed points [..., n, 3]; differentiable, the same bytes every time."""
     # The gradient of an indexed tensor is summed in whatever order threads arrive; that of index_select in one.
