@@ -114,14 +114,9 @@ class _Fit:
 
     def _turned(self, side: int, cup: Cup) -> Surface:
         return lathe(
-            self.cups[side],
-            self.axes[side],
-            cup.profile,
-            segments=44,
-            stretch=cup.stretch,
-            repeat_u=2.0,
+            self.cups[side], self.axes[side], cup.profile, segments=44, stretch=cup.stretch, repeat_u=2.0,
             unit_m=self.mm,
-        )
+        )  # fmt: skip
 
     def _yoke(self, side: int, yoke: Yoke) -> Surface:
         end = self.band[0 if side == 0 else -1] + 3 * self.mm * self.outwards[0 if side == 0 else -1]

@@ -12,6 +12,7 @@ from perse.shapes import Colors, Field
 from perse.synthesis.compositing import put_part
 from perse.synthesis.procedural.editing.body_frame import BELOW, NECK_PIT, SHOULDER, BodyFrame, Corners
 from perse.synthesis.procedural.editing.canvas import (
+    as_photographed,
     blur,
     bump,
     curve,
@@ -67,8 +68,7 @@ def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painted
     bare, gone = _undress(frame, front)
     neck_picture, neck = _neck(body, bare, opening, front, rng)
     sewn = cut.tailor(garment, Sewing(neck_picture, np.zeros(frame.shape, np.float32), 1 - front))
-    softened = blur(sewn.picture, 0.5 * frame.unit / 160)
-    painted = mix(sewn.picture, softened, sewn.alpha) + grain(portrait, rng) * sewn.alpha[..., None]
+    painted = as_photographed(portrait, sewn.picture, sewn.alpha, sewn.alpha, rng, sharpness=0.5)
     changed = np.maximum.reduce([gone, neck, sewn.alpha, _neck_shadow_zone(body, front)])
     region = smoothstep(blur(changed, 1.0), 0.0, 0.4) * (1 - smoothstep(front, 0.6, 0.98))
     return finish(portrait, painted, region, _masks(portrait.masks, gone, neck, sewn.alpha))
