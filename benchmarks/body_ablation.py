@@ -25,7 +25,8 @@ from perse.body.animation.animator import Drift, ProceduralBodyAnimatorConfig
 from perse.body.animation.clip import BodyClip
 from perse.body.animation.motions import Filmed
 from perse.body.avatar import BodyAvatar, OffsetConfig, start_avatar
-from perse.body.fitting.person import FittedPerson, PersonFitConfig, fit_person
+from perse.body.fitting.config import PersonFitConfig
+from perse.body.fitting.person import FittedPerson, fit_person
 from perse.body.fitting.storage import first_colors
 from perse.body.model import AnnyBody
 from perse.body.sample import sample_photograph

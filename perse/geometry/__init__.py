@@ -1,4 +1,4 @@
-"""Cameras and rotations."""
+"""Cameras, rotations and transforms."""
 
 from perse.geometry.camera import Camera
 from perse.geometry.orbit import orbit
@@ -9,6 +9,7 @@ from perse.geometry.rotations import (
     quaternion_multiply,
     quaternion_to_matrix,
 )
+from perse.geometry.transforms import transform_points
 
 __all__ = [
     "Camera",
@@ -18,4 +19,5 @@ __all__ = [
     "orbit",
     "quaternion_multiply",
     "quaternion_to_matrix",
+    "transform_points",
 ]

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from perse.geometry import transform_points
+
 
 class Joint(IntEnum):
     """The five joints that FLAME and the embedded head share, in FLAME's order."""
@@ -131,5 +133,4 @@ class PosedHead:
     @property
     def posed_joints(self) -> Float[Tensor, "... j 3"]:
         """Joint positions in the pose, metres, world space."""
-        homogeneous = torch.cat([self.joints, torch.ones_like(self.joints[..., :1])], -1)
-        return (self.transforms @ homogeneous[..., None])[..., :3, 0]
+        return transform_points(self.transforms, self.joints)

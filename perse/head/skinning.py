@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from perse.geometry.rotations import axis_angle_to_matrix
+from perse.geometry.transforms import transform_points
 from perse.head.model import HeadModel, PosedHead
 from perse.head.parameters import HeadParameters
 
@@ -78,5 +79,5 @@ def pose_head(model: HeadModel, parameters: HeadParameters) -> PosedHead:
         shaped = shaped + torch.einsum("vcp,...p->...vc", model.pose_basis, feature)
     transforms = joint_transforms(joints, parameters.pose, model.parents.tolist())
     matrices = blend_transforms(transforms, model.skinning_weights)
-    vertices = (matrices[..., :3, :3] @ shaped[..., None])[..., 0] + matrices[..., :3, 3]
+    vertices = transform_points(matrices, shaped)
     return PosedHead(vertices, joints, transforms)

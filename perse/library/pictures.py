@@ -11,12 +11,12 @@ from jaxtyping import UInt8
 
 from perse.data.durable_files import write_file_atomically
 from perse.data.images import encode_image
+from perse.data.on_white import laid_on_white
 from perse.errors import InputError
 from perse.export.provenance import Provenance
 from perse.export.video import mp4_bytes, strip, webp_bytes
 from perse.export.xmp import xmp_packet
 
-WHITE = 255
 MAX_STRIP = 24
 """More pictures than this do not fit side by side."""
 
@@ -136,5 +136,4 @@ def _on_white(pixels: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
     """[h, w, 3] of [h, w, 3] or [h, w, 4]."""
     if pixels.shape[-1] == 3:
         return pixels
-    alpha = pixels[..., 3:].astype(np.float32) / 255
-    return (pixels[..., :3] * alpha + WHITE * (1 - alpha)).round().astype(np.uint8)
+    return laid_on_white(pixels[..., :3], pixels[..., 3].astype(np.float32) / 255)

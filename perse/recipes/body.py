@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from perse.body.animation.animator import BodyAnimatorConfig, ProceduralBodyAnimatorConfig
 from perse.body.animation.motions import MOTIONS, UNSEEN, Filmed
 from perse.body.avatar import OffsetConfig
-from perse.body.fitting.person import PersonFitConfig
+from perse.body.fitting.config import PersonFitConfig
 from perse.body.model import AnnyBody, BodySource
 from perse.body.training import BodyTrainingConfig
 from perse.body.training.edits import EditTrainingConfig

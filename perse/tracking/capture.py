@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import UNRECORDED, PartMasks, PortraitClip, TrackedPortrait
+from perse.data.on_white import laid_on_white
 from perse.errors import InputError
 from perse.head import HeadModel, HeadParameters
 from perse.shapes import ByteMask, Picture
@@ -246,7 +247,7 @@ def on_white(image: Picture, alpha: ByteMask, bleed_px: float) -> Picture:
     within = blur(image * solid, bleed_px) / np.maximum(amount, 1e-6)
     known = np.clip(amount / 0.05, 0, 1) * (1 - solid)
     own = known * within + (1 - known) * image
-    return np.round(own * share + 255 * (1 - share)).clip(0, 255).astype(np.uint8)
+    return laid_on_white(own, share[..., 0])
 
 
 def _labels(masks: PartMasks, size_px: int, alpha: Image) -> Image:

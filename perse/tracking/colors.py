@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64, Shaped
 from numpy.typing import NDArray
 
-from perse.shapes import Picture, SoftMask
+from perse.shapes import Colors, Picture, SoftMask
 
 Floats = NDArray[np.float32]
 
 
-def to_lab(image: Picture) -> Float32[np.ndarray, "h w 3"]:
-    """Colours CIELAB float32 (L 0…100) of RGB uint8 [h, w, 3]."""
-    return np.asarray(cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB), np.float32)
+def to_lab(image: Shaped[np.ndarray, "h w 3"]) -> Colors:
+    """Colours CIELAB float32 (L 0…100) of sRGB [h, w, 3] in 0…255, uint8 or float32."""
+    return np.asarray(cv2.cvtColor(np.asarray(image, np.float32) / np.float32(255), cv2.COLOR_RGB2LAB), np.float32)
 
 
 def to_gray(image: Picture) -> SoftMask:

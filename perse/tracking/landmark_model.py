@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from perse.geometry import axis_angle_to_matrix
+from perse.geometry import axis_angle_to_matrix, transform_points
 from perse.head import HeadModel, blend_transforms, joint_transforms
 from perse.head.model import Joint
 
@@ -105,7 +105,7 @@ class LandmarkModel:
             feature = (axis_angle_to_matrix(pose[1:]) - torch.eye(3, dtype=pose.dtype)).flatten()
             shaped = shaped + self._pose_basis @ feature
         matrices = self._matrices(betas, pose)
-        posed = (matrices[:, :3, :3] @ shaped[..., None])[..., 0] + matrices[:, :3, 3]
+        posed = transform_points(matrices, shaped)
         return (posed.reshape(-1, 3, 3) * self._weights[..., None]).sum(1)
 
     def _matrices(self, betas: Float[Tensor, " b"], pose: Float[Tensor, "j 3"]) -> Float[Tensor, "m 4 4"]:

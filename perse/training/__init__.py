@@ -15,7 +15,8 @@ from perse.training.morph_schedule import (
 )
 from perse.training.replicas import DistributedReplicas, Replicas, SingleReplica
 from perse.training.sampler import StepSample, joined, sample_step
-from perse.training.trainer import StepReport, Trainer, avatar_of, initial_checkpoint
+from perse.training.trainer import StepReport, Trainer
+from perse.training.training_state import avatar_of, initial_checkpoint
 
 __all__ = [
     "INTERIOR_ALPHAS",

@@ -27,7 +27,8 @@ from perse.training.clips import FrameBatch
 from perse.training.config import LearningRates, TrainingConfig
 from perse.training.morph_schedule import MorphRequest, MorphSchedule, MorphSource, MorphTarget
 from perse.training.objective import LossTerms
-from perse.training.trainer import StepReport, Trainer, initial_checkpoint
+from perse.training.trainer import StepReport, Trainer
+from perse.training.training_state import initial_checkpoint
 
 PART_MARGIN_SHARE = 0.02
 """The changed part grows by this share of the picture's width, so that its outline is supervised too."""

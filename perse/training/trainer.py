@@ -11,25 +11,20 @@ Nothing here knows the time, Ray or MLflow. `Trainer.step` is the loop's body; t
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors.torch import load, save
 from torch import Tensor
 
 from perse.avatar import Avatar, CanonicalGaussians
 from perse.avatar.body import relief_loss
-from perse.avatar.decoder import PointPlan, Window
-from perse.avatar.densification import carried_moments, plan_growth, plan_prune
+from perse.avatar.decoder import Window
 from perse.avatar.motion import FrameMotion
-from perse.avatar.storage import avatar_tensors, describe, restore
-from perse.data.keys import content_key
 from perse.errors import RecipeError, TrainingDiverged
 from perse.geometry import Camera
 from perse.head import Joint
@@ -41,19 +36,16 @@ from perse.training.config import EPOCHS, TrainingConfig, rate_factor
 from perse.training.memory import keep_freed_memory
 from perse.training.objective import ImageObjective, LossTerms
 from perse.training.optimiser import Optimiser
+from perse.training.point_changes import densified
 from perse.training.replicas import Replicas, SingleReplica, parameter_digest
 from perse.training.sampler import StepSample, curriculum_pool, sample_step
+from perse.training.skipped_steps import SkippedSteps, all_finite
+from perse.training.training_state import avatar_of, moments_of, training_checkpoint
 
 logger = logging.getLogger(__name__)
 
-_DENSIFICATION = 20
-"""Stream of random numbers, apart from the sampler's."""
-
 _WINDOWS = 21
 """Of the parts of the pictures that are drawn, where not all is."""
-
-MAX_SKIPPED_IN_A_ROW = 5
-"""Steps without finite gradients after which it is not the steps."""
 
 _ANNOUNCED_STEPS = 3
 """Steps whose frames are decoded ahead, where clips are streamed."""
@@ -118,7 +110,7 @@ class Trainer:
             raise RecipeError("the clips' subjects are not the avatar's; create the avatar from these clips")
         self.avatar, self.clips, self.config = avatar.to(self.device), clips, config
         self.step_number = 0
-        self._skipped = self._skipped_in_a_row = 0
+        self._skipped = SkippedSteps()
         self.replicas: Replicas = replicas or SingleReplica()
         self._rasterizer = rasterizer
         self._optimiser = Optimiser(avatar.named_parameters(), config)
@@ -268,83 +260,24 @@ class Trainer:
         Raises:
             TrainingDiverged: that happened several times in a row.
         """
-        if self._all_finite(terms):
-            self._optimiser.apply(self.step_number)
-            self._skipped_in_a_row = 0
+        step = self.step_number
+        if all_finite(terms.total, self.avatar.parameters(), self.replicas):
+            self._optimiser.apply(step)
+            self._skipped.done()
         else:
             self._skip(terms, words)
-        self._densify()
-        step = self.step_number
+        self._optimiser = densified(self.avatar, self._optimiser, self.config, step, self.replicas)
         self.step_number += 1
         loss, l1, ssim, alpha = terms.numbers()
         rate = rate_factor(self.config, step)
-        return StepReport(step, loss, l1, ssim, alpha, rate, self.avatar.n_gaussians, self._skipped)
-
-    @torch.no_grad()
-    def _all_finite(self, terms: LossTerms) -> bool:
-        """Whether loss and gradients are, on every replica: one that is not would be averaged into all."""
-        gradients = [p.grad for p in self.avatar.parameters() if p.grad is not None and p.numel()]
-        norms = torch._foreach_norm(gradients) if gradients else []
-        sums = torch.stack([terms.total.detach().float(), *(norm.float() for norm in norms)])
-        bad = (~torch.isfinite(sums)).any().float().reshape(1)
-        return not self._read(self.replicas.maximum(bad))
-
-    @staticmethod
-    def _read(flag: Tensor) -> bool:
-        """A number [1] of the device, waited for."""
-        return bool(flag.item())
+        return StepReport(step, loss, l1, ssim, alpha, rate, self.avatar.n_gaussians, self._skipped.total)
 
     def _skip(self, terms: LossTerms, words: Callable[[], str]) -> None:
-        self._skipped += 1
-        self._skipped_in_a_row += 1
         here = not bool(torch.isfinite(terms.total))
         what = f"step {self.step_number} of {words()}" if here else f"step {self.step_number}"
         if here or self.replicas.rank == 0:
             logger.warning("%s is skipped: its loss or gradients are not finite", what)
-        if self._skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
-            raise TrainingDiverged(
-                f"{self._skipped_in_a_row} steps in a row had losses or gradients that are not finite, the last was "
-                f"{what}; lower the learning rates, or look at these subjects' clips"
-            )
-
-    def _densify(self) -> None:
-        """The event that is due after this step, if any. Adam's moments go with the points. Which points stay and
-        which are added is decided by the first replica: the others' thresholds may fall a rounding error apart."""
-        config, decoder = self.config.densification, self.avatar.decoder
-        if config is None or not decoder.point_tensors():
-            return
-        period = max(1, round(config.every * self.config.steps))
-        done = self.step_number + 1
-        if done % period or done > config.until * self.config.steps:
-            return
-        rng = np.random.default_rng((self.config.seed, _DENSIFICATION, self.step_number))
-        if len(decoder) < config.target:
-            wanted = min(config.target, round(config.grow_factor * len(decoder)))
-            plan = plan_growth(len(decoder), wanted, rng)
-        else:
-            decoder.shrink_scales(config.shrink)
-            opacities, draws = self._largest_opacities(), rng.spawn(1)[0]
-            plan = PointPlan(*self.replicas.from_first(lambda: self._pruned(opacities, draws)))
-        moments = carried_moments(self._optimiser.moments(), "decoder.", tuple(decoder.point_tensors()), plan)
-        decoder.replace_points(plan, config.radius_m, rng)
-        self._optimiser = Optimiser(self.avatar.named_parameters(), self.config)
-        self._optimiser.restore(moments)
-
-    def _pruned(self, opacities: Tensor, draws: np.random.Generator) -> tuple[Tensor, Tensor]:
-        config = self.config.densification
-        assert config is not None, "the caller has looked"
-        plan = plan_prune(opacities, config.prune_opacity, config.target, draws)
-        return plan.parents, plan.fresh
-
-    @torch.no_grad()
-    def _largest_opacities(self) -> Tensor:
-        """Opacity [n] of every point in the subject that needs it most. Every subject is looked at, since what only
-        one of them wears (an earring) must live; the replicas share them."""
-        largest = torch.full((len(self.avatar.decoder),), -torch.inf, device=self.device)
-        for row in range(self.replicas.rank, len(self.avatar.subjects), self.replicas.world):
-            codes = self.avatar.subject_codes(torch.tensor([row], device=self.device))
-            largest = torch.maximum(largest, self.avatar.canonicalise(codes).opacity_logits[0])
-        return torch.sigmoid(self.replicas.maximum(largest)).cpu()
+        self._skipped.skip(what, "lower the learning rates, or look at these subjects' clips")
 
     def check_replicas(self) -> None:
         """Compare the replicas. All of them call this at the same step, before a checkpoint.
@@ -361,7 +294,7 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Checkpoint: everything that a resumed run needs to equal this one."""
-        return _checkpoint(self.avatar, self.config, self.step_number, self._optimiser.moments())
+        return training_checkpoint(self.avatar, self.config, self.step_number, self._optimiser.moments())
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint as if never interrupted.
@@ -369,39 +302,8 @@ class Trainer:
         Raises:
             RecipeError: the checkpoint was made with another training configuration.
         """
-        files: Mapping[str, bytes] = checkpoint.files
-        state = json.loads(files["state.json"])
-        if state["config"] != content_key(self.config):
-            raise RecipeError(
-                "the checkpoint was made with another training configuration; resume with the same one, or start "
-                "in a new workspace"
-            )
+        step, moments = moments_of(checkpoint, self.config)
         self.avatar = avatar_of(checkpoint).to(self.device)
         self._optimiser = Optimiser(self.avatar.named_parameters(), self.config)
-        self._optimiser.restore(load(files["optimiser.safetensors"]))
-        self.step_number = int(state["step"])
-
-
-def avatar_of(checkpoint: Checkpoint) -> Avatar:
-    """Avatar inside a training checkpoint."""
-    files = checkpoint.files
-    return restore(json.loads(files["avatar.json"]), load(files["avatar.safetensors"]))
-
-
-def initial_checkpoint(avatar: Avatar, config: TrainingConfig) -> Checkpoint:
-    """Checkpoint from which a training of this avatar begins: step 0, an optimiser without a memory. Any device will
-    do."""
-    return _checkpoint(avatar, config, 0, {})
-
-
-def _checkpoint(avatar: Avatar, config: TrainingConfig, step: int, moments: dict[str, Tensor]) -> Checkpoint:
-    state = {"step": step, "config": content_key(config)}
-    return Checkpoint(
-        step,
-        {
-            "avatar.safetensors": avatar_tensors(avatar),
-            "avatar.json": json.dumps(describe(avatar), sort_keys=True).encode(),
-            "optimiser.safetensors": save(moments),
-            "state.json": json.dumps(state, sort_keys=True).encode(),
-        },
-    )
+        self._optimiser.restore(moments)
+        self.step_number = step

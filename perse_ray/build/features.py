@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.avatar import Subject
-from perse.data import archive
+from perse.data import EditedPortrait, TrackedPortrait, archive
 from perse.data.keys import content_key
+from perse.data.on_white import laid_on_white
 from perse.data.tables.codecs import arrays_to_npz, npz_to_arrays
 from perse.data.workspace import Workspace
 from perse.features import Features, PromptImageEncoder
-from perse_ray.build.values import on_white
 from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
 
 PORTRAIT = "portrait"
@@ -91,7 +91,7 @@ class _Encoder:
 
     def _picture(self, subject: str) -> NDArray[np.uint8]:
         if subject == PORTRAIT:
-            portrait = archive.load_portrait(self._workspace)
-            return on_white(portrait.image, portrait.masks.person)
-        edited = archive.load_edit(self._workspace, subject)
-        return on_white(edited.image, edited.masks.person)
+            shown: TrackedPortrait | EditedPortrait = archive.load_portrait(self._workspace)
+        else:
+            shown = archive.load_edit(self._workspace, subject)
+        return laid_on_white(shown.image, shown.masks.person.astype(np.float32) / 255)

@@ -12,13 +12,10 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-import numpy as np
-
 import perse
 from perse.attributes import Category
 from perse.data.tables import QuarantinedRow, prompt_to_row, row_to_prompt
 from perse.evaluation import EvaluationReport
-from perse.shapes import ByteMask, Picture
 from perse_ray.synthesis.synthesize import FilmedEdit, Rejection, Synthesis
 
 PACKAGES = ("torch", "ray", "mlflow", "numpy", "numba", "mediapipe", "anny")
@@ -91,12 +88,6 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
         yield name, value.name
     else:
         yield name, value
-
-
-def on_white(image: Picture, alpha: ByteMask) -> Picture:
-    """Picture [h, w, 3] cut out with its matte [h, w], on white."""
-    share = alpha[..., None].astype(np.float32) / 255
-    return (image * share + 255 * (1 - share) + 0.5).astype(np.uint8)
 
 
 def versions() -> dict[str, str]:

@@ -10,11 +10,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from perse.body.fitting.config import PersonFitConfig
 from perse.body.fitting.face import TrackedFace, track_face
 from perse.body.fitting.fit import BodyFit, BodyFitConfig, fit_body
 from perse.body.fitting.found import find_person
 from perse.body.fitting.head_transfer import baked_head
-from perse.body.fitting.person import PersonFitConfig, fit_person
+from perse.body.fitting.person import fit_person
 from perse.body.model import BodyJoint, pose_body
 from perse.body.sample import sample_photograph
 from perse.errors import PortraitError

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from perse.body.fitting.layer import smooth_normals
-from perse.body.fitting.limbs import LEGS, along_limb, of_limb
-from perse.body.fitting.skirt import carried_by_both, is_skirt, unrolled
+from perse.body.fitting.limbs import LEGS, limb_of
+from perse.body.fitting.skirt import carried_by_both, cloth_of_legs, is_skirt, unrolled
 from perse.body.model import BodyJoint, BodyRegion, body_regions
 from perse.body.model.covers import Cover
 from perse.geometry import Camera
@@ -35,9 +35,8 @@ def covers(body_model: HeadModel, joints: torch.Tensor) -> torch.Tensor:
     covers = torch.full((len(regions),), int(Cover.SKIN))
     covers[(regions == BodyRegion.TORSO) | (regions == BodyRegion.HIP)] = int(Cover.UPPER)
     for leg in LEGS:
-        own = of_limb(body_model.template, joints, regions, leg, BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG)
-        along = along_limb(body_model.template, joints, leg, regions == BodyRegion.LOWER_LEG)
-        covers[own & (along < HEM)] = int(Cover.UPPER)
+        limb = limb_of(body_model.template, joints, regions, leg)
+        covers[limb.own & (limb.along < HEM)] = int(Cover.UPPER)
     return covers
 
 
@@ -56,9 +55,9 @@ def filled_to(joints: torch.Tensor, along: float) -> SoftMask:
 def test_a_skirt_stands_off_the_legs_and_shows_nothing_between_them(
     body_model: HeadModel, joints: torch.Tensor, covers: torch.Tensor, thickness: float, down_to: float, answer: bool
 ) -> None:
-    thick, regions = torch.full((len(covers),), thickness), body_regions(body_model)
-    mask = filled_to(joints, down_to)
-    assert is_skirt(body_model.template, joints, joints, regions, covers, thick, CAMERA, mask) is answer
+    legs = cloth_of_legs(body_model.template, joints, body_regions(body_model), covers)
+    thick, mask = torch.full((len(covers),), thickness), filled_to(joints, down_to)
+    assert is_skirt(legs, thick, joints, CAMERA, mask) is answer
 
 
 def test_bare_legs_and_long_trousers_are_no_skirt(body_model: HeadModel, joints: torch.Tensor) -> None:
@@ -66,7 +65,8 @@ def test_bare_legs_and_long_trousers_are_no_skirt(body_model: HeadModel, joints:
     thick = torch.full((len(regions),), 0.03)
     for cover in (Cover.SKIN, Cover.LOWER):
         covers = torch.full((len(regions),), int(cover))
-        assert not is_skirt(body_model.template, joints, joints, regions, covers, thick, CAMERA, mask)
+        legs = cloth_of_legs(body_model.template, joints, regions, covers)
+        assert not is_skirt(legs, thick, joints, CAMERA, mask)
 
 
 def test_the_sheets_meet_in_the_middle_and_the_outside_stays(
@@ -74,7 +74,7 @@ def test_the_sheets_meet_in_the_middle_and_the_outside_stays(
 ) -> None:
     template, regions = body_model.template, body_regions(body_model)
     normals = smooth_normals(template, body_model.faces)
-    skirt = unrolled(template, normals, joints, template, joints, regions, covers)
+    skirt = unrolled(cloth_of_legs(template, joints, regions, covers), template, normals, joints)
     whole = skirt.share > 0.99
     assert int(whole.sum()) > 100
     left = whole & (template[:, 0] > 0)

@@ -78,7 +78,11 @@ def test_the_base_is_the_method_and_the_client_needs_httpx_alone(wheels: dict[st
     assert "torch" in base and not base & {"ray", "mlflow", "fastapi", "diffusers", "gsplat", "usd-core"}
     assert {"ray", "mlflow"} <= requirements(wheels["perse"], "ray")
     assert requirements(wheels["perse_client"]) == {"httpx"}
-    assert members(wheels["perse_client"]) >= {"perse_client.py"}
+    assert members(wheels["perse_client"]) >= {
+        "perse_client/__init__.py",
+        "perse_client/client.py",
+        "perse_client/py.typed",
+    }
 
 
 FOR_WHO_ASKS = {"bitsandbytes", "lpips", "timm", "torchvision"}

@@ -32,7 +32,9 @@ def skull(head_model: HeadModel) -> Skull:
 
 def hat(skull: Skull, width: float, height: float, color: int, *, brim: bool = True) -> tuple[Attachment, ...]:
     crown = Crown(((0, 1.0), (height / 2, 0.9), (height, 0.8), (height, 0.0)))
-    pieces: list[Piece[Crown | Brim]] = [Piece("hat", (crown,), lambda _: textures.plain((color,) * 3, mottle=0))]
+    pieces: list[Piece[Crown | Brim]] = [
+        Piece("hat", (crown,), lambda _: textures.Mottled((64, 64), 0, ())((color,) * 3))
+    ]
     if brim:
         pieces.append(Piece("brim", (Brim(width, lambda way, azimuth: -10 * way + 0 * azimuth),), pieces[0].coat))
     return assemble(HatModel(RimPlane(0.5, 0.2), tuple(pieces)), skull, {})

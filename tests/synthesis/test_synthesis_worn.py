@@ -13,10 +13,11 @@ from perse.data import AttributePrompt, TrackedPortrait
 from perse.head import HeadModel
 from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.procedural.editing.head_view import HeadView
-from perse.synthesis.procedural.editing.worn import WornEdit, hair_cover, wear_earrings, wear_hat, wear_headphones
+from perse.synthesis.procedural.editing.painted import PaintedEdit
+from perse.synthesis.procedural.editing.worn import hair_cover, wear_earrings, wear_hat, wear_headphones
 from perse.synthesis.prompts import complete
 
-Wear = Callable[[TrackedPortrait, AttributePrompt, HeadModel], WornEdit]
+Wear = Callable[[TrackedPortrait, AttributePrompt, HeadModel], PaintedEdit]
 
 CASES: list[tuple[Wear, Category, Part]] = [
     (wear_hat, Category.HAT, Part.HEADWEAR),

@@ -14,7 +14,7 @@ from perse.avatar import Avatar
 from perse.errors import RecipeError
 from perse.recipes import recipe_named
 from perse.render import CpuRasterizer
-from perse.training import FineTuner, MorphRequest, MorphTarget, Trainer
+from perse.training import FineTuner, MorphRequest, MorphTarget, Trainer, skipped_steps
 from perse.training.objective import LossTerms
 
 PAPER = recipe_named("paper")
@@ -25,7 +25,7 @@ SIZE_PX, FRAMES = 512, 400
 def paper(fake_paper, head_model, monkeypatch) -> tuple[Avatar, FakeClips]:  # type: ignore[no-untyped-def]
     """An avatar with the paper's networks and number of points, and clips of its size, on a fake GPU."""
     monkeypatch.setattr(LossTerms, "numbers", lambda self: [float(t.numel()) for t in vars(self).values()])
-    monkeypatch.setattr(Trainer, "_read", staticmethod(lambda flag: flag.device != CUDA))
+    monkeypatch.setattr(skipped_steps, "_read", lambda flag: flag.device != CUDA)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)  # which needs a driver
     monkeypatch.setattr(torch.Tensor, "backward", fake_backward)
     return fake_paper, FakeClips(fake_paper, FRAMES, SIZE_PX, len(head_model.template))

@@ -13,7 +13,7 @@ from torch import Tensor
 from perse.body.animation.cloth import hung, lagged
 from perse.body.model import BodyParameters, pose_body
 from perse.body.model.upsampling import FineMesh
-from perse.geometry import Camera
+from perse.geometry import Camera, transform_points
 from perse.head import HeadModel, blend_transforms
 
 
@@ -61,7 +61,7 @@ class DressedPerson:
         """Skinned points [f, n, 3] of a motion, cloth as at rest."""
         transforms = pose_body(self.model, motion).transforms
         matrices = blend_transforms(transforms, self.skinning)
-        return (matrices[..., :3, :3] @ self.rest[..., None])[..., 0] + matrices[..., :3, 3]
+        return transform_points(matrices, self.rest)
 
     def moved(self, motion: BodyParameters, seconds: float) -> Float[Tensor, "*f n 3"]:
         """Points [f, n, 3] of a cycle of that duration, whose cloth lags behind."""

@@ -18,9 +18,10 @@ from torch import Tensor
 from perse.body.animation.drawing import draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.editing.edited import EditedPerson, no_points
+from perse.body.fitting.dressing import loose_by_thickness
 from perse.body.fitting.fill import LEAST, SEEN, UNSEEN_COLOR
 from perse.body.fitting.layer import smooth_normals
-from perse.body.fitting.person import FittedPerson, loose_by_thickness
+from perse.body.fitting.person import FittedPerson
 from perse.body.fitting.texture import sampled
 from perse.body.model import BodyJoint, BodyRegion, body_regions, shaped_body
 from perse.body.model.covers import Cover

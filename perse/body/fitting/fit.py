@@ -26,7 +26,7 @@ from perse.body.fitting.found import MIN_VISIBILITY, FoundPerson
 from perse.body.model import BodyJoint, BodyParameters
 from perse.body.model.joints import N_BODY, finger_joint
 from perse.body.model.stance import Stance, stance_pose
-from perse.geometry import Camera
+from perse.geometry import Camera, transform_points
 from perse.head import HeadModel, blend_transforms, joint_transforms
 
 FOCAL_HEIGHTS = 1.6
@@ -229,10 +229,10 @@ class _Problem:
         """Posed joints [55, 3], their pixels, and pixels of the face's landmarks."""
         joints = self._joints0 + self._joints1 @ self.betas
         transforms = joint_transforms(joints, self._pose(), self._parents)
-        posed = (transforms[:, :3, :3] @ joints[..., None])[..., 0] + transforms[:, :3, 3] + self.place
+        posed = transform_points(transforms, joints) + self.place
         corners = (self._face_rest + self._face_basis @ self.betas).reshape(-1, 3)
         matrices = blend_transforms(transforms, self._face_skin)
-        moved = (matrices[:, :3, :3] @ corners[..., None])[..., 0] + matrices[:, :3, 3] + self.place
+        moved = transform_points(matrices, corners) + self.place
         face = (moved.reshape(-1, 3, 3) * self._face_bary[..., None]).sum(1)
         return posed, self._camera.project(posed)[0], self._camera.project(face)[0]
 

@@ -7,8 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from perse.body.fitting.bare_skin import LEAST
-from perse.body.fitting.limbs import ARMS, LEGS, along_limb, of_limb
-from perse.body.model import BodyRegion
+from perse.body.fitting.limbs import ARMS, LEGS, limb_of
 
 STEPS = 60
 APART = 0.25
@@ -17,11 +16,6 @@ SHOWN = 0.05
 """Limbs of which less is seen are dressed: most are, and nobody wants legs that a photograph does not show bare."""
 WELL_TOLD = 0.35
 """Where the best line is wrong of more vertices than these, there is none: torn jeans, a tattoo."""
-
-_LIMBS = (
-    (ARMS, (BodyRegion.UPPER_ARM, BodyRegion.FOREARM)),
-    (LEGS, (BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG)),
-)
 
 
 def bare_below_hems(
@@ -44,19 +38,19 @@ def bare_below_hems(
         otherwise: what is known without a line.
     """
     bare = otherwise.clone()
-    for pair, (near, far) in _LIMBS:
-        own = [of_limb(template, joints, regions, chain, near, far) for chain in pair]
-        along = [along_limb(template, joints, chain, regions == far) for chain in pair]
-        both = torch.cat([place[limb & good] for place, limb in zip(along, own, strict=True)])
-        told = torch.cat([skin[limb & good] for limb in own])
-        if len(both) < max(LEAST, SHOWN * int((own[0] | own[1]).sum())):
-            bare[own[0] | own[1]] = 0.0
+    for pair in (ARMS, LEGS):
+        limbs = [limb_of(template, joints, regions, chain) for chain in pair]
+        both = limbs[0].own | limbs[1].own
+        places = torch.cat([limb.along[limb.own & good] for limb in limbs])
+        told = torch.cat([skin[limb.own & good] for limb in limbs])
+        if len(places) < max(LEAST, SHOWN * int(both.sum())):
+            bare[both] = 0.0
             continue
-        hem, _ = _line(both, told)
-        for place, limb in zip(along, own, strict=True):
-            line = _own_line(place[limb & good], skin[limb & good], hem)
+        hem, _ = _line(places, told)
+        for limb in limbs:
+            line = _own_line(limb.along[limb.own & good], skin[limb.own & good], hem)
             if line is not None:
-                bare[limb] = (place[limb] > line).float()
+                bare[limb.own] = (limb.along[limb.own] > line).float()
     return bare
 
 

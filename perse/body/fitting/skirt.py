@@ -8,7 +8,8 @@ and one behind them, which meet in the middle, and both legs carry what lies bet
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from perse.body.fitting.bare_skin import LEAST
-from perse.body.fitting.limbs import LEGS, along_limb, of_limb, on_limb
-from perse.body.model import BodyJoint, BodyRegion
+from perse.body.fitting.limbs import LEGS, Limb, limb_of, on_limb
+from perse.body.model import BodyJoint
 from perse.body.model.covers import Cover
 from perse.curves import smoothstep
 from perse.geometry import Camera
@@ -52,28 +53,42 @@ class Skirt:
     share: Float[Tensor, " v"]
 
 
+def cloth_of_legs(
+    template: Float[Tensor, "v 3"], joints: Float[Tensor, "55 3"], regions: Int[Tensor, " v"],
+    covers: Int[Tensor, " v"],
+) -> tuple[Limb, ...]:  # fmt: skip
+    """The two legs, of which only what cloth covers.
+
+    Args:
+        template: rest pose, metres; joints: rest positions.
+        regions: values of `BodyRegion`; covers: values of `Cover`.
+    """
+    cloth = (covers == Cover.UPPER) | (covers == Cover.LOWER)
+    legs = (limb_of(template, joints, regions, leg) for leg in LEGS)
+    return tuple(replace(leg, own=leg.own & cloth) for leg in legs)
+
+
 def is_skirt(
-    template: Float[Tensor, "v 3"], joints: Float[Tensor, "55 3"], posed_joints: Float[Tensor, "55 3"],
-    regions: Int[Tensor, " v"], covers: Int[Tensor, " v"], thickness_m: Float[Tensor, " v"], camera: Camera,
+    legs: Sequence[Limb],
+    thickness_m: Float[Tensor, " v"],
+    posed_joints: Float[Tensor, "55 3"],
+    camera: Camera,
     mask: SoftMask,
-) -> bool:  # fmt: skip
+) -> bool:
     """Whether the cloth on the legs is one skirt: it stands off them near its hem, and the photograph shows nothing
     else between the legs down to there.
 
     Args:
-        template: rest pose, with its joints; posed_joints: as photographed, metres.
-        covers: values of `Cover`; thickness_m: of the layer.
+        legs: of cloth; thickness_m: of the layer.
+        posed_joints: as photographed, metres.
         mask: the person in the photograph.
     """
-    cloth = (covers == Cover.UPPER) | (covers == Cover.LOWER)
     hems = []
-    for leg in LEGS:
-        own = of_limb(template, joints, regions, leg, BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG) & cloth
-        if int(own.sum()) < LEAST:
+    for leg in legs:
+        if int(leg.own.sum()) < LEAST:
             return False
-        along = along_limb(template, joints, leg, regions == BodyRegion.LOWER_LEG)
-        hem = float(along[own].quantile(HEMS))
-        if hem > LONGEST or float(thickness_m[own & (along > hem - NEAR_HEM)].mean()) < FLARED_M:
+        hem = float(leg.along[leg.own].quantile(HEMS))
+        if hem > LONGEST or float(thickness_m[leg.own & (leg.along > hem - NEAR_HEM)].mean()) < FLARED_M:
             return False
         hems.append(hem)
     return _filled(posed_joints, min(hems) - ABOVE_HEM, camera, mask)
@@ -92,33 +107,29 @@ def _filled(joints: Tensor, hem: float, camera: Camera, mask: SoftMask) -> bool:
 
 
 def unrolled(
-    skin: Float[Tensor, "v 3"], normals: Float[Tensor, "v 3"], joints: Float[Tensor, "55 3"],
-    template: Float[Tensor, "v 3"], template_joints: Float[Tensor, "55 3"], regions: Int[Tensor, " v"],
-    covers: Int[Tensor, " v"],
-) -> Skirt:  # fmt: skip
+    legs: Sequence[Limb], skin: Float[Tensor, "v 3"], normals: Float[Tensor, "v 3"], joints: Float[Tensor, "55 3"]
+) -> Skirt:
     """The skirt's own surface: what of each leg faces the other becomes a sheet before and one behind both legs.
 
     A quarter of a leg's circumference, from its front (or back) to where it faces the other leg, becomes the way from
     the leg's middle to the middle between the legs.
 
     Args:
+        legs: of cloth.
         skin, joints: of the fitted person, rest pose.
-        template, template_joints: of the model, on which limbs are told.
     """
-    cloth = (covers == Cover.UPPER) | (covers == Cover.LOWER)
     place, facing, share = skin.clone(), normals.clone(), torch.zeros(len(skin))
-    for leg in LEGS:
-        own = of_limb(template, template_joints, regions, leg, BodyRegion.UPPER_LEG, BodyRegion.LOWER_LEG) & cloth
-        along = along_limb(template, template_joints, leg, regions == BodyRegion.LOWER_LEG)
-        middle = torch.stack([on_limb(joints, leg, float(one)) for one in along[own].clamp(0, 2)])
-        off, side = skin[own] - middle, math.copysign(1.0, float(joints[int(leg[0]), 0]))
+    for leg in legs:
+        own, along = leg.own, leg.along[leg.own]
+        middle = torch.stack([on_limb(joints, leg.chain, float(one)) for one in along.clamp(0, 2)])
+        off, side = skin[own] - middle, math.copysign(1.0, float(leg.chain.places(joints)[0][0]))
         outwards, depth = side * off[:, 0], off[:, 2]
         angle = torch.atan2(depth.abs(), -outwards)  # 0 towards the other leg, π/2 in front and behind
         inner = (outwards < 0).float()
         reach = middle[:, 0] * (angle / (math.pi / 2))
         sheet = torch.stack([reach, skin[own, 1], middle[:, 2] + depth.sign() * off[:, [0, 2]].norm(dim=1)], 1)
         ahead = torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth.sign()], 1)
-        amount = torch.from_numpy(smoothstep(along[own].numpy(), BEGINS, WHOLE)).float()
+        amount = torch.from_numpy(smoothstep(along.numpy(), BEGINS, WHOLE)).float()
         turned = (amount * inner)[:, None]
         place[own] = skin[own].lerp(sheet, turned)
         facing[own] = torch.nn.functional.normalize(normals[own].lerp(ahead, turned), dim=1)
@@ -138,7 +149,7 @@ def carried_by_both(
     Args:
         share: in [0, 1], how much of a point is skirt.
     """
-    legs = [int(joint) for leg in LEGS for joint in leg]
+    legs = [int(joint) for leg in LEGS for joint in leg.joints]
     half = float(joints[int(BodyJoint.LEFT_HIP), 0])
     left = torch.from_numpy(smoothstep(rest[:, 0].numpy(), -half, half)).float()
     carried = skinning.clone()

@@ -19,8 +19,8 @@ from perse.attributes import Part
 from perse.body.animation.drawing import draw_person
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.studio_camera import looking_at
+from perse.body.fitting.dressing import soft_shares
 from perse.body.fitting.head_transfer import baked_head
-from perse.body.fitting.person import soft_shares
 from perse.body.model import AnnyBody, BodyJoint, BodyParameters, BodyRegion, body_regions, pose_body
 from perse.body.model.covers import Cover
 from perse.body.model.shoes import shod

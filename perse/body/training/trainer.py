@@ -22,15 +22,15 @@ from perse.body.training.frames import TargetFrame
 from perse.body.training.objective import FrameLoss, frame_loss, patch_loss
 from perse.body.training.sampler import BodySample, sample_frames, training_steps
 from perse.body.training.smoothness import Smoothness
-from perse.errors import RecipeError, TrainingDiverged
+from perse.errors import RecipeError
 from perse.render import Rasterizer, check_device
 from perse.training.checkpoint import Checkpoint
 from perse.training.memory import keep_freed_memory
 from perse.training.replicas import Replicas, SingleReplica, parameter_digest
+from perse.training.skipped_steps import SkippedSteps, all_finite
 
 logger = logging.getLogger(__name__)
 
-MAX_SKIPPED_IN_A_ROW = 5
 _BACKGROUNDS = 41
 """Stream of random numbers, apart from the sampler's."""
 MOMENTS, NUMBERS = "moments.safetensors", "training.json"
@@ -97,7 +97,7 @@ class BodyTrainer:
         self._patches = [patch.to(self.device) for patch in patches]
         self._rasterizer = rasterizer
         self._smoothness = Smoothness(self.avatar, config.losses)
-        self._skipped = self._in_a_row = 0
+        self._skipped = SkippedSteps()
         if self.device.type == "cpu":
             keep_freed_memory()
         factors = {"moved": config.places} | dict.fromkeys(FAST, config.fast)
@@ -133,16 +133,18 @@ class BodyTrainer:
 
         loss = self.replicas.backward(self.avatar, [total], None)
         rate = self._rate()
-        if self._all_finite(loss):
+        if all_finite(loss, self.avatar.parameters(), self.replicas):
             for group in self._optimiser.param_groups:
                 group["lr"] = self.config.rate * group["factor"] * rate
             self._optimiser.step()
-            self._in_a_row = 0
+            self._skipped.done()
         else:
-            self._skip(sample)
+            what = f"step {self.step_number} ({sample})"
+            logger.warning("%s is skipped: its loss or gradients are not finite", what)
+            self._skipped.skip(what, "lower the learning rate")
         report = BodyStepReport(
             self.step_number, float(loss), _mean(found, "l1"), _mean(found, "ssim"), _mean(found, "mask"),
-            _mean(found, "geometry"), rate, self._skipped,
+            _mean(found, "geometry"), rate, self._skipped.total,
         )  # fmt: skip
         self.step_number += 1
         return report
@@ -171,22 +173,6 @@ class BodyTrainer:
         progress = self.step_number / max(self.steps, 1)
         return self.config.final_rate + (1 - self.config.final_rate) * 0.5 * (1 + math.cos(math.pi * progress))
 
-    @torch.no_grad()
-    def _all_finite(self, loss: Tensor) -> bool:
-        """Whether loss and gradients are, on every replica."""
-        norms = torch._foreach_norm([p.grad for p in self.avatar.parameters() if p.grad is not None])
-        bad = (~torch.isfinite(torch.stack([loss.detach(), *norms]))).any().float().reshape(1)
-        return not bool(self.replicas.maximum(bad).item())
-
-    def _skip(self, sample: BodySample) -> None:
-        self._skipped += 1
-        self._in_a_row += 1
-        logger.warning("step %d (%s) is skipped: its gradients are not finite", self.step_number, sample)
-        if self._in_a_row >= MAX_SKIPPED_IN_A_ROW:
-            raise TrainingDiverged(
-                f"{self._in_a_row} steps in a row had gradients that are not finite; lower the learning rate"
-            )
-
     # State
 
     def checkpoint(self) -> Checkpoint:
@@ -196,7 +182,7 @@ class BodyTrainer:
             state = self._optimiser.state.get(parameter, {})
             if state:
                 moments |= {f"{name}.{key}": state[key].detach().cpu().clone() for key in ("exp_avg", "exp_avg_sq")}
-        numbers = {"step": self.step_number, "skipped": self._skipped, "training": repr(self.config)}
+        numbers = {"step": self.step_number, "skipped": self._skipped.total, "training": repr(self.config)}
         files = avatar_to_files(self.avatar) | {MOMENTS: save(moments), NUMBERS: json.dumps(numbers).encode()}
         return Checkpoint(self.step_number, files)
 
@@ -209,12 +195,12 @@ class BodyTrainer:
         numbers = json.loads(start.files[NUMBERS])
         if numbers["training"] != repr(self.config):
             raise RecipeError("the checkpoint was made with another recipe; use the same one, or a new workspace")
-        self.step_number, self._skipped = start.step, int(numbers["skipped"])
+        self.step_number, self._skipped = start.step, SkippedSteps(int(numbers["skipped"]))
         moments = load(start.files[MOMENTS])
         for name, parameter in self.avatar.named_parameters():
             if f"{name}.exp_avg" in moments:
                 self._optimiser.state[parameter] = {
-                    "step": torch.tensor(float(start.step - self._skipped)),
+                    "step": torch.tensor(float(start.step - self._skipped.total)),
                     "exp_avg": moments[f"{name}.exp_avg"].to(self.device),
                     "exp_avg_sq": moments[f"{name}.exp_avg_sq"].to(self.device),
                 }

@@ -178,6 +178,6 @@ def test_importing_the_client_is_light() -> None:
     """No Ray, no torch, no FastAPI."""
     heavy = "[m for m in ('perse', 'ray', 'torch', 'fastapi', 'numpy') if m in sys.modules]"
     code = f"import sys, perse_client; print({heavy})"
-    folder = Path(perse_client.__file__).parent
+    folder = Path(perse_client.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
     assert done.stdout == "[]\n"

@@ -28,7 +28,7 @@ from perse.attributes import Part
 from perse.data import Attachment
 from perse.synthesis.procedural.attachments.grids import NORMAL, POINT, SHADE, TANGENT, UV, WEIGHT, Grid, grids_by_place
 from perse.synthesis.procedural.attachments.ring_reading import in_one_form, is_ring, meetings
-from perse.synthesis.procedural.attachments.surfaces import grid_faces
+from perse.synthesis.procedural.attachments.surfaces import grid_faces, unit
 from perse.synthesis.procedural.attachments.textures import Texture
 from perse.synthesis.procedural.scene import PreparedAttachments, prepare_attachments
 
@@ -80,8 +80,8 @@ class Between:
         return replace(
             first,
             vertices=mixed("vertices", pace[:, None]),
-            normals=_unit(mixed("normals")),
-            tangents=_unit(mixed("tangents")),
+            normals=unit(mixed("normals")),
+            tangents=unit(mixed("tangents")),
             head_weight=mixed("head_weight"),
             occlusion=mixed("occlusion"),
             gloss=mixed("gloss"),
@@ -273,8 +273,8 @@ def _made(values: FloatArray, owner: Attachment, texture: Texture) -> Attachment
     return replace(
         owner,
         vertices=flat[:, POINT].astype(np.float32),
-        normals=_unit(flat[:, NORMAL]),
-        tangents=_unit(flat[:, TANGENT]),
+        normals=unit(flat[:, NORMAL]).astype(np.float32),
+        tangents=unit(flat[:, TANGENT]).astype(np.float32),
         faces=grid_faces(rows, columns).astype(np.int32),
         uvs=flat[:, UV].astype(np.float32),
         texture=texture,
@@ -282,7 +282,3 @@ def _made(values: FloatArray, owner: Attachment, texture: Texture) -> Attachment
         occlusion=flat[:, SHADE].astype(np.float32),
         sheets=(),
     )
-
-
-def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-    return (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)).astype(np.float32)

@@ -23,7 +23,7 @@ from perse.synthesis.procedural.attachments.earring_models import (
     Setting,
     Shape,
 )
-from perse.synthesis.procedural.attachments.pieces import Piece, Profile, put_together, slots_of
+from perse.synthesis.procedural.attachments.pieces import Piece, put_together, slots_of
 from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.procedural.attachments.surfaces import Surface, ball, lathe, ring, tube, unit
 
@@ -97,13 +97,10 @@ class _Hanger:
                 centre = self.below(0.0, 2.0) + _DOWN * (radius * mm) * 0.96
                 return tube(ring(centre, normal, radius * mm), wire * mm, segments=12)
             case Setting(profile):
-                return lathe(self.below(0.0, 0.0), self.outwards, self._scaled(profile), segments=24)
+                return lathe(self.below(0.0, 0.0), self.outwards, profile, segments=24, unit_m=mm)
             case Hanging(down, profile, across):
                 base = self.below(down) + across * mm * self.across
-                return lathe(base, _DOWN, self._scaled(profile), segments=18, upright=np.array([0.0, 0.0, 1.0]))
+                return lathe(base, _DOWN, profile, segments=18, upright=np.array([0.0, 0.0, 1.0]), unit_m=mm)
             case Plate(down, profile):
                 facing = unit(np.cross(self.across, _DOWN))
-                return lathe(self.below(down), facing, self._scaled(profile), segments=28, stretch=(1.0, 0.85))
-
-    def _scaled(self, profile: Profile) -> list[tuple[float, float]]:
-        return [(along * self.mm, radius * self.mm) for along, radius in profile]
+                return lathe(self.below(down), facing, profile, segments=28, stretch=(1.0, 0.85), unit_m=mm)

@@ -20,7 +20,7 @@ from perse.curves import ramp, smoothstep
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
 from perse.synthesis.procedural.attachments.hair_textures import wrapped_noise
 from perse.synthesis.procedural.attachments.skull import angles, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, smoothed_around, unit
 
 _COLUMNS = 72
 _ROWS = 22
@@ -82,8 +82,7 @@ def _chart(
     sides = ramp((np.abs(azimuth) - np.deg2rad(60)) / np.deg2rad(25)) * (1 - nape)
     overhang = rim.overhang + rim.side_overhang * sides + rim.nape_overhang * nape
     lowest = np.rad2deg(scalp.hairline(azimuth)) - overhang + jitter
-    lowest = np.deg2rad(gaussian_filter1d(lowest[:-1], 1.0, mode="wrap"))
-    lowest = np.append(lowest, lowest[0])
+    lowest = np.deg2rad(smoothed_around(lowest, 1.0))
     t = np.broadcast_to(np.linspace(0, 1, rows)[:, None], (rows, _COLUMNS + 1))
     # Rows are denser at the rim, where the shape changes fastest.
     elevation = lowest[None] + (_CROWN - lowest[None]) * t**1.25

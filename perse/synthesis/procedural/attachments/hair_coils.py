@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perse.synthesis.procedural.attachments.hair_sheets import outward
+from perse.synthesis.procedural.attachments.hair_sheets import outward, ribbon
 from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
 
 
@@ -51,9 +51,6 @@ def _coil(middle: FloatArray, up: FloatArray, shape: CoilShape, rng: np.random.G
     ring = np.cos(turn) * first + np.sin(turn) * second
     half = 0.5 * shape.width * np.sin(np.pi * np.clip(s, 0.06, 0.94)) ** 0.6
     breadth = 0.75 * axis + 0.35 * ring
-    ribbon = (core + radius * ring)[:, None] + (half * breadth)[:, None] * np.array([-1.0, 1.0])[None, :, None]
-    inner = np.repeat(core[:, None], 2, 1)
-    u = rng.uniform(0, 0.9) + 0.06 * np.array([0.0, 1.0])[None]
-    v = np.broadcast_to(0.35 + 0.5 * s, ribbon.shape[:2])
-    shade = np.broadcast_to(0.84 + 0.16 * (ring @ up)[:, None], ribbon.shape[:2])
-    return Surface(ribbon, np.stack([np.broadcast_to(u, v.shape), v], -1), inner, shade)
+    u = rng.uniform(0, 0.9)
+    shade = 0.84 + 0.16 * (ring @ up)[:, None]
+    return ribbon(core + radius * ring, half * breadth, core, (u, u + 0.06), 0.35 + 0.5 * s, shade)

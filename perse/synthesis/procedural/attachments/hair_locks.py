@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perse.synthesis.procedural.attachments.hair_sheets import resampled
+from perse.synthesis.procedural.attachments.hair_sheets import resampled, ribbon
 from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
 
 
@@ -76,15 +76,12 @@ def _lock(
     else:
         breadth, outward_from = side, path - out
     width = 0.5 * shape.width * rng.uniform(0.6, 1.25) * _taper(s)
-    ribbon = path[:, None] + breadth[:, None] * width[:, None] * np.array([-1.0, 1.0])[None, :, None]
-    u0 = rng.uniform(0.06, 0.92 - shape.texture_share) + texture_side
-    u = u0 + shape.texture_share * np.array([0.0, 1.0])[None]
-    v = np.broadcast_to(begin + (1 - begin) * s, (rows, 2)) * 0.985
-    shade = np.broadcast_to(0.80 + 0.20 * np.minimum(3 * s, 1), (rows, 2))
+    u = rng.uniform(0.06, 0.92 - shape.texture_share) + texture_side
+    v = (begin + (1 - begin) * s) * 0.985
+    shade = 0.80 + 0.20 * np.minimum(3 * s, 1)
     if coiled:
         shade = shade * (0.78 + 0.22 * np.cos(turn))
-    inner = np.broadcast_to(outward_from[:, None], ribbon.shape)
-    return Surface(ribbon, np.stack([np.broadcast_to(u, (rows, 2)), v], -1), inner, shade)
+    return ribbon(path, breadth * width, outward_from, (u, u + shape.texture_share), v, shade)
 
 
 def _taper(s: FloatArray) -> FloatArray:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
 from perse.curves import ramp
-from perse.synthesis.procedural.attachments.skull import Skull, angles, directions
+from perse.synthesis.procedural.attachments.skull import Skull, directions, look_up, nearest_cells
 from perse.synthesis.procedural.attachments.surfaces import FloatArray
 
 _HAIRLINE_AZIMUTH = np.deg2rad([0, 24, 40, 48, 54, 59, 63, 69, 75, 81, 92, 101, 108, 118, 138, 180.0])
@@ -114,17 +114,6 @@ class Scalp:
         return (self.origin + self.scale * points).astype(np.float32)
 
 
-def look_up(
-    radii: Float[np.ndarray, "elevations azimuths"], towards: Float[np.ndarray, "*n 3"]
-) -> Float[np.ndarray, "*n"]:
-    """Values [...] of a radius table in directions [..., 3]."""
-    azimuth, elevation = angles(towards)
-    rows = (elevation + np.pi / 2) / np.pi * (radii.shape[0] - 1)
-    columns = (azimuth + np.pi) / (2 * np.pi) * radii.shape[1]
-    at = np.stack([rows.ravel(), columns.ravel()])
-    return map_coordinates(radii, at, order=1, mode="grid-wrap").reshape(azimuth.shape)
-
-
 def _elevation_at(radii: FloatArray, azimuth: FloatArray, heights: FloatArray) -> FloatArray:
     grid = np.deg2rad(np.linspace(-65, 89, 155))
     height_on_skin = look_up(radii, directions(azimuth[:, None], grid[None])) * np.sin(grid)[None]
@@ -137,11 +126,8 @@ def _raised_over(radii: FloatArray, points: FloatArray, margin: float) -> FloatA
     """A radius table raised so that points [n, 3] lie inside by a margin, with gentle slopes around them."""
     if len(points) == 0:
         return radii
-    azimuth, elevation = angles(points)
-    rows = np.round((elevation + np.pi / 2) / np.pi * (radii.shape[0] - 1)).astype(int)
-    columns = np.round((azimuth + np.pi) / (2 * np.pi) * radii.shape[1]).astype(int) % radii.shape[1]
     needed = np.zeros_like(radii)
-    np.maximum.at(needed, (rows, columns), np.linalg.norm(points, axis=1) + margin)
+    np.maximum.at(needed, nearest_cells(radii, points), np.linalg.norm(points, axis=1) + margin)
     hull = np.maximum(needed - radii, 0)
     for _ in range(8):  # hair bridges an ear, it does not wrap it: the bump falls off by 2.8 mm per 2°
         neighbours = [np.roll(hull, step, axis) - 0.0028 for axis in (0, 1) for step in (-1, 1)]

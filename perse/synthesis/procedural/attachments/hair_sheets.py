@@ -44,6 +44,27 @@ def hair_attachment(
     )
 
 
+def ribbon(
+    path: Float[np.ndarray, "r 3"],
+    half: Float[np.ndarray, "r 3"],
+    inner: Float[np.ndarray, "r 3"],
+    u: tuple[float, float],
+    v: Float[np.ndarray, "r 1"],
+    shade: Float[np.ndarray, "r 1"],
+) -> Surface:
+    """Narrow strip along a path [r, 3]: a lock, a coil.
+
+    Args:
+        half: [r, 3] from the path to one edge.
+        inner: [r, 3] what it turns away from.
+        u: of both edges; v, shade: [r, 1].
+    """
+    points = path[:, None] + half[:, None] * np.array([-1.0, 1.0])[None, :, None]
+    shape = points.shape[:2]
+    uvs = np.stack([np.broadcast_to(np.array(u), shape), np.broadcast_to(v, shape)], -1)
+    return Surface(points, uvs, np.broadcast_to(inner[:, None], points.shape), np.broadcast_to(shade, shape))
+
+
 def lifted(sheet: Surface, height: Float[np.ndarray, "r c"] | float) -> Surface:
     """The sheet moved outwards by `height` metres, one or [rows, columns]."""
     height = np.broadcast_to(height, sheet.points.shape[:2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from perse.curves import ramp
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, sweep, unit
 
 _TAIL_ROWS, _TAIL_COLUMNS = 26, 21
 
@@ -80,13 +80,11 @@ def band(scalp: Scalp, pole: Float[NDArray[np.float64], "3"], radius: float = 0.
     heading = unit(pole + np.array([0.0, 0.35, 0.0]))
     side = unit(np.cross(heading, np.array([1.0, 0.0, 0.1])))
     up = np.cross(side, heading)
-    turn = np.linspace(0, 2 * np.pi, 17)
     t = np.linspace(0, 1, 6)[:, None]
-    swell = radius * (1 + 0.35 * np.sin(np.pi * t))
-    ring = np.cos(turn)[None, :, None] * side + np.sin(turn)[None, :, None] * up
-    points = base + (0.016 * t)[..., None] * heading + swell[..., None] * ring
-    uvs = np.stack(np.broadcast_arrays(0.5 + 0 * t + 0 * turn[None], 0.3 + 0.2 * t), -1)
-    return Surface(points, uvs, np.broadcast_to(base, points.shape), np.full(points.shape[:2], 0.62))
+    swell = radius * (1 + 0.35 * np.sin(np.pi * t[:, 0]))
+    wound = sweep(base + 0.016 * t * heading, side, up, swell, swell, segments=16, roundness=1.0)
+    uvs = np.stack(np.broadcast_arrays(np.float64(0.5), 0.3 + 0.2 * t, wound.shade)[:2], -1)
+    return replace(wound, uvs=uvs, inner=np.broadcast_to(base, wound.points.shape)).shaded(0.62)
 
 
 def knot(

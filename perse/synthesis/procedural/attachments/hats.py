@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from scipy.ndimage import gaussian_filter
 
 from perse.attributes import Category, Part
 from perse.curves import ramp
@@ -33,9 +33,11 @@ from perse.synthesis.procedural.attachments.hat_models import (
 )
 from perse.synthesis.procedural.attachments.pieces import Piece, Slots, put_together, slots_of
 from perse.synthesis.procedural.attachments.skull import Skull, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, surface, unit
+from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, smoothed_around, surface, unit
 
 _COLUMNS = 121
+_SMOOTH = 2.5
+"""Columns by which a rim is blurred: it follows the skull, not its bumps."""
 
 
 def rim_plane(prompt: AttributePrompt) -> RimPlane:
@@ -87,9 +89,7 @@ class _Rim:
         # From above: the lowest direction whose skin is still above the plane.
         below = np.argmax((height < 0)[::-1], 0)
         elevation = candidates[len(candidates) - below - 1]
-        elevation[:-1] = gaussian_filter1d(elevation[:-1], 2.5, mode="wrap")
-        elevation[-1] = elevation[0]
-        return cls(skull, azimuth, elevation)
+        return cls(skull, azimuth, smoothed_around(elevation, _SMOOTH))
 
     @property
     def unit_m(self) -> float:
@@ -99,9 +99,7 @@ class _Rim:
     def loop(self, lift_mm: float) -> FloatArray:
         """The rim lifted off the skin: [c, 3]."""
         towards = directions(self.azimuth, self.elevation)
-        radius = self.skull.radius(towards)
-        radius[:-1] = gaussian_filter1d(radius[:-1], 2.5, mode="wrap")
-        radius[-1] = radius[0]
+        radius = smoothed_around(self.skull.radius(towards), _SMOOTH)
         return self.skull.centre + towards * (radius + lift_mm * self.unit_m)[:, None]
 
     def stiff(
@@ -193,9 +191,7 @@ class _Fit:
         reach = skull.radius(directions(rim.azimuth, rim.elevation))
         elevation = rim.elevation + (height * mm)[:, None] / reach
         towards = directions(np.broadcast_to(rim.azimuth, elevation.shape), elevation)
-        radius = skull.radius(towards)
-        radius[:, :-1] = gaussian_filter(radius[:, :-1], (1, 2), mode=("nearest", "wrap"))
-        radius[:, -1] = radius[:, 0]
+        radius = smoothed_around(skull.radius(towards), 2, 1)
         points = skull.centre + towards * (radius + (lift * mm)[:, None])[..., None]
         crease = np.where(height > 29, 0.75, 1.0) * np.where(lift < 6, 0.55, 1.0)
         return surface(points, skull.centre).shaded(crease[:, None])

@@ -113,8 +113,10 @@ class _Fit:
         return sweep(path, forward, self.outwards[part], width, thickness, segments=18)
 
     def _turned(self, side: int, cup: Cup) -> Surface:
-        scaled = [(along * self.mm, radius * self.mm) for along, radius in cup.profile]
-        return lathe(self.cups[side], self.axes[side], scaled, segments=44, stretch=cup.stretch, repeat_u=2.0)
+        return lathe(
+            self.cups[side], self.axes[side], cup.profile, segments=44, stretch=cup.stretch, repeat_u=2.0,
+            unit_m=self.mm,
+        )  # fmt: skip
 
     def _yoke(self, side: int, yoke: Yoke) -> Surface:
         end = self.band[0 if side == 0 else -1] + 3 * self.mm * self.outwards[0 if side == 0 else -1]

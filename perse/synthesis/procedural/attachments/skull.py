@@ -113,7 +113,7 @@ class Skull:
 
     def radius(self, towards: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
         """Radius [...] of the skin, without ears, in directions [..., 3] of any length, metres from the centre."""
-        return _look_up(self.radii, towards)
+        return look_up(self.radii, towards)
 
     def surface(
         self,
@@ -131,13 +131,26 @@ class Skull:
         return np.linalg.norm(offsets, axis=-1) - self.radius(offsets)
 
 
-def _look_up(radii: FloatArray, towards: FloatArray) -> FloatArray:
-    azimuth, elevation = angles(towards)
-    rows = (elevation + np.pi / 2) / _STEP
-    columns = (azimuth + np.pi) / _STEP
+def look_up(
+    radii: Float[np.ndarray, "elevations azimuths"], towards: Float[np.ndarray, "*n 3"]
+) -> Float[np.ndarray, "*n"]:
+    """Values [...] of a radius table in directions [..., 3] of any length."""
     # Azimuth wraps; rows never leave the grid, so that they would wrap as well does not matter.
-    values = map_coordinates(radii, np.stack([rows.ravel(), columns.ravel()]), order=1, mode="grid-wrap")
-    return values.reshape(azimuth.shape)
+    return map_coordinates(radii, np.stack(_places(towards)), order=1, mode="grid-wrap")
+
+
+def nearest_cells(
+    radii: Float[np.ndarray, "elevations azimuths"], points: Float[np.ndarray, "n 3"]
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Rows and columns [n] of a radius table that are nearest to the directions of points."""
+    rows, columns = (np.round(places).astype(int) for places in _places(points))
+    return rows, columns % radii.shape[1]
+
+
+def _places(towards: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fractional row and column of a radius table in each direction."""
+    azimuth, elevation = angles(towards)
+    return (elevation + np.pi / 2) / _STEP, (azimuth + np.pi) / _STEP
 
 
 def _outer_samples(
@@ -167,19 +180,17 @@ def _radius_grid(offsets: FloatArray) -> FloatArray:
     radii = ((weight * distance[near]).sum(1) / weight.sum(1)).reshape(towards.shape[:2])
     radii = gaussian_filter(radii, 1.0, mode=("nearest", "wrap"))
     radii[0], radii[-1] = radii[0].mean(), radii[-1].mean()
-    return _enclosing(radii, offsets, elevation)
+    return _enclosing(radii, offsets)
 
 
-def _enclosing(radii: FloatArray, offsets: FloatArray, elevation: FloatArray) -> FloatArray:
+def _enclosing(radii: FloatArray, offsets: FloatArray) -> FloatArray:
     """Raised by a smooth field until the skin of the brain case lies inside: a hat must not be pierced by it."""
     case = offsets[offsets[:, 1] > 0]
-    azimuth, height = angles(case)
-    rows = np.round((height + np.pi / 2) / _STEP).astype(int)
-    columns = np.round((azimuth + np.pi) / _STEP).astype(int) % radii.shape[1]
+    cells = nearest_cells(radii, case)
     for _ in range(4):
-        lacking = np.maximum(np.linalg.norm(case, axis=1) - _look_up(radii, case), 0)
+        lacking = np.maximum(np.linalg.norm(case, axis=1) - look_up(radii, case), 0)
         bumps = np.zeros_like(radii)
-        np.maximum.at(bumps, (rows, columns), lacking)
+        np.maximum.at(bumps, cells, lacking)
         wide = np.maximum.reduce([np.roll(bumps, (i, j), (0, 1)) for i in (-2, -1, 0, 1, 2) for j in (-2, -1, 0, 1, 2)])
         radii = radii + gaussian_filter(wide, 1.0, mode=("nearest", "wrap"))
     return radii
@@ -188,7 +199,7 @@ def _enclosing(radii: FloatArray, offsets: FloatArray, elevation: FloatArray) ->
 def _standing_out(points: FloatArray, centre: FloatArray, radii: FloatArray, height_m: float) -> FloatArray:
     """The ears proper: a head model's ear region may include the skin around them."""
     offsets = points - centre
-    return points[np.linalg.norm(offsets, axis=-1) - _look_up(radii, offsets) > height_m]
+    return points[np.linalg.norm(offsets, axis=-1) - look_up(radii, offsets) > height_m]
 
 
 def _ear_points(
@@ -200,7 +211,7 @@ def _ear_points(
         ear = ears[(ears[:, 0] - centre[0]) * sign > 0]
         if len(ear) < 8:
             towards = directions(sign * np.deg2rad(96.0), np.deg2rad(-28.0))
-            side = centre + towards * (_look_up(radii, towards) + 0.006 * scale)
+            side = centre + towards * (look_up(radii, towards) + 0.006 * scale)
             lobes.append(np.array([side[0], eye[1] - 0.045 * scale, side[2]]))
             canals.append(np.array([side[0], eye[1] - 0.008 * scale, side[2]]))
             continue

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from perse.attributes import Part
 from perse.data import Attachment, Sheet
@@ -79,6 +80,13 @@ def surface(
     return Surface(points, np.stack([u, v], -1), np.asarray(inner, float), np.ones((rows, columns)))
 
 
+def smoothed_around(values: Float[np.ndarray, "*r c"], around: float, along: float = 0.0) -> Float[np.ndarray, "*r c"]:
+    """Values [c] or [r, c] of a closed grid, whose last column is its first, blurred by so many columns and rows."""
+    modes = ("nearest", "wrap")[-values.ndim :]
+    smooth = gaussian_filter(values[..., :-1], (along, around)[-values.ndim :], mode=modes)
+    return np.concatenate([smooth, smooth[..., :1]], -1)
+
+
 def lathe(
     base: Float[np.ndarray, "3"],
     axis: Float[np.ndarray, "3"],
@@ -88,12 +96,13 @@ def lathe(
     stretch: tuple[float, float] = (1.0, 1.0),
     upright: Float[np.ndarray, "3"] | None = None,
     repeat_u: float = 1.0,
+    unit_m: float = 1.0,
 ) -> Surface:
     """Surface of a profile turned round an axis.
 
     Args:
         base: [3], where the axis starts. axis: [3].
-        profile: pairs (distance along the axis, radius), metres.
+        profile: pairs (distance along the axis, radius), in `unit_m` metres.
         stretch: factors of the two directions across the axis; the second is the one nearest to `upright`.
     """
     axis = unit(np.asarray(axis, float))
@@ -102,7 +111,7 @@ def lathe(
     along = np.cross(axis, across)
     turn = np.linspace(0, 2 * np.pi, segments + 1)
     circle = stretch[0] * np.cos(turn)[:, None] * across + stretch[1] * np.sin(turn)[:, None] * along
-    distance, radius = np.array(profile, float).T
+    distance, radius = np.array(profile, float).T * unit_m
     points = base + distance[:, None, None] * axis + radius[:, None, None] * circle
     inner = base + axis * (distance.max() + distance.min()) / 2
     return surface(points, inner, repeat_u=repeat_u)

@@ -6,6 +6,8 @@ pixels wide in a clip, and finer detail than this would only flicker.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
@@ -26,43 +28,102 @@ def luminance(color: Rgb) -> float:
     return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
 
 
-def knit(color: Rgb, *, stripe: Rgb | None = None, columns: int = 44, rows: int = 34, seed: int = 0) -> Texture:
+@dataclass(frozen=True)
+class Grain:
+    """Noise that wraps around: its strength, and by how many texels it is blurred along u and v."""
+
+    strength: float
+    along_u: float
+    along_v: float
+
+    def sown(self, shape: tuple[int, int], seed: int) -> FloatArray:
+        """Values [h, w] of zero mean, whose standard deviation is the strength."""
+        return self.strength * _noise(shape, self.along_u, self.along_v, seed)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of another tone: how much lighter, half its width, and where it is."""
+
+    gain: float
+    width: float
+    at: float = 0.0
+
+    def drawn(self, away: FloatArray) -> FloatArray:
+        return self.gain * np.exp(-(((away - self.at) / self.width) ** 2))
+
+
+@dataclass(frozen=True)
+class Mottled:
+    """Material without a pattern: rows and columns of its texture, its seed, and what makes it uneven."""
+
+    shape: tuple[int, int]
+    seed: int
+    grains: tuple[Grain, ...]
+
+    def __call__(self, color: Rgb) -> Texture:
+        uneven = [grain.sown(self.shape, self.seed + number) for number, grain in enumerate(self.grains)]
+        return _texture(sum(uneven, np.ones(self.shape)), _color(color))
+
+
+felt = Mottled((192, 256), 5, (Grain(0.045, 1.2, 1.2), Grain(0.04, 7, 7)))
+"""Matted wool: soft, without direction."""
+silk = Mottled((256, 256), 8, (Grain(0.055, 1.2, 18), Grain(0.025, 7, 30)))
+"""Brushed silk plush: long soft streaks along v."""
+plain = Mottled((64, 64), 9, (Grain(0.015, 2, 2),))
+"""Plastic, lacquer, leather: one colour with a hint of unevenness."""
+
+_STITCHES, _STITCH_ROWS, _STRIPE_ROWS = 44, 34, 4.25
+"""Of knitted cloth, around a hat and up it; rows of a stripe."""
+_RIBS = 34
+_FINE, _COTTON = Grain(0.03, 1, 1), Grain(0.03, 0.7, 0.7)
+_TWILL = (220, 70)
+"""Its diagonal threads around the cap and up it."""
+_SEAM, _DASHES, _DASHES_UP = Line(-0.42, 0.022), Line(0.12, 0.018, 0.075), 40
+"""Between two panels, and the stitches beside it; distances in panels."""
+_EYELET_UP, _EYELET, _HOLE = 0.62, 0.085, 0.055
+_BRIM_SEAMS = tuple(Line(-0.24, 0.012, 0.22 + 0.16 * number) for number in range(5))
+_RINGS, _PLAITS = 15, 90
+_FACETS, _FACET_ROWS = 12, 5
+
+
+def knit(color: Rgb, stripe: Rgb | None = None) -> Texture:
     """Stocking stitch: columns of V-shaped loops; `stripe` alternates in broad bands along v."""
     u, v = _coordinates(256, 384)
-    across = u * columns % 1
-    along = (v * rows + 1.1 * np.abs(across - 0.5)) % 1
+    across = u * _STITCHES % 1
+    along = (v * _STITCH_ROWS + 1.1 * np.abs(across - 0.5)) % 1
     loop = np.sin(np.pi * along) ** 0.6 * (1 - 1.6 * np.abs(np.abs(across - 0.5) - 0.25))
-    tone = 0.66 + 0.46 * loop + 0.035 * _grain(u.shape, 1.0, 1.0, seed)
+    tone = 0.66 + 0.46 * loop + Grain(0.035, 1, 1).sown(u.shape, 0)
     albedo = _color(color)
     if stripe is not None:
-        banded = (np.floor(v * rows / 4.25) % 2 == 1) & (v > 0.02)
+        banded = (np.floor(v * _STITCH_ROWS / _STRIPE_ROWS) % 2 == 1) & (v > 0.02)
         albedo = np.where(banded[..., None], _color(stripe), albedo)
     return _texture(tone, albedo)
 
 
-def ribbing(color: Rgb, *, ribs: int = 34, seed: int = 1) -> Texture:
+def ribbing(color: Rgb) -> Texture:
     """The cuff of a beanie: round ribs along v."""
     u, v = _coordinates(96, 512)
-    phase = u * ribs % 1
+    phase = u * _RIBS % 1
     rib = np.sin(np.pi * phase) ** 0.7
     stitch = 0.5 + 0.5 * np.sin(2 * np.pi * (v * 12 + 0.25 * np.sign(phase - 0.5)))
-    return _texture(0.52 + 0.50 * rib + 0.08 * stitch * rib + 0.03 * _grain(u.shape, 1, 1, seed), _color(color))
+    return _texture(0.52 + 0.50 * rib + 0.08 * stitch * rib + _FINE.sown(u.shape, 1), _color(color))
 
 
 def fluff(color: Rgb, *, coverage: float = 1.0, seed: int = 2) -> Texture:
     """Loose wool ends of a pompom; `coverage` below 1 leaves gaps for an outer shell."""
     shape = (128, 128)
-    clumps = _grain(shape, 2.2, 2.2, seed)
-    tone = 0.95 + 0.10 * clumps + 0.06 * _grain(shape, 0.8, 0.8, seed + 1)
+    clumps = _noise(shape, 2.2, 2.2, seed)
+    tone = 0.95 + 0.10 * clumps + Grain(0.06, 0.8, 0.8).sown(shape, seed + 1)
     alpha = np.ones(shape)
     if coverage < 1:
-        ends = _grain(shape, 1.2, 1.2, seed + 2) + 0.5 * clumps
+        ends = _noise(shape, 1.2, 1.2, seed + 2) + 0.5 * clumps
         edge = np.quantile(ends, 1 - coverage)
         alpha = np.clip((ends - edge) / 1.4 + 0.5, 0, 1)
     return _texture(np.clip(tone, 0.6, 1.15), _color(color), alpha)
 
 
-def panels(color: Rgb, front: Rgb | None = None, *, seed: int = 3) -> Texture:
+def panels(color: Rgb, front: Rgb | None = None) -> Texture:
     """Six panels of cotton twill with stitched seams and eyelets; u = 0.5 is the front, v = 1 the button.
 
     Args:
@@ -73,80 +134,56 @@ def panels(color: Rgb, front: Rgb | None = None, *, seed: int = 3) -> Texture:
     albedo = np.broadcast_to(_color(color), (*u.shape, 3)).copy()
     if front is not None:
         albedo[np.abs(u - 0.5) < 1 / 6] = _color(front)
-    tone = 1 + 0.03 * _grain(u.shape, 0.7, 0.7, seed) + 0.02 * np.sin(2 * np.pi * (u * 220 + v * 70))
+    tone = 1 + _COTTON.sown(u.shape, 3) + 0.02 * np.sin(2 * np.pi * (u * _TWILL[0] + v * _TWILL[1]))
     for panel in range(6):
         middle = 0.5 + panel / 6
         distance = np.abs((u - middle + 0.5) % 1 - 0.5) * 6 * narrowing
-        tone -= 0.42 * np.exp(-((distance / 0.022) ** 2))
-        dashes = np.sin(2 * np.pi * v * 40) > 0
-        tone += 0.12 * dashes * np.exp(-(((distance - 0.075) / 0.018) ** 2))
-        eyelet = np.hypot(((u - middle - 1 / 12 + 0.5) % 1 - 0.5) * 6 * narrowing, (v - 0.62) * 2.2)
-        tone = np.where(eyelet < 0.055, 0.45, np.where(eyelet < 0.085, 1.10, tone))
+        dashes = np.sin(2 * np.pi * v * _DASHES_UP) > 0
+        tone = tone + _SEAM.drawn(distance) + dashes * _DASHES.drawn(distance)
+        eyelet = np.hypot(((u - middle - 1 / 12 + 0.5) % 1 - 0.5) * 6 * narrowing, (v - _EYELET_UP) * 2.2)
+        tone = np.where(eyelet < _HOLE, 0.45, np.where(eyelet < _EYELET, 1.10, tone))
     return _texture(tone, albedo)
 
 
-def stitched(color: Rgb, *, seams: int = 5, seed: int = 4) -> Texture:
+def stitched(color: Rgb) -> Texture:
     """Cotton with rows of stitching parallel to the rim, as on a cap's brim."""
     u, v = _coordinates(192, 256)
-    tone = 1 + 0.03 * _grain(u.shape, 0.7, 0.7, seed)
-    for seam in range(seams):
-        tone -= 0.24 * np.exp(-(((v - 0.22 - 0.16 * seam) / 0.012) ** 2))
-    return _texture(tone, _color(color))
+    return _texture(1 + _COTTON.sown(u.shape, 4) + sum(seam.drawn(v) for seam in _BRIM_SEAMS), _color(color))
 
 
-def felt(color: Rgb, *, seed: int = 5) -> Texture:
-    """Matted wool: soft mottling without direction."""
-    shape = (192, 256)
-    return _texture(1 + 0.045 * _grain(shape, 1.2, 1.2, seed) + 0.04 * _grain(shape, 7, 7, seed + 1), _color(color))
-
-
-def straw(color: Rgb, *, rings: int = 15, seed: int = 6) -> Texture:
+def straw(color: Rgb) -> Texture:
     """Plaited straw sewn in rings: v runs across the rings."""
     u, v = _coordinates(384, 512)
-    ring = v * rings
-    plait = np.sin(2 * np.pi * (u * 90 + 0.5 * np.floor(ring)))
+    ring = v * _RINGS
+    plait = np.sin(2 * np.pi * (u * _PLAITS + 0.5 * np.floor(ring)))
     edge = np.abs(ring % 1 - 0.5) * 2
-    tone = 0.97 + 0.13 * np.sign(plait) * np.abs(plait) ** 0.6 - 0.34 * edge**6 + 0.06 * _grain(u.shape, 5, 0.8, seed)
-    return _texture(tone, _color(color))
+    woven = 0.97 + 0.13 * np.sign(plait) * np.abs(plait) ** 0.6 - 0.34 * edge**6
+    return _texture(woven + Grain(0.06, 5, 0.8).sown(u.shape, 6), _color(color))
 
 
-def ribbon(color: Rgb, *, seed: int = 7) -> Texture:
+def ribbon(color: Rgb) -> Texture:
     """Grosgrain: fine ribs across, edges a little darker."""
     u, v = _coordinates(64, 256)
-    tone = 1 + 0.05 * np.sin(2 * np.pi * u * 80) + 0.02 * _grain(u.shape, 0.6, 3, seed)
+    tone = 1 + 0.05 * np.sin(2 * np.pi * u * 80) + Grain(0.02, 0.6, 3).sown(u.shape, 7)
     tone -= 0.22 * np.clip(np.abs(v - 0.5) * 2 - 0.82, 0, 1) / 0.18
     return _texture(tone, _color(color))
 
 
-def silk(color: Rgb, *, seed: int = 8) -> Texture:
-    """Brushed silk plush: long soft streaks along v."""
-    shape = (256, 256)
-    streaks = _grain(shape, 1.2, 18, seed)
-    return _texture(1 + 0.055 * streaks + 0.025 * _grain(shape, 7, 30, seed + 1), _color(color))
-
-
-def plain(color: Rgb, *, mottle: float = 0.015, seed: int = 9) -> Texture:
-    """Plastic, lacquer, leather: one colour with a hint of unevenness."""
-    shape = (64, 64)
-    return _texture(1 + mottle * _grain(shape, 2, 2, seed), _color(color))
-
-
-def foam(color: Rgb, *, seed: int = 10) -> Texture:
+def foam(color: Rgb) -> Texture:
     """Open-celled foam: small dark pores."""
     shape = (128, 256)
-    pores = _grain(shape, 1.1, 1.1, seed)
-    return _texture(0.95 + 0.10 * _grain(shape, 4, 4, seed + 1) - 0.35 * (pores > 1.1), _color(color))
+    pores = _noise(shape, 1.1, 1.1, 10)
+    return _texture(0.95 + Grain(0.10, 4, 4).sown(shape, 11) - 0.35 * (pores > 1.1), _color(color))
 
 
-def faceted(color: Rgb, *, facets: int = 12, seed: int = 11) -> Texture:
+def faceted(color: Rgb) -> Texture:
     """A cut stone: triangles that are lit differently."""
     u, v = _coordinates(64, 128)
-    row = np.floor(v * 5)
-    cell = np.floor(u * facets + 0.5 * (row % 2)) % facets
-    upper = ((u * facets + 0.5 * (row % 2)) % 1 + (v * 5) % 1) > 1
-    index = (cell * 10 + row * 2 + upper).astype(int)
-    brightness = np.random.default_rng(seed).uniform(0.55, 1.45, index.max() + 1)
-    sparkle = brightness[index]
+    row = np.floor(v * _FACET_ROWS)
+    along = u * _FACETS + 0.5 * (row % 2)
+    upper = along % 1 + v * _FACET_ROWS % 1 > 1
+    index = (np.floor(along) % _FACETS * 10 + row * 2 + upper).astype(int)
+    sparkle = np.random.default_rng(11).uniform(0.55, 1.45, index.max() + 1)[index]
     return _texture(sparkle, _color(color) + 40 * np.clip(sparkle - 1.2, 0, 1)[..., None] * 4)
 
 
@@ -159,7 +196,7 @@ def _coordinates(rows: int, columns: int) -> tuple[FloatArray, FloatArray]:
     return (u + 0.5) / columns, (v + 0.5) / rows
 
 
-def _grain(shape: tuple[int, int], along_u: float, along_v: float, seed: int) -> FloatArray:
+def _noise(shape: tuple[int, int], along_u: float, along_v: float, seed: int) -> FloatArray:
     """Unit-variance noise that is blurred by these many texels and wraps around."""
     noise = gaussian_filter(np.random.default_rng(seed).standard_normal(shape), (along_v, along_u), mode="wrap")
     return (noise - noise.mean()) / noise.std()

@@ -20,9 +20,9 @@ from perse.synthesis.procedural.editing.beard_shapes import (
 )
 from perse.synthesis.procedural.editing.canvas import (
     as_field,
+    as_photographed,
     blur,
     finish,
-    grain,
     lab_of,
     mix,
     noise,
@@ -130,12 +130,9 @@ def _hairs(
     border = 0.3 + 0.7 * smoothstep(within, 0.05, 0.6)
     width = rng.uniform(0.55, 0.95, len(roots)) * frame.unit / 160
     opacity = cut.opacity * border * rng.uniform(0.6, 1.25, len(roots))
-    strands = Strands(
-        paths.astype(np.float32), width.astype(np.float32), tones.clip(0.2, 1.8).astype(np.float32), opacity.clip(0, 1)
-    )
     # Upper hair lies over lower hair; a little disorder hides the order.
     height = roots @ frame.axes[1] + rng.normal(0, frame.px(0.03), len(roots))
-    return strands.ordered(np.argsort(-height, kind="stable"))
+    return Strands.of(paths, width, tones.clip(0.2, 1.8), opacity).ordered(np.argsort(-height, kind="stable"))
 
 
 def _contact_shadow(frame: FaceFrame, coverage: Field) -> Field:
@@ -181,7 +178,4 @@ def _compose(
     chroma = brightness.clip(0.45, 1.1) * (1 - 0.35 * smoothstep(brightness, 1.05, 1.5))
     hair = np.stack([lightness, color[1] * chroma, color[2] * chroma], -1)
     painted = to_rgb(mix(below, hair, coverage))
-    # Strands are drawn sharper than any photograph shows them.
-    softened = blur(painted, 0.55 * frame.unit / 160)
-    painted = mix(painted, softened, (coverage + density).clip(0, 1))
-    return painted + grain(frame.portrait, rng) * coverage[..., None]
+    return as_photographed(frame.portrait, painted, (coverage + density).clip(0, 1), coverage, rng)

@@ -25,6 +25,8 @@ NECK_PIT = 0.40
 
 Corners = tuple[tuple[float, float, float], ...]
 """An outline as a table, a row a corner: u in half widths of the neck, face widths beyond that, v in face widths."""
+BELOW = np.inf
+"""v of a corner below the picture's lower edge."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,14 @@ class BodyFrame:
         """A filled polygon, given in body coordinates; softening in face widths."""
         return polygon(self.face.shape, self.pixels(points), self.face.px(soften))
 
-    def corners(self, rows: Corners, half_width: float | None = None) -> list[tuple[float, float]]:
-        """Corners (u, v) of an outline around the neck, or around what has this half width."""
-        half = self.neck_half_width if half_width is None else half_width
-        return [(halves * half + u, v) for halves, u, v in rows]
+    def corners(self, rows: Corners, *, wider: float = 0.0, below: float = 0.0) -> list[tuple[float, float]]:
+        """Corners (u, v) of an outline around the neck, or around what is so much wider on each side.
+
+        Args:
+            below: how far under `bottom` the corners are that lie `BELOW`.
+        """
+        half = self.neck_half_width + wider
+        return [(halves * half + u, self.bottom + below if v == BELOW else v) for halves, u, v in rows]
 
     def mirrored(self, points: ArrayLike) -> Float32[NDArray[np.float32], "n 2"]:
         """Points on the left of the picture mirrored to its right."""

@@ -147,6 +147,20 @@ def grain(portrait: TrackedPortrait, rng: np.random.Generator) -> Float[NDArray[
     return (noise(luminance.shape, rng, 0.7) * min(strength, 6.0))[..., None]
 
 
+def as_photographed(
+    portrait: TrackedPortrait, painted: Colors, soft: Field, grainy: Field, rng: np.random.Generator,
+    sharpness: float = 0.55,
+) -> Colors:  # fmt: skip
+    """Paint as soft and as grainy as the photograph: strands are drawn sharper than any photograph shows them.
+
+    Args:
+        soft, grainy: [h, w] in 0..1, where it is made so.
+        sharpness: width of the blur, pixels of a face 160 wide.
+    """
+    softened = blur(painted, sharpness * portrait.face_width_px / 160)
+    return mix(painted, softened, soft) + grain(portrait, rng) * grainy[..., None]
+
+
 def fill_hole(picture: Colors, hole: Field, sigma_px: float, octaves: int = 5) -> Colors:
     """Picture with a hole closed smoothly from its rim.
 

@@ -28,6 +28,25 @@ from perse.synthesis.prompts.palette import FABRIC
 # From the upper left and the front, as studio light falls.
 _LIGHT = np.array([-0.38, -0.50, 0.78], np.float32) / np.float32(np.sqrt(0.38**2 + 0.50**2 + 0.78**2))
 _AMBIENT = 0.42
+_BAND_EDGE = 0.05
+"""Softness of a stripe's edge, of a period."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bands:
+    """Pattern of two colours: periods across and down the cloth in face widths, 0 for none, and the accent's share."""
+
+    across: float = 0.0
+    down: float = 0.0
+    share: float = 0.5
+
+
+PATTERNS = {
+    "striped": Bands(down=0.21, share=0.46),
+    "pinstriped": Bands(across=0.115, share=0.3),
+    "checked": Bands(across=0.19, down=0.19),
+}
+"""By the vocabulary's name, but for plain cloth."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +165,11 @@ def rounded(mask: Field, radius_px: float, steepness: float = 1.0) -> Field:
 
 
 def _square_wave(
-    coordinate: Float32[NDArray[np.float32], "..."], period: float, share: float = 0.5, edge: float = 0.05
+    coordinate: Float32[NDArray[np.float32], "..."], period: float, share: float
 ) -> Float32[NDArray[np.float32], "..."]:
     """1 on bands that take `share` of each period, with soft edges."""
     phase = np.abs(coordinate / period % 1 - 0.5)
-    return smoothstep(phase, 0.5 * share + edge, 0.5 * share - edge)
+    return smoothstep(phase, 0.5 * share + _BAND_EDGE, 0.5 * share - _BAND_EDGE)
 
 
 def color_of(name: str) -> Float32[NDArray[np.float32], "3"]:
@@ -175,10 +194,9 @@ def woven(
     """A pattern of two colours [..., 3] in L*a*b* at coordinates [...] of the cloth, face widths."""
     base = np.broadcast_to(color_of(color), (*down.shape, 3)).astype(np.float32)
     second = color_of(accent)
-    if pattern == "striped":
-        return base + (second - base) * _square_wave(down, 0.21, 0.46)[..., None]
-    if pattern == "pinstriped":
-        return base + (second - base) * _square_wave(across, 0.115, 0.3)[..., None]
-    # Gingham: threads of the accent both ways; where both cross it is at its fullest.
-    along, around = _square_wave(across, 0.19), _square_wave(down, 0.19)
-    return second + (base - second) * (0.5 * along + 0.5 * around)[..., None]
+    bands = PATTERNS[pattern]
+    if bands.across and bands.down:  # gingham: threads both ways; where both cross the accent is at its fullest
+        along, around = _square_wave(across, bands.across, bands.share), _square_wave(down, bands.down, bands.share)
+        return second + (base - second) * (0.5 * along + 0.5 * around)[..., None]
+    coordinate, period = (down, bands.down) if bands.down else (across, bands.across)
+    return base + (second - base) * _square_wave(coordinate, period, bands.share)[..., None]

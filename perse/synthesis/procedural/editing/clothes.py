@@ -10,8 +10,9 @@ from perse.curves import smoothstep
 from perse.data import AttributePrompt, PartMasks, TrackedPortrait
 from perse.shapes import Colors, Field
 from perse.synthesis.compositing import put_part
-from perse.synthesis.procedural.editing.body_frame import NECK_PIT, SHOULDER, BodyFrame, Corners
+from perse.synthesis.procedural.editing.body_frame import BELOW, NECK_PIT, SHOULDER, BodyFrame, Corners
 from perse.synthesis.procedural.editing.canvas import (
+    as_photographed,
     blur,
     bump,
     curve,
@@ -35,6 +36,16 @@ _NECK: Corners = (
     (1, 0, -0.34), (1, -0.01, 0.02), (1, 0.05, 0.17), (1, 0.26, 0.30), (0, 0.85, 0.38), (0, 0.9, 0.9),
 )  # fmt: skip
 """Right half of the skin from the chin down to the chest."""
+_SILHOUETTE: Corners = (
+    (0, 0.0, -0.30), (1, -0.03, -0.30), (1, 0.0, 0.02), (1, 0.10, 0.20), (0, 0.78, 0.345),
+    (0, SHOULDER[0] - 0.08, SHOULDER[1] - 0.07), (0, SHOULDER[0] + 0.14, SHOULDER[1] + 0.18),
+    (0, SHOULDER[0] + 0.27, SHOULDER[1] + 0.62), (0, SHOULDER[0] + 0.34, BELOW),
+)  # fmt: skip
+"""Right half of a tight garment: neck, shoulder, arm."""
+_LOOSER = ((0, 0), (0, 0), (0, 0), (0, -1), (0, -1), (1, -0.5), (1, 0), (1.4, 0), (1.4, 0))
+"""Where its corners go as it gets looser."""
+_SHORTEST = SHOULDER[1] + 0.7
+"""v at which arms end at the earliest."""
 
 
 def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
@@ -57,8 +68,7 @@ def paint_clothes(portrait: TrackedPortrait, prompt: AttributePrompt) -> Painted
     bare, gone = _undress(frame, front)
     neck_picture, neck = _neck(body, bare, opening, front, rng)
     sewn = cut.tailor(garment, Sewing(neck_picture, np.zeros(frame.shape, np.float32), 1 - front))
-    softened = blur(sewn.picture, 0.5 * frame.unit / 160)
-    painted = mix(sewn.picture, softened, sewn.alpha) + grain(portrait, rng) * sewn.alpha[..., None]
+    painted = as_photographed(portrait, sewn.picture, sewn.alpha, sewn.alpha, rng, sharpness=0.5)
     changed = np.maximum.reduce([gone, neck, sewn.alpha, _neck_shadow_zone(body, front)])
     region = smoothstep(blur(changed, 1.0), 0.0, 0.4) * (1 - smoothstep(front, 0.6, 0.98))
     return finish(portrait, painted, region, _masks(portrait.masks, gone, neck, sewn.alpha))
@@ -129,19 +139,9 @@ def _below_ears(frame: FaceFrame) -> Field:
 
 def _silhouette(body: BodyFrame, loose: float) -> Field:
     """Neck, shoulders and arms; loose garments are wider than tight ones."""
-    neck = body.neck_half_width
-    right = [
-        (0.0, -0.30),
-        (neck - 0.03, -0.30),
-        (neck + 0.00, 0.02),
-        (neck + 0.10, 0.20 - loose),
-        (0.78, 0.345 - loose),
-        (SHOULDER[0] - 0.08 + loose, SHOULDER[1] - 0.07 - 0.5 * loose),
-        (SHOULDER[0] + 0.14 + loose, SHOULDER[1] + 0.18),
-        (SHOULDER[0] + 0.27 + 1.4 * loose, SHOULDER[1] + 0.62),
-        (SHOULDER[0] + 0.34 + 1.4 * loose, max(body.bottom, SHOULDER[1] + 0.7)),
-    ]
-    outline = np.concatenate([np.array(right[:2]), curve(right[1:], 80)[1:]])
+    right = np.array(body.corners(_SILHOUETTE)) + loose * np.array(_LOOSER)
+    right[-1, 1] = max(right[-1, 1], _SHORTEST)
+    outline = np.concatenate([right[:2], curve(right[1:], 80)[1:]])
     return body.area(np.concatenate([outline, body.mirrored(outline)[::-1]]))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait
@@ -18,9 +17,6 @@ from perse.synthesis.procedural.editing.mouth import paint_mouth
 from perse.synthesis.procedural.editing.nose import paint_nose
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 from perse.synthesis.prompts.vocabulary import as_attributes, complete, vocabulary
-
-if TYPE_CHECKING:
-    from perse.synthesis.procedural.editing.worn import WornEdit
 
 _PAINTERS = {
     Category.BEARD: paint_beard,
@@ -58,15 +54,14 @@ class ProceduralEditor:
         """
         understood = replace(prompt, attributes=self._understand(prompt))
         edit = self._apply(portrait, understood)
-        attachments = getattr(edit, "attachments", ())
         return EditedPortrait(
             key=edit_key(portrait.key, prompt, self._config, code_version(__name__)),
             prompt=prompt,
             image=edit.image,
             masks=edit.masks,
             edit_mask=edit.edit_mask,
-            attachments=attachments,
-            underlay=getattr(edit, "underlay", None) if attachments else None,
+            attachments=edit.attachments,
+            underlay=edit.underlay,
             provenance=_provenance(prompt),
         )
 
@@ -87,7 +82,7 @@ class ProceduralEditor:
             raise PromptError(f"prompt {prompt.key} leaves out {', '.join(sorted(missing))}; name all slots")
         return as_attributes(full)
 
-    def _apply(self, portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit | WornEdit:
+    def _apply(self, portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
         if prompt.category in _PAINTERS:
             return _PAINTERS[prompt.category](portrait, prompt)
         # The 3D part pulls in the mesh renderer; whoever only paints need not load it.

@@ -16,6 +16,7 @@ from perse.shapes import Colors, Field, HardMask
 from perse.synthesis.compositing import put_part
 from perse.synthesis.procedural.editing.canvas import (
     as_field,
+    as_photographed,
     blur,
     curve,
     fill_hole,
@@ -43,6 +44,8 @@ _LIFTS: dict[str, tuple[tuple[float, float], ...]] = {
     "unibrow": ((0.0, 0.0), (0.5, 0.028), (1.0, 0.0)),
 }
 
+_UPRIGHT = ((0.0, 1.5), (0.15, 0.75), (0.5, 0.3), (1.0, 0.05))
+"""How steeply hairs stand, along the brow from its inner end."""
 # Colour difference over 0.02 face widths along the bridge of the nose: 3.4 on bare skin, 29 with glasses (measured on
 # two portraits).
 _GLASSES_EDGE = 11.0
@@ -209,7 +212,7 @@ def _hairs(frame: FaceFrame, brows: tuple[_Brow, ...], rng: np.random.Generator)
         half = brow.half_height[at]
         roots = brow.line[at] + brow.normal[at] * (across * half * 0.86)[:, None]
         part = along / len(brow.line)
-        upward = np.interp(part, [0, 0.15, 0.5, 1], [1.5, 0.75, 0.3, 0.05]) - 0.55 * across * smoothstep(part, 0.1, 0.4)
+        upward = np.interp(part, *zip(*_UPRIGHT, strict=True)) - 0.55 * across * smoothstep(part, 0.1, 0.4)
         heading = tangent + brow.normal[at] * (upward + rng.normal(0, 0.16, number))[:, None]
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
         length = (0.6 * half + frame.px(0.032)) * rng.uniform(0.55, 1.25, number)
@@ -226,9 +229,7 @@ def _hairs(frame: FaceFrame, brows: tuple[_Brow, ...], rng: np.random.Generator)
         width = rng.uniform(0.6, 0.95, number) * frame.unit / 160
         parts.append((paths, width, tones, opacity))
     paths, width, tones, opacity = (np.concatenate([part[i] for part in parts]) for i in range(4))
-    return Strands(
-        paths.astype(np.float32), width.astype(np.float32), tones.clip(0.3, 1.6).astype(np.float32), opacity.clip(0, 1)
-    ).ordered(rng.permutation(len(paths)))
+    return Strands.of(paths, width, tones.clip(0.3, 1.6), opacity).ordered(rng.permutation(len(paths)))
 
 
 def _compose(
@@ -249,6 +250,4 @@ def _compose(
 
     under = mix(cleaned, hair_of(np.full_like(light, 0.8)), 0.5 * body)
     painted = mix(under, hair_of(tone), coverage)
-    softened = blur(painted, 0.55 * frame.unit / 160)
-    painted = mix(painted, softened, np.maximum(coverage, body))
-    return painted + grain(frame.portrait, rng) * coverage[..., None]
+    return as_photographed(frame.portrait, painted, np.maximum(coverage, body), coverage, rng)

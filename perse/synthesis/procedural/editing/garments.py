@@ -14,7 +14,7 @@ from jaxtyping import Float32
 
 from perse.curves import smoothstep
 from perse.shapes import Colors, Field
-from perse.synthesis.procedural.editing.body_frame import BodyFrame, Corners
+from perse.synthesis.procedural.editing.body_frame import BELOW, BodyFrame, Corners
 from perse.synthesis.procedural.editing.canvas import (
     blur,
     bump,
@@ -133,16 +133,13 @@ class Garment:
     pattern: str
 
 
-Outline = Callable[[float, float], list[tuple[float, float]]]
-"""Corners (u, v) in body coordinates, of half the neck's width and the v below the picture's lower edge."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class SewnPatch:
     """Padded piece of cloth that is sewn on. Lengths in face widths.
 
     Attributes:
         outline: of the one at the person's left; `sides` says whether there is its mirror image too.
+        below: how far under the picture's edge the corners are that lie `BELOW`.
         padding: how far inwards its edge is rounded, and how steeply.
         folds: share of its tone that the garment's folds make.
         gain: of its tone.
@@ -151,9 +148,10 @@ class SewnPatch:
         samples: points of a smooth closed curve through the outline; 0 for straight edges.
     """
 
-    outline: Outline
+    outline: Corners
     padding: tuple[float, float]
     shadow: tuple[float, float]
+    below: float = 0.0
     folds: float = 0.0
     gain: float = 1.0
     soften: float = 0.0
@@ -174,7 +172,7 @@ class SewnPatch:
         body, px = garment.body, garment.body.face.px
         folds = self.folds * garment.cloth.shading / brightest
         for side in self.sides:
-            corners = np.array(self.outline(body.neck_half_width, body.bottom)) * np.array([side, 1])
+            corners = np.array(body.corners(self.outline, below=self.below)) * np.array([side, 1])
             mask = body.area(curve(corners, self.samples, closed=True) if self.samples else corners, self.soften)
             padded = rounded(mask, px(self.padding[0]), self.padding[1])
             tone = padded * ((1 - self.folds) + folds) * pattern * self.gain
@@ -183,39 +181,39 @@ class SewnPatch:
         return sewing
 
 
-def _flaps(meet: float, spread: float) -> SewnPatch:
-    """The two flaps of a collar around the neck: the v where they come together, and how far their points lie."""
-    return SewnPatch(
-        outline=lambda neck, _: [
-            (neck - 0.035, -0.20), (neck + 0.06, -0.14), (neck + 0.17, 0.20), (spread, meet + 0.17), (0.015, meet),
-            (neck - 0.07, 0.10),
-        ],
-        padding=(0.03, 0.55), folds=0.45, gain=1.05, shadow=(0.03, 0.5), soften=0.004,
-    )  # fmt: skip
-
-
-_SHIRT_COLLAR, _SUIT_COLLAR = _flaps(0.56, 0.36), _flaps(0.42, 0.27)
+_SHIRT_COLLAR = SewnPatch(
+    outline=(
+        (1, -0.035, -0.20), (1, 0.06, -0.14), (1, 0.17, 0.20), (0, 0.36, 0.73), (0, 0.015, 0.56), (1, -0.07, 0.10),
+    ),
+    padding=(0.03, 0.55), folds=0.45, gain=1.05, shadow=(0.03, 0.5), soften=0.004,
+)  # fmt: skip
+_SUIT_COLLAR = replace(
+    _SHIRT_COLLAR,
+    outline=(
+        (1, -0.035, -0.20), (1, 0.06, -0.14), (1, 0.17, 0.20), (0, 0.27, 0.59), (0, 0.015, 0.42), (1, -0.07, 0.10),
+    ),
+)  # fmt: skip
 _LAPELS = SewnPatch(
-    outline=lambda neck, bottom: [
-        (neck + 0.07, -0.02), (neck + 0.24, 0.22), (0.74, 0.62), (0.56, 0.66), (0.62, 0.80), (0.10, bottom + 0.05),
-        (-0.02, bottom + 0.05), (0.20, 0.75), (0.33, 0.36),
-    ],
-    padding=(0.03, 0.6), folds=0.55, gain=1.16, shadow=(0.035, 0.6), soften=0.004,
+    outline=(
+        (1, 0.07, -0.02), (1, 0.24, 0.22), (0, 0.74, 0.62), (0, 0.56, 0.66), (0, 0.62, 0.80), (0, 0.10, BELOW),
+        (0, -0.02, BELOW), (0, 0.20, 0.75), (0, 0.33, 0.36),
+    ),
+    below=0.05, padding=(0.03, 0.6), folds=0.55, gain=1.16, shadow=(0.035, 0.6), soften=0.004,
 )  # fmt: skip
 _TIE_BLADE = SewnPatch(
-    outline=lambda _, bottom: [(-0.055, 0.56), (0.055, 0.56), (0.135, bottom + 0.1), (-0.135, bottom + 0.1)],
-    padding=(0.06, 0.6), folds=0.5, shadow=(0.025, 0.5), soften=0.003, sides=(1,),
+    outline=((0, -0.055, 0.56), (0, 0.055, 0.56), (0, 0.135, BELOW), (0, -0.135, BELOW)),
+    below=0.1, padding=(0.06, 0.6), folds=0.5, shadow=(0.025, 0.5), soften=0.003, sides=(1,),
 )  # fmt: skip
 _TIE_KNOT = SewnPatch(
-    outline=lambda _, __: [(-0.105, 0.40), (0.105, 0.40), (0.07, 0.585), (-0.07, 0.585)],
+    outline=((0, -0.105, 0.40), (0, 0.105, 0.40), (0, 0.07, 0.585), (0, -0.07, 0.585)),
     padding=(0.05, 0.9), shadow=(0.02, 0.6), soften=0.006, sides=(1,),
 )  # fmt: skip
 # The hood's rim on one side: from behind the ear, over the collar bone, to the middle of the chest.
 _HOOD_RIM = SewnPatch(
-    outline=lambda neck, _: [
-        (neck + 0.00, -0.28), (neck + 0.16, -0.22), (neck + 0.33, 0.02), (neck + 0.30, 0.30), (0.34, 0.54),
-        (0.06, 0.68), (-0.045, 0.58), (0.09, 0.46), (0.27, 0.30), (neck - 0.02, 0.10), (neck - 0.01, -0.08),
-    ],
+    outline=(
+        (1, 0.00, -0.28), (1, 0.16, -0.22), (1, 0.33, 0.02), (1, 0.30, 0.30), (0, 0.34, 0.54), (0, 0.06, 0.68),
+        (0, -0.045, 0.58), (0, 0.09, 0.46), (0, 0.27, 0.30), (1, -0.02, 0.10), (1, -0.01, -0.08),
+    ),
     padding=(0.16, 1.1), folds=0.65, gain=1.08, shadow=(0.045, 0.62), samples=120,
 )  # fmt: skip
 
@@ -227,6 +225,8 @@ _ROLL: Corners = (
 )  # fmt: skip
 _HOOD_INSIDE: Corners = ((0, 0, -0.34), (1, 0.10, -0.26), (1, 0.22, -0.02), (1, 0.1, 0.30), (0, 0, 0.35))
 _HOOD_CORD = ((0.12, 0.50), (0.15, 0.70), (0.125, 0.98))
+_SHIRT_FRONT: Corners = ((-1, -0.14, 0.02), (0, -0.36, 0.30), (0, 0, BELOW), (0, 0.36, 0.30), (1, 0.14, 0.02))
+"""What of the shirt a jacket leaves open."""
 
 
 def _panel(garment: Garment, sewing: Sewing) -> Sewing:
@@ -255,7 +255,7 @@ def _turtleneck(garment: Garment, sewing: Sewing) -> Sewing:
     sewn = _panel(garment, sewing)
     body, cloth = garment.body, garment.cloth
     half = body.neck_half_width + _ROLL_WIDER
-    roll = body.symmetric(body.corners(_ROLL, half)) * (1 - garment.opening)
+    roll = body.symmetric(body.corners(_ROLL, wider=_ROLL_WIDER)) * (1 - garment.opening)
     around = (body.u / half).clip(-0.99, 0.99)
     ribs = 0.94 + 0.11 * np.sin(np.arcsin(around) * 46)
     barrel = 0.5 + 0.56 * np.sqrt(1.03 - around**2) - 0.10 * around
@@ -314,10 +314,9 @@ def _shirt(garment: Garment, sewing: Sewing) -> Sewing:
 
 def _suit(garment: Garment, sewing: Sewing) -> Sewing:
     body, cloth = garment.body, garment.cloth
-    neck, bottom = body.neck_half_width, body.bottom
     white = np.broadcast_to(color_of("white"), (*cloth.silhouette.shape, 3))
     sewn = _panel(garment, sewing)
-    front = body.area([(-neck - 0.14, 0.02), (-0.36, 0.30), (0, bottom + 0.4), (0.36, 0.30), (neck + 0.14, 0.02)])
+    front = body.area(body.corners(_SHIRT_FRONT, below=0.4))
     sewn = sewn.lay(cloth.render(white, cloth.shading * 0.98), front * (1 - garment.opening) * cloth.silhouette)
     sewn = _tie(garment, sewn)
     sewn = _SUIT_COLLAR.sewn(garment, sewn, white)

@@ -13,7 +13,7 @@ from perse.synthesis.procedural.editing.hair_dye import dye_hair
 from perse.synthesis.procedural.editing.head_view import HeadView
 from perse.synthesis.procedural.editing.painted import PaintedEdit
 from perse.synthesis.procedural.editing.shortcut import remove_hair
-from perse.synthesis.procedural.editing.worn import WornEdit, put_on
+from perse.synthesis.procedural.editing.worn import put_on
 
 OWN_STYLE = "natural"
 """The style of a prompt that leaves the hair as it is and only asks for a colour."""
@@ -23,7 +23,7 @@ _SHOULDER_FRONT_M = -0.012
 back of the head behind them."""
 
 
-def style_hair(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit | PaintedEdit:
+def style_hair(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> PaintedEdit:
     """Portrait with the hair that the prompt describes.
 
     Returns:

@@ -14,6 +14,7 @@ from perse.geometry import Camera
 from perse.head import HeadModel, Joint, Region, pose_head, rest_vertices
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
 from perse.shapes import Field
+from perse.synthesis.procedural.attachments.surfaces import unit
 from perse.synthesis.procedural.scene import Light, fit_light, self_occlusion
 
 SUPERSAMPLING = 2
@@ -76,7 +77,7 @@ class HeadView:
         shown = reduced(fragments.interpolate(faces, of_vertex))
         coverage = reduced(seen)
         inside = np.maximum(coverage, 1e-6)[..., None]
-        normals_px = _unit(shown[..., :3]) * (coverage > 0.25)[..., None]
+        normals_px = unit(shown[..., :3]) * (coverage > 0.25)[..., None]
         light = fit_light(portrait.image, portrait.masks, normals_px)
         return cls(
             camera=camera,
@@ -153,7 +154,7 @@ def _vertex_normals(
     normals = np.zeros_like(vertices)
     for corner in range(3):
         np.add.at(normals, faces[:, corner], of_face)
-    return _unit(normals)
+    return unit(normals)
 
 
 def reduced(fine: Float32[NDArray[np.float32], "sh sw *c"]) -> Float32[NDArray[np.float32], "h w *c"]:
@@ -162,7 +163,3 @@ def reduced(fine: Float32[NDArray[np.float32], "sh sw *c"]) -> Float32[NDArray[n
     if fine.ndim == 2 or fine.shape[2] <= 4:
         return cv2.resize(fine, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     return np.stack([reduced(fine[..., channel]) for channel in range(fine.shape[2])], -1)
-
-
-def _unit(vectors: Float32[NDArray[np.float32], "*n 3"]) -> Float32[NDArray[np.float32], "*n 3"]:
-    return (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)).astype(np.float32)

@@ -117,8 +117,45 @@ _SPOTS = {
     ),
 }
 """By trait and its value."""
-_NOSTRILS = ((60, 99, 97), (290, 328, 326))
-"""Landmarks around each."""
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Light or shadow around the middle of landmarks, by the distance from it: a spot or a ring, face widths.
+
+    Attributes:
+        landmarks: their indices.
+        ring: change of L* by the distance.
+        right, down: its middle from that of the landmarks.
+        wide: so much wider than high.
+        top: v above which there is none.
+    """
+
+    landmarks: tuple[int, ...]
+    ring: _Bump
+    right: float = 0.0
+    down: float = 0.0
+    wide: float = 1.0
+    top: float = -np.inf
+
+    def on(self, frame: FaceFrame, points: Float32[NDArray[np.float32], "478 2"]) -> Field:
+        """[h, w] change of L*."""
+        u, v = frame.fields(points[list(self.landmarks)].mean(0))
+        return self.ring.of(np.hypot((u - self.right) / self.wide, v - self.down)) * (v > self.top)
+
+
+_NOSTRIL = _Bump(-14, 0, 0.018)
+_TIP_LIGHT = {
+    "bulbous": (
+        _Round((_TIP,), _Bump(6, 0, 0.03), right=-0.012, down=-0.018),
+        _Round((_TIP,), _Bump(-5, 0.095, 0.022), top=-0.06),
+    ),
+    "upturned": (
+        _Round((_TIP,), _Bump(5, 0, 0.035)),
+        *(_Round(around, _NOSTRIL, wide=1.5) for around in ((60, 99, 97), (290, 328, 326))),
+    ),
+}  # fmt: skip
+"""By the kind of tip."""
 # Of a longer nose's way the lips go so much, and the chin none: an unmoved mouth would swallow the upper lip.
 _LIPS_FOLLOW = 0.62
 # How far the wings' skin drags the cheek along, face widths.
@@ -241,15 +278,8 @@ def _relief(frame: FaceFrame, shaped: Reshaped, traits: dict[str, str]) -> Field
         lightness = to_lab(shaped.rgb)[..., 0]
         flattened = blur(lightness, frame.px(0.06)) - blur(lightness, frame.px(0.012))
         relief += 0.75 * flattened * smoothstep(along, 0.05, 0.2) * smoothstep(along, 0.72, 0.5) * bump(side, 0, 0.13)
-    tu, tv = frame.fields(points[_TIP])
-    if traits["tip"] == "bulbous":
-        ball = np.sqrt(tu**2 + tv**2)
-        relief += 6 * bump(np.hypot(tu + 0.012, tv + 0.018), 0, 0.03) - 5 * bump(ball, 0.095, 0.022) * (tv > -0.06)
-    elif traits["tip"] == "upturned":
-        relief += 5 * bump(np.hypot(tu, tv), 0, 0.035)
-        for nostril in _NOSTRILS:
-            nu, nv = frame.fields(points[list(nostril)].mean(0))
-            relief -= 14 * bump(np.hypot(nu / 1.5, nv), 0, 0.018)
+    for round_spot in _TIP_LIGHT.get(traits["tip"], ()):
+        relief += round_spot.on(frame, points)
     for trait in traits.items():
         for spot in _SPOTS.get(trait, ()):
             relief += spot.on(frame, points)

@@ -22,7 +22,7 @@ from perse.shapes import ByteMask, Colors, Field, HardMask
 from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.attachments.hat_models import RimPlane
 from perse.synthesis.procedural.attachments.skull import Skull
-from perse.synthesis.procedural.editing.body_frame import SHOULDER, BodyFrame
+from perse.synthesis.procedural.editing.body_frame import BELOW, SHOULDER, BodyFrame, Corners
 from perse.synthesis.procedural.editing.canvas import blur, fill_hole, finish, grain, mix, noise
 from perse.synthesis.procedural.editing.face_frame import FaceFrame
 from perse.synthesis.procedural.editing.head_view import HeadView
@@ -35,6 +35,12 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _ANY_SKIN = np.array([200, 160, 140], np.float32)  # for portraits that show none
 _EAR_TINT = np.array([1.03, 0.95, 0.94], np.float32)  # thin and well supplied with blood
 _DETAIL_REACHES = 0.15  # face widths; what is reflected from farther away belongs to other things (a frame, a lamp)
+_TORSO: Corners = (
+    (1, 0.0, 0.0), (1, 0.0, 0.2), (0, 0.55 * SHOULDER[0], 0.62 * SHOULDER[1]),
+    (0, 0.85 * SHOULDER[0], 0.82 * SHOULDER[1]), (0, *SHOULDER), (0, 1.08 * SHOULDER[0], 1.5 * SHOULDER[1]),
+    (0, 1.1 * SHOULDER[0], BELOW),
+)  # fmt: skip
+"""Right half of neck, shoulders and chest."""
 _FEATURES = (Part.BROWS, Part.EYES, Part.NOSE, Part.MOUTH, Part.EARS, Part.BEARD)
 
 
@@ -176,10 +182,7 @@ def _distance(mask: HardMask) -> Field:
 def _torso(portrait: TrackedPortrait) -> Field:
     """Neck, shoulders and chest as adults have them below such a face, [h, w] in [0, 1]."""
     body = BodyFrame(FaceFrame(portrait))
-    neck, (out, down) = body.neck_half_width, SHOULDER
-    half = [(neck, 0.0), (neck, 0.2), (0.55 * out, 0.62 * down), (0.85 * out, 0.82 * down), (out, down),
-            (1.08 * out, 1.5 * down), (1.1 * out, body.bottom)]  # fmt: skip
-    return body.symmetric(half, 0.01)
+    return body.symmetric(body.corners(_TORSO), 0.01)
 
 
 def _continued_background(portrait: TrackedPortrait) -> Colors:

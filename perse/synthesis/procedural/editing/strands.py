@@ -32,6 +32,17 @@ class Strands:
     tones: Float32[NDArray[np.float32], "n j"]
     opacities: Float[NDArray[np.float32], " n"]
 
+    @classmethod
+    def of(
+        cls,
+        paths: Float[NDArray[np.floating], "n j 2"],
+        widths: Float[NDArray[np.floating], " n"],
+        tones: Float[NDArray[np.floating], "n j"],
+        opacities: Float[NDArray[np.floating], " n"],
+    ) -> Strands:
+        """Hairs of any precision; opacities are clipped."""
+        return cls(*(as_field(values) for values in (paths, widths, tones)), opacities.clip(0, 1))
+
     def ordered(self, order: Integer[NDArray[np.integer], " n"]) -> Strands:
         """The same strands, drawn in another order."""
         return Strands(self.paths[order], self.widths[order], self.tones[order], self.opacities[order])

@@ -7,7 +7,6 @@ hides what is behind it, attachments cast their shadow on the photograph, and th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,39 +17,19 @@ from perse.attributes import Part
 from perse.data import Attachment, AttributePrompt, PartMasks, TrackedPortrait, Underlay
 from perse.geometry import Camera
 from perse.head import HeadModel
-from perse.shapes import ByteMask, Colors, Field, Picture
+from perse.shapes import Colors, Field
 from perse.synthesis.procedural.attachments.earrings import build_earrings
 from perse.synthesis.procedural.attachments.hats import build_hat, rim_plane
 from perse.synthesis.procedural.attachments.headphones import build_headphones
 from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.procedural.editing.canvas import blur, grain
 from perse.synthesis.procedural.editing.head_view import SUPERSAMPLING, HeadView, reduced
-from perse.synthesis.procedural.editing.painted import PaintedEdit
+from perse.synthesis.procedural.editing.painted import PaintedEdit, unchanged
 from perse.synthesis.procedural.editing.shortcut import trim_hair_under_hat
 from perse.synthesis.procedural.scene import FrameBuffers, bake_occlusion, draw_attachments, shadows_on
 
 
-@dataclass(frozen=True)
-class WornEdit:
-    """A portrait with 3D attachments.
-
-    Attributes:
-        image: [h, w, 3] uint8, finished; equals the portrait to the pixel where `edit_mask` is 0.
-        masks: part masks of `image`.
-        edit_mask: [h, w] uint8, everything that may differ: attachments, shadows, removed hair.
-        attachments: rest pose of the fitted head; never empty. Their ambient shading is baked.
-        underlay: the picture before they were put on, old hair removed, without their shadows: an animator casts
-            these itself (`shadows_on`), as the hidden sides of the head need them as well.
-    """
-
-    image: Picture
-    masks: PartMasks
-    edit_mask: ByteMask
-    attachments: tuple[Attachment, ...]
-    underlay: Underlay
-
-
-def wear_hat(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit:
+def wear_hat(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> PaintedEdit:
     """Portrait in the hat that the prompt describes; hair above its rim goes.
 
     Raises:
@@ -64,7 +43,7 @@ def wear_hat(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: Hea
     return put_on(portrait, trimmed, hat, view, seed=prompt.seed, hair_depth_m=view.depth_m(skull.centre))
 
 
-def wear_headphones(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit:
+def wear_headphones(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> PaintedEdit:
     """Portrait in the headphones that the prompt describes, over the hair.
 
     Raises:
@@ -76,7 +55,7 @@ def wear_headphones(portrait: TrackedPortrait, prompt: AttributePrompt, head_mod
     return put_on(portrait, unchanged(portrait), headphones, view, seed=prompt.seed)
 
 
-def wear_earrings(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> WornEdit:
+def wear_earrings(portrait: TrackedPortrait, prompt: AttributePrompt, head_model: HeadModel) -> PaintedEdit:
     """Portrait with the earrings that the prompt describes at the lobes; in front of the hair where it covers them.
 
     Raises:
@@ -88,11 +67,6 @@ def wear_earrings(portrait: TrackedPortrait, prompt: AttributePrompt, head_model
     return put_on(portrait, unchanged(portrait), earrings, view, seed=prompt.seed)
 
 
-def unchanged(portrait: TrackedPortrait) -> PaintedEdit:
-    """Portrait as an underlay."""
-    return PaintedEdit(portrait.image, portrait.masks, np.zeros(portrait.image.shape[:2], np.uint8))
-
-
 def put_on(
     portrait: TrackedPortrait,
     underlay: PaintedEdit,
@@ -102,7 +76,7 @@ def put_on(
     seed: int,
     hair_depth_m: float | None = None,
     body_depth_m: float | None = None,
-) -> WornEdit:
+) -> PaintedEdit:
     """Portrait with attachments drawn into the picture that they stand on.
 
     Args:
@@ -123,7 +97,7 @@ def put_on(
     image = np.where(touched[..., None], np.round(drawn).clip(0, 255).astype(np.uint8), underlay.image)
     changed = (image != portrait.image).any(-1) | (worn > 0)
     edit_mask = np.maximum(underlay.edit_mask, 255 * changed.astype(np.uint8))
-    return WornEdit(
+    return PaintedEdit(
         image=image,
         masks=_worn_masks(underlay.masks, shares),
         edit_mask=edit_mask,

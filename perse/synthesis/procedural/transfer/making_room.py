@@ -14,7 +14,7 @@ from perse.synthesis.procedural.attachments.skull import Skull
 from perse.synthesis.procedural.editing.canvas import blur, fill_hole, finish
 from perse.synthesis.procedural.editing.clothes import take_off_clothes
 from perse.synthesis.procedural.editing.head_view import HeadView
-from perse.synthesis.procedural.editing.painted import PaintedEdit
+from perse.synthesis.procedural.editing.painted import PaintedEdit, unchanged
 from perse.synthesis.procedural.editing.shortcut import remove_hair, trim_hair_under_hat
 
 _HAT_CUFF_M = 0.012
@@ -43,7 +43,7 @@ def make_room(portrait: TrackedPortrait, category: Category, coverage: SoftMask,
         return trim_hair_under_hat(portrait, head_model, plane, view=view, skull=skull)
     if category in ON_SKIN:
         return _as_skin(portrait, ON_SKIN[category])
-    return PaintedEdit(portrait.image, portrait.masks, np.zeros(portrait.image.shape[:2], np.uint8))
+    return unchanged(portrait)
 
 
 ON_SKIN = {Category.BEARD: Part.BEARD, Category.EYEBROWS: Part.BROWS}
