@@ -12,8 +12,8 @@ from perse.body.fitting.fill import LEAST, WELL_SEEN, alike, lab_of
 from perse.body.model.covers import Cover
 
 REACH_M, TOUCH_M = 0.06, 0.012
-"""So near to a fitted hand, across the picture, a hand may be seen in place of cloth: fingers are fitted to 2 or 3 cm; and
-so near its outline mixes the two."""
+"""So near to a fitted hand, across the picture, a hand may be seen in place of cloth: fingers are fitted to 2 or 3 cm;
+and so near its outline mixes the two."""
 
 
 def hand_before_cloth(
