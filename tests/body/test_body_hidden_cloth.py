@@ -32,3 +32,6 @@ def test_a_hand_is_not_painted_on_the_hip_and_the_garments_colours_stay() -> Non
     assert not found[: len(trousers)][far].any()
     between = ~covered & ~far & (trousers[:, 0] < 0.13) & (trousers[:, 0] > 0.115) & (trousers[:, 1] < 0.08)
     assert bool(between.any()) and not found[: len(trousers)][between].any()
+    # Arms held away from the body: no cloth lies beside a hand.
+    away = places + torch.tensor([5.0, 0.0]) * hands[:, None]
+    assert not hand_before_cloth(away, colors, torch.ones(len(places)), covers, hands).any()
