@@ -136,7 +136,9 @@ def look_up(
 ) -> Float[np.ndarray, "*n"]:
     """Values [...] of a radius table in directions [..., 3] of any length."""
     # Azimuth wraps; rows never leave the grid, so that they would wrap as well does not matter.
-    return map_coordinates(radii, np.stack(_places(towards)), order=1, mode="grid-wrap")
+    rows, columns = _places(towards)  # without an axis of their own for a single direction, which scipy refuses
+    values = map_coordinates(radii, np.stack([rows.ravel(), columns.ravel()]), order=1, mode="grid-wrap")
+    return values.reshape(rows.shape)
 
 
 def nearest_cells(
