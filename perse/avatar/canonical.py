@@ -69,10 +69,6 @@ class CanonicalGaussians:
     def opacity_logits(self) -> Float[Tensor, "*s n"]:
         return self.attributes[..., OPACITY]
 
-    @property
-    def color_logits(self) -> Float[Tensor, "*s n 3"]:
-        return self.attributes[..., COLOR]
-
     def subject(self, index: int) -> CanonicalGaussians:
         """One of several subjects."""
         if self.attributes.ndim != 3:

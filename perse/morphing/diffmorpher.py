@@ -25,10 +25,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.errors import GenerationError
@@ -45,8 +43,6 @@ from perse.morphing.subject_lora import SubjectLoraConfig
 from perse.shapes import Picture
 from perse.synthesis.production.generation import Batches, free_memory, out_of_memory
 from perse.synthesis.production.segmenter import SegmenterConfig
-
-Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +150,7 @@ class DiffMorpher:
             latents = sample(self.model, pivot.noise[None], self._text, self._config.steps)
         return self.model.decode(latents, _size(end))[0]
 
-    def _inner(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> dict[float, Images]:
+    def _inner(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> dict[float, Picture]:
         """Pictures at the positions that are neither 0 nor 1."""
         between = sorted({t for t in positions if 0 < t < 1})
         if not between:
@@ -162,7 +158,7 @@ class DiffMorpher:
         pivots = self._pivot(first), self._pivot(second)
         adapters = self._adapter(_origin(first)), self._adapter(_origin(second))
 
-        def render(part: Sequence[float]) -> list[Images]:
+        def render(part: Sequence[float]) -> list[Picture]:
             return self.model.decode(self._latents(pivots, adapters, part), _size(first))
 
         return dict(zip(between, rendered(self._batches, between, render), strict=True))
@@ -242,7 +238,7 @@ class DiffMorpher:
         )
 
     def _even(
-        self, first: MorphEnd, second: MorphEnd, positions: list[float], inner: dict[float, Images]
+        self, first: MorphEnd, second: MorphEnd, positions: list[float], inner: dict[float, Picture]
     ) -> list[float]:
         assert self._distance is not None
         known = sorted({0.0, 1.0, *inner})

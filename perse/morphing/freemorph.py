@@ -30,9 +30,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from perse.morphing.diffusion.attention import Attending, AttentionToEnds, processors, self_attention
@@ -44,8 +42,6 @@ from perse.morphing.morpher import Morph, MorphCost, MorphEnd, check_ends
 from perse.shapes import Picture
 from perse.synthesis.production.generation import Batches
 from perse.synthesis.production.segmenter import SegmenterConfig
-
-Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +119,12 @@ class FreeMorph:
         start, calls, rows = time.perf_counter(), self.model.unet_calls, self.model.unet_rows
         positions = [float(t) for t in positions]
         between = sorted({t for t in positions if 0 < t < 1})
-        inner: dict[float, Images] = {}
+        inner: dict[float, Picture] = {}
         if between:
             ends = tuple(self.model.encode(end.image[None])[0][0] for end in (first, second))
             size = first.image.shape[0], first.image.shape[1]
 
-            def render(part: Sequence[float]) -> list[Images]:
+            def render(part: Sequence[float]) -> list[Picture]:
                 return self.model.decode(self._latents(ends[0], ends[1], part)[1:-1], size)
 
             inner = dict(zip(between, rendered(self._batches, between, render), strict=True))

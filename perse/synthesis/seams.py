@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int32
 
 from perse.data import AttributePrompt, EditedPortrait, PortraitClip, TrackedPortrait, Verdict
+from perse.errors import PerseError
 from perse.head import HeadModel, HeadParameters
 
 __all__ = [
     "AnimatorConfig",
+    "BatchEditor",
     "EditorConfig",
     "PortraitAnimator",
     "PortraitEditor",
@@ -33,6 +36,17 @@ class PortraitEditor(Protocol):
         Raises:
             PromptError: the prompt asks for something this editor cannot do; the message lists what it knows.
         """
+        ...
+
+
+@runtime_checkable
+class BatchEditor(PortraitEditor, Protocol):
+    """Editor that edits several prompts together faster than one by one."""
+
+    def edit_many(
+        self, portrait: TrackedPortrait, prompts: Sequence[AttributePrompt]
+    ) -> list[EditedPortrait | PerseError]:
+        """Edits in the prompts' order; a prompt that fails takes no other with it: its error is its outcome."""
         ...
 
 

@@ -23,6 +23,7 @@ from perse.data.workspace import Workspace
 from perse.errors import InputError, PortraitError, WorkspaceError
 from perse.identity import DlibEmbedder
 from perse.recipes import Recipe
+from perse.shapes import Picture
 from perse.tracking import HeadTracker
 from perse.tracking.capture import CaptureConfig
 from perse.tracking.good_frame import good_frames
@@ -33,8 +34,6 @@ from perse.tracking.video_tracker import FoundFace, Started, VideoTracker, unwat
 from perse_ray.rows.fingerprint import fingerprint
 
 log = logging.getLogger(__name__)
-
-Image = NDArray[np.uint8]
 
 VIDEO = "portrait/video.json"
 """Which video the workspace's person was found in."""
@@ -182,7 +181,7 @@ def _others(video: VideoFile, points_px: NDArray[np.float32], tracker: HeadTrack
     return False
 
 
-def _covered(picture: Image, points_px: NDArray[np.float32]) -> Image:
+def _covered(picture: Picture, points_px: NDArray[np.float32]) -> Picture:
     """The picture without a face: the landmark network would look at that one instead of a wheel beside it."""
     low, high = points_px[:N_SURFACE, :2].min(0), points_px[:N_SURFACE, :2].max(0)
     (left, top), (right, bottom) = (low - 0.3 * (high - low)).clip(0), high + 0.2 * (high - low)
@@ -191,7 +190,7 @@ def _covered(picture: Image, points_px: NDArray[np.float32]) -> Image:
     return covered
 
 
-def _is_somebody(picture: Image, face: int, tracker: HeadTracker) -> bool:
+def _is_somebody(picture: Picture, face: int, tracker: HeadTracker) -> bool:
     """Whether two detectors that have nothing in common agree: landmarks lie on a blurred wheel as on a face."""
     try:
         portrait = tracker.track(picture, face=face)
@@ -200,13 +199,13 @@ def _is_somebody(picture: Image, face: int, tracker: HeadTracker) -> bool:
     return DlibEmbedder(least_score=LIKELY_SCORE).embed(portrait.image) is not None
 
 
-def _frame(video: VideoFile, number: int) -> Image:
+def _frame(video: VideoFile, number: int) -> Picture:
     picture = next(picture for n, picture in enumerate(video.frames()) if n == number)
     assert picture is not None, "a face was seen in it"
     return picture
 
 
-def _which_face(picture: Image, points_px: NDArray[np.float32]) -> int | None:
+def _which_face(picture: Picture, points_px: NDArray[np.float32]) -> int | None:
     """The number of the face with these landmarks among those that a tracker would ask about; None of a single one."""
     boxes = faces_to_choose(picture, SelectionConfig())
     if len(boxes) < 2:

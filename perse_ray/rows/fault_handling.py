@@ -38,6 +38,7 @@ from perse_ray.rows.stage import (
     STATUS,
     STATUS_COLUMNS,
     TRACEBACK,
+    BatchedWork,
     Row,
     RowWork,
     Stage,
@@ -77,8 +78,7 @@ class GuardedWork:
         Nothing is decided here: whatever goes wrong, the rows then come one by one and the one at fault is found. A
         row that was in a batch which ended its process is never put into a batch again.
         """
-        together = getattr(self.work, "prepare", None)
-        if together is None:
+        if not isinstance(self.work, BatchedWork):
             return
         batch = f"{self.stage.name}_batch"
         well = [row for row in rows if row.get(STATUS, OK) == OK]
@@ -86,7 +86,7 @@ class GuardedWork:
         if len(fresh) > 1:
             try:
                 with self._watch(str(fresh[0][KEY]), limit_s=self.stage.time_limit_s * len(fresh)):
-                    together(fresh)
+                    self.work.prepare(fresh)
             except BaseException as error:
                 if not self._may_be_blamed(error):
                     raise

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Value = str | int | float | bool
 Row = dict[str, Value]
@@ -42,6 +42,7 @@ class RowWork(Protocol):
         ...
 
 
+@runtime_checkable
 class BatchedWork(RowWork, Protocol):
     """Worker that is quicker with several rows at once, as models on a GPU are."""
 

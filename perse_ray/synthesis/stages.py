@@ -24,6 +24,7 @@ from perse.synthesis.clip_check import check_clip
 from perse.synthesis.production import AnimatorByCategoryConfig, EditorByCategoryConfig
 from perse.synthesis.seams import (
     AnimatorConfig,
+    BatchEditor,
     EditorConfig,
     ScreenConfig,
     ShotConfig,
@@ -166,15 +167,14 @@ class _Edit:
         self.ready: dict[str, tuple[EditedPortrait | PerseError, float]] = {}
 
     def prepare(self, rows: Sequence[Mapping[str, Value]]) -> None:
-        """Edit several prompts at once, where the editor can (`edit_many`)."""
-        together = getattr(self.editor, "edit_many", None)
+        """Edit several prompts at once, where the editor is a `BatchEditor`."""
         wanted = [row for row in rows if self._is_wanted(row)]
-        if together is None or not wanted:
+        if not isinstance(self.editor, BatchEditor) or not wanted:
             return
         start, outcomes = time.perf_counter(), []
         for _, same in groupby(wanted, key=lambda row: str(row.get(WORKSPACE, ""))):
             of_one = list(same)
-            edits = together(self.homes.of(of_one[0]).portrait, [_prompt(row) for row in of_one])
+            edits = self.editor.edit_many(self.homes.of(of_one[0]).portrait, [_prompt(row) for row in of_one])
             outcomes += list(zip(of_one, edits, strict=True))
         each_s = (time.perf_counter() - start) / len(wanted)
         self.ready = {str(row["edit"]): (one, each_s) for row, one in outcomes}

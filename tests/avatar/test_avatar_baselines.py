@@ -17,7 +17,7 @@ from perse.avatar.baselines.embedding import embed, nearest_weights
 from perse.avatar.baselines.hash_grid import PRIMES, HashGrid
 from perse.avatar.baselines.insta import _Surface
 from perse.avatar.baselines.volume import Rays, composite, middles
-from perse.avatar.canonical import MEAN
+from perse.avatar.canonical import COLOR, MEAN
 from perse.avatar.naive import naive_mlp
 from perse.avatar.points import vertex_normals
 from perse.geometry import quaternion_to_matrix
@@ -174,7 +174,7 @@ def test_pegasus_draws_opaque_discs_of_one_radius_lit_by_their_normals(head_mode
             n = torch.nn.functional.normalize(canonical.pose_condition[frame, point, :3], dim=0)
             turn = quaternion_to_matrix(torch.nn.functional.normalize(drawn.quats[frame, point], dim=0))
             light = 2 * torch.sigmoid(avatar.decoder.response((turn @ n)[None])[0])
-            albedo = torch.sigmoid(canonical.color_logits[frame, point])
+            albedo = torch.sigmoid(canonical.attributes[frame, point, COLOR])
             torch.testing.assert_close(drawn.colors[frame, point], albedo * light, **CHAIN)
 
 

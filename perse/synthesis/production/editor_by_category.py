@@ -10,7 +10,7 @@ from perse.attributes import Category
 from perse.data import AttributePrompt, EditedPortrait, TrackedPortrait
 from perse.errors import PerseError, RecipeError
 from perse.head import HeadModel
-from perse.synthesis.seams import EditorConfig, PortraitEditor
+from perse.synthesis.seams import BatchEditor, EditorConfig, PortraitEditor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +73,12 @@ class EditorByCategory:
 def edit_many(
     editor: PortraitEditor, portrait: TrackedPortrait, prompts: Sequence[AttributePrompt]
 ) -> list[EditedPortrait | PerseError]:
-    """Edits by any editor: in batches where it has `edit_many`, one by one otherwise.
+    """Edits by any editor: together by a `BatchEditor`, one by one otherwise.
 
     Only expected errors become outcomes; anything else is raised.
     """
-    batched = getattr(editor, "edit_many", None)
-    if batched is not None:
-        found: list[EditedPortrait | PerseError] = batched(portrait, prompts)
-        return found
+    if isinstance(editor, BatchEditor):
+        return editor.edit_many(portrait, prompts)
     return [_outcome(editor, portrait, prompt) for prompt in prompts]
 
 

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 from perse.attributes import Part
 from perse.curves import smoothstep
 from perse.data import PartMasks
-from perse.shapes import ByteMask
+from perse.shapes import ByteMask, Colors, Field, HardMask
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
 from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
@@ -27,8 +27,6 @@ from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.tracking.crop import FADE_WIDTHS, fade, last_row
 from perse.tracking.person import disk
-
-Array = NDArray[np.float32]
 
 _COLLAR_STRIP = (0.12, 0.06)
 """Static neck fades out between these distances above the collar, in face widths."""
@@ -143,14 +141,14 @@ def _skin_as_garment(picture: PreparedPhotograph, bare: NDArray[np.bool_]) -> Pr
     return replace(picture, masks=PartMasks(soft, picture.masks.person), clothes=np.maximum(picture.clothes, bare))
 
 
-def _without_haze(alpha: Array, picture: PreparedPhotograph) -> Array:
+def _without_haze(alpha: Field, picture: PreparedPhotograph) -> Field:
     """Alpha [h, w] that ends within a pixel or two beside hair: a garment is as uncertain there as the masks are, and
     the haze would stand on the shoulder as a grey contour of the hair that has left."""
     hairy = cv2.dilate(picture.masks[Part.HAIR], disk(_RIM_PX))
     return np.asarray(alpha + hairy * (smoothstep(alpha, 0.4, 0.7) - alpha), np.float32)
 
 
-def _without_rims(alpha: Array, hole: Array, picture: PreparedPhotograph) -> tuple[Array, Array]:
+def _without_rims(alpha: Field, hole: Field, picture: PreparedPhotograph) -> tuple[Field, Field]:
     """Alpha and hole [h, w] without thin half-transparent lines between what is opaque on both sides.
 
     Between a garment and what is continued behind hair lie pixels that are half of either; they would stand on the
@@ -161,7 +159,7 @@ def _without_rims(alpha: Array, hole: Array, picture: PreparedPhotograph) -> tup
     return np.where(rim, closed, alpha).astype(np.float32), np.maximum(hole, rim).astype(np.float32)
 
 
-def _continued(picture: PreparedPhotograph, clothes: Array, hole: Array, face_width_px: float) -> Array:
+def _continued(picture: PreparedPhotograph, clothes: Field, hole: Field, face_width_px: float) -> Colors:
     """The garment's colours everywhere, its texture in the rows of the hole: [h, w, 3]. Both are read well away from
     hair, whose strands lie on it."""
     hairy = cv2.dilate((picture.hanging > 0.3).astype(np.uint8), disk(_AWAY_FROM_HAIR * face_width_px))
@@ -176,7 +174,7 @@ def _continued(picture: PreparedPhotograph, clothes: Array, hole: Array, face_wi
     return tone
 
 
-def _without_crumbs(alpha: Array) -> Array:
+def _without_crumbs(alpha: Field) -> Field:
     """Only what hangs together with the torso: flecks and spikes of the masks would stay beside a turned head."""
     block = np.ones((7, 7), np.uint8)
     alpha = alpha * cv2.dilate(cv2.morphologyEx((alpha > 0.3).astype(np.uint8), cv2.MORPH_OPEN, block), block)
@@ -190,8 +188,8 @@ def _without_crumbs(alpha: Array) -> Array:
 
 
 def _neck_stays(
-    surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, inside: NDArray[np.uint8], face_width_px: float
-) -> Array:
+    surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, inside: ByteMask, face_width_px: float
+) -> Field:
     """Where the photograph's neck remains in the layer: near the collar, where the skinned neck fades, where the
     photograph ends (a neck that is cut there turns away from its end), and where the head's surface has no neck to
     draw: bare shoulders, a hand."""
@@ -218,7 +216,7 @@ def _neck_stays(
     return np.maximum.reduce(stays).astype(np.float32)
 
 
-def _near_the_end(end: int | None, shape: tuple[int, ...], face_width_px: float) -> Array:
+def _near_the_end(end: int | None, shape: tuple[int, ...], face_width_px: float) -> Field:
     """1 above the photograph's last row, 0 well above it, and everywhere if it has none within the crop: [h, w]."""
     if end is None:
         return np.zeros(shape, np.float32)
@@ -226,7 +224,7 @@ def _near_the_end(end: int | None, shape: tuple[int, ...], face_width_px: float)
     return np.repeat(1 - smoothstep(above, *_END_STRIP)[:, None], shape[1], 1)
 
 
-def _notches(picture: PreparedPhotograph, pockets: NDArray[np.bool_], face_width_px: float) -> Array:
+def _notches(picture: PreparedPhotograph, pockets: HardMask, face_width_px: float) -> Field:
     """Strands lying on a shoulder cut notches into its outline: [h, w] of 0 or 1 where clothes go on below them, and
     below the crumbs of background (`pockets`) that are found between strands."""
     labels = picture.masks.labels
@@ -236,7 +234,7 @@ def _notches(picture: PreparedPhotograph, pockets: NDArray[np.bool_], face_width
     return ((closed > 0) & hidden).astype(np.float32)
 
 
-def _under_hair(picture: PreparedPhotograph, hole: Array, face_width_px: float) -> Array:
+def _under_hair(picture: PreparedPhotograph, hole: Field, face_width_px: float) -> Field:
     """Clothes go on some way under the hair that lies on them [h, w] of 0 or 1: strands lag, and what they uncover
     would be a gap."""
     labels = picture.masks.labels
@@ -260,16 +258,14 @@ def _pockets(labels: NDArray[np.uint8], face_width_px: float) -> NDArray[np.bool
     return np.asarray((air > 0) & (outside == 0) & (hairy > 0))
 
 
-def _with_seam(hole: Array, picture: PreparedPhotograph, face_width_px: float) -> Array:
+def _with_seam(hole: Field, picture: PreparedPhotograph, face_width_px: float) -> Field:
     """The hole grown over the clothes' edge, whose pixels are mixed with the hair that is about to leave."""
     seam = cv2.dilate(picture.hanging, disk(0.03 * face_width_px)) * (picture.masks.labels == Part.CLOTHES)
     near = cv2.dilate(hole, disk(0.03 * face_width_px))
     return np.maximum(hole, (seam > 0.5) * near).astype(np.float32)
 
 
-def _behind_the_head(
-    picture: PreparedPhotograph, drawn: NDArray[np.bool_], pockets: NDArray[np.bool_], face_width_px: float
-) -> Array:
+def _behind_the_head(picture: PreparedPhotograph, drawn: HardMask, pockets: HardMask, face_width_px: float) -> Field:
     """Pixels hidden by the head behind which clothes go on: [h, w] of 0 or 1.
 
     Under hair, beard or chin the clothes' upper edge is not seen; it is drawn straight between the columns where it is
@@ -338,7 +334,7 @@ def _shoulder_line(
     return np.where((every < first) | (every > last), height, line)
 
 
-def _relief(surface: HeadSurface, pose: OwnPose) -> Array:
+def _relief(surface: HeadSurface, pose: OwnPose) -> Float32[np.ndarray, "h w"]:
     """Depth of the body: at the neck's middle under the chin, nearer towards the chest, farther at the shoulders."""
     camera = pose.camera
     base = surface.outer & (surface.head_share > 0.05) & (surface.head_share < 0.4)

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from perse.shapes import Colors, Field
 from perse.synthesis.procedural.animator.fill import blurred_within, mean_of_channels
 
-Array = NDArray[np.float32]
-
 _BROAD_PX = 10.0
 """Coarser than this is tone, not detail: patches would repeat it as blotches."""
 _RADII_PX = (22, 15, 10, 7)
@@ -68,7 +66,7 @@ def read_example(rgb: Colors, mask: Field, least_radius_px: int = _RADII_PX[-1])
     return None
 
 
-def _of_one_kind(rgb: Array, mask: Array) -> Array:
+def _of_one_kind(rgb: Colors, mask: Field) -> Field:
     """1 where the colour is the material's own, 0 where skin shows between strands, or strands lie on cloth: [h, w]."""
     smooth = cv2.GaussianBlur(rgb, (0, 0), 2.0)
     inside = smooth[mask > 0.8]
@@ -81,7 +79,7 @@ def _of_one_kind(rgb: Array, mask: Array) -> Array:
     return cv2.morphologyEx(alike, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)).astype(np.float32)
 
 
-def _strands(gray: Array, radius: int) -> tuple[Array, Array]:
+def _strands(gray: Field, radius: int) -> tuple[Field, Field]:
     """Direction along which brightness changes least, radians, and how much less than across, in [0, 1]: two [h, w],
     from the structure tensor (Bigün & Granlund 1987)."""
     gray = cv2.GaussianBlur(gray, (0, 0), 1.0)
@@ -129,7 +127,9 @@ def _around(left: int, width: int, across: int) -> list[tuple[slice, int]]:
     return runs
 
 
-def _choose(centres: Array, seed: int, row: int, columns: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _choose(
+    centres: Float32[np.ndarray, "c 2"], seed: int, row: int, columns: int
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """The centre of every patch in a row [columns], and whether it is turned upside down [columns].
 
     Every centre has a random number that depends on its place alone; the highest one is chosen, so that a centre which
@@ -147,7 +147,7 @@ def _choose(centres: Array, seed: int, row: int, columns: int) -> tuple[NDArray[
     return chosen, (value[np.arange(columns), chosen] & np.uint32(1)).astype(bool)
 
 
-def _upright(example: Example, index: int, flip: bool) -> Array:
+def _upright(example: Example, index: int, flip: bool) -> Float32[np.ndarray, "p p"]:
     """The patch about a centre, turned so that its strands run downwards: [2 r + 1, 2 r + 1]."""
     r = example.radius_px
     turn = float(example.angles[index]) - np.pi / 2 + (np.pi if flip else 0.0)

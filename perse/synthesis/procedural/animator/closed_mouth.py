@@ -23,6 +23,7 @@ from scipy.spatial import cKDTree
 from perse.attributes import Part
 from perse.curves import smoothstep
 from perse.data import TrackedPortrait
+from perse.shapes import Colors, Field, HardMask
 from perse.synthesis.procedural.animator.fill import blurred_within, push_pull
 from perse.synthesis.procedural.animator.harmonic import smooth
 from perse.synthesis.procedural.animator.mouth import how_open, how_parted
@@ -33,8 +34,6 @@ from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.tracking.landmarks import LIPS_INNER, LIPS_OUTER
 from perse.tracking.lips_at_rest import close_lips
 from perse.tracking.polygons import contour_mask
-
-Array = NDArray[np.float32]
 
 _SHAPE_M = (0.010, 0.022)
 """Within the first distance of the lips the shape is smoothed, beyond the second it is the fit's."""
@@ -123,12 +122,12 @@ def _knows_lips(surface: HeadSurface) -> bool:
     return set(surface.model.landmark_ids.tolist()) >= {*LIPS_OUTER, *LIPS_INNER}
 
 
-def _contour(surface: HeadSurface, loop: tuple[int, ...]) -> Array:
+def _contour(surface: HeadSurface, loop: tuple[int, ...]) -> Float32[np.ndarray, "m 3"]:
     marks = surface.model.landmarks(surface.model.template).numpy()
     return np.asarray(marks[surface.model.landmark_rows(loop)], np.float32)
 
 
-def _from_lips(surface: HeadSurface) -> Array:
+def _from_lips(surface: HeadSurface) -> Float32[np.ndarray, " n"]:
     """Distance of every vertex of the template from the nearest landmark of the lips, metres: [n]."""
     marks = np.concatenate([_contour(surface, LIPS_OUTER), _contour(surface, LIPS_INNER)])
     return np.asarray(cKDTree(marks).query(surface.rest)[0], np.float32)
@@ -158,20 +157,20 @@ def _box(surface: HeadSurface) -> _Box:
     return _Box(*here, lips, near, (tone * (1 - 0.10 * hollow)).astype(np.float32))
 
 
-def _dense(loop: Array) -> Array:
+def _dense(loop: Float32[np.ndarray, "m 3"]) -> Float32[np.ndarray, "l 3"]:
     """A closed contour [m, 3] with ten points a stretch."""
     steps = np.linspace(0, len(loop), 10 * len(loop), endpoint=False)
     closed = np.concatenate([loop, loop[:1]])
     return np.stack([np.interp(steps, np.arange(len(closed)), closed[:, k]) for k in range(3)], 1).astype(np.float32)
 
 
-def _between(portrait: TrackedPortrait) -> Array:
+def _between(portrait: TrackedPortrait) -> Field:
     """The opening between the lips in the photograph, a little grown: [h, w]."""
     mask = contour_mask(portrait.landmarks_px[list(LIPS_INNER), :2], portrait.image.shape[:2])
     return np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.float32)
 
 
-def _lip_color(picture: PreparedPhotograph, between: Array) -> Array | None:
+def _lip_color(picture: PreparedPhotograph, between: Field) -> Float32[np.ndarray, "3"] | None:
     """The typical colour of the lips in the photograph, [3]: of their lighter half, since the rest lies in the shade of
     the mouth. None where hardly any is seen."""
     lips = (cv2.erode(picture.masks[Part.MOUTH], np.ones((3, 3), np.uint8)) > 0.7) & (between < 0.05)
@@ -182,7 +181,7 @@ def _lip_color(picture: PreparedPhotograph, between: Array) -> Array | None:
     return np.asarray(np.median(seen[level >= np.median(level)], axis=0), np.float32)
 
 
-def _even(rgb: Array, known: NDArray[np.bool_], sigma: float) -> Array:
+def _even(rgb: Colors, known: HardMask, sigma: float) -> Colors:
     """Colours [h, w, 3] of the known texels, without fine lines, continued over the others."""
     weight = known.astype(np.float32)
     mean, amount = blurred_within(rgb, weight, sigma)

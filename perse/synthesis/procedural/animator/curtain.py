@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 from perse.attributes import Part
 from perse.curves import smoothstep
 from perse.render.mesh import project_vertices
-from perse.shapes import ByteMask, HardMask
+from perse.shapes import ByteMask, Field, HardMask
 from perse.synthesis.procedural.animator.by_example import detail_like, read_example
 from perse.synthesis.procedural.animator.fill import strand_noise
 from perse.synthesis.procedural.animator.hair_volume import COVERS, fallen_row
@@ -28,9 +28,6 @@ from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.tracking.person import disk
-
-Array = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
 _NECK_HALF = 0.36
 """Half the width of what a neck hides, in face widths: the curtain's edge on a side where no hair is seen to fall."""
@@ -131,7 +128,7 @@ def trace_outline(
     return CurtainOutline(top, edges[0], edges[1], (ends[0], ends[1]))
 
 
-def _widening(aside: Floats, drawn: NDArray[np.bool_], axis: float) -> Floats:
+def _widening(aside: Float64[np.ndarray, " r"], drawn: HardMask, axis: float) -> Float64[np.ndarray, " r"]:
     """Distances [r] from the axis that start at the head's own outline and grow no faster than hair spreads: the
     curtain's upper corners would stand out beside the head."""
     head = np.nonzero(drawn[0])[0]
@@ -173,12 +170,14 @@ def make_curtain(
     return Curtain(world, inwards @ transform[:3, :3].T, outline.top + steps.astype(float), texture)
 
 
-def _in_head(world: Floats, transform: Array) -> Floats:
+def _in_head(world: Float64[np.ndarray, "n 3"], transform: Float32[np.ndarray, "4 4"]) -> Float64[np.ndarray, "n 3"]:
     """World positions [n, 3] in the head's own rest frame."""
     return np.asarray((world - transform[:3, 3]) @ transform[:3, :3], np.float64)
 
 
-def _back_of_head(surface: HeadSurface, pose: OwnPose, transform: Array, heights: Floats) -> Floats:
+def _back_of_head(
+    surface: HeadSurface, pose: OwnPose, transform: Float32[np.ndarray, "4 4"], heights: Float64[np.ndarray, " r"]
+) -> Float64[np.ndarray, " r"]:
     """z of what falls from the back of the head at heights [r] (rest frame, metres): straight down from its widest."""
     head = surface.outer & (surface.head_share > 0.85)
     points = _in_head(pose.vertices[head].astype(np.float64), transform)
@@ -192,9 +191,9 @@ def _texture(
     picture: PreparedPhotograph,
     part: Part,
     outline: CurtainOutline,
-    world: Floats,
+    world: Float64[np.ndarray, "nodes across 3"],
     face_width_px: float,
-) -> Array:
+) -> Float32[np.ndarray, "r c 4"]:
     rows = len(outline.left)
     hair = picture.masks[part] * picture.solid
     tone = _tone(picture, hair, outline)
@@ -214,7 +213,7 @@ def _texture(
     return np.concatenate([rgb, 255 * alpha[..., None]], -1).astype(np.float32)
 
 
-def _may_hide(pose: OwnPose, picture: PreparedPhotograph, face_width_px: float) -> Array:
+def _may_hide(pose: OwnPose, picture: PreparedPhotograph, face_width_px: float) -> Field:
     """Where the photograph shows something that may have hair behind it: [h, w] in [0, 1].
 
     That is hair, headwear, and whatever the lifted head and neck are drawn before; neither background, nor a garment or
@@ -228,7 +227,7 @@ def _may_hide(pose: OwnPose, picture: PreparedPhotograph, face_width_px: float) 
     return np.asarray(np.minimum(inner, smoothstep(picture.matte, 0.3, 0.7)), np.float32)
 
 
-def _tone(picture: PreparedPhotograph, hair: Array, outline: CurtainOutline) -> Array:
+def _tone(picture: PreparedPhotograph, hair: Field, outline: CurtainOutline) -> Float32[np.ndarray, "r w 3"]:
     """Colour by row and across: halfway between the hair of this height on either side and all of it, [r, w, 3]."""
     axis = int(np.clip(0.5 * (outline.left + outline.right).mean(), 1, hair.shape[1] - 1))
     rows = slice(outline.top, outline.top + len(outline.left))

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.curves import smoothstep
 from perse.data import PartMasks, TrackedPortrait
+from perse.shapes import Field
 from perse.synthesis.procedural.animator.body import BodyLayer
 from perse.synthesis.procedural.animator.eyelids import ClosedLid
 from perse.synthesis.procedural.animator.follow import follow_landmarks
@@ -29,8 +30,6 @@ from perse.synthesis.procedural.animator.projection import PreparedPhotograph, p
 from perse.tracking.crop import FADE_WIDTHS
 from perse.tracking.person import disk
 from perse.tracking.spectacles import without_spectacles
-
-Array = NDArray[np.float32]
 
 _REACH_PX = 3
 """Interpolation carries an edit this far beyond its mask."""
@@ -106,8 +105,8 @@ def with_garment(portrait: TrackedPortrait, edited: EditedPicture) -> TrackedPor
 
 
 def _touched_vertices(
-    portrait: TrackedPortrait, reference: LiftedPortrait, shape: Geometry, picture: PreparedPhotograph, mask: Array
-) -> Array:
+    portrait: TrackedPortrait, reference: LiftedPortrait, shape: Geometry, picture: PreparedPhotograph, mask: Field
+) -> Float32[np.ndarray, " n"]:
     """How much of every vertex belongs to the edit, [n]: seen before or after, it lies in the mask; hidden, near it."""
     surface = reference.surface
     value = np.zeros(len(surface.rest), np.float32)
@@ -130,9 +129,9 @@ def _touched_texels(
     reference: LiftedPortrait,
     geometry: Geometry,
     picture: PreparedPhotograph,
-    mask: Array,
-    touched: Array,
-) -> Array:
+    mask: Float32[np.ndarray, "ph pw"],
+    touched: Float32[np.ndarray, " n"],
+) -> Field:
     """How much of every texel belongs to the edit, [h, w]."""
     surface = reference.surface
     pose = take_own_pose(surface, portrait.head, portrait.camera, geometry.displacement)
@@ -142,23 +141,27 @@ def _touched_texels(
     return np.maximum(looked_up, continued).astype(np.float32)
 
 
-def _mixed(before: Array, after: Array, share: Array) -> Array:
+def _mixed(
+    before: Float32[np.ndarray, "..."], after: Float32[np.ndarray, "..."], share: Float32[np.ndarray, "..."]
+) -> Float32[np.ndarray, "..."]:
     """Exactly `before` where the share is 0."""
     share = share.reshape(*share.shape, *(1,) * (before.ndim - share.ndim))
     return np.where(share > 0, before + share * (after - before), before).astype(np.float32)
 
 
-def _mixed_bytes(before: NDArray[np.uint8], after: NDArray[np.uint8], share: Array) -> NDArray[np.uint8]:
+def _mixed_bytes(
+    before: UInt8[np.ndarray, "..."], after: UInt8[np.ndarray, "..."], share: Float32[np.ndarray, "..."]
+) -> UInt8[np.ndarray, "..."]:
     return np.round(_mixed(before.astype(np.float32), after.astype(np.float32), share)).astype(np.uint8)
 
 
-def _mixed_lid(before: ClosedLid, after: ClosedLid, texels: Array) -> ClosedLid:
+def _mixed_lid(before: ClosedLid, after: ClosedLid, texels: Field) -> ClosedLid:
     height, width = before.rgb.shape[:2]
     share = texels[before.top : before.top + height, before.left : before.left + width]
     return replace(before, rgb=_mixed(before.rgb, after.rgb, share))
 
 
-def _mixed_body(reference: LiftedPortrait, body: BodyLayer, picture: PreparedPhotograph, mask: Array) -> BodyLayer:
+def _mixed_body(reference: LiftedPortrait, body: BodyLayer, picture: PreparedPhotograph, mask: Field) -> BodyLayer:
     """The body changes inside the mask; what it hides behind the head changes along with the clothes."""
     before = reference.body
     clothes = picture.masks[Part.CLOTHES]

@@ -22,6 +22,7 @@ from perse.curves import smoothstep
 from perse.data import TrackedPortrait
 from perse.head import rest_vertices
 from perse.render.mesh import project_vertices
+from perse.shapes import Colors, Field
 from perse.synthesis.procedural.animator.canvas import vertex_normals
 from perse.synthesis.procedural.animator.fill import blurred_within, grain, push_pull
 from perse.synthesis.procedural.animator.hair_volume import sum_of
@@ -40,8 +41,6 @@ from perse.tracking.landmarks import (
     Loop,
 )
 from perse.tracking.polygons import contour_mask
-
-Array = NDArray[np.float32]
 
 BLINKS = (
     ("eyeBlinkLeft", LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_EYE_SURROUND),
@@ -115,13 +114,20 @@ def close_lids(
     return tuple(lids)
 
 
-def _amount(surface: HeadSurface, motion: Array) -> Array:
+def _amount(surface: HeadSurface, motion: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, " n"]:
     """How far each vertex of the outer skin takes part in a blink, [n] in [0, 1]."""
     amount = np.linalg.norm(motion, axis=1) * surface.outer
     return np.asarray(amount / max(float(amount.max()), 1e-9), np.float32)
 
 
-def _hole(portrait: TrackedPortrait, pose: OwnPose, closed: Array, amount: Array, around: Loop, lid: Loop) -> Array:
+def _hole(
+    portrait: TrackedPortrait,
+    pose: OwnPose,
+    closed: Float32[np.ndarray, "n 3"],
+    amount: Float32[np.ndarray, " n"],
+    around: Loop,
+    lid: Loop,
+) -> Field:
     """What is taken out of the photograph, [h, w], 1 in the middle and soft at its border.
 
     The lids as they are and as they close, what the landmarks around them enclose, and the lashes beyond the outer
@@ -142,8 +148,13 @@ def _hole(portrait: TrackedPortrait, pose: OwnPose, closed: Array, amount: Array
 
 
 def _meeting(
-    surface: HeadSurface, portrait: TrackedPortrait, motion: Array, index: int, upper: Loop, lower: Loop
-) -> Array:
+    surface: HeadSurface,
+    portrait: TrackedPortrait,
+    motion: Float32[np.ndarray, "n 3"],
+    index: int,
+    upper: Loop,
+    lower: Loop,
+) -> Float32[np.ndarray, "n 3"]:
     """Rest-pose shift [n, 3] after which the upper lid of the shut eye ends at the lower one.
 
     Column by column, the share of the blink that closes the gap of the neutral face.
@@ -165,7 +176,7 @@ def _meeting(
     return ((factor - 1) * down)[:, None].astype(np.float32) * motion
 
 
-def _without_eye(picture: PreparedPhotograph, hole: Array, width_px: float) -> Array:
+def _without_eye(picture: PreparedPhotograph, hole: Field, width_px: float) -> Colors:
     """The photograph's skin continued over an eye, [h, w, 3].
 
     A fifth from beyond the whole hole, the rest from all skin that is no eye: the one knows nothing of the
@@ -197,7 +208,7 @@ def _without_eye(picture: PreparedPhotograph, hole: Array, width_px: float) -> A
     return out
 
 
-def _membrane(rgb: Array, known: Array, width_px: float) -> Array:
+def _membrane(rgb: Colors, known: Field, width_px: float) -> Colors:
     """Colours [h, w, 3] continued smoothly over what is not known [h, w]."""
     sigma = 0.012 * width_px
     near, amount = blurred_within(rgb, known, sigma)
@@ -207,7 +218,7 @@ def _membrane(rgb: Array, known: Array, width_px: float) -> Array:
     return membrane.astype(np.float32)
 
 
-def _lit(rgb: Array, known: Array) -> Array:
+def _lit(rgb: Colors, known: Field) -> Float32[np.ndarray, "3"]:
     """The skin's typical colour as bright as its lighter half, [3]."""
     seen = rgb[known > 0]
     level, color = seen.mean(1), np.median(seen, axis=0)
@@ -217,13 +228,13 @@ def _lit(rgb: Array, known: Array) -> Array:
 def _close(
     surface: HeadSurface,
     pose: OwnPose,
-    closed: Array,
+    closed: Float32[np.ndarray, "n 3"],
     light: Light,
-    skin: Array,
-    hole: Array,
+    skin: Colors,
+    hole: Field,
     index: int,
-    motion: Array,
-    shift: Array,
+    motion: Float32[np.ndarray, "n 3"],
+    shift: Float32[np.ndarray, "n 3"],
     edges: tuple[Loop, Loop],
 ) -> ClosedLid:
     amount = _amount(surface, motion)
@@ -251,13 +262,15 @@ def _close(
     return ClosedLid(index, top, left, rgb.astype(np.float32), weight[..., None].astype(np.float32), shift)
 
 
-def _near_eye(surface: HeadSurface, amount: Array) -> Array:
+def _near_eye(surface: HeadSurface, amount: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
     """Vertices around the lids, [n] 0 or 1: no other surface is painted, whatever lies before it in the picture."""
     centre = surface.rest[amount > 0.3].mean(0)
     return (np.linalg.norm(surface.rest - centre, axis=1) < _NEAR_M).astype(np.float32)
 
 
-def _form(surface: HeadSurface, closed: Array, amount: Array, light: Light) -> Array:
+def _form(
+    surface: HeadSurface, closed: Float32[np.ndarray, "n 3"], amount: Float32[np.ndarray, " n"], light: Light
+) -> Float32[np.ndarray, " n"]:
     """How much lighter the shut lid is for its form than a flat one would be, [n]: 1 away from it."""
     around = surface.outer & (_near_eye(surface, amount) > 0)
     normals = vertex_normals(closed.astype(np.float32), surface.faces)
@@ -268,14 +281,14 @@ def _form(surface: HeadSurface, closed: Array, amount: Array, light: Light) -> A
     return np.asarray(1 + _FORM * (extend(ratio, np.full(len(ratio), 0.03), surface.average, around) - 1), np.float32)
 
 
-def _lid_edge(surface: HeadSurface, loop: Loop) -> Array:
+def _lid_edge(surface: HeadSurface, loop: Loop) -> Float32[np.ndarray, "m 3"]:
     """Densely sampled edge of a lid on the template, [m, 3]."""
     points = surface.model.landmarks(surface.model.template).numpy()[surface.model.landmark_rows(loop)]
     steps = np.linspace(0, len(points) - 1, 80)
     return np.stack([np.interp(steps, np.arange(len(points)), points[:, k]) for k in range(3)], 1).astype(np.float32)
 
 
-def _distance(surface: HeadSurface, points: Array) -> Array:
+def _distance(surface: HeadSurface, points: Float32[np.ndarray, "m 3"]) -> Float32[np.ndarray, " n"]:
     """Rest-pose distance of every vertex from the edge of a lid, metres; a little more near its corners."""
     away, nearest = cKDTree(points).query(surface.rest)
     along = nearest / (len(points) - 1)
@@ -283,6 +296,6 @@ def _distance(surface: HeadSurface, points: Array) -> Array:
     return (away + corner).astype(np.float32)
 
 
-def _crease(to_upper: Array) -> Array:
+def _crease(to_upper: Field) -> Field:
     """Where the upper lid folds: a soft band about 9 mm above its edge."""
     return np.exp(-(((to_upper - 0.0085) / 0.0022) ** 2)).astype(np.float32)

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from perse.attributes import Part
 from perse.curves import smoothstep
 from perse.render.mesh import project_vertices
-from perse.shapes import Colors
+from perse.shapes import Colors, Field, Vectors
 from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.animator.front_map import FrontMap
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
-
-Array = NDArray[np.float32]
 
 _IRIS_RADIUS_M = 0.0058  # horizontal visible iris diameter is 11.7 ± 0.5 mm in nearly all adults
 _DEFAULT_SCLERA = np.array([214.0, 204.0, 198.0], np.float32)
@@ -52,7 +50,7 @@ def _scale_of(front: FrontMap) -> float:
     return _IRIS_RADIUS_M * front.scale
 
 
-def _iris_distance(front: FrontMap, pixels: Array, iris_px: Array) -> Array:
+def _iris_distance(front: FrontMap, pixels: Vectors, iris_px: Float32[np.ndarray, "5 2"]) -> Field:
     """Distance of every texel from the iris's centre, in iris radii."""
     away = np.where(front.inside, np.linalg.norm(pixels - iris_px[0], axis=-1), np.inf)
     row, column = np.unravel_index(int(away.argmin()), away.shape)
@@ -60,7 +58,7 @@ def _iris_distance(front: FrontMap, pixels: Array, iris_px: Array) -> Array:
     return (np.hypot(rows - row, columns - column) / _scale_of(front)).astype(np.float32)
 
 
-def _completed(photo: Array, shown: Array, radius: Array) -> Array:
+def _completed(photo: Colors, shown: Field, radius: Field) -> Colors:
     """An eye with the colours of the visible part: iris by distance from its centre, white around it."""
     white = (shown > 0.7) & (radius > 1.25)
     sclera = _DEFAULT_SCLERA

@@ -36,7 +36,9 @@ def push_pull(
     return filled.astype(np.float32)
 
 
-def _divide(color: Image, weight: Image) -> Image:
+def _divide(
+    color: Float32[np.ndarray, "h w *c"], weight: Float32[np.ndarray, "h w *d"]
+) -> Float32[np.ndarray, "h w *c"]:
     divisor = np.maximum(weight.reshape(*weight.shape, *(1,) * (color.ndim - weight.ndim)), 1e-6)
     return (color / divisor).astype(np.float32)
 

@@ -17,8 +17,6 @@ from perse.synthesis.procedural.animator.own_pose import OwnPose, sample_nearest
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.tracking.detection import landmarks_in_window
 
-Array = NDArray[np.float32]
-
 _SIGMAS_M = (0.012, 0.006)
 _LEAST_PX = 0.6
 """Smaller moves are the detector's noise (pixels of the crop, face 160 px wide)."""
@@ -47,7 +45,7 @@ def follow_landmarks(
     return np.einsum("nij,nj->ni", np.linalg.inv(pose.rotations), world).astype(np.float32)
 
 
-def _moves(portrait: TrackedPortrait, image: NDArray[np.uint8], mask: Array) -> Array | None:
+def _moves(portrait: TrackedPortrait, image: Picture, mask: Field) -> Float32[np.ndarray, "478 2"] | None:
     """How far each of the 478 landmarks moved, pixels [478, 2]; None without a face."""
     low, high = portrait.landmarks_px[:468, :2].min(0), portrait.landmarks_px[:468, :2].max(0)
     size = 1.25 * float((high - low).max())
@@ -63,7 +61,12 @@ def _moves(portrait: TrackedPortrait, image: NDArray[np.uint8], mask: Array) -> 
     return np.where(used[:, None], move, 0).astype(np.float32)
 
 
-def _spread(points: Array, values: Array, targets: Array, sigma: float) -> Array:
+def _spread(
+    points: Float32[np.ndarray, "l 3"],
+    values: Float32[np.ndarray, "l 3"],
+    targets: Float32[np.ndarray, "n 3"],
+    sigma: float,
+) -> Float32[np.ndarray, "n 3"]:
     """Gaussian-weighted mean of the values [l, 3] at points, fading to zero away from them: [n, 3]."""
     out = np.zeros_like(targets)
     low, high = points.min(0) - 3 * sigma, points.max(0) + 3 * sigma
@@ -74,5 +77,5 @@ def _spread(points: Array, values: Array, targets: Array, sigma: float) -> Array
     return out
 
 
-def _torch(values: Array) -> torch.Tensor:
+def _torch(values: Float32[np.ndarray, "..."]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(values))

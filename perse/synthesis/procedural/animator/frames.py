@@ -17,6 +17,7 @@ from perse.data.clip_file import Frame
 from perse.geometry import Camera
 from perse.head import HeadParameters, Joint, pose_head
 from perse.render.mesh import MeshFragments, project_vertices, rasterize_mesh
+from perse.shapes import Field
 from perse.synthesis.procedural.animator.body import BodyLayer
 from perse.synthesis.procedural.animator.canvas import paint_head, reduce_parts, vertex_normals
 from perse.synthesis.procedural.animator.hanging import AS_PHOTOGRAPHED
@@ -28,8 +29,6 @@ from perse.synthesis.procedural.scene import (
     draw_attachments,
     prepare_attachments,
 )
-
-Array = NDArray[np.float32]
 
 _LEAST_SHARE = 0.75  # of the photograph's resolution, which the texture is made for
 _LIDS_PAINTED = (0.08, 0.5)
@@ -187,7 +186,7 @@ def reduced(buffers: FrameBuffers, supersampling: int) -> Frame:
     return Frame(image, alpha, parts)
 
 
-def _bytes(values: Array) -> NDArray[np.uint8]:
+def _bytes(values: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -211,13 +210,13 @@ def draw_buffers(
     return buffers
 
 
-def _outline(fragments: MeshFragments) -> Array:
+def _outline(fragments: MeshFragments) -> Field:
     """1 along the head's outline in the picture, 0 inside: soft hair must not let the background through a fold."""
     drawn = (fragments.face >= 0).astype(np.float32)
     return np.clip(4 * (1 - cv2.blur(drawn, (15, 15))), 0, 1)
 
 
-def _facing(setting: ClipSetting, vertices: Array) -> Array:
+def _facing(setting: ClipSetting, vertices: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, " n"]:
     matrix = setting.camera.world_to_camera.numpy()
     view = -matrix[:3, :3].T @ matrix[:3, 3] - vertices
     normals = vertex_normals(vertices, setting.lifted.surface.faces)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float, Float32, Float64
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
@@ -19,7 +19,7 @@ from perse.attributes import Part
 from perse.curves import smoothstep
 from perse.data import Attachment
 from perse.head import Joint
-from perse.shapes import HardMask
+from perse.shapes import Colors, Field, HardMask
 from perse.synthesis.procedural.animator.curtain import Curtain, make_curtain, trace_outline
 from perse.synthesis.procedural.animator.hair_volume import falling_columns, joined
 from perse.synthesis.procedural.animator.own_pose import OwnPose
@@ -27,8 +27,6 @@ from perse.synthesis.procedural.animator.projection import PreparedPhotograph
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.animator.textured_grid import grid_attachment, picture_grid
 from perse.synthesis.procedural.scene import Light
-
-Array = NDArray[np.float32]
 
 HANGING = (Part.HAIR, Part.BEARD, Part.HEADWEAR, Part.HEADPHONES, Part.EARRINGS)
 AS_PHOTOGRAPHED = Light(np.array([1, 0, 0, 0, 0, 0, 0, 0, 0], np.float32))
@@ -153,7 +151,7 @@ class _DrawnHead:
         front = np.where(drawn, np.minimum(depth, smooth), smooth) - np.float32(_BEFORE_M)
         return _DrawnHead(pose, drawn, behind, front)
 
-    def depth(self, before: NDArray[np.bool_]) -> Array:
+    def depth(self, before: HardMask) -> Field:
         """Where a sheet lies [h, w]: the head stays in front, but for the pixels `before` which the sheet lies."""
         share = cv2.GaussianBlur(before.astype(np.float32), (0, 0), 3)
         return np.asarray(self.behind + share * (self.front - self.behind), np.float32)
@@ -194,7 +192,7 @@ def _hung(curtain: Curtain, part: Part, drawn: NDArray[np.bool_], transform: NDA
     )  # fmt: skip
 
 
-def _follows(heights: NDArray[np.float64], part: Part, drawn: NDArray[np.bool_]) -> Array:
+def _follows(heights: Float64[np.ndarray, "*n"], part: Part, drawn: HardMask) -> Float32[np.ndarray, "*n"]:
     """How far what hangs at these pixel rows follows the head: long hair less and less towards the shoulders."""
     if part not in _FALLING or not drawn.any():
         return np.ones(heights.shape, np.float32)
@@ -223,7 +221,7 @@ def _sheet(
     return _attached(f"hanging {part.name.lower()}", part, world, weight, grid.uvs, grid.texture, normal, transform)
 
 
-def _beyond_the_edge(rgb: Array, alpha: Array) -> tuple[Array, Array]:
+def _beyond_the_edge(rgb: Colors, alpha: Field) -> tuple[Float32[np.ndarray, "h2 w2 3"], Float32[np.ndarray, "h2 w2"]]:
     """Strands or a cloth that the picture's edge cuts: mirrored below it and faded at its sides. Turned, they would end
     in a straight line. The picture becomes higher by `_BEYOND_PX` and wider by a clear column on either side."""
     aside = np.minimum(np.arange(alpha.shape[1]), np.arange(alpha.shape[1])[::-1])
@@ -236,12 +234,12 @@ def _beyond_the_edge(rgb: Array, alpha: Array) -> tuple[Array, Array]:
 def _attached(
     name: str,
     part: Part,
-    world: NDArray[np.float64],
-    weight: Array,
-    uvs: NDArray[np.float64],
-    texture: NDArray[np.floating],
-    normal: NDArray[np.floating],
-    transform: NDArray[np.float32],
+    world: Float64[np.ndarray, "r c 3"],
+    weight: Float32[np.ndarray, "..."],
+    uvs: Float64[np.ndarray, "r c 2"],
+    texture: Float[np.ndarray, "h w 4"],
+    normal: Float[np.ndarray, "..."],
+    transform: Float32[np.ndarray, "4 4"],
 ) -> Attachment:
     """A grid of nodes [rows, columns, 3] in the portrait's own pose as an attachment, which lives in rest pose."""
     rest = _to_rest(world.reshape(-1, 3), weight.ravel(), transform).reshape(world.shape)
@@ -249,13 +247,15 @@ def _attached(
     return grid_attachment(name, part, rest, weight, uvs, texture, normal @ transform[:3, :3])
 
 
-def _opaque(picture: PreparedPhotograph, part: Part) -> Array:
+def _opaque(picture: PreparedPhotograph, part: Part) -> Field:
     """Alpha of a part [h, w]: soft against the background, but not against the clothes that it lies on."""
     alpha = picture.masks[part]
     return np.asarray(alpha + picture.masks[Part.CLOTHES] * (picture.masks.labels == part), np.float32)
 
 
-def _unproject(pose: OwnPose, pixels: NDArray[np.float64], depth: Array) -> NDArray[np.float64]:
+def _unproject(
+    pose: OwnPose, pixels: Float64[np.ndarray, "*n 2"], depth: Float32[np.ndarray, "*n"]
+) -> Float64[np.ndarray, "*n 3"]:
     """Pixels [..., 2] at depths [...] to world points [..., 3]."""
     intrinsics = pose.camera.intrinsics.numpy().astype(np.float64)
     matrix = pose.camera.world_to_camera.numpy().astype(np.float64)
@@ -264,7 +264,9 @@ def _unproject(pose: OwnPose, pixels: NDArray[np.float64], depth: Array) -> NDAr
     return (in_camera - matrix[:3, 3]) @ matrix[:3, :3]
 
 
-def _to_rest(world: NDArray[np.float64], weight: Array, transform: NDArray[np.float32]) -> Array:
+def _to_rest(
+    world: Float64[np.ndarray, "n 3"], weight: Float32[np.ndarray, " n"], transform: Float32[np.ndarray, "4 4"]
+) -> Float32[np.ndarray, "n 3"]:
     """Rest positions [n, 3] that weight · transform + (1 − weight) · identity carries to `world`."""
     share = weight[:, None, None].astype(np.float64)
     matrices = share * transform[:3, :3] + (1 - share) * np.eye(3)

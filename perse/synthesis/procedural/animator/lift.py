@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Int32
 from numpy.typing import NDArray
 
 from perse.attributes import Part
@@ -58,8 +58,6 @@ from perse.synthesis.procedural.scene import Light, fit_light
 from perse.tracking.crop import last_row
 from perse.tracking.landmarks import LEFT_IRIS, LEFT_IRIS_CENTER, RIGHT_IRIS, RIGHT_IRIS_CENTER
 from perse.tracking.spectacles import Spectacles, find_spectacles, without_spectacles
-
-Array = NDArray[np.float32]
 
 _EYE_TEXELS_PER_M = 3200.0
 _TEETH_TEXELS_PER_M = 2400.0
@@ -107,7 +105,9 @@ def shape_head(
     return Geometry(volume.cover, (rest_shift + grown).astype(np.float32))
 
 
-def _flatten_covered_ears(surface: HeadSurface, portrait: TrackedPortrait, cover: Array) -> Array:
+def _flatten_covered_ears(
+    surface: HeadSurface, portrait: TrackedPortrait, cover: Float32[np.ndarray, " n"]
+) -> Float32[np.ndarray, "n 3"]:
     """Ears under hair or a hat would dent it: lay them flat. Rest-pose displacement [n, 3]."""
     rest = (surface.mixture @ rest_vertices(surface.model, portrait.head).numpy()).astype(np.float32)
     shift = np.zeros_like(rest)
@@ -120,7 +120,7 @@ def _flatten_covered_ears(surface: HeadSurface, portrait: TrackedPortrait, cover
     return shift
 
 
-def _bare_below(heights: Array, cover: Array) -> float:
+def _bare_below(heights: Float32[np.ndarray, " n"], cover: Float32[np.ndarray, " n"]) -> float:
     """Up to which height an ear shows below the hair: its lobe, all of it (+inf) or nothing (-inf)."""
     if not len(heights):
         return np.inf
@@ -192,7 +192,7 @@ def dress(
     )
 
 
-def _joints(surface: HeadSurface, portrait: TrackedPortrait) -> Array:
+def _joints(surface: HeadSurface, portrait: TrackedPortrait) -> Float32[np.ndarray, "j 4 4"]:
     return pose_head(surface.model, portrait.head).transforms.numpy()
 
 
@@ -201,7 +201,7 @@ def light_of(surface: HeadSurface, pose: OwnPose, picture: PreparedPhotograph, i
     return fit_light(image, picture.masks, pose.fragments.interpolate(surface.faces, pose.normals))
 
 
-def _turned_away(rest: Array, faces: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _turned_away(rest: Float32[np.ndarray, "n 3"], faces: Int32[np.ndarray, "t 3"]) -> Bool[np.ndarray, " t"]:
     """Triangles that do not face the front at rest, [t]: the inner sides of teeth, which a front view cannot paint."""
     corners = rest[faces]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

@@ -20,8 +20,6 @@ from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKin
 from perse.tracking.detection import face_width
 from perse.tracking.landmarks import LIPS_INNER
 
-Array = NDArray[np.float32]
-
 _IVORY = np.array([222.0, 208.0, 190.0], np.float32)
 _UPPER_WIDTHS_M = (0.0085, 0.0066, 0.0076, 0.0069, 0.0067, 0.0095)
 _LOWER_WIDTHS_M = (0.0053, 0.0059, 0.0069, 0.0069, 0.0070, 0.0105)
@@ -70,13 +68,13 @@ def how_open(landmarks_px: FaceLandmarks) -> float:
     return float(smoothstep(_gap(landmarks_px), *_OPEN_WIDTHS)[0])
 
 
-def how_parted(landmarks_px: Array) -> float:
+def how_parted(landmarks_px: Float32[np.ndarray, "478 c"]) -> float:
     """Degree of parting: 0 for mouths that are shut or smile, 1 for those that laugh or are opened farther; landmarks
     [478, 2 or 3]."""
     return float(smoothstep(_gap(landmarks_px), *_PARTED_WIDTHS)[0])
 
 
-def _gap(landmarks_px: Array) -> Array:
+def _gap(landmarks_px: Float32[np.ndarray, "478 c"]) -> Float32[np.ndarray, "1"]:
     """Between the lips, face widths: [1]."""
     gap = np.linalg.norm(landmarks_px[13, :2] - landmarks_px[14, :2])
     return np.array([gap / face_width(landmarks_px)], np.float32)
@@ -158,7 +156,7 @@ def paint_teeth(
     return push_pull(np.clip(drawn, 0, 255).astype(np.float32), front.inside.astype(np.float32))
 
 
-def _drawn_teeth(front: FrontMap, widths: tuple[float, ...], upper: bool) -> Array:
+def _drawn_teeth(front: FrontMap, widths: tuple[float, ...], upper: bool) -> Colors:
     """A row of teeth: ivory crowns with dark gaps, rounded edges, pink gums, darker towards the back."""
     xy = front.rest_xy()
     inside = front.inside

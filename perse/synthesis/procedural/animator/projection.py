@@ -13,14 +13,12 @@ from perse.attributes import Part
 from perse.curves import smoothstep
 from perse.data import PartMasks
 from perse.render.mesh import project_vertices
-from perse.shapes import Picture
+from perse.shapes import ByteMask, Field, Picture
 from perse.synthesis.procedural.animator.fill import push_pull
 from perse.synthesis.procedural.animator.hair_volume import COVERS, sum_of
 from perse.synthesis.procedural.animator.own_pose import OwnPose, sample
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.tracking.person import disk
-
-Array = NDArray[np.float32]
 
 _HELD_PX, _SHADE_PX = 2, 28
 """How far beyond a hand its soft edge reaches, and the shade that it casts: two fingers wide."""
@@ -90,14 +88,14 @@ def _hands(masks: PartMasks) -> NDArray[np.uint8]:
     return np.isin(pieces, hands).astype(np.uint8)
 
 
-def _grown(mask: NDArray[np.uint8], by_px: int, soft_px: float) -> Array:
+def _grown(mask: ByteMask, by_px: int, soft_px: float) -> Field:
     """A mask [h, w] grown by so many pixels, with a soft edge."""
     if not mask.any():
         return mask.astype(np.float32)
     return np.asarray(cv2.GaussianBlur(cv2.dilate(mask, disk(by_px)).astype(np.float32), (0, 0), soft_px), np.float32)
 
 
-def _garment(masks: PartMasks) -> Array:
+def _garment(masks: PartMasks) -> Field:
     """Clothes without specks [h, w]: a mole or a necklace's shade on the throat is no collar, and is no hole in it."""
     found = (masks[Part.CLOTHES] > 0.3).astype(np.uint8)
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(found)

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from perse.attributes import Part
 from perse.curves import smoothstep
-from perse.shapes import Field
+from perse.shapes import ByteMask, Colors, Field
 from perse.synthesis.procedural.animator.by_example import read_example
 from perse.synthesis.procedural.animator.fill import blurred_within, grain, mean_of_channels, strand_noise
 from perse.synthesis.procedural.animator.hair_detail import borrowed_detail
@@ -30,8 +30,6 @@ from perse.synthesis.procedural.animator.strand_frame import on_strands
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.scene import Light
 from perse.tracking.pieces import pieces_touching
-
-Array = NDArray[np.float32]
 
 _NOISE_SEED = 20
 _TURNED_TO_CAMERA = (-0.3, -0.15)
@@ -118,7 +116,9 @@ def read_complexion(
     )
 
 
-def _smooth_cover(surface: HeadSurface, picture: PreparedPhotograph, seen: Projection, *, veiled: bool) -> Array:
+def _smooth_cover(
+    surface: HeadSurface, picture: PreparedPhotograph, seen: Projection, *, veiled: bool
+) -> Float32[np.ndarray, " n"]:
     """Headwear as a share of the cover: read where the cover is seen, continued around the head, [n]."""
     cover = sample(picture.cover, seen.pixels)
     share = np.clip(sample(picture.masks[Part.HEADWEAR], seen.pixels) / np.maximum(cover, 0.1), 0, 1)
@@ -141,7 +141,9 @@ AROUND = 6
 """Seen vertices that a hidden one takes its values from."""
 
 
-def _around(surface: HeadSurface, values: Array, known: Array, rounds: int) -> Array:
+def _around(
+    surface: HeadSurface, values: Float32[np.ndarray, "n c"], known: Float32[np.ndarray, " n"], rounds: int
+) -> Float32[np.ndarray, "n c"]:
     """Values [n, c] continued around the head: hidden vertices take those of the nearest seen ones of their height."""
     seen = surface.outer & (known > 1)
     if not seen.any():
@@ -159,7 +161,12 @@ def _around(surface: HeadSurface, values: Array, known: Array, rounds: int) -> A
     return smooth(share * values + (1 - share) * taken, surface.average, rounds)
 
 
-def _hair_tone(surface: HeadSurface, hair: Array, known: Array, smooth_cover: Array) -> Array:
+def _hair_tone(
+    surface: HeadSurface,
+    hair: Float32[np.ndarray, "n c"],
+    known: Float32[np.ndarray, " n"],
+    smooth_cover: Float32[np.ndarray, " n"],
+) -> Float32[np.ndarray, "n c"]:
     """Hidden hair: halfway between the nearest hair that is seen, often dark at the outline, and all of it.
 
     Headwear continues as it is, each height around the head.
@@ -174,7 +181,12 @@ def _hair_tone(surface: HeadSurface, hair: Array, known: Array, smooth_cover: Ar
     return _meeting(surface, tone, hair, known)
 
 
-def _meeting(surface: HeadSurface, tone: Array, seen: Array, known: Array) -> Array:
+def _meeting(
+    surface: HeadSurface,
+    tone: Float32[np.ndarray, "n c"],
+    seen: Float32[np.ndarray, "n c"],
+    known: Float32[np.ndarray, " n"],
+) -> Float32[np.ndarray, "n c"]:
     """Hidden colours [n, 3] that meet those `seen` where these are `known` [n], and go over to themselves away from
     there (the membrane of Pérez et al. 2003, with a screen; Jacobi's iteration, since it reaches a few edges only)."""
     weight = known[:, None]
@@ -185,14 +197,16 @@ def _meeting(surface: HeadSurface, tone: Array, seen: Array, known: Array) -> Ar
     return np.clip(tone + step * surface.outer[:, None], 0, 255).astype(np.float32)
 
 
-def _read(picture: PreparedPhotograph, mask: Array, seen: Projection) -> tuple[Array, Array]:
+def _read(
+    picture: PreparedPhotograph, mask: Field, seen: Projection
+) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, " n"]]:
     mean, amount = blurred_within(picture.rgb, mask, sigma_px=2.5)
     color = sample(mean, seen.pixels)
     known = seen.trust * np.clip(2 * sample(amount, seen.pixels) - 0.8, 0, 1)
     return color, 4 * known
 
 
-def _contrast(picture: PreparedPhotograph, mask: Array) -> float:
+def _contrast(picture: PreparedPhotograph, mask: Field) -> float:
     gray = mean_of_channels(picture.rgb)
     mean, amount = blurred_within(gray[..., None], mask, sigma_px=4)
     inside = (amount > 0.9) & (mask > 0.9)
@@ -267,13 +281,13 @@ def paint_atlas(
 
 
 @cache
-def _noises(atlas_size: tuple[int, int]) -> tuple[Array, Array]:
+def _noises(atlas_size: tuple[int, int]) -> tuple[Float32[np.ndarray, "along across"], Field]:
     """Strands, unrolled, and the grain of skin [h, w]: everybody's are the same."""
     rng = np.random.default_rng(_NOISE_SEED)
     return strand_noise(rng, 1024, 384), grain(rng, *atlas_size, 1.2)
 
 
-def _foreign(picture: PreparedPhotograph, texels: Projection, photo: Array, skin: Array) -> Array:
+def _foreign(picture: PreparedPhotograph, texels: Projection, photo: Colors, skin: Colors) -> Field:
     """Skin seen at a slant that does not look like skin, [h, w] in [0, 1]: hair, spectacles or background beyond it.
     And skin next to a hand: the shade of a finger would stay on a cheek that turns away from it."""
     slanted = 1 - smoothstep(texels.facing, 0.45, 0.65)
@@ -284,7 +298,7 @@ def _foreign(picture: PreparedPhotograph, texels: Projection, photo: Array, skin
     return np.maximum(odd, sample(picture.shaded, texels.pixels)) * sample(bare, texels.pixels)
 
 
-def _within_person(picture: PreparedPhotograph, texels: Projection, share: Array) -> Array:
+def _within_person(picture: PreparedPhotograph, texels: Projection, share: Field) -> Field:
     """0 on the lower neck's texels, front and back, that lie where the photograph shows nobody: [h, w] in [0, 1].
 
     The head model's bust is one of an average body, seen from the front; who stands aslant has no shoulder there
@@ -296,13 +310,15 @@ def _within_person(picture: PreparedPhotograph, texels: Projection, share: Array
     return 1 - _open_below(nobody, share)
 
 
-def _open_below(nobody: Array, share: Array) -> Array:
+def _open_below(nobody: Field, share: Field) -> Field:
     """What is taken away from the lower neck's texels, but for patches that do not reach its end: a neck that is drawn
     a little wider than the person's would have a hole, seen from the side."""
     return np.where(pieces_touching(nobody > 0.02, share < _NECK_ENDS[1]), nobody, 0).astype(np.float32)
 
 
-def _dressed(picture: PreparedPhotograph, texels: Projection, clothes: Array, share: Array, garment: Array) -> Array:
+def _dressed(
+    picture: PreparedPhotograph, texels: Projection, clothes: Field, share: Field, garment: Float32[np.ndarray, "ph pw"]
+) -> Field:
     """Skin of the neck is drawn with the head; clothes on it, and a hand before it, are left to the body layer, which
     stands still."""
     dressed = texels.trust * np.clip(sample(picture.clothes, texels.pixels), 0, 1)
@@ -313,7 +329,7 @@ def _dressed(picture: PreparedPhotograph, texels: Projection, clothes: Array, sh
     return smoothstep(dressed, 0.1, 0.4).astype(np.float32)
 
 
-def _rim(picture: PreparedPhotograph, texels: Projection, hairy: Array, strands: Array, smooth_cover: Array) -> Array:
+def _rim(picture: PreparedPhotograph, texels: Projection, hairy: Field, strands: Field, smooth_cover: Field) -> Field:
     """Soft outline of hair: the photograph's matte where it shows the outline, tips of strands elsewhere."""
     matte = sample(picture.matte, texels.pixels)
     # No colour is trusted in the matte's soft band, but the matte itself is what the photograph shows there.
@@ -328,11 +344,11 @@ def _labels(
     surface: HeadSurface,
     picture: PreparedPhotograph,
     texels: Projection,
-    hairy: Array,
-    smooth_cover: Array,
-    beard: Array,
-    share: Array,
-) -> NDArray[np.uint8]:
+    hairy: Field,
+    smooth_cover: Field,
+    beard: Field,
+    share: Field,
+) -> ByteMask:
     ears = surface.on_texels(surface.ears[:, None].astype(np.float32))[..., 0] > 0.5
     label = np.where(share < 0.9, Part.NECK, np.where(ears, Part.EARS, Part.SKIN))
     label = np.where(beard > 0.5, Part.BEARD, label)

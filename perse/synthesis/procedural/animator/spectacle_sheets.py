@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Float64
 from scipy.spatial import cKDTree
 
 from perse.attributes import Part
 from perse.data import Attachment, TrackedPortrait
 from perse.head import Joint, Region, pose_head, rest_vertices
+from perse.shapes import Colors, Field
 from perse.synthesis.procedural.animator.hanging import HangingSheet
 from perse.synthesis.procedural.animator.surface import HeadSurface
 from perse.synthesis.procedural.animator.textured_grid import grid_attachment, picture_grid
 from perse.tracking.spectacles import Spectacles, without_spectacles
-
-Array = NDArray[np.float32]
 
 _CELL_PX = 4
 _VERTEX_DISTANCE_M = 0.010
@@ -61,7 +60,12 @@ class _Front:
     """
 
     def __init__(
-        self, surface: HeadSurface, rest: Array, eye: NDArray[np.float64], rays: NDArray[np.float64], found: Spectacles
+        self,
+        surface: HeadSurface,
+        rest: Float32[np.ndarray, "n 3"],
+        eye: Float64[np.ndarray, "3"],
+        rays: Float64[np.ndarray, "3 3"],
+        found: Spectacles,
     ) -> None:
         self._eye, self._rays = eye, rays
         eyes = np.isin(surface.model.regions.numpy(), (Region.LEFT_EYE, Region.RIGHT_EYE))
@@ -79,7 +83,7 @@ class _Front:
         if close.any():
             self._level = max(self._level, float(np.quantile(bulge[close], 0.98)) + _CLEARANCE_M)
 
-    def at(self, pixels: NDArray[np.floating]) -> Array:
+    def at(self, pixels: Float[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 3"]:
         """Where pixels [n, 2] of the photograph meet the surface, [n, 3] metres, rest pose."""
         homogeneous = np.concatenate([pixels, np.ones((len(pixels), 1))], 1)
         direction = homogeneous @ self._rays.T
@@ -91,7 +95,9 @@ class _Front:
         return (self._eye + reach[:, None] * direction).astype(np.float32)
 
 
-def _rays(portrait: TrackedPortrait, neck: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _rays(
+    portrait: TrackedPortrait, neck: Float32[np.ndarray, "4 4"]
+) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3 3"]]:
     """The camera's centre [3] and the matrix [3, 3] from homogeneous pixels to directions, in the head's rest pose."""
     matrix = portrait.camera.world_to_camera.numpy().astype(np.float64)
     intrinsics = portrait.camera.intrinsics.numpy().astype(np.float64)
@@ -100,7 +106,7 @@ def _rays(portrait: TrackedPortrait, neck: Array) -> tuple[NDArray[np.float64], 
     return turned @ (centre - neck[:3, 3]), turned @ matrix[:3, :3].T @ np.linalg.inv(intrinsics)
 
 
-def _unmixed(portrait: TrackedPortrait, found: Spectacles) -> tuple[Array, Array]:
+def _unmixed(portrait: TrackedPortrait, found: Spectacles) -> tuple[Colors, Field]:
     """The frame's colour [h, w, 3] and opacity [h, w]: over the skin that was continued, they give the photograph."""
     image, behind = portrait.image.astype(np.float32), without_spectacles(portrait.image, found).astype(np.float32)
     color = cv2.erode(image, np.ones((3, 3), np.uint8))
@@ -108,7 +114,9 @@ def _unmixed(portrait: TrackedPortrait, found: Spectacles) -> tuple[Array, Array
     return color, np.clip(taken, 0, 1) * np.clip(2.5 * found.alpha, 0, 1)
 
 
-def _color_near(hinge: Array, color: Array, alpha: Array, reach_px: float) -> Array:
+def _color_near(
+    hinge: Float32[np.ndarray, "2"], color: Colors, alpha: Field, reach_px: float
+) -> Float32[np.ndarray, "3"]:
     """The frame's colour near a hinge [2], [3]: the darker half of what is surely frame."""
     rows, columns = np.nonzero(alpha > 0.4)
     if not len(rows):
@@ -120,13 +128,18 @@ def _color_near(hinge: Array, color: Array, alpha: Array, reach_px: float) -> Ar
     return np.asarray(seen[level <= np.median(level)].mean(0), np.float32)
 
 
-def _front_sheet(front: _Front, color: Array, alpha: Array) -> Attachment:
+def _front_sheet(front: _Front, color: Colors, alpha: Field) -> Attachment:
     grid = picture_grid(color, alpha, _CELL_PX)
     vertices = front.at(grid.nodes.reshape(-1, 2)).reshape(*grid.nodes.shape[:2], 3)
     return _rigid("spectacles", vertices, grid.uvs, grid.texture)
 
 
-def _temple(surface: HeadSurface, rest: Array, start: Array, color: Array) -> Attachment:
+def _temple(
+    surface: HeadSurface,
+    rest: Float32[np.ndarray, "n 3"],
+    start: Float32[np.ndarray, "3"],
+    color: Float32[np.ndarray, "3"],
+) -> Attachment:
     """A strip from the hinge [3] to the upper end of the ear on its side, just outside of the skin."""
     side = np.sign(start[0])
     ear = rest[surface.ears & (np.sign(rest[:, 0]) == side)]
@@ -148,7 +161,12 @@ def _temple(surface: HeadSurface, rest: Array, start: Array, color: Array) -> At
     return _rigid("temple", strip, uvs, texture)
 
 
-def _rigid(name: str, vertices: Array, uvs: NDArray[np.floating], texture: Array) -> Attachment:
+def _rigid(
+    name: str,
+    vertices: Float[np.ndarray, "r c 3"],
+    uvs: Float[np.ndarray, "r c 2"],
+    texture: Float32[np.ndarray, "h w 4"],
+) -> Attachment:
     """A grid [rows, columns, 3] that follows the head wholly and looks forward."""
     forward, whole = np.array([0, 0, 1], np.float32), np.ones(vertices.shape[:2], np.float32)
     return grid_attachment(name, Part.SKIN, vertices, whole, uvs, texture, forward)

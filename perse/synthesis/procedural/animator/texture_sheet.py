@@ -13,8 +13,6 @@ from perse.synthesis.procedural.animator.fill import blurred_within
 from perse.synthesis.procedural.animator.skin_and_hair import PaintedAtlas
 from perse.synthesis.procedural.animator.surface import HeadSurface, TriangleKind
 
-Array = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Patch:
@@ -83,12 +81,12 @@ def assemble(surface: HeadSurface, atlas: PaintedAtlas, patches: list[Patch]) ->
     return TextureSheet(texture, dressed, rim, labels, uvs)
 
 
-def _bled(surface: HeadSurface, values: Array) -> Array:
+def _bled(surface: HeadSurface, values: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "h w c"]:
     """Colours continued a few texels beyond the charts, so that interpolation never meets their surroundings."""
     inside = (surface.atlas.face >= 0).astype(np.float32)
     mean, _ = blurred_within(values, inside, sigma_px=2.0)
     return np.where(inside[..., None] > 0, values, mean.reshape(values.shape))
 
 
-def _bytes(values: Array) -> NDArray[np.uint8]:
+def _bytes(values: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     return np.clip(np.round(values), 0, 255).astype(np.uint8)

@@ -20,7 +20,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float64, Int8
+from jaxtyping import Float, Float64, Int8
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -32,7 +32,6 @@ from perse.synthesis.procedural.attachments.surfaces import grid_faces, unit
 from perse.synthesis.procedural.attachments.textures import Texture
 from perse.synthesis.procedural.scene import PreparedAttachments, prepare_attachments
 
-FloatArray = NDArray[np.float64]
 Ends = tuple[Attachment, Attachment]
 """One sheet as the first and as the second thing have it: the same grid and chart."""
 
@@ -172,7 +171,7 @@ def _alone(grids: Sequence[Grid], carrier: _Carrier) -> Ends:
     return whole, replace(whole, vertices=np.concatenate(places).astype(np.float32), texture=texture)
 
 
-def _vanished(grid: Grid, carrier: _Carrier) -> FloatArray:
+def _vanished(grid: Grid, carrier: _Carrier) -> Float[np.ndarray, "r c 3"]:
     """[r, c, 3]: what a sheet grows out of."""
     points = grid.points
     if grid.root is not None:
@@ -216,7 +215,7 @@ class _Carrier:
     def _tree(self) -> cKDTree:
         return cKDTree(self.here)
 
-    def carried(self, points: FloatArray) -> FloatArray:
+    def carried(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
         """Where the places nearest to points [..., 3] are on the other thing; the points themselves without any."""
         return self.there[self._tree.query(points)[1]] if len(self.here) else points
 
@@ -228,7 +227,7 @@ class _Carrier:
         return np.dstack([moved, texture[..., 3]]).round().astype(np.uint8)
 
 
-def _mean_color(texture: Texture) -> FloatArray:
+def _mean_color(texture: Texture) -> Float[np.ndarray, "3"]:
     weight = texture[..., 3:].astype(np.float64)
     return np.asarray((weight * texture[..., :3]).sum((0, 1)) / max(float(weight.sum()), 1.0))
 
@@ -259,14 +258,16 @@ def _narrow(one: Grid, other: Grid) -> bool:
     return one.turns[1] - one.turns[0] < other.turns[1] - other.turns[0]
 
 
-def _chart_uvs(rows: FloatArray, columns: FloatArray, size: tuple[int, int]) -> FloatArray:
+def _chart_uvs(
+    rows: Float[np.ndarray, " r"], columns: Float[np.ndarray, " c"], size: tuple[int, int]
+) -> Float[np.ndarray, "r c 2"]:
     """[r, c, 2]: the middles of a chart's outer texels are a sheet's edges, for rows and columns in [0, 1]."""
     v = (0.5 + rows * (size[0] - 1)) / size[0]
     u = (0.5 + columns * (size[1] - 1)) / size[1]
     return np.stack(np.broadcast_arrays(u[None], v[:, None]), -1)
 
 
-def _made(values: FloatArray, owner: Attachment, texture: Texture) -> Attachment:
+def _made(values: Float[np.ndarray, "r c 13"], owner: Attachment, texture: Texture) -> Attachment:
     """A grid [r, c, 13] in its owner's light."""
     rows, columns = values.shape[:2]
     flat = values.reshape(rows * columns, -1)

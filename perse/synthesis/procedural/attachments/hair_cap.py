@@ -20,13 +20,15 @@ from perse.curves import ramp, smoothstep
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
 from perse.synthesis.procedural.attachments.hair_textures import wrapped_noise
 from perse.synthesis.procedural.attachments.skull import angles, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, smoothed_around, unit
+from perse.synthesis.procedural.attachments.surfaces import Surface, smoothed_around, unit
 
 _COLUMNS = 72
 _ROWS = 22
 _CROWN = np.deg2rad(89.5)
 
-Thickness = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+OnCap = Float[np.ndarray, "r c"]
+"""A value at every node of a cap."""
+Thickness = Callable[[OnCap, OnCap, OnCap], OnCap]
 """(t from hairline 0 to crown 1, azimuth, elevation) -> metres above the skull."""
 
 
@@ -159,8 +161,8 @@ def _densely(sheet: Surface, size: int) -> Float[NDArray[np.float64], "s s 3"]:
 
 
 def _edge_alpha(
-    points: FloatArray, around: FloatArray, edge: CapEdge, rng: np.random.Generator
-) -> NDArray[np.floating]:
+    points: Float[np.ndarray, "s s 3"], around: Float[np.ndarray, "s s"], edge: CapEdge, rng: np.random.Generator
+) -> Float[np.ndarray, "s s"]:
     """Alpha [s, s]: strands (lines of equal longitude about the pole) start at their own distance from the rim."""
     elevation = np.rad2deg(angles(points)[1])
     above = elevation - elevation[:1]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from perse.synthesis.procedural.attachments.hair_sheets import outward, ribbon
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
+from perse.synthesis.procedural.attachments.surfaces import Surface, unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,9 @@ def scattered_coils(sheet: Surface, shape: CoilShape, rng: np.random.Generator) 
     return [_coil(at, up, shape, rng) for at, up in zip(middle, away[row, column], strict=True)]
 
 
-def _coil(middle: FloatArray, up: FloatArray, shape: CoilShape, rng: np.random.Generator) -> Surface:
+def _coil(
+    middle: Float[np.ndarray, "3"], up: Float[np.ndarray, "3"], shape: CoilShape, rng: np.random.Generator
+) -> Surface:
     axis = rng.standard_normal(3)
     axis = unit(axis - 0.75 * (axis @ up) * up)
     first = unit(np.cross(axis, up))

@@ -17,7 +17,7 @@ from perse.curves import ramp
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
 from perse.synthesis.procedural.attachments.hair_sheets import resampled, smoothed_along
 from perse.synthesis.procedural.attachments.skull import angles, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
+from perse.synthesis.procedural.attachments.surfaces import Surface, unit
 
 _OVER_SKULL = 16
 """Points of a strand between the parting and the ears."""
@@ -120,7 +120,9 @@ def _parting(
     return unit(np.stack([aside, np.sin(arc), np.cos(arc)], -1))
 
 
-def _fall(scalp: Scalp, shape: CurtainShape, lying: FloatArray, u: FloatArray) -> FloatArray:
+def _fall(
+    scalp: Scalp, shape: CurtainShape, lying: Float[np.ndarray, "r c 3"], u: Float[np.ndarray, " c"]
+) -> Float[np.ndarray, "steps c 3"]:
     """Continue strands downwards by `shape.fall`: [steps, columns, 3] metres."""
     step = shape.fall / _FALL_STEPS
     position = lying[-1].copy()
@@ -158,7 +160,9 @@ def _pushed_out(
     return scalp.clear_of_neck(points * scale[..., None])
 
 
-def _waves(shape: CurtainShape, points: FloatArray, arc: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _waves(
+    shape: CurtainShape, points: Float[np.ndarray, "r c 3"], arc: Float[np.ndarray, "r c"], rng: np.random.Generator
+) -> Float[np.ndarray, "r c 3"]:
     """Displacement [rows, columns, 3] of waves whose phase drifts from lock to lock."""
     columns = points.shape[1]
     correlation = np.clip(shape.wavelength / 0.012, 1.0, 5.0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
 from perse.synthesis.procedural.attachments.skull import directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface
+from perse.synthesis.procedural.attachments.surfaces import Surface
 
 _COLUMNS = 36
 _ROWS = 18
@@ -52,5 +53,5 @@ def fringe(scalp: Scalp, shape: FringeShape, rng: np.random.Generator) -> Surfac
     return Surface(points, uvs, np.zeros(3), np.broadcast_to(shade, points.shape[:2]))
 
 
-def _drift(rng: np.random.Generator) -> FloatArray:
+def _drift(rng: np.random.Generator) -> Float[np.ndarray, "1 c"]:
     return gaussian_filter1d(rng.standard_normal(_COLUMNS), 2.5)[None] * 4

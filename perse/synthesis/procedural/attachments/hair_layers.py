@@ -52,7 +52,7 @@ from perse.synthesis.procedural.attachments.hair_textures import (
     stubble_texture,
 )
 from perse.synthesis.procedural.attachments.hair_tied import band, knot, tail
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
+from perse.synthesis.procedural.attachments.surfaces import Surface, unit
 
 Texture = UInt8[NDArray[np.uint8], "h w 4"]
 
@@ -228,7 +228,9 @@ def as_one_mass(made: Attachment, scalp: Scalp, share: float = 0.55) -> Attachme
 def _puff(radius: float, rng: np.random.Generator) -> Thickness:
     """Thickness of a ball of curls: full all around, less over the forehead, lumpy."""
 
-    def thickness(t: FloatArray, azimuth: FloatArray, elevation: FloatArray) -> FloatArray:
+    def thickness(
+        t: Float[np.ndarray, "r c"], azimuth: Float[np.ndarray, "r c"], elevation: Float[np.ndarray, "r c"]
+    ) -> Float[np.ndarray, "r c"]:
         lumps = gaussian_filter(rng.standard_normal(t.shape), (1.1, 1.5), mode=("nearest", "wrap"))
         lumps *= 0.05 / lumps.std()
         lumps[:, -1] = lumps[:, 0]

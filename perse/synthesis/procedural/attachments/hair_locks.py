@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from perse.synthesis.procedural.attachments.hair_sheets import resampled, ribbon
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, unit
+from perse.synthesis.procedural.attachments.surfaces import Surface, unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,12 @@ def locks(sheet: Surface, shape: LockShape, rng: np.random.Generator, *, texture
 
 
 def _lock(
-    dense: FloatArray, normal: FloatArray, at: float, shape: LockShape, rng: np.random.Generator, texture_side: float
+    dense: Float[np.ndarray, "r c 3"],
+    normal: Float[np.ndarray, "r c 3"],
+    at: float,
+    shape: LockShape,
+    rng: np.random.Generator,
+    texture_side: float,
 ) -> Surface:
     strand, outward = _column(dense, at), unit(_column(normal, at))
     begin, end = rng.uniform(*shape.start), rng.uniform(*shape.reach)
@@ -84,19 +90,19 @@ def _lock(
     return ribbon(path, breadth * width, outward_from, (u, u + shape.texture_share), v, shade)
 
 
-def _taper(s: FloatArray) -> FloatArray:
+def _taper(s: Float[np.ndarray, "r 1"]) -> Float[np.ndarray, "r 1"]:
     """Width over the length: grows from a point, narrows to one."""
     return np.minimum(1, 5 * s + 0.2) * np.clip((1.04 - s) / 0.4, 0, 1) ** 0.7
 
 
-def _column(grid: FloatArray, at: float) -> FloatArray:
+def _column(grid: Float[np.ndarray, "r c 3"], at: float) -> Float[np.ndarray, "r 3"]:
     """A strand between two columns of [rows, columns, 3]."""
     left = min(int(at), grid.shape[1] - 2)
     share = at - left
     return (1 - share) * grid[:, left] + share * grid[:, left + 1]
 
 
-def _at(strand: FloatArray, along: FloatArray) -> FloatArray:
+def _at(strand: Float[np.ndarray, "r 3"], along: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
     """Points of a strand [rows, 3] at shares of its length; beyond its end it goes straight on."""
     last = len(strand) - 1
     position = np.clip(along, 0, None) * last
@@ -105,7 +111,7 @@ def _at(strand: FloatArray, along: FloatArray) -> FloatArray:
     return strand[index] + share * (strand[index + 1] - strand[index])
 
 
-def _outward(points: FloatArray, sheet: Surface) -> FloatArray:
+def _outward(points: Float[np.ndarray, "n c 3"], sheet: Surface) -> Float[np.ndarray, "n c 3"]:
     """Unit directions away from the sheet's inside, [rows, columns, 3]."""
     from_where = np.asarray(sheet.inner)
     if from_where.ndim == 3:

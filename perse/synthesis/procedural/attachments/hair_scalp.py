@@ -16,7 +16,6 @@ from scipy.ndimage import gaussian_filter
 
 from perse.curves import ramp
 from perse.synthesis.procedural.attachments.skull import Skull, directions, look_up, nearest_cells
-from perse.synthesis.procedural.attachments.surfaces import FloatArray
 
 _HAIRLINE_AZIMUTH = np.deg2rad([0, 24, 40, 48, 54, 59, 63, 69, 75, 81, 92, 101, 108, 118, 138, 180.0])
 _HAIRLINE_HEIGHT = np.array(
@@ -114,7 +113,9 @@ class Scalp:
         return (self.origin + self.scale * points).astype(np.float32)
 
 
-def _elevation_at(radii: FloatArray, azimuth: FloatArray, heights: FloatArray) -> FloatArray:
+def _elevation_at(
+    radii: Float[np.ndarray, "elevations azimuths"], azimuth: Float[np.ndarray, " n"], heights: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
     grid = np.deg2rad(np.linspace(-65, 89, 155))
     height_on_skin = look_up(radii, directions(azimuth[:, None], grid[None])) * np.sin(grid)[None]
     # Chin and nose make the height dip here and there; hairlines are looked for from the crown down.
@@ -122,7 +123,9 @@ def _elevation_at(radii: FloatArray, azimuth: FloatArray, heights: FloatArray) -
     return np.array([np.interp(h, row, grid) for h, row in zip(heights, rising, strict=True)])
 
 
-def _raised_over(radii: FloatArray, points: FloatArray, margin: float) -> FloatArray:
+def _raised_over(
+    radii: Float[np.ndarray, "elevations azimuths"], points: Float[np.ndarray, "n 3"], margin: float
+) -> Float[np.ndarray, "elevations azimuths"]:
     """A radius table raised so that points [n, 3] lie inside by a margin, with gentle slopes around them."""
     if len(points) == 0:
         return radii

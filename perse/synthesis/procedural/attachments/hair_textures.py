@@ -17,8 +17,6 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from perse.curves import smoothstep
 from perse.synthesis.procedural.attachments.hair_colors import HairColor
 
-FloatImage = NDArray[np.floating]
-
 STRAND_SIZE = 512
 """Height, and usual width, of textures, texels; at a head 250 pixels high a texel is about half a pixel."""
 
@@ -75,13 +73,13 @@ def strand_texture(color: HairColor, look: StrandLook, rng: np.random.Generator)
     columns = look.columns
     v = np.linspace(0, 1, STRAND_SIZE, dtype=np.float32)[:, None]
     across, length = _clumps(look, rng)
-    strands: FloatImage = 0.62 * wrapped_noise(rng, 0.8, 7, columns)
+    strands = 0.62 * wrapped_noise(rng, 0.8, 7, columns)
     strands = strands + 0.45 * wrapped_noise(rng, 2.4, 6, columns) + 0.32 * wrapped_noise(rng, 8.0, 5, columns)
     # Locks grow apart towards their tips, so the valleys between them deepen along the strand.
     valley = look.clump_depth * np.abs(across) ** 3 * (0.35 + 0.65 * smoothstep(v / 0.6))
     root = 1 - look.root_darkness * (1 - color.root) * (1 - smoothstep(v / 0.30))
     brightness = np.clip((1 + look.contrast * strands) * (1 - valley) * root, 0.12, 1.5)
-    alpha: FloatImage = _tip_alpha(v, across, length, look, rng) * _root_alpha(v, look, rng)
+    alpha = _tip_alpha(v, across, length, look, rng) * _root_alpha(v, look, rng)
     if look.coverage < 1:
         alpha = alpha * _sparse(look, rng)
     alpha = np.broadcast_to(alpha, brightness.shape)
@@ -160,7 +158,7 @@ def stubble_texture(
     return _pack(color, np.clip(brightness, 0.4, 1.4), alpha, rng)
 
 
-def _clumps(look: StrandLook, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
+def _clumps(look: StrandLook, rng: np.random.Generator) -> tuple[Float[np.ndarray, "1 c"], Float[np.ndarray, "1 c"]]:
     """Per column: position inside its lock [1, s] in [-1, 1], and the lock's length [1, s] in [0, 1]."""
     size = look.columns
     widths = rng.uniform(0.45, 1.6, look.clumps)
@@ -173,8 +171,12 @@ def _clumps(look: StrandLook, rng: np.random.Generator) -> tuple[FloatImage, Flo
 
 
 def _tip_alpha(
-    v: FloatImage, across: FloatImage, length: FloatImage, look: StrandLook, rng: np.random.Generator
-) -> FloatImage:
+    v: Float[np.ndarray, "r 1"],
+    across: Float[np.ndarray, "1 c"],
+    length: Float[np.ndarray, "1 c"],
+    look: StrandLook,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "r c"]:
     """Locks end at their own lengths and narrow to points; single strands end a little earlier or later."""
     fine = wrapped_noise(rng, 0.8, 1, look.columns)[:1]
     end = 1 - look.tip_raggedness * (0.75 * length + 0.12 * (1 + np.clip(fine, -1, 1)))
@@ -184,28 +186,30 @@ def _tip_alpha(
     return (smoothstep(left / 0.25) * np.where(left >= 1, 1.0, inside)).astype(np.float32)
 
 
-def _root_alpha(v: FloatImage, look: StrandLook, rng: np.random.Generator) -> FloatImage:
+def _root_alpha(v: Float[np.ndarray, "r 1"], look: StrandLook, rng: np.random.Generator) -> Float[np.ndarray, "_ _"]:
     if look.root_fade <= 0:
         return np.ones((1, 1), np.float32)
     start = look.root_fade * np.clip(0.8 + 0.8 * wrapped_noise(rng, 0.9, 1, look.columns)[:1], 0, 2.2)
     return smoothstep((v - 0.4 * start) / (0.6 * look.root_fade))
 
 
-def _sparse(look: StrandLook, rng: np.random.Generator) -> FloatImage:
+def _sparse(look: StrandLook, rng: np.random.Generator) -> Float[np.ndarray, "r c"]:
     """Strands of an outer shell: streaks above a quantile, with soft sides."""
     streaks = wrapped_noise(rng, 1.5, 6, look.columns) + 0.6 * wrapped_noise(rng, 6.0, 5, look.columns)
     cut = np.quantile(streaks, 1 - look.coverage)
     return smoothstep((streaks - cut) / 0.7 + 0.5)
 
 
-def _side_alpha(look: StrandLook, rng: np.random.Generator) -> FloatImage:
+def _side_alpha(look: StrandLook, rng: np.random.Generator) -> Float[np.ndarray, "r c"]:
     """Fewer and fewer strands towards the two edges of a sheet that does not wrap."""
     u = (np.arange(look.columns, dtype=np.float32) + 0.5) / look.columns
     inside = np.minimum(u, 1 - u)[None] / look.side_fade
     return smoothstep((inside - 0.5 + 0.35 * wrapped_noise(rng, 1.0, 5, look.columns)) / 0.6 + 0.2)
 
 
-def _waved(picture: FloatImage, drift: FloatImage, look: StrandLook) -> FloatImage:
+def _waved(
+    picture: Float[np.ndarray, "r c"], drift: Float[np.ndarray, "r c"], look: StrandLook
+) -> Float[np.ndarray, "r c"]:
     """Strands that swing from side to side, neighbours together, more towards the tips."""
     rows, columns = picture.shape
     v = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
@@ -217,7 +221,7 @@ def _waved(picture: FloatImage, drift: FloatImage, look: StrandLook) -> FloatIma
     return np.asarray(swung, np.float32)
 
 
-def _band_noise(rng: np.random.Generator, sigma: float) -> FloatImage:
+def _band_noise(rng: np.random.Generator, sigma: float) -> Float[np.ndarray, "s s"]:
     """Noise with one dominant wavelength of about 6 sigma, wrapping in both directions: [s, s]."""
     size = STRAND_SIZE
     frequency = np.fft.rfftfreq(size)[None] ** 2 + np.fft.fftfreq(size)[:, None] ** 2
@@ -227,7 +231,9 @@ def _band_noise(rng: np.random.Generator, sigma: float) -> FloatImage:
     return (field / field.std()).astype(np.float32)
 
 
-def _pack(color: HairColor, brightness: FloatImage, alpha: FloatImage, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _pack(
+    color: HairColor, brightness: Float[np.ndarray, "r c"], alpha: Float[np.ndarray, "_ _"], rng: np.random.Generator
+) -> UInt8[np.ndarray, "r c 4"]:
     """Brightness and alpha to RGBA; strands differ a little in hue (sun-bleached to shaded)."""
     rows, columns = brightness.shape
     warm = cv2.resize(wrapped_noise(rng, 5.0, 4, columns), (columns, rows))[..., None] * np.array(

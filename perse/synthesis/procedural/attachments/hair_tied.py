@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from perse.curves import ramp
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, sweep, unit
+from perse.synthesis.procedural.attachments.surfaces import Surface, sweep, unit
 
 _TAIL_ROWS, _TAIL_COLUMNS = 26, 21
 
@@ -53,7 +53,7 @@ def tail(scalp: Scalp, pole: Float[NDArray[np.float64], "3"], shape: TailShape, 
     return Surface(points, uvs, inner, shade)
 
 
-def _tail_path(scalp: Scalp, pole: FloatArray, shape: TailShape) -> FloatArray:
+def _tail_path(scalp: Scalp, pole: Float[np.ndarray, "3"], shape: TailShape) -> Float[np.ndarray, "r 3"]:
     """The axis of the tail, [rows, 3]: gravity bends a stiff start, the head is kept clear of."""
     step = shape.length / (_TAIL_ROWS - 1)
     position = pole * (scalp.bare_radius(pole[None])[0] + 0.006)

@@ -16,11 +16,11 @@ from perse.curves import ramp
 from perse.synthesis.procedural.attachments import textures
 from perse.synthesis.procedural.attachments.pieces import Piece, Profile, Slots, dyed
 from perse.synthesis.procedural.attachments.skull import Skull, directions
-from perse.synthesis.procedural.attachments.surfaces import Finish, FloatArray
+from perse.synthesis.procedural.attachments.surfaces import Finish
 from perse.synthesis.procedural.attachments.textures import Rgb, Texture
 from perse.synthesis.prompts.palette import FABRIC
 
-Heights = Callable[[FloatArray, FloatArray], FloatArray]
+Heights = Callable[[Float[np.ndarray, "r 1"], Float[np.ndarray, " c"]], Float[np.ndarray, "r c"]]
 """Millimetres by the way along a piece, [rows, 1] in [0, 1], and the azimuth [c], 0 at the front."""
 
 
@@ -177,18 +177,18 @@ def _pompom(number: int, size: float, coverage: float) -> Piece[Shape]:
     return Piece(f"pompom {number}", shapes, wool, only=only, woolly=True, casts_shadow=number == 0)
 
 
-def _slack(way: FloatArray, azimuth: FloatArray) -> FloatArray:
+def _slack(way: Float[np.ndarray, "r 1"], azimuth: Float[np.ndarray, " c"]) -> Float[np.ndarray, "r c"]:
     """Knitted cloth: loose towards the top, in five folds at the rim."""
     slack = 11 + 15 * ramp((way - 0.1) / 0.6) + 5 * ramp((way - 0.85) / 0.15)
     return slack + 1.0 * np.sin(5 * azimuth + 1) * ramp(way * 4) * (1 - way)
 
 
-def _tall_front(way: FloatArray, azimuth: FloatArray) -> FloatArray:
+def _tall_front(way: Float[np.ndarray, "r 1"], azimuth: Float[np.ndarray, " c"]) -> Float[np.ndarray, "r c"]:
     front = 0.55 + 0.45 * np.cos(azimuth)
     return 8 + 18 * ramp(way / 0.55) * front + 4 * (1 - front)
 
 
-def _telescope(way: FloatArray, azimuth: FloatArray) -> FloatArray:
+def _telescope(way: Float[np.ndarray, "r 1"], azimuth: Float[np.ndarray, " c"]) -> Float[np.ndarray, "r c"]:
     """A crease around the top, deepest at the front."""
     crease = 16 * ramp((way - 0.62) / 0.3) * (0.35 + 0.65 * np.abs(np.cos(azimuth)))
     return crease * (0.6 + 0.4 * np.clip(np.cos(azimuth), 0, 1))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
 from perse.attributes import Category, Part
@@ -33,7 +34,7 @@ from perse.synthesis.procedural.attachments.hat_models import (
 )
 from perse.synthesis.procedural.attachments.pieces import Piece, Slots, put_together, slots_of
 from perse.synthesis.procedural.attachments.skull import Skull, directions
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, smoothed_around, surface, unit
+from perse.synthesis.procedural.attachments.surfaces import Surface, ball, smoothed_around, surface, unit
 
 _COLUMNS = 121
 _SMOOTH = 2.5
@@ -78,8 +79,8 @@ class _Rim:
     """
 
     skull: Skull
-    azimuth: FloatArray
-    elevation: FloatArray
+    azimuth: Float[np.ndarray, " c"]
+    elevation: Float[np.ndarray, " c"]
 
     @classmethod
     def cut(cls, skull: Skull, plane: RimPlane) -> _Rim:
@@ -96,15 +97,15 @@ class _Rim:
         """One millimetre of an average head."""
         return 0.001 * self.skull.scale
 
-    def loop(self, lift_mm: float) -> FloatArray:
+    def loop(self, lift_mm: float) -> Float[np.ndarray, "c 3"]:
         """The rim lifted off the skin: [c, 3]."""
         towards = directions(self.azimuth, self.elevation)
         radius = smoothed_around(self.skull.radius(towards), _SMOOTH)
         return self.skull.centre + towards * (radius + lift_mm * self.unit_m)[:, None]
 
     def stiff(
-        self, profile: Sequence[tuple[float, float]], lift_mm: float, pinch: FloatArray | None = None
-    ) -> FloatArray:
+        self, profile: Sequence[tuple[float, float]], lift_mm: float, pinch: Float[np.ndarray, "r c"] | None = None
+    ) -> Float[np.ndarray, "r c 3"]:
         """The rim's outline pushed up its own axis: [len(profile), c, 3].
 
         Args:
@@ -119,7 +120,7 @@ class _Rim:
         return points if pinch is None else points - self.axis * (pinch * self.unit_m)[..., None]
 
     @cached_property
-    def axis(self) -> FloatArray:
+    def axis(self) -> Float[np.ndarray, "3"]:
         """Upwards out of the rim's plane, tilted half as much as the plane: hats do not fall over backwards."""
         loop = self.loop(0.0)
         slope = loop[_COLUMNS // 2] - loop[0]
@@ -127,7 +128,7 @@ class _Rim:
         return unit(normal + np.array([0.0, 1.0, 0.0]))
 
     @cached_property
-    def middle(self) -> FloatArray:
+    def middle(self) -> Float[np.ndarray, "3"]:
         """[3] inside the head, which surfaces turn away from."""
         return self.loop(0.0).mean(0)
 
@@ -164,11 +165,11 @@ class _Fit:
             case Bow():
                 return [piece.at(f"bow {number}") for number, piece in enumerate(self._bow(shape))]
 
-    def _top(self) -> FloatArray:
+    def _top(self) -> Float[np.ndarray, "3"]:
         assert isinstance(self.shell, Dome), "only soft crowns have something on top"
         return self._dome(self.shell)[-1, 0]
 
-    def _dome(self, dome: Dome, rows: int = 30) -> FloatArray:
+    def _dome(self, dome: Dome, rows: int = 30) -> Float[np.ndarray, "{rows} c 3"]:
         """[rows, c, 3] from the rim to the crown."""
         rim, skull = self.rim, self.rim.skull
         way = np.linspace(0, 1, rows)[:, None]

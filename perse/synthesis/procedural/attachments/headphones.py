@@ -26,9 +26,9 @@ from perse.synthesis.procedural.attachments.headphone_models import (
 )
 from perse.synthesis.procedural.attachments.pieces import Piece, put_together, slots_of
 from perse.synthesis.procedural.attachments.skull import Skull
-from perse.synthesis.procedural.attachments.surfaces import FloatArray, Surface, ball, lathe, sweep, tube, unit
+from perse.synthesis.procedural.attachments.surfaces import Surface, ball, lathe, sweep, tube, unit
 
-Cover = Callable[[FloatArray], FloatArray]
+Cover = Callable[[Float[np.ndarray, "*n 3"]], Float[np.ndarray, "*n"]]
 
 _SIDES = (0, 1)
 
@@ -128,7 +128,7 @@ class _Fit:
         widths = yoke.half_width * self.mm * np.linspace(1.0, 1.25, 12)
         return sweep(path, np.array([0.0, 0.0, 1.0]), sideways, widths, yoke.half_thickness * self.mm, segments=14)
 
-    def _boom(self) -> FloatArray:
+    def _boom(self) -> Float[np.ndarray, "24 3"]:
         """From the left cup forwards and down to the corner of the mouth, clear of the cheek: [24, 3]."""
         start = self.cups[0] + np.array([14.0, -26.0, 22.0]) * self.mm
         end = np.array([0.022 / 0.001 * self.mm, self.cups[0][1] - 52 * self.mm, self.cups[0][2] + 108 * self.mm])
@@ -137,7 +137,7 @@ class _Fit:
         return (1 - way) ** 2 * start + 2 * way * (1 - way) * knee + way**2 * end
 
 
-def _sideways(radius: Cover, skull: Skull, towards: FloatArray) -> float:
+def _sideways(radius: Cover, skull: Skull, towards: Float[np.ndarray, "3"]) -> float:
     """How far the surface reaches to the side at the cups' height and depth; three rounds suffice."""
     reach = towards.copy()
     for _ in range(3):
@@ -145,7 +145,9 @@ def _sideways(radius: Cover, skull: Skull, towards: FloatArray) -> float:
     return abs(float(reach[0]))
 
 
-def _band_path(skull: Skull, clear: Cover, cups: FloatArray, depth: float) -> tuple[FloatArray, FloatArray]:
+def _band_path(
+    skull: Skull, clear: Cover, cups: Float[np.ndarray, "2 3"], depth: float
+) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
     """A smooth arch in the plane of the ears: never under what it must clear, widening towards the cups."""
     angle = np.deg2rad(np.linspace(92, -92, 69))  # from the left ear over the crown to the right one
     origin = np.array([skull.centre[0], skull.centre[1], depth])

@@ -22,7 +22,6 @@ from scipy.spatial import cKDTree
 from perse.synthesis.procedural.attachments.grids import NORMAL, POINT, UV, Grid, texture_at
 from perse.synthesis.procedural.attachments.surfaces import grid_faces, unit
 
-FloatArray = NDArray[np.float64]
 Root = tuple[float, float, float]
 
 _SAME_PLACE_M = 0.03
@@ -110,13 +109,13 @@ class _Places:
         front: [r, c] on the side that the axis points to.
     """
 
-    basis: Float[FloatArray, "3 3"]
-    turn: Float[FloatArray, "r c"]
-    reach: Float[FloatArray, "r c"]
+    basis: Float[np.ndarray, "3 3"]
+    turn: Float[np.ndarray, "r c"]
+    reach: Float[np.ndarray, "r c"]
     front: Bool[NDArray[np.bool_], "r c"]
 
     @classmethod
-    def of(cls, points: Float[FloatArray, "r c 3"]) -> _Places:
+    def of(cls, points: Float[np.ndarray, "r c 3"]) -> _Places:
         wire = points[:, :-1].mean(1)  # [r, 3], without the column that is there twice
         spokes = wire - wire[:-1].mean(0)
         first = unit(spokes[0])
@@ -137,10 +136,10 @@ class _Seen:
             those in front, and those behind.
     """
 
-    sides: tuple[tuple[FloatArray, cKDTree], tuple[FloatArray, cKDTree]]
+    sides: tuple[tuple[Float[np.ndarray, "front 13"], cKDTree], tuple[Float[np.ndarray, "behind 13"], cKDTree]]
 
     @classmethod
-    def of(cls, body: Grid, basis: Float[FloatArray, "3 3"]) -> _Seen:
+    def of(cls, body: Grid, basis: Float[np.ndarray, "3 3"]) -> _Seen:
         values = body.sampled(np.linspace(0, 1, _FINE[0]), np.linspace(*body.turns, _FINE[1])).reshape(-1, 13)
         flat = values[:, POINT] @ basis[:2].T
         flat = flat - (flat.min(0) + flat.max(0)) / 2
@@ -150,14 +149,14 @@ class _Seen:
         front, behind = (np.flatnonzero(sign * facing >= 0) for sign in (1, -1))
         return cls(((values[front], cKDTree(place[front])), (values[behind], cKDTree(place[behind]))))
 
-    def at(self, places: _Places) -> Float[FloatArray, "r c 13"]:
+    def at(self, places: _Places) -> Float[np.ndarray, "r c 13"]:
         """What the body has at places of a ring."""
         wanted = places.reach[..., None] * np.stack([np.cos(places.turn), np.sin(places.turn)], -1)
         (front, tree), (behind, other) = self.sides
         return np.where(places.front[..., None], front[tree.query(wanted)[1]], behind[other.query(wanted)[1]])
 
 
-def _outline(turn: Float[FloatArray, " n"], far: Float[FloatArray, " n"]) -> Float[FloatArray, " n"]:
+def _outline(turn: Float[np.ndarray, " n"], far: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """How far the outline is in the direction of every point."""
     number = np.floor((turn / (2 * np.pi) + 0.5) * _DIRECTIONS).astype(int) % _DIRECTIONS
     reach = np.zeros(_DIRECTIONS)

@@ -10,13 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from perse.head import HeadModel, HeadParameters, Joint, Region, rest_vertices
-
-FloatArray = NDArray[np.float64]
 
 _STEP = np.deg2rad(2.0)
 _AVERAGE_HALF_WIDTH_M = 0.0698  # of the embedded head's template, level with the centre, above its ears
@@ -149,15 +146,18 @@ def nearest_cells(
     return rows, columns % radii.shape[1]
 
 
-def _places(towards: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _places(towards: Float[np.ndarray, "*n 3"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
     """Fractional row and column of a radius table in each direction."""
     azimuth, elevation = angles(towards)
     return (elevation + np.pi / 2) / _STEP, (azimuth + np.pi) / _STEP
 
 
 def _outer_samples(
-    vertices: FloatArray, faces: NDArray[np.int64], skin: NDArray[np.bool_], centre: FloatArray
-) -> FloatArray:
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "t 3"],
+    skin: Bool[np.ndarray, " v"],
+    centre: Float[np.ndarray, "3"],
+) -> Float[np.ndarray, "n 3"]:
     """Points of the outer skin: vertices, edge middles and triangle centres that no other skin lies outside of."""
     outer = faces[skin[faces].all(1)]
     corners = vertices[outer]
@@ -171,7 +171,7 @@ def _outer_samples(
     return samples[distance > 0.9 * distance[near].max(1)]
 
 
-def _radius_grid(offsets: FloatArray) -> FloatArray:
+def _radius_grid(offsets: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "elevations azimuths"]:
     distance = np.linalg.norm(offsets, axis=1)
     tree = cKDTree(offsets / distance[:, None])
     azimuth = np.arange(-np.pi, np.pi - 1e-9, _STEP)
@@ -185,7 +185,9 @@ def _radius_grid(offsets: FloatArray) -> FloatArray:
     return _enclosing(radii, offsets)
 
 
-def _enclosing(radii: FloatArray, offsets: FloatArray) -> FloatArray:
+def _enclosing(
+    radii: Float[np.ndarray, "elevations azimuths"], offsets: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, "elevations azimuths"]:
     """Raised by a smooth field until the skin of the brain case lies inside: a hat must not be pierced by it."""
     case = offsets[offsets[:, 1] > 0]
     cells = nearest_cells(radii, case)
@@ -198,15 +200,24 @@ def _enclosing(radii: FloatArray, offsets: FloatArray) -> FloatArray:
     return radii
 
 
-def _standing_out(points: FloatArray, centre: FloatArray, radii: FloatArray, height_m: float) -> FloatArray:
+def _standing_out(
+    points: Float[np.ndarray, "n 3"],
+    centre: Float[np.ndarray, "3"],
+    radii: Float[np.ndarray, "elevations azimuths"],
+    height_m: float,
+) -> Float[np.ndarray, "m 3"]:
     """The ears proper: a head model's ear region may include the skin around them."""
     offsets = points - centre
     return points[np.linalg.norm(offsets, axis=-1) - look_up(radii, offsets) > height_m]
 
 
 def _ear_points(
-    ears: FloatArray, centre: FloatArray, eye: FloatArray, radii: FloatArray, scale: float
-) -> tuple[FloatArray, FloatArray]:
+    ears: Float[np.ndarray, "n 3"],
+    centre: Float[np.ndarray, "3"],
+    eye: Float[np.ndarray, "3"],
+    radii: Float[np.ndarray, "elevations azimuths"],
+    scale: float,
+) -> tuple[Float[np.ndarray, "2 3"], Float[np.ndarray, "2 3"]]:
     """Lobes and canals, left and right; guessed from the skull where the head model does not name the ears."""
     lobes, canals = [], []
     for sign in (1.0, -1.0):

@@ -11,13 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from perse.attributes import Part
 from perse.data import Attachment, Sheet
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

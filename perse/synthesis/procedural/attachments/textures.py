@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 Rgb = tuple[int, int, int]
 Texture = UInt8[NDArray[np.uint8], "h w 4"]
-FloatArray = NDArray[np.float64]
 
 
 def contrasting(color: Rgb) -> Rgb:
@@ -36,7 +35,7 @@ class Grain:
     along_u: float
     along_v: float
 
-    def sown(self, shape: tuple[int, int], seed: int) -> FloatArray:
+    def sown(self, shape: tuple[int, int], seed: int) -> Float[np.ndarray, "h w"]:
         """Values [h, w] of zero mean, whose standard deviation is the strength."""
         return self.strength * _noise(shape, self.along_u, self.along_v, seed)
 
@@ -49,7 +48,7 @@ class Line:
     width: float
     at: float = 0.0
 
-    def drawn(self, away: FloatArray) -> FloatArray:
+    def drawn(self, away: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
         return self.gain * np.exp(-(((away - self.at) / self.width) ** 2))
 
 
@@ -187,22 +186,24 @@ def faceted(color: Rgb) -> Texture:
     return _texture(sparkle, _color(color) + 40 * np.clip(sparkle - 1.2, 0, 1)[..., None] * 4)
 
 
-def _color(color: Rgb) -> FloatArray:
+def _color(color: Rgb) -> Float[np.ndarray, "3"]:
     return np.array(color, float)
 
 
-def _coordinates(rows: int, columns: int) -> tuple[FloatArray, FloatArray]:
+def _coordinates(rows: int, columns: int) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
     v, u = np.mgrid[0:rows, 0:columns].astype(float)
     return (u + 0.5) / columns, (v + 0.5) / rows
 
 
-def _noise(shape: tuple[int, int], along_u: float, along_v: float, seed: int) -> FloatArray:
+def _noise(shape: tuple[int, int], along_u: float, along_v: float, seed: int) -> Float[np.ndarray, "h w"]:
     """Unit-variance noise that is blurred by these many texels and wraps around."""
     noise = gaussian_filter(np.random.default_rng(seed).standard_normal(shape), (along_v, along_u), mode="wrap")
     return (noise - noise.mean()) / noise.std()
 
 
-def _texture(tone: FloatArray, albedo: FloatArray, alpha: FloatArray | None = None) -> Texture:
+def _texture(
+    tone: Float[np.ndarray, "h w"], albedo: Float[np.ndarray, "*a 3"], alpha: Float[np.ndarray, "h w"] | None = None
+) -> Texture:
     texture = np.empty((*tone.shape, 4), np.uint8)
     texture[..., :3] = np.clip(np.round(tone[..., None] * albedo), 0, 255)
     texture[..., 3] = 255 if alpha is None else np.round(255 * np.clip(alpha, 0, 1))
