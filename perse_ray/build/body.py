@@ -50,7 +50,7 @@ from perse.errors import PromptError
 from perse.export.provenance import Provenance
 from perse.export.splat_files import ply_bytes
 from perse.recipes.body import BodyRecipe
-from perse_ray.build.body_edits import EditFiles, edit_all, edit_rows, read_learned
+from perse_ray.build.body_edits import EditFiles, edit_all, edit_rows, is_made, read_learned
 from perse_ray.build.body_films import FACE, PERSON, clip_file, film, film_rows
 from perse_ray.build.inspection import mend_noted
 from perse_ray.build.manifests import Result, StageManifests
@@ -181,7 +181,7 @@ class _Build:
         self._patches = int(filmed["patches"])
         trained = run("train", ("film",), (recipe.offsets, recipe.training, recipe.held_out_every), self._train)
         edits = (self.prompts, fingerprint(recipe.editing), recipe.editing)
-        run("edit", ("train",), edits, self._edit)
+        edited = run("edit", ("train",), edits, self._edit)
         run("export", ("edit",), (recipe.encoder,), self._export)
         shown = run("report", ("export",), (recipe.shown_px, recipe.shown_frames), self._report)
         doubt_model(self._books, self.tell)
@@ -189,7 +189,7 @@ class _Build:
         seconds = {name: round(value, 2) for name, value in manifests.seconds.items()}
         metrics = {
             **shown["metrics"], "fit_rms_px": fitted["rms_px"], "guessed": fitted["guessed"],
-            "gaussians": trained["gaussians"], "recipe": recipe.name,
+            "gaussians": trained["gaussians"], "edits_quarantined": edited["quarantined"], "recipe": recipe.name,
             "seconds": {**seconds, "total": round(sum(seconds.values()), 2)}, "versions": versions(),
         }  # fmt: skip
         self.workspace.write_json(METRICS, metrics)
@@ -318,8 +318,21 @@ class _Build:
         if recipe.animate.workers[1] and self.prompts:
             self._start_ray()
         rows = self._edit_rows()
-        edit_all(workspace, recipe, self.prompts, rows, TRAINING, self.request.show)
-        return {"files": [name for row in rows for name in EditFiles.of(str(row["key"])).all]}
+        for failed in edit_all(workspace, recipe, self.prompts, rows, TRAINING, self.request.show):
+            self.tell(
+                f"edit: {failed.name!r} failed and is left out ({failed.error.splitlines()[0]}); perse quarantine show "
+                f"{failed.key[:8]} says where, perse quarantine retry lets the next run try again"
+            )
+        made = [row for row in rows if is_made(workspace, row)]
+        return {
+            "files": [name for row in made for name in EditFiles.of(str(row["key"])).all],
+            "quarantined": len(rows) - len(made),
+        }
+
+    def _made(self) -> list[tuple[AttributePrompt, str]]:
+        """Prompts of the edits that did not fail, and the keys of their files."""
+        rows = zip(self.prompts, self._edit_rows(), strict=True)
+        return [(prompt, str(row["key"])) for prompt, row in rows if is_made(self.workspace, row)]
 
     def _export(self) -> dict[str, Any]:
         self.tell("export: putting the avatar together")
@@ -338,13 +351,13 @@ class _Build:
     def _assembled(self) -> Avatar:
         """The trained body and its edits as one avatar."""
         workspace, encoder = self.workspace, self.recipe.encoder
-        keys = [str(row["key"]) for row in self._edit_rows()]
-        pictures = [decode_image(workspace.read(EditFiles.of(key).picture)) for key in keys]
-        texts = [prompt.text for prompt in self.prompts]
+        made = self._made()
+        pictures = [decode_image(workspace.read(EditFiles.of(key).picture)) for _, key in made]
+        texts = [prompt.text for prompt, _ in made]
         found = encoder.build().encode(np.stack(pictures), texts) if pictures else None
         rows = [
             EditRow(prompt, read_learned(workspace, key), found.image[number], found.text[number])
-            for number, (prompt, key) in enumerate(zip(self.prompts, keys, strict=True))
+            for number, (prompt, key) in enumerate(made)
             if found is not None
         ]
         absent = absent_categories(face_from_table(workspace.read_table(FACE)).portrait) if workspace.has(FACE) else ()
@@ -383,14 +396,15 @@ class _Build:
 
     def _shown_edits(self, files: list[str]) -> dict[str, dict[str, float]]:
         """Measure the edits, and add a picture of them to the report's files."""
-        if not self.prompts:
+        made = self._made()
+        if not made:
             return {}
         recipe, avatar = self.recipe, self._exported()
         self.workspace.write(EDITS, encode_image(edits_sheet(avatar, recipe.rasterizer, EDITS_PX)))
         files.append(EDITS)
         scores = {}
-        for row, subject in zip(self._edit_rows(), avatar.subjects[1:], strict=True):
-            place = EditFiles.of(str(row["key"]))
+        for (_, key), subject in zip(made, avatar.subjects[1:], strict=True):
+            place = EditFiles.of(key)
             edited, plain = (
                 [frame_of(clip, number, generated=True) for number in range(len(clip))]
                 for clip in (self._read(place.edited), self._read(place.plain))

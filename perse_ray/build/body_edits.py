@@ -10,17 +10,21 @@ from perse.body.editing import edit_person
 from perse.body.fitting.storage import face_from_table, person_from_bytes
 from perse.body.training.edits import film_edit, learn_edit
 from perse.body.training.trainer import trained_avatar
-from perse.data import AttributePrompt
+from perse.data import AttributePrompt, archive
 from perse.data.images import encode_image
 from perse.data.keys import content_key
+from perse.data.tables import QuarantinedRow
 from perse.data.workspace import Workspace
 from perse.recipes.body import BodyRecipe
 from perse_ray.build.body_films import FACE, PERSON
 from perse_ray.build.components import pool_of
-from perse_ray.build.worker_rows import every_row
+from perse_ray.build.worker_rows import settled_rows
 from perse_ray.registry.checkpoints import CheckpointFolder
 from perse_ray.rows.fingerprint import fingerprint
-from perse_ray.rows.stage import KEY, NAME, Row, RowWork, Value
+from perse_ray.rows.quarantine import quarantined
+from perse_ray.rows.stage import FAILED, KEY, NAME, STATUS, Row, RowWork, Value
+
+STAGE = "edit"
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class _Editing:
 
     def __call__(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
         files = EditFiles.of(str(row[KEY]))
-        if not all(self._workspace.has(name) for name in files.all):
+        if not is_made(self._workspace, dict(row)):
             self._edit(self._work.prompts[int(row["number"])], files)
         return {"edited": True}
 
@@ -116,18 +120,24 @@ def edit_rows(recipe: BodyRecipe, prompts: Sequence[AttributePrompt], trained: s
 def edit_all(
     workspace: Workspace, recipe: BodyRecipe, prompts: tuple[AttributePrompt, ...], rows: Sequence[Row], stage: str,
     show: Callable[[str], None] | None,
-) -> None:  # fmt: skip
-    """Make what is missing. Needs a running Ray, but for a pool of this process.
+) -> list[QuarantinedRow]:  # fmt: skip
+    """Make what is missing; rows that failed, now or in an earlier run, are in quarantine and given back. Needs a
+    running Ray, but for a pool of this process."""
+    known = {row.key: row for row in archive.load_quarantined(workspace)}
+    missing = [row for row in rows if row[KEY] not in known and not is_made(workspace, row)]
+    if missing:
+        work = EditWork(workspace=workspace, recipe=recipe, prompts=prompts, stage=stage)
+        edit = pool_of(recipe.animate).stage(STAGE, work, ("number",), (("edited", False),))
+        for row in settled_rows(workspace, missing, edit, recipe.animate, show):
+            if row[STATUS] == FAILED:
+                known[str(row[KEY])] = quarantined(row)
+                archive.save_quarantined(workspace, known[str(row[KEY])])
+    return [known[str(row[KEY])] for row in rows if row[KEY] in known]
 
-    Raises:
-        StageError: an edit could not be made or learned.
-    """
-    missing = [row for row in rows if not all(workspace.has(name) for name in EditFiles.of(str(row[KEY])).all)]
-    if not missing:
-        return
-    work = EditWork(workspace=workspace, recipe=recipe, prompts=prompts, stage=stage)
-    edit = pool_of(recipe.animate).stage("edit", work, ("number",), (("edited", False),))
-    every_row(workspace, missing, edit, recipe.animate, show)
+
+def is_made(workspace: Workspace, row: Row) -> bool:
+    """Whether all files of an edit are there."""
+    return all(workspace.has(name) for name in EditFiles.of(str(row[KEY])).all)
 
 
 def read_learned(workspace: Workspace, key: str) -> LearnedEdit:

@@ -10,7 +10,7 @@ from perse.data.workspace import Workspace
 from perse.errors import InputError
 from perse_ray.training.morph_work import STAGE as MORPH
 
-UNFINISHED = ("manifests/synthesize.json", "manifests/adapt.json")
+UNFINISHED = ("manifests/synthesize.json", "manifests/adapt.json", "manifests/edit.json")
 """Of stages that send rows to quarantine: they are not finished once their rows are to be tried again."""
 
 FINE_TUNING = ("manifests/finetune.json", "checkpoints/finetune.json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import ray
@@ -43,17 +43,25 @@ def every_row(
     Raises:
         StageError: a row failed.
     """
+    finished = []
+    for row in settled_rows(workspace, rows, stage, pool, show):
+        if row[STATUS] != OK:
+            raise StageError(f"{stage.name} of {row[NAME]!r} failed: {row[ERROR]}")
+        finished.append(row)
+    return finished
+
+
+def settled_rows(
+    workspace: Workspace, rows: Sequence[Row], stage: Stage, pool: WorkerPool, show: Callable[[str], None] | None
+) -> Iterator[Row]:
+    """Rows after one stage as they come, failed ones too. Ray runs already, if the pool needs it."""
     execute = on_ray_data.run if pool.workers[1] else in_process.run
     ledger: AttemptLedger = new_ledger(workspace)
-    finished = []
     with Progress(stage.name, len(rows), write=show) as progress:
         for row in execute(rows, (stage,), ledger):
-            if row[STATUS] != OK:
-                raise StageError(f"{stage.name} of {row[NAME]!r} failed: {row[ERROR]}")
-            finished.append(row)
+            yield row
             progress.advance()
     ledger.close()
-    return finished
 
 
 def run_once(run: BuildRun, what: str, function: Callable[..., Answer], *arguments: Any, pool: WorkerPool) -> Answer:

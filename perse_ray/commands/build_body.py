@@ -107,6 +107,7 @@ def main(arguments: Arguments) -> None:
         + f"\n  report          {workspace.location}/report"
         f"\n  avatar          {workspace.location}/avatar, in MLflow {done.model}"
         f"\n  look at it      perse view --workspace {arguments.workspace}"
+        f"\n{len(metrics['edits'])} done, {metrics['edits_quarantined']} quarantined"
     )
 
 

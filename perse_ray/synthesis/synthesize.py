@@ -21,7 +21,8 @@ from perse.data.workspace import Workspace
 from perse.errors import StageError
 from perse_ray.rows.attempts import AttemptLedger, new_ledger
 from perse_ray.rows.executor import Executor
-from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row, Stage
+from perse_ray.rows.quarantine import quarantined
+from perse_ray.rows.stage import ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, Row, Stage
 from perse_ray.runtime.progress import Progress
 from perse_ray.synthesis.demand import Demand, refusal_rate
 from perse_ray.synthesis.prompt_supply import PromptSupply, wanted
@@ -267,7 +268,7 @@ class _Run:
     def keep_failed(self, row: Row) -> None:
         """Write down what a row failed of."""
         if row[STATUS] == FAILED:
-            archive.save_quarantined(self.workspace, _quarantined(row))
+            archive.save_quarantined(self.workspace, quarantined(row))
             log.warning("%s failed in stage %s: %s", row[NAME], row[FAILED_STAGE], row[ERROR])
 
     def _work(self, rows: list[Row]) -> None:
@@ -355,14 +356,3 @@ class _Known:
 
     def settles(self, row: Row) -> bool:
         return self.filmed(row) or self.refuses(row)
-
-
-def _quarantined(row: Row) -> QuarantinedRow:
-    return QuarantinedRow(
-        key=str(row[KEY]),
-        name=str(row[NAME]),
-        stage=str(row[FAILED_STAGE]),
-        error=str(row[ERROR]),
-        traceback=str(row[TRACEBACK]),
-        attempts=int(row[ATTEMPTS]),
-    )

@@ -27,7 +27,8 @@ from perse.synthesis.production.portrait_champ.footage_table import FootageFile,
 from perse.tracking.video_file import SUFFIXES, open_video
 from perse_ray.rows.attempts import AttemptLedger
 from perse_ray.rows.fingerprint import fingerprint
-from perse_ray.rows.stage import ATTEMPTS, ERROR, FAILED, FAILED_STAGE, KEY, NAME, STATUS, TRACEBACK, Row, Stage, Value
+from perse_ray.rows.quarantine import quarantined
+from perse_ray.rows.stage import ERROR, FAILED, KEY, NAME, STATUS, Row, Stage, Value
 from perse_ray.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def prepare_videos(
             key, name = str(row[KEY]), str(row[NAME])
             if row[STATUS] == FAILED:
                 failed += 1
-                known[key] = _quarantined(row)
+                known[key] = quarantined(row)
                 archive.save_quarantined(work.workspace, known[key])
                 log.warning("%s cannot be used: %s", name, row[ERROR])
             else:
@@ -187,10 +188,3 @@ def _local(path: str) -> Iterator[Path]:
         target = Path(held) / name
         target.write_bytes(Workspace(folder).read(name))
         yield target
-
-
-def _quarantined(row: Row) -> QuarantinedRow:
-    return QuarantinedRow(
-        key=str(row[KEY]), name=str(row[NAME]), stage=str(row[FAILED_STAGE]), error=str(row[ERROR]),
-        traceback=str(row[TRACEBACK]), attempts=int(row[ATTEMPTS]),
-    )  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from perse.body.fitting.hidden_cloth import REACH_M, hand_before_cloth
+from perse.body.fitting.hidden_cloth import REACH_M, beside_hands, hand_before_cloth
+from perse.body.model import BodyRegion
 from perse.body.model.covers import Cover
 
 
@@ -35,3 +36,11 @@ def test_a_hand_is_not_painted_on_the_hip_and_the_garments_colours_stay() -> Non
     # Arms held away from the body: no cloth lies beside a hand.
     away = places + torch.tensor([5.0, 0.0]) * hands[:, None]
     assert not hand_before_cloth(away, colors, torch.ones(len(places)), covers, hands).any()
+
+
+def test_what_lies_beside_a_hand_says_nothing_of_what_is_worn() -> None:
+    places = torch.tensor([[0.0, 0.0], [0.03, 0.0], [0.2, 0.0], [0.03, 0.01], [0.0, 0.02]])
+    regions = torch.tensor([BodyRegion.HAND, BodyRegion.HIP, BodyRegion.HIP, BodyRegion.FACE, BodyRegion.FOREARM])
+    assert beside_hands(places, torch.ones(5), regions).tolist() == [False, True, False, False, False]
+    unseen = torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0])  # hands behind the back hide nothing
+    assert not beside_hands(places, unseen, regions).any()

@@ -10,7 +10,8 @@ import pytest
 from perse.attributes import Category
 from perse.avatar import load_avatar
 from perse.export.opening import open_avatar
-from perse_ray.commands import export, render
+from perse_ray.build import body_edits
+from perse_ray.commands import export, quarantine, render
 from perse_ray.commands.build_body import run
 
 
@@ -60,6 +61,36 @@ def test_a_body_is_built_and_a_second_run_skips_everything(
     )
     opened = open_avatar(str(place))
     assert opened.n_gaussians == avatar.n_gaussians
+
+
+def test_an_edit_that_fails_costs_itself_and_can_be_tried_again(
+    tmp_path: Path, ray_session: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error in one hat ended a build whose training was over."""
+    place = tmp_path / "body"
+    words = ["--recipe", "tiny", "--workspace", str(place), "--edits", "hat=red beanie", "clothes=green hoodie"]
+    working = body_edits.edit_person
+
+    def broken(person, face, prompt):  # type: ignore[no-untyped-def]
+        if prompt.category is Category.HAT:
+            raise RuntimeError("input and output rank must be > 0")
+        return working(person, face, prompt)
+
+    monkeypatch.setattr(body_edits, "edit_person", broken)
+    assert run(words) == 0
+    said = capsys.readouterr().out
+    assert "left out (RuntimeError: input and output rank" in said and said.strip().endswith("1 done, 1 quarantined")
+    assert [subject.category for subject in load_avatar(place / "avatar").subjects] == [None, Category.CLOTHES]
+    assert set(json.loads((place / "report/metrics.json").read_text())["edits"]) == {"A person wearing a green hoodie"}
+
+    monkeypatch.setattr(body_edits, "edit_person", working)
+    assert run(words) == 0  # nothing is tried unasked
+    assert "7 stages were finished before" in capsys.readouterr().out
+    assert quarantine.run(["list", "--workspace", str(place)]) == 0 and "red beanie" in capsys.readouterr().out
+    assert quarantine.run(["retry", "--workspace", str(place)]) == 0 and run(words) == 0
+    assert capsys.readouterr().out.strip().endswith("2 done, 0 quarantined")
+    kinds = [subject.category for subject in load_avatar(place / "avatar").subjects]
+    assert kinds == [None, Category.HAT, Category.CLOTHES]
 
 
 def test_expected_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from perse.body.fitting.covering import vertex_covers
 from perse.body.fitting.face import TrackedFace
 from perse.body.fitting.fitted_body import FittedBody
 from perse.body.fitting.hair_detail import read_hair
+from perse.body.fitting.hidden_cloth import beside_hands, px_per_m
 from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, within_mask
 from perse.body.fitting.skirt import Skirt, carried_by_both, cloth_of_legs, is_skirt, no_skirt, unrolled
 from perse.body.fitting.texture import sampled, textured
@@ -100,7 +101,9 @@ def _outlined(body: FittedBody, mask: SoftMask) -> tuple[FittedBody, Tensor]:
 def _worn(body: FittedBody, thickness: Tensor, image: Picture, mask: SoftMask, face: TrackedFace | None) -> Wear:
     """What the photograph shows that the body wears."""
     model, regions = body.model, body.regions
-    photo_px, seen = seen_in(body.vertices + thickness[:, None] * body.normals, model.faces, body.camera, mask)
+    surface = body.vertices + thickness[:, None] * body.normals
+    photo_px, seen = seen_in(surface, model.faces, body.camera, mask)
+    seen = seen * ~beside_hands(photo_px / px_per_m(body.camera, surface), seen, regions)
     hair = None if face is None else _hair_of(face, photo_px, seen, body)
     colors = sampled(image, photo_px)
     covers = vertex_covers(model.template, body.template_joints, model.faces, regions, colors, seen, hair)

@@ -49,6 +49,9 @@ SPREAD = (2.0, 4.0)
 """Bounds of that deviation."""
 ODD = 2.5
 """Robust deviations from the middle colour from which on a place of skin or hair shows something else."""
+MOSTLY = 0.5
+"""Places of cloth that have skin's colour give it to no others, unless more than so many have it: a belly below a short
+top, a hand before a pocket came out on a back."""
 PALE = 4.5
 """The same of what is the cover's in other light: a chest in the sun is paler than a face, and no strand of hair."""
 PLAIN = (Cover.SKIN, Cover.HAIR)
@@ -69,7 +72,8 @@ def fill_colors(
         colors: the photograph's; seen: in [0, 1], where they may be trusted.
         hair: the photographed hair, whose locks go on behind; without it hair has one colour there.
     """
-    fill = colors.clone()
+    fill, skin = colors.clone(), (covers == Cover.SKIN) & (seen > WELL_SEEN)
+    bare = alike(colors, skin) if int(skin.sum()) >= LEAST else torch.zeros_like(skin)
     for cover, unseen in UNSEEN_COLOR.items():
         own = covers == cover
         if not own.any():
@@ -80,6 +84,8 @@ def fill_colors(
         else:
             inner = well_seen & away_from(rest, own, ~own, INSIDE_M)
             sources = inner if not plain and int(inner.sum()) >= LEAST else own & (seen > SEEN)
+            cloth = sources & ~bare
+            sources = cloth if int(cloth.sum()) > MOSTLY * int(sources.sum()) else sources
             enough = int(sources.sum()) >= LEAST
             fill[own] = _through(rest, own, colors, sources) if enough else torch.tensor(unseen).float() / 255
     return fill.clamp(0, 1)

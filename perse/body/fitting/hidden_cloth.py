@@ -9,11 +9,39 @@ from torch import Tensor
 
 from perse.body.fitting.bare_skin import nearest
 from perse.body.fitting.fill import LEAST, WELL_SEEN, alike, lab_of
+from perse.body.model import BodyRegion
 from perse.body.model.covers import Cover
+from perse.geometry import Camera
 
 REACH_M, TOUCH_M = 0.06, 0.012
 """So near to a fitted hand, across the picture, a hand may be seen in place of cloth: fingers are fitted to 2 or 3 cm;
 and so near its outline mixes the two."""
+
+BARE = (BodyRegion.HAND, BodyRegion.FOREARM)
+COVERED = (BodyRegion.TORSO, BodyRegion.HIP, BodyRegion.UPPER_LEG)
+
+
+def beside_hands(
+    photo_m: Float[Tensor, "v 2"], seen: Float[Tensor, " v"], regions: Int[Tensor, " v"]
+) -> Bool[Tensor, " v"]:
+    """Vertices of trunk and thighs that the photograph may show a hand or a bare forearm instead of: they say nothing
+    of what is worn there. Shorts had holes on both hips.
+
+    Args:
+        photo_m, seen: as for `hand_before_cloth`.
+        regions: values of `BodyRegion`.
+    """
+    hands, other = (torch.isin(regions, torch.tensor([int(one) for one in kind])) for kind in (BARE, COVERED))
+    hands, beside = hands & (seen > 0), torch.zeros(len(regions), dtype=torch.bool)
+    if bool(hands.any()):
+        distances, _ = cKDTree(photo_m[hands].numpy()).query(photo_m[other].numpy())
+        beside[other] = torch.from_numpy(distances < REACH_M)
+    return beside
+
+
+def px_per_m(camera: Camera, posed: Float[Tensor, "n 3"]) -> float:
+    """Pixels of a photograph for a metre at the mean distance of posed points."""
+    return float(camera.intrinsics[0, 0] / camera.to_camera(posed)[:, 2].mean())
 
 
 def hand_before_cloth(

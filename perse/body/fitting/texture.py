@@ -14,7 +14,7 @@ from torch import Tensor
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.visibility import WITHIN, seen_in
 from perse.body.fitting.fill import BORDER_M, LEAST, WELL_SEEN, alike, away_from, fill_colors
-from perse.body.fitting.hidden_cloth import hand_before_cloth
+from perse.body.fitting.hidden_cloth import hand_before_cloth, px_per_m
 from perse.body.fitting.loose_strands import background_in_hair
 from perse.body.fitting.openings import without_openings
 from perse.body.model import BodyRegion
@@ -51,8 +51,8 @@ def textured(
     kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
     seen = seen * ~other_than_skin(person.rest, photographed, seen, person.covers, kinds)
     seen = seen * ~background_in_hair(image, mask, photo_px, photographed, seen, person.covers)
-    px_per_m = person.camera.intrinsics[0, 0] / person.camera.to_camera(posed)[:, 2].mean()
-    seen = seen * ~hand_before_cloth(photo_px / px_per_m, photographed, seen, person.covers, person.hands)
+    photo_m = photo_px / px_per_m(person.camera, posed)
+    seen = seen * ~hand_before_cloth(photo_m, photographed, seen, person.covers, person.hands)
     fill = fill_colors(person.rest, person.covers, photographed, seen * ~mouth, hair)
     fill = _closed_behind(person, kinds, photographed, seen, fill)
     fill[mouth] = _within_mouth(
