@@ -34,6 +34,13 @@ def test_brain_case_lies_inside_and_close_to_the_skull(head_model: HeadModel, sk
     assert np.median(height) > -2e-3
 
 
+def test_a_direction_alone_has_the_radius_that_it_has_among_others(skull: Skull) -> None:
+    towards = np.stack([directions(0.0, 0.25), directions(1.0, -0.5)])
+    alone = [skull.radius(one) for one in towards]
+    assert all(one.shape == () for one in alone) and np.array_equal(np.stack(alone), skull.radius(towards))
+    assert skull.radius(towards[None]).shape == (1, 2)
+
+
 def test_ears_stand_out_and_lobes_hang_at_their_lower_end(skull: Skull) -> None:
     assert skull.height_above(skull.ears).min() > 0.003
     for side, sign in enumerate((1, -1)):

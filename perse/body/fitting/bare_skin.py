@@ -105,5 +105,6 @@ def _nearer_to_skin(lab: Tensor, good: Tensor, skin: Tensor, cloth: Tensor) -> T
 
 def nearest(samples: Float[Tensor, "m c"], asked: Float[Tensor, "n c"]) -> Float[Tensor, " n"]:
     """Mean distance of each to the nearest few samples."""
-    distances, _ = cKDTree(samples.numpy()).query(asked.numpy(), k=min(NEIGHBOURS, len(samples)))
-    return torch.from_numpy(np.asarray(distances, np.float32).reshape(len(asked), -1).mean(1))
+    neighbours = np.arange(1, min(NEIGHBOURS, len(samples)) + 1)
+    distances, _ = cKDTree(samples.numpy()).query(asked.numpy(), k=neighbours)
+    return torch.from_numpy(np.asarray(distances, np.float32).mean(1))

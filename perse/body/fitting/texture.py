@@ -13,11 +13,14 @@ from torch import Tensor
 
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.visibility import WITHIN, seen_in
-from perse.body.fitting.fill import BORDER_M, LEAST, alike, away_from, fill_colors
+from perse.body.fitting.fill import BORDER_M, LEAST, WELL_SEEN, alike, away_from, fill_colors
+from perse.body.fitting.hidden_cloth import hand_before_cloth
 from perse.body.fitting.loose_strands import background_in_hair
+from perse.body.fitting.openings import without_openings
 from perse.body.model import BodyRegion
 from perse.body.model.covers import Cover
 from perse.body.model.mouth import in_mouth, mouth_colors
+from perse.body.model.upsampling import unit_normals
 from perse.shapes import Picture, SoftMask
 from perse.synthesis.procedural.animator.by_example import Example
 
@@ -48,11 +51,20 @@ def textured(
     kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
     seen = seen * ~other_than_skin(person.rest, photographed, seen, person.covers, kinds)
     seen = seen * ~background_in_hair(image, mask, photo_px, photographed, seen, person.covers)
+    px_per_m = person.camera.intrinsics[0, 0] / person.camera.to_camera(posed)[:, 2].mean()
+    seen = seen * ~hand_before_cloth(photo_px / px_per_m, photographed, seen, person.covers, person.hands)
     fill = fill_colors(person.rest, person.covers, photographed, seen * ~mouth, hair)
+    fill = _closed_behind(person, kinds, photographed, seen, fill)
     fill[mouth] = _within_mouth(
         person.rest[mouth], photographed[mouth], seen[mouth], fine.of(mouth_colors(model))[mouth]
     )
     return replace(person, photo_px=photo_px, seen=seen, fill=fill)
+
+
+def _closed_behind(person: DressedPerson, kinds: Tensor, photographed: Tensor, seen: Tensor, fill: Tensor) -> Tensor:
+    trunk = torch.isin(kinds, torch.tensor([int(BodyRegion.TORSO), int(BodyRegion.HIP)]))
+    trunk, towards = trunk & (person.covers == Cover.UPPER), unit_normals(person.rest, person.faces)[:, 2]
+    return without_openings(person.rest, photographed, fill, trunk & (seen > WELL_SEEN), trunk & (towards < 0))
 
 
 def _within_mouth(

@@ -133,7 +133,7 @@ def look_up(
 ) -> Float[np.ndarray, "*n"]:
     """Values [...] of a radius table in directions [..., 3] of any length."""
     # Azimuth wraps; rows never leave the grid, so that they would wrap as well does not matter.
-    rows, columns = _places(towards)
+    rows, columns = _places(towards)  # without an axis of their own for a single direction, which scipy refuses
     values = map_coordinates(radii, np.stack([rows.ravel(), columns.ravel()]), order=1, mode="grid-wrap")
     return values.reshape(rows.shape)
 
@@ -149,7 +149,7 @@ def nearest_cells(
 def _places(towards: Float[np.ndarray, "*n 3"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
     """Fractional row and column of a radius table in each direction."""
     azimuth, elevation = angles(towards)
-    return np.asarray((elevation + np.pi / 2) / _STEP), np.asarray((azimuth + np.pi) / _STEP)
+    return (elevation + np.pi / 2) / _STEP, (azimuth + np.pi) / _STEP
 
 
 def _outer_samples(
