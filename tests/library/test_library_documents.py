@@ -8,7 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+import perse
+from perse.data.images import encode_image
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
@@ -38,6 +42,30 @@ def test_the_readme_shows_what_works(runs: Path, monkeypatch: pytest.MonkeyPatch
     for line in block.splitlines():
         shown(run_cell(line, names))
     assert (tmp_path / "me.ply").stat().st_size > 1000 and names["picture"].shape == (512, 512, 4)
+
+
+PAGE = (ROOT / "docs" / "library.md").read_text()
+LINES = [line for line in re.findall(r"`((?:avatar|frames|picture)\.\w+\([^`]*\))`", PAGE) if "motion.json" not in line]
+
+
+def test_the_page_shows_what_works(runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every call on the page but for a motion from a file."""
+    assert len(LINES) >= 10
+    (tmp_path / "runs").symlink_to(runs / "runs")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "her.jpg").write_bytes(encode_image(np.full((64, 64, 3), 128, np.uint8), "jpeg"))
+    avatar = perse.load("runs/me")
+    names: dict[str, Any] = {
+        "perse": perse,
+        "avatar": avatar,
+        "look": avatar.look(),
+        "start": None,
+        "end": "teal beanie",
+    }
+    names |= {"picture": avatar.render(size=32), "frames": avatar.interpolate(None, "teal beanie", steps=2)}
+    for line in LINES:
+        shown(run_cell(line.replace("…", "None"), names))
+    assert {"me.png", "me.ply", "walk.mp4"} <= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -18,13 +18,15 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from perse.curves import ramp, smoothstep
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
-from perse.synthesis.procedural.attachments.hair_textures import wrapped_noise
+from perse.synthesis.procedural.attachments.hair_textures import layered_noise
 from perse.synthesis.procedural.attachments.skull import angles, directions
 from perse.synthesis.procedural.attachments.surfaces import Surface, smoothed_around, unit
 
 _COLUMNS = 72
 _ROWS = 22
 _CROWN = np.deg2rad(89.5)
+_HAIRLINE = ((0.6, 0.7, 1), (0.7, 2.5, 1))
+"""Noise of where strands begin: strength, correlation, rows."""
 
 OnCap = Float[np.ndarray, "r c"]
 """A value at every node of a cap."""
@@ -124,7 +126,7 @@ def combed_texture(
         [s, s, 4] uint8.
     """
     size = strands.shape[0]
-    points = _densely(sheet, size)
+    points = cv2.resize(sheet.points.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR).astype(float)
     around, away = polar_angles(points, pole)
     x = (around / (2 * np.pi) * repeats * strands.shape[1]) % strands.shape[1]
     y = np.clip(away / np.pi * 1.1, 0, 1) * (size - 1)
@@ -155,18 +157,13 @@ def polar_angles(
     return around, np.arccos(np.clip(towards @ pole, -1, 1))
 
 
-def _densely(sheet: Surface, size: int) -> Float[NDArray[np.float64], "s s 3"]:
-    """The cap's points at every texel: [size, size, 3]."""
-    return cv2.resize(sheet.points.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR).astype(float)
-
-
 def _edge_alpha(
     points: Float[np.ndarray, "s s 3"], around: Float[np.ndarray, "s s"], edge: CapEdge, rng: np.random.Generator
 ) -> Float[np.ndarray, "s s"]:
     """Alpha [s, s]: strands (lines of equal longitude about the pole) start at their own distance from the rim."""
     elevation = np.rad2deg(angles(points)[1])
     above = elevation - elevation[:1]
-    profile = 0.6 * wrapped_noise(rng, 0.7, 1)[0] + 0.7 * wrapped_noise(rng, 2.5, 1)[0]
+    profile = layered_noise(rng, _HAIRLINE)[0]
     start = profile[(around * (2.5 * len(profile) / (2 * np.pi))).astype(int) % len(profile)]
     begin = edge.jaggedness * np.clip(1.0 + start, 0, 3) * 0.5
     return edge.coverage * smoothstep((above - begin) / edge.softness)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from perse.synthesis.procedural.attachments.hair_scalp import Scalp
@@ -46,12 +45,9 @@ def fringe(scalp: Scalp, shape: FringeShape, rng: np.random.Generator) -> Surfac
     radius = gaussian_filter(scalp.bare_radius(towards), (1.0, 1.5), mode="nearest")
     # Hair stands up at its root, bends over the hairline and comes to lie near the brows.
     height = shape.lift * (0.45 + 0.75 * np.sin(np.pi * np.clip(0.12 + 0.72 * t, 0, 1)))
-    height = height + shape.wave * (1 + np.sin(9 * t + 5 * u + _drift(rng))) * t
+    drift = 4 * gaussian_filter1d(rng.standard_normal(_COLUMNS), 2.5)[None]
+    height = height + shape.wave * (1 + np.sin(9 * t + 5 * u + drift)) * t
     points = towards * (radius + height)[..., None]
     uvs = np.stack(np.broadcast_arrays(0.5 + 0.5 * u, t), -1)
     shade = np.broadcast_to(0.86 + 0.14 * np.sin(np.pi * np.clip(t * 0.9, 0, 1)), t.shape)
     return Surface(points, uvs, np.zeros(3), np.broadcast_to(shade, points.shape[:2]))
-
-
-def _drift(rng: np.random.Generator) -> Float[np.ndarray, "1 c"]:
-    return gaussian_filter1d(rng.standard_normal(_COLUMNS), 2.5)[None] * 4

@@ -17,6 +17,9 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from perse.curves import smoothstep
 from perse.synthesis.procedural.attachments.hair_colors import HairColor
 
+_STRANDS = ((0.62, 0.8, 7), (0.45, 2.4, 6), (0.32, 8.0, 5))
+_SPARSE = ((1.0, 1.5, 6), (0.6, 6.0, 5))
+"""Noise of single strands, and of those of an outer shell: strength, correlation, rows."""
 STRAND_SIZE = 512
 """Height, and usual width, of textures, texels; at a head 250 pixels high a texel is about half a pixel."""
 
@@ -68,13 +71,19 @@ def wrapped_noise(
     return ((streaks - streaks.mean()) / (streaks.std() + 1e-6)).astype(np.float32)
 
 
+def layered_noise(
+    rng: np.random.Generator, layers: tuple[tuple[float, float, int], ...], columns: int = STRAND_SIZE
+) -> Float[NDArray[np.floating], "h w"]:
+    """Sum of noises [STRAND_SIZE, columns]: of each its strength, and `across` and `rows` as in `wrapped_noise`."""
+    return sum(strength * wrapped_noise(rng, across, rows, columns) for strength, across, rows in layers)  # type: ignore[return-value]
+
+
 def strand_texture(color: HairColor, look: StrandLook, rng: np.random.Generator) -> UInt8[NDArray[np.uint8], "h w 4"]:
     """Strands gathered into locks: [STRAND_SIZE, look.columns, 4] uint8."""
     columns = look.columns
     v = np.linspace(0, 1, STRAND_SIZE, dtype=np.float32)[:, None]
     across, length = _clumps(look, rng)
-    strands = 0.62 * wrapped_noise(rng, 0.8, 7, columns)
-    strands = strands + 0.45 * wrapped_noise(rng, 2.4, 6, columns) + 0.32 * wrapped_noise(rng, 8.0, 5, columns)
+    strands = layered_noise(rng, _STRANDS, columns)
     # Locks grow apart towards their tips, so the valleys between them deepen along the strand.
     valley = look.clump_depth * np.abs(across) ** 3 * (0.35 + 0.65 * smoothstep(v / 0.6))
     root = 1 - look.root_darkness * (1 - color.root) * (1 - smoothstep(v / 0.30))
@@ -195,7 +204,7 @@ def _root_alpha(v: Float[np.ndarray, "r 1"], look: StrandLook, rng: np.random.Ge
 
 def _sparse(look: StrandLook, rng: np.random.Generator) -> Float[np.ndarray, "r c"]:
     """Strands of an outer shell: streaks above a quantile, with soft sides."""
-    streaks = wrapped_noise(rng, 1.5, 6, look.columns) + 0.6 * wrapped_noise(rng, 6.0, 5, look.columns)
+    streaks = layered_noise(rng, _SPARSE, look.columns)
     cut = np.quantile(streaks, 1 - look.coverage)
     return smoothstep((streaks - cut) / 0.7 + 0.5)
 

@@ -149,7 +149,7 @@ def nearest_cells(
 def _places(towards: Float[np.ndarray, "*n 3"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
     """Fractional row and column of a radius table in each direction."""
     azimuth, elevation = angles(towards)
-    return (elevation + np.pi / 2) / _STEP, (azimuth + np.pi) / _STEP
+    return np.asarray((elevation + np.pi / 2) / _STEP), np.asarray((azimuth + np.pi) / _STEP)
 
 
 def _outer_samples(

@@ -47,25 +47,20 @@ def paint_beard(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEd
     density = _density(shape, ground, frame, rng)
     strands = _hairs(frame, shape, cut, density, ground, rng)
     coverage, tone = draw(frame.shape, strands)
-    visible = _in_front_of(portrait) * (1 - 0.85 * frame.between_lips)
+    # Beards lie under the hair of the head and under a hat, over everything else.
+    visible = (1 - np.maximum(portrait.masks[Part.HAIR], portrait.masks[Part.HEADWEAR])) * (
+        1 - 0.85 * frame.between_lips
+    )
     coverage, density = coverage * visible, density * visible
     painted = _compose(frame, cut, color, density, coverage, tone, rng)
-    whole = np.maximum(_feathered(coverage), density)
+    feathered = np.maximum(coverage, blur(coverage, 0.8)).clip(0, 1)
+    whole = np.maximum(feathered, density)
     beard = (1.4 * np.maximum(blur(coverage, 1.0), 0.9 * density)).clip(0, 1)
     shade = _contact_shadow(frame, coverage) * visible
     region = np.maximum(whole, smoothstep(shade, 0.0, 0.04))
     region = np.maximum(smoothstep(blur(whole, frame.px(0.012)), 0.0, 0.5), region) * visible
     replaced = tuple(part for part in Part if part not in (Part.HAIR, Part.HEADWEAR, Part.MOUTH, Part.BEARD))
     return finish(portrait, painted, region, put_part(portrait.masks, Part.BEARD, beard * (1 - frame.lips), replaced))
-
-
-def _feathered(coverage: Field) -> Field:
-    return np.maximum(coverage, blur(coverage, 0.8)).clip(0, 1)
-
-
-def _in_front_of(portrait: TrackedPortrait) -> Field:
-    """Beards lie under the hair of the head and under a hat, over everything else."""
-    return 1 - np.maximum(portrait.masks[Part.HAIR], portrait.masks[Part.HEADWEAR])
 
 
 def _density(shape: BeardShape, ground: BeardGround, frame: FaceFrame, rng: np.random.Generator) -> Field:

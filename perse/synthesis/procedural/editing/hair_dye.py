@@ -36,7 +36,9 @@ def dye_hair(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdit:
     matte = hair_matte(portrait)
     pure = _without_rim(image, matte, sure)
     dyed = to_rgb(_dyed(to_lab(pure), sure, color))
-    return finish(portrait, _rim_restored(image, pure, dyed, matte), matte, portrait.masks)
+    # A rim pixel is matte · hair + (1 − matte) · behind. Taking the old hair out and the new one in changes it by
+    # matte · (new − old); the portrait's own light from behind stays as it is.
+    return finish(portrait, image + (dyed - pure), matte, portrait.masks)
 
 
 def hair_matte(portrait: TrackedPortrait) -> Field:
@@ -81,12 +83,3 @@ def _without_rim(image: Colors, matte: Field, sure: HardMask) -> Colors:
     rim = (smoothstep(1 - matte, 0.05, 0.5) * (total > 1e-5))[..., None]
     detail = image - blur(image, 1.5)
     return np.clip(image + rim * (inner + 0.5 * detail - image), 0, 255).astype(np.float32)
-
-
-def _rim_restored(image: Colors, pure: Colors, dyed: Colors, matte: Field) -> Colors:
-    """What `finish` must blend with the portrait by the matte so that the rim's background is counted once.
-
-    A rim pixel is matte · hair + (1 − matte) · behind. Taking the old hair out and the new one in changes it by
-    matte · (new − old); the portrait's own light from behind stays as it is.
-    """
-    return image + (dyed - pure)

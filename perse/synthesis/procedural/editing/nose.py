@@ -176,11 +176,6 @@ def paint_nose(portrait: TrackedPortrait, prompt: AttributePrompt) -> PaintedEdi
     return finish(portrait, to_rgb(lab), region, shaped.masks)
 
 
-def _nose_length(frame: FaceFrame) -> float:
-    """From the root between the eyes to the base under the tip, face widths."""
-    return float(np.linalg.norm(frame.points[NOSE_BASE] - frame.points[NASION])) / frame.unit
-
-
 def _near_nose(frame: FaceFrame) -> Bool[NDArray[np.bool_], "478"]:
     """Landmarks in or on the nose's contour, [478]."""
     grown = polygon(frame.shape, frame.points[list(NOSE)], frame.px(0.012))
@@ -192,7 +187,7 @@ def _near_nose(frame: FaceFrame) -> Bool[NDArray[np.bool_], "478"]:
 
 
 def _reshape_nose(frame: FaceFrame, traits: dict[str, str]) -> Reshaped:
-    length = _nose_length(frame)
+    length = float(np.linalg.norm(frame.points[NOSE_BASE] - frame.points[NASION])) / frame.unit
     u, v = landmark_values(frame, frame.points[NASION])
     along = v / length  # 0 at the root, 1 at the base
     nose = _near_nose(frame)

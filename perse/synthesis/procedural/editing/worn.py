@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from perse.attributes import Part
 from perse.data import Attachment, AttributePrompt, PartMasks, TrackedPortrait, Underlay
-from perse.geometry import Camera
 from perse.head import HeadModel
 from perse.shapes import Colors, Field
 from perse.synthesis.procedural.attachments.earrings import build_earrings
@@ -89,8 +88,10 @@ def put_on(
     shadow = view.spread(shadows_on(view.rest, view.rest_normals, baked, view.light))
     lit = underlay.image.astype(np.float32) * blur(shadow, 0.8)[..., None]
     buffers = _buffers(lit, underlay.masks, view, hair_depth_m, body_depth_m)
-    draw_attachments(buffers, baked, view.neck_transform, _fine(view), view.light)
-    drawn, shares = reduced(buffers.rgb), _part_shares(buffers, baked)
+    fine = view.camera.resized(SUPERSAMPLING * view.camera.width, SUPERSAMPLING * view.camera.height)
+    draw_attachments(buffers, baked, view.neck_transform, fine, view.light)
+    drawn = reduced(buffers.rgb)
+    shares = {part: reduced((buffers.parts == part).astype(np.float32)) for part in {item.part for item in baked}}
     worn = np.clip(sum(shares.values(), np.zeros(lit.shape[:2], np.float32)), 0, 1)
     drawn = drawn + 0.5 * grain(portrait, np.random.default_rng(seed)) * worn[..., None]
     touched = (np.abs(drawn - underlay.image) > 0.5).any(-1) | (worn > 0)
@@ -154,10 +155,6 @@ def _hair_over_lobes(portrait: TrackedPortrait, view: HeadView, skull: Skull) ->
     return 0.0
 
 
-def _fine(view: HeadView) -> Camera:
-    return view.camera.resized(SUPERSAMPLING * view.camera.width, SUPERSAMPLING * view.camera.height)
-
-
 def _buffers(
     lit: Colors, masks: PartMasks, view: HeadView, hair_depth_m: float | None, body_depth_m: float | None
 ) -> FrameBuffers:
@@ -178,11 +175,6 @@ def _buffers(
 def _enlarged(values: Shaped[NDArray, "h w *c"]) -> Shaped[NDArray, "sh sw *c"]:  # type: ignore[type-arg]
     """Every pixel as a block: its mean is the pixel itself, exactly."""
     return np.ascontiguousarray(values.repeat(SUPERSAMPLING, 0).repeat(SUPERSAMPLING, 1))
-
-
-def _part_shares(buffers: FrameBuffers, attachments: tuple[Attachment, ...]) -> dict[Part, Field]:
-    """How much of each pixel shows each of the attachments' parts."""
-    return {part: reduced((buffers.parts == part).astype(np.float32)) for part in {item.part for item in attachments}}
 
 
 def _worn_masks(masks: PartMasks, shares: dict[Part, Field]) -> PartMasks:
