@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from perse.morphing import MorphEnd, WarpMorpher, WarpMorpherConfig
-from perse.morphing.warp import _without_shreds
+from perse.morphing.warp import _Layers, _under, _without_shreds
 
 SIZE = 128
 INNER = [k / 6 for k in range(1, 6)]
@@ -186,3 +186,20 @@ def test_a_morph_of_a_window_is_that_of_the_whole(morpher: WarpMorpher) -> None:
     whole = morpher._between(first, second, SIZE, INNER)
     for image, (expected, _, _) in zip(found, whole, strict=True):
         assert np.abs(image.astype(int) - expected).mean() < 0.3
+
+
+def test_what_is_behind_a_part_does_not_move() -> None:
+    """Outlines that run towards each other drag what lies beside them: a cheek shone through beside a beard."""
+    collar, cheek = (
+        np.full((16, 16, 4), (20, 20, 20, 255), np.uint8),
+        np.full((16, 16, 4), (200, 180, 150, 255), np.uint8),
+    )
+    part = np.zeros((16, 16), np.float32)
+    part[:, :8] = 1
+    tint = np.zeros(3, np.float32)
+    ends = _Layers(collar, part, tint), _Layers(collar, 0 * part, tint)
+    moved = _Layers(cheek, 0 * part, tint), _Layers(cheek, 0 * part, tint)
+    color, alpha = _under(ends, moved, 0.125)
+    # Beside the part only the farther end is asked, at its eighth: 1 / 50 of the cheek for each of its eighths.
+    assert np.abs(color[:, 8:] - 20).max() < 0.15 * (200 - 20)
+    assert np.abs(color[:, 11:] - 20).max() < 0.03 * (200 - 20) and (alpha == 1).all()
