@@ -44,6 +44,10 @@ _UNMOVED = 0.02
 _STILL = 50.0
 """Weight of the ends as they are for what is behind the part, against their moved samples."""
 
+_DRAWN_PX = 1.0
+"""How far a part's outline may have been drawn from where it is seen: a brow whose labels end a pixel beside its hair
+was full of dots."""
+
 _FULLY_SHOWN = 0.05
 """Position from which what is pulled out of the core is opaque."""
 
@@ -348,8 +352,10 @@ def _colors(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Straight colour [h, w, 3] of the samples that agree about the part, and the first end's share [h, w] in it."""
     opaque, color = [], np.zeros((*part.shape, 3), np.float32)
+    wanted = cv2.GaussianBlur(part, (0, 0), _DRAWN_PX)
     for end, weight in _weighted(ends, moved, t):
-        share = weight * (1e-4 + np.clip(1 - np.abs(end.part - part), 0, 1))  # a sample counts as far as it agrees
+        agrees = 1 - np.abs(cv2.GaussianBlur(end.part, (0, 0), _DRAWN_PX) - wanted)
+        share = weight * (1e-4 + np.clip(agrees, 0, 1))  # a sample counts as far as it agrees
         opaque.append(share * end.alpha)
         color = color + share[..., None] * end.picture[..., :3]
     total = opaque[0] + opaque[1] + opaque[2] + opaque[3] + 1e-6
