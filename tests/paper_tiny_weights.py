@@ -1,7 +1,7 @@
 """Weights for the recipe `paper-tiny`: random, of the real classes, about 40 MB.
 
 python tests/paper_tiny_weights.py /tmp/weights
-PERSE_WEIGHTS=/tmp/weights/weights python jobs/build_avatar.py --recipe paper-tiny --workspace runs/paper-tiny
+PERSE_WEIGHTS=/tmp/weights/weights, and what else a build with them needs: see `perse.recipes.paper_tiny`.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from perse.morphing.diffusion.attention import AttentionInputs, KeyValueInput, d
 from perse.morphing.diffusion.batched_lora import RowAdapters, adapted
 from perse.morphing.diffusion.ddim import invert, sample
 from perse.morphing.diffusion.latents import adain, slerp
-from perse.morphing.generated import morph_of, rendered
+from perse.morphing.generated import LESS_MEMORY, morph_of, rendered
 from perse.morphing.morpher import FrameOrigin, Morph, MorphCost, MorphEnd, check_ends
 from perse.morphing.reschedule import RescheduleConfig, even_positions
 from perse.morphing.subject_lora import SubjectLoraConfig
@@ -78,7 +78,7 @@ class DiffMorpherConfig:
         Raises:
             MissingWeightsError: they are not here, or are of another kind.
         """
-        self.lora.model.check()
+        self.lora.model.check_weights()
 
     def build(self) -> DiffMorpher:
         """Morpher with its model in memory.
@@ -119,7 +119,7 @@ class DiffMorpher:
         self._segmenter = None if config.segmenter is None else config.segmenter.build()
         self._distance = None if config.reschedule is None else config.reschedule.build()
         self._key = lru_cache(maxsize=4096)(config.lora.key)
-        self._batches: Batches[float] = Batches(config.alphas_at_once)
+        self._batches: Batches[float] = Batches(config.alphas_at_once, LESS_MEMORY)
         self._pivots: BoundedCache[_Pivot] = BoundedCache(config.ends_mib, lambda pivot: pivot.n_bytes)
         self._adapters: BoundedCache[Adapter] = BoundedCache(config.adapters_mib, lambda adapter: adapter.n_bytes)
 
@@ -196,9 +196,7 @@ class DiffMorpher:
             if not out_of_memory(error):
                 raise
         free_memory()
-        raise GenerationError(
-            "out of memory while inverting a single picture: choose a smaller size_px, or a larger GPU"
-        )
+        raise GenerationError(f"out of memory while inverting a single picture: {LESS_MEMORY}")
 
     def _inverted(self, end: MorphEnd, adapter: Adapter) -> _Pivot:
         """An end's noise, and what attention saw on the way back. Alone in its batch, so that it depends on itself."""

@@ -37,7 +37,7 @@ from perse.morphing.diffusion.attention import Attending, AttentionToEnds, proce
 from perse.morphing.diffusion.ddim import invert, sample
 from perse.morphing.diffusion.latents import keep_low_frequencies, slerp
 from perse.morphing.diffusion.model import LatentDiffusionConfig
-from perse.morphing.generated import morph_of, rendered
+from perse.morphing.generated import LESS_MEMORY, morph_of, rendered
 from perse.morphing.morpher import Morph, MorphCost, MorphEnd, check_ends
 from perse.shapes import Picture
 from perse.synthesis.production.generation import Batches
@@ -84,7 +84,7 @@ class FreeMorphConfig:
         Raises:
             MissingWeightsError: they are not here, or are of another kind.
         """
-        self.model.check()
+        self.model.check_weights()
 
     def build(self) -> FreeMorph:
         """Morpher with its model in memory.
@@ -106,7 +106,7 @@ class FreeMorph:
         self.model = config.model.load()
         self._config = config
         self._segmenter = None if config.segmenter is None else config.segmenter.build()
-        self._batches: Batches[float] = Batches(config.alphas_at_once)
+        self._batches: Batches[float] = Batches(config.alphas_at_once, LESS_MEMORY)
 
     def morph(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> Morph:
         """See `Morpher.morph`.

@@ -16,6 +16,9 @@ from perse.synthesis.production.segmenter import Segmenter
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
+LESS_MEMORY = "choose a smaller size_px, or a larger GPU"
+"""What to do where a teacher does not fit."""
+
 
 def rendered(
     batches: Batches[float], positions: Sequence[float], render: Callable[[Sequence[float]], list[Picture]]

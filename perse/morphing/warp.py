@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from perse.attributes import Category
 from perse.morphing.correspondence import CorrespondenceConfig, Field, correspondence, sampled
-from perse.morphing.growth import Core, growth_of
+from perse.morphing.growth import Core, Uncovering, growth_of
 from perse.morphing.membership import Meeting, firmness
 from perse.morphing.morpher import Morph, MorphEnd, check_ends
 from perse.morphing.window import Window, window_of
@@ -35,8 +35,18 @@ GROWING = (None, Category.BEARD, Category.CLOTHES, Category.HAIR, Category.HAT, 
 is where the parser drew it: they move as the picture does. Earrings hang beside each other rather than grow out of each
 other, and pulled their pace is less even (deviation 0.047 against 0.028)."""
 
+UNCOVERED = (Category.BEARD,)
+"""Those of them that are uncovered from their core on instead: hair that grows on skin has its place there."""
+
 _UNMOVED = 0.02
 """Weight of the ends as they are, for pixels where no moved sample shows what belongs there."""
+
+_STILL = 50.0
+"""Weight of the ends as they are for what is behind the part, against their moved samples."""
+
+_DRAWN_PX = 1.0
+"""How far a part's outline may have been drawn from where it is seen: a brow whose labels end a pixel beside its hair
+was full of dots."""
 
 _FULLY_SHOWN = 0.05
 """Position from which what is pulled out of the core is opaque."""
@@ -64,7 +74,7 @@ _STANDING = 0.05
 class WarpMorpherConfig:
     """Numbers of warping and blending."""
 
-    version: int = 7
+    version: int = 8
     """Part of content keys: changes whenever the pictures do."""
     correspondence: CorrespondenceConfig = field(default_factory=CorrespondenceConfig)
     """What corresponds to what."""
@@ -108,7 +118,7 @@ class WarpMorpher:
         scale = width_px / first.image.shape[1]
         ends = _Layers.of(first), _Layers.of(second)
         firm = firmness(first.shape, second.shape)
-        growing = _Growing.of(ends, width_px) if firm > 0 and first.category in GROWING else None
+        growing = _Growing.of(ends, first.category, width_px) if firm > 0 and first.category in GROWING else None
         masks = Meeting(ends[0].part, ends[1].part), Meeting(ends[0].alpha, ends[1].alpha)
         fields: tuple[Field, Field] | None = None
         for t in map(float, positions):
@@ -223,33 +233,72 @@ def _blended(
 
 @dataclass(frozen=True)
 class _Growing:
-    """The core of two ends, both without their rims, and how much of either shows outside of it at which growth
-    (`Core.areas`)."""
+    """The core of two ends, and of either how it grows out of it."""
 
     core: Core
-    rimless: tuple[_Layers, _Layers]
-    areas: tuple[Float64[NDArray[np.float64], " _"], Float64[NDArray[np.float64], " _"]]
+    ends: tuple[_Pulled | _Uncovered, _Pulled | _Uncovered]
 
     @classmethod
-    def of(cls, ends: tuple[_Layers, _Layers], width_px: int) -> _Growing | None:
+    def of(cls, ends: tuple[_Layers, _Layers], category: Category | None, width_px: int) -> _Growing | None:
         core = Core.of(ends[0].part > 0.5, ends[1].part > 0.5, width_px)
         if core is None:
             return None
-        areas = core.areas(ends[0].part), core.areas(ends[1].part)
-        return cls(core, (ends[0].without_rim(core), ends[1].without_rim(core)), areas)
+        if category in UNCOVERED:
+            seen = np.asarray(cv2.absdiff(ends[0].picture, ends[1].picture).mean(2) + 1, np.float32)
+            return cls(
+                core, (_Uncovered.of(ends[0], core, seen, width_px), _Uncovered.of(ends[1], core, seen, width_px))
+            )
+        return cls(core, (_Pulled.of(ends[0], core), _Pulled.of(ends[1], core)))
+
+
+@dataclass(frozen=True)
+class _Pulled:
+    """An end that is pulled out of the core: as it is and without its rim, and how much of it shows outside of the core
+    at which growth (`Core.areas`)."""
+
+    end: _Layers
+    core: Core
+    rimless: _Layers
+    areas: Float64[NDArray[np.float64], " _"]
+
+    @classmethod
+    def of(cls, end: _Layers, core: Core) -> _Pulled:
+        return cls(end, core, end.without_rim(core), core.areas(end.part))
+
+    def at(self, share: float, moving: Field) -> _Layers:
+        """A share of it outside of the core; inside, what it shows is moved."""
+        growth = growth_of(self.areas, share)
+        out = self.rimless.where_it_was(self.end, self.core, growth).moved(moving + self.core.pulled(growth))
+        return out.within(self.end, self.core, share, self.core.rounding_px * (1 - growth))
+
+
+@dataclass(frozen=True)
+class _Uncovered:
+    """An end that is uncovered from the core on."""
+
+    end: _Layers
+    core: Core
+    uncovering: Uncovering
+
+    @classmethod
+    def of(cls, end: _Layers, core: Core, seen: Float32[NDArray[np.float32], "h w"], width_px: int) -> _Uncovered:
+        """How much of it is `seen` against the other end says how fast."""
+        return cls(end, core, Uncovering.of(core, seen * (end.part > 0.5), width_px))
+
+    def at(self, share: float, moving: Field) -> _Layers:
+        """See `_Pulled.at`."""
+        out = self.end.moved(moving)
+        shown = self.core.inside + (1 - self.core.inside) * self.uncovering.shown(share)
+        return replace(out, part=np.asarray(out.part * shown, np.float32))
 
 
 def _grown(
     ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], passing: Field, growing: _Growing, t: float
 ) -> _Mixture:
-    """The same, where what only one end has is pulled out of what both have."""
-    core, inside = growing.core, growing.core.inside[..., None]
-    growths = growth_of(growing.areas[0], 1 - t), growth_of(growing.areas[1], t)
-    pulled = [one.where_it_was(end, core, g) for one, end, g in zip(growing.rimless, ends, growths, strict=True)]
-    first = pulled[0].moved(inside * (-t * passing) + core.pulled(growths[0]))
-    first = first.within(ends[0], core, 1 - t, core.rounding_px * (1 - growths[0]))
-    second = pulled[1].moved(inside * ((1 - t) * passing) + core.pulled(growths[1]))
-    second = second.within(ends[1], core, t, core.rounding_px * (1 - growths[1]))
+    """The same, where what only one end has grows out of what both have."""
+    inside = growing.core.inside[..., None]
+    first = growing.ends[0].at(1 - t, inside * (-t * passing))
+    second = growing.ends[1].at(t, inside * ((1 - t) * passing))
     under, under_alpha = _under(ends, moved, t)
 
     weights = (1 - t) * first.part + 1e-6, t * second.part + 1e-6
@@ -279,9 +328,11 @@ def _without_shreds(part: NDArray[np.float32], rounding_px: float) -> NDArray[np
 
 
 def _under(ends: tuple[_Layers, _Layers], moved: tuple[_Layers, _Layers], t: float) -> tuple[Any, NDArray[np.float32]]:
-    """Straight colour [h, w, 3] and alpha [h, w] of what is behind the part, from whoever does not show the part."""
+    """Straight colour [h, w, 3] and alpha [h, w] of what is behind the part, from whoever does not show the part. It
+    stays where it is while parts change: moved, a cheek would shine through beside a beard."""
     color, opaque, alpha, total = np.zeros((*ends[0].part.shape, 3), np.float32), 1e-9, 0.0, 0.0
-    for (end, weight), still in zip(_weighted(ends, moved, t), (False, False, True, True), strict=True):
+    samples = (*_weighted(ends, moved, t)[:2], (ends[0], _STILL * (1 - t)), (ends[1], _STILL * t))
+    for (end, weight), still in zip(samples, (False, False, True, True), strict=True):
         rim = cv2.dilate(end.part, np.ones((5, 5), np.uint8))  # pixels beside the part that show some of its colour
         share = weight * (1e-6 + 1e-3 * np.clip(1 - end.part, 0, 1) + np.clip(1 - rim, 0, 1))
         color = color + share[..., None] * end.picture[..., :3]
@@ -301,8 +352,10 @@ def _colors(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Straight colour [h, w, 3] of the samples that agree about the part, and the first end's share [h, w] in it."""
     opaque, color = [], np.zeros((*part.shape, 3), np.float32)
+    wanted = cv2.GaussianBlur(part, (0, 0), _DRAWN_PX)
     for end, weight in _weighted(ends, moved, t):
-        share = weight * (1e-4 + np.clip(1 - np.abs(end.part - part), 0, 1))  # a sample counts as far as it agrees
+        agrees = 1 - np.abs(cv2.GaussianBlur(end.part, (0, 0), _DRAWN_PX) - wanted)
+        share = weight * (1e-4 + np.clip(agrees, 0, 1))  # a sample counts as far as it agrees
         opaque.append(share * end.alpha)
         color = color + share[..., None] * end.picture[..., :3]
     total = opaque[0] + opaque[1] + opaque[2] + opaque[3] + 1e-6

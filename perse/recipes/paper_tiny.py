@@ -1,10 +1,16 @@
 """Recipe of the paper in small: every box of it, on tiny random checkpoints of the real classes.
 
 For tests and for whoever adds a box: from portrait to served avatar in minutes, on two training workers and two morph
-actors, without a GPU. The pictures are noise and not worth a look; the path is the paper's.
+actors. The pictures are noise and not worth a look; the path is the paper's.
 
-The checkpoints are made by ``python tests/paper_tiny_weights.py FOLDER`` and found through
-``PERSE_WEIGHTS=FOLDER/weights``: they lie beside the model store, which knows none of them.
+Stages claim shares of GPUs as the paper's do, and need none: a Ray that is told that it has one will do.
+
+    python tests/paper_tiny_weights.py FOLDER
+    export PERSE_WEIGHTS=FOLDER/weights
+    ray start --head --block --num-cpus=4 --num-gpus=1 --node-ip-address=127.0.0.1 &
+    RAY_ADDRESS=127.0.0.1:6379 perse build --recipe paper-tiny --workspace runs/paper-tiny
+
+The checkpoints lie beside the model store, which knows none of them.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def test_memory_that_does_not_suffice_halves_the_batch(
     halved = morpher.morph(end("red"), end("blue"), ALPHAS)
     assert np.abs(halved.images.astype(int) - expected.images).max() <= 2
     largest = 0
-    with pytest.raises(GenerationError, match="out of memory with a single row"):
+    with pytest.raises(GenerationError, match="out of memory with a single picture: choose a smaller size_px, or"):
         morpher.morph(end("red"), end("blue"), ALPHAS)
     with pytest.raises(GenerationError, match="out of memory while inverting"):
         morpher.morph(end("red", 7), end("blue", 7), ALPHAS)

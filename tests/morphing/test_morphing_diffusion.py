@@ -288,11 +288,11 @@ def test_the_folders_own_notes_are_enough_to_refuse_it(copied: LatentDiffusionCo
     place = copied.weights.place()
     for file in place.rglob("*.safetensors"):
         file.write_bytes(b"no tensors")
-    copied.check()
+    copied.check_weights()
     for content in ("{half a note", "[]", "[1]"):
         (place / "unet/config.json").write_text(content)
         with pytest.raises(MissingWeightsError, match=r"unet/config\.json cannot be read.*in diffusers' layout"):
-            copied.check()
+            copied.check_weights()
 
 
 def test_what_is_missing_is_named(copied: LatentDiffusionConfig) -> None:

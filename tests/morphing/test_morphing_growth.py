@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from perse.attributes import Category
 from perse.morphing import MorphEnd, WarpMorpherConfig
 from perse.morphing.correspondence import sampled
-from perse.morphing.growth import Core, growth_of
+from perse.morphing.growth import Core, Uncovering, growth_of
 
 ROWS, COLUMNS = np.mgrid[:96, :96]
 DOME = (ROWS - 48) ** 2 + (COLUMNS - 48) ** 2 < 16**2
@@ -95,3 +95,51 @@ def test_features_of_the_face_do_not_grow() -> None:
     hats = [end(shape) for shape in (DOME, ROUND_BRIM)]
     morpher = WarpMorpherConfig().build()
     assert not np.array_equal(morpher.morph(*mouths, [0.5]).images, morpher.morph(*hats, [0.5]).images)
+
+
+def bearded(length: int, width: int = 40) -> MorphEnd:
+    """A face with a white stripe of hair below its nose that hangs down over a black collar; each row has its own
+    grey."""
+    image = np.full((96, 96, 3), 170, np.uint8)
+    image[70:] = 20
+    beard = np.zeros((96, 96), bool)
+    beard[40 : 40 + length, 48 - width // 2 : 48 + width // 2] = True
+    image[beard] = np.broadcast_to((200 + ROWS % 8 * 6)[..., None], image.shape)[beard]
+    return MorphEnd(image, np.full((96, 96), 255, np.uint8), beard, np.zeros((0, 2), np.float32), Category.BEARD)
+
+
+def test_a_beard_stays_where_it_grows() -> None:
+    """Each hair that is there in full has its own place: none of it is drawn up to the lip."""
+    long, short = bearded(46), bearded(8)
+    morph = WarpMorpherConfig().build().morph(long, short, [0.2, 0.4, 0.6, 0.8])
+    assert morph.shapes is not None
+    heights = [int(shape[:, 48].sum()) for shape in morph.shapes]
+    assert heights == sorted(heights, reverse=True) and 8 <= heights[-1] < heights[0] < 46
+    for image, height in zip(morph.images, heights, strict=True):
+        # Half of the soft edge lies above the height at which half of it shows.
+        whole = slice(49, max(49, 40 + height - 6))
+        assert np.abs(image[whole, 48].astype(int) - long.image[whole, 48]).max(initial=0) <= 6
+
+
+def test_a_beard_ends_softly() -> None:
+    """It thins out: the steepest step down its middle is far less than that from white hair to a black collar."""
+    image = WarpMorpherConfig().build().morph(bearded(50), bearded(8), [0.3]).images[0]
+    down = image[44:, 48, 0].astype(int)
+    assert down[0] > 190 and down[-1] < 30
+    # 200 grey levels over 0.08 of 96 pixels are 26 a pixel, and the hair's own greys differ by 42.
+    assert np.abs(np.diff(down)).max() < 26 + 42
+
+
+def test_what_is_seen_more_takes_longer() -> None:
+    """White hair before a black collar counts more than before a cheek: steps look equally large."""
+    core = Core.of(bearded(8).shape, bearded(50).shape, 96)
+    assert core is not None
+    there = bearded(50).shape.astype(np.float32)
+    seen = there * np.where(ROWS < 70, 1, 9).astype(np.float32)
+    even, weighed = (Uncovering.of(core, weights, 96) for weights in (there, seen))
+    assert (weighed.shown(0.5) * there).sum() > 1.2 * (even.shown(0.5) * there).sum()
+    # 33 edges over 50 pixels: between two of them the area is taken as straight.
+    for order, weights in ((even, there), (weighed, seen)):
+        outside = weights * (core.away != 0).any(-1)
+        for share in (0.25, 0.5, 0.75):
+            assert (order.shown(share) * outside).sum() / outside.sum() == pytest.approx(share, abs=0.02)

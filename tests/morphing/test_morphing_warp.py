@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from perse.attributes import Category
 from perse.morphing import MorphEnd, WarpMorpher, WarpMorpherConfig
-from perse.morphing.warp import _without_shreds
+from perse.morphing.warp import _Layers, _under, _without_shreds
 
 SIZE = 128
 INNER = [k / 6 for k in range(1, 6)]
@@ -186,3 +187,38 @@ def test_a_morph_of_a_window_is_that_of_the_whole(morpher: WarpMorpher) -> None:
     whole = morpher._between(first, second, SIZE, INNER)
     for image, (expected, _, _) in zip(found, whole, strict=True):
         assert np.abs(image.astype(int) - expected).mean() < 0.3
+
+
+def test_what_is_behind_a_part_does_not_move() -> None:
+    """Outlines that run towards each other drag what lies beside them: a cheek shone through beside a beard."""
+    collar, cheek = (
+        np.full((16, 16, 4), (20, 20, 20, 255), np.uint8),
+        np.full((16, 16, 4), (200, 180, 150, 255), np.uint8),
+    )
+    part = np.zeros((16, 16), np.float32)
+    part[:, :8] = 1
+    tint = np.zeros(3, np.float32)
+    ends = _Layers(collar, part, tint), _Layers(collar, 0 * part, tint)
+    moved = _Layers(cheek, 0 * part, tint), _Layers(cheek, 0 * part, tint)
+    color, alpha = _under(ends, moved, 0.125)
+    # Beside the part only the farther end is asked, at its eighth: 1 / 50 of the cheek for each of its eighths.
+    assert np.abs(color[:, 8:] - 20).max() < 0.15 * (200 - 20)
+    assert np.abs(color[:, 11:] - 20).max() < 0.03 * (200 - 20) and (alpha == 1).all()
+
+
+def test_labels_beside_what_is_seen_leave_no_dots(morpher: WarpMorpher) -> None:
+    """Of two brows that look alike in all columns, labelled a pixel too high in every other one, nor do columns differ
+    much between them."""
+
+    def browed(top: int, bottom: int, level: int) -> MorphEnd:
+        image = np.full((SIZE, SIZE, 3), 190, np.uint8)
+        image[top:bottom, 30:98] = level
+        brow = np.zeros((SIZE, SIZE), bool)
+        brow[top:bottom, 30:98:2] = brow[top - 1 : bottom - 1, 31:98:2] = True
+        full = np.full((SIZE, SIZE), 255, np.uint8)
+        return MorphEnd(image, full, brow, np.zeros((0, 2), np.float32), Category.EYEBROWS)
+
+    images = morpher.morph(browed(60, 66, 30), browed(54, 67, 110), INNER).images
+    middle = images[:, 45:75, 45:83, 0].astype(int)
+    # An eighth of the step from brow to skin, of which a hard choice between samples makes more than a half.
+    assert (middle.max(2) - middle.min(2)).max() < (190 - 30) / 8

@@ -28,7 +28,7 @@ MISHAPS = {
     "black": "the pipeline returned a black picture",
     "not a number": "the pipeline returned NaN",
     "indecent": "safety filter withheld",
-    "huge": "out of memory with a single row",
+    "huge": "out of memory with a single picture",
     "invisible": "shows no hat",
 }
 """A word in a sentence, and what the reason says."""
@@ -97,7 +97,7 @@ class Painter:
     batch_size: int = 4
 
     def build(self) -> PainterAtWork:
-        return PainterAtWork(Batches(self.batch_size))
+        return PainterAtWork(Batches(self.batch_size, "less"))
 
 
 @dataclass

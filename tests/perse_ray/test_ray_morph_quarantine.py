@@ -32,7 +32,7 @@ def workspace(tmp_path: Path) -> Workspace:
     tuner: Any = SimpleNamespace(trainer=SimpleNamespace(avatar=SimpleNamespace(subjects=subjects)))
     morphs._tuner = tuner
     for _ in range(2):  # asked for again in a later step, it is the same row
-        morphs._quarantined(TASK, "out of memory with a single row")
+        morphs._quarantined(TASK, "out of memory with a single picture")
     for name in ("manifests/finetune.json", "checkpoints/finetune.json", "manifests/train.json"):
         workspace.write_json(name, {})
     return workspace
@@ -43,7 +43,7 @@ def test_it_is_a_line_with_the_pair_and_the_frame(workspace: Workspace, capsys: 
     assert (row.name, row.stage) == ("red cap to beanie, frame 40", "morph")
     assert command(["list", "--workspace", workspace.location]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert "red cap to beanie" in line and "out of memory with a single row" in line
+    assert "red cap to beanie" in line and "out of memory with a single picture" in line
 
 
 def test_a_second_try_begins_at_the_trained_avatar(workspace: Workspace) -> None:

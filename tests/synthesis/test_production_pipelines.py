@@ -207,11 +207,11 @@ def test_batches_are_halved_for_good_and_a_row_that_never_fits_is_an_error() -> 
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
         return [np.full((1, 1, 3), len(item), np.uint8) for item in chunk]
 
-    batches: Batches[str] = Batches(8)
+    batches: Batches[str] = Batches(8, "less")
     items = ["a", "bb", "ccc", "huge", "eeeee"]
     found = batches.run(items, call)
     assert [one if isinstance(one, GenerationError) else int(one[0, 0, 0]) for one in found][:3] == [1, 2, 3]
-    assert isinstance(found[3], GenerationError) and "single row" in str(found[3])
+    assert isinstance(found[3], GenerationError) and "single picture: less" in str(found[3])
     assert int(found[4][0, 0, 0]) == 5
     assert sizes[0] == 5 and sizes[1] == 2 and batches.size == 1
     assert batches.run(["a"], call)[0][0, 0, 0] == 1
@@ -222,7 +222,7 @@ def test_other_errors_are_not_taken_for_memory() -> None:
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        Batches(4).run(["a"], broken)
+        Batches(4, "less").run(["a"], broken)
 
 
 def test_pictures_that_show_nothing_are_errors_with_reasons() -> None:

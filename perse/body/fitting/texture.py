@@ -13,9 +13,9 @@ from torch import Tensor
 
 from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.visibility import WITHIN, seen_in
+from perse.body.fitting.background import background_seen
 from perse.body.fitting.fill import BORDER_M, LEAST, WELL_SEEN, alike, away_from, fill_colors
 from perse.body.fitting.hidden_cloth import hand_before_cloth, px_per_m
-from perse.body.fitting.loose_strands import background_in_hair
 from perse.body.fitting.openings import without_openings
 from perse.body.model import BodyRegion
 from perse.body.model.covers import Cover
@@ -50,7 +50,7 @@ def textured(
     photographed = sampled(image, photo_px)
     kinds = fine.of(torch.nn.functional.one_hot(regions, len(BodyRegion)).float()).argmax(1)
     seen = seen * ~other_than_skin(person.rest, photographed, seen, person.covers, kinds)
-    seen = seen * ~background_in_hair(image, mask, photo_px, photographed, seen, person.covers)
+    seen = seen * ~background_seen(image, mask, photo_px, photographed, seen, person.covers)
     photo_m = photo_px / px_per_m(person.camera, posed)
     seen = seen * ~hand_before_cloth(photo_m, photographed, seen, person.covers, person.hands)
     fill = fill_colors(person.rest, person.covers, photographed, seen * ~mouth, hair)

@@ -49,7 +49,7 @@ class LatentDiffusionConfig:
         """
         return model_store.digest(self.weights.locate())
 
-    def check(self) -> None:
+    def check_weights(self) -> None:
         """Check what the folder says about itself, without reading a tensor.
 
         Raises:

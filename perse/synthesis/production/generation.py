@@ -30,6 +30,9 @@ _FLAT_LEVELS = 4.0
 
 Item = TypeVar("Item")
 
+LESS_MEMORY = "choose a smaller size_px, offload=True, or a larger GPU"
+"""What to do where a pipeline of diffusers does not fit."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineSettings:
@@ -148,10 +151,11 @@ class Batches(Generic[Item]):
 
     Attributes:
         size: rows a batch; shrinks for good, since what did not fit once will not fit next time.
+        remedy: what to do when not even one row fits; names settings that the caller has.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, remedy: str) -> None:
+        self.size, self.remedy = size, remedy
 
     def run(self, items: Sequence[Item], call: Callable[[Sequence[Item]], list[Outcome]]) -> list[Outcome]:
         """Outcomes, one an item, in order. An item that does not fit alone is a GenerationError among them."""
@@ -167,11 +171,7 @@ class Batches(Generic[Item]):
                 self.size = len(chunk) // 2
                 log.warning("out of memory with %d rows at once; going on with %d", len(chunk), self.size)
             else:
-                results.append(
-                    GenerationError(
-                        "out of memory with a single row: choose a smaller size_px, offload=True, or a larger GPU"
-                    )
-                )
+                results.append(GenerationError(f"out of memory with a single picture: {self.remedy}"))
         return results
 
 

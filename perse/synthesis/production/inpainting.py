@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 
 from perse.shapes import Picture, SoftMask
 from perse.synthesis.production.generation import (
+    LESS_MEMORY,
     Batches,
     Outcome,
     PipelineSettings,
@@ -145,7 +146,7 @@ class _DiffusersInpainter:
     def __init__(self, pipeline: Any, size_px: int, settings: PipelineSettings) -> None:
         self.pipeline = pipeline
         self.size_px = size_px
-        self.batches: Batches[InpaintRequest] = Batches(settings.batch_size)
+        self.batches: Batches[InpaintRequest] = Batches(settings.batch_size, LESS_MEMORY)
         self.prompts = PromptCache(self._encode, settings.encoded_prompts)
 
     def inpaint(self, requests: Sequence[InpaintRequest]) -> list[Outcome]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from perse.errors import MissingWeightsError
 from perse.shapes import Picture
 from perse.synthesis.production.generation import (
+    LESS_MEMORY,
     Batches,
     Outcome,
     PipelineSettings,
@@ -102,7 +103,7 @@ class SdxlMaskPortraits:
         self.size_px = config.size_px
         self.pipeline = _load(config)
         self.pipeline.scheduler = EulerAncestralDiscreteScheduler.from_config(self.pipeline.scheduler.config)
-        self.batches: Batches[MaskPortraitRequest] = Batches(config.settings.batch_size)
+        self.batches: Batches[MaskPortraitRequest] = Batches(config.settings.batch_size, LESS_MEMORY)
         self.prompts = PromptCache(
             lambda texts: encode_sdxl(self.pipeline, texts, config.negative), config.settings.encoded_prompts
         )

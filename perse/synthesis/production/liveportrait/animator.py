@@ -117,7 +117,7 @@ class LivePortraitAnimator:
         self._config = config
         self._networks = networks
         self._segmenter = config.segmenter.build(device())
-        self._batches: Batches[int] = Batches(config.frames_at_once)
+        self._batches: Batches[int] = Batches(config.frames_at_once, "use a larger GPU")
         driver = config.driving.build(head)
         self.templates = MotionTemplates(driver, networks.motion, config.framing, config.frames_at_once)
 

@@ -1,4 +1,4 @@
-"""Background that a photograph shows through loose strands of hair."""
+"""Background that a photograph shows where hair or skin was fitted: through loose strands, beside an arm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.ndimage import map_coordinates
 from torch import Tensor
 
 from perse.body.fitting.bare_skin import nearest
-from perse.body.fitting.fill import LEAST, WELL_SEEN, alike, lab_of
+from perse.body.fitting.fill import LEAST, ODD, PALE, WELL_SEEN, alike, lab_of
 from perse.body.model.covers import Cover
 from perse.shapes import Picture, SoftMask
 
@@ -21,7 +21,7 @@ BLUR_SHARE, NEAR = 0.008, 0.02
 to two deviations inside the outline."""
 
 
-def background_in_hair(
+def background_seen(
     image: Picture,
     mask: SoftMask,
     photo_px: Float[Tensor, "n 2"],
@@ -29,8 +29,9 @@ def background_in_hair(
     seen: Float[Tensor, " n"],
     covers: Int[Tensor, " n"],
 ) -> Bool[Tensor, " n"]:
-    """Places of hair [n], near its outline, whose colour is nearer to the background's beside it than to hair's: a wall
-    between strands was a bright stripe along the hair's rim from every other side.
+    """Places of hair and skin [n], near the outline, whose colour is nearer to the background's beside them than to
+    hair's or skin's: a wall between strands was a bright stripe along the hair's rim from every other side, one beside
+    an elbow a white patch on the arm. Of cloth this cannot be told: it may have any colour.
 
     Args:
         mask: the person in the photograph.
@@ -44,10 +45,14 @@ def background_in_hair(
     places = [photo_px[:, 1].numpy() - 0.5, photo_px[:, 0].numpy() - 0.5]
     around = [map_coordinates(one, places, order=1, mode="nearest") for one in (*np.moveaxis(carried, -1, 0), share)]
     values = torch.from_numpy(np.stack(around, 1).astype(np.float32))
-    near, hair = values[:, 3] > NEAR, covers == Cover.HAIR
-    inner = hair & (seen > WELL_SEEN) & ~near
-    if int(inner.sum()) < LEAST:
-        return torch.zeros_like(hair)
+    near = values[:, 3] > NEAR
     background = (values[:, :3] / values[:, 3:].clamp(min=NEAR) / 255).clamp(0, 1)
-    lab, strands = lab_of(colors), lab_of(colors[inner & alike(colors, inner)])
-    return hair & near & ((lab - lab_of(background)).norm(dim=-1) < nearest(strands, lab))
+    lab, shown = lab_of(colors), torch.zeros_like(near)
+    from_background = (lab - lab_of(background)).norm(dim=-1)
+    for cover, odd in ((Cover.HAIR, ODD), (Cover.SKIN, PALE)):
+        own = covers == cover
+        inner, beside = own & (seen > WELL_SEEN) & ~near, own & near
+        if int(inner.sum()) >= LEAST:
+            known = lab[inner & alike(colors, inner, odd=odd)]
+            shown[beside] = from_background[beside] < nearest(known, lab[beside])
+    return shown
