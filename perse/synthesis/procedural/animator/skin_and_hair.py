@@ -12,7 +12,7 @@ from functools import cache
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -143,7 +143,7 @@ AROUND = 6
 
 def _around(
     surface: HeadSurface, values: Float32[np.ndarray, "n c"], known: Float32[np.ndarray, " n"], rounds: int
-) -> Float32[np.ndarray, "n c"]:
+) -> Float[np.ndarray, "n c"]:
     """Values [n, c] continued around the head: hidden vertices take those of the nearest seen ones of their height."""
     seen = surface.outer & (known > 1)
     if not seen.any():
@@ -184,7 +184,7 @@ def _hair_tone(
 def _meeting(
     surface: HeadSurface,
     tone: Float32[np.ndarray, "n c"],
-    seen: Float32[np.ndarray, "n c"],
+    seen: Float32[np.ndarray, "n _"],
     known: Float32[np.ndarray, " n"],
 ) -> Float32[np.ndarray, "n c"]:
     """Hidden colours [n, 3] that meet those `seen` where these are `known` [n], and go over to themselves away from
