@@ -19,6 +19,12 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What PERSE_WEIGHTS is to be; all recipes but the one with mishaps leave everything as it is."""
+    return save_trouble(tmp_path_factory.mktemp("trouble"))
+
+
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
@@ -27,9 +33,14 @@ ROOT = HERE.parents[1]
     ],
 )
 def test_a_model_of_another_kind_is_refused_before_anything_is_made(
-    recipe: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    recipe: str,
+    words: str,
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("PERSE_WEIGHTS", str(save_trouble(tmp_path)))
+    monkeypatch.setenv("PERSE_WEIGHTS", str(store))
     monkeypatch.chdir(tmp_path)
     assert build_avatar.run(["--recipe", f"morph_trouble:{recipe}", "--workspace", str(tmp_path / "w")]) == 2
     (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("error: ")]
@@ -38,10 +49,10 @@ def test_a_model_of_another_kind_is_refused_before_anything_is_made(
 
 
 @pytest.fixture
-def surroundings(tmp_path: Path) -> dict[str, str]:
+def surroundings(store: Path) -> dict[str, str]:
     """With everything that the recipes name."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "client"), str(HERE), str(ROOT / "tests")])
-    return {**os.environ, "PERSE_WEIGHTS": str(save_trouble(tmp_path)), "PYTHONPATH": paths}
+    return {**os.environ, "PERSE_WEIGHTS": str(store), "PYTHONPATH": paths}
 
 
 @pytest.mark.heavy
