@@ -27,7 +27,7 @@ from perse.render import check_device
 from perse.training import morph_pairs
 from perse_ray.build.components import device_of
 from perse_ray.build.inspection import mend_noted
-from perse_ray.build.quarantine import forget
+from perse_ray.build.quarantine import forget, lost_morphs
 from perse_ray.build.request import BuildRequest, BuildResult
 from perse_ray.build.run import BuildRun
 from perse_ray.build.stages import (
@@ -118,6 +118,8 @@ def _stages(run: BuildRun) -> dict[str, Any]:
     if config is not None and (without := _without(run)) is not None:
         run.do(FineTune(config, without))
         last = "finetune"
+        if lost := lost_morphs(run.request.workspace):
+            run.tell(lost)
         after = run.do(Evaluate("evaluate", last))
     run.do(Export(last))
     metrics = _metrics(run, before, after)

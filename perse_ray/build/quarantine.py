@@ -36,6 +36,17 @@ def chosen(workspace: Workspace, words: Sequence[str]) -> list[QuarantinedRow]:
     return found
 
 
+def lost_morphs(workspace: Workspace) -> str:
+    """What people should know of the morphs that fine-tuning had to do without; empty where there are none."""
+    count = sum(row.stage == MORPH for row in archive.load_quarantined(workspace))
+    if not count:
+        return ""
+    return (
+        f"{count} morph{'s' * (count > 1)} could not be made, cross-fades stand in: perse quarantine list says why, "
+        "perse quarantine retry lets the next build try again"
+    )
+
+
 def forget(workspace: Workspace, rows: Sequence[QuarantinedRow] | None = None) -> int:
     """Let rows (all by default) be tried again by the next build; returns how many."""
     rows = archive.load_quarantined(workspace) if rows is None else rows

@@ -102,7 +102,7 @@ class TroubledMorpher:
         self._config = config
 
     def morph(self, first: MorphEnd, second: MorphEnd, positions: Sequence[float]) -> Morph:
-        mishap = _next_mishap()
+        mishap = _next_mishap(first, second)
         if mishap == "no adapter":
             assert first.origin is not None
             with self._lost(first.origin):
@@ -142,8 +142,14 @@ class Spoilt:
         return found * torch.nan if self._between and self._mishap == "nan" else found
 
 
-def _next_mishap() -> str:
-    """The next one of all actors', which is over with that."""
+def _next_mishap(first: MorphEnd, second: MorphEnd) -> str:
+    """The next one of all actors', which is over with that. Nothing happens twice to the same morph."""
+    assert first.origin is not None and second.origin is not None
+    met = place("met") / f"{first.origin.clip} {second.origin.clip} {first.origin.frame_number}"
+    try:
+        met.touch(exist_ok=False)
+    except FileExistsError:
+        return "none"
     for file in sorted(place("mishaps").iterdir()):
         with suppress(FileNotFoundError):  # another actor was quicker
             file.unlink()
@@ -157,6 +163,7 @@ def save_trouble(folder: Path) -> Path:
 
     store, root = save_paper_tiny(folder), folder / "trouble"
     (root / "mishaps").mkdir(parents=True)
+    (root / "met").mkdir()
     for number, mishap in enumerate(MISHAPS):
         (root / "mishaps" / f"{number} {mishap}").touch()
     save_tiny_diffusion(root / "other_unet", channels=5)

@@ -12,7 +12,7 @@ from perse.attributes import Category
 from perse.avatar import Subject
 from perse.data import archive
 from perse.data.workspace import Workspace
-from perse_ray.build.quarantine import forget
+from perse_ray.build.quarantine import forget, lost_morphs
 from perse_ray.commands.quarantine import run as command
 from perse_ray.training.morph_pool import MorphPool
 from perse_ray.training.morph_work import MorphTask
@@ -44,6 +44,13 @@ def test_it_is_a_line_with_the_pair_and_the_frame(workspace: Workspace, capsys: 
     assert command(["list", "--workspace", workspace.location]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert "red cap to beanie" in line and "out of memory with a single picture" in line
+
+
+def test_a_build_says_how_many_were_done_without(workspace: Workspace, tmp_path: Path) -> None:
+    """Nobody looks into a quarantine of which nothing is said."""
+    said = lost_morphs(workspace)
+    assert said.startswith("1 morph could not be made") and "perse quarantine retry" in said
+    assert lost_morphs(Workspace.open(tmp_path / "sound")) == ""
 
 
 def test_a_second_try_begins_at_the_trained_avatar(workspace: Workspace) -> None:

@@ -79,7 +79,7 @@ def load_adapter(workspace: Workspace, key: str, clip: str) -> Adapter:
     name = adapter_file(key)
     if not workspace.has(name):
         raise MissingWeightsError(
-            f"there is no adapter {name} for clip {clip}: run the adapter stage first (quarantine/ says why it failed)"
+            f"there is no adapter: perse quarantine retry lets the next build train it ({name} for clip {clip})"
         )
     try:
         return Adapter(load(workspace.read(name)))
