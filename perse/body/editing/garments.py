@@ -40,8 +40,11 @@ LIGHT = (-0.3, 0.5, 0.8)
 AMBIENT = 0.82
 FOLDS = 0.07
 """How much folds brighten and darken."""
-HEM_M = 0.06
-"""A garment ends so far below the hip joints, where the photographed one goes on: over a dress it was a swimsuit."""
+HEM_M, DRESS_M = 0.06, 0.15
+"""A garment ends so far below the hip joints where the photographed one goes on for so much more: over a dress it was a
+swimsuit. Of a long jumper nothing is to show below it."""
+LOWEST = 0.02
+"""Quantile of the photographed garment's heights at which it ends."""
 UPPER_BODY = (BodyRegion.TORSO, BodyRegion.UPPER_ARM, BodyRegion.FOREARM, BodyRegion.NECK)
 
 
@@ -165,8 +168,7 @@ class _Surface:
         joints = model.joint_regressor @ skin
         points = fine.of(skin)
         normals = torch.nn.functional.normalize(fine.of(smooth_normals(skin, model.faces)), dim=-1)
-        hem = joints[[BodyJoint.LEFT_HIP, BodyJoint.RIGHT_HIP], 1].mean() - HEM_M
-        worn = (dressed.covers == Cover.UPPER) & (points[:, 1] > hem)
+        worn = _above_hem(dressed.covers == Cover.UPPER, points, joints)
         upper = torch.isin(region, torch.tensor([int(one) for one in UPPER_BODY])) | worn
         limb = torch.isin(region, torch.tensor([int(BodyRegion.UPPER_ARM), int(BodyRegion.FOREARM)]))
         neck = region == BodyRegion.NECK
@@ -247,6 +249,14 @@ class _Surface:
             direction = rng.normal(size=3) * np.array([1.0, 0.7, 1.0])
             height += np.sin(2 * np.pi * self.skin.numpy() @ direction * rng.uniform(2.0, 5.0) + rng.uniform(0, 6.3))
         return np.asarray(shade * (1 + folds * height / 6**0.5), np.float32)
+
+
+def _above_hem(worn: Tensor, points: Tensor, joints: Tensor) -> Tensor:
+    """[n], what of the photographed garment the new one takes the place of."""
+    hem = joints[[BodyJoint.LEFT_HIP, BodyJoint.RIGHT_HIP], 1].mean() - HEM_M
+    if not bool(worn.any()) or float(points[worn, 1].quantile(LOWEST)) > float(hem) - DRESS_M:
+        return worn
+    return worn & (points[:, 1] > hem)
 
 
 def _limbs(points: Tensor, joints: Tensor, limb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
