@@ -138,7 +138,7 @@ class Trainer:
         if self.clips.streamed:
             self._announce()
         samples = [self.sample(share=share) for share in self.replicas.shares]
-        return self.apply(self.gradients(*samples), lambda: "; ".join(map(self._words, samples)))
+        return self.apply(self.gradients(*samples), lambda share: self._words(self.sample(share=share)))
 
     def _words(self, sample: StepSample) -> str:
         """What a step looks at, for people."""
@@ -259,11 +259,11 @@ class Trainer:
             head_skinning_weights=learned.head_skinning, config=config,
         )  # fmt: skip
 
-    def apply(self, terms: LossTerms, words: Callable[[], str] = lambda: "unknown") -> StepReport:
+    def apply(self, terms: LossTerms, words: Callable[[int], str] = "share {}".format) -> StepReport:
         """Update and advance. A step whose gradients are not finite anywhere updates nothing, on any replica.
 
         Args:
-            words: what the step looked at, should it have to be named.
+            words: what a share of the step looked at, should it have to be named. Every replica knows all shares'.
 
         Raises:
             TrainingDiverged: that happened several times in a row.
@@ -294,18 +294,29 @@ class Trainer:
         """A number [1] of the device, waited for."""
         return bool(flag.item())
 
-    def _skip(self, terms: LossTerms, words: Callable[[], str]) -> None:
+    @property
+    def is_settled(self) -> bool:
+        """Whether the last step was not skipped."""
+        return not self._skipped_in_a_row
+
+    def _skip(self, terms: LossTerms, words: Callable[[int], str]) -> None:
         self._skipped += 1
         self._skipped_in_a_row += 1
-        here = not bool(torch.isfinite(terms.total))
-        what = f"step {self.step_number} of {words()}" if here else f"step {self.step_number}"
-        if here or self.replicas.rank == 0:
+        shares = self._shares_without_loss(terms)
+        what = f"step {self.step_number}" + (f" of {'; '.join(map(words, shares))}" if shares else "")
+        if self.replicas.rank == 0:
             logger.warning("%s is skipped: its loss or gradients are not finite", what)
         if self._skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
             raise TrainingDiverged(
                 f"{self._skipped_in_a_row} steps in a row had losses or gradients that are not finite, the last was "
                 f"{what}; lower the learning rates, or look at these subjects' clips"
             )
+
+    def _shares_without_loss(self, terms: LossTerms) -> list[int]:
+        """Shares, of all replicas, whose worker's loss is not finite: whoever tells of a skipped step can name them."""
+        lost = torch.zeros(self.replicas.n_shares, device=self.device)
+        lost[list(self.replicas.shares)] = float(not bool(torch.isfinite(terms.total)))
+        return torch.nonzero(self.replicas.maximum(lost)).flatten().tolist()
 
     def _densify(self) -> None:
         """The event that is due after this step, if any. Adam's moments go with the points. Which points stay and

@@ -178,6 +178,11 @@ class BodyTrainer:
         bad = (~torch.isfinite(torch.stack([loss.detach(), *norms]))).any().float().reshape(1)
         return not bool(self.replicas.maximum(bad).item())
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the last step was not skipped."""
+        return not self._in_a_row
+
     def _skip(self, sample: BodySample) -> None:
         self._skipped += 1
         self._in_a_row += 1
