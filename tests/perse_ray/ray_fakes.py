@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -432,6 +433,11 @@ class Journaled(MorphWork):
     def build(self) -> MorphMaker:
         Path(self.journal).write_text(str(os.getpid()))
         return super().build()
+
+
+def warn_as_torch_does() -> None:
+    """What the tracker's derivatives make torch say."""
+    warnings.warn("`torch.jit.script` is deprecated. Please switch to …", FutureWarning, stacklevel=1)
 
 
 def whatever(recipe: Any, person: Any) -> Any:

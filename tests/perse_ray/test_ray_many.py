@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ray_fakes import FakeSupply, fake_studio, small_portrait, whatever
+from ray_fakes import FakeSupply, fake_studio, small_portrait, warn_as_torch_does, whatever
 
 from perse.data import archive
 from perse.data.images import decode_image, encode_image
@@ -38,6 +38,14 @@ def alone(workspace: Workspace, supply: FakeSupply, journal: Path) -> Synthesis:
 
 def files(workspace: Workspace) -> dict[str, bytes]:
     return {name: workspace.read(name) for name, _ in workspace.walk() if name.startswith(("edits/", "clips/"))}
+
+
+def test_processes_of_builds_keep_to_themselves_what_libraries_say_to_each_other(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with _Slots(1, "")._process() as process:
+        process.submit(warn_as_torch_does).result()
+    assert capfd.readouterr().err == ""
 
 
 def test_clips_made_together_are_those_of_builds_of_their_own(tmp_path: Path) -> None:
