@@ -316,7 +316,7 @@ class Trainer:
         """Shares, of all replicas, whose worker's loss is not finite: whoever tells of a skipped step can name them."""
         lost = torch.zeros(self.replicas.n_shares, device=self.device)
         lost[list(self.replicas.shares)] = float(not bool(torch.isfinite(terms.total)))
-        return torch.nonzero(self.replicas.maximum(lost)).flatten().tolist()
+        return [share for share, is_lost in enumerate(self.replicas.maximum(lost).tolist()) if is_lost]
 
     def _densify(self) -> None:
         """The event that is due after this step, if any. Adam's moments go with the points. Which points stay and
