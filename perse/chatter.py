@@ -1,4 +1,4 @@
-"""Filter for standard error: lines of native libraries that mean nothing to anybody are dropped.
+"""Filters for standard error: lines and warnings of libraries that mean nothing to anybody are dropped.
 
 No setting of these libraries turns them off (tried: TF_CPP_MIN_LOG_LEVEL, GLOG_minloglevel, ABSL_MIN_LOG_LEVEL, with
 mediapipe 0.10.14). Only lines that are known by their words go; everything else comes through as it is written.
@@ -9,10 +9,19 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 _LOCK = threading.RLock()
+
+
+def ignore_libraries_warnings() -> None:
+    """Ignore, in this process from now on, warnings of Python libraries about their own affairs."""
+    # torch says this of its own forward-mode derivatives, which the tracker uses.
+    warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
+    # What Pillow thinks of damaged metadata: it is not used, and what cannot be read at all is our own error.
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
 
 @contextmanager

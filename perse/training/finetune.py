@@ -111,8 +111,8 @@ class FineTuner:
         pose."""
         requests = self.requests()
 
-        def words() -> str:
-            return "; ".join(map(self._words, requests))
+        def words(share: int) -> str:
+            return self._words(self.request(share=share))
 
         if not self._config.hold_pivots:
             return self.trainer.apply(self.gradients(*requests), words)

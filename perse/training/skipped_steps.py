@@ -41,6 +41,12 @@ class SkippedSteps:
         self.total = total
         self._in_a_row = 0
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the last step was finite: a checkpoint in the middle of skipped ones would lose them for ever, since
+        too many of them go back to it."""
+        return not self._in_a_row
+
     def done(self) -> None:
         """Take note of a step that was finite."""
         self._in_a_row = 0

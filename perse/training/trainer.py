@@ -130,7 +130,7 @@ class Trainer:
         if self.clips.streamed:
             self._announce()
         samples = [self.sample(share=share) for share in self.replicas.shares]
-        return self.apply(self.gradients(*samples), lambda: "; ".join(map(self._words, samples)))
+        return self.apply(self.gradients(*samples), lambda share: self._words(self.sample(share=share)))
 
     def _words(self, sample: StepSample) -> str:
         """What a step looks at, for people."""
@@ -251,11 +251,11 @@ class Trainer:
             head_skinning_weights=learned.head_skinning, config=config,
         )  # fmt: skip
 
-    def apply(self, terms: LossTerms, words: Callable[[], str] = lambda: "unknown") -> StepReport:
+    def apply(self, terms: LossTerms, words: Callable[[int], str] = "share {}".format) -> StepReport:
         """Update and advance. A step whose gradients are not finite anywhere updates nothing, on any replica.
 
         Args:
-            words: what the step looked at, should it have to be named.
+            words: what a share of the step looked at, should it have to be named. Every replica knows all shares'.
 
         Raises:
             TrainingDiverged: that happened several times in a row.
@@ -272,12 +272,23 @@ class Trainer:
         rate = rate_factor(self.config, step)
         return StepReport(step, loss, l1, ssim, alpha, rate, self.avatar.n_gaussians, self._skipped.total)
 
-    def _skip(self, terms: LossTerms, words: Callable[[], str]) -> None:
-        here = not bool(torch.isfinite(terms.total))
-        what = f"step {self.step_number} of {words()}" if here else f"step {self.step_number}"
-        if here or self.replicas.rank == 0:
+    @property
+    def is_settled(self) -> bool:
+        """Whether the last step was not skipped."""
+        return self._skipped.is_settled
+
+    def _skip(self, terms: LossTerms, words: Callable[[int], str]) -> None:
+        shares = self._shares_without_loss(terms)
+        what = f"step {self.step_number}" + (f" of {'; '.join(map(words, shares))}" if shares else "")
+        if self.replicas.rank == 0:
             logger.warning("%s is skipped: its loss or gradients are not finite", what)
         self._skipped.skip(what, "lower the learning rates, or look at these subjects' clips")
+
+    def _shares_without_loss(self, terms: LossTerms) -> list[int]:
+        """Shares, of all replicas, whose worker's loss is not finite: whoever tells of a skipped step can name them."""
+        lost = torch.zeros(self.replicas.n_shares, device=self.device)
+        lost[list(self.replicas.shares)] = float(not bool(torch.isfinite(terms.total)))
+        return [share for share, is_lost in enumerate(self.replicas.maximum(lost).tolist()) if is_lost]
 
     def check_replicas(self) -> None:
         """Compare the replicas. All of them call this at the same step, before a checkpoint.

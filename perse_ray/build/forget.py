@@ -1,8 +1,8 @@
 """Removal of a person: everything that was made of a portrait, and a look at what is left.
 
-What goes: the workspace, and in MLflow the registered model, the runs and their files. What is looked at afterwards:
-the places where copies could lie (beside the workspace, MLflow's files, caches, temporary folders), for whole files of
-the person by their sha256 and for pieces of them inside other files (`traces`).
+What goes: the workspace, the table of `build-many` beside it, and in MLflow the registered model, the runs and their
+files. What is looked at afterwards: the places where copies could lie (beside the workspace, MLflow's files, caches,
+temporary folders), for whole files of the person by their sha256 and for pieces of them inside other files (`traces`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from perse.data.durable_files import remove
 from perse.data.file_digests import cache_root
 from perse.data.workspace import MARKER, Workspace
 from perse.errors import InputError, PerseError
+from perse_ray.build.many import COMMON
 from perse_ray.build.traces import Traces, scan, traces_of
 from perse_ray.registry.removal import remove_from_mlflow
 
@@ -91,9 +92,17 @@ def forget(workspaces: Iterable[Workspace], places: Iterable[Path] = ()) -> Forg
         for folder in removed.folders:
             shutil.rmtree(folder, ignore_errors=True)
         remove(home.path)
+        _remove_summary(home)
     scanned, left = scan(Traces(frozenset(digests), tuple(pieces)), looked)
     names = tuple(home.location for home in homes)
     return Forgotten(names, files, size, tuple(models), runs, tuple(problems), scanned, tuple(left))
+
+
+def _remove_summary(home: Workspace) -> None:
+    """Remove the table of many builds beside a workspace: its pictures are people made small, which no search knows
+    again. The next `build-many` writes it anew, of those who are left."""
+    for path in sorted((home.path.parent / COMMON / "report").glob("summary.*")):
+        remove(path)
 
 
 def _keys(home: Workspace) -> list[str]:

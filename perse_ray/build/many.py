@@ -25,6 +25,7 @@ from typing import Any
 
 import ray
 
+from perse import chatter
 from perse.data.consent import read_consent
 from perse.data.keys import identity_of
 from perse.data.photograph import read_photograph
@@ -219,6 +220,7 @@ class _Slots:
 def _joined(address: str) -> None:
     """The driver of a slot joins the Ray of its parent; a cluster of `RAY_ADDRESS` is joined as always."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    chatter.ignore_libraries_warnings()
     if address:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
 

@@ -24,7 +24,7 @@ NUMBERS = (("PSNR", "psnr", 2), ("SSIM", "ssim", 4), ("gain dB", "edit_gain_db",
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px system-ui;margin:2em}}td,th{{padding:.4em .8em;text-align:left;border-bottom:1px solid #ddd}}
-img{{height:{height}px}}.bad{{color:#a00}}</style>
+img{{height:{height}px}}td:last-child{{white-space:nowrap}}.bad{{color:#a00}}</style>
 <h1>{title}</h1><table><tr>{head}</tr>
 {rows}</table></html>
 """
@@ -41,8 +41,9 @@ def summary_lines(outcomes: Sequence[Outcome]) -> list[str]:
     return [*lines, f"{len(outcomes) - failed} avatars built, {failed} failed"]
 
 
-def summary_page(outcomes: Sequence[Outcome], title: str) -> bytes:
+def summary_page(outcomes: Sequence[Outcome], recipe: str) -> bytes:
     """Page with the table."""
+    title = f"{sum(not one.error for one in outcomes)} of {len(outcomes)} avatars, recipe {recipe}"
     head = "".join(f"<th>{name}</th>" for name in ("", *(t for t, _, _ in NUMBERS), "seconds", "pictures"))
     rows = "\n".join(f"<tr>{_row(one)}</tr>" for one in outcomes)
     return _PAGE.format(title=html.escape(title), height=THUMBNAIL_PX, head=head, rows=rows).encode()

@@ -72,7 +72,7 @@ def main(arguments: Arguments) -> int:
             tell=lambda line: print(line, flush=True),
         )
     )  # fmt: skip
-    common.write("report/summary.html", summary_page(outcomes, f"{len(outcomes)} avatars, recipe {recipe.name}"))
+    common.write("report/summary.html", summary_page(outcomes, recipe.name))
     common.write("report/summary.json", summary_json(outcomes))
     print("\n" + "\n".join(summary_lines(outcomes)) + f"\nwith pictures: {common.location}/report/summary.html")
     return EXIT_FAILED if any(one.error for one in outcomes) else 0

@@ -9,11 +9,11 @@ import shutil
 import sys
 import textwrap
 import traceback
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from perse import chatter
 from perse.errors import PerseError, RecipeError
 
 if TYPE_CHECKING:
@@ -51,10 +51,7 @@ def run_command(command: Callable[[], None]) -> int:
     our own mistake and keeps its traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("perse_ray").setLevel(logging.INFO)
-    # torch says this of its own forward-mode derivatives, which the tracker uses.
-    warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
-    # What Pillow thinks of damaged metadata: it is not used, and what cannot be read at all is our own error.
-    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+    chatter.ignore_libraries_warnings()
     try:
         command()
     except PerseError as error:

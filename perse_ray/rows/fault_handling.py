@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -51,7 +52,7 @@ NOT_THE_ROWS_FAULT = (WorkspaceError, MissingWeightsError, RecipeError)
 """Errors that every row would meet. Quarantine is for rows that are at fault themselves."""
 
 TRACEBACK_LIMIT = 8_000
-"""Characters of a traceback that are kept, from its end."""
+"""Characters of a traceback that are kept, from its end; of a dump of all threads, from its beginning."""
 
 ERROR_LIMIT = 500
 """Characters of an error that are kept, from its beginning."""
@@ -146,10 +147,11 @@ class GuardedWork:
         with suppress(OSError):
             trace = self._trace(key).read_text(errors="replace")
         self._trace(key).unlink(missing_ok=True)
+        told = _row_first(trace)[:TRACEBACK_LIMIT]
         if trace.startswith("Timeout"):
-            return f"took longer than {self.stage.time_limit_s:g} s", trace
+            return f"took longer than {self.stage.time_limit_s:g} s", told
         cause = trace.splitlines()[0].removeprefix("Fatal Python error: ") if trace else "killed, or out of memory"
-        return f"ended its worker process ({cause})", trace
+        return f"ended its worker process ({cause})", told
 
     @contextmanager
     def _watch(self, key: str, *, limit_s: float | None = None) -> Iterator[None]:
@@ -167,6 +169,14 @@ class GuardedWork:
 
     def _trace(self, key: str) -> Path:
         return private_folder("perse-traces") / f"{self.ledger.run}-{self.stage.name}-{key}.trace"
+
+
+def _row_first(dump: str) -> str:
+    """Dump of all threads by faulthandler, in which those that worked on the row come first, the failing one next. A
+    worker has some dozens of threads of Ray's, and not all are kept."""
+    happened, *threads = re.split(r"(?m)^(?=(?:Current thread|Thread) 0x)", dump)
+    mine = Path(__file__).name
+    return happened + "".join(sorted(threads, key=lambda one: (mine not in one, not one.startswith("Current"))))
 
 
 def one_line(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from perse.data.workspace import Workspace
 from perse.errors import GenerationError, PerseError
 from perse.head.sources import HeadSource
 from perse.synthesis.clip_check import check_clip
+from perse.synthesis.edit_check import check_edit
 from perse.synthesis.production import AnimatorByCategoryConfig, EditorByCategoryConfig
 from perse.synthesis.seams import (
     AnimatorConfig,
@@ -190,6 +191,7 @@ class _Edit:
         edited = edited or self.editor.edit(home.portrait, prompt)
         if not isinstance(edited, EditedPortrait):
             raise GenerationError(f"the editor returned a {type(edited).__name__}, expected an EditedPortrait")
+        check_edit(edited, home.portrait)
         archive.save_edit(home.workspace, replace(edited, key=edit, prompt=prompt))
         return {"edit_s": before_s + time.perf_counter() - start}
 

@@ -135,6 +135,10 @@ class ChampStage:
     def step_number(self) -> int:
         return self._trainer.step_number
 
+    @property
+    def is_settled(self) -> bool:
+        return True  # no step is skipped
+
     def step(self) -> ChampReport:
         report = self._trainer.step(self._batch(self.step_number))
         done = self.step_number

@@ -82,6 +82,10 @@ class Training:
     def step_number(self) -> int:
         return self.trainer.step_number
 
+    @property
+    def is_settled(self) -> bool:
+        return self.trainer.is_settled
+
     def step(self) -> StepReport:
         return self.trainer.step()
 
@@ -161,6 +165,10 @@ class FineTuning:
     @property
     def step_number(self) -> int:
         return self._tuner.trainer.step_number
+
+    @property
+    def is_settled(self) -> bool:
+        return self._tuner.trainer.is_settled
 
     def step(self) -> FineTuneReport:
         self._announce()

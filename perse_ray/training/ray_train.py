@@ -221,17 +221,43 @@ def _run(task: _WorkerTask) -> None:
     start = folder.load()
     assert start is not None, "the driver has looked"
     reporter = _StepReporter(task.board) if place.replicas.rank == 0 else None
-    for rewinds in range(MAX_REWINDS + 1):
-        try:
-            _steps(task, start, place, folder, reporter)
-            break
-        except TrainingDiverged as error:  # on every replica, at the same step
-            start = folder.load()
-            if rewinds == MAX_REWINDS or start is None:
-                raise
-            log.warning("%s. Training goes back to step %d", error, start.step)
+    with _warnings_on(task.board, wanted=group.workers > 0 and reporter is not None):
+        for rewinds in range(MAX_REWINDS + 1):
+            try:
+                _steps(task, start, place, folder, reporter)
+                break
+            except TrainingDiverged as error:  # on every replica, at the same step
+                start = folder.load()
+                if rewinds == MAX_REWINDS or start is None:
+                    raise
+                log.warning("%s. Training goes back to step %d", error, start.step)
     if place.replicas.world > 1:
         dist.barrier()
+
+
+@contextmanager
+def _warnings_on(board: ProgressBoard, *, wanted: bool) -> Iterator[None]:
+    """Context in which the driver hears of this worker's warnings; Ray keeps them in a file that nobody reads."""
+    handler = _BoardHandler(board)
+    loggers = [logging.getLogger(name) for name in ("perse", "perse_ray")] if wanted else []
+    for one in loggers:
+        one.addHandler(handler)
+    try:
+        yield
+    finally:
+        for one in loggers:
+            one.removeHandler(handler)
+
+
+class _BoardHandler(logging.Handler):
+    """Writes warnings on a board."""
+
+    def __init__(self, board: ProgressBoard) -> None:
+        super().__init__(logging.WARNING)
+        self._board = board
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._board.warn(self.format(record))
 
 
 def _steps(
@@ -239,14 +265,16 @@ def _steps(
 ) -> None:
     """All steps from a checkpoint on."""
     loop = task.loop.build(start, place)
-    due = _Due(task.group, place.replicas)
+    due, waits = _Due(task.group, place.replicas), False
     try:
         while loop.step_number < task.loop.steps:
             report = loop.step()
             finished = loop.step_number >= task.loop.steps
             if reporter:
                 reporter.tell(report, last=finished)
-            if finished or due(loop.step_number):
+            waits |= due(loop.step_number)
+            if finished or (waits and loop.is_settled):
+                waits = False
                 loop.check_replicas()
                 if place.replicas.rank == 0:
                     folder.save(loop.checkpoint())
@@ -355,6 +383,8 @@ def _catch_up(task: TrainTask, progress: Progress, board: ProgressBoard, start: 
     except RayError:  # it is being restarted, or Ray is ending
         return
     done = told.step + 1 - start
+    for line in told.warnings:
+        log.warning("%s", line)
     if done > progress.done:
         progress.advance(done - progress.done, note=f"loss {told.loss:.4f}")
     if task.log:

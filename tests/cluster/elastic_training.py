@@ -38,6 +38,10 @@ class PacedTraining:
     def step_number(self) -> int:
         return self._inner.step_number
 
+    @property
+    def is_settled(self) -> bool:
+        return self._inner.is_settled
+
     def step(self) -> Any:
         time.sleep(self._paced.pause_s)
         self._note(f"step {self.step_number}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -191,6 +193,8 @@ class FakeEditor:
             return cast(EditedPortrait, None)
         if prompt.text == "black":
             image[:] = 0
+        if prompt.text == "small":
+            image = image[:4]
         mask = np.zeros((8, 8), np.uint8)
         mask[2:4, 2:4] = 255
         return EditedPortrait("its own", prompt, image, portrait.masks, mask, (), None, (("backend", "fake"),))
@@ -294,6 +298,7 @@ class Chain:
     link: bytes
     config: ChainConfig
     replicas: Replicas
+    is_settled: bool = True
 
     def step(self) -> ChainReport:
         mishap = Path(self.config.once) if self.config.once else None
@@ -306,9 +311,21 @@ class Chain:
             if journal.read_text().count("diverged") <= self.config.diverges_times:
                 raise TrainingDiverged("5 steps in a row")
         time.sleep(self.config.pause_s)
-        self.link = hashlib.sha256(self.link + str(self.step_number).encode()).digest()
+        self.is_settled = self._keeps_its_link()
+        if self.is_settled:
+            self.link = hashlib.sha256(self.link + str(self.step_number).encode()).digest()
         self.step_number += 1
         return ChainReport(self.step_number - 1, 1.0 / self.step_number)
+
+    def _keeps_its_link(self) -> bool:
+        """Whether the step counts; steps 7 to 11 are skipped once, and the last of them is one too many."""
+        if not self.config.skips or not 7 <= self.step_number <= 11 or Path(self.config.skips).exists():
+            return True
+        logging.getLogger("perse").warning("step %d of a hat is skipped", self.step_number)
+        if self.step_number == 11:
+            note(self.config.skips, "rewound")
+            raise TrainingDiverged("5 steps in a row")
+        return False
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(self.step_number, {"link": self.link})
@@ -324,7 +341,7 @@ class Chain:
 @dataclass(frozen=True)
 class ChainConfig:
     """`once` names a file; while it is absent, step 7 makes it and ends the process. `drift` lets workers disagree.
-    `diverges` names a journal; step 7 diverges so many times."""
+    `diverges` names a journal; step 7 diverges so many times. `skips` names one for steps that are skipped."""
 
     steps: int = 20
     pause_s: float = 0.0
@@ -333,6 +350,7 @@ class ChainConfig:
     drift: bool = False
     diverges: str = ""
     diverges_times: int = 1
+    skips: str = ""
 
     def build(self, start: Checkpoint, place: WorkerPlace) -> Chain:
         if self.error:
@@ -358,6 +376,7 @@ class GradientProbe:
     target: str
     start: Checkpoint
     step_number: int = 0
+    is_settled: bool = True
 
     def step(self) -> ChainReport:
         self.trainer.step_number = self.trainer.config.steps // 2  # all networks take part
@@ -414,6 +433,11 @@ class Journaled(MorphWork):
     def build(self) -> MorphMaker:
         Path(self.journal).write_text(str(os.getpid()))
         return super().build()
+
+
+def warn_as_torch_does() -> None:
+    """What the tracker's derivatives make torch say."""
+    warnings.warn("`torch.jit.script` is deprecated. Please switch to …", FutureWarning, stacklevel=1)
 
 
 def whatever(recipe: Any, person: Any) -> Any:

@@ -20,6 +20,8 @@ from perse.data.workspace import PHOTOGRAPH, Workspace
 from perse.errors import InputError
 from perse_ray.build.features import feature_file, load_features
 from perse_ray.build.forget import forget, workspaces_of
+from perse_ray.build.many import COMMON, Outcome, Person
+from perse_ray.build.many_summary import summary_json, summary_page
 from perse_ray.build.stages.register import MODEL_CODE, REGISTERED_ALIAS
 from perse_ray.build.traces import PIECE_BYTES, PieceFinder, scan, traces_of
 from perse_ray.commands.forget import run as command
@@ -134,6 +136,18 @@ def test_where_nothing_is_left_it_says_so(tmp_path: Path, capsys: pytest.Capture
     mine = made(tmp_path / "runs", "me", 1)
     done = forget(workspaces_of(f"{1:032x}", tmp_path / "runs"))
     assert done.left == () and done.problems == () and done.workspaces == (mine.location,)
+
+
+def test_the_table_of_many_builds_with_a_thumbnail_of_the_person_goes_too(tmp_path: Path) -> None:
+    home = made(tmp_path / "runs", "me", 1)
+    common = Workspace.open(tmp_path / "runs" / COMMON)
+    home.write("report/edits.png", encode_image(np.random.default_rng(1).integers(0, 255, (900, 600, 3), np.uint8)))
+    outcomes = [Outcome(Person("me", "", home.location))]
+    common.write("report/summary.html", summary_page(outcomes, "tiny"))
+    common.write("report/summary.json", summary_json(outcomes))
+    assert b"data:image/png" in common.read("report/summary.html")
+    assert forget([home]).left == ()
+    assert not common.has("report/summary.html") and not common.has("report/summary.json")
 
 
 def test_nobody_is_taken_for_somebody(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ray_fakes import FakeSupply, fake_studio, small_portrait, whatever
+from ray_fakes import FakeSupply, fake_studio, small_portrait, warn_as_torch_does, whatever
 
 from perse.data import archive
 from perse.data.images import decode_image, encode_image
@@ -38,6 +38,14 @@ def alone(workspace: Workspace, supply: FakeSupply, journal: Path) -> Synthesis:
 
 def files(workspace: Workspace) -> dict[str, bytes]:
     return {name: workspace.read(name) for name, _ in workspace.walk() if name.startswith(("edits/", "clips/"))}
+
+
+def test_processes_of_builds_keep_to_themselves_what_libraries_say_to_each_other(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with _Slots(1, "")._process() as process:
+        process.submit(warn_as_torch_does).result()
+    assert capfd.readouterr().err == ""
 
 
 def test_clips_made_together_are_those_of_builds_of_their_own(tmp_path: Path) -> None:
@@ -128,7 +136,8 @@ def test_the_summary_has_a_row_for_each_with_pictures(tmp_path: Path) -> None:
     lines = summary_lines(outcomes)
     assert lines[1].split() == ["ann", "31.23", "–", "–", "5", "12"] and "no face" in lines[2]
     assert lines[-1] == "1 avatars built, 1 failed"
-    page = summary_page(outcomes, "two").decode()
+    page = summary_page(outcomes, "tiny").decode()
+    assert "1 of 2 avatars, recipe tiny" in page, "who failed has none"
     assert page.count("data:image/png;base64,") == 1 and "&lt;bob&gt;" in page and "<bob>" not in page
     assert [row["name"] for row in json.loads(summary_json(outcomes))] == ["ann", "<bob>"]
 
@@ -139,7 +148,7 @@ def test_thumbnails_are_averaged_and_leave_no_row_out(tmp_path: Path) -> None:
     lined[::2] = 255
     workspace = Workspace.open(tmp_path / "ann")
     workspace.write("report/edits.png", encode_image(lined))
-    page = summary_page([Outcome(Person("ann", "", workspace.location))], "one").decode()
+    page = summary_page([Outcome(Person("ann", "", workspace.location))], "tiny").decode()
     (encoded,) = re.findall(r"base64,([^\"]+)", page)
     small = decode_image(base64.b64decode(encoded))
     assert small.shape[0] < 900 and abs(small.shape[1] / small.shape[0] - 400 / 900) < 0.5 / small.shape[0]

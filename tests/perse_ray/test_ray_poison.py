@@ -28,9 +28,10 @@ RAISED = {
     "recursion": "RecursionError",
     "unprintable": "its message cannot be printed",
     "surrogates": r"RuntimeError: b\udcffd",
-    "nan": "a picture must be uint8",
+    "nan": "the edit's picture is float64",
     "nothing": "NoneType",
-    "black": "one colour fills frame 0",
+    "black": "one colour fills the edit's picture",
+    "small": "the edit's picture is uint8 [4, 8, 3]",
 }
 """What the editor does, and what the reason says. The process lives."""
 

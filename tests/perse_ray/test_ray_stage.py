@@ -73,6 +73,7 @@ def test_rows_that_kill_or_hang_their_worker_are_quarantined_and_the_run_ends(
         assert (row["status"] == OK) == (row["name"] == "good"), key
     assert "ended its worker process" in str(found["k1"]["error"])
     assert "Segmentation fault" in str(found["k3"]["error"])
+    assert "_work" in str(found["k3"]["traceback"]), "of many threads, the one that had the row"
     assert "took longer than 2 s" in str(found["k5"]["error"])
     assert "_work" in str(found["k5"]["traceback"]), "the stack of the moment when it was stopped"
     starts = Counter((tmp_path / "journal").read_text().split())

@@ -84,6 +84,21 @@ def test_a_training_that_diverges_once_goes_back_and_ends_as_if_nothing_had_happ
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_skipped_steps_are_told_and_not_saved_before_it_is_known_whether_there_are_more(
+    workspace: Workspace, tmp_path: Path, caplog: pytest.LogCaptureFixture, workers: int
+) -> None:
+    """A checkpoint of step 9, in the middle of five skipped steps, would be without steps 7 and 8 for ever."""
+    caplog.set_level("WARNING")
+    group = WorkerGroup(workers=workers, num_cpus=0.5, checkpoint_every=3)
+    final = train(task(workspace, skips=str(tmp_path / "j")), group, show=quiet)
+    assert (tmp_path / "j").read_text().split() == ["rewound"]
+    assert final.files["link"] == link_after(20)
+    assert "step 7 of a hat is skipped" in caplog.text, "wherever it was"
+    assert "5 steps in a row. Training goes back to step 6" in caplog.text
+
+
+@pytest.mark.usefixtures("ray_session")
 def test_one_that_diverges_for_ever_ends_with_the_reason(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(StageError, match="5 steps in a row"):
         train(task(workspace, diverges=str(tmp_path / "j"), diverges_times=99), WorkerGroup(), show=quiet)

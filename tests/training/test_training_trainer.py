@@ -223,6 +223,28 @@ def test_selecting_frames_keeps_them_in_step(store) -> None:  # type: ignore[no-
     assert torch.equal(part.batch([2], [1]).images, store.batch([2], [1]).images)
 
 
+class LosingSecond(OneOfTwo):
+    """The first of two workers, whose fellow's loss is never finite."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def maximum(self, values: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([0.0, 1.0]) if values.shape == (2,) else torch.ones_like(values)
+
+
+def test_a_fellows_loss_is_named_by_whoever_tells(make, caplog) -> None:  # type: ignore[no-untyped-def]
+    """The first worker alone is heard, and an error may be any worker's."""
+    trainer = make(replicas=LosingSecond())
+    texts = [trainer._words(trainer.sample(share=share)) for share in range(2)]
+    trainer.step()
+    assert texts[1] in caplog.text and texts[0] not in caplog.text
+    with pytest.raises(TrainingDiverged) as raised:
+        for _ in range(5):
+            trainer.step()
+    assert trainer._words(trainer.sample(share=1)) in str(raised.value)
+
+
 class Fellow(SingleReplica):
     """Another replica that has met something that is not finite, at some steps."""
 

@@ -173,6 +173,11 @@ class BodyTrainer:
         progress = self.step_number / max(self.steps, 1)
         return self.config.final_rate + (1 - self.config.final_rate) * 0.5 * (1 + math.cos(math.pi * progress))
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the last step was not skipped."""
+        return self._skipped.is_settled
+
     # State
 
     def checkpoint(self) -> Checkpoint:
