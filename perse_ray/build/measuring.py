@@ -88,13 +88,18 @@ def collect(workspace: Workspace, rows: Sequence[Row]) -> Collected:
         Measured(
             subjects=[SubjectScores(**{**one, "category": _category(one["category"])}) for one in of("subject")],
             mixes=[one["leakage"] for one in of("mix")],
-            pairs=[PairScores(**{name: tuple(numbers) for name, numbers in one.items()}) for one in of("pair")],
+            pairs=[PairScores(**{name: _numbers(values) for name, values in one.items()}) for one in of("pair")],
         ),
         PoseDistances(distances["metric"], tuple(distances["of_frame"]), distances["mean"], distances["largest"]),
         found[FACE],
         found[SWEEP],
         found.get(VIDEO),
     )
+
+
+def _numbers(values: Sequence[float | None]) -> tuple[float, ...]:
+    """Numbers as they were measured: JSON has null for what is not a number."""
+    return tuple(math.nan if value is None else value for value in values)
 
 
 def _category(name: str | None) -> Category | None:

@@ -30,6 +30,7 @@ from perse.avatar.whole_body import WholeBody
 from perse.data import EditedPortrait, PortraitClip, TrackedPortrait, archive
 from perse.data.images import encode_image
 from perse.data.keys import clip_key
+from perse.data.on_white import laid_on_white
 from perse.data.workspace import Workspace
 from perse.errors import InputError
 from perse.evaluation.transfer_scores import PartOfPicture, TransferPictures, TransferScores, score_transfer
@@ -44,7 +45,7 @@ from perse.training.transfer import NewAttribute, TransferConfig, learn_attribut
 from perse_ray.build.components import tracker_of
 from perse_ray.build.stages.export import FILES
 from perse_ray.build.stages.register import register_avatar
-from perse_ray.build.values import numbers_of, on_white, without_nan
+from perse_ray.build.values import numbers_of, without_nan
 from perse_ray.registry.mlflow_log import BuildLog
 from perse_ray.registry.removal import head_model_name
 from perse_ray.rows.fingerprint import fingerprint
@@ -154,7 +155,7 @@ def _lesson(
     trained = np.isin(store.frame_numbers, np.asarray(recipe.filming.train_frames))
     training = store.frames(trained)
     features = recipe.encoder.build().encode(
-        on_white(edited.image, edited.masks.person)[None], [edited.prompt.text]
+        laid_on_white(edited.image, edited.masks.person.astype(np.float32) / 255)[None], [edited.prompt.text]
     )  # fmt: skip
     new = NewAttribute(
         subject=Subject(edited.key, edited.prompt.category, edited.prompt.text),

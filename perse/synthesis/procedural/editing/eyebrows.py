@@ -212,7 +212,7 @@ def _hairs(frame: FaceFrame, brows: tuple[_Brow, ...], rng: np.random.Generator)
         half = brow.half_height[at]
         roots = brow.line[at] + brow.normal[at] * (across * half * 0.86)[:, None]
         part = along / len(brow.line)
-        upward = np.interp(part, *zip(*_UPRIGHT, strict=True)) - 0.55 * across * smoothstep(part, 0.1, 0.4)
+        upward = np.interp(part, *np.transpose(_UPRIGHT)) - 0.55 * across * smoothstep(part, 0.1, 0.4)
         heading = tangent + brow.normal[at] * (upward + rng.normal(0, 0.16, number))[:, None]
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
         length = (0.6 * half + frame.px(0.032)) * rng.uniform(0.55, 1.25, number)

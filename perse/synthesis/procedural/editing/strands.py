@@ -41,7 +41,7 @@ class Strands:
         opacities: Float[NDArray[np.floating], " n"],
     ) -> Strands:
         """Hairs of any precision; opacities are clipped."""
-        return cls(*(as_field(values) for values in (paths, widths, tones)), opacities.clip(0, 1))
+        return cls(as_field(paths), as_field(widths), as_field(tones), opacities.clip(0, 1))
 
     def ordered(self, order: Integer[NDArray[np.integer], " n"]) -> Strands:
         """The same strands, drawn in another order."""
