@@ -88,18 +88,13 @@ def collect(workspace: Workspace, rows: Sequence[Row]) -> Collected:
         Measured(
             subjects=[SubjectScores(**{**one, "category": _category(one["category"])}) for one in of("subject")],
             mixes=[one["leakage"] for one in of("mix")],
-            pairs=[PairScores(**{name: _numbers(values) for name, values in one.items()}) for one in of("pair")],
+            pairs=[PairScores(**{name: tuple(numbers) for name, numbers in one.items()}) for one in of("pair")],
         ),
         PoseDistances(distances["metric"], tuple(distances["of_frame"]), distances["mean"], distances["largest"]),
         found[FACE],
         found[SWEEP],
         found.get(VIDEO),
     )
-
-
-def _numbers(values: Sequence[float | None]) -> tuple[float, ...]:
-    """Numbers as they were measured: JSON has null for what is not a number."""
-    return tuple(math.nan if value is None else value for value in values)
 
 
 def _category(name: str | None) -> Category | None:
@@ -199,4 +194,11 @@ _MAY_BE_ABSENT = ("category", "identity")
 
 def _read(value: dict[str, Any]) -> dict[str, Any]:
     """The inverse, for numbers: null is nan, but where None has a meaning of its own."""
-    return {name: math.nan if inner is None and name not in _MAY_BE_ABSENT else inner for name, inner in value.items()}
+    return {name: inner if name in _MAY_BE_ABSENT else _number(inner) for name, inner in value.items()}
+
+
+def _number(value: Any) -> Any:
+    """A value of JSON, or a list of them, with nan where JSON has null."""
+    if isinstance(value, list):
+        return [_number(inner) for inner in value]
+    return math.nan if value is None else value

@@ -23,7 +23,7 @@ from perse.body.fitting.fill import LEAST, SEEN, UNSEEN_COLOR
 from perse.body.fitting.layer import smooth_normals
 from perse.body.fitting.person import FittedPerson
 from perse.body.fitting.texture import sampled
-from perse.body.model import BodyJoint, BodyRegion, body_regions, shaped_body
+from perse.body.model import BodyJoint, BodyRegion, body_regions, in_regions, shaped_body
 from perse.body.model.covers import Cover
 from perse.curves import smoothstep
 from perse.data import AttributePrompt
@@ -169,8 +169,8 @@ class _Surface:
         points = fine.of(skin)
         normals = torch.nn.functional.normalize(fine.of(smooth_normals(skin, model.faces)), dim=-1)
         worn = _above_hem(dressed.covers == Cover.UPPER, points, joints)
-        upper = torch.isin(region, torch.tensor([int(one) for one in UPPER_BODY])) | worn
-        limb = torch.isin(region, torch.tensor([int(BodyRegion.UPPER_ARM), int(BodyRegion.FOREARM)]))
+        upper = in_regions(region, *UPPER_BODY) | worn
+        limb = in_regions(region, BodyRegion.UPPER_ARM, BodyRegion.FOREARM)
         neck = region == BodyRegion.NECK
         along, around, down = _limbs(points, joints, limb)
         rise = (points[:, 1] - joints[BodyJoint.NECK, 1]) / (joints[BodyJoint.HEAD, 1] - joints[BodyJoint.NECK, 1])
@@ -185,7 +185,7 @@ class _Surface:
 
     def covered(self, cut: GarmentKind) -> Tensor:
         """[n] bool: what the garment lies on, but for its opening."""
-        limb = torch.isin(self.region, torch.tensor([int(BodyRegion.UPPER_ARM), int(BodyRegion.FOREARM)]))
+        limb = in_regions(self.region, BodyRegion.UPPER_ARM, BodyRegion.FOREARM)
         neck = self.region == BodyRegion.NECK
         return self.upper & torch.where(limb, self.along < cut.sleeve, torch.where(neck, self.along < cut.neck, True))
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from perse.body.model import BodyRegion
+from perse.body.model import BodyRegion, in_regions
 
 SEEN = 0.4
 """How well a vertex has to be seen to count."""
@@ -62,7 +62,7 @@ def skin_likeness(
     of_face = _like_the_middle(lab, face, areas, 1.0)
     bare_hands = hands & _like_the_middle(lab, face, areas, 2.0)  # no gloves
     near = of_face | _like_the_middle(lab, bare_hands, areas, 1.0) if int(bare_hands.sum()) >= LEAST else of_face
-    clothed = good & torch.isin(regions, torch.tensor([int(BodyRegion.TORSO), int(BodyRegion.HIP)]))
+    clothed = good & in_regions(regions, BodyRegion.TORSO, BodyRegion.HIP)
     cloth, skin = clothed & ~near, (face & of_face) | bare_hands
     if int(cloth.sum()) < DRESSED * int(clothed.sum()):
         cloth = clothed  # a beige coat: people are dressed

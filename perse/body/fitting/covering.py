@@ -11,7 +11,7 @@ from perse.body.fitting.bare_skin import LEAST, LIGHTNESS_SHARE, SEEN, nearest, 
 from perse.body.fitting.fill import lab_of
 from perse.body.fitting.limb_hems import bare_below_hems
 from perse.body.fitting.long_hair import hanging_hair
-from perse.body.model import BodyRegion
+from perse.body.model import BodyRegion, in_regions
 from perse.body.model.covers import Cover
 from perse.body.model.upsampling import unit_normals, vertex_areas
 from perse.head.mesh_tools import neighbour_average, smooth_values
@@ -53,7 +53,7 @@ def vertex_covers(
     bare = bare_below_hems(template, joints, regions, likeness, shown > SEEN, bare)
 
     def of(*chosen: BodyRegion) -> Tensor:
-        return torch.isin(regions, torch.tensor([int(one) for one in chosen]))
+        return in_regions(regions, *chosen)
 
     covers = torch.full((len(template),), int(Cover.SKIN))
     arms, trunk = of(BodyRegion.UPPER_ARM, BodyRegion.FOREARM), of(BodyRegion.TORSO)

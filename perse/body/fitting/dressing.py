@@ -22,7 +22,7 @@ from perse.body.fitting.hidden_cloth import beside_hands, px_per_m
 from perse.body.fitting.layer import layer_thickness, read_outline, shape_towards, within_mask
 from perse.body.fitting.skirt import Skirt, carried_by_both, cloth_of_legs, is_skirt, no_skirt, unrolled
 from perse.body.fitting.texture import sampled, textured
-from perse.body.model import BodyJoint, BodyRegion
+from perse.body.model import BodyJoint, BodyRegion, in_regions
 from perse.body.model.covers import Cover
 from perse.body.model.mouth import in_mouth
 from perse.body.model.shoes import shod
@@ -124,7 +124,7 @@ def _face_basis(model: HeadModel) -> Tensor:
 def _lengths(body: FittedBody, shares: Tensor, config: PersonFitConfig) -> EdgeLengths:
     """Finer on the head, which is looked at most, and where one cover ends and another begins."""
     mouth = in_mouth(body.model).numpy()
-    head = torch.isin(body.regions, torch.tensor([int(one) for one in _HEAD])).numpy()
+    head = in_regions(body.regions, *_HEAD).numpy()
     hair = (shares[:, Cover.HAIR] > 0.5).numpy()
     relative = np.where(hair, config.hair_edges, np.where(head, config.head_edges, 1.0))
     longest = np.where(mouth, config.mouth_edges, relative) * config.longest_edge_m

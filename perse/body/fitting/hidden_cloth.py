@@ -9,7 +9,7 @@ from torch import Tensor
 
 from perse.body.fitting.bare_skin import nearest
 from perse.body.fitting.fill import LEAST, WELL_SEEN, alike, lab_of
-from perse.body.model import BodyRegion
+from perse.body.model import BodyRegion, in_regions
 from perse.body.model.covers import Cover
 from perse.geometry import Camera
 
@@ -31,7 +31,7 @@ def beside_hands(
         photo_m, seen: as for `hand_before_cloth`.
         regions: values of `BodyRegion`.
     """
-    hands, other = (torch.isin(regions, torch.tensor([int(one) for one in kind])) for kind in (BARE, COVERED))
+    hands, other = in_regions(regions, *BARE), in_regions(regions, *COVERED)
     hands, beside = hands & (seen > 0), torch.zeros(len(regions), dtype=torch.bool)
     if bool(hands.any()):
         distances, _ = cKDTree(photo_m[hands].numpy()).query(photo_m[other].numpy())

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from perse.body.fitting.bare_skin import LEAST, SEEN
-from perse.body.model import BodyRegion
+from perse.body.model import BodyRegion, in_regions
 
 HAIRY = 0.5
 LOWEST, WIDEST = 0.05, 0.9
@@ -34,7 +34,7 @@ def hanging_hair(
         regions: values of `BodyRegion`.
         seen: in [0, 1]; hair: in [0, 1], the tracked portrait's hair mask at each vertex.
     """
-    below = torch.isin(regions, torch.tensor([int(one) for one in (BodyRegion.NECK, BodyRegion.TORSO)]))
+    below = in_regions(regions, BodyRegion.NECK, BodyRegion.TORSO)
     shown = (below | (regions == BodyRegion.UPPER_ARM)) & (seen > SEEN) & (hair > HAIRY)
     if int(shown.sum()) < LEAST:
         return torch.zeros_like(shown)

@@ -17,7 +17,7 @@ from perse.body.fitting.background import background_seen
 from perse.body.fitting.fill import BORDER_M, LEAST, WELL_SEEN, alike, away_from, fill_colors
 from perse.body.fitting.hidden_cloth import hand_before_cloth, px_per_m
 from perse.body.fitting.openings import without_openings
-from perse.body.model import BodyRegion
+from perse.body.model import BodyRegion, in_regions
 from perse.body.model.covers import Cover
 from perse.body.model.mouth import in_mouth, mouth_colors
 from perse.body.model.upsampling import unit_normals
@@ -62,7 +62,7 @@ def textured(
 
 
 def _closed_behind(person: DressedPerson, kinds: Tensor, photographed: Tensor, seen: Tensor, fill: Tensor) -> Tensor:
-    trunk = torch.isin(kinds, torch.tensor([int(BodyRegion.TORSO), int(BodyRegion.HIP)]))
+    trunk = in_regions(kinds, BodyRegion.TORSO, BodyRegion.HIP)
     trunk, towards = trunk & (person.covers == Cover.UPPER), unit_normals(person.rest, person.faces)[:, 2]
     return without_openings(person.rest, photographed, fill, trunk & (seen > WELL_SEEN), trunk & (towards < 0))
 
@@ -97,7 +97,7 @@ def other_than_skin(
     told point by point, a straight collar had teeth.
     """
     skin = (covers == Cover.SKIN) & (seen > 0)
-    beside = torch.isin(regions, torch.tensor([int(one) for one in BESIDE]))
+    beside = in_regions(regions, *BESIDE)
     face = skin & (regions == BodyRegion.FACE) & (seen > 0.6)
     if int(face.sum()) < LEAST:
         return torch.zeros_like(skin)

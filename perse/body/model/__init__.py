@@ -3,7 +3,7 @@
 from perse.body.model.joints import JOINT_NAMES, PARENTS, BodyJoint
 from perse.body.model.parameters import BodyParameters
 from perse.body.model.posing import pose_body, shaped_body
-from perse.body.model.regions import BodyRegion, body_regions
+from perse.body.model.regions import BodyRegion, body_regions, in_regions
 from perse.body.model.sources import AnnyBody, BodySource, SmplxBody
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "BodySource",
     "SmplxBody",
     "body_regions",
+    "in_regions",
     "pose_body",
     "shaped_body",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from perse.body.model.joints import N_JOINTS, BodyJoint
@@ -61,3 +61,12 @@ def body_regions(model: HeadModel) -> Int[Tensor, " v"]:
     in_front = (place[:, 2] > -FACE_DEPTH_M) & (place[:, 1] < FOREHEAD_M)
     in_front |= in_mouth(model)
     return torch.where((regions == BodyRegion.SCALP) & in_front, torch.tensor(int(BodyRegion.FACE)), regions)
+
+
+def in_regions(regions: Int[Tensor, " n"], *chosen: BodyRegion) -> Bool[Tensor, " n"]:
+    """Mask [n] of points that lie in one of the chosen regions.
+
+    Args:
+        regions: values of `BodyRegion`.
+    """
+    return torch.isin(regions, torch.tensor([int(one) for one in chosen]))

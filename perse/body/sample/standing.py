@@ -21,7 +21,7 @@ from perse.body.animation.dressed import DressedPerson
 from perse.body.animation.studio_camera import looking_at
 from perse.body.fitting.dressing import soft_shares
 from perse.body.fitting.head_transfer import baked_head
-from perse.body.model import AnnyBody, BodyJoint, BodyParameters, BodyRegion, body_regions, pose_body
+from perse.body.model import AnnyBody, BodyJoint, BodyParameters, BodyRegion, body_regions, in_regions, pose_body
 from perse.body.model.covers import Cover
 from perse.body.model.shoes import shod
 from perse.body.model.skin_diffusion import weights_of_layer
@@ -84,7 +84,7 @@ def _headless(person: DressedPerson) -> DressedPerson:
     height = person.rest[:, 1]
     neck = regions == BodyRegion.NECK
     slim = aside[neck & (height > height[neck].quantile(SLIM_NECK))].max()
-    head = torch.isin(regions, torch.tensor([int(one) for one in (BodyRegion.FACE, BodyRegion.SCALP, BodyRegion.EYE)]))
+    head = in_regions(regions, BodyRegion.FACE, BodyRegion.SCALP, BodyRegion.EYE)
     faces = person.fine.faces
     return replace(person, fine=replace(person.fine, faces=faces[~(head & (aside > slim)).numpy()[faces].any(1)]))
 
@@ -182,7 +182,7 @@ def _covers(model: HeadModel, regions: Tensor, place: Tensor) -> Tensor:
     covers[trunk & (place[:, 1] > hem)] = int(Cover.UPPER)
     covers[_sleeves(model, regions, place)] = int(Cover.UPPER)
     neck = (model.joint_regressor @ model.template)[BodyJoint.NECK]
-    near = torch.isin(regions, torch.tensor([int(BodyRegion.TORSO), int(BodyRegion.NECK)]))
+    near = in_regions(regions, BodyRegion.TORSO, BodyRegion.NECK)
     above = place[:, 1] - neck[1] + COLLAR_SLOPE * (place[:, 2] - neck[2]) > COLLAR_M
     covers[near & (place[:, 1] > neck[1] - 0.1)] = int(Cover.UPPER)
     covers[near & above] = int(Cover.SKIN)
@@ -194,7 +194,7 @@ def _covers(model: HeadModel, regions: Tensor, place: Tensor) -> Tensor:
 def _sleeves(model: HeadModel, regions: Tensor, place: Tensor) -> Tensor:
     """[n] bool: arms as far as the wrist, around which a cuff goes straight."""
     joints = model.joint_regressor @ model.template
-    arms = torch.isin(regions, torch.tensor([int(BodyRegion.UPPER_ARM), int(BodyRegion.FOREARM), int(BodyRegion.HAND)]))
+    arms = in_regions(regions, BodyRegion.UPPER_ARM, BodyRegion.FOREARM, BodyRegion.HAND)
     left = place[:, 0] > 0
     wrist, elbow = (
         torch.where(left[:, None], joints[BodyJoint[f"LEFT_{name}"]], joints[BodyJoint[f"RIGHT_{name}"]])
