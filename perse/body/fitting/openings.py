@@ -40,7 +40,8 @@ def without_openings(
     if int(front.sum()) < LEAST or int(back.sum()) < LEAST:
         return fill
     levels = torch.arange(float(rest[front, 1].min()), float(rest[front, 1].max()), STEP_M)
-    widths = torch.tensor([_half_width(rest[front], lab_of(colors[front]), float(level)) for level in levels])
+    shown, lab = rest[front], lab_of(colors[front])
+    widths = torch.tensor([_half_width(shown, lab, float(level)) for level in levels])
     widths = _lasting(widths)
     at = (rest[:, 1] - levels[0]).div(STEP_M).round().long().clamp(0, len(levels) - 1)
     half = widths[at] + MARGIN_M
